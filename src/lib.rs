@@ -1,0 +1,4 @@
+pub mod desired;
+pub mod diagnostic;
+pub mod guard;
+pub mod names;

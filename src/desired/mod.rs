@@ -1,0 +1,256 @@
+//! What cluster.toml declares, validated: the types that every rule reads.
+//!
+//! `parse` turns the text of a cluster.toml into a [`Desired`] or into every problem it has, each with its line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Architecture, ClientUrl, ClusterName, Digest, HostName, PeerUrl, RemotePath, Version};
+
+mod parse;
+
+pub use parse::parse;
+
+/// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    pub cluster: Cluster,
+    /// At least one. In the order of their names.
+    pub nodes: BTreeMap<HostName, Node>,
+    pub ports: Ports,
+    pub ssh: Ssh,
+    pub etcd: EtcdSettings,
+    pub binaries: Binaries,
+    pub authority: AuthoritySource,
+    pub certificates: CertificatePolicy,
+    pub paths: Paths,
+    pub places: Places,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub version: Version,
+    pub downtime: Downtime,
+}
+
+/// Whether a step may make the cluster unavailable. A cluster of one or two members cannot restart one without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Downtime {
+    Never,
+    Allowed,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The IP address or DNS name that peers and clients use, without a port or brackets.
+    pub address: String,
+    /// Host, alias in the ssh config, or `user@host:port`; the address when absent.
+    pub ssh: Option<String>,
+}
+
+impl Node {
+    /// What ssh connects to.
+    pub fn ssh_destination(&self) -> &str {
+        self.ssh.as_deref().unwrap_or(&self.address)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    pub client: u16,
+    pub peer: u16,
+    pub metrics: u16,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ssh {
+    pub user: Option<String>,
+    pub config: Option<PathBuf>,
+    pub known_hosts: Option<PathBuf>,
+    /// `None`: sudo when the user is not root.
+    pub sudo: Option<bool>,
+    pub etcd_access: EtcdAccess,
+}
+
+/// How the etcd API is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EtcdAccess {
+    /// Through the SSH connection to the member's host.
+    #[default]
+    Tunnel,
+    /// Straight to the client port.
+    Direct,
+}
+
+/// The settings that become etcd's own configuration. `None` leaves etcd's default, and writes no line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EtcdSettings {
+    pub quota_backend_bytes: Option<u64>,
+    pub heartbeat_interval_ms: Option<u64>,
+    pub election_timeout_ms: Option<u64>,
+    pub auto_compaction: Option<AutoCompaction>,
+    /// Any other etcd key, checked against the list of the declared version; written as given.
+    pub extra: BTreeMap<String, Setting>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AutoCompaction {
+    pub mode: CompactionMode,
+    /// As etcd takes it: a duration such as `8h` for periodic, a number of revisions for revision.
+    pub retention: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompactionMode {
+    Periodic,
+    Revision,
+}
+
+/// A value in etcd.yaml: what TOML and YAML both have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Setting {
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Setting>),
+    Table(BTreeMap<String, Setting>),
+}
+
+/// Where the etcd binaries come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Binaries {
+    /// A release archive, checked here against its digest and pushed over ssh.
+    Archive { location: ArchiveLocation, sha256: BTreeMap<Architecture, Digest> },
+    /// Already on the hosts, in this folder, and kept there by someone else.
+    Preinstalled { folder: RemotePath },
+    /// Nothing is declared: whatever is installed under `paths.binaries` must do.
+    Undeclared,
+}
+
+/// A template with `{version}` and `{arch}`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ArchiveLocation {
+    Url(String),
+    /// Absolute.
+    Path(String),
+}
+
+impl ArchiveLocation {
+    /// The location for one version and architecture.
+    pub fn resolve(&self, version: Version, architecture: Architecture) -> ArchiveLocation {
+        let fill = |template: &str| {
+            template.replace("{version}", &version.to_string()).replace("{arch}", architecture.as_str())
+        };
+        match self {
+            Self::Url(template) => Self::Url(fill(template)),
+            Self::Path(template) => Self::Path(fill(template)),
+        }
+    }
+}
+
+/// Who signs the cluster's certificates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AuthoritySource {
+    /// ca.crt and ca.key in a folder here (absolute), made once and never overwritten.
+    Generated { folder: PathBuf },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CertificatePolicy {
+    pub validity_seconds: u64,
+    /// A leaf with less than this left is issued anew.
+    pub renew_before_seconds: u64,
+    /// Extra names for every server certificate, sorted, each once.
+    pub server_names: Vec<String>,
+}
+
+/// Where things lie on the hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paths {
+    /// etcd.yaml.
+    pub config: RemotePath,
+    pub data: RemotePath,
+    /// The folder of ca.crt, server.crt, server.key …
+    pub certificates: RemotePath,
+    /// The systemd unit's name, `etcd.service`.
+    pub service: String,
+    /// The folder that holds one folder a version, and `current`.
+    pub binaries: RemotePath,
+}
+
+impl Paths {
+    /// The unit file that we write.
+    pub fn unit(&self) -> RemotePath {
+        RemotePath::new("/etc/systemd/system").join(&self.service)
+    }
+
+    /// The folder of etcd.yaml.
+    pub fn config_folder(&self) -> RemotePath {
+        self.config.parent()
+    }
+
+    /// The file that lets a member create a new data directory; it is gone once the member has served.
+    pub fn permit(&self) -> RemotePath {
+        self.config_folder().join("may-create-data")
+    }
+}
+
+/// Where in cluster.toml a thing is declared, for `because (cluster.toml:18)`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Places {
+    /// The file's name as the user would recognise it.
+    pub file: String,
+    /// From a dotted path (`cluster.version`, `nodes.etcd-1.address`, `etcd.extra.max-request-bytes`) to its line, from 1.
+    pub lines: BTreeMap<String, usize>,
+}
+
+impl Places {
+    /// `cluster.toml:18` for the longest declared prefix of `path`; the file alone when nothing on the way is declared.
+    pub fn of(&self, path: &str) -> String {
+        let mut prefix = path;
+        loop {
+            if let Some(line) = self.lines.get(prefix) {
+                return format!("{}:{line}", self.file);
+            }
+            match prefix.rsplit_once('.') {
+                Some((shorter, _)) => prefix = shorter,
+                None => return self.file.clone(),
+            }
+        }
+    }
+}
+
+impl Desired {
+    /// The URL of `host`'s peer port.
+    ///
+    /// # Panics
+    /// If `host` is not declared.
+    pub fn peer_url(&self, host: &HostName) -> PeerUrl {
+        PeerUrl::new(url(&self.nodes[host].address, self.ports.peer))
+    }
+
+    /// The URL of `host`'s client port.
+    ///
+    /// # Panics
+    /// If `host` is not declared.
+    pub fn client_url(&self, host: &HostName) -> ClientUrl {
+        ClientUrl::new(url(&self.nodes[host].address, self.ports.client))
+    }
+
+    /// The folder of the binaries that should run.
+    pub fn binaries_folder(&self) -> RemotePath {
+        match &self.binaries {
+            Binaries::Preinstalled { folder } => folder.clone(),
+            Binaries::Archive { .. } | Binaries::Undeclared => self.paths.binaries.join(&self.cluster.version.to_string()),
+        }
+    }
+}
+
+fn url(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("https://[{address}]:{port}") } else { format!("https://{address}:{port}") }
+}

@@ -1,0 +1,71 @@
+//! Every guard of the product by name, so that a test can break each in turn and see a law fail.
+//!
+//! A guard that no law misses is either useless or untested. [`upheld`] is the condition itself in the product; only a
+//! unit test can make it answer `true` for one guard, on its own thread.
+
+/// The guards that keep quorum and data. One word in a rule, one mutant in the laws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// A new cluster is started only when no host shows data of an older one.
+    NoDataBeforeBootstrap,
+    /// A new cluster is started only when every host was seen.
+    AllSeenBeforeBootstrap,
+    /// A new cluster is started only when the ports it needs are free.
+    PortsFreeBeforeBootstrap,
+    /// A new authority is made only when no host trusts another one.
+    NoSecondAuthority,
+    /// A member is restarted only when the others are a quorum.
+    QuorumWithoutTheOneThatStops,
+    /// A member is restarted only when all voters that could be asked agree and are caught up.
+    HealthyBeforeRestart,
+    /// One or two members restart only with the user's word.
+    DowntimeAllowed,
+    /// A member whose data is gone is never started as if nothing had happened.
+    NoStartWithoutData,
+    /// A host that holds data of an unknown origin is not touched.
+    DataOfThisCluster,
+}
+
+impl Guard {
+    pub const ALL: [Guard; 9] = [
+        Self::NoDataBeforeBootstrap,
+        Self::AllSeenBeforeBootstrap,
+        Self::PortsFreeBeforeBootstrap,
+        Self::NoSecondAuthority,
+        Self::QuorumWithoutTheOneThatStops,
+        Self::HealthyBeforeRestart,
+        Self::DowntimeAllowed,
+        Self::NoStartWithoutData,
+        Self::DataOfThisCluster,
+    ];
+}
+
+/// Whether `guard` lets the action pass: exactly `condition`, unless a unit test broke the guard.
+#[cfg(not(test))]
+pub(crate) fn upheld(_guard: Guard, condition: bool) -> bool {
+    condition
+}
+
+#[cfg(test)]
+pub(crate) use mutant::{upheld, with_broken};
+
+#[cfg(test)]
+mod mutant {
+    use std::cell::Cell;
+
+    use super::Guard;
+
+    thread_local!(static BROKEN: Cell<Option<Guard>> = const { Cell::new(None) });
+
+    pub(crate) fn upheld(guard: Guard, condition: bool) -> bool {
+        condition || BROKEN.get() == Some(guard)
+    }
+
+    /// Runs `work` on this thread with `guard` broken.
+    pub(crate) fn with_broken<T>(guard: Guard, work: impl FnOnce() -> T) -> T {
+        BROKEN.set(Some(guard));
+        let result = work();
+        BROKEN.set(None);
+        result
+    }
+}
