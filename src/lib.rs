@@ -1,4 +1,15 @@
+pub mod action;
+pub mod capability;
+pub mod code;
+pub mod content;
 pub mod desired;
 pub mod diagnostic;
+pub mod fleet;
 pub mod guard;
+pub mod layout;
 pub mod names;
+pub mod observed;
+pub mod outline;
+pub mod plan;
+pub mod quorum;
+pub mod situation;

@@ -246,7 +246,9 @@ impl Desired {
     pub fn binaries_folder(&self) -> RemotePath {
         match &self.binaries {
             Binaries::Preinstalled { folder } => folder.clone(),
-            Binaries::Archive { .. } | Binaries::Undeclared => self.paths.binaries.join(&self.cluster.version.to_string()),
+            Binaries::Archive { .. } | Binaries::Undeclared => {
+                self.paths.binaries.join(&self.cluster.version.to_string())
+            }
         }
     }
 }

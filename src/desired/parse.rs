@@ -1,0 +1,4 @@
+use super::Desired;
+pub fn parse(_: &str) -> Option<Desired> {
+    None
+}

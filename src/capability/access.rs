@@ -1,0 +1,93 @@
+//! Owners, groups and modes of what is there already.
+
+use crate::action::{Action, Readiness};
+use crate::layout;
+use crate::names::HostName;
+use crate::observed::{File, Folder, Host, Observed};
+use crate::plan::{Draft, Ruling, View};
+
+pub fn next(view: &View) -> Ruling {
+    for (name, host) in view.hosts().filter(|(_, host)| host.account) {
+        for folder in Folder::ALL {
+            if let Some(what) = folder_fault(host, folder) {
+                let action = Action::RestoreFolderAccess { host: name.clone(), folder };
+                return Ruling::step(Draft { actions: vec![action], because: vec![view.reason(what, "paths")] });
+            }
+        }
+        for file in File::ALL {
+            if let Some(what) = file_fault(host, file) {
+                let action = Action::RestoreFileAccess { host: name.clone(), file };
+                return Ruling::step(Draft { actions: vec![action], because: vec![view.reason(what, "paths")] });
+            }
+        }
+    }
+    Ruling::default()
+}
+
+fn file_fault(host: &Host, file: File) -> Option<String> {
+    let (is, wanted) = (&host.files.get(&file)?.access, layout::access(file));
+    (*is != wanted).then(|| format!("{} is {is}, not {wanted}", word(file)))
+}
+
+fn folder_fault(host: &Host, folder: Folder) -> Option<String> {
+    let (is, wanted) = (host.folders.get(&folder)?, layout::folder_access(folder));
+    (*is != wanted).then(|| format!("the {} folder is {is}, not {wanted}", folder_word(folder)))
+}
+
+pub fn readiness(observed: &Observed, name: &HostName, file: File) -> Readiness {
+    readiness_of(observed, name, |host| host.files.contains_key(&file).then(|| file_fault(host, file).is_none()))
+}
+
+pub fn folder_readiness(observed: &Observed, name: &HostName, folder: Folder) -> Readiness {
+    readiness_of(observed, name, |host| {
+        host.folders.contains_key(&folder).then(|| folder_fault(host, folder).is_none())
+    })
+}
+
+/// From whether the thing is as it should be; `None` when it is not there at all.
+fn readiness_of(observed: &Observed, name: &HostName, is_right: impl Fn(&Host) -> Option<bool>) -> Readiness {
+    match observed.host(name).map(is_right) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(None) => Readiness::Refused(format!("it is no longer on {name}")),
+        Some(Some(true)) => Readiness::Done,
+        Some(Some(false)) => Readiness::Ready,
+    }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName, file: File) {
+    let fact = observed.host_mut(name).and_then(|host| host.files.get_mut(&file));
+    if let Some(fact) = fact {
+        fact.access = layout::access(file);
+    }
+}
+
+pub fn folder_effect(observed: &mut Observed, name: &HostName, folder: Folder) {
+    let access = observed.host_mut(name).and_then(|host| host.folders.get_mut(&folder));
+    if let Some(access) = access {
+        *access = layout::folder_access(folder);
+    }
+}
+
+/// The file as an operator calls it.
+pub fn word(file: File) -> &'static str {
+    match file {
+        File::Config => "etcd.yaml",
+        File::Unit => "the unit",
+        File::Trust => "ca.crt",
+        File::ServerCertificate => "server.crt",
+        File::ServerKey => "server.key",
+        File::PeerCertificate => "peer.crt",
+        File::PeerKey => "peer.key",
+        File::HealthcheckCertificate => "healthcheck-client.crt",
+        File::HealthcheckKey => "healthcheck-client.key",
+        File::Permit => "the permit for a new data directory",
+    }
+}
+
+pub fn folder_word(folder: Folder) -> &'static str {
+    match folder {
+        Folder::Config => "configuration",
+        Folder::Certificates => "certificate",
+        Folder::Data => "data",
+    }
+}

@@ -1,0 +1,51 @@
+//! The certificate authority beside cluster.toml: made once, for a cluster that has not begun, and never again.
+
+use crate::action::{Action, Readiness};
+use crate::code::Code;
+use crate::desired::Desired;
+use crate::names::Digest;
+use crate::observed::{Authority, Observed, Seen};
+use crate::plan::{Blocked, Draft, Ruling, View};
+use crate::situation::Situation;
+
+pub fn next(view: &View) -> Ruling {
+    match (&view.observed.workstation.authority, &view.situation) {
+        (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
+        (Seen::Unknown(cause), _) => {
+            let blocked = Blocked::new(cause.code, cause.summary.clone()).because("ca");
+            Ruling::blocked(match &cause.hint {
+                Some(hint) => blocked.hint(hint.clone()),
+                None => blocked,
+            })
+        }
+        (Seen::Known(None), Situation::New) => Ruling::step(Draft {
+            actions: vec![Action::CreateAuthority],
+            because: vec![view.reason("there is no authority beside cluster.toml yet", "ca")],
+        }),
+        (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
+            let what = "the cluster exists, but its ca.crt and ca.key are not here";
+            let hint = "restore them from your backup into the folder of `[ca] dir`";
+            Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"))
+        }
+    }
+}
+
+pub fn readiness(observed: &Observed) -> Readiness {
+    match &observed.workstation.authority {
+        Seen::Known(Some(_)) => Readiness::Done,
+        Seen::Known(None) => Readiness::Ready,
+        Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
+    }
+}
+
+/// Ten years, as kubeadm gives its authorities.
+pub const VALIDITY_SECONDS: i64 = 3650 * 24 * 3600;
+
+pub fn effect(_desired: &Desired, observed: &mut Observed) {
+    let made = Digest::of("the authority that will be made");
+    observed.workstation.authority = Seen::Known(Some(Authority {
+        fingerprint: made,
+        file_digest: made,
+        not_after: observed.at.plus_seconds(VALIDITY_SECONDS),
+    }));
+}

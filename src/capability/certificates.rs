@@ -1,0 +1,176 @@
+//! ca.crt and the leaf certificates of each host. A leaf is read again on every handshake, so none needs a restart.
+
+use std::collections::BTreeSet;
+
+use crate::action::{Action, Readiness};
+use crate::desired::Desired;
+use crate::layout;
+use crate::names::{Digest, HostName};
+use crate::observed::{Authority, Certificate, File, FileFact, Host, Observed, Role, Seen, Usage};
+use crate::plan::{Draft, Ruling, View};
+
+/// What a leaf must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub common_name: String,
+    /// DNS names in lower case and IP addresses in their shortest form.
+    pub names: BTreeSet<String>,
+    pub usages: BTreeSet<Usage>,
+}
+
+/// The leaf of `role` on `host`.
+///
+/// A server certificate is also used as a client's (etcd's own gateway dials its member), and a peer's is both by
+/// nature. A peer certificate must name the address that the other peers see.
+///
+/// # Panics
+/// If `host` is not declared.
+pub fn wanted(desired: &Desired, host: &HostName, role: Role) -> Wanted {
+    let address = canonical(&desired.nodes[host].address);
+    let own = [canonical(host.as_str()), address];
+    let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let both = BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]);
+    match role {
+        Role::Server => {
+            let extra = desired.certificates.server_names.iter().map(|name| canonical(name));
+            let names = own.into_iter().chain(loopback).chain(extra).collect();
+            Wanted { common_name: host.to_string(), names, usages: both }
+        }
+        Role::Peer => Wanted { common_name: host.to_string(), names: own.into(), usages: both },
+        Role::HealthcheckClient => Wanted {
+            common_name: "etcd-healthcheck-client".to_owned(),
+            names: BTreeSet::new(),
+            usages: [Usage::ClientAuth].into(),
+        },
+    }
+}
+
+/// A name as certificates are compared by it.
+pub fn canonical(name: &str) -> String {
+    name.parse::<core::net::IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |ip| ip.to_string())
+}
+
+pub fn trust(view: &View) -> Ruling {
+    if authority(view.observed).is_none() {
+        return Ruling::default();
+    }
+    let without = view.hosts().filter(|(_, host)| host.trusted.is_empty());
+    let actions = without.map(|(name, _)| Action::InstallTrust { host: name.clone() }).collect();
+    Ruling::steps_for(actions, vec![view.reason("ca.crt is missing or unreadable", "ca")])
+}
+
+fn authority(observed: &Observed) -> Option<&Authority> {
+    observed.workstation.authority.known()?.as_ref()
+}
+
+pub fn trust_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    match (observed.host(name), authority(observed)) {
+        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
+        (_, None) => Readiness::Refused("there is no authority beside cluster.toml".to_owned()),
+        (Some(host), Some(authority)) if host.trusted.contains(&authority.fingerprint) => Readiness::Done,
+        (Some(host), Some(_)) if !host.trusted.is_empty() => {
+            Readiness::Refused(format!("{name} trusts another authority"))
+        }
+        (Some(_), Some(_)) => Readiness::Ready,
+    }
+}
+
+pub fn trust_effect(observed: &mut Observed, name: &HostName) {
+    let Some(authority) = authority(observed).cloned() else { return };
+    let Some(host) = observed.host_mut(name) else { return };
+    host.trusted = vec![authority.fingerprint];
+    host.files.insert(
+        File::Trust,
+        FileFact { access: layout::access(File::Trust), digest: authority.file_digest, text: None },
+    );
+}
+
+pub fn next(view: &View) -> Ruling {
+    let mut actions = Vec::new();
+    let mut because = Vec::new();
+    if authority(view.observed).is_none() {
+        return Ruling::default();
+    }
+    for role in Role::ALL {
+        for (name, host) in view.hosts().filter(|(_, host)| host.account) {
+            if let Some(fault) = fault(view.desired, view.observed, name, host, role) {
+                actions.push(Action::IssueCertificate { host: name.clone(), role });
+                let reason = view.reason(fault, "certificates");
+                if !because.contains(&reason) {
+                    because.push(reason);
+                }
+            }
+        }
+        if !actions.is_empty() {
+            return Ruling::step(Draft { actions, because });
+        }
+    }
+    Ruling::default()
+}
+
+/// Why the pair of `role` must be issued anew; `None` when it is as it should be.
+fn fault(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, role: Role) -> Option<String> {
+    let authority = authority(observed)?;
+    let stem = role.file_stem();
+    if !host.files.contains_key(&role.certificate()) {
+        return Some(format!("{stem}.crt is missing"));
+    }
+    if !host.files.contains_key(&role.key()) {
+        return Some(format!("{stem}.key is missing"));
+    }
+    let Some(certificate) = host.certificates.get(&role) else {
+        return Some(format!("{stem}.crt is not a certificate"));
+    };
+    let wanted = wanted(desired, name, role);
+    if certificate.matches_key == Seen::Known(false) {
+        return Some(format!("{stem}.crt and {stem}.key do not belong together"));
+    }
+    if certificate.signed_by != Some(authority.fingerprint) {
+        return Some(format!("{stem}.crt is not signed by the cluster's authority"));
+    }
+    if certificate.names != wanted.names || certificate.common_name != wanted.common_name {
+        return Some(format!("{stem}.crt has other names than declared"));
+    }
+    if certificate.usages != wanted.usages {
+        return Some(format!("{stem}.crt has other key usages than needed"));
+    }
+    let renew_before = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
+    if certificate.not_after <= observed.at.plus_seconds(renew_before) {
+        return Some(format!("{stem}.crt is due for renewal"));
+    }
+    None
+}
+
+pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> Readiness {
+    match (observed.host(name), authority(observed)) {
+        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
+        (_, None) => Readiness::Refused("there is no authority beside cluster.toml".to_owned()),
+        (Some(host), Some(_)) if fault(desired, observed, name, host, role).is_none() => Readiness::Done,
+        (Some(_), Some(_)) => Readiness::Ready,
+    }
+}
+
+pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role: Role) {
+    let Some(authority) = authority(observed).cloned() else { return };
+    let at = observed.at;
+    let Some(host) = observed.host_mut(name) else { return };
+    let wanted = wanted(desired, name, role);
+    let validity = i64::try_from(desired.certificates.validity_seconds).unwrap_or(i64::MAX);
+    host.certificates.insert(
+        role,
+        Certificate {
+            signed_by: Some(authority.fingerprint),
+            common_name: wanted.common_name,
+            names: wanted.names,
+            usages: wanted.usages,
+            not_before: at,
+            not_after: at.plus_seconds(validity),
+            serial: String::new(),
+            matches_key: Seen::Known(true),
+        },
+    );
+    for file in [role.certificate(), role.key()] {
+        let digest = Digest::of(format!("{name} {file:?} to be issued"));
+        host.files.insert(file, FileFact { access: layout::access(file), digest, text: None });
+    }
+}

@@ -1,0 +1,106 @@
+//! etcd.yaml and the permit: what is written whole and compared as text.
+
+use crate::action::{Action, Readiness};
+use crate::content::{self, Initial};
+use crate::layout;
+use crate::names::{Digest, HostName, Token};
+use crate::observed::{DataDirectory, File, FileFact, Host, Observed};
+use crate::plan::{Draft, Reason, Ruling, View};
+use crate::situation::Situation;
+
+/// Lets every host of a new cluster create its data directory, all under one token.
+pub fn permit(view: &View) -> Ruling {
+    if view.situation != Situation::New {
+        return Ruling::default();
+    }
+    let text = content::permit(&token(view));
+    let without = view.hosts().filter(|(_, host)| {
+        host.account && host.data == DataDirectory::Empty && host.text_of(File::Permit) != Some(text.as_str())
+    });
+    let write =
+        |(name, _): (&HostName, _)| Action::WriteFile { host: name.clone(), file: File::Permit, text: text.clone() };
+    Ruling::steps_for(
+        without.map(write).collect(),
+        vec![view.reason("no host has data: a new cluster begins", "nodes")],
+    )
+}
+
+/// The token of this life of the cluster: the one that a cut-off start has left on a host, else a new one.
+///
+/// Of two that were left, the later wins: it sorts last, being made from the time.
+fn token(view: &View) -> Token {
+    let left = view.observed.seen_hosts().filter_map(|(_, host)| content::permitted_token(host.text_of(File::Permit)?));
+    left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
+}
+
+pub fn next(view: &View) -> Ruling {
+    let mut actions = Vec::new();
+    let mut because = Vec::new();
+    for (name, host) in view.hosts().filter(|(_, host)| host.folders.contains_key(&crate::observed::Folder::Config)) {
+        let text = content::etcd_yaml(view.desired, name, &initial(view, host));
+        if host.text_of(File::Config) != Some(text.as_str()) {
+            for reason in reasons(view, host.text_of(File::Config), &text) {
+                if !because.contains(&reason) {
+                    because.push(reason);
+                }
+            }
+            actions.push(Action::WriteFile { host: name.clone(), file: File::Config, text });
+        }
+    }
+    if actions.is_empty() { Ruling::default() } else { Ruling::step(Draft { actions, because }) }
+}
+
+/// The lines that only a first start reads: as they are on a host that has data, as declared on one that has none.
+fn initial(view: &View, host: &Host) -> Initial {
+    if view.situation == Situation::New {
+        return Initial::new_cluster(view.desired, token(view));
+    }
+    host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired))
+}
+
+/// Which declarations the text on the host contradicts.
+fn reasons(view: &View, before: Option<&str>, after: &str) -> Vec<Reason> {
+    let Some(before) = before else { return vec![view.reason("etcd.yaml is missing", "nodes")] };
+    let missing = after.lines().filter(|line| !before.lines().any(|old| old == *line));
+    let keys = missing.filter_map(|line| Some(line.split_once(':')?.0));
+    let mut reasons: Vec<_> = keys
+        .map(|key| view.reason(format!("`{}` is not as declared", key.trim()), &declared_path(view, key.trim())))
+        .collect();
+    if reasons.is_empty() {
+        reasons.push(view.reason("etcd.yaml was changed by hand", "etcd"));
+    }
+    reasons
+}
+
+/// Where in cluster.toml a key of etcd.yaml comes from.
+fn declared_path(view: &View, key: &str) -> String {
+    match key {
+        "quota-backend-bytes" => "etcd.quota-backend".to_owned(),
+        "heartbeat-interval" | "election-timeout" => format!("etcd.{key}"),
+        "auto-compaction-mode" | "auto-compaction-retention" => "etcd.auto-compaction".to_owned(),
+        "listen-client-urls" | "advertise-client-urls" => "ports.client".to_owned(),
+        "listen-peer-urls" | "initial-advertise-peer-urls" => "ports.peer".to_owned(),
+        "listen-metrics-urls" => "ports.metrics".to_owned(),
+        "data-dir" => "paths.data".to_owned(),
+        "cert-file" | "key-file" | "trusted-ca-file" => "paths.certificates".to_owned(),
+        key if view.desired.etcd.extra.contains_key(key) => format!("etcd.extra.{key}"),
+        _ => "etcd".to_owned(),
+    }
+}
+
+pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if host.text_of(file) == Some(text) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName, file: File, text: &str) {
+    let Some(host) = observed.host_mut(name) else { return };
+    let fact = FileFact { access: layout::access(file), digest: Digest::of(text), text: Some(text.to_owned()) };
+    host.files.insert(file, fact);
+    if file == File::Unit {
+        host.service.needs_reload = false;
+    }
+}

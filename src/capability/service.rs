@@ -1,0 +1,320 @@
+//! The systemd unit and the running process. This file alone starts and restarts: whatever was staged, a member is
+//! restarted once, when what its process loaded is not what lies on disk.
+
+use std::collections::BTreeSet;
+
+use crate::action::{Action, Readiness};
+use crate::code::Code;
+use crate::content::{self, LOADED_AT_START};
+use crate::desired::{Desired, Downtime};
+use crate::guard::{Guard, upheld};
+use crate::names::{ClientUrl, ClusterId, HostName, MemberId};
+use crate::observed::{Answer, DataDirectory, File, Host, MemberEntry, Observed, Process, Role, Seen, ServiceState};
+use crate::plan::{Blocked, Draft, Ruling, View};
+use crate::quorum::{Health, Membership, quorum};
+use crate::situation::Situation;
+
+pub fn write_unit(view: &View) -> Ruling {
+    let mut actions = Vec::new();
+    let mut missing = false;
+    for (name, host) in view.hosts() {
+        let text = content::unit(view.desired, name);
+        if host.text_of(File::Unit) != Some(text.as_str()) {
+            missing |= !host.files.contains_key(&File::Unit);
+            actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text });
+        }
+    }
+    let what = if missing { "the unit is missing" } else { "the unit is not as declared" };
+    Ruling::steps_for(actions, vec![view.reason(what, "cluster.version")])
+}
+
+pub fn reload(view: &View) -> Ruling {
+    let stale = view.hosts().filter(|(_, host)| host.service.needs_reload);
+    let actions = stale.map(|(name, _)| Action::ReloadUnits { host: name.clone() }).collect();
+    Ruling::steps_for(actions, vec![view.reason("systemd has not read the unit on disk", "paths.service")])
+}
+
+pub fn enable(view: &View) -> Ruling {
+    let disabled = view.hosts().filter(|(_, host)| !host.service.enabled && host.files.contains_key(&File::Unit));
+    let actions = disabled.map(|(name, _)| Action::EnableService { host: name.clone() }).collect();
+    Ruling::steps_for(actions, vec![view.reason("the service does not start at boot", "nodes")])
+}
+
+/// Starts every stopped member at once: none of them serves, and together they may find a quorum.
+pub fn start(view: &View) -> Ruling {
+    let stopped: Vec<_> =
+        view.hosts().filter(|(_, host)| host.process.is_none() && is_staged(view.desired, host)).collect();
+    if stopped.is_empty() {
+        return Ruling::default();
+    }
+    let running = view.observed.seen_hosts().filter(|(_, host)| host.process.is_some()).count();
+    let voters = view.membership().map_or(view.desired.nodes.len(), |membership| membership.voters().count());
+    if running + stopped.len() < quorum(voters) {
+        let what = format!(
+            "{} of {voters} members can run, and {} are a quorum: starting them would not bring the cluster back",
+            running + stopped.len(),
+            quorum(voters)
+        );
+        let hosts = stopped.iter().map(|(name, _)| (*name).clone()).collect();
+        let blocked = Blocked::new(Code::NoQuorum, what).hint("bring the other hosts back first");
+        return Ruling::blocked(Blocked { hosts, ..blocked });
+    }
+    let because = match view.situation {
+        Situation::New => view.reason("no member runs yet: all start together", "nodes"),
+        _ => view.reason("the service is stopped", "nodes"),
+    };
+    let actions = stopped.iter().map(|(name, _)| Action::Start { host: (*name).clone() }).collect();
+    Ruling::step(Draft { actions, because: vec![because] })
+}
+
+/// Everything that a start reads lies there.
+fn is_staged(desired: &Desired, host: &Host) -> bool {
+    let files = [File::Config, File::Unit, File::Trust]
+        .into_iter()
+        .chain([Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]));
+    let may_have_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
+    host.installed.contains_key(&desired.cluster.version)
+        && files.into_iter().all(|file| host.files.contains_key(&file))
+        && upheld(Guard::NoStartWithoutData, may_have_data)
+}
+
+/// Restarts one member whose process has not loaded what lies on disk: a broken one first, the leader last.
+pub fn restart(view: &View) -> Ruling {
+    let mut stale: Vec<_> =
+        view.hosts().filter_map(|(name, host)| Some((rank(view, name), name, stale(view.desired, host)?))).collect();
+    stale.sort();
+    let mut blocked = Vec::new();
+    for (_, name, what) in stale {
+        match may_restart(view.desired, view.observed, &view.situation, name) {
+            Ok(()) => {
+                let draft = Draft {
+                    actions: vec![Action::Restart { host: name.clone() }],
+                    because: vec![view.reason(what, "cluster.version")],
+                };
+                return Ruling { step: Some(draft), blocked };
+            }
+            Err(why) => blocked.push(why),
+        }
+    }
+    Ruling { step: None, blocked }
+}
+
+/// 0 for a member that is not healthy, 1 for a follower, 2 for the leader.
+fn rank(view: &View, name: &HostName) -> u8 {
+    let member = view.membership().and_then(|membership| Some((membership.member_of(name)?, membership.leader)));
+    match member {
+        Some((member, _)) if member.health != Health::Healthy => 0,
+        Some((member, leader)) if leader == Some(member.entry.id) => 2,
+        Some(_) => 1,
+        None => 0,
+    }
+}
+
+/// What the running process has not loaded; `None` when it runs what lies on disk, or does not run at all.
+pub fn stale(desired: &Desired, host: &Host) -> Option<String> {
+    let process = host.process.as_ref()?;
+    let executable = desired.binaries_folder().join("etcd");
+    if process.executable != executable {
+        return Some(format!("the running etcd is {}, not {executable}", process.executable));
+    }
+    if process.executable_replaced {
+        return Some(format!("{executable} is not the binary that runs"));
+    }
+    let differs = |file: &File| {
+        let on_disk = host.files.get(file).map(|fact| fact.digest);
+        process.loaded.get(file).is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
+    };
+    let changed: Vec<_> =
+        LOADED_AT_START.iter().filter(|file| differs(file)).map(|file| super::access::word(*file)).collect();
+    (!changed.is_empty()).then(|| format!("the running process has not loaded {}", changed.join(" and ")))
+}
+
+/// The gate before a member is stopped: the others must be a quorum, and all that can be asked must be well.
+fn may_restart(desired: &Desired, observed: &Observed, situation: &Situation, name: &HostName) -> Result<(), Blocked> {
+    let has_served = observed.host(name).is_some_and(|host| host.service.state == ServiceState::Active);
+    match situation {
+        Situation::New => Ok(()),
+        Situation::Closed => Err(Blocked::new(Code::NotHealthy, format!("{name} must not be touched")).on(name)),
+        // Not one member says who belongs to the cluster. One that has never found a quorum loses nothing.
+        Situation::Down if !has_served => Ok(()),
+        Situation::Down => {
+            let what = format!("etcd on {name} runs but does not answer, so nobody knows what a restart would cost");
+            let hint = format!("look at `journalctl -u {}` on the host", desired.paths.service);
+            Err(Blocked::new(Code::MemberSilent, what).on(name).hint(hint))
+        }
+        Situation::Serving(membership) => may_restart_member(desired, membership, name),
+    }
+}
+
+fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostName) -> Result<(), Blocked> {
+    let total = membership.voters().count();
+    let healthy = membership.member_of(name).is_some_and(|member| member.health == Health::Healthy);
+    let without = membership.margin_without(name);
+    let quorum_stays = without >= 0;
+    if healthy {
+        let unwell = membership.voters().find(|member| member.health != Health::Healthy);
+        if !upheld(Guard::HealthyBeforeRestart, unwell.is_none()) {
+            let unwell = unwell.expect("the guard has found one");
+            let who = unwell.host.as_ref().map_or_else(|| unwell.entry.id.to_string(), HostName::to_string);
+            let why = match &unwell.health {
+                Health::Unhealthy(why) => why.as_str(),
+                Health::Healthy | Health::Unseen => "it could not be seen",
+            };
+            let what = format!("{name} must be restarted, but {who} is not healthy: {why}");
+            return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")));
+        }
+    }
+    let small = total <= 2;
+    if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
+        let what = format!("{name} must be restarted, and a cluster of {total} cannot serve meanwhile");
+        let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
+        return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because("cluster.downtime"));
+    }
+    if !upheld(Guard::QuorumWithoutTheOneThatStops, quorum_stays || (small && healthy)) {
+        let what = format!("restarting {name} would leave fewer than {} of {total} voters", membership.quorum());
+        return Err(Blocked::new(Code::QuorumAtRisk, what).on(name).hint("repair the other members first"));
+    }
+    Ok(())
+}
+
+pub fn reload_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    done_when(observed, name, |host| !host.service.needs_reload)
+}
+
+pub fn reload_effect(observed: &mut Observed, name: &HostName) {
+    if let Some(host) = observed.host_mut(name) {
+        host.service.needs_reload = false;
+    }
+}
+
+pub fn enable_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    done_when(observed, name, |host| host.service.enabled)
+}
+
+pub fn enable_effect(observed: &mut Observed, name: &HostName) {
+    if let Some(host) = observed.host_mut(name) {
+        host.service.enabled = true;
+    }
+}
+
+fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if is_done(host) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    if host.process.is_some() && host.answer().is_some_and(|answer| answer.leader.is_some() && answer.reads) {
+        return Readiness::Done;
+    }
+    let may_have_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
+    if upheld(Guard::NoStartWithoutData, may_have_data) {
+        Readiness::Ready
+    } else {
+        Readiness::Refused(format!("{name} has lost its data"))
+    }
+}
+
+pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    if host.process.is_some() && stale(desired, host).is_none() {
+        let serves = host.answer().is_some_and(|answer| answer.leader.is_some() && answer.reads);
+        return if serves { Readiness::Done } else { Readiness::Refused(format!("{name} does not serve yet")) };
+    }
+    let (situation, _) = crate::situation::situation(desired, observed);
+    match may_restart(desired, observed, &situation, name) {
+        Ok(()) => Readiness::Ready,
+        Err(blocked) => Readiness::Refused(blocked.what),
+    }
+}
+
+pub fn start_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    run(desired, observed, name);
+    serve(desired, observed);
+}
+
+pub fn restart_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    run(desired, observed, name);
+    serve(desired, observed);
+}
+
+/// A fresh process that has loaded what lies on disk.
+fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    let at = observed.at;
+    let Some(host) = observed.host_mut(name) else { return };
+    let on_disk = LOADED_AT_START.iter().filter_map(|file| Some((*file, host.files.get(file)?.digest)));
+    host.process = Some(Process {
+        pid: 1,
+        started: at,
+        executable: desired.binaries_folder().join("etcd"),
+        executable_replaced: false,
+        loaded: on_disk.collect(),
+    });
+    host.service.state = ServiceState::Activating;
+    host.data = DataDirectory::Member;
+}
+
+/// Once enough members run for a quorum, each that runs answers, and has used up its permit.
+fn serve(desired: &Desired, observed: &mut Observed) {
+    let known =
+        observed.seen_hosts().find_map(|(_, host)| host.answer().and_then(|answer| answer.members.known().cloned()));
+    let members = known.unwrap_or_else(|| declared_members(desired));
+    let cluster = observed.seen_hosts().find_map(|(_, host)| Some(host.answer()?.cluster)).unwrap_or(ClusterId(0));
+    let leader = observed.seen_hosts().find_map(|(_, host)| host.answer()?.leader);
+    let running: BTreeSet<HostName> =
+        observed.seen_hosts().filter(|(_, host)| host.process.is_some()).map(|(name, _)| name.clone()).collect();
+    let entry_of = |name: &HostName| members.iter().find(|entry| entry.peer_urls.contains(&desired.peer_url(name)));
+    let voters = members.iter().filter(|entry| !entry.learner).count();
+    let running_voters = running.iter().filter_map(entry_of).filter(|entry| !entry.learner).count();
+    if running_voters < quorum(voters) {
+        return;
+    }
+    let leader = leader.or_else(|| running.iter().find_map(|name| Some(entry_of(name)?.id)));
+    for name in &running {
+        let Some(entry) = entry_of(name) else { continue };
+        let Some(host) = observed.host_mut(name) else { continue };
+        host.service.state = ServiceState::Active;
+        host.files.remove(&File::Permit);
+        host.member = Seen::Known(Some(predicted_answer(desired, cluster, entry, leader, &members)));
+    }
+}
+
+fn predicted_answer(
+    desired: &Desired,
+    cluster: ClusterId,
+    entry: &MemberEntry,
+    leader: Option<MemberId>,
+    members: &[MemberEntry],
+) -> Answer {
+    Answer {
+        cluster,
+        member: entry.id,
+        version: desired.cluster.version,
+        leader,
+        term: 0,
+        index: 0,
+        applied: 0,
+        database_bytes: 0,
+        database_in_use_bytes: 0,
+        learner: entry.learner,
+        errors: Vec::new(),
+        alarms: BTreeSet::new(),
+        reads: true,
+        members: Seen::Known(members.to_vec()),
+    }
+}
+
+/// The member list of a cluster that begins with the declared nodes. The ids stand for those that etcd will choose.
+fn declared_members(desired: &Desired) -> Vec<MemberEntry> {
+    let entry = |(index, name): (usize, &HostName)| MemberEntry {
+        id: MemberId(index as u64 + 1),
+        name: Some(name.clone()),
+        peer_urls: [desired.peer_url(name)].into(),
+        client_urls: BTreeSet::from([ClientUrl::new(desired.client_url(name).as_str())]),
+        learner: false,
+    };
+    desired.nodes.keys().enumerate().map(entry).collect()
+}

@@ -1,0 +1,116 @@
+//! The codes of findings and refusals: short, stable, and each with the page that `quorate explain CODE` prints.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Kind;
+
+/// Declares the codes with their exit kinds and pages in one table.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $kind:ident, $page:literal;)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Self::$variant,)*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The kind of failure it is when it stops a plan; the exit code follows.
+            pub fn kind(self) -> Kind {
+                match self { $(Self::$variant => Kind::$kind,)* }
+            }
+
+            /// What it means, why quorate stops there, and the way out.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Self::$variant => $page,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    HostUnreachable = "host-unreachable", Unseen,
+        "No SSH connection to the host could be made.\n\nquorate never acts on what it has not seen: an unreachable host may be serving. A new cluster is only\nstarted when every declared host was seen; in a cluster that serves, work on other hosts goes on as long as it\ncannot cost quorum.\n\nCheck the address in cluster.toml, that sshd runs, and that a firewall lets you through:\n\n    ssh HOST true";
+    HostKey = "host-key", Unseen,
+        "The host's SSH key is unknown, has changed, or is revoked.\n\nA connection to the wrong machine would hand it the cluster's certificates, so quorate never trusts a key on\nfirst use. Compare the fingerprint with the host's console, then add the line that the message shows to the\nknown_hosts file. A key that changed may mean that the host was reinstalled, or that someone is in between.";
+    SshAuthentication = "ssh-authentication", Unseen,
+        "The host refused every SSH key that was offered.\n\nThe message lists what was tried: keys of the agent first, then the identity files of the ssh configuration.\nCheck `ssh-add -l`, `[ssh] user`, and the host's authorized_keys.";
+    Sudo = "sudo", Unseen,
+        "The SSH user is not root and `sudo -n` does not work without a password.\n\nquorate reads certificates and etcd's data directory, which only root may. Allow it in /etc/sudoers.d, for\nexample `ops ALL=(root) NOPASSWD: ALL`, or connect as root.";
+    ProbeFailed = "probe-failed", Unseen,
+        "The host was reached, but its answer to the probe could not be read.\n\nThe probe needs a POSIX sh, coreutils and systemd. The message quotes what the host said.";
+    Unsupported = "unsupported-host", Refused,
+        "The host's architecture has no etcd release, or it does not run systemd.";
+    MemberSilent = "member-silent", Unseen,
+        "etcd runs on the host but does not answer on its client port.\n\nA member answers only once it has found a quorum. Look at `journalctl -u etcd` on the host. quorate restarts a\nsilent member only when what it loaded differs from what is declared.";
+    AuthorityUnreadable = "authority-unreadable", Failure,
+        "The certificate authority beside cluster.toml could not be read, or its key does not belong to its certificate.\n\nquorate never overwrites an authority. Restore ca.crt and ca.key from your backup.";
+    AuthorityMissing = "authority-missing", Refused,
+        "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup.";
+    AuthorityDiffers = "authority-differs", Refused,
+        "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`.";
+    ArchiveUnusable = "archive-unusable", Failure,
+        "The etcd archive is missing, does not have the declared SHA-256, or does not hold the binaries.\n\nNothing is copied to any host before the archive was checked here. Compare `[etcd.archive] sha256` with the\nSHA256SUMS that etcd publishes beside each release.";
+    BinariesUndeclared = "binaries-undeclared", Refused,
+        "A host lacks the declared etcd version and cluster.toml does not say where to get it.\n\nAdd `[etcd.archive]` with `url` or `path` and the archive's `sha256`, or `preinstalled = \"/usr/bin\"`.";
+    BinariesForeign = "binaries-differ", Refused,
+        "The folder of the declared version was not filled from the declared archive, or was changed afterwards.\n\nquorate does not overwrite binaries that may be running. Move the folder aside on the host and plan again.";
+    PortTaken = "port-taken", Refused,
+        "Another program listens on a port that etcd needs.\n\nStop it, or choose other ports in `[ports]`.";
+    DataFound = "data-found", Refused,
+        "A host holds a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a new cluster beside it, could lose what it holds. If it is no longer needed, move it\naside on the host (`mv /var/lib/etcd /var/lib/etcd.old`) and plan again.";
+    DataLost = "data-lost", Refused,
+        "A member of the cluster has lost its data directory.\n\nA member that comes back without its log could vote against what it had promised; it must be removed and\nadded again under a new id.";
+    NotAMember = "not-a-member", Refused,
+        "The host is declared in cluster.toml but is not in the cluster's member list.";
+    UndeclaredMember = "undeclared-member", Refused,
+        "The cluster has a member that cluster.toml does not declare. It counts towards quorum.";
+    MembersDisagree = "members-disagree", Unseen,
+        "Members answer with different cluster ids or member lists.\n\nEither a change is still spreading, or hosts of two clusters are declared together. quorate acts on neither.";
+    QuorumAtRisk = "quorum-at-risk", Refused,
+        "The step would leave fewer healthy voters than a quorum, so the cluster would stop serving.\n\nRepair the unhealthy members first; the plan shows what can be done meanwhile.";
+    NotHealthy = "not-healthy", Refused,
+        "A healthy member is only restarted when every voter answers, all follow one leader, no alarm is raised and a\nlinearizable read succeeds.";
+    DowntimeNeeded = "downtime-needed", Refused,
+        "A cluster of one or two members cannot restart one of them without an outage.\n\nIf the outage is acceptable, say `downtime = \"allowed\"` in `[cluster]`.";
+    NoQuorum = "no-quorum", Refused,
+        "Too few members run for a quorum, so the cluster neither reads nor writes.";
+    ClockSkew = "clock-skew", Refused,
+        "A host's clock differs from this machine's by more than certificates and leases can bear.\n\nSet up time synchronisation (chrony, systemd-timesyncd) on the host.";
+    DropIn = "drop-in", Refused,
+        "A systemd drop-in changes the unit that quorate keeps. It is not removed; what it sets may override the plan.";
+    EvenVoters = "even-voters", Refused,
+        "An even number of voters tolerates no more failures than one voter less.";
+    Alarm = "alarm", Refused,
+        "etcd has raised an alarm. NOSPACE: the database reached its quota, and only reads and deletes work. CORRUPT: a\nmember's data differs from the others'.";
+    AuthorityExpires = "authority-expires", Refused,
+        "The certificate authority expires soon; every certificate it signed ends with it.";
+    VersionDiffers = "version-change", Refused,
+        "The cluster runs another minor version than the one declared.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_explained() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| code.explanation().len() > 40));
+    }
+}

@@ -1,0 +1,210 @@
+//! The text of the files that quorate keeps on a host: etcd.yaml, the systemd unit and the permit.
+//!
+//! Same declaration, same bytes: a difference in text is a difference in meaning, or someone's hand.
+
+use std::fmt::Write as _;
+
+use crate::desired::{CompactionMode, Desired};
+use crate::layout;
+use crate::names::{HostName, Token};
+use crate::observed::File;
+
+const BANNER: &str =
+    "# Kept by quorate from cluster.toml: what is changed here by hand is put back by the next apply.\n";
+
+/// The part of etcd.yaml that etcd reads only while it has no data directory.
+///
+/// Once a member has data these lines mean nothing, so they are kept as they are on each host: adding a node must not
+/// rewrite the files of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Initial {
+    /// `name=https://address:2380,…`
+    pub cluster: String,
+    /// `new` or `existing`.
+    pub state: String,
+    pub token: Token,
+}
+
+impl Initial {
+    /// For the first start of a cluster of all declared nodes.
+    pub fn new_cluster(desired: &Desired, token: Token) -> Self {
+        Self { cluster: declared_members(desired), state: "new".to_owned(), token }
+    }
+
+    /// For a member that is in the cluster already, and whose file must be written again.
+    pub fn member(desired: &Desired) -> Self {
+        let token = Token::new(desired.cluster.name.as_str());
+        Self { cluster: declared_members(desired), state: "existing".to_owned(), token }
+    }
+
+    /// From an etcd.yaml on a host; `None` unless all three lines are there.
+    pub fn read(text: &str) -> Option<Self> {
+        let value = |key: &str| {
+            text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().to_owned()))
+        };
+        Some(Self {
+            cluster: value("initial-cluster")?,
+            state: value("initial-cluster-state")?,
+            token: Token::new(value(TOKEN_KEY)?),
+        })
+    }
+}
+
+const TOKEN_KEY: &str = "initial-cluster-token";
+
+fn declared_members(desired: &Desired) -> String {
+    let members: Vec<_> = desired.nodes.keys().map(|host| format!("{host}={}", desired.peer_url(host))).collect();
+    members.join(",")
+}
+
+/// etcd.yaml for one host. The file is complete: with `--config-file` etcd reads neither flags nor environment.
+pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> String {
+    let address = &desired.nodes[host].address;
+    let listen = |port| listen_urls(address, port);
+    let path = |file| layout::path(desired, file);
+    let mut text = String::from(BANNER);
+    let mut line = |key: &str, value: &dyn std::fmt::Display| {
+        writeln!(text, "{key}: {value}").expect("a String takes every write");
+    };
+    line("name", host);
+    line("data-dir", &desired.paths.data);
+    line("listen-client-urls", &listen(desired.ports.client));
+    line("advertise-client-urls", &desired.client_url(host));
+    line("listen-peer-urls", &peer_listen_url(address, desired.ports.peer));
+    line("initial-advertise-peer-urls", &desired.peer_url(host));
+    // Metrics carry no secret, but need no certificate either: on loopback only, as kubeadm has it.
+    line("listen-metrics-urls", &format!("http://127.0.0.1:{}", desired.ports.metrics));
+    line("initial-cluster", &initial.cluster);
+    line("initial-cluster-state", &initial.state);
+    line(TOKEN_KEY, &initial.token);
+    for (section, certificate, key) in [
+        ("client-transport-security", File::ServerCertificate, File::ServerKey),
+        ("peer-transport-security", File::PeerCertificate, File::PeerKey),
+    ] {
+        line(section, &"");
+        line("  cert-file", &path(certificate));
+        line("  key-file", &path(key));
+        line("  client-cert-auth", &true);
+        line("  trusted-ca-file", &path(File::Trust));
+    }
+    let settings = &desired.etcd;
+    for (key, value) in [
+        ("quota-backend-bytes", settings.quota_backend_bytes),
+        ("heartbeat-interval", settings.heartbeat_interval_ms),
+        ("election-timeout", settings.election_timeout_ms),
+    ] {
+        if let Some(value) = value {
+            line(key, &value);
+        }
+    }
+    if let Some(compaction) = &settings.auto_compaction {
+        let mode = match compaction.mode {
+            CompactionMode::Periodic => "periodic",
+            CompactionMode::Revision => "revision",
+        };
+        line("auto-compaction-mode", &mode);
+        line("auto-compaction-retention", &format_args!("\"{}\"", compaction.retention));
+    }
+    text = text.replace("security: \n", "security:\n");
+    if !settings.extra.is_empty() {
+        text.push_str(&yaml_serde::to_string(&settings.extra).expect("settings are plain data"));
+    }
+    text
+}
+
+/// A client port answers on loopback too, for etcdctl on the host itself.
+fn listen_urls(address: &str, port: u16) -> String {
+    match address.parse() {
+        Ok(core::net::IpAddr::V4(ip)) if ip.is_loopback() => format!("https://{ip}:{port}"),
+        Ok(core::net::IpAddr::V4(ip)) => format!("https://{ip}:{port},https://127.0.0.1:{port}"),
+        Ok(core::net::IpAddr::V6(ip)) if ip.is_loopback() => format!("https://[{ip}]:{port}"),
+        Ok(core::net::IpAddr::V6(ip)) => format!("https://[{ip}]:{port},https://[::1]:{port}"),
+        // etcd binds to addresses only.
+        Err(_) => format!("https://0.0.0.0:{port}"),
+    }
+}
+
+fn peer_listen_url(address: &str, port: u16) -> String {
+    match address.parse() {
+        Ok(core::net::IpAddr::V4(ip)) => format!("https://{ip}:{port}"),
+        Ok(core::net::IpAddr::V6(ip)) => format!("https://[{ip}]:{port}"),
+        Err(_) => format!("https://0.0.0.0:{port}"),
+    }
+}
+
+/// The files whose content a running etcd has read once, at its start.
+pub const LOADED_AT_START: [File; 3] = [File::Config, File::Trust, File::Unit];
+
+/// The name of the environment variable in which a process carries the digests of [`LOADED_AT_START`].
+pub const LOADED_VARIABLE: &str = "QUORATE_LOADED";
+
+/// The systemd unit for one host.
+///
+/// - A member whose data directory has vanished does not start: it would come back without the log that it had
+///   promised to keep. Only the permit lets etcd create a new one, and it is gone once the member has served.
+/// - The process carries the digests of what it loaded in its environment, taken at its start.
+/// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
+pub fn unit(desired: &Desired, host: &HostName) -> String {
+    let path = |file| layout::path(desired, file);
+    let loaded: Vec<_> = LOADED_AT_START.map(|file| path(file).to_string()).into();
+    format!(
+        "{BANNER}\
+[Unit]
+Description=etcd member {host} of cluster {cluster}
+Documentation=https://etcd.io/docs/
+Wants=network-online.target
+After=network-online.target
+# A member that has lost its data must not come back as if nothing had happened.
+ConditionPathExists=|{data}/member
+ConditionPathExists=|{permit}
+
+[Service]
+Type=notify
+User={account}
+Group={account}
+# The digests of what this process loads, for quorate to compare with what is on disk.
+ExecStart=/bin/sh -c 'exec env {variable}=\"$$(sha256sum {loaded})\" {binaries}/etcd --config-file={config}'
+ExecStartPost=+/bin/rm -f {permit}
+Restart=always
+RestartSec=2
+TimeoutStartSec=infinity
+LimitNOFILE=65536
+NoNewPrivileges=true
+ProtectHome=true
+
+[Install]
+WantedBy=multi-user.target
+",
+        cluster = desired.cluster.name,
+        data = desired.paths.data,
+        permit = path(File::Permit),
+        account = layout::ACCOUNT,
+        variable = LOADED_VARIABLE,
+        loaded = loaded.join(" "),
+        binaries = desired.binaries_folder(),
+        config = path(File::Config),
+    )
+}
+
+/// The permit carries the token of the life that it permits.
+pub fn permit(token: &Token) -> String {
+    format!("{token}\n")
+}
+
+/// The token in a permit that was found on a host.
+pub fn permitted_token(text: &str) -> Option<Token> {
+    let token = text.trim();
+    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Token::new(token))
+}
+
+/// `text` with the token blotted out: a token is made anew for every plan until one is on a host, and must not make two
+/// plans of the same change differ.
+pub fn without_token(file: File, text: &str) -> String {
+    match file {
+        File::Permit => String::new(),
+        _ => {
+            let kept = text.lines().filter(|line| !line.starts_with(TOKEN_KEY));
+            kept.flat_map(|line| [line, "\n"]).collect()
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The seam between deciding and doing: whoever can look at the hosts and do one action is a fleet.
+//!
+//! There are two: the live one, over SSH and the etcd API, and one in memory, for the tests of `apply`.
+
+use crate::action::Action;
+use crate::diagnostic::Diagnostic;
+use crate::observed::Observed;
+
+pub trait Fleet: Sync {
+    /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
+    fn observe(&self) -> impl Future<Output = Observed> + Send;
+
+    /// Does one action. Returns when the command that does it has ended, which is not yet when its effect is there.
+    ///
+    /// # Errors
+    /// When the command failed, the host was lost, or its lock is no longer ours. The action may have been done all the same.
+    fn perform(&self, action: &Action) -> impl Future<Output = Result<(), Diagnostic>> + Send;
+}

@@ -1,0 +1,59 @@
+//! What each file and folder on a host is called, and who may read it.
+
+use crate::desired::Desired;
+use crate::names::RemotePath;
+use crate::observed::{Access, File, Folder};
+
+/// The user and group that etcd runs as.
+pub const ACCOUNT: &str = "etcd";
+
+/// Where `etcdctl` and `etcdutl` are linked, so that they are on every operator's PATH.
+pub const TOOLS_FOLDER: &str = "/usr/local/bin";
+
+/// The path of `file` on every host.
+pub fn path(desired: &Desired, file: File) -> RemotePath {
+    let certificate = |name| desired.paths.certificates.join(name);
+    match file {
+        File::Config => desired.paths.config.clone(),
+        File::Unit => desired.paths.unit(),
+        File::Permit => desired.paths.permit(),
+        File::Trust => certificate("ca.crt"),
+        File::ServerCertificate => certificate("server.crt"),
+        File::ServerKey => certificate("server.key"),
+        File::PeerCertificate => certificate("peer.crt"),
+        File::PeerKey => certificate("peer.key"),
+        File::HealthcheckCertificate => certificate("healthcheck-client.crt"),
+        File::HealthcheckKey => certificate("healthcheck-client.key"),
+    }
+}
+
+/// Who may read `file`. A key is its one reader's alone: etcd's, or root's for the health check.
+pub fn access(file: File) -> Access {
+    match file {
+        File::Config
+        | File::Unit
+        | File::Permit
+        | File::Trust
+        | File::ServerCertificate
+        | File::PeerCertificate
+        | File::HealthcheckCertificate => Access::new("644", "root", "root"),
+        File::ServerKey | File::PeerKey => Access::new("600", ACCOUNT, ACCOUNT),
+        File::HealthcheckKey => Access::new("600", "root", "root"),
+    }
+}
+
+pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
+    match folder {
+        Folder::Config => desired.paths.config_folder(),
+        Folder::Certificates => desired.paths.certificates.clone(),
+        Folder::Data => desired.paths.data.clone(),
+    }
+}
+
+/// etcd insists on 0700 for its data directory, and sets it itself when it can.
+pub fn folder_access(folder: Folder) -> Access {
+    match folder {
+        Folder::Config | Folder::Certificates => Access::new("755", "root", "root"),
+        Folder::Data => Access::new("700", ACCOUNT, ACCOUNT),
+    }
+}

@@ -1,0 +1,399 @@
+//! What was seen of the hosts and the cluster, when, and what could not be seen.
+//!
+//! Everything a rule decides on is a field here. A fact that could not be had is [`Seen::Unknown`] with the reason, and
+//! is never read as absent. Fields marked *volatile* change by themselves; no plan's identity depends on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::Code;
+use crate::names::{
+    Architecture, ClientUrl, ClusterId, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds, Version,
+};
+
+/// A fact, or why it could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen<T> {
+    Known(T),
+    Unknown(Cause),
+}
+
+impl<T> Seen<T> {
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(fact) => Some(fact),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Known(fact) => Some(fact),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    pub fn unknown(&self) -> Option<&Cause> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(cause) => Some(cause),
+        }
+    }
+}
+
+/// Why a fact could not be had, and what the operator can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    pub code: Code,
+    /// What was tried and what happened: a lower-case fragment that names the host.
+    pub summary: String,
+    pub hint: Option<String>,
+}
+
+/// One look at everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    pub at: UnixSeconds,
+    pub workstation: Workstation,
+    /// One entry for every declared node.
+    pub hosts: BTreeMap<HostName, Seen<Host>>,
+}
+
+/// What lies on the machine that quorate runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workstation {
+    /// The certificate authority beside cluster.toml; `Known(None)` when there is none yet.
+    pub authority: Seen<Option<Authority>>,
+    /// The archive for each architecture that a host still needs it for. One that nobody needs is not looked at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub archives: BTreeMap<Architecture, Seen<Archive>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// SHA-256 of the certificate's DER.
+    pub fingerprint: Digest,
+    /// SHA-256 of ca.crt as it is put on the hosts.
+    pub file_digest: Digest,
+    pub not_after: UnixSeconds,
+}
+
+/// A release archive whose digest was checked and that holds what is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    pub sha256: Digest,
+}
+
+/// One host, as one probe saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    pub architecture: Architecture,
+    /// The host's clock less ours, in seconds. Volatile.
+    pub clock_offset_seconds: i64,
+    /// Whether the user and group that etcd runs as exist.
+    pub account: bool,
+    pub folders: BTreeMap<Folder, Access>,
+    pub files: BTreeMap<File, FileFact>,
+    /// Every certificate that could be read, by its role.
+    pub certificates: BTreeMap<Role, Certificate>,
+    /// The fingerprints of the authorities in ca.crt, in the file's order.
+    pub trusted: Vec<Digest>,
+    /// The versions under `paths.binaries` (or the one in the preinstalled folder) that are whole.
+    pub installed: BTreeMap<Version, Installed>,
+    pub tools: Tools,
+    pub service: Service,
+    /// The running etcd, if its unit has a main process.
+    pub process: Option<Process>,
+    pub data: DataDirectory,
+    /// TCP ports of ours that something else listens on.
+    pub taken_ports: BTreeMap<u16, String>,
+    /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
+    pub member: Seen<Option<Answer>>,
+}
+
+/// The folders that a member needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Folder {
+    Config,
+    Certificates,
+    Data,
+}
+
+impl Folder {
+    pub const ALL: [Folder; 3] = [Self::Config, Self::Certificates, Self::Data];
+}
+
+/// The files that quorate keeps on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum File {
+    /// etcd.yaml.
+    Config,
+    /// The systemd unit.
+    Unit,
+    /// ca.crt: the authorities that etcd trusts, for clients and peers alike.
+    Trust,
+    ServerCertificate,
+    ServerKey,
+    PeerCertificate,
+    PeerKey,
+    HealthcheckCertificate,
+    HealthcheckKey,
+    /// Lets etcd create a new data directory; removed by the unit once the member has served.
+    Permit,
+}
+
+impl File {
+    pub const ALL: [File; 10] = [
+        Self::Config,
+        Self::Unit,
+        Self::Trust,
+        Self::ServerCertificate,
+        Self::ServerKey,
+        Self::PeerCertificate,
+        Self::PeerKey,
+        Self::HealthcheckCertificate,
+        Self::HealthcheckKey,
+        Self::Permit,
+    ];
+}
+
+/// What a certificate is for. The names of its files are kubeadm's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    Server,
+    Peer,
+    HealthcheckClient,
+}
+
+impl Role {
+    pub const ALL: [Role; 3] = [Self::Server, Self::Peer, Self::HealthcheckClient];
+
+    pub fn certificate(self) -> File {
+        match self {
+            Self::Server => File::ServerCertificate,
+            Self::Peer => File::PeerCertificate,
+            Self::HealthcheckClient => File::HealthcheckCertificate,
+        }
+    }
+
+    pub fn key(self) -> File {
+        match self {
+            Self::Server => File::ServerKey,
+            Self::Peer => File::PeerKey,
+            Self::HealthcheckClient => File::HealthcheckKey,
+        }
+    }
+
+    /// `server`, as in server.crt.
+    pub fn file_stem(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Peer => "peer",
+            Self::HealthcheckClient => "healthcheck-client",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.file_stem())
+    }
+}
+
+/// Who may read and write a file or folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Access {
+    /// The permission bits in octal without a leading zero, as `stat -c %a` prints them: `600`.
+    pub mode: String,
+    pub owner: String,
+    pub group: String,
+}
+
+impl Access {
+    pub fn new(mode: &str, owner: &str, group: &str) -> Self {
+        Self { mode: mode.to_owned(), owner: owner.to_owned(), group: group.to_owned() }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:{}", self.mode, self.owner, self.group)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFact {
+    pub access: Access,
+    pub digest: Digest,
+    /// The whole content, for files that hold no secret and are compared as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Usage {
+    ServerAuth,
+    ClientAuth,
+}
+
+/// A leaf certificate on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The fingerprint of the known authority (ours, or one in ca.crt) whose key signed it; `None` when none did.
+    pub signed_by: Option<Digest>,
+    pub common_name: String,
+    /// DNS names and IP addresses, as text.
+    pub names: BTreeSet<String>,
+    pub usages: BTreeSet<Usage>,
+    /// Volatile.
+    pub not_before: UnixSeconds,
+    /// Volatile, but for whether it is due.
+    pub not_after: UnixSeconds,
+    /// In hexadecimal. Volatile.
+    pub serial: String,
+    /// Whether the key file beside it is the key of this certificate.
+    pub matches_key: Seen<bool>,
+}
+
+/// One version in its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The digest of the archive it was unpacked from, as recorded beside it; `None` for a folder that we did not fill.
+    pub archive: Option<Digest>,
+}
+
+/// `/usr/local/bin/etcdctl`, so that an operator on the host finds the right one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tools {
+    Absent,
+    /// A symbolic link into `paths.binaries`.
+    Link(RemotePath),
+    /// Someone else's; left alone.
+    Foreign,
+}
+
+/// The systemd unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub state: ServiceState,
+    pub enabled: bool,
+    /// systemd has not read the unit file that is on disk.
+    pub needs_reload: bool,
+    /// Files of others that change what the unit says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_ins: Vec<RemotePath>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    Inactive,
+    /// Started, and waiting for quorum; or between two attempts to start.
+    Activating,
+    Active,
+    Failed,
+}
+
+/// The running etcd, and what it loaded when it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Volatile.
+    pub pid: u32,
+    /// Volatile.
+    pub started: UnixSeconds,
+    /// The file that it was started from.
+    pub executable: RemotePath,
+    /// That path now leads to another file.
+    pub executable_replaced: bool,
+    /// The digest of each file as it was when the process read it.
+    pub loaded: BTreeMap<File, Digest>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataDirectory {
+    /// Not there, or there and empty.
+    Empty,
+    /// Holds etcd's `member` folder.
+    Member,
+    /// Holds something else.
+    Foreign,
+}
+
+/// What a member says of itself and the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    pub version: Version,
+    /// The leader it follows. Volatile, but for whether there is one.
+    pub leader: Option<MemberId>,
+    /// Volatile.
+    pub term: u64,
+    /// The raft index. Volatile.
+    pub index: u64,
+    /// The index up to which it has applied. Volatile.
+    pub applied: u64,
+    /// Volatile.
+    pub database_bytes: u64,
+    /// Volatile.
+    pub database_in_use_bytes: u64,
+    pub learner: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub alarms: BTreeSet<String>,
+    /// A linearizable read through this member succeeded.
+    pub reads: bool,
+    /// The member list as this member knows it.
+    pub members: Seen<Vec<MemberEntry>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MemberEntry {
+    pub id: MemberId,
+    /// `None` for a member that was added and has not started.
+    pub name: Option<HostName>,
+    pub peer_urls: BTreeSet<PeerUrl>,
+    pub client_urls: BTreeSet<ClientUrl>,
+    pub learner: bool,
+}
+
+impl Observed {
+    /// The hosts that were seen.
+    pub fn seen_hosts(&self) -> impl Iterator<Item = (&HostName, &Host)> {
+        self.hosts.iter().filter_map(|(name, host)| Some((name, host.known()?)))
+    }
+
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.get(name)?.known()
+    }
+
+    pub(crate) fn host_mut(&mut self, name: &HostName) -> Option<&mut Host> {
+        self.hosts.get_mut(name)?.known_mut()
+    }
+
+    /// Whether nothing that matters is missing: every host seen, and every running member answered.
+    pub fn is_complete(&self) -> bool {
+        self.hosts.values().all(|host| host.known().is_some_and(|host| host.member.known().is_some()))
+    }
+}
+
+impl Host {
+    /// What the member said, if it answered.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.member.known()?.as_ref()
+    }
+
+    pub fn text_of(&self, file: File) -> Option<&str> {
+        self.files.get(&file)?.text.as_deref()
+    }
+}

@@ -1,0 +1,95 @@
+//! Everything in an [`Observed`] that does not change by itself, one line a fact.
+//!
+//! Two outlines are compared to see whether a step brought about what its `effect` had predicted.
+
+use std::collections::BTreeSet;
+
+use crate::desired::Desired;
+use crate::observed::{Answer, Host, Observed, Seen};
+
+/// The lines, each beginning with the host it is about.
+pub fn outline(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    let authority = match &observed.workstation.authority {
+        Seen::Known(Some(_)) => "present",
+        Seen::Known(None) => "absent",
+        Seen::Unknown(_) => "unknown",
+    };
+    lines.insert(format!("authority {authority}"));
+    for (name, host) in &observed.hosts {
+        match host {
+            Seen::Known(host) => lines.extend(host_lines(desired, observed, host).map(|line| format!("{name} {line}"))),
+            Seen::Unknown(cause) => {
+                lines.insert(format!("{name} unknown {}", cause.code));
+            }
+        }
+    }
+    lines
+}
+
+/// What the second has and the first has not, with `+`, and the other way round with `-`.
+pub fn differences(predicted: &BTreeSet<String>, seen: &BTreeSet<String>) -> Vec<String> {
+    let missing = predicted.difference(seen).map(|line| format!("- {line}"));
+    let surprising = seen.difference(predicted).map(|line| format!("+ {line}"));
+    missing.chain(surprising).collect()
+}
+
+fn host_lines(desired: &Desired, observed: &Observed, host: &Host) -> impl Iterator<Item = String> {
+    let authority =
+        observed.workstation.authority.known().and_then(Option::as_ref).map(|authority| authority.fingerprint);
+    let mut lines = vec![
+        format!("account {}", host.account),
+        format!("data {:?}", host.data),
+        format!(
+            "service {:?} enabled={} needs-reload={}",
+            host.service.state, host.service.enabled, host.service.needs_reload
+        ),
+        format!("tools {:?}", host.tools),
+    ];
+    lines.extend(host.folders.iter().map(|(folder, access)| format!("folder {folder:?} {access}")));
+    for (file, fact) in &host.files {
+        let text = fact.text.as_deref().map_or(String::new(), |text| {
+            format!(" {}", crate::names::Digest::of(crate::content::without_token(*file, text)).short())
+        });
+        lines.push(format!("file {file:?} {}{text}", fact.access));
+    }
+    for (role, certificate) in &host.certificates {
+        let signed = if certificate.signed_by == authority { "ours" } else { "others" };
+        lines.push(format!(
+            "certificate {role} of {} for {:?} {:?} signed-by={signed} matches-key={}",
+            certificate.common_name,
+            certificate.names,
+            certificate.usages,
+            certificate.matches_key != Seen::Known(false)
+        ));
+    }
+    lines.extend(
+        host.trusted
+            .iter()
+            .map(|trusted| format!("trusts {}", if Some(*trusted) == authority { "ours" } else { "others" })),
+    );
+    lines.extend(host.installed.keys().map(|version| format!("installed {version}")));
+    lines.extend(host.taken_ports.keys().map(|port| format!("taken {port}")));
+    if let Some(process) = &host.process {
+        let stale = crate::capability::service::stale(desired, host);
+        lines.push(format!("process {} stale={stale:?}", process.executable));
+    }
+    lines.push(match &host.member {
+        Seen::Known(None) => "member none".to_owned(),
+        Seen::Unknown(cause) => format!("member unknown {}", cause.code),
+        Seen::Known(Some(answer)) => format!("member {}", member_words(answer)),
+    });
+    lines.into_iter()
+}
+
+fn member_words(answer: &Answer) -> String {
+    let count = answer.members.known().map_or_else(|| "unknown".to_owned(), |members| members.len().to_string());
+    format!(
+        "{} {} of {count} led={} reads={} errors={:?}",
+        if answer.learner { "learner" } else { "voter" },
+        answer.version,
+        answer.leader.is_some(),
+        answer.reads,
+        answer.errors
+    )
+}

@@ -1,0 +1,366 @@
+//! The planner: a list of rules picks one next step, run to a fixed point over the predicted effect of each.
+//!
+//! The order of [`RULES`] is the policy: repairs that cannot hurt come first, touching a healthy member comes last.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::capability::{access, authority, certificates, config, findings, prepare, service, version};
+use crate::code::Code;
+use crate::desired::Desired;
+use crate::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
+use crate::observed::{Host, Observed};
+use crate::quorum::Membership;
+use crate::situation::{Situation, situation, workable};
+
+/// What would be done, in order, and what stands in the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub cluster: ClusterName,
+    pub version: Version,
+    /// When the hosts were looked at. Volatile.
+    pub observed_at: UnixSeconds,
+    /// Whether everything could be seen.
+    pub complete: bool,
+    /// The voters as they are now; `None` when no member says.
+    pub health: Option<Voters>,
+    /// How many hosts were looked at.
+    pub hosts: usize,
+    pub findings: Vec<Finding>,
+    pub steps: Vec<Step>,
+    pub blocked: Vec<Blocked>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voters {
+    pub healthy: usize,
+    pub total: usize,
+    pub quorum: usize,
+    pub margin: i32,
+}
+
+/// One gated step: the same thing on one host, or on several at once when no running service notices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub actions: Vec<Action>,
+    pub because: Vec<Reason>,
+    pub margin: Margin,
+    pub risk: Risk,
+    pub diffs: Vec<FileDiff>,
+}
+
+/// Why a step is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// A lower-case fragment: `etcd.yaml differs from what is declared`.
+    pub what: String,
+    /// `cluster.toml:18`
+    pub place: String,
+}
+
+/// The quorum margin around a step: how many more healthy voters may fail. `None` while there is no cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Margin {
+    pub before: Option<i32>,
+    pub during: Option<i32>,
+    pub after: Option<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// No running service notices.
+    None,
+    /// A member that does not serve is started.
+    Low,
+    /// A member that serves is restarted while the others are a quorum.
+    Medium,
+    /// The cluster is unavailable meanwhile.
+    High,
+}
+
+/// A file before and after a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDiff {
+    pub host: HostName,
+    pub path: RemotePath,
+    /// `None` when the file is not there.
+    pub before: Option<String>,
+    pub after: String,
+}
+
+/// Something worth knowing that no step of this plan changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub code: Code,
+    pub hosts: Vec<HostName>,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// Something that should change and may not, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    pub code: Code,
+    pub hosts: Vec<HostName>,
+    pub what: String,
+    pub hint: Option<String>,
+    /// The dotted path in cluster.toml that asks for it, if one does.
+    pub declared: Option<String>,
+}
+
+impl Blocked {
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, hosts: Vec::new(), what: what.into(), hint: None, declared: None }
+    }
+
+    #[must_use]
+    pub fn on(mut self, host: &HostName) -> Self {
+        self.hosts.push(host.clone());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn because(mut self, declared: &str) -> Self {
+        self.declared = Some(declared.to_owned());
+        self
+    }
+}
+
+/// What one rule says: a step to take next, and what it may not do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ruling {
+    pub step: Option<Draft>,
+    pub blocked: Vec<Blocked>,
+}
+
+impl Ruling {
+    pub fn step(draft: Draft) -> Self {
+        Self { step: Some(draft), blocked: Vec::new() }
+    }
+
+    /// A step for `actions` unless there are none.
+    pub fn steps_for(actions: Vec<Action>, because: Vec<Reason>) -> Self {
+        let step = (!actions.is_empty()).then_some(Draft { actions, because });
+        Self { step, blocked: Vec::new() }
+    }
+
+    pub fn blocked(blocked: Blocked) -> Self {
+        Self { step: None, blocked: vec![blocked] }
+    }
+}
+
+/// A step as a rule proposes it; the planner adds what follows from the world around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub actions: Vec<Action>,
+    pub because: Vec<Reason>,
+}
+
+/// What every rule reads.
+pub struct View<'a> {
+    pub desired: &'a Desired,
+    pub observed: &'a Observed,
+    pub situation: Situation,
+    /// Why some hosts are left alone.
+    pub blocked: Vec<Blocked>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
+        let (situation, blocked) = situation(desired, observed);
+        Self { desired, observed, situation, blocked }
+    }
+
+    /// The hosts that may be worked on.
+    pub fn hosts(&self) -> impl Iterator<Item = (&'a HostName, &'a Host)> + use<'a> {
+        workable(self.observed, &self.situation, &self.blocked).into_iter()
+    }
+
+    /// A reason with the place of the declared `path`.
+    pub fn reason(&self, what: impl Into<String>, path: &str) -> Reason {
+        Reason { what: what.into(), place: self.desired.places.of(path) }
+    }
+
+    pub fn membership(&self) -> Option<&Membership> {
+        match &self.situation {
+            Situation::Serving(membership) => Some(membership),
+            Situation::New | Situation::Down | Situation::Closed => None,
+        }
+    }
+}
+
+/// A rule: its name, and what it says of a world.
+pub struct Rule {
+    pub name: &'static str,
+    pub next: fn(&View) -> Ruling,
+}
+
+/// The rules, in order. The order is the policy.
+pub const RULES: &[Rule] = &[
+    Rule { name: "create the authority", next: authority::next },
+    Rule { name: "prepare hosts", next: prepare::next },
+    Rule { name: "permit new data directories", next: config::permit },
+    Rule { name: "install binaries", next: version::next },
+    Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "issue certificates", next: certificates::next },
+    Rule { name: "write etcd.yaml", next: config::next },
+    Rule { name: "write the unit", next: service::write_unit },
+    Rule { name: "restore owners and modes", next: access::next },
+    Rule { name: "reload units", next: service::reload },
+    Rule { name: "enable the service", next: service::enable },
+    Rule { name: "start members", next: service::start },
+    Rule { name: "restart members", next: service::restart },
+    Rule { name: "link the tools", next: version::tools },
+];
+
+/// The next step in this world and everything that is blocked in it.
+pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
+    let view = View::new(desired, observed);
+    let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
+    for rule in RULES {
+        let said = (rule.next)(&view);
+        ruling.blocked.extend(said.blocked);
+        if said.step.is_some() {
+            ruling.step = said.step;
+            break;
+        }
+    }
+    ruling
+}
+
+/// No cluster needs more steps than this; a plan that reaches it has two rules that undo each other.
+const STEPS_MAX: usize = 1000;
+
+/// Everything that would be done, from this world on.
+///
+/// # Panics
+/// If two rules undo each other, so that the plan does not end: a defect of quorate.
+pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    let mut world = observed.clone();
+    let mut steps = Vec::new();
+    let blocked = loop {
+        let ruling = next(desired, &world);
+        let Some(draft) = ruling.step else { break ruling.blocked };
+        steps.push(take(desired, &mut world, draft));
+        assert!(steps.len() < STEPS_MAX, "the plan does not end; its last step is {:?}", steps.last());
+    };
+    Plan {
+        cluster: desired.cluster.name.clone(),
+        version: desired.cluster.version,
+        observed_at: observed.at,
+        complete: observed.is_complete(),
+        health: Membership::of(desired, observed).map(|membership| Voters::of(&membership)),
+        hosts: observed.hosts.len(),
+        findings: findings::findings(desired, observed),
+        steps,
+        blocked: distinct(blocked),
+    }
+}
+
+impl Voters {
+    fn of(membership: &Membership) -> Self {
+        Self {
+            healthy: membership.healthy_voters(),
+            total: membership.voters().count(),
+            quorum: membership.quorum(),
+            margin: membership.margin(),
+        }
+    }
+}
+
+/// Applies a draft to the world, and keeps what it looked like around it.
+fn take(desired: &Desired, world: &mut Observed, draft: Draft) -> Step {
+    let margin_in = |world: &Observed| Membership::of(desired, world).map(|membership| membership.margin());
+    let before = margin_in(world);
+    let during = during(desired, world, &draft.actions);
+    let diffs = draft.actions.iter().filter_map(|action| diff(desired, world, action)).collect();
+    for action in &draft.actions {
+        action.effect(desired, world);
+    }
+    let margin = Margin { before, during, after: margin_in(world) };
+    Step { risk: risk(&draft.actions, margin), actions: draft.actions, because: draft.because, margin, diffs }
+}
+
+fn during(desired: &Desired, world: &Observed, actions: &[Action]) -> Option<i32> {
+    let membership = Membership::of(desired, world)?;
+    let restarted = actions.iter().find_map(|action| match action {
+        Action::Restart { host } => Some(host),
+        _ => None,
+    });
+    Some(restarted.map_or_else(|| membership.margin(), |host| membership.margin_without(host)))
+}
+
+fn risk(actions: &[Action], margin: Margin) -> Risk {
+    if !actions.iter().any(Action::touches_service) {
+        return Risk::None;
+    }
+    let restarts = actions.iter().any(|action| matches!(action, Action::Restart { .. }));
+    match margin.during {
+        Some(during) if restarts && during < 0 && margin.before >= Some(0) => Risk::High,
+        _ if restarts => Risk::Medium,
+        _ => Risk::Low,
+    }
+}
+
+fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
+    let Action::WriteFile { host, file, text } = action else { return None };
+    Some(FileDiff {
+        host: host.clone(),
+        path: crate::layout::path(desired, *file),
+        before: world.host(host).and_then(|seen| seen.text_of(*file)).map(str::to_owned),
+        after: text.clone(),
+    })
+}
+
+fn distinct(mut blocked: Vec<Blocked>) -> Vec<Blocked> {
+    let mut seen = BTreeSet::new();
+    blocked.retain(|blocked| seen.insert((blocked.code.as_str(), blocked.hosts.clone(), blocked.what.clone())));
+    blocked
+}
+
+impl Plan {
+    /// Twelve hexadecimal digits that name this decision: the same for two looks at the same state.
+    pub fn id(&self) -> String {
+        let mut text = format!("{} {}\n", self.cluster, self.version);
+        for action in self.actions() {
+            text.push_str(&action.identity());
+            text.push('\n');
+        }
+        for blocked in &self.blocked {
+            text.push_str(&format!("blocked {} {:?}\n", blocked.code, blocked.hosts));
+        }
+        Digest::of(text).to_string()[..12].to_owned()
+    }
+
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.steps.iter().flat_map(|step| &step.actions)
+    }
+
+    /// Nothing to change and nothing in the way.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.blocked.is_empty()
+    }
+
+    /// The smallest margin in the course of the plan; `None` when there is no cluster at any time.
+    pub fn min_margin(&self) -> Option<i32> {
+        self.steps.iter().flat_map(|step| [step.margin.before, step.margin.during, step.margin.after]).flatten().min()
+    }
+}
+
+impl Step {
+    /// The hosts in the order of the actions, each once.
+    pub fn hosts(&self) -> Vec<&HostName> {
+        let mut hosts: Vec<_> = self.actions.iter().filter_map(Action::host).collect();
+        hosts.dedup();
+        hosts
+    }
+}

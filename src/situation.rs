@@ -1,0 +1,181 @@
+//! What life the cluster is in: not begun, serving, or down. Every rule starts from this one reading.
+
+use std::collections::BTreeMap;
+
+use crate::code::Code;
+use crate::desired::Desired;
+use crate::guard::{Guard, upheld};
+use crate::names::HostName;
+use crate::observed::{DataDirectory, File, Host, Observed};
+use crate::plan::Blocked;
+use crate::quorum::{self, Membership};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Situation {
+    /// No host has ever served: a new cluster may be made. Also when a first start was cut off.
+    New,
+    /// Members answer and agree.
+    Serving(Membership),
+    /// Hosts hold a cluster's data, but no member says who belongs to it.
+    Down,
+    /// Nothing may be touched, and why.
+    Closed,
+}
+
+/// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
+pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
+    let unseen = unseen_hosts(observed);
+    if let Some(what) = quorum::disagreement(observed) {
+        let hint = "run `quorate plan` again in a moment; hosts of two clusters cannot be declared together";
+        let blocked = Blocked::new(Code::MembersDisagree, what).hint(hint);
+        return (Situation::Closed, with(unseen, [blocked]));
+    }
+    if let Some(membership) = Membership::of(desired, observed) {
+        let strangers = strangers(desired, observed, &membership);
+        return (Situation::Serving(membership), with(unseen, strangers));
+    }
+    if observed.seen_hosts().any(|(_, host)| has_served(host)) {
+        return down(observed, unseen);
+    }
+    let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
+    if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) }
+}
+
+/// The hosts that may be worked on, seen and without an obstacle of their own.
+pub fn workable<'a>(
+    observed: &'a Observed,
+    situation: &Situation,
+    blocked: &[Blocked],
+) -> BTreeMap<&'a HostName, &'a Host> {
+    if *situation == Situation::Closed {
+        return BTreeMap::new();
+    }
+    observed.seen_hosts().filter(|(name, _)| !blocked.iter().any(|blocked| blocked.hosts.contains(name))).collect()
+}
+
+/// Whether this host's member has ever been part of a quorum: it has data, and the permit to create it is used up.
+fn has_served(host: &Host) -> bool {
+    host.data == DataDirectory::Member && !host.files.contains_key(&File::Permit)
+}
+
+fn with(mut blocked: Vec<Blocked>, more: impl IntoIterator<Item = Blocked>) -> Vec<Blocked> {
+    blocked.extend(more);
+    blocked
+}
+
+fn unseen_hosts(observed: &Observed) -> Vec<Blocked> {
+    let causes = observed.hosts.iter().filter_map(|(name, host)| Some((name, host.unknown()?)));
+    let blocked = causes.map(|(name, cause)| {
+        let seen_enough = upheld(Guard::AllSeenBeforeBootstrap, false);
+        let blocked = Blocked::new(cause.code, cause.summary.clone()).on(name);
+        let blocked = match &cause.hint {
+            Some(hint) => blocked.hint(hint.clone()),
+            None => blocked,
+        };
+        (!seen_enough).then_some(blocked)
+    });
+    blocked.flatten().collect()
+}
+
+/// What forbids a new cluster: data of unknown origin, ports in use, clocks apart.
+fn bare_obstacles(observed: &Observed) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    for (name, host) in observed.seen_hosts() {
+        if !upheld(Guard::DataOfThisCluster, host.data != DataDirectory::Foreign) {
+            blocked.push(foreign_data(name));
+        }
+        for (port, holder) in &host.taken_ports {
+            if !upheld(Guard::PortsFreeBeforeBootstrap, false) {
+                let what = format!("port {port} on {name} is in use by {holder}");
+                blocked.push(Blocked::new(Code::PortTaken, what).on(name).hint("stop it, or change [ports]"));
+            }
+        }
+        if host.clock_offset_seconds.abs() > CLOCK_OFFSET_SECONDS_MAX {
+            let what = format!("the clock of {name} is {} s off", host.clock_offset_seconds);
+            let hint = "set up time synchronisation on the host (systemd-timesyncd, chrony)";
+            blocked.push(Blocked::new(Code::ClockSkew, what).on(name).hint(hint));
+        }
+    }
+    blocked
+}
+
+/// A certificate is valid from five minutes before it is made, so a clock may be late by less than that.
+const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
+
+fn foreign_data(name: &HostName) -> Blocked {
+    let what = format!("the data directory on {name} holds something that is not etcd's");
+    Blocked::new(Code::DataFound, what).on(name).hint("move it aside on the host, or choose another `data` in [paths]")
+}
+
+/// Hosts that trust an authority which is not ours.
+fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
+    let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
+    let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
+    let foreign = trusting
+        .filter(|(_, host)| authority.as_ref().is_none_or(|authority| !host.trusted.contains(&authority.fingerprint)));
+    let blocked = foreign.map(|(name, _)| match authority {
+        None => Blocked::new(Code::AuthorityMissing, format!("{name} trusts an authority that is not here"))
+            .on(name)
+            .hint("restore ca.crt and ca.key into the folder of `[ca] dir`"),
+        Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts another authority than ours"))
+            .on(name)
+            .hint("restore the right `[ca] dir`, or move ca.crt on the host aside"),
+    });
+    blocked.filter(|_| !upheld(Guard::NoSecondAuthority, false)).collect()
+}
+
+/// A cluster that has served, of which no member can say who belongs to it.
+///
+/// Its members may be started again where they have their data; nothing else is safe to assume.
+fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
+    let mut blocked = with(unseen, foreign_authority(observed));
+    for (name, host) in observed.seen_hosts() {
+        if !upheld(Guard::NoDataBeforeBootstrap, has_served(host)) {
+            blocked.push(lost_data(name));
+        } else if !upheld(Guard::DataOfThisCluster, host.files.contains_key(&File::Config) || host.process.is_some()) {
+            let what =
+                format!("{name} already has a data directory, and no etcd.yaml says which cluster it belongs to");
+            let hint = "if it is not needed, move it aside on the host, for example \
+                        `mv /var/lib/etcd /var/lib/etcd.old`; nothing is touched until then";
+            blocked.push(Blocked::new(Code::DataFound, what).on(name).hint(hint));
+        }
+    }
+    // One foreign data directory among bare hosts: every host stays as it is.
+    let any_member = observed.seen_hosts().any(|(name, _)| !blocked.iter().any(|blocked| blocked.hosts.contains(name)));
+    if any_member { (Situation::Down, blocked) } else { (Situation::Closed, blocked) }
+}
+
+fn lost_data(name: &HostName) -> Blocked {
+    let what = format!("{name} has no data, while other hosts hold a cluster's");
+    let hint = "a member that lost its data must be removed from the cluster and added again; \
+                if the cluster is to be made anew, move the data of the other hosts aside";
+    Blocked::new(Code::DataLost, what).on(name).hint(hint)
+}
+
+/// Where the member list, the declaration and the hosts do not fit together.
+fn strangers(desired: &Desired, observed: &Observed, membership: &Membership) -> Vec<Blocked> {
+    let mut blocked = foreign_authority(observed);
+    for name in desired.nodes.keys() {
+        match (membership.member_of(name), observed.host(name)) {
+            (None, _) => {
+                let what = format!("{name} is declared but is not a member of the cluster");
+                let hint = "no plan adds members yet; add it with `etcdctl member add`";
+                blocked
+                    .push(Blocked::new(Code::NotAMember, what).on(name).hint(hint).because(&format!("nodes.{name}")));
+            }
+            (Some(_), Some(host)) if host.data != DataDirectory::Member => {
+                if !upheld(Guard::NoStartWithoutData, false) {
+                    blocked.push(lost_data(name));
+                }
+            }
+            _ => {}
+        }
+    }
+    for member in membership.members.iter().filter(|member| member.host.is_none()) {
+        let name = member.entry.name.as_ref().map_or("without a name", HostName::as_str);
+        let what = format!("member {} ({name}) is not declared", member.entry.id);
+        let hint = "declare it under [nodes], or remove it with `etcdctl member remove`";
+        blocked.push(Blocked::new(Code::UndeclaredMember, what).hint(hint));
+    }
+    blocked
+}
