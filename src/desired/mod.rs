@@ -9,9 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{Architecture, ClientUrl, ClusterName, Digest, HostName, PeerUrl, RemotePath, Version};
 
+mod archive;
+mod etcd;
+mod etcd_keys;
+mod kinds;
 mod parse;
+mod paths;
+mod problem;
+mod sections;
+mod suggest;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
 
 pub use parse::parse;
+pub use problem::{Problem, render};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,7 +259,9 @@ impl Desired {
     pub fn binaries_folder(&self) -> RemotePath {
         match &self.binaries {
             Binaries::Preinstalled { folder } => folder.clone(),
-            Binaries::Archive { .. } | Binaries::Undeclared => self.paths.binaries.join(&self.cluster.version.to_string()),
+            Binaries::Archive { .. } | Binaries::Undeclared => {
+                self.paths.binaries.join(&self.cluster.version.to_string())
+            }
         }
     }
 }
