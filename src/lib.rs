@@ -6,10 +6,14 @@ pub mod desired;
 pub mod diagnostic;
 pub mod fleet;
 pub mod guard;
+#[cfg(test)]
+mod laws;
 pub mod layout;
 pub mod names;
 pub mod observed;
 pub mod outline;
 pub mod plan;
 pub mod quorum;
+#[cfg(test)]
+mod sample;
 pub mod situation;
