@@ -4,6 +4,7 @@ pub mod code;
 pub mod content;
 pub mod desired;
 pub mod diagnostic;
+pub mod event;
 pub mod fleet;
 pub mod guard;
 #[cfg(test)]
