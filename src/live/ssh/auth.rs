@@ -64,7 +64,8 @@ impl Login<'_> {
         let (first, rest): (Vec<&AgentKey>, Vec<&AgentKey>) = keys.iter().partition(named);
         let rest = if self.resolved.identities_only { Vec::new() } else { rest };
         if first.is_empty() && rest.is_empty() {
-            let what = if keys.is_empty() { "holds no key" } else { "holds none of the keys that IdentitiesOnly allows" };
+            let what =
+                if keys.is_empty() { "holds no key" } else { "holds none of the keys that IdentitiesOnly allows" };
             self.tried.push(format!("ssh agent at {} {what}", path.display()));
         }
         for key in first.into_iter().chain(rest) {
@@ -78,8 +79,7 @@ impl Login<'_> {
 
     fn with_files(&mut self, files: &[KeyFile]) -> Result<bool, SshError> {
         let (session, user) = (self.session, &self.resolved.user);
-        let offer =
-            |key: &Path, certificate: Option<&Path>| session.userauth_pubkey_file(user, certificate, key, None);
+        let offer = |key: &Path, certificate: Option<&Path>| session.userauth_pubkey_file(user, certificate, key, None);
         for file in files {
             let path = file.path.display();
             match &file.problem {
@@ -110,7 +110,8 @@ impl Login<'_> {
             }
             Err(Failure::Ssh(_)) if self.wire.end().is_some() => {
                 let count = self.tried.len() + 1;
-                self.tried.push(format!("{name}: the server closed the connection (after {count} keys; MaxAuthTries?)"));
+                self.tried
+                    .push(format!("{name}: the server closed the connection (after {count} keys; MaxAuthTries?)"));
                 Err(self.failed())
             }
             Err(Failure::Ssh(error)) => {

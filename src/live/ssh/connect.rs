@@ -209,14 +209,9 @@ fn check_host_key(
         Verdict::Revoked(place) => {
             Err(SshError::HostKeyRevoked { host, fingerprint, file: place.file, line: place.line })
         }
-        Verdict::Changed { place, fingerprint: known } => Err(SshError::HostKeyChanged {
-            host,
-            algorithm,
-            fingerprint,
-            known,
-            file: place.file,
-            line: place.line,
-        }),
+        Verdict::Changed { place, fingerprint: known } => {
+            Err(SshError::HostKeyChanged { host, algorithm, fingerprint, known, file: place.file, line: place.line })
+        }
         Verdict::Unknown { note } => Err(SshError::HostKeyUnknown {
             host,
             line_to_add: line_for(id, &algorithm, blob),

@@ -42,14 +42,7 @@ pub enum SshError {
         "THE HOST KEY OF {host} HAS CHANGED: it offered {algorithm} {fingerprint}, but {}:{line} says {known}",
         file.display()
     )]
-    HostKeyChanged {
-        host: String,
-        algorithm: String,
-        fingerprint: String,
-        known: String,
-        file: PathBuf,
-        line: usize,
-    },
+    HostKeyChanged { host: String, algorithm: String, fingerprint: String, known: String, file: PathBuf, line: usize },
 
     #[error("the host key of {host} is revoked: {}:{line} revokes {fingerprint}", file.display())]
     HostKeyRevoked { host: String, fingerprint: String, file: PathBuf, line: usize },

@@ -134,14 +134,16 @@ impl KnownHosts {
     /// What there is about a host whose key is unknown.
     fn note(&self, host: &HostId) -> Option<String> {
         let mut notes = Vec::new();
-        let about = |marker| {
-            self.lines.iter().find(move |line| line.entry.marker() == marker && line.matches_any(host))
-        };
+        let about =
+            |marker| self.lines.iter().find(move |line| line.entry.marker() == marker && line.matches_any(host));
         if let Some(line) = about(None) {
             notes.push(format!("{} has a key of another type for it ({})", line.place, line.algorithm()));
         }
         if let Some(line) = about(Some(&Marker::CertAuthority)) {
-            notes.push(format!("{} trusts a certificate authority for it, but host certificates are not supported", line.place));
+            notes.push(format!(
+                "{} trusts a certificate authority for it, but host certificates are not supported",
+                line.place
+            ));
         }
         if let Some(place) = self.skipped.first() {
             let more = match self.skipped.len() - 1 {

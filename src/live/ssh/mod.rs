@@ -175,12 +175,7 @@ impl Connection {
     }
 
     /// Runs a command to its end: any exit status is an `Ok`. `deadline` includes waiting for a free channel.
-    pub async fn exec(
-        &self,
-        command: &str,
-        stdin: impl Into<Stdin>,
-        deadline: Duration,
-    ) -> Result<Output, SshError> {
+    pub async fn exec(&self, command: &str, stdin: impl Into<Stdin>, deadline: Duration) -> Result<Output, SshError> {
         let cancel = CancelOnDrop::new(&self.link);
         let (reply, answer) = oneshot::channel();
         self.start(command, stdin.into(), Purpose::Collect { reply }, Limit::total(deadline))?;
@@ -192,7 +187,8 @@ impl Connection {
     /// Runs a command whose stdout is read as it comes, in constant memory. It fails if no byte moves for `idle`, not
     /// counting the time in which the reader does not read.
     pub fn stream(&self, command: &str, stdin: impl Into<Stdin>, idle: Duration) -> Result<Stream, SshError> {
-        let broken = |error: std::io::Error| SshError::Channel { host: self.link.label.clone(), reason: error.to_string() };
+        let broken =
+            |error: std::io::Error| SshError::Channel { host: self.link.label.clone(), reason: error.to_string() };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
         theirs.set_nonblocking(true).map_err(broken)?;
         let stdout = UnixStream::from_std(theirs).map_err(broken)?;
@@ -220,8 +216,13 @@ impl Connection {
     pub async fn tunnel(&self, host: &str, port: u16, deadline: Duration) -> Result<UnixStream, SshError> {
         let cancel = CancelOnDrop::new(&self.link);
         let (reply, answer) = oneshot::channel();
-        let request =
-            TunnelRequest { host: host.to_owned(), port, deadline: Instant::now() + deadline, allowed: deadline, reply };
+        let request = TunnelRequest {
+            host: host.to_owned(),
+            port,
+            deadline: Instant::now() + deadline,
+            allowed: deadline,
+            reply,
+        };
         self.link.send(Request::Tunnel(request))?;
         let result = answer.await;
         cancel.disarm();

@@ -48,9 +48,18 @@ pub(super) struct ProcessRequest {
 
 /// What its stdout is for, and who is told.
 pub(super) enum Purpose {
-    Collect { reply: oneshot::Sender<Result<Output, SshError>> },
-    Stream { local: LocalEnd, reply: oneshot::Sender<Result<Output, SshError>> },
-    Hold { line_start: String, ready: Option<oneshot::Sender<Result<String, HoldError>>>, end: watch::Sender<Option<Output>> },
+    Collect {
+        reply: oneshot::Sender<Result<Output, SshError>>,
+    },
+    Stream {
+        local: LocalEnd,
+        reply: oneshot::Sender<Result<Output, SshError>>,
+    },
+    Hold {
+        line_start: String,
+        ready: Option<oneshot::Sender<Result<String, HoldError>>>,
+        end: watch::Sender<Option<Output>>,
+    },
 }
 
 /// How long it may take.

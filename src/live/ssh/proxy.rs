@@ -52,7 +52,9 @@ impl ProxyProcess {
         std::thread::sleep(std::time::Duration::from_millis(50));
         let mut said = String::new();
         let mut bytes = Vec::new();
-        if self.stderr.seek(SeekFrom::Start(0)).is_ok() && (&self.stderr).take(SAID_BYTES_MAX).read_to_end(&mut bytes).is_ok() {
+        if self.stderr.seek(SeekFrom::Start(0)).is_ok()
+            && (&self.stderr).take(SAID_BYTES_MAX).read_to_end(&mut bytes).is_ok()
+        {
             said = String::from_utf8_lossy(&bytes).trim().to_owned();
         }
         let reason = match self.child.try_wait() {

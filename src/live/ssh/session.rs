@@ -220,7 +220,9 @@ impl Host {
         let mut index = 0;
         while let Some(request) = self.queue.get(index) {
             match is_late(request.deadline()) {
-                true => drop(self.queue.remove(index).map(|request| request.time_out(host, "waiting for a free channel, and"))),
+                true => drop(
+                    self.queue.remove(index).map(|request| request.time_out(host, "waiting for a free channel, and")),
+                ),
                 false => index += 1,
             }
         }
@@ -377,10 +379,8 @@ impl Host {
             Some(_) => self.wire.interest() - PollFlags::IN | PollFlags::RDHUP,
             None => self.wire.interest(),
         };
-        let mut fds = vec![
-            PollFd::new(&self.inbox.wake, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.wire.as_fd(), interest),
-        ];
+        let mut fds =
+            vec![PollFd::new(&self.inbox.wake, PollFlags::IN), PollFd::from_borrowed_fd(self.wire.as_fd(), interest)];
         let tunnels = self.tunnels.iter().map(Tunnel::interest);
         let streams = self.processes.iter().filter_map(Process::interest);
         fds.extend(tunnels.chain(streams).map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));

@@ -120,7 +120,8 @@ impl Target {
             words.map(|value| PathBuf::from(tokens.path(value))).collect()
         };
         let lists = |key: &str| -> Vec<PathBuf> {
-            let words = settings.all(key).iter().flat_map(|value| value.split_whitespace()).filter(|word| *word != "none");
+            let words =
+                settings.all(key).iter().flat_map(|value| value.split_whitespace()).filter(|word| *word != "none");
             words.map(|word| PathBuf::from(tokens.path(word))).collect()
         };
         let known_hosts = match &self.known_hosts {
@@ -274,7 +275,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_host() {
-        for text in ["", "@host", "user@", "host:0", "host:99999", "host:ssh", "[fd00::1", "[::1]x", "-oProxyCommand=x"] {
+        for text in ["", "@host", "user@", "host:0", "host:99999", "host:ssh", "[fd00::1", "[::1]x", "-oProxyCommand=x"]
+        {
             assert!(Target::parse(text).is_err(), "{text:?} must be refused");
         }
         for text in ["a b", "a;b", "a$(b)", "ops@-x", "a\nb"] {

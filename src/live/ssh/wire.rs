@@ -55,7 +55,11 @@ impl Wire {
             *libssh2_sys::libssh2_session_abstract(&raw mut *raw) = Rc::as_ptr(self).cast_mut().cast();
             let on_send: SendFunction = on_send;
             let on_receive: ReceiveFunction = on_receive;
-            libssh2_session_callback_set2(&raw mut *raw, CALLBACK_SEND, std::mem::transmute::<SendFunction, AnyFunction>(on_send));
+            libssh2_session_callback_set2(
+                &raw mut *raw,
+                CALLBACK_SEND,
+                std::mem::transmute::<SendFunction, AnyFunction>(on_send),
+            );
             libssh2_session_callback_set2(
                 &raw mut *raw,
                 CALLBACK_RECV,
