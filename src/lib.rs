@@ -1,3 +1,4 @@
+pub mod command;
 pub mod desired;
 pub mod diagnostic;
 pub mod guard;
