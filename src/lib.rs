@@ -44,6 +44,7 @@ pub mod fleet;
 pub mod event;
 pub mod apply;
 pub mod live;
+pub mod command;
 
 #[cfg(test)]
 mod laws;
