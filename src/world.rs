@@ -19,7 +19,8 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
     Observed { at, workstation: Workstation { authority: Seen::Known(None), archives }, hosts: hosts.collect() }
 }
 
-fn bare_host() -> Host {
+/// A host on which nothing was ever done.
+pub fn bare_host() -> Host {
     Host {
         architecture: Architecture::Amd64,
         clock_offset_seconds: 0,

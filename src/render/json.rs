@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::diff;
-use super::words::{self, Effect, Summary};
+use super::words::{Effect, Summary};
 use crate::action::Action;
 use crate::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::plan::{Blocked, FileDiff, Finding, Margin, Plan, Reason, Risk, Step, Voters};
@@ -63,7 +63,7 @@ pub struct Look {
 pub struct StepDocument {
     /// From 1.
     pub number: usize,
-    /// The words that `plan` and `apply` print.
+    /// The words that `plan` and `apply` print before the hosts.
     pub title: String,
     /// The hosts that it changes; none for a step on the machine that quorate runs on.
     pub hosts: Vec<HostName>,
@@ -130,7 +130,7 @@ pub fn document(plan: &Plan) -> Document {
         health: plan.health,
         summary: Summary::of(plan),
         findings: plan.findings.clone(),
-        steps: plan.steps.iter().enumerate().map(|(index, step)| step_document(index + 1, step, plan)).collect(),
+        steps: plan.steps.iter().enumerate().map(|(index, step)| step_document(index + 1, step)).collect(),
         blocked: plan.blocked.clone(),
     };
     let text = serde_json::to_string(&document).expect("a plan is plain data");
@@ -138,7 +138,7 @@ pub fn document(plan: &Plan) -> Document {
     document
 }
 
-fn step_document(number: usize, step: &Step, plan: &Plan) -> StepDocument {
+fn step_document(number: usize, step: &Step) -> StepDocument {
     let diff = |file: &FileDiff| DiffDocument {
         host: file.host.clone(),
         path: file.path.clone(),
@@ -148,7 +148,7 @@ fn step_document(number: usize, step: &Step, plan: &Plan) -> StepDocument {
     };
     StepDocument {
         number,
-        title: words::title(step, plan.hosts),
+        title: step.title(),
         hosts: step.hosts().into_iter().cloned().collect(),
         actions: step.actions.clone(),
         because: step.because.clone(),

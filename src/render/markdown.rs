@@ -32,9 +32,11 @@ pub fn plan(plan: &Plan) -> String {
     findings(&mut page, plan);
     steps(&mut page, plan);
     diffs(&mut page, plan);
-    if !plan.is_empty() {
-        let id = plan.id();
+    let id = plan.id();
+    if !plan.steps.is_empty() {
         page.text.push_str(&format!("Plan id `{id}`: `quorate apply --expect {id}` performs exactly this.\n"));
+    } else if !plan.blocked.is_empty() {
+        page.text.push_str(&format!("Plan id `{id}`.\n"));
     }
     debug_assert!(page.text.len() < BYTES_MAX, "a page never exceeds what a forge takes");
     page.text
@@ -125,7 +127,7 @@ fn row(number: usize, step: &Step, plan: &Plan) -> String {
     let because: Vec<_> = step.because.iter().map(reason).collect();
     let margin = words::margin(step.margin).map_or_else(String::new, |text| text.replacen("margin ", "", 1));
     let risk = words::risk(step.risk).and_then(|text| text.split(':').next()).unwrap_or("none");
-    let title = escape(&words::title(step, plan.hosts));
+    let title = escape(&words::with_hosts(&step.title(), step.hosts(), plan.hosts));
     format!("| {number} | {title} | {} | {} | {margin} | {risk} |\n", because.join("<br>"), words::effect(step))
 }
 

@@ -24,4 +24,6 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod goldens;
+#[cfg(test)]
 pub(crate) mod samples;

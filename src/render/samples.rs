@@ -4,12 +4,10 @@ use std::path::Path;
 
 use crate::code::Code;
 use crate::desired::{self, Desired};
-use crate::names::{HostName, UnixSeconds};
-use crate::observed::{Cause, Observed, Seen};
+use crate::names::HostName;
+use crate::observed::{Cause, Observed, Role, Seen, ServiceState};
 use crate::plan::{self, Plan};
-use crate::world;
-
-pub(crate) const AT: UnixSeconds = UnixSeconds(1_760_000_000);
+use crate::sample;
 
 pub(crate) fn desired(etcd: &str) -> Desired {
     let zeros = "0".repeat(64);
@@ -25,24 +23,24 @@ pub(crate) fn desired(etcd: &str) -> Desired {
 
 pub(crate) fn bootstrap() -> Plan {
     let desired = desired("");
-    plan::plan(&desired, &world::bare(&desired, AT))
+    plan::plan(&desired, &sample::bare(&desired))
 }
 
 pub(crate) fn in_sync() -> Plan {
     let desired = desired("");
-    plan::plan(&desired, &world::healthy(&desired, AT))
+    plan::plan(&desired, &sample::healthy(&desired))
 }
 
 /// A quota is declared that the running cluster does not have.
 pub(crate) fn drifted() -> Plan {
-    let before = world::healthy(&desired(""), AT);
+    let before = sample::healthy(&desired(""));
     plan::plan(&desired("quota-backend = \"8GiB\""), &before)
 }
 
 /// One host cannot be seen, one has a port taken.
 pub(crate) fn blocked() -> Plan {
     let desired = desired("");
-    let mut world = world::bare(&desired, AT);
+    let mut world = sample::bare(&desired);
     hide(&mut world, "etcd-2");
     let host = world.host_mut(&HostName::new("etcd-3")).expect("it is declared");
     host.taken_ports.insert(2379, "nginx\u{1b}[31m (pid 77)".to_owned());
@@ -57,4 +55,23 @@ pub(crate) fn hide(world: &mut Observed, name: &str) {
         hint: Some("check the address and that sshd runs".to_owned()),
     };
     world.hosts.insert(HostName::new(name), Seen::Unknown(cause));
+}
+
+/// One member stopped, one host not seen, one certificate about to end.
+pub(crate) fn degraded() -> (Desired, Observed) {
+    let desired = desired("");
+    let mut world = sample::healthy(&desired);
+    let first = world.host_mut(&HostName::new("etcd-1")).expect("it is declared");
+    let renewed = first.certificates.get_mut(&Role::Peer).expect("it is issued");
+    renewed.not_after = sample::AT.plus_seconds(3 * 24 * 3600);
+    if let Seen::Known(Some(answer)) = &mut first.member {
+        (answer.index, answer.database_bytes, answer.database_in_use_bytes) = (120, 41_943_040, 20_971_520);
+        answer.alarms.insert("NOSPACE".to_owned());
+    }
+    hide(&mut world, "etcd-2");
+    let third = world.host_mut(&HostName::new("etcd-3")).expect("it is declared");
+    third.process = None;
+    third.member = Seen::Known(None);
+    third.service.state = ServiceState::Failed;
+    (desired, world)
 }

@@ -46,9 +46,8 @@ fn no_changes(out: &mut String, plan: &Plan, style: Style) {
 /// The steps with everything about each, without header, files and summary.
 pub fn steps(out: &mut String, plan: &Plan, style: Style) {
     for (index, step) in plan.steps.iter().enumerate() {
-        let title = clean(&words::title(step, plan.hosts));
         let heading = style.palette.heading;
-        let numbered = words::step_line(index + 1, plan.steps.len(), &title);
+        let numbered = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
         line(out, format_args!("{heading}{numbered}{heading:#}"));
         details(out, step, style);
     }

@@ -5,27 +5,28 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::clean;
 use crate::action::Action;
 use crate::names::HostName;
 use crate::observed::File;
 use crate::plan::{Margin, Plan, Risk, Step, Voters};
 
 /// `[2/9] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`: the line that `plan` shows and `apply` repeats.
-pub fn step_line(number: usize, of: usize, title: &str) -> String {
+pub fn step_line<'a>(
+    number: usize,
+    of: usize,
+    title: &str,
+    on: impl IntoIterator<Item = &'a HostName>,
+    declared: usize,
+) -> String {
     let width = of.to_string().len();
-    format!("[{number:width$}/{of}] {title}")
+    format!("[{number:width$}/{of}] {}", clean(&with_hosts(title, on, declared)))
 }
 
 /// `install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`, in a cluster of `declared` hosts.
-pub fn title(step: &Step, declared: usize) -> String {
-    let mut what: Vec<String> = Vec::new();
-    for action in &step.actions {
-        let words = action.to_string();
-        if !what.contains(&words) {
-            what.push(words);
-        }
-    }
-    format!("{} on {}", what.join("; "), hosts(&step.hosts(), declared))
+pub fn with_hosts<'a>(title: &str, on: impl IntoIterator<Item = &'a HostName>, declared: usize) -> String {
+    let on: Vec<_> = on.into_iter().collect();
+    format!("{title} on {}", hosts(&on, declared))
 }
 
 /// Names up to three hosts; more are counted when they are all that is declared.
