@@ -122,10 +122,9 @@ impl<F: Fleet> Run<'_, F> {
         for action in &draft.actions {
             match action.readiness(self.desired, &before) {
                 Readiness::Ready => due.push(action),
-                Readiness::Done => (self.emit)(Event::ActionSkipped {
-                    host: action.host().cloned(),
-                    action: action.to_string(),
-                }),
+                Readiness::Done => {
+                    (self.emit)(Event::ActionSkipped { host: action.host().cloned(), action: action.to_string() })
+                }
                 Readiness::Refused(why) => {
                     let what = format!("refused to {action}{}", on(action));
                     return Err(Diagnostic::new(Kind::Refused, what).because(why));
@@ -237,7 +236,9 @@ impl<F: Fleet> Run<'_, F> {
             causes: failure.causes.clone(),
             hint: None,
         };
-        told.hint(hint.unwrap_or_else(|| "nothing is lost: run apply again, and it goes on from what is there".to_owned()))
+        told.hint(
+            hint.unwrap_or_else(|| "nothing is lost: run apply again, and it goes on from what is there".to_owned()),
+        )
     }
 }
 

@@ -11,24 +11,57 @@ use crate::names::HostName;
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// The lock on each host is being taken; `held_by` when somebody else has it and we wait.
-    Locking { hosts: Vec<HostName>, held_by: Option<String> },
-    Locked { hosts: Vec<HostName> },
+    Locking {
+        hosts: Vec<HostName>,
+        held_by: Option<String>,
+    },
+    Locked {
+        hosts: Vec<HostName>,
+    },
     /// What is about to be done was decided, and approved.
-    Planned { plan_id: String, steps: usize },
+    Planned {
+        plan_id: String,
+        steps: usize,
+    },
     /// `number` counts from 1; `of` is the number of steps in the plan, and grows if a step had to be repeated.
-    StepStarted { number: usize, of: usize, title: String, hosts: Vec<HostName> },
+    StepStarted {
+        number: usize,
+        of: usize,
+        title: String,
+        hosts: Vec<HostName>,
+    },
     /// The command that does an action has ended. `host` is `None` for the machine that quorate runs on.
-    ActionDone { host: Option<HostName>, action: String, seconds: f64 },
+    ActionDone {
+        host: Option<HostName>,
+        action: String,
+        seconds: f64,
+    },
     /// An action was there already.
-    ActionSkipped { host: Option<HostName>, action: String },
+    ActionSkipped {
+        host: Option<HostName>,
+        action: String,
+    },
     /// A wait that goes on, at most once a second.
-    Waiting { for_what: String, seconds: f64 },
+    Waiting {
+        for_what: String,
+        seconds: f64,
+    },
     /// The step's effect was seen. `surprises` are the facts that differ from the prediction, as `+` and `-` lines.
-    StepDone { number: usize, seconds: f64, surprises: Vec<String> },
+    StepDone {
+        number: usize,
+        seconds: f64,
+        surprises: Vec<String>,
+    },
     /// ^C was seen: the step is finished, then apply stops.
     Interrupted,
     /// Apply stopped before its end.
-    Stopped { reason: String },
+    Stopped {
+        reason: String,
+    },
     /// Everything approved is done. `left` counts what still differs or is blocked.
-    Finished { steps: usize, seconds: f64, left: usize },
+    Finished {
+        steps: usize,
+        seconds: f64,
+        left: usize,
+    },
 }

@@ -1,4 +1,4 @@
-//! The laws that every plan keeps, checked on every combination of host states, and one mutant for every guard.
+//! The laws that every plan keeps, checked on every combination of host states, and a mutant for every guard.
 //!
 //! A law is a function from a world and its plan to a complaint. [`a_broken_guard_breaks_a_law`] breaks each guard in
 //! turn and demands a complaint, so a guard that protects nothing, or a law that sees nothing, fails here.
@@ -341,5 +341,32 @@ fn a_broken_guard_breaks_a_law() {
                 .any(|world| std::panic::catch_unwind(|| complaints(&world)).map_or(true, |found| !found.is_empty()))
         });
         assert!(broken, "no law misses {guard:?}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(200))]
+
+    /// Larger clusters, sampled: four to nine hosts.
+    #[test]
+    fn sampled_plans_keep_the_laws(
+        states in proptest::collection::vec(proptest::sample::select(STATES.to_vec()), 4..=9),
+        authority in proptest::bool::weighted(0.9),
+    ) {
+        let world = world(&states, authority, Downtime::Never);
+        let complaints = complaints(&world);
+        proptest::prop_assert!(complaints.is_empty(), "{:?}: {:#?}", states, complaints);
+    }
+
+    /// The same, with most hosts healthy: there the gates for restarts are what counts.
+    #[test]
+    fn sampled_plans_of_mostly_healthy_clusters_keep_the_laws(
+        mut states in proptest::collection::vec(proptest::sample::select(STATES.to_vec()), 0..=2),
+        healthy in 3..=7_usize,
+    ) {
+        states.resize(states.len() + healthy, State::Healthy);
+        let world = world(&states, true, Downtime::Never);
+        let complaints = complaints(&world);
+        proptest::prop_assert!(complaints.is_empty(), "{:?}: {:#?}", states, complaints);
     }
 }

@@ -178,7 +178,8 @@ fn strangers(desired: &Desired, observed: &Observed, membership: &Membership) ->
                 blocked
                     .push(Blocked::new(Code::NotAMember, what).on(name).hint(hint).because(&format!("nodes.{name}")));
             }
-            (Some(_), Some(host)) if host.data != DataDirectory::Member => {
+            // A founding member whose first start was cut off while the others went on has its permit still.
+            (Some(_), Some(host)) if host.data != DataDirectory::Member && !host.files.contains_key(&File::Permit) => {
                 blocked.extend((!upheld(Guard::NoStartWithoutData, false)).then(|| lost_data(name, host)));
             }
             _ => {}

@@ -1,3 +1,4 @@
 //! The real world: hosts over SSH, etcd over its API.
 
+pub mod pki;
 pub mod ssh;

@@ -90,7 +90,7 @@ const CLUSTER: &str = "\
 # downtime = \"never\"              # or \"allowed\": clusters of one or two members cannot restart one without it
 # layout = \"default\"              # which paths: default, or canonical (Canonical Kubernetes)
 # runtime = \"systemd\"             # what runs etcd on the hosts
-# topology = \"external\"           # etcd has its own hosts or its own units
+# topology = \"external\"           # etcd is not a part of Kubernetes' own pods
 
 # One section for each member: the section's name is the member's name.
 ";
