@@ -106,7 +106,7 @@ fn table(seen: &BTreeMap<HostName, Seen<LockState>>) -> String {
     for (host, state) in seen {
         let words = match state {
             Seen::Unknown(cause) => format!("unknown: {}", cause.summary),
-            Seen::Known(LockState::Free) => "free".to_owned(),
+            Seen::Known(LockState::Free) => "not locked".to_owned(),
             Seen::Known(LockState::Held(Holder { operator, since, purpose, .. })) => {
                 format!("held by {operator} since {since} for {purpose}")
             }
@@ -121,10 +121,17 @@ fn approve(yes: bool, context: &Context) -> Result<(), Diagnostic> {
         return Ok(());
     }
     if context.no_input {
-        return Err(Diagnostic::new(Kind::Usage, "breaking a lock asks first, and --no-input forbids it").hint("add --yes"));
+        return Err(
+            Diagnostic::new(Kind::Usage, "breaking a lock asks first, and --no-input forbids it").hint("add --yes")
+        );
     }
-    eprint!("End these processes? The apply that holds the locks stops before its next action. Only \"yes\" is accepted: ");
+    eprint!(
+        "End these processes? The apply that holds the locks stops before its next action. Only \"yes\" is accepted: "
+    );
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
     if answer.trim() == "yes" { Ok(()) } else { Err(Diagnostic::failure("not approved: no lock was broken")) }
 }

@@ -151,7 +151,7 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             live::block_on(async {
                 let fleet = live::connect(&desired).await?;
-                let lock = async |deadline, emit: &_| live::lock(&fleet, deadline, emit).await;
+                let lock = async |deadline, emit: apply::Emit<'_>| live::lock(&fleet, deadline, emit).await;
                 apply::run(args, saved, context, &desired, &fleet, lock, stdout).await
             })
         }
