@@ -31,7 +31,7 @@ mod snapshot;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use archive::{Archive, Series, Skip, cached_archive, etcd_archive};
+pub use archive::{Archive, Series, Skip, arch, cached_archive, etcd_archive};
 pub use builder::Builder;
 pub use command::{Failure, Output};
 pub use host::Host;
@@ -154,7 +154,12 @@ impl Lab {
     /// Ends the lab now: hosts, network, disks, files.
     pub fn tear_down(mut self) {
         self.lock = None;
-        command::must(registry::clean(self.state.id));
+        command::must(registry::clean_kept(self.state.id));
+    }
+
+    /// Leaves everything as a test does that is killed. The next lab to start, anywhere on this machine, removes it.
+    pub fn abandon(mut self) {
+        self.lock = None;
     }
 
     /// The lab's folder on this machine: console logs in hosts/NAME/console.log.
