@@ -213,12 +213,12 @@ fn every_etcd_archive_runs_on_a_host() {
 
 /// Whether sshd on that host accepts a connection from here.
 fn answers(lab: &Lab, name: &str) -> bool {
-    TcpStream::connect_timeout(&(lab.host(name).address(), 22).into(), Duration::from_secs(1)).is_ok()
+    TcpStream::connect_timeout(&(lab.host(name).address(), 22).into(), Duration::from_secs(2)).is_ok()
 }
 
 /// Whether sshd of one host accepts a connection from another.
 fn reaches(from: &lab::Host, to: &lab::Host) -> bool {
-    from.exec(&format!("timeout 1 bash -c '</dev/tcp/{}/22'", to.address())).succeeded()
+    from.exec(&format!("timeout 2 bash -c '</dev/tcp/{}/22'", to.address())).succeeded()
 }
 
 /// Whether this very process is still there, and not just waiting for its parent to ask how it ended.

@@ -26,6 +26,7 @@ mod keys;
 mod machine;
 mod network;
 mod registry;
+mod requirements;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl Lab {
 
     /// Why no lab can run here, in words for a skipped test.
     pub fn available() -> std::result::Result<(), String> {
-        command::available()
+        requirements::available()
     }
 
     /// True when a lab can run here; otherwise says on stderr that `test` is skipped, and why.
