@@ -84,7 +84,11 @@ enum Verb {
 
 fn main() -> ExitCode {
     // The lab panics with a whole message; the line of its source means nothing to who typed the command.
-    std::panic::set_hook(Box::new(|panic| eprintln!("error: {}", panic.payload_as_str().unwrap_or("unknown"))));
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload().downcast_ref::<String>().map(String::as_str);
+        let message = message.or(panic.payload().downcast_ref::<&str>().copied());
+        eprintln!("error: {}", message.unwrap_or("the lab gave no reason"));
+    }));
     let arguments = Arguments::parse();
     match arguments.verb {
         Verb::Versions => versions(),
