@@ -76,6 +76,8 @@ enum Verb {
     Status,
     /// Ends the lab.
     Down,
+    /// Makes the hosts' image and every etcd archive, so that tests need not wait for them.
+    Prepare,
     /// Which etcd archives there are.
     Versions,
     /// Makes an etcd archive if need be, and prints its version, path and SHA-256.
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.verb {
         Verb::Versions => versions(),
+        Verb::Prepare => return prepare(),
         Verb::Archive { series } => return archive(series),
         verb => {
             if let Err(why) = Lab::available() {
@@ -143,7 +146,7 @@ fn with_lab(verb: Verb, id: Option<u8>) -> ExitCode {
         Verb::ChangeHostKeys { host } => kept().host(&host).change_host_keys(),
         Verb::Status => Lab::kept().into_iter().for_each(|id| describe(&Lab::attach(id))),
         Verb::Down => kept().tear_down(),
-        Verb::Versions | Verb::Archive { .. } => unreachable!("handled without a lab"),
+        Verb::Versions | Verb::Prepare | Verb::Archive { .. } => unreachable!("handled without a lab"),
     }
     ExitCode::SUCCESS
 }
@@ -168,6 +171,22 @@ fn describe(lab: &Lab) {
     println!("  key          {}", lab.key().display());
     println!("  known_hosts  {}", lab.known_hosts().display());
     println!("  ssh_config   {}", lab.ssh_config().display());
+}
+
+/// A version that cannot be had is named, and is no failure: the tests that need it are skipped by name.
+fn prepare() -> ExitCode {
+    if let Err(why) = Lab::available() {
+        eprintln!("error: {why}");
+        return ExitCode::FAILURE;
+    }
+    drop(Lab::up(1));
+    for series in Series::ALL {
+        match lab::etcd_archive(series) {
+            Ok(archive) => println!("etcd {series}: {}", archive.version),
+            Err(skip) => println!("etcd {series} cannot be had: {skip}"),
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn versions() {

@@ -22,28 +22,27 @@ quorate=$PWD/target/release/quorate
 lab=$PWD/target/release/examples/lab
 
 say "An etcd release, packed like the official archive"
-archive_line=$("$lab" archive 3.5)
-archive=${archive_line%% *}
-echo "$archive_line"
+"$lab" archive 3.5
+archive=$("$lab" archive 3.5 | sed -n 's/^path = //p')
 
 say "Booting three bare hosts"
-id=$("$lab" up 3 --id-only)
+up=$("$lab" up 3 --etcd-free)
+echo "$up"
+id=$(sed -n 's/^lab //p' <<<"$up")
+value() { sed -n "s/^ *$1 *//p" <<<"$up"; }
 work=$(mktemp -d)
 if [[ -z ${KEEP:-} ]]; then
-    trap '"$lab" down --lab "$id" >/dev/null; rm -rf "$work"' EXIT
+    trap '"$lab" --lab "$id" down; rm -rf "$work"' EXIT
 else
-    echo "KEEP is set: lab $id stays, and $work"
+    echo "KEEP is set: lab $id stays up, and $work stays"
 fi
-"$lab" status --lab "$id"
 cd "$work"
 
 say "A declaration"
-nodes=()
-while read -r name address; do nodes+=("$name=$address"); done < <("$lab" hosts --lab "$id")
+mapfile -t nodes < <(sed -n 's/^  \([^ ]*\)  \([0-9.]*\)  on$/\1=\2/p' <<<"$up")
 run "$quorate" init "${nodes[@]}" --name quickstart --archive "$archive"
-# The lab's ssh client key and its hosts' keys.
-printf '\n[ssh]\nconfig = "%s"\nknown-hosts = "%s"\n' \
-    "$("$lab" path ssh-config --lab "$id")" "$("$lab" path known-hosts --lab "$id")" >>cluster.toml
+# The lab's ssh client key, and its hosts' keys.
+printf '\n[ssh]\nconfig = "%s"\nknown-hosts = "%s"\n' "$(value ssh_config)" "$(value known_hosts)" >>cluster.toml
 run "$quorate" validate
 
 say "What would be done: nothing is touched"
