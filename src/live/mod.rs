@@ -1,4 +1,5 @@
 //! The real world: hosts over SSH, etcd over its API.
 
+pub mod archive;
 pub mod pki;
 pub mod ssh;
