@@ -7,6 +7,7 @@ pub mod diagnostic;
 pub mod fleet;
 pub mod guard;
 pub mod layout;
+pub mod live;
 pub mod names;
 pub mod observed;
 pub mod outline;

@@ -1,0 +1,3 @@
+//! The real world: hosts over SSH, etcd over its API.
+
+pub mod ssh;

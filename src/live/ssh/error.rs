@@ -1,0 +1,154 @@
+//! What can go wrong between here and a host, as kinds a caller can match, each with the next thing to do.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why something over SSH did not work. `host` is always the name the user wrote.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SshError {
+    /// The name, or the SSH configuration behind it, could not be turned into an address.
+    #[error("cannot resolve {host}: {reason}")]
+    Unresolvable { host: String, reason: String },
+
+    /// No TCP connection to the SSH port.
+    #[error("cannot reach {host}: connecting to {address} failed: {failure}")]
+    Connect { host: String, address: String, failure: ConnectFailure },
+
+    /// The ProxyCommand or `ssh -W` that was to carry the connection ended or said something.
+    #[error("cannot reach {host} through its proxy: {reason}\n  command: {command}\n  it said: {said}")]
+    Proxy { host: String, command: String, reason: String, said: String },
+
+    /// The two ends did not agree on how to talk, or the far end is no SSH server.
+    #[error("the ssh handshake with {host} failed: {reason}")]
+    Handshake { host: String, reason: String },
+
+    #[error("cannot read known hosts file {}: {reason}", file.display())]
+    KnownHosts { file: PathBuf, reason: String },
+
+    #[error("the host key of {host} is unknown: it offered {algorithm} {fingerprint}{}", note.as_deref().map(|note| format!("; {note}")).unwrap_or_default())]
+    HostKeyUnknown {
+        host: String,
+        algorithm: String,
+        fingerprint: String,
+        /// Where `line_to_add` belongs.
+        file: PathBuf,
+        line_to_add: String,
+        /// What the files do hold for this host, if anything.
+        note: Option<String>,
+    },
+
+    #[error(
+        "THE HOST KEY OF {host} HAS CHANGED: it offered {algorithm} {fingerprint}, but {}:{line} says {known}",
+        file.display()
+    )]
+    HostKeyChanged { host: String, algorithm: String, fingerprint: String, known: String, file: PathBuf, line: usize },
+
+    #[error("the host key of {host} is revoked: {}:{line} revokes {fingerprint}", file.display())]
+    HostKeyRevoked { host: String, fingerprint: String, file: PathBuf, line: usize },
+
+    #[error("cannot log in to {host} as {user}; tried:\n  {}", tried.join("\n  "))]
+    Auth { host: String, user: String, tried: Vec<String> },
+
+    #[error("{host}: {what} took longer than {}", seconds(*after))]
+    Timeout { host: String, what: String, after: Duration },
+
+    /// The connection ended while it was needed.
+    #[error("the connection to {host} is closed: {reason}")]
+    Closed { host: String, reason: String },
+
+    /// This one operation failed; the connection is still good.
+    #[error("{host}: {reason}")]
+    Channel { host: String, reason: String },
+
+    #[error("{host}: cannot open a tunnel to {to}: {reason}")]
+    TunnelRefused { host: String, to: String, reason: String },
+}
+
+/// How connecting failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectFailure {
+    Refused,
+    TimedOut(Duration),
+    Unreachable(String),
+    Other(String),
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => write!(f, "connection refused"),
+            Self::TimedOut(after) => write!(f, "no answer within {}", seconds(*after)),
+            Self::Unreachable(why) | Self::Other(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl SshError {
+    /// The next thing to do, in words.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Unresolvable { host, .. } => {
+                format!("see what ssh makes of the name: ssh -G {host}")
+            }
+            Self::Connect { failure, address, .. } => match failure {
+                ConnectFailure::Refused => {
+                    format!("something answers at {address} but no sshd listens on that port: check the port, and that sshd runs")
+                }
+                ConnectFailure::TimedOut(_) | ConnectFailure::Unreachable(_) => {
+                    "check that the host is up, that the address is right, and that no firewall is in between".into()
+                }
+                ConnectFailure::Other(_) => "try the same with ssh itself".into(),
+            },
+            Self::Proxy { .. } => "run the command above by hand; it must work without asking anything".into(),
+            Self::Handshake { .. } => {
+                "check that the port is sshd's, and that its sshd_config allows current algorithms (curve25519, ed25519 or rsa-sha2)".into()
+            }
+            Self::KnownHosts { .. } => "make the file readable, or name another one in [ssh] known-hosts".into(),
+            Self::HostKeyUnknown { file, line_to_add, algorithm, .. } => format!(
+                "compare the fingerprint with the one printed on the host itself by\n  ssh-keygen -lf /etc/ssh/ssh_host_{}_key.pub\nand if it is the same, add this line to {}:\n  {line_to_add}",
+                key_file_word(algorithm),
+                file.display()
+            ),
+            Self::HostKeyChanged { file, line, .. } => format!(
+                "someone may be in between, or the host was installed anew: find out which before anything else; only then replace line {line} of {}",
+                file.display()
+            ),
+            Self::HostKeyRevoked { .. } => "this key must not be trusted any more: give the host a new key".into(),
+            Self::Auth { host, .. } => {
+                format!("this must work without asking anything: ssh -o BatchMode=yes {host} true (ssh-add adds a key to the agent)")
+            }
+            Self::Timeout { .. } => "look at the load of the host and at the network; the command may still be running there".into(),
+            Self::Closed { .. } => "check that the host is still up; nothing needs to be cleaned up, run the same again".into(),
+            Self::Channel { .. } => "if the server refuses more sessions, look at MaxSessions in its sshd_config".into(),
+            Self::TunnelRefused { .. } => {
+                "check that the service listens there, and that sshd_config has AllowTcpForwarding (local) and no PermitOpen against it".into()
+            }
+        }
+    }
+
+    /// Whether the connection is lost with it, so that a new one is needed before anything else is tried.
+    #[must_use]
+    pub fn is_connection_lost(&self) -> bool {
+        !matches!(self, Self::Timeout { .. } | Self::Channel { .. } | Self::TunnelRefused { .. })
+    }
+}
+
+/// The word sshd uses for an algorithm in its key's file name.
+fn key_file_word(algorithm: &str) -> &'static str {
+    match algorithm {
+        "ssh-rsa" => "rsa",
+        "ssh-dss" => "dsa",
+        other if other.starts_with("ecdsa") => "ecdsa",
+        _ => "ed25519",
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{:.1}s", duration.as_secs_f64())
+    }
+}

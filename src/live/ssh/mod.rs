@@ -1,0 +1,344 @@
+//! Hosts over SSH: commands, long-lived remote processes, tunnels.
+//!
+//! ```text
+//! task ── Connection ──queue──► one thread per host ── libssh2 session ── socket
+//!   ▲                              │
+//!   └── oneshot, socket pair ──────┘
+//! ```
+//!
+//! Every call has a deadline, and giving up on one (dropping its future, or running out of time) closes its channel and
+//! leaves the connection usable. A remote command that is given up on sees its stdin and stdout closed; one that ignores
+//! that goes on, so commands that can hang belong under `timeout -k 5 30`.
+
+mod auth;
+mod connect;
+mod error;
+mod known_hosts;
+mod pipe;
+mod process;
+mod proxy;
+mod session;
+mod target;
+mod tunnel;
+mod wire;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixStream;
+use tokio::sync::{oneshot, watch};
+
+pub use error::{ConnectFailure, SshError};
+pub use process::Stdin;
+pub use target::{Proxy, Resolved, Target};
+
+use connect::Clock;
+use pipe::LocalEnd;
+use process::{Limit, ProcessRequest, Purpose};
+use session::{Host, Link, Request};
+use tunnel::TunnelRequest;
+
+/// What a host can be asked for. The seam for another backend.
+pub trait Transport: Clone + Send + Sync + 'static {
+    type Held: Send + 'static;
+
+    /// Runs a command to its end.
+    fn exec(
+        &self,
+        command: &str,
+        stdin: Stdin,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Output, SshError>> + Send;
+
+    /// Starts a command that stays, and waits for the line that says it is ready.
+    fn hold(
+        &self,
+        command: &str,
+        ready_line: &str,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Self::Held, HoldError>> + Send;
+
+    /// Connects to a port as seen from the host.
+    fn tunnel(
+        &self,
+        host: &str,
+        port: u16,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<UnixStream, SshError>> + Send;
+}
+
+/// How a remote process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    /// Without the SIG.
+    Signal(String),
+}
+
+/// What a remote process left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub status: Exit,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.status == Exit::Code(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exit status {code}"),
+            Exit::Signal(name) => write!(f, "signal {name}"),
+        }
+    }
+}
+
+/// Why a process that should stay does not.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HoldError {
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// It ended before it was ready; what it printed says why.
+    #[error("it ended with {} before it was ready: {}", .0.status, String::from_utf8_lossy(if .0.stderr.is_empty() { &.0.stdout } else { &.0.stderr }).trim())]
+    Exited(Output),
+}
+
+/// A connection to one host, logged in. Cheap to clone; when the last clone (and everything held or streamed through it)
+/// is dropped, the connection closes, and with it its tunnels.
+#[derive(Clone)]
+pub struct Connection {
+    link: Arc<Link>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connection({})", self.link.label)
+    }
+}
+
+impl Connection {
+    /// Resolves, connects, checks the host key, logs in.
+    pub async fn open(target: &Target, deadline: Duration) -> Result<Connection, SshError> {
+        let clock = Clock::starting_now(deadline);
+        let label = target.alias.clone();
+        let timed_out = |what: &str| SshError::Timeout { host: label.clone(), what: what.to_owned(), after: deadline };
+        let resolved = tokio::time::timeout_at(clock.deadline.into(), target.resolve())
+            .await
+            .map_err(|_| timed_out("reading the ssh configuration"))??;
+
+        let broken = |error: std::io::Error| SshError::Closed { host: label.clone(), reason: error.to_string() };
+        let (link, inbox) = Link::new(&label).map_err(broken)?;
+        let (reply, answer) = oneshot::channel();
+        let thread_label = label.clone();
+        std::thread::Builder::new()
+            .name(format!("ssh {label}"))
+            .spawn(move || {
+                let outcome = connect::connect(&resolved, clock).map(|live| Host::new(&thread_label, live, inbox));
+                match outcome {
+                    // If nobody waits any more, the session is dropped right here.
+                    Ok(host) => {
+                        if reply.send(Ok(())).is_ok() {
+                            host.run();
+                        }
+                    }
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            })
+            .map_err(broken)?;
+        // Only the resolver of names can hold the thread longer than the deadline; then it is left to itself.
+        match tokio::time::timeout_at(clock.deadline.into(), answer).await {
+            Ok(Ok(Ok(()))) => Ok(Connection { link: Arc::new(link) }),
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err(link.closed()),
+            Err(_) => Err(timed_out("connecting")),
+        }
+    }
+
+    /// The name the user wrote for the host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.link.label
+    }
+
+    /// Whether the connection has ended. A dead peer shows only after a while; a call's own deadline is sooner.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// Runs a command to its end: any exit status is an `Ok`. `deadline` includes waiting for a free channel.
+    pub async fn exec(&self, command: &str, stdin: impl Into<Stdin>, deadline: Duration) -> Result<Output, SshError> {
+        let cancel = CancelOnDrop::new(&self.link);
+        let (reply, answer) = oneshot::channel();
+        self.start(command, stdin.into(), Purpose::Collect { reply }, Limit::total(deadline))?;
+        let result = answer.await;
+        cancel.disarm();
+        result.unwrap_or_else(|_| Err(self.link.closed()))
+    }
+
+    /// Runs a command whose stdout is read as it comes, in constant memory. It fails if no byte moves for `idle`, not
+    /// counting the time in which the reader does not read.
+    pub fn stream(&self, command: &str, stdin: impl Into<Stdin>, idle: Duration) -> Result<Stream, SshError> {
+        let broken =
+            |error: std::io::Error| SshError::Channel { host: self.link.label.clone(), reason: error.to_string() };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
+        theirs.set_nonblocking(true).map_err(broken)?;
+        let stdout = UnixStream::from_std(theirs).map_err(broken)?;
+        let local = LocalEnd::new(ours).map_err(broken)?;
+        let (reply, answer) = oneshot::channel();
+        let limit = Limit { is_idle_limit: true, ..Limit::total(idle) };
+        self.start(command, stdin.into(), Purpose::Stream { local, reply }, limit)?;
+        let guard = CancelOnDrop::new(&self.link);
+        Ok(Stream { stdout, exit: StreamExit { answer, guard } })
+    }
+
+    /// Starts a command that stays: resolves at the first whole line of its stdout that begins with `ready_line`. Its
+    /// stdin stays open; dropping the result closes it, and the channel.
+    pub async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, HoldError> {
+        let cancel = CancelOnDrop::new(&self.link);
+        let (ready, answer) = oneshot::channel();
+        let (end, ended) = watch::channel(None);
+        let purpose = Purpose::Hold { line_start: ready_line.to_owned(), ready: Some(ready), end };
+        self.start(command, Stdin::Empty, purpose, Limit::total(deadline))?;
+        let first_line = answer.await.unwrap_or_else(|_| Err(self.link.closed().into()))?;
+        Ok(Held { first_line, ended, _cancel: cancel })
+    }
+
+    /// Connects to a port as the host sees it. The stream lives as long as the connection.
+    pub async fn tunnel(&self, host: &str, port: u16, deadline: Duration) -> Result<UnixStream, SshError> {
+        let cancel = CancelOnDrop::new(&self.link);
+        let (reply, answer) = oneshot::channel();
+        let request = TunnelRequest {
+            host: host.to_owned(),
+            port,
+            deadline: Instant::now() + deadline,
+            allowed: deadline,
+            reply,
+        };
+        self.link.send(Request::Tunnel(request))?;
+        let result = answer.await;
+        cancel.disarm();
+        let stream = result.unwrap_or_else(|_| Err(self.link.closed()))?;
+        UnixStream::from_std(stream).map_err(|error| SshError::TunnelRefused {
+            host: self.link.label.clone(),
+            to: format!("{host}:{port}"),
+            reason: error.to_string(),
+        })
+    }
+
+    fn start(&self, command: &str, stdin: Stdin, purpose: Purpose, limit: Limit) -> Result<(), SshError> {
+        let refuse = |reason: &str| SshError::Channel { host: self.link.label.clone(), reason: reason.to_owned() };
+        if command.len() > COMMAND_BYTES_MAX {
+            return Err(refuse("the command is longer than 32 KB; send it on stdin to sh"));
+        }
+        if command.contains('\0') {
+            return Err(refuse("the command contains a NUL byte"));
+        }
+        self.link.send(Request::Process(ProcessRequest { command: command.to_owned(), stdin, purpose, limit }))
+    }
+}
+
+/// libssh2 sends a command in one packet, of at most 35,000 bytes with everything around it.
+const COMMAND_BYTES_MAX: usize = 32 << 10;
+
+impl Transport for Connection {
+    type Held = Held;
+
+    async fn exec(&self, command: &str, stdin: Stdin, deadline: Duration) -> Result<Output, SshError> {
+        Connection::exec(self, command, stdin, deadline).await
+    }
+
+    async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, HoldError> {
+        Connection::hold(self, command, ready_line, deadline).await
+    }
+
+    async fn tunnel(&self, host: &str, port: u16, deadline: Duration) -> Result<UnixStream, SshError> {
+        Connection::tunnel(self, host, port, deadline).await
+    }
+}
+
+/// A running command and its stdout.
+pub struct Stream {
+    /// Read it to its end, then ask for the exit. Dropping it ends the command.
+    pub stdout: UnixStream,
+    pub exit: StreamExit,
+}
+
+/// How a streamed command ends. Dropping it ends the command.
+pub struct StreamExit {
+    answer: oneshot::Receiver<Result<Output, SshError>>,
+    guard: CancelOnDrop,
+}
+
+impl StreamExit {
+    /// Its exit status and stderr; `stdout` is empty. Read the stream to its end first, or at the same time.
+    pub async fn wait(self) -> Result<Output, SshError> {
+        let result = self.answer.await;
+        result.unwrap_or_else(|_| Err(self.guard.link().closed()))
+    }
+}
+
+/// A remote process that lives as long as this does.
+pub struct Held {
+    /// The line that said it was ready, without its end.
+    pub first_line: String,
+    ended: watch::Receiver<Option<Output>>,
+    _cancel: CancelOnDrop,
+}
+
+impl Held {
+    /// Whether it still runs, as far as is known here.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.ended.borrow().is_none() && self.ended.has_changed().is_ok()
+    }
+
+    /// Resolves when it has ended: with what it left, or None if the connection went.
+    pub async fn closed(&self) -> Option<Output> {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(output) => output.clone(),
+            Err(_) => None,
+        }
+    }
+}
+
+impl Limit {
+    fn total(allowed: Duration) -> Limit {
+        Limit { deadline: Some(Instant::now() + allowed), allowed, is_idle_limit: false }
+    }
+}
+
+/// Makes the host's thread notice that nobody waits any more. Declared before the receiver it belongs to, so that it is
+/// dropped after it.
+struct CancelOnDrop(Option<Arc<Link>>);
+
+impl CancelOnDrop {
+    fn new(link: &Arc<Link>) -> CancelOnDrop {
+        CancelOnDrop(Some(Arc::clone(link)))
+    }
+
+    fn link(&self) -> &Link {
+        self.0.as_ref().expect("only disarm takes it, and that consumes the guard")
+    }
+
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(link) = &self.0 {
+            link.wake();
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Bytes on their way to somewhere that may not take them yet.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::PollFlags;
+use zeroize::Zeroizing;
+
+/// Bytes taken from one side and not yet given to the other. Wiped at the end: they may be secrets.
+#[derive(Default)]
+pub(super) struct Pending {
+    bytes: Zeroizing<Vec<u8>>,
+    done: usize,
+}
+
+impl From<Zeroizing<Vec<u8>>> for Pending {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Pending {
+        Pending { bytes, done: 0 }
+    }
+}
+
+impl Pending {
+    pub fn is_empty(&self) -> bool {
+        self.done == self.bytes.len()
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.done..]
+    }
+
+    pub fn advance(&mut self, count: usize) {
+        self.done += count;
+        if self.is_empty() {
+            self.bytes.clear();
+            self.done = 0;
+        }
+    }
+
+    pub fn set(&mut self, bytes: &[u8]) {
+        debug_assert!(self.is_empty(), "what was pending would be lost");
+        self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
+        self.done = 0;
+    }
+
+    /// Fills itself by `read`, up to `limit` bytes.
+    pub fn fill(&mut self, limit: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+        debug_assert!(self.is_empty(), "what was pending would be lost");
+        self.bytes.resize(limit, 0);
+        self.done = 0;
+        let result = read(&mut self.bytes);
+        self.bytes.truncate(*result.as_ref().unwrap_or(&0));
+        result
+    }
+}
+
+/// Our end of the socket pair whose other end a task holds. Never blocks.
+pub(super) struct LocalEnd {
+    socket: UnixStream,
+    /// What the task has not read yet. While it is not empty nothing more is taken from the channel, so the SSH window
+    /// closes and the far end waits.
+    pending: Pending,
+    readable: bool,
+    /// The task will write no more.
+    pub at_eof: bool,
+    /// The task has gone.
+    pub is_gone: bool,
+}
+
+impl LocalEnd {
+    pub fn new(socket: UnixStream) -> io::Result<LocalEnd> {
+        socket.set_nonblocking(true)?;
+        Ok(LocalEnd { socket, pending: Pending::default(), readable: true, at_eof: false, is_gone: false })
+    }
+
+    pub fn can_take(&self) -> bool {
+        self.pending.is_empty() && !self.is_gone
+    }
+
+    pub fn give(&mut self, bytes: &[u8]) {
+        let written = self.write(bytes);
+        if written < bytes.len() && !self.is_gone {
+            self.pending.set(&bytes[written..]);
+        }
+    }
+
+    /// True if something that waited was taken.
+    pub fn flush(&mut self) -> bool {
+        if self.pending.is_empty() || self.is_gone {
+            return false;
+        }
+        let bytes = std::mem::take(&mut self.pending);
+        let written = self.write(bytes.as_slice());
+        self.pending = bytes;
+        self.pending.advance(written);
+        written > 0
+    }
+
+    /// Reads what the task wrote. `WouldBlock` until the next poll says there is more.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.readable || self.at_eof || self.is_gone {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        match self.socket.read(buffer) {
+            Ok(0) => {
+                self.at_eof = true;
+                Ok(0)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Err(error)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => {
+                self.is_gone = true;
+                Err(error)
+            }
+            count => count,
+        }
+    }
+
+    /// Tells the task that nothing more will come.
+    pub fn finish(&self) {
+        // It fails only if the task has gone already.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    pub fn interest(&self, wants_input: bool) -> PollFlags {
+        let mut flags = PollFlags::empty();
+        if wants_input && !self.readable && !self.at_eof {
+            flags |= PollFlags::IN;
+        }
+        if !self.pending.is_empty() {
+            flags |= PollFlags::OUT;
+        }
+        flags
+    }
+
+    pub fn woken(&mut self, events: PollFlags) {
+        self.readable |= events.contains(PollFlags::IN);
+        // Both directions are shut: the other end was dropped, not just finished.
+        self.is_gone |= events.intersects(PollFlags::HUP | PollFlags::ERR);
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.socket.write(&bytes[written..]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.is_gone = true;
+                    break;
+                }
+            }
+        }
+        written
+    }
+}
+
+impl AsFd for LocalEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,319 @@
+//! One remote process: its stdin fed, its stdout and stderr read at the same time, its end reported.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use ssh2::Channel;
+use tokio::sync::{oneshot, watch};
+use zeroize::Zeroizing;
+
+use super::connect::would_block;
+use super::error::SshError;
+use super::pipe::{LocalEnd, Pending};
+use super::session::{Drive, Turn};
+use super::{Exit, HoldError, Output};
+
+/// What a remote process reads. It gets EOF after it.
+pub enum Stdin {
+    Empty,
+    Bytes(Zeroizing<Vec<u8>>),
+    /// Read in the host's own thread: from a file or from memory, not from something that waits.
+    Reader {
+        reader: Box<dyn io::Read + Send>,
+        /// Told how many bytes went out in all.
+        progress: Option<Box<dyn FnMut(u64) + Send>>,
+    },
+}
+
+impl From<Vec<u8>> for Stdin {
+    fn from(bytes: Vec<u8>) -> Stdin {
+        if bytes.is_empty() { Stdin::Empty } else { Stdin::Bytes(Zeroizing::new(bytes)) }
+    }
+}
+
+impl From<&str> for Stdin {
+    fn from(text: &str) -> Stdin {
+        text.as_bytes().to_vec().into()
+    }
+}
+
+pub(super) struct ProcessRequest {
+    pub command: String,
+    pub stdin: Stdin,
+    pub purpose: Purpose,
+    pub limit: Limit,
+}
+
+/// What its stdout is for, and who is told.
+pub(super) enum Purpose {
+    Collect {
+        reply: oneshot::Sender<Result<Output, SshError>>,
+    },
+    Stream {
+        local: LocalEnd,
+        reply: oneshot::Sender<Result<Output, SshError>>,
+    },
+    Hold {
+        line_start: String,
+        ready: Option<oneshot::Sender<Result<String, HoldError>>>,
+        end: watch::Sender<Option<Output>>,
+    },
+}
+
+/// How long it may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    pub deadline: Option<Instant>,
+    pub allowed: Duration,
+    /// The deadline moves on with every byte.
+    pub is_idle_limit: bool,
+}
+
+pub(super) struct Process {
+    channel: Channel,
+    request: ProcessRequest,
+    is_started: bool,
+    feed: Pending,
+    fed: u64,
+    /// Everything that stdin had is in the channel.
+    is_fed: bool,
+    output: Output,
+}
+
+/// Output is kept in memory: more than this is a mistake.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// One process moves no more than this before the others get their turn.
+const TURN_BYTES_MAX: usize = 1 << 20;
+
+/// How much of a command a message shows.
+const COMMAND_SHOWN_MAX: usize = 60;
+
+impl ProcessRequest {
+    pub fn is_cancelled(&self) -> bool {
+        match &self.purpose {
+            Purpose::Collect { reply } | Purpose::Stream { reply, .. } => reply.is_closed(),
+            Purpose::Hold { ready: Some(ready), .. } => ready.is_closed(),
+            Purpose::Hold { ready: None, end, .. } => end.is_closed(),
+        }
+    }
+
+    pub fn timeout(&self, host: &str, waiting_for: &str) -> SshError {
+        let first_line = self.command.lines().next().unwrap_or_default();
+        let shown: String = first_line.chars().take(COMMAND_SHOWN_MAX).collect();
+        let more = if shown.len() < self.command.len() { "…" } else { "" };
+        let silent = if self.limit.is_idle_limit { " (without moving a byte)" } else { "" };
+        let what = format!("{waiting_for} running `{shown}{more}`{silent}").trim_start().to_owned();
+        SshError::Timeout { host: host.to_owned(), what, after: self.limit.allowed }
+    }
+
+    /// Tells whoever waits. They may have gone; then nobody needs the answer.
+    pub fn fail(self, error: SshError) {
+        match self.purpose {
+            Purpose::Collect { reply } | Purpose::Stream { reply, .. } => drop(reply.send(Err(error))),
+            Purpose::Hold { ready: Some(ready), .. } => drop(ready.send(Err(HoldError::Ssh(error)))),
+            Purpose::Hold { ready: None, .. } => {}
+        }
+    }
+}
+
+impl Process {
+    pub fn start(channel: Channel, mut request: ProcessRequest) -> Process {
+        let feed = match std::mem::replace(&mut request.stdin, Stdin::Empty) {
+            Stdin::Bytes(bytes) => Pending::from(bytes),
+            other => {
+                request.stdin = other;
+                Pending::default()
+            }
+        };
+        Process {
+            channel,
+            request,
+            is_started: false,
+            feed,
+            fed: 0,
+            is_fed: false,
+            output: Output { status: Exit::Code(0), stdout: Vec::new(), stderr: Vec::new() },
+        }
+    }
+
+    pub fn request(&self) -> &ProcessRequest {
+        &self.request
+    }
+
+    pub fn into_channel(self) -> Channel {
+        self.channel
+    }
+
+    pub fn fail(self, error: SshError) -> Channel {
+        self.request.fail(error);
+        self.channel
+    }
+
+    pub fn drive(&mut self, turn: &mut Turn<'_>) -> Result<Drive, String> {
+        if !self.is_started {
+            match self.channel.exec(&self.request.command) {
+                Err(error) if would_block(&error) => return Ok(Drive::Idle),
+                Err(error) => return Err(format!("the command was not started: {}", error.message())),
+                Ok(()) => self.is_started = true,
+            }
+        }
+        let mut moved = self.feed_stdin(turn)?;
+        moved |= self.read_stdout(turn)?;
+        moved |= self.read_stderr(turn)?;
+        if self.request.limit.is_idle_limit && (moved || !self.can_take_stdout()) {
+            self.request.limit.deadline = Some(turn.now + self.request.limit.allowed);
+        }
+        let is_drained = match &self.request.purpose {
+            Purpose::Stream { local, .. } if local.is_gone => return Err("whoever read its output has gone".into()),
+            Purpose::Stream { local, .. } => local.can_take(),
+            _ => true,
+        };
+        // The exit status is sent before the channel is closed, and after the last output.
+        if is_drained && self.channel.eof() && self.channel.wait_close().is_ok() {
+            return Ok(Drive::Done);
+        }
+        Ok(if moved { Drive::Moved } else { Drive::Idle })
+    }
+
+    /// After `drive` said Done: reports how it ended.
+    pub fn finish(mut self) -> Channel {
+        let signal = self.channel.exit_signal().ok().and_then(|signal| signal.exit_signal);
+        self.output.status = match signal {
+            Some(name) => Exit::Signal(name),
+            None => Exit::Code(self.channel.exit_status().unwrap_or(-1)),
+        };
+        match self.request.purpose {
+            Purpose::Collect { reply } => drop(reply.send(Ok(self.output))),
+            Purpose::Stream { local, reply } => {
+                local.finish();
+                drop(reply.send(Ok(self.output)));
+            }
+            Purpose::Hold { ready: Some(ready), .. } => drop(ready.send(Err(HoldError::Exited(self.output)))),
+            Purpose::Hold { end, .. } => drop(end.send(Some(self.output))),
+        }
+        self.channel
+    }
+
+    fn feed_stdin(&mut self, turn: &mut Turn<'_>) -> Result<bool, String> {
+        let mut moved = 0;
+        while !self.is_fed && moved < TURN_BYTES_MAX && turn.may_send() {
+            if self.feed.is_empty() && !self.refill(turn.scratch.len())? {
+                self.is_fed = true;
+                // A process being held reads EOF when it is let go.
+                if !matches!(self.request.purpose, Purpose::Hold { .. }) {
+                    self.channel.send_eof().map_err(|error| format!("closing stdin failed: {}", error.message()))?;
+                }
+                return Ok(true);
+            }
+            match self.channel.write(self.feed.as_slice()) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.feed.advance(count);
+                    moved += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // The far end closed the channel: how the process ended says more.
+                Err(_) => self.is_fed = true,
+            }
+        }
+        self.fed += moved as u64;
+        if let (1.., Stdin::Reader { progress: Some(progress), .. }) = (moved, &mut self.request.stdin) {
+            progress(self.fed);
+        }
+        Ok(moved > 0)
+    }
+
+    /// The next piece of stdin. False if there is none.
+    fn refill(&mut self, size: usize) -> Result<bool, String> {
+        match &mut self.request.stdin {
+            // Bytes are in `feed` from the start.
+            Stdin::Empty | Stdin::Bytes(_) => Ok(false),
+            Stdin::Reader { reader, .. } => loop {
+                match self.feed.fill(size, |buffer| reader.read(buffer)) {
+                    Ok(count) => return Ok(count > 0),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(format!("reading what to send failed: {error}")),
+                }
+            },
+        }
+    }
+
+    fn can_take_stdout(&self) -> bool {
+        match &self.request.purpose {
+            Purpose::Stream { local, .. } => local.can_take(),
+            _ => true,
+        }
+    }
+
+    fn read_stdout(&mut self, turn: &mut Turn<'_>) -> Result<bool, String> {
+        let mut moved = 0;
+        if let Purpose::Stream { local, .. } = &mut self.request.purpose {
+            moved += usize::from(local.flush());
+        }
+        while moved < TURN_BYTES_MAX && self.can_take_stdout() {
+            let count = match self.channel.read(turn.scratch) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => count,
+            };
+            moved += count;
+            let bytes = &turn.scratch[..count];
+            match &mut self.request.purpose {
+                Purpose::Stream { local, .. } => local.give(bytes),
+                Purpose::Collect { .. } => keep(&mut self.output.stdout, bytes)?,
+                Purpose::Hold { line_start, ready, .. } => {
+                    keep(&mut self.output.stdout, bytes)?;
+                    if let Some(line) = ready.as_ref().and_then(|_| line_with(&self.output.stdout, line_start)) {
+                        // A deadline is for getting ready only.
+                        self.request.limit.deadline = None;
+                        drop(ready.take().map(|ready| ready.send(Ok(line))));
+                    }
+                }
+            }
+        }
+        Ok(moved > 0)
+    }
+
+    fn read_stderr(&mut self, turn: &mut Turn<'_>) -> Result<bool, String> {
+        let mut moved = 0;
+        while moved < TURN_BYTES_MAX {
+            match self.channel.stderr().read(turn.scratch) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => {
+                    keep(&mut self.output.stderr, &turn.scratch[..count])?;
+                    moved += count;
+                }
+            }
+        }
+        Ok(moved > 0)
+    }
+
+    pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        match &self.request.purpose {
+            Purpose::Stream { local, .. } => Some((local.as_fd(), local.interest(false))),
+            _ => None,
+        }
+    }
+
+    pub fn woken(&mut self, events: PollFlags) {
+        if let Purpose::Stream { local, .. } = &mut self.request.purpose {
+            local.woken(events);
+        }
+    }
+}
+
+fn keep(kept: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
+    if kept.len() + bytes.len() > OUTPUT_BYTES_MAX {
+        return Err(format!("the command printed more than {} MiB", OUTPUT_BYTES_MAX >> 20));
+    }
+    kept.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// The first complete line that begins so.
+fn line_with(output: &[u8], line_start: &str) -> Option<String> {
+    let complete = &output[..output.iter().rposition(|byte| *byte == b'\n')?];
+    let mut lines = complete.split(|byte| *byte == b'\n');
+    lines.find(|line| line.starts_with(line_start.as_bytes())).map(|line| String::from_utf8_lossy(line).into_owned())
+}

@@ -1,0 +1,493 @@
+//! The thread of one host. It owns the session; nobody else ever touches it (libssh2 sessions cannot be shared: ssh2's
+//! Channel frees itself without taking the lock). Tasks reach it by a queue and a wake-up byte.
+//!
+//! One turn: take new requests, drop what nobody waits for, expire deadlines, then pass over all channels until a pass
+//! moves nothing, then poll the SSH socket, the wake-up socket and the socket pairs. Nothing in a turn blocks.
+
+use std::collections::VecDeque;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use ssh2::{Channel, DisconnectCode, Session};
+
+use super::connect::{Live, would_block};
+use super::error::SshError;
+use super::process::{Process, ProcessRequest};
+use super::proxy::ProxyProcess;
+use super::tunnel::{Tunnel, TunnelRequest};
+use super::wire::{Wire, timespec};
+
+/// sshd allows 10 sessions on a connection (MaxSessions); two are left for commands that we gave up on and that still run.
+const PROCESSES_MAX: usize = 8;
+/// sshd has no limit for tunnels; a bug here should not open thousands.
+const TUNNELS_MAX: usize = 64;
+/// Encrypted bytes waiting for the socket. Above it nobody may produce more.
+const BACKLOG_BYTES_MAX: usize = 256 << 10;
+/// The buffer everything is read into. 256 KB measured best.
+const SCRATCH_BYTES: usize = 256 << 10;
+/// After so many passes requests and deadlines are looked at again.
+const PASSES_MAX: usize = 16;
+/// How long the server may wait for an answer to something it asked while no channel is open.
+const IDLE_ANSWER: Duration = Duration::from_secs(2);
+/// How long leaving may take.
+const GOODBYE: Duration = Duration::from_millis(200);
+
+pub(super) enum Request {
+    Process(ProcessRequest),
+    Tunnel(TunnelRequest),
+}
+
+/// What one channel did in its turn.
+#[derive(PartialEq, Eq)]
+pub(super) enum Drive {
+    Idle,
+    Moved,
+    Done,
+}
+
+/// What a channel may use in its turn.
+pub(super) struct Turn<'a> {
+    pub scratch: &'a mut [u8],
+    pub now: Instant,
+    wire: &'a Wire,
+}
+
+impl Turn<'_> {
+    pub fn may_send(&self) -> bool {
+        self.wire.backlog() < BACKLOG_BYTES_MAX
+    }
+}
+
+/// The sending side, shared by everything that belongs to one connection.
+pub(super) struct Link {
+    pub label: String,
+    /// None only while the last handle is being dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    wake: UnixStream,
+    /// Why the thread ended.
+    end: Arc<OnceLock<String>>,
+}
+
+/// The receiving side, for [`Host::new`].
+pub(super) struct Inbox {
+    requests: mpsc::Receiver<Request>,
+    wake: UnixStream,
+    end: Arc<OnceLock<String>>,
+}
+
+impl Link {
+    pub fn new(label: &str) -> std::io::Result<(Link, Inbox)> {
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let (sender, requests) = mpsc::channel();
+        let end = Arc::new(OnceLock::new());
+        let inbox = Inbox { requests, wake: woken, end: Arc::clone(&end) };
+        Ok((Link { label: label.to_owned(), requests: Some(sender), wake, end }, inbox))
+    }
+
+    pub fn send(&self, request: Request) -> Result<(), SshError> {
+        let requests = self.requests.as_ref().expect("only Drop takes the sender");
+        requests.send(request).map_err(|_| self.closed())?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Makes the thread look around. A full socket means that it is about to.
+    pub fn wake(&self) {
+        let _ = (&self.wake).write(&[1]);
+    }
+
+    pub fn closed(&self) -> SshError {
+        let reason = self.end.get().cloned().unwrap_or_else(|| "its thread ended".into());
+        SshError::Closed { host: self.label.clone(), reason }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.end.get().is_some()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.requests = None;
+        self.wake();
+    }
+}
+
+/// A channel being opened. libssh2 keeps one such state per session, so there is one at a time, and it is completed even
+/// if nobody waits for it any more (then `request` is None).
+struct Opening {
+    kind: OpeningKind,
+    request: Option<Request>,
+}
+
+enum OpeningKind {
+    Process,
+    Tunnel(String, u16),
+    /// Opened only to make libssh2 read and answer what the server sent while no channel was open, as its keepalives.
+    Answer,
+}
+
+pub(super) struct Host {
+    label: String,
+    session: Session,
+    wire: Rc<Wire>,
+    inbox: Inbox,
+    queue: VecDeque<Request>,
+    opening: Option<Opening>,
+    processes: Vec<Process>,
+    tunnels: Vec<Tunnel>,
+    /// Channels that are over for us, but not yet for the server.
+    closing: Vec<Channel>,
+    processes_max: usize,
+    /// When the first bytes came while no channel was open.
+    unread_since: Option<Instant>,
+    scratch: Vec<u8>,
+    /// Ended after the session.
+    _proxy: Option<ProxyProcess>,
+}
+
+impl Host {
+    pub fn new(label: &str, live: Live, inbox: Inbox) -> Host {
+        Host {
+            label: label.to_owned(),
+            session: live.session,
+            wire: live.wire,
+            inbox,
+            queue: VecDeque::new(),
+            opening: None,
+            processes: Vec::new(),
+            tunnels: Vec::new(),
+            closing: Vec::new(),
+            processes_max: PROCESSES_MAX,
+            unread_since: None,
+            scratch: vec![0; SCRATCH_BYTES],
+            _proxy: live.proxy,
+        }
+    }
+
+    /// Until the connection ends or nobody can ask for anything any more.
+    pub fn run(mut self) {
+        loop {
+            let is_wanted = self.take_requests();
+            if !is_wanted {
+                return self.leave();
+            }
+            self.drop_cancelled();
+            self.expire();
+            let is_busy = self.work();
+            if self.wire.end().is_some() {
+                // What came before the end still counts.
+                self.wire.refresh();
+                self.work();
+                return self.end();
+            }
+            self.sleep(is_busy);
+        }
+    }
+
+    fn take_requests(&mut self) -> bool {
+        loop {
+            match self.inbox.requests.try_recv() {
+                Ok(request) => self.queue.push_back(request),
+                Err(mpsc::TryRecvError::Empty) => return true,
+                Err(mpsc::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn drop_cancelled(&mut self) {
+        self.queue.retain(|request| !request.is_cancelled());
+        if let Some(opening) = &mut self.opening {
+            opening.request.take_if(|request| request.is_cancelled());
+        }
+        for process in self.processes.extract_if(.., |process| process.request().is_cancelled()) {
+            self.closing.push(process.into_channel());
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        let is_late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        let host = &self.label;
+        let mut index = 0;
+        while let Some(request) = self.queue.get(index) {
+            match is_late(request.deadline()) {
+                true => drop(
+                    self.queue.remove(index).map(|request| request.time_out(host, "waiting for a free channel, and")),
+                ),
+                false => index += 1,
+            }
+        }
+        if let Some(opening) = &mut self.opening
+            && let Some(request) = opening.request.take_if(|request| is_late(request.deadline()))
+        {
+            request.time_out(host, "opening a channel for");
+        }
+        for process in self.processes.extract_if(.., |process| is_late(process.request().limit.deadline)) {
+            let error = process.request().timeout(host, "");
+            self.closing.push(process.fail(error));
+        }
+    }
+
+    /// Passes over all channels until nothing moves. True if it stopped before.
+    fn work(&mut self) -> bool {
+        for _ in 0..PASSES_MAX {
+            let mut moved = self.open_next();
+            moved |= self.drive_processes();
+            moved |= self.drive_tunnels();
+            self.closing.retain_mut(|channel| matches!(channel.close(), Err(error) if would_block(&error)));
+            if !moved {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Starts opening the next channel that may be, and goes on with the one that is. True if one was opened.
+    fn open_next(&mut self) -> bool {
+        if self.opening.is_none() {
+            let may_start = |request: &Request| match request {
+                Request::Process(_) => self.processes.len() < self.processes_max,
+                Request::Tunnel(_) => self.tunnels.len() < TUNNELS_MAX,
+            };
+            let Some(index) = self.queue.iter().position(may_start) else { return false };
+            self.opening = self.queue.remove(index).map(|request| {
+                let kind = match &request {
+                    Request::Process(_) => OpeningKind::Process,
+                    Request::Tunnel(tunnel) => OpeningKind::Tunnel(tunnel.host.clone(), tunnel.port),
+                };
+                Opening { kind, request: Some(request) }
+            });
+        }
+        let Some(opening) = self.opening.take() else { return false };
+        let result = match &opening.kind {
+            OpeningKind::Process | OpeningKind::Answer => self.session.channel_session(),
+            OpeningKind::Tunnel(host, port) => self.session.channel_direct_tcpip(host, *port, None),
+        };
+        match (result, opening.request) {
+            (Err(error), request) if would_block(&error) => {
+                self.opening = Some(Opening { kind: opening.kind, request });
+                return false;
+            }
+            (Ok(channel), None) => self.closing.push(channel),
+            (Ok(channel), Some(Request::Process(request))) => self.processes.push(Process::start(channel, request)),
+            (Ok(channel), Some(Request::Tunnel(request))) => match Tunnel::start(channel, request) {
+                Ok(tunnel) => self.tunnels.push(tunnel),
+                Err(channel) => self.closing.push(channel),
+            },
+            (Err(error), Some(request)) => self.not_opened(request, &error),
+            (Err(_), None) => {}
+        }
+        true
+    }
+
+    fn not_opened(&mut self, request: Request, error: &ssh2::Error) {
+        if self.wire.end().is_some() {
+            // The end of the connection answers it, with the reason.
+            self.queue.push_front(request);
+            return;
+        }
+        match request {
+            // The server's MaxSessions is lower than ours: wait for one of ours to end.
+            Request::Process(_) if !self.processes.is_empty() => {
+                self.processes_max = self.processes.len();
+                self.queue.push_front(request);
+            }
+            Request::Process(request) => {
+                let reason = format!("the server refused a session: {}", error.message());
+                request.fail(SshError::Channel { host: self.label.clone(), reason });
+            }
+            Request::Tunnel(request) => {
+                let to = format!("{}:{}", request.host, request.port);
+                let reason = error.message().to_owned();
+                let error = SshError::TunnelRefused { host: self.label.clone(), to, reason };
+                drop(request.reply.send(Err(error)));
+            }
+        }
+    }
+
+    fn drive_processes(&mut self) -> bool {
+        let mut moved = false;
+        let mut index = 0;
+        while index < self.processes.len() {
+            let mut turn = Turn { scratch: &mut self.scratch, now: Instant::now(), wire: &self.wire };
+            match self.processes[index].drive(&mut turn) {
+                Ok(Drive::Idle) => index += 1,
+                Ok(Drive::Moved) => {
+                    moved = true;
+                    index += 1;
+                }
+                Ok(Drive::Done) => {
+                    moved = true;
+                    self.closing.push(self.processes.swap_remove(index).finish());
+                }
+                // The end of the connection is answered for all in `end`.
+                Err(_) if self.wire.end().is_some() => index += 1,
+                Err(reason) => {
+                    moved = true;
+                    let error = SshError::Channel { host: self.label.clone(), reason };
+                    self.closing.push(self.processes.swap_remove(index).fail(error));
+                }
+            }
+        }
+        moved
+    }
+
+    fn drive_tunnels(&mut self) -> bool {
+        let mut moved = false;
+        let mut index = 0;
+        while index < self.tunnels.len() {
+            let mut turn = Turn { scratch: &mut self.scratch, now: Instant::now(), wire: &self.wire };
+            match self.tunnels[index].drive(&mut turn) {
+                Drive::Idle => index += 1,
+                Drive::Moved => {
+                    moved = true;
+                    index += 1;
+                }
+                Drive::Done => {
+                    moved = true;
+                    self.closing.push(self.tunnels.swap_remove(index).into_channel());
+                }
+            }
+        }
+        moved
+    }
+
+    fn is_reading(&self) -> bool {
+        self.opening.is_some() || !self.processes.is_empty() || !self.tunnels.is_empty() || !self.closing.is_empty()
+    }
+
+    fn sleep(&mut self, is_busy: bool) {
+        let is_reading = self.is_reading();
+        if is_reading {
+            self.unread_since = None;
+        }
+        let wait = match is_busy {
+            true => Duration::ZERO,
+            false => self.next_deadline().map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now())),
+        };
+        // Without a channel nothing is read; then only the end of the connection is of interest.
+        let interest = match self.unread_since {
+            Some(_) => self.wire.interest() - PollFlags::IN | PollFlags::RDHUP,
+            None => self.wire.interest(),
+        };
+        let mut fds =
+            vec![PollFd::new(&self.inbox.wake, PollFlags::IN), PollFd::from_borrowed_fd(self.wire.as_fd(), interest)];
+        let tunnels = self.tunnels.iter().map(Tunnel::interest);
+        let streams = self.processes.iter().filter_map(Process::interest);
+        fds.extend(tunnels.chain(streams).map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+        // An interrupted poll is one that found nothing.
+        let _ = poll(&mut fds, (wait != Duration::MAX).then(|| timespec(wait)).as_ref());
+        let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        drop(fds);
+
+        if events[0].contains(PollFlags::IN) {
+            let mut bytes = [0; 64];
+            while matches!((&self.inbox.wake).read(&mut bytes), Ok(64)) {}
+        }
+        self.wire.refresh();
+        let mut local = events[2..].iter();
+        self.tunnels.iter_mut().zip(&mut local).for_each(|(tunnel, events)| tunnel.woken(*events));
+        let streams = self.processes.iter_mut().filter(|process| process.interest().is_some());
+        streams.zip(local).for_each(|(process, events)| process.woken(*events));
+        if !is_reading && !events[1].is_empty() {
+            self.look_at_idle_socket();
+        }
+    }
+
+    /// Something happened to the socket while no channel was open to read it.
+    fn look_at_idle_socket(&mut self) {
+        if self.wire.is_at_end() {
+            return;
+        }
+        self.unread_since.get_or_insert_with(Instant::now);
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        if let Some(since) = self.unread_since
+            && since.elapsed() >= IDLE_ANSWER
+            && self.opening.is_none()
+        {
+            self.unread_since = None;
+            self.opening = Some(Opening { kind: OpeningKind::Answer, request: None });
+            return Some(Instant::now());
+        }
+        let queued = self.queue.iter().filter_map(Request::deadline);
+        let opening = self.opening.iter().filter_map(|opening| opening.request.as_ref()?.deadline());
+        let running = self.processes.iter().filter_map(|process| process.request().limit.deadline);
+        let unread = self.unread_since.map(|since| since + IDLE_ANSWER);
+        queued.chain(opening).chain(running).chain(unread).min()
+    }
+
+    /// The connection is over: tells everyone why.
+    fn end(self) {
+        let reason = self.wire.end().unwrap_or_else(|| "it ended".into());
+        // Set first: whoever asks from now on is told the same.
+        let _ = self.inbox.end.set(reason.clone());
+        let closed = || SshError::Closed { host: self.label.clone(), reason: reason.clone() };
+        self.wire.cut(&reason);
+        let opening = self.opening.into_iter().filter_map(|opening| opening.request);
+        for request in self.queue.into_iter().chain(opening).chain(self.inbox.requests.try_iter()) {
+            request.fail(closed());
+        }
+        for process in self.processes {
+            drop(process.fail(closed()));
+        }
+    }
+
+    /// Nobody wants anything any more: closes what is open, and goes.
+    fn leave(mut self) {
+        self.processes.clear();
+        self.tunnels.clear();
+        let deadline = Instant::now() + GOODBYE;
+        // Not answered in time, it is cut; the server ends its side either way.
+        let _ = self.session.disconnect(Some(DisconnectCode::ByApplication), "done", None);
+        while self.wire.backlog() > 0 && self.wire.end().is_none() && self.wire.wait(deadline) {}
+        self.wire.cut("it was not needed any more");
+        let _ = self.inbox.end.set("it was not needed any more".into());
+    }
+}
+
+impl Request {
+    fn is_cancelled(&self) -> bool {
+        match self {
+            Request::Process(process) => process.is_cancelled(),
+            Request::Tunnel(tunnel) => tunnel.reply.is_closed(),
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Request::Process(process) => process.limit.deadline,
+            Request::Tunnel(tunnel) => Some(tunnel.deadline),
+        }
+    }
+
+    fn time_out(self, host: &str, waiting_for: &str) {
+        match self {
+            Request::Process(process) => {
+                let error = process.timeout(host, waiting_for);
+                process.fail(error);
+            }
+            Request::Tunnel(tunnel) => {
+                let error = tunnel.timeout(host, waiting_for);
+                drop(tunnel.reply.send(Err(error)));
+            }
+        }
+    }
+
+    fn fail(self, error: SshError) {
+        match self {
+            Request::Process(process) => process.fail(error),
+            Request::Tunnel(tunnel) => drop(tunnel.reply.send(Err(error))),
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The bytes between libssh2 and the socket.
+//!
+//! libssh2 is given our own send and receive functions, for three reasons, all read in its source (libssh2-sys 0.3.4):
+//! - A packet that the socket takes only in part must be retried with the same *address* (`transport_send_existing`),
+//!   and the packet that says EOF lives on the stack (`channel_send_eof`): retried from another depth it blocks the
+//!   session for ever. Here every packet is taken whole, into `outbox` if the socket is full, so it cannot happen.
+//! - Reading from one channel queues what arrived for all others without saying so. After the socket ran dry, `receive`
+//!   stays dry until [`Wire::wait`], so one pass over all channels that moves nothing really means nothing is left.
+//! - The agent's socket goes through the same functions and has no timeout of its own; here it gets one.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+pub(super) struct Wire {
+    socket: OwnedFd,
+    /// Encrypted bytes that the socket would not take yet, and how many of them it took since.
+    outbox: RefCell<Vec<u8>>,
+    outbox_sent: Cell<usize>,
+    dry: Cell<bool>,
+    /// Why the connection is over.
+    end: RefCell<Option<String>>,
+    /// We ended it: libssh2 sees the end of the stream, and so frees everything without waiting for answers.
+    cut: Cell<bool>,
+    agent_deadline: Cell<Instant>,
+}
+
+impl Wire {
+    pub fn new(socket: OwnedFd) -> Rc<Wire> {
+        Rc::new(Wire {
+            socket,
+            outbox: RefCell::default(),
+            outbox_sent: Cell::new(0),
+            dry: Cell::new(false),
+            end: RefCell::default(),
+            cut: Cell::new(false),
+            agent_deadline: Cell::new(Instant::now()),
+        })
+    }
+
+    /// Makes `session` talk through this wire, and keeps the wire for as long as the session lives.
+    pub fn attach(self: &Rc<Wire>, session: &mut ssh2::Session) {
+        session.set_tcp_stream(Rc::clone(self));
+        let mut raw = session.raw();
+        // SAFETY: the session owns a clone of this Rc (above) and drops it only after libssh2_session_free, so the
+        // pointer in `abstract` is valid whenever libssh2 can call back; nobody else uses `abstract`. The two functions
+        // have the signatures of LIBSSH2_SEND_FUNC and LIBSSH2_RECV_FUNC; libssh2 casts them back before it calls them.
+        unsafe {
+            *libssh2_sys::libssh2_session_abstract(&raw mut *raw) = Rc::as_ptr(self).cast_mut().cast();
+            let on_send: SendFunction = on_send;
+            let on_receive: ReceiveFunction = on_receive;
+            libssh2_session_callback_set2(
+                &raw mut *raw,
+                CALLBACK_SEND,
+                std::mem::transmute::<SendFunction, AnyFunction>(on_send),
+            );
+            libssh2_session_callback_set2(
+                &raw mut *raw,
+                CALLBACK_RECV,
+                std::mem::transmute::<ReceiveFunction, AnyFunction>(on_receive),
+            );
+        }
+    }
+
+    /// Bytes still to be sent. Whoever produces data in bulk waits while this is large.
+    pub fn backlog(&self) -> usize {
+        self.outbox.borrow().len() - self.outbox_sent.get()
+    }
+
+    pub fn end(&self) -> Option<String> {
+        self.end.borrow().clone()
+    }
+
+    /// The connection is over; the first reason given is kept.
+    pub fn finish(&self, reason: impl Into<String>) {
+        self.end.borrow_mut().get_or_insert_with(|| reason.into());
+    }
+
+    pub fn cut(&self, reason: &str) {
+        self.finish(reason);
+        self.cut.set(true);
+    }
+
+    pub fn set_agent_deadline(&self, deadline: Instant) {
+        self.agent_deadline.set(deadline);
+    }
+
+    /// What to poll the socket for.
+    pub fn interest(&self) -> PollFlags {
+        let out = if self.backlog() > 0 { PollFlags::OUT } else { PollFlags::empty() };
+        PollFlags::IN | out
+    }
+
+    /// Call after every poll: lets libssh2 read again, and sends what waited.
+    pub fn refresh(&self) {
+        self.dry.set(false);
+        self.flush();
+    }
+
+    /// Sends what the socket takes now.
+    pub fn flush(&self) {
+        let mut outbox = self.outbox.borrow_mut();
+        while self.outbox_sent.get() < outbox.len() {
+            match send(&self.socket, &outbox[self.outbox_sent.get()..], SendFlags::NOSIGNAL) {
+                Ok(sent) => self.outbox_sent.set(self.outbox_sent.get() + sent),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(error) => return self.finish(format!("sending failed: {error}")),
+            }
+        }
+        outbox.clear();
+        self.outbox_sent.set(0);
+    }
+
+    /// Waits until the socket can do something, for the sequential part of a connection. False if the time is up.
+    pub fn wait(&self, deadline: Instant) -> bool {
+        let in_time = poll_one(self.socket.as_fd(), self.interest(), deadline);
+        self.refresh();
+        in_time
+    }
+
+    /// Whether the far end closed without anything left to read. Never consumes a byte.
+    pub fn is_at_end(&self) -> bool {
+        let mut byte = [0u8; 1];
+        match recv(&self.socket, &mut byte[..], RecvFlags::PEEK) {
+            Ok((0, _)) => {
+                self.finish("the server closed it");
+                true
+            }
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => false,
+            Err(error) => {
+                self.finish(error.to_string());
+                true
+            }
+        }
+    }
+
+    /// Takes a whole packet from libssh2, always.
+    fn take(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        if self.end.borrow().is_some() {
+            return Err(Errno::PIPE);
+        }
+        let mut sent = 0;
+        if self.backlog() == 0 {
+            sent = match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => sent,
+                Err(Errno::AGAIN | Errno::INTR) => 0,
+                Err(error) => {
+                    self.finish(format!("sending failed: {error}"));
+                    return Err(error);
+                }
+            };
+        }
+        self.outbox.borrow_mut().extend_from_slice(&bytes[sent..]);
+        Ok(bytes.len())
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if self.cut.get() {
+            return Ok(0);
+        }
+        if self.dry.get() {
+            return Err(Errno::AGAIN);
+        }
+        match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
+            Ok((0, _)) => {
+                self.finish("the server closed it");
+                Ok(0)
+            }
+            Ok((count, _)) => Ok(count),
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.dry.set(true);
+                Err(Errno::AGAIN)
+            }
+            Err(error) => {
+                self.finish(error.to_string());
+                Err(error)
+            }
+        }
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Wire {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Polls one descriptor. False if the deadline passed first.
+pub(super) fn poll_one(fd: BorrowedFd<'_>, interest: PollFlags, deadline: Instant) -> bool {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::from_borrowed_fd(fd, interest)];
+        match poll(&mut fds, Some(&timespec(left))) {
+            Ok(0) | Err(Errno::INTR) if left.is_zero() => return false,
+            Ok(0) | Err(Errno::INTR) => {}
+            // Any other error of poll is shown by the next read or write.
+            Ok(_) | Err(_) => return true,
+        }
+    }
+}
+
+pub(super) fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs().min(3600) as i64, tv_nsec: duration.subsec_nanos().into() }
+}
+
+type SendFunction = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
+type ReceiveFunction = unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
+type AnyFunction = unsafe extern "C" fn();
+
+const CALLBACK_SEND: c_int = 5;
+const CALLBACK_RECV: c_int = 6;
+
+// Part of libssh2's public interface since 1.11.1; libssh2-sys 0.3.4 builds it but does not declare it.
+unsafe extern "C" {
+    fn libssh2_session_callback_set2(
+        session: *mut libssh2_sys::LIBSSH2_SESSION,
+        kind: c_int,
+        callback: AnyFunction,
+    ) -> Option<AnyFunction>;
+}
+
+unsafe extern "C" fn on_send(
+    socket: c_int,
+    buffer: *const c_void,
+    length: usize,
+    _flags: c_int,
+    context: *mut *mut c_void,
+) -> isize {
+    // SAFETY: libssh2 passes its `abstract`, which `attach` set to a live Wire, and a buffer of `length` bytes.
+    let (wire, bytes) =
+        unsafe { (&*(*context).cast::<Wire>(), std::slice::from_raw_parts(buffer.cast::<u8>(), length)) };
+    answer(if socket == wire.as_raw_fd() {
+        wire.take(bytes)
+    } else {
+        // SAFETY: any other socket is libssh2's own connection to the agent, open for the length of this call.
+        let agent = unsafe { BorrowedFd::borrow_raw(socket) };
+        match poll_one(agent, PollFlags::OUT, wire.agent_deadline.get()) {
+            true => send(agent, bytes, SendFlags::NOSIGNAL),
+            false => Err(Errno::TIMEDOUT),
+        }
+    })
+}
+
+unsafe extern "C" fn on_receive(
+    socket: c_int,
+    buffer: *mut c_void,
+    length: usize,
+    _flags: c_int,
+    context: *mut *mut c_void,
+) -> isize {
+    // SAFETY: as in on_send; libssh2's buffers are allocated and only ever written through here, as plain bytes.
+    let (wire, bytes) =
+        unsafe { (&*(*context).cast::<Wire>(), std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length)) };
+    answer(if socket == wire.as_raw_fd() {
+        wire.receive(bytes)
+    } else {
+        // SAFETY: as in on_send.
+        let agent = unsafe { BorrowedFd::borrow_raw(socket) };
+        match poll_one(agent, PollFlags::IN, wire.agent_deadline.get()) {
+            true => recv(agent, bytes, RecvFlags::empty()).and_then(|(count, _)| match count {
+                // libssh2's agent code would ask again for ever after the end of the stream.
+                0 => Err(Errno::CONNRESET),
+                count => Ok(count),
+            }),
+            false => Err(Errno::TIMEDOUT),
+        }
+    })
+}
+
+/// libssh2 wants the count or the negative error number.
+fn answer(result: Result<usize, Errno>) -> isize {
+    match result {
+        Ok(count) => count as isize,
+        Err(error) => -(error.raw_os_error() as isize),
+    }
+}

@@ -1,0 +1,5 @@
+//! The SSH layer against a real sshd.
+
+mod channels;
+mod commands;
+mod server;
