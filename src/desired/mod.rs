@@ -9,9 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{Architecture, ClientUrl, ClusterName, Digest, HostName, PeerUrl, RemotePath, Version};
 
+mod archive;
+mod etcd;
+mod etcd_keys;
+mod kinds;
 mod parse;
+mod paths;
+mod problem;
+mod sections;
+mod suggest;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
 
 pub use parse::parse;
+pub use problem::{Problem, render};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]

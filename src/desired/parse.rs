@@ -1,4 +1,71 @@
-use super::Desired;
-pub fn parse(_: &str) -> Option<Desired> {
-    None
+//! From the text of a cluster.toml to a [`Desired`], or to everything that is wrong with it.
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::kinds::Local;
+use super::problem::{Problem, line_of};
+use super::table::{Notes, Table, declared_paths};
+use super::{Cluster, Desired, Places, archive, etcd, paths, sections};
+
+/// Reads the `text` of a cluster.toml.
+///
+/// `file` is its name as the user knows it, `folder` the absolute folder that relative paths start from, and `home` what
+/// `~` stands for.
+///
+/// # Errors
+/// Every problem of the text, in its order: what is not TOML, unknown and missing keys, wrong values, and values that
+/// contradict each other.
+pub fn parse(text: &str, file: &str, folder: &Path, home: Option<&Path>) -> Result<Desired, Vec<Problem>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let syntax: Vec<Problem> = errors.iter().map(syntax_problem).collect();
+    let mut notes = Notes { problems: Vec::new(), complete: syntax.is_empty() };
+    let mut root = Table::root(&document, &mut notes);
+    let desired = read(&mut root, Local { folder, home });
+    root.report_unknown();
+    match desired {
+        Some(desired) if notes.complete && notes.problems.is_empty() => {
+            Ok(Desired { places: places(text, file, document.get_ref()), ..desired })
+        }
+        _ => Err(in_order(text, syntax, notes.problems)),
+    }
+}
+
+/// The sections, in the order in which they need each other. `None` only after a problem was reported.
+fn read(root: &mut Table, local: Local) -> Option<Desired> {
+    let cluster = root.section("cluster", sections::cluster);
+    let nodes = root.section("nodes", sections::nodes);
+    let ports = root.section("ports", sections::ports);
+    let ssh = root.section("ssh", |table| sections::ssh(table, local));
+    let (etcd, binaries) = root.section("etcd", |table| {
+        (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
+    });
+    let authority = root.section("ca", |table| sections::ca(table, local));
+    let certificates = root.section("certificates", sections::certificates);
+    let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
+    let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
+    let places = Places::default();
+    Some(Desired { cluster, nodes, ports, ssh, etcd, binaries, authority, certificates, paths, places })
+}
+
+fn syntax_problem(error: &toml::de::Error) -> Problem {
+    Problem::new(error.span().unwrap_or(0..0), format!("this is not TOML: {}", error.message().trim_end()))
+}
+
+/// All problems by place. What a broken line seems to say is not reported: it was not read as it was meant.
+fn in_order(text: &str, syntax: Vec<Problem>, mut problems: Vec<Problem>) -> Vec<Problem> {
+    let line = |problem: &Problem| line_of(text, problem.span.start);
+    let broken: Vec<usize> = syntax.iter().map(line).collect();
+    problems.retain(|problem| !broken.contains(&line(problem)));
+    problems.extend(syntax);
+    problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
+    problems
+}
+
+fn places(text: &str, file: &str, document: &DeTable) -> Places {
+    let mut found = Vec::new();
+    declared_paths(document, "", &mut found);
+    let lines = found.into_iter().map(|(path, offset)| (path, line_of(text, offset))).collect();
+    Places { file: file.to_owned(), lines }
 }
