@@ -1,16 +1,54 @@
-pub mod action;
-pub mod capability;
-pub mod code;
-pub mod content;
-pub mod desired;
-pub mod diagnostic;
-pub mod fleet;
-pub mod guard;
-pub mod layout;
-pub mod live;
+//! quorate keeps etcd clusters as their cluster.toml says: a plan is shown, and then applied step by step.
+//!
+//! There is no state file. The live hosts and the live cluster are the state:
+//!
+//! ```text
+//! cluster.toml ── parse, validate ──► Desired                                   pure
+//! ssh + etcd API ── look at all hosts at once, perhaps in part ──► Observed     shell
+//! loop: next(Desired, Observed) → step ; Observed := effect(step)   ►   Plan    pure
+//! Plan ── render ──► text, markdown, JSON                                       pure
+//! apply, per step: look → is it approved? → readiness → perform → look until done   shell
+//! ```
+//!
+//! # What always holds
+//!
+//! 1. *The preview is what is done.* The [`action::Action`] values that a plan prints are the ones that apply performs.
+//! 2. *Recovery is planning again.* Nothing is written down to decide from; every step may be cut off anywhere.
+//! 3. *A quorum that exists is kept*, before, during and after every step, unless the user allowed an outage.
+//! 4. *What was not seen is not acted on.* A fact is known, or unknown with its cause; unknown is never absent.
+//! 5. *One member at a time.* No step restarts two members that serve.
+//! 6. *Nothing is lost.* Data directories and keys are moved aside; a member whose data is gone is not started.
+//! 7. *What changes by itself is not a change.* The leader, revisions, sizes and serials are in no plan's identity.
+//!
+//! The `laws` test module checks 2 to 6 on every combination of host states, and breaks each [`guard::Guard`] to see
+//! that a law misses it.
+
+// The core: pure. No I/O, no clock, no randomness; tests/tidy.rs keeps it so.
 pub mod names;
+pub mod desired;
 pub mod observed;
-pub mod outline;
-pub mod plan;
+pub mod code;
+pub mod diagnostic;
 pub mod quorum;
 pub mod situation;
+pub mod guard;
+pub mod layout;
+pub mod content;
+pub mod action;
+pub mod capability;
+pub mod plan;
+pub mod outline;
+
+// The shell: what talks to hosts, files and people.
+pub mod fleet;
+pub mod event;
+pub mod apply;
+pub mod live;
+pub mod command;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod simulated;

@@ -356,7 +356,18 @@ impl Plan {
     }
 }
 
+/// What actions that are done together are, in words: `install etcd 3.5.16`.
+pub fn title(actions: &[Action]) -> String {
+    let mut words: Vec<_> = actions.iter().map(Action::to_string).collect();
+    words.dedup();
+    words.join(", ")
+}
+
 impl Step {
+    pub fn title(&self) -> String {
+        title(&self.actions)
+    }
+
     /// The hosts in the order of the actions, each once.
     pub fn hosts(&self) -> Vec<&HostName> {
         let mut hosts: Vec<_> = self.actions.iter().filter_map(Action::host).collect();

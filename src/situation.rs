@@ -34,7 +34,7 @@ pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Bloc
         let strangers = strangers(desired, observed, &membership);
         return (Situation::Serving(membership), with(unseen, strangers));
     }
-    if observed.seen_hosts().any(|(_, host)| has_served(host)) {
+    if observed.seen_hosts().any(|(_, host)| has_served(host) || has_lost_data(host)) {
         return down(observed, unseen);
     }
     let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
@@ -56,6 +56,16 @@ pub fn workable<'a>(
 /// Whether this host's member has ever been part of a quorum: it has data, and the permit to create it is used up.
 fn has_served(host: &Host) -> bool {
     host.data == DataDirectory::Member && !host.files.contains_key(&File::Permit)
+}
+
+/// Whether this host was made a member, and its data is gone: perhaps a volume that is not mounted.
+///
+/// The permit comes before every other file and goes when the member serves, so files without it and without data are
+/// never those of a first start that was cut off.
+fn has_lost_data(host: &Host) -> bool {
+    let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
+    let may_lose = host.data == DataDirectory::Empty && staged && !host.files.contains_key(&File::Permit);
+    !upheld(Guard::NoDataBeforeBootstrap, !may_lose)
 }
 
 fn with(mut blocked: Vec<Blocked>, more: impl IntoIterator<Item = Blocked>) -> Vec<Blocked> {
@@ -131,7 +141,7 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
     let mut blocked = with(unseen, foreign_authority(observed));
     for (name, host) in observed.seen_hosts() {
         if !upheld(Guard::NoDataBeforeBootstrap, has_served(host)) {
-            blocked.push(lost_data(name));
+            blocked.push(lost_data(name, host));
         } else if !upheld(Guard::DataOfThisCluster, host.files.contains_key(&File::Config) || host.process.is_some()) {
             let what =
                 format!("{name} already has a data directory, and no etcd.yaml says which cluster it belongs to");
@@ -145,10 +155,15 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
     if any_member { (Situation::Down, blocked) } else { (Situation::Closed, blocked) }
 }
 
-fn lost_data(name: &HostName) -> Blocked {
-    let what = format!("{name} has no data, while other hosts hold a cluster's");
-    let hint = "a member that lost its data must be removed from the cluster and added again; \
-                if the cluster is to be made anew, move the data of the other hosts aside";
+fn lost_data(name: &HostName, host: &Host) -> Blocked {
+    if has_lost_data(host) {
+        let what = format!("{name} was a member, and its data directory is gone");
+        let hint = "is its volume mounted? A member that lost its data must be removed and added again; \
+                    to begin a new cluster instead, move etcd.yaml and the unit on the host aside";
+        return Blocked::new(Code::DataLost, what).on(name).hint(hint);
+    }
+    let what = format!("{name} has no data of a cluster, while other hosts do");
+    let hint = "if the cluster is to be made anew, move the data of the other hosts aside";
     Blocked::new(Code::DataLost, what).on(name).hint(hint)
 }
 
@@ -163,10 +178,9 @@ fn strangers(desired: &Desired, observed: &Observed, membership: &Membership) ->
                 blocked
                     .push(Blocked::new(Code::NotAMember, what).on(name).hint(hint).because(&format!("nodes.{name}")));
             }
-            (Some(_), Some(host)) if host.data != DataDirectory::Member => {
-                if !upheld(Guard::NoStartWithoutData, false) {
-                    blocked.push(lost_data(name));
-                }
+            // A founding member whose first start was cut off while the others went on has its permit still.
+            (Some(_), Some(host)) if host.data != DataDirectory::Member && !host.files.contains_key(&File::Permit) => {
+                blocked.extend((!upheld(Guard::NoStartWithoutData, false)).then(|| lost_data(name, host)));
             }
             _ => {}
         }

@@ -55,6 +55,11 @@ fn initial(view: &View, host: &Host) -> Initial {
     if view.situation == Situation::New {
         return Initial::new_cluster(view.desired, token(view));
     }
+    if let (DataDirectory::Empty, Some(token)) =
+        (host.data, host.text_of(File::Permit).and_then(content::permitted_token))
+    {
+        return Initial::new_cluster(view.desired, token);
+    }
     host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired))
 }
 

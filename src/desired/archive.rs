@@ -115,6 +115,6 @@ fn check_placeholders(value: &Value, text: &str) -> Result<(), Problem> {
     let end = rest[open..].find('}').map_or(rest.len(), |close| open + close + 1);
     Err(value
         .problem(format!("`{}` has an unknown placeholder", value.key()))
-        .label(format!("`{}`", &rest[open..end]))
+        .label(format!("`{}`", rest[open..end].escape_debug()))
         .hint(format!("known are {}", enumerate(&PLACEHOLDERS))))
 }

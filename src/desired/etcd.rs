@@ -126,7 +126,7 @@ fn check_extra(value: &Value, version: Option<Version>) -> Result<Setting, Probl
     let setting = setting(value)?;
     let Some(key) = etcd_keys::find(name) else {
         let known = etcd_keys::known_to(version.unwrap_or(Version::new(3, 7, 0))).map(|key| key.name);
-        let problem = on_key(format!("etcd has no key `{name}`"));
+        let problem = on_key(format!("etcd has no key `{}`", name.escape_debug()));
         return Err(match nearest(name, known) {
             Some(key) => problem.hint(format!("did you mean `{key}`?")),
             None => problem.hint("`extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`"),

@@ -1,6 +1,6 @@
 //! The kinds of text that only some keys have: names, addresses, destinations, versions, paths.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use super::problem::Problem;
@@ -10,7 +10,7 @@ use crate::names::{Digest, RemotePath, Version};
 /// A name that etcd, a file system and a shell all take as it is; why `text` is not one.
 ///
 /// etcd splits `initial-cluster` at commas and equals signs (embed/config.go, checked at 3.7.3).
-pub(super) fn check_name(text: &str) -> Result<(), &'static str> {
+pub(crate) fn check_name(text: &str) -> Result<(), &'static str> {
     const LENGTH_MAX: usize = 63;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if text.is_empty() {
@@ -63,7 +63,7 @@ pub(super) fn address(value: &Value) -> Result<String, Problem> {
 }
 
 /// The canonical spelling of an address, or what to write instead.
-pub(super) fn parse_address(text: &str) -> Result<String, String> {
+pub(crate) fn parse_address(text: &str) -> Result<String, String> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return if ip.is_unspecified() || ip.is_multicast() {
             Err("peers and clients must be able to connect to it".to_owned())

@@ -23,6 +23,7 @@ mod table;
 mod tests;
 mod value;
 
+pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
 

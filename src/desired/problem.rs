@@ -84,7 +84,8 @@ pub fn render(problems: &[Problem], text: &str, file: &str, colour: bool) -> Str
 
 /// `span` moved to character boundaries inside `text`.
 fn within(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = text.floor_char_boundary(span.start.min(text.len()));
-    let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
-    start..end
+    let boundary =
+        |offset: usize| (0..=offset.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let start = boundary(span.start);
+    start..boundary(span.end).max(start)
 }

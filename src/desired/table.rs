@@ -78,7 +78,7 @@ impl<'t, 'n> Table<'t, 'n> {
 
     /// `[nodes.etcd-1]`, as messages call it.
     pub fn title(&self) -> String {
-        format!("[{}]", self.path)
+        format!("[{}]", self.path.escape_debug())
     }
 
     pub fn report(&mut self, problem: Problem) {
@@ -221,14 +221,17 @@ impl<'t, 'n> Table<'t, 'n> {
         let Content::Present(entries) = self.content else {
             return;
         };
-        for key in entries.keys() {
+        for (key, value) in entries {
             let name: &str = key.get_ref();
-            if self.asked.contains(&name) {
+            // Below a broken header keys seem to stand at the top level, or to be its end.
+            let is_header = value.get_ref().is_table() && value.span().contains(&key.span().start);
+            let is_displaced = self.path.is_empty() && !self.notes.complete && !is_header;
+            if is_displaced || self.asked.contains(&name) {
                 continue;
             }
             let summary = match self.path.is_empty() {
-                true => format!("unknown section or key `{name}`"),
-                false => format!("unknown key `{name}` in {}", self.title()),
+                true => format!("unknown section or key `{}`", name.escape_debug()),
+                false => format!("unknown key `{}` in {}", name.escape_debug(), self.title()),
             };
             let hint = (self.explain)(name).unwrap_or_else(|| match nearest(name, self.asked.iter().copied()) {
                 Some(known) => format!("did you mean `{known}`?"),

@@ -1,4 +1,4 @@
-//! What parses, and how each problem is told.
+//! How each problem is told. What is accepted is in tests/examples.rs, and laws over many texts are in tests/cluster_toml.rs.
 
 use std::path::Path;
 
@@ -7,71 +7,581 @@ use super::*;
 const VALID: &str = r#"[cluster]
 name = "prod"
 version = "3.5.16"
-
-[nodes.etcd-1]
-address = "10.0.0.11"
+[nodes.a]
+address = "10.0.0.1"
 "#;
 
-fn read(text: &str) -> Result<Desired, String> {
-    parse(text, "cluster.toml", Path::new("/ops"), Some(Path::new("/home/me")))
-        .map_err(|problems| render(&problems, text, "cluster.toml", false))
+fn read(text: &str) -> Result<Desired, Vec<Problem>> {
+    parse(text, "cluster.toml", Path::new("/ops/prod"), Some(Path::new("/home/me")))
+}
+
+/// The problems of `text`, each as `LINE:COLUMN SUMMARY`, then its label in brackets, then its hint after an arrow.
+fn told(text: &str) -> String {
+    let problems = read(text).err().unwrap_or_default();
+    let line = |problem: &Problem| {
+        let (line, column) = problem.position(text);
+        let mut told = format!("{line}:{column} {}", problem.summary);
+        if !problem.label.is_empty() {
+            told += &format!(" [{}]", problem.label);
+        }
+        if let Some(hint) = &problem.hint {
+            told += &format!(" -> {hint}");
+        }
+        told
+    };
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A valid file with `more` after it, from line 6 on, has exactly these problems.
+#[track_caller]
+fn check(more: &str, expected: &[&str]) {
+    assert_eq!(told(&format!("{VALID}{more}")), expected.join("\n"));
+}
+
+/// The valid file with `from` replaced has exactly these problems.
+#[track_caller]
+fn check_changed(from: &str, to: &str, expected: &[&str]) {
+    assert!(VALID.contains(from), "{from}");
+    assert_eq!(told(&VALID.replace(from, to)), expected.join("\n"));
+}
+
+/// What `more` makes of the valid file.
+#[track_caller]
+fn good(more: &str) -> Desired {
+    let text = format!("{VALID}{more}");
+    read(&text).unwrap_or_else(|problems| panic!("{}", render(&problems, &text, "cluster.toml", false)))
 }
 
 #[test]
-fn try_it() {
-    println!("{:#?}", read(VALID));
-    for text in
-        ["", "cluster = 3", "[cluster]\nname = \n version = \"3.5\n[nodes.a]\naddress=1\n", "\u{feff}[clustr]\nx=1"]
-    {
-        println!("=====\n{}", read(text).unwrap_err());
-    }
-    println!(
-        "=====\n{}",
-        read(
-            r#"[cluster]
-name = "prod,a"
-version = "v3.5.16"
-runtime = "static-pod"
-layout = "cannonical"
-[nodes.etcd-1]
-address = "https://10.0.0.11:2379"
-[nodes."a b"]
-address = "10.0.0.1:2380"
-ssh = "-oProxy=x"
-[nodes.c]
-[nodes.d]
-address = "fd00::1"
-[nodes.e]
-address = "FD00:0::1"
-[ports]
-client = 2380
-metrics = 0
-[etcd]
-quota_backend = "8GiB"
-quota-backend = 8
-max-request-bytes = 1
-heartbeat-interval = "1s"
-auto-compaction = { mode = "revision", retention = "8h" }
-extra = { name = "x", grpc-keepalive-timeout = "5s", max-txn-ops = -1, max-txn-opps = 1, feature-gates = "a" }
-[etcd.archive]
-url = "file:///a/{vers}"
-path = "a{foo}b"
-sha256 = { amd64 = "abc", foo = 3 }
-[ca]
-source = "vault"
-[certificates]
-validity = "1d"
-renew-before = "365d"
-server-names = ["a.b", 3, "*.x.y"]
-[paths]
-config = "/var/lib/etcd/etcd.yaml"
-data = "/etc/"
-certificates = "/opt/etcd/pki"
-service = "etcd@1.service"
-[auth]
-enabled = true
+fn a_problem_is_shown_with_its_line_and_a_caret() {
+    let text = format!("{VALID}[etcd]\nquota_backend = \"8GiB\"\n");
+    assert_eq!(
+        render(&read(&text).unwrap_err(), &text, "cluster.toml", false),
+        r#"error: unknown key `quota_backend` in [etcd]
+ --> cluster.toml:7:1
+  |
+7 | quota_backend = "8GiB"
+  | ^^^^^^^^^^^^^ not known
+  |
+  = help: did you mean `quota-backend`?
 "#
-        )
-        .unwrap_err()
     );
+}
+
+#[test]
+fn a_contradiction_is_shown_with_both_places() {
+    let text = format!("{VALID}[nodes.b]\naddress = \"10.0.0.1\"\n");
+    assert_eq!(
+        render(&read(&text).unwrap_err(), &text, "cluster.toml", false),
+        r#"error: two nodes have the address "10.0.0.1"
+ --> cluster.toml:7:11
+  |
+5 | address = "10.0.0.1"
+  |           ---------- here first
+6 | [nodes.b]
+7 | address = "10.0.0.1"
+  |           ^^^^^^^^^^ again
+"#
+    );
+}
+
+#[test]
+fn colour_is_the_callers_choice() {
+    let problems = [Problem::new(0..1, "wrong")];
+    assert!(render(&problems, "x", "f", true).contains("\x1b["));
+    assert!(!render(&problems, "x", "f", false).contains('\x1b'));
+}
+
+#[test]
+fn what_is_not_toml_is_told_beside_the_rest() {
+    check_changed(
+        "name = \"prod\"",
+        "name =\nnmae = 1",
+        &[
+            "2:7 this is not TOML: string values must be quoted, expected literal string",
+            "3:1 unknown key `nmae` in [cluster] [not known] -> did you mean `name`?",
+        ],
+    );
+    check("[nodes.a]\n", &["6:8 this is not TOML: duplicate key"]);
+    // What stands below a header that was not understood belongs nowhere: it is neither unknown nor missing.
+    check("[nodes.b\naddress = 3\n", &["6:9 this is not TOML: unclosed table, expected `]`"]);
+    check_changed("[cluster]", "[cluster", &["1:9 this is not TOML: unclosed table, expected `]`"]);
+    check(
+        "[nodez]\n[ports\n",
+        &[
+            "6:2 unknown section or key `nodez` [not known] -> did you mean `nodes`?",
+            "7:7 this is not TOML: unclosed table, expected `]`",
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_is_told_at_its_section() {
+    assert_eq!(
+        told(""),
+        "1:1 missing section [cluster] -> add [cluster] with `name = \"prod\"`\n\
+         1:1 no nodes are declared -> add one section for each: [nodes.etcd-1] with `address = \"10.0.0.11\"`"
+    );
+    check_changed("name = \"prod\"\n", "", &["1:2 missing key `name` in [cluster] -> add `name = \"prod\"`"]);
+    check("[nodes.b]\n", &["6:8 missing key `address` in [nodes.b] -> add `address = \"10.0.0.11\"`"]);
+}
+
+#[test]
+fn unknown_keys_lead_to_known_ones() {
+    check(
+        "[auth]\nenabled = true\n",
+        &[
+            "6:2 unknown section or key `auth` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
+         `ca`, `certificates` and `paths`",
+        ],
+    );
+    check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
+    check(
+        "[ports]\nhttp = 80\n",
+        &["7:1 unknown key `http` in [ports] [not known] -> [ports] knows `client`, `peer` and `metrics`"],
+    );
+    check(
+        "[etcd]\nsnapshot-count = 1\n",
+        &[
+            "7:1 unknown key `snapshot-count` in [etcd] [not known] -> it is etcd's own: write `extra = { snapshot-count = … }`",
+        ],
+    );
+    check(
+        "[etcd.archive.sha256]\namd46 = \"\"\n",
+        &[
+            "6:7 [etcd.archive] does not say where the binaries are -> add one of `url`, `path` and `preinstalled`",
+            "7:1 unknown key `amd46` in [etcd.archive.sha256] [not known] -> did you mean `amd64`?",
+        ],
+    );
+}
+
+#[test]
+fn keys_cannot_write_to_the_terminal() {
+    check(
+        "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
+        &[
+            "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
+         `etcd`, `ca`, `certificates` and `paths`",
+            "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
+        ],
+    );
+    check(
+        "[nodes.\"\\u001b\"]\nx = 1\naddress = \"h\"\n",
+        &[
+            "6:8 \"\\u{1b}\" cannot be the name of a node -> a name has letters, digits, `-`, `.` and `_` only",
+            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address` and `ssh`",
+        ],
+    );
+}
+
+#[test]
+fn kinds_of_values() {
+    check("ssh = 5\n", &["6:7 `ssh` must be text [this is a whole number] -> put it in double quotes"]);
+    check("[ssh]\nsudo = \"yes\"\n", &["7:8 `sudo` must be true or false [this is text] -> write it without quotes"]);
+    check(
+        "[certificates]\nserver-names = \"a\"\n",
+        &["7:16 `server-names` must be a list [this is text] -> write `server-names = [\"…\"]`"],
+    );
+    assert_eq!(told(&format!("etcd = 3\n{VALID}")), "1:8 `etcd` must be a table [this is a whole number]");
+}
+
+#[test]
+fn the_cluster() {
+    check_changed(
+        "\"prod\"",
+        "\"a=b\"",
+        &["2:8 \"a=b\" cannot be a name -> a name has letters, digits, `-`, `.` and `_` only"],
+    );
+    check_changed("\"prod\"", "\"\"", &["2:8 \"\" cannot be a name -> it is empty"]);
+    check_changed("\"prod\"", "\"-a\"", &["2:8 \"-a\" cannot be a name -> a name starts with a letter or a digit"]);
+    let not_yet = "version = \"3.5.16\"\nruntime = \"static-pod\"\nlayout = \"kubeadm\"\ntopology = \"stacked\"\ndowntime = \"nevr\"";
+    check_changed(
+        "version = \"3.5.16\"",
+        not_yet,
+        &[
+            "4:11 `runtime = \"static-pod\"` is not supported yet -> supported: `systemd`",
+            "5:10 `layout = \"kubeadm\"` is not supported yet -> supported: `default` and `canonical`",
+            "6:12 `topology = \"stacked\"` is not supported yet -> supported: `external`",
+            "7:12 \"nevr\" is not a value of `downtime` -> did you mean \"never\"?",
+        ],
+    );
+}
+
+#[test]
+fn versions() {
+    let told = |version: &str| told(&VALID.replace("\"3.5.16\"", version));
+    let (low, high) = ("3:11 etcd 3.3.27 is not supported", "3:11 etcd 3.8.0 is not supported");
+    assert_eq!(told("\"3.3.27\""), format!("{low} -> supported: 3.4, 3.5, 3.6 and 3.7"));
+    assert_eq!(told("\"3.8.0\""), format!("{high} -> supported: 3.4, 3.5, 3.6 and 3.7"));
+    assert_eq!(told("\"v3.5.16\""), "3:11 \"v3.5.16\" is not a version -> write \"3.5.16\", without the v");
+    assert_eq!(told("\"3.5\""), "3:11 \"3.5\" is not a version -> a version is three numbers: \"3.6.16\"");
+    assert_eq!(
+        told("3.5"),
+        "3:11 `version` must be text [this is a number] -> write all three numbers in quotes: \"3.6.16\""
+    );
+    for bad in ["3.5.0", "3.5.1", "3.5.2"] {
+        assert_eq!(
+            told(&format!("{bad:?}")),
+            format!("3:11 etcd {bad} is not supported [3.5.0 to 3.5.2 can corrupt data] -> use 3.5.3 or newer")
+        );
+    }
+    for good in ["3.4.0", "3.4.44", "3.5.3", "3.6.16", "3.7.3"] {
+        assert_eq!(told(&format!("{good:?}")), "", "{good}");
+    }
+}
+
+#[test]
+fn addresses() {
+    let told = |address: &str| told(&VALID.replace("10.0.0.1", address));
+    let hint = |address: &str| {
+        let told = told(address);
+        let start = format!("5:11 {address:?} is not an address -> ");
+        told.strip_prefix(&start).unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    assert_eq!(hint("https://10.0.0.1:2379/x"), "write the host alone, without a scheme: \"10.0.0.1\"");
+    let without =
+        |host: &str| format!("write the host alone, without port or brackets: {host:?}; ports are set in [ports]");
+    assert_eq!(hint("10.0.0.1:2379"), without("10.0.0.1"));
+    assert_eq!(hint("[fd00::1]:2379"), without("fd00::1"));
+    assert_eq!(hint("[fd00::1]"), without("fd00::1"));
+    assert_eq!(hint("10.0.0.256"), "an IPv4 address is four numbers from 0 to 255");
+    assert_eq!(hint("0.0.0.0"), "peers and clients must be able to connect to it");
+    for bad in ["", "a b", "etcd-1.", "-a", "a..b", "fd00::1%eth0", "user@host", "*.example"] {
+        assert!(hint(bad).starts_with("an address is an IP such as"), "{bad}: {}", hint(bad));
+    }
+}
+
+#[test]
+fn an_address_has_one_spelling() {
+    let nodes = good("[nodes.b]\naddress = \"FD00:0:0::B\"\n[nodes.c]\naddress = \"Etcd-3.Example\"\n").nodes;
+    let addresses: Vec<&str> = nodes.values().map(|node| node.address.as_str()).collect();
+    assert_eq!(addresses, ["10.0.0.1", "fd00::b", "etcd-3.example"]);
+}
+
+#[test]
+fn nodes() {
+    check(
+        "[nodes.\"a,b\"]\naddress = \"h\"\n",
+        &["6:8 \"a,b\" cannot be the name of a node -> a name has letters, digits, `-`, `.` and `_` only"],
+    );
+    check(
+        "[nodes.b]\naddress = \"h\"\nssh = \"x\"\n[nodes.c]\naddress = \"i\"\nssh = \"x\"\n",
+        &["11:7 two nodes have the ssh destination \"x\" [again]"],
+    );
+    check("[nodes]\nb = \"10.0.0.2\"\n", &["7:5 `b` must be a table [this is text]"]);
+}
+
+#[test]
+fn ssh_destinations() {
+    let told = |ssh: &str| told(&format!("{VALID}ssh = {ssh:?}\n"));
+    for good in ["h", "ops@h", "ops@h:2222", "fd00::1", "ops@[fd00::1]:22", "user@corp@bastion"] {
+        assert_eq!(told(good), "", "{good}");
+    }
+    for bad in ["", "-oProxyCommand=x", "ops@-h", "a b", "@h", "ops@", "h\n"] {
+        let hint = "it is a host, an alias of the ssh config, or user@host:port";
+        assert_eq!(told(bad), format!("6:7 {bad:?} is not an ssh destination -> {hint}"));
+    }
+    for bad in ["h:0", "h:x", "h:65536", "[fd00::1]22"] {
+        assert_eq!(told(bad), format!("6:7 {bad:?} is not an ssh destination -> the port is between 1 and 65535"));
+    }
+    assert_eq!(told("ssh://h"), "6:7 \"ssh://h\" is not an ssh destination -> write user@host:port, without a scheme");
+}
+
+#[test]
+fn ports() {
+    check(
+        "[ports]\nclient = 0\npeer = 65536\n",
+        &[
+            "7:10 0 is not a port -> a port is between 1 and 65535",
+            "8:8 65536 is not a port -> a port is between 1 and 65535",
+        ],
+    );
+    let hint = "the defaults are client 2379, peer 2380 and metrics 2381";
+    check("[ports]\nclient = 2381\n", &[&format!("7:10 `client` and `metrics` are both port 2381 -> {hint}")]);
+    check("[ports]\npeer = 80\nclient = 80\n", &[&format!("7:8 `client` and `peer` are both port 80 -> {hint}")]);
+    assert_eq!(good("[ports]\nclient = 2380\npeer = 2379\n").ports, Ports { client: 2380, peer: 2379, metrics: 2381 });
+}
+
+#[test]
+fn ssh() {
+    check(
+        "[ssh]\nuser = \"-l\"\netcd-access = \"tunel\"\nknown-hosts = \"~you/x\"\n",
+        &[
+            "7:8 \"-l\" is not a user name",
+            "8:15 \"tunel\" is not a value of `etcd-access` -> did you mean \"tunnel\"?",
+            "9:15 \"~you/x\" names another user's home -> write the whole path",
+        ],
+    );
+    let ssh = good("[ssh]\nconfig = \"~/.ssh/config\"\nknown-hosts = \"./../known_hosts\"\n").ssh;
+    assert_eq!(ssh.config.as_deref(), Some(Path::new("/home/me/.ssh/config")));
+    assert_eq!(ssh.known_hosts.as_deref(), Some(Path::new("/ops/known_hosts")));
+}
+
+#[test]
+fn durations_and_sizes_have_units() {
+    let alone = "[a number alone could be anything]";
+    check(
+        "[etcd]\nquota-backend = 8\nheartbeat-interval = 100\n[certificates]\nvalidity = \"365\"\n",
+        &[
+            &format!("7:17 `quota-backend` needs a unit {alone} -> for example \"8GiB\""),
+            &format!("8:22 `heartbeat-interval` needs a unit {alone} -> for example \"100ms\""),
+            &format!("10:12 `validity` needs a unit {alone} -> for example \"365d\""),
+        ],
+    );
+    check(
+        "[etcd]\nquota-backend = \"8 gigs\"\nheartbeat-interval = \"soon\"\nelection-timeout = \"0s\"\n",
+        &[
+            "7:17 \"8 gigs\" is not a size -> a size is a number and a unit: \"100MiB\", \"8GiB\" (1024s), or \"8GB\" (1000s)",
+            "8:22 \"soon\" is not a duration -> a duration is a number and a unit: \"100ms\", \"5s\", \"10m\", \"8h\", \"365d\"",
+            "9:20 `election-timeout` must be more than nothing",
+        ],
+    );
+    check(
+        "[etcd]\nquota-backend = \"101GiB\"\nheartbeat-interval = \"1500us\"\n",
+        &[
+            "7:17 `quota-backend` is more than 100GiB -> etcd is made for small data: its own advice is at most 8GiB",
+            "8:22 `heartbeat-interval` is whole milliseconds",
+        ],
+    );
+    assert_eq!(good("[etcd]\nquota-backend = \"8GiB\"\n").etcd.quota_backend_bytes, Some(8 << 30));
+    assert_eq!(good("[etcd]\nquota-backend = \"8GB\"\n").etcd.quota_backend_bytes, Some(8_000_000_000));
+}
+
+#[test]
+fn timing_is_etcds_own_rule() {
+    let hint = "ten times is usual; etcd does not start with less than five";
+    let summary = "`election-timeout` is less than five times `heartbeat-interval`";
+    check(
+        "[etcd]\nheartbeat-interval = \"201ms\"\n",
+        &[&format!("7:22 {summary} [election timeout 1000ms, heartbeat 201ms] -> {hint}")],
+    );
+    check(
+        "[etcd]\nheartbeat-interval = \"2s\"\nelection-timeout = \"9s\"\n",
+        &[&format!("8:20 {summary} [election timeout 9000ms, heartbeat 2000ms] -> {hint}")],
+    );
+    check(
+        "[etcd]\nelection-timeout = \"51s\"\n",
+        &["7:20 `election-timeout` is more than 50s -> etcd does not start with more"],
+    );
+    assert_eq!(good("[etcd]\nheartbeat-interval = \"200ms\"\n").etcd.heartbeat_interval_ms, Some(200));
+}
+
+#[test]
+fn auto_compaction() {
+    check("[etcd]\nauto-compaction = \"8h\"\n", &["7:19 `auto-compaction` must be a table [this is text]"]);
+    check(
+        "[etcd]\nauto-compaction = { mode = \"revision\", retention = \"8h\" }\n",
+        &[
+            "7:52 `retention` must be a whole number [this is text] -> with mode \"revision\" it is how many revisions to keep, such as 10000",
+        ],
+    );
+    check(
+        "[etcd]\nauto-compaction = { mode = \"periodic\" }\n",
+        &["7:1 missing key `retention` in [etcd.auto-compaction] -> add `retention = \"8h\"`"],
+    );
+    // Go's durations know no days.
+    let of = |mode: &str, retention: &str| {
+        let more = format!("[etcd]\nauto-compaction = {{ mode = {mode:?}, retention = {retention} }}\n");
+        good(&more).etcd.auto_compaction.expect("declared").retention
+    };
+    assert_eq!(of("periodic", "\"1d\""), "24h");
+    assert_eq!(of("periodic", "\"90m\""), "90m");
+    assert_eq!(of("periodic", "\"1m 30s\""), "90s");
+    assert_eq!(of("revision", "10000"), "10000");
+}
+
+#[test]
+fn extra_is_checked_against_the_version() {
+    let told = |version: &str, extra: &str| {
+        let text = format!("{VALID}[etcd.extra]\n{extra}\n").replace("3.5.16", version);
+        told(&text)
+    };
+    assert_eq!(told("3.5.16", "max-txn-opps = 1"), "7:1 etcd has no key `max-txn-opps` -> did you mean `max-txn-ops`?");
+    assert_eq!(
+        told("3.5.16", "colour = 1"),
+        "7:1 etcd has no key `colour` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`"
+    );
+    assert_eq!(
+        told("3.7.3", "experimental-corrupt-check-time = 1"),
+        "7:1 etcd 3.7.3 has no key `experimental-corrupt-check-time` -> in 3.7.3 it is `corrupt-check-time`"
+    );
+    assert_eq!(
+        told("3.5.35", "feature-gates = \"\""),
+        "7:1 etcd 3.5.35 has no key `feature-gates` -> it is known to 3.6, 3.7"
+    );
+    assert_eq!(
+        told("3.5.7", "tls-min-version = \"TLS1.3\""),
+        "7:1 etcd 3.5.7 has no key `tls-min-version` -> it is known to 3.4 from 3.4.25, 3.5 from 3.5.8, 3.6, 3.7"
+    );
+    assert_eq!(told("3.5.8", "tls-min-version = \"TLS1.3\""), "");
+    assert_eq!(told("3.5.16", "data-dir = \"/x\""), "7:1 `data-dir` cannot be set in `extra` -> set `data` in [paths]");
+}
+
+#[test]
+fn extra_is_of_the_kind_that_etcd_decodes() {
+    check(
+        "[etcd.extra]\npre-vote = \"true\"\nmax-txn-ops = -1\ncipher-suites = \"A,B\"\nlog-level = 3\n",
+        &[
+            "7:12 `pre-vote` must be true or false [this is text]",
+            "8:15 `max-txn-ops` must be a whole number, not below zero [this is a whole number]",
+            "9:17 `cipher-suites` must be a list of texts [this is text]",
+            "10:13 `log-level` must be text [this is a whole number]",
+        ],
+    );
+    check(
+        "[etcd.extra]\ngrpc-keepalive-timeout = \"20s\"\nmax-request-bytes = 1979-05-27\nmax-wals = 9223372036854775808\n",
+        &[
+            "7:26 `grpc-keepalive-timeout` must be a number of nanoseconds [this is text] -> etcd's file has no units: write 20000000000",
+            "8:21 `max-request-bytes` must be something that etcd's file can hold [this is a date] -> put it in quotes",
+            "9:12 `max-wals` is a number too large",
+        ],
+    );
+    let extra =
+        good("[etcd.extra]\nsocket-options = { reuse-port = true }\ncipher-suites = [\"A\"]\nmax-wals = 0x10\n")
+            .etcd
+            .extra;
+    let socket = BTreeMap::from([("reuse-port".to_owned(), Setting::Bool(true))]);
+    assert_eq!(extra["socket-options"], Setting::Table(socket));
+    assert_eq!(extra["cipher-suites"], Setting::List(vec![Setting::Text("A".to_owned())]));
+    assert_eq!(extra["max-wals"], Setting::Integer(16));
+}
+
+#[test]
+fn archives() {
+    let sha = "0".repeat(64);
+    let digest = format!("sha256 = {{ amd64 = \"{sha}\" }}\n");
+    check(
+        "[etcd.archive]\nurl = \"https://x/a\"\n",
+        &[
+            "7:7 the archive has no `sha256` -> add `sha256 = { amd64 = \"…\" }`: what runs on the hosts is what was reviewed here",
+        ],
+    );
+    check(
+        &format!("[etcd.archive]\nurl = \"https://x/a\"\npath = \"a\"\n{digest}"),
+        &["8:1 `url` and `path` exclude each other"],
+    );
+    check(
+        &format!("[etcd.archive]\npreinstalled = \"/usr/bin\"\n{digest}"),
+        &["8:1 `sha256` has no archive to check -> leave it out with `preinstalled`"],
+    );
+    check(
+        &format!("[etcd.archive]\nurl = \"file:///a\"\n{digest}"),
+        &["7:7 `url` is not a URL to fetch from -> for a file on this machine write `path = \"/a\"`"],
+    );
+    check(
+        &format!("[etcd.archive]\nurl = \"s3://b/a\"\n{digest}"),
+        &[
+            "7:7 `url` is not a URL to fetch from -> it starts with https:// or http://; a file on this machine goes into `path`",
+        ],
+    );
+    check(
+        &format!("[etcd.archive]\npath = \"https://x/a\"\n{digest}"),
+        &["7:8 `path` is a file on this machine -> write `url = \"https://x/a\"`"],
+    );
+    check(
+        &format!("[etcd.archive]\npath = \"etcd-{{vers}}-{{arch}}\"\n{digest}"),
+        &["7:8 `path` has an unknown placeholder [`{vers}`] -> known are `{version}` and `{arch}`"],
+    );
+    check(
+        "[etcd.archive]\npath = \"a\"\nsha256 = { amd64 = \"abc\" }\n",
+        &[
+            "8:20 `amd64` is not a SHA-256 [3 characters] -> it is 64 hexadecimal digits: the first word that `sha256sum` prints",
+        ],
+    );
+    check(
+        "[etcd.archive]\npath = \"a\"\nsha256 = { }\n",
+        &["8:1 `sha256` is empty -> its keys are `amd64`, `arm64`, `ppc64le` and `s390x`"],
+    );
+    check(
+        &format!("[etcd.archive]\npath = \"a\"\nsha256 = {{ amd64 = \"{sha}\", arm64 = \"{sha}\" }}\n"),
+        &["7:8 one archive cannot have several `sha256` -> put {arch} where the architecture stands in its name"],
+    );
+    let Binaries::Archive { location, .. } =
+        good(&format!("[etcd.archive]\npath = \"a/../b/{{version}}\"\n{digest}")).binaries
+    else {
+        panic!("an archive was declared")
+    };
+    assert_eq!(location, ArchiveLocation::Path("/ops/prod/b/{version}".to_owned()));
+}
+
+#[test]
+fn certificates() {
+    check("[ca]\nsource = \"vault\"\n", &["7:10 `source = \"vault\"` is not supported yet -> supported: `generated`"]);
+    check(
+        "[certificates]\nvalidity = \"30d\"\nrenew-before = \"30d\"\nserver-names = [\"a b\", 3]\n",
+        &[
+            "8:16 `renew-before` is not shorter than `validity` [a new certificate would be due at once] -> a quarter of `validity` is usual",
+            "9:17 \"a b\" is not a server name -> an address is an IP such as \"10.0.0.11\" or \"fd00::11\", or a DNS name such as \"etcd-1.example\"",
+            "9:24 `server-names` must be text [this is a whole number] -> put it in double quotes",
+        ],
+    );
+    check(
+        "[certificates]\nvalidity = \"11y\"\n",
+        &["7:12 `validity` is between one minute and ten years -> for example \"365d\""],
+    );
+    const DAY: u64 = 86_400;
+    let renewal = |more: &str| good(more).certificates.renew_before_seconds;
+    assert_eq!(renewal(""), 90 * DAY);
+    assert_eq!(renewal("[certificates]\nvalidity = \"40d\"\n"), 10 * DAY);
+    assert_eq!(renewal("[certificates]\nvalidity = \"1000d\"\n"), 90 * DAY);
+    let names =
+        good("[certificates]\nserver-names = [\"b\", \"*.A.example\", \"b\", \"FD00::1\"]\n").certificates.server_names;
+    assert_eq!(names, ["*.a.example", "b", "fd00::1"]);
+}
+
+#[test]
+fn paths() {
+    check(
+        "[paths]\nconfig = \"etcd.yaml\"\ndata = \"/a//b/\"\ncertificates = \"/a/../b\"\nbinaries = \"/opt/my etcd\"\n",
+        &[
+            "7:10 `config` is not a usable path -> paths on the hosts are absolute",
+            "8:8 `data` is not a usable path -> write \"/a/b\"",
+            "9:16 `certificates` is not a usable path -> write it without `..`",
+            "10:12 `binaries` is not a usable path -> use letters, digits and / - . _ + @ only",
+        ],
+    );
+    check(
+        "[paths]\nconfig = \"/etc/etcd.yaml\"\ndata = \"/var/lib\"\nbinaries = \"/\"\nservice = \"etcd\"\n",
+        &[
+            "7:10 etcd's config needs a folder of its own [/etc holds other things too] -> for example \"/etc/etcd/etcd.yaml\"",
+            "8:8 `data` must be a folder of its own [the system's] -> for example \"/var/etcd\"",
+            "9:12 `binaries` is not a usable path -> it cannot be the root folder",
+            "10:11 \"etcd\" is not the name of a service unit -> it is a plain name that ends in .service: \"etcd.service\"",
+        ],
+    );
+    check(
+        "[paths]\ndata = \"/etc/etcd\"\n",
+        &[
+            "7:8 `config` lies inside `data` -> `config` is /etc/etcd/etcd.yaml, and `data` is /etc/etcd",
+            "7:8 `certificates` lies inside `data` -> `certificates` is /etc/etcd/pki, and `data` is /etc/etcd",
+        ],
+    );
+    check(
+        "[paths]\nbinaries = \"/data\"\ndata = \"/data\"\n",
+        &["8:8 `data` and `binaries` are the same path -> `data` is /data, and `binaries` is /data"],
+    );
+    for bad in ["etcd@1.service", ".service", "a/b.service", "-x.service", "etcd.timer"] {
+        check(
+            &format!("[paths]\nservice = {bad:?}\n"),
+            &[&format!(
+                "7:11 {bad:?} is not the name of a service unit -> it is a plain name that ends in .service: \"etcd.service\""
+            )],
+        );
+    }
+}
+
+#[test]
+fn places_are_the_lines_of_the_keys() {
+    let places = good("[etcd]\nextra = {\n  max-wals = 1,\n}\n[etcd.archive]\npreinstalled = \"/usr/bin\"\n").places;
+    for (path, place) in [
+        ("cluster", "cluster.toml:1"),
+        ("cluster.version", "cluster.toml:3"),
+        ("cluster.downtime", "cluster.toml:1"),
+        ("nodes.a.address", "cluster.toml:5"),
+        ("etcd.extra.max-wals", "cluster.toml:8"),
+        ("etcd.archive.preinstalled", "cluster.toml:11"),
+        ("ports.client", "cluster.toml"),
+    ] {
+        assert_eq!(places.of(path), place, "{path}");
+    }
 }

@@ -57,7 +57,7 @@ impl<'t> Value<'t> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        self.problem(format!("`{}` must be {expected}", self.key)).label(format!("this is {found}"))
+        self.problem(format!("`{}` must be {expected}", self.key.escape_debug())).label(format!("this is {found}"))
     }
 
     pub fn text(&self) -> Result<&'t str, Problem> {

@@ -22,7 +22,7 @@ mod listeners;
 
 use answer::{Answer, Stat};
 
-const SCRIPT: &str = include_str!("../script/probe.sh");
+const SCRIPT: &str = include_str!("script/probe.sh");
 
 /// What one look has brought.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Sight {
     pub now: UnixSeconds,
     /// Everything but what other questions answer: `clock_offset_seconds` is 0 and `member` is `Known(None)`.
     pub host: Host,
+    /// Where the running etcd listens, told only when that is not where it is declared to.
+    pub own_ports: Vec<u16>,
 }
 
 /// Why an answer says nothing that can be relied on.
@@ -79,6 +81,7 @@ pub fn script(desired: &Desired) -> String {
         ("q_tools", format!("{}/etcdctl", layout::TOOLS_FOLDER)),
         ("q_service", desired.paths.service.clone()),
         ("q_ports", [ports.client, ports.peer, ports.metrics].map(|port| port.to_string()).join(" ")),
+        ("q_client_port", ports.client.to_string()),
         ("q_account", layout::ACCOUNT.to_owned()),
         ("q_loaded", LOADED_VARIABLE.to_owned()),
     ];
@@ -140,7 +143,7 @@ pub fn parse(desired: &Desired, known: &[KnownAuthority], bytes: &[u8]) -> Resul
         files,
         member: Seen::Known(None),
     };
-    Ok(Sight { now: UnixSeconds(now), host })
+    Ok(Sight { now: UnixSeconds(now), host, own_ports: listeners::own_ports(&answer) })
 }
 
 fn missing(what: &str) -> Trouble {

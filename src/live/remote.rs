@@ -52,8 +52,8 @@ impl Elevation {
             Self::Sudo => AS_ROOT,
             Self::None => AS_USER,
         };
-        let words = ["sh", "-c", way, "quorate"].iter().chain(words).map(|word| quoted(word));
-        format!("exec {}", words.collect::<Vec<_>>().join(" "))
+        let words: Vec<_> = ["sh", "-c", way, "quorate"].iter().chain(words).map(|word| quoted(word)).collect();
+        format!("exec {}", words.join(" "))
     }
 }
 
@@ -131,21 +131,16 @@ impl Command {
         let path = layout::path(desired, file);
         let Access { mode, owner, group } = layout::access(file);
         let then = if file == File::Unit { "reload" } else { "" };
-        let words =
-            [path.as_str(), &text.len().to_string(), &mode, &owner, &group, Previous::of(file).word(), then];
+        let words = [path.as_str(), &text.len().to_string(), &mode, &owner, &group, Previous::of(file).word(), then];
         let arguments = words.map(str::to_owned).into();
-        Self {
-            stdin: text.into(),
-            ..Self::new(format!("writing {path}"), include_str!("script/write.sh"), arguments)
-        }
+        Self { stdin: text.into(), ..Self::new(format!("writing {path}"), include_str!("script/write.sh"), arguments) }
     }
 
     /// Replaces the certificate and the key of a role together.
     pub fn replace_pair(desired: &Desired, role: Role, certificate: &str, key: &SecretString) -> Self {
         let stem = role.file_stem();
         let key = key.expose_secret();
-        let mut arguments =
-            vec![desired.paths.certificates.to_string(), format!("{stem}.crt"), format!("{stem}.key")];
+        let mut arguments = vec![desired.paths.certificates.to_string(), format!("{stem}.crt"), format!("{stem}.key")];
         for (file, length) in [(role.certificate(), certificate.len()), (role.key(), key.len())] {
             let Access { mode, owner, group } = layout::access(file);
             arguments.extend([length.to_string(), mode, owner, group]);
@@ -163,8 +158,7 @@ impl Command {
     /// When the archive can no longer be opened here.
     pub fn install(paths: &Paths, version: Version, package: &Package) -> std::io::Result<Self> {
         let digest: Digest = package.facts.sha256;
-        let words =
-            [paths.binaries.to_string(), version.to_string(), digest.to_string(), package.strip.to_string()];
+        let words = [paths.binaries.to_string(), version.to_string(), digest.to_string(), package.strip.to_string()];
         let arguments = words.into_iter().chain(package.members.iter().cloned()).collect();
         let stdin = Stdin::Reader { reader: Box::new(package.open()?), progress: None };
         let what = format!("installing etcd {version}");
@@ -238,7 +232,8 @@ impl Remote<'_> {
         let Command { what, script, arguments, stdin, allowed } = command;
         let script = format!("{PRELUDE}\n{script}");
         let seconds = allowed.as_secs().to_string();
-        let mut words = vec!["timeout", "-k", "5", &seconds, "sh", "-c", &script, "quorate", warrant.token, &warrant.audit];
+        let mut words =
+            vec!["timeout", "-k", "5", &seconds, "sh", "-c", &script, "quorate", warrant.token, &warrant.audit];
         words.extend(arguments.iter().map(String::as_str));
         let line = self.elevation.command(&words);
         let output = self.connection.exec(&line, stdin, allowed + GRACE).await;
@@ -292,9 +287,9 @@ impl Remote<'_> {
                 .at(host.as_str())
                 .because(said)
                 .hint("someone broke the lock, or the host was restarted: see `quorate lock status`, then run again"),
-            Exit::Code(124 | 137) => {
-                Diagnostic::failure(format!("{what} on {host} took too long and was ended")).at(host.as_str()).because(said)
-            }
+            Exit::Code(124 | 137) => Diagnostic::failure(format!("{what} on {host} took too long and was ended"))
+                .at(host.as_str())
+                .because(said),
             _ => Diagnostic::failure(format!("{what} on {host} failed")).at(host.as_str()).because(said),
         }
     }
@@ -319,11 +314,7 @@ pub fn no_root(host: &HostName, output: &Output) -> Option<Cause> {
     let (_, said) = stderr.split_once(SUDO)?;
     let said = said.trim();
     let said = if said.is_empty() { format!("it ended with {}", output.status) } else { said.to_owned() };
-    Some(Cause {
-        code: Code::Sudo,
-        summary: format!("sudo on {host} refused: {said}"),
-        hint: Some(sudo_hint()),
-    })
+    Some(Cause { code: Code::Sudo, summary: format!("sudo on {host} refused: {said}"), hint: Some(sudo_hint()) })
 }
 
 pub fn sudo_hint() -> String {

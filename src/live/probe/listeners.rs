@@ -14,6 +14,18 @@ pub(super) fn taken_ports(desired: &Desired, answer: &Answer, uid: Option<u32>) 
     others.map(|listener| (listener.port, listener.holder)).collect()
 }
 
+/// The ports that the running etcd listens on, where the script has looked for them.
+pub(super) fn own_ports(answer: &Answer) -> Vec<u16> {
+    let mut ports: Vec<u16> = answer.lines("own").filter_map(of_ss).map(|listener| listener.port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports.truncate(OWN_PORTS_MAX);
+    ports
+}
+
+/// etcd listens for clients, peers and metrics.
+const OWN_PORTS_MAX: usize = 4;
+
 struct Listener {
     port: u16,
     uid: u32,

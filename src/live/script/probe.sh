@@ -173,8 +173,11 @@ listeners() {
         return
     fi
     IFS=$newline
-    foreign=
+    foreign='' serving=''
     for line in $listening; do
+        case "$line " in
+        *":$q_client_port "*) serving=yes ;;
+        esac
         case "$line " in
         *" uid:${uid:-none} "*) ;;
         *" uid:"*) foreign=yes ;;
@@ -184,6 +187,11 @@ listeners() {
     IFS=" $tab$newline"
     if [ -n "$foreign" ]; then
         ss -ltnepH "$filter"
+    fi
+    # An etcd that still listens where it was told to at its start, before the declaration changed.
+    if [ -z "$serving" ] && [ -n "$uid" ]; then
+        echo '[own]'
+        ss -ltnepH | grep -F ",pid=$pid,"
     fi
 }
 

@@ -104,7 +104,9 @@ fn authorities_are_not_keys_and_are_mentioned() {
     let known = known(&format!("@cert-authority *.example {E}\nbroken line\nother-broken\n*.example {C}"));
     let host = HostId::new("etcd-1.example", 22, None);
     assert_eq!(known.algorithms(&host), ["ecdsa-sha2-nistp256"]);
-    let Verdict::Unknown { note: Some(note) } = known.check(&host, "ssh-ed25519", b"x") else { panic!("unknown, with a note") };
+    let Verdict::Unknown { note: Some(note) } = known.check(&host, "ssh-ed25519", b"x") else {
+        panic!("unknown, with a note")
+    };
     assert_eq!(
         note,
         "kh:4 has a key of another type for it (ecdsa-sha2-nistp256); kh:1 trusts a certificate authority for it, \
@@ -115,7 +117,14 @@ fn authorities_are_not_keys_and_are_mentioned() {
 #[test]
 fn bad_lines_are_skipped() {
     let unknown_type = "etcd-1 ssh-future AAAAC3NzaC1lZDI1NTE5AAAAINcF8sRO8fOqRGwKCr6tCFZ8uA9ZWc5PlUW0nr5X/liY";
-    for bad in ["garbage", "etcd-1 ssh-ed25519 not!base64", "@unknown etcd-1 x y", "|1|bad|x ssh-ed25519 AAAA", unknown_type, "\u{0}\u{fffd}"] {
+    for bad in [
+        "garbage",
+        "etcd-1 ssh-ed25519 not!base64",
+        "@unknown etcd-1 x y",
+        "|1|bad|x ssh-ed25519 AAAA",
+        unknown_type,
+        "\u{0}\u{fffd}",
+    ] {
         check(&format!("{bad}\netcd-1 {E}"), "etcd-1", E, "known");
     }
     // A key whose named type is not its own is no key.

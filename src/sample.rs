@@ -1,0 +1,88 @@
+//! Small declarations and worlds for the unit tests.
+
+use std::collections::BTreeMap;
+
+use crate::desired::{
+    ArchiveLocation, AuthoritySource, Binaries, CertificatePolicy, Cluster, Desired, Downtime, EtcdSettings, Node,
+    Paths, Places, Ports, Ssh,
+};
+use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
+use crate::observed::{Archive, DataDirectory, Host, Observed, Seen, Service, ServiceState, Tools, Workstation};
+use crate::plan::plan;
+
+/// `etcd-1` is number 0.
+pub fn name(index: usize) -> HostName {
+    HostName::new(format!("etcd-{}", index + 1))
+}
+
+/// A cluster of `nodes` with every default.
+pub fn desired(nodes: usize) -> Desired {
+    let node = |index: usize| Node { address: format!("10.0.0.{}", index + 11), ssh: None };
+    Desired {
+        cluster: Cluster { name: ClusterName::new("prod"), version: Version::new(3, 5, 16), downtime: Downtime::Never },
+        nodes: (0..nodes).map(|index| (name(index), node(index))).collect(),
+        ports: Ports { client: 2379, peer: 2380, metrics: 2381 },
+        ssh: Ssh::default(),
+        etcd: EtcdSettings::default(),
+        binaries: Binaries::Archive {
+            location: ArchiveLocation::Path("/archives/etcd-v{version}-linux-{arch}.tar.gz".to_owned()),
+            sha256: BTreeMap::from([(Architecture::Amd64, Digest::of("archive"))]),
+        },
+        authority: AuthoritySource::Generated { folder: "pki".into() },
+        certificates: CertificatePolicy {
+            validity_seconds: 365 * 24 * 3600,
+            renew_before_seconds: 90 * 24 * 3600,
+            server_names: Vec::new(),
+        },
+        paths: Paths {
+            config: RemotePath::new("/etc/etcd/etcd.yaml"),
+            data: RemotePath::new("/var/lib/etcd"),
+            certificates: RemotePath::new("/etc/etcd/pki"),
+            service: "etcd.service".to_owned(),
+            binaries: RemotePath::new("/opt/etcd"),
+        },
+        places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
+    }
+}
+
+/// A host on which nothing was ever done.
+pub fn bare_host() -> Host {
+    Host {
+        architecture: Architecture::Amd64,
+        clock_offset_seconds: 0,
+        account: false,
+        folders: BTreeMap::new(),
+        files: BTreeMap::new(),
+        certificates: BTreeMap::new(),
+        trusted: Vec::new(),
+        installed: BTreeMap::new(),
+        tools: Tools::Absent,
+        service: Service { state: ServiceState::Inactive, enabled: false, needs_reload: false, drop_ins: Vec::new() },
+        process: None,
+        data: DataDirectory::Empty,
+        taken_ports: BTreeMap::new(),
+        member: Seen::Known(None),
+    }
+}
+
+/// Every declared host bare, no authority yet, the archive at hand.
+pub fn bare(desired: &Desired) -> Observed {
+    let archive = Seen::Known(Archive { sha256: Digest::of("archive") });
+    Observed {
+        at: UnixSeconds(1_800_000_000),
+        workstation: Workstation {
+            authority: Seen::Known(None),
+            archives: BTreeMap::from([(Architecture::Amd64, archive)]),
+        },
+        hosts: desired.nodes.keys().map(|name| (name.clone(), Seen::Known(bare_host()))).collect(),
+    }
+}
+
+/// What a bare world becomes when its plan is applied.
+pub fn healthy(desired: &Desired) -> Observed {
+    let mut world = bare(desired);
+    for action in plan(desired, &world).actions() {
+        action.effect(desired, &mut world);
+    }
+    world
+}

@@ -1,0 +1,70 @@
+//! The Debian image under all hosts: made once, cached outside the repository under a digest of its recipe.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::command::{Failure, succeed};
+use super::{Result, archive, cache_dir};
+
+const SUITE: &str = "bookworm";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,sudo,nftables,iproute2,procps,ca-certificates";
+/// Takes 30 to 40 s; a slow mirror gets ten minutes.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// What a fresh image is changed to. Host keys, machine id, name and resolver belong to a host, not to the image; the
+/// masked units do nothing useful here, write to the disk at times of their own, or wait for hardware.
+const CUSTOMISE: &str = r#"
+cd "$1"
+rm -f etc/ssh/ssh_host_* etc/resolv.conf etc/hostname etc/machine-id var/lib/dbus/machine-id
+: >etc/machine-id
+for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+    systemd-tmpfiles-clean.timer console-getty.service getty.target dev-hugepages.mount \
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount systemd-modules-load.service \
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service; do
+    ln -sf /dev/null "etc/systemd/system/$unit"
+done
+ln -sf /lib/systemd/system/multi-user.target etc/systemd/system/default.target
+"#;
+
+/// The image's root directory, made now if the cache has none.
+pub fn path() -> Result<PathBuf> {
+    let cache = cache_dir();
+    fs::create_dir_all(&cache).map_err(|error| Failure::new(cache.display(), error))?;
+    let recipe = archive::hex_sha256(format!("{SUITE} {PACKAGES} {CUSTOMISE}").as_bytes());
+    let image = cache.join(format!("image-{}", &recipe[..12]));
+    let _waits_for_others = lock(&image)?;
+    if !image.exists() {
+        make(&image)?;
+    }
+    Ok(image)
+}
+
+fn make(image: &Path) -> Result<()> {
+    eprintln!("lab: making the Debian image {} (about 40 s, once)", image.display());
+    let unfinished = image.with_extension("unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(|error| Failure::new(unfinished.display(), error))?;
+    }
+    let hook = image.with_extension("customise");
+    fs::write(&hook, format!("set -eu{CUSTOMISE}")).map_err(|error| Failure::new(hook.display(), error))?;
+    let mirror = archive::debian::mirror();
+    let source = format!("deb [signed-by={}] {mirror} {SUITE} main", archive::debian::KEYRING);
+    let mut mmdebstrap = Command::new("mmdebstrap");
+    mmdebstrap.args(["--quiet", "--variant=minbase", "--format=directory", &format!("--include={PACKAGES}")]);
+    mmdebstrap.arg(format!("--customize-hook=sh {} \"$1\"", hook.display()));
+    mmdebstrap.arg(SUITE).arg(&unfinished).arg(source);
+    succeed(&mut mmdebstrap, b"", DEADLINE)?;
+    fs::rename(&unfinished, image).map_err(|error| Failure::new(image.display(), error))
+}
+
+/// Only one process makes a cached thing; the others wait here, and find it made.
+pub fn lock(made: &Path) -> Result<File> {
+    let mut name = made.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let file = File::create(&path).map_err(|error| Failure::new(path.display(), error))?;
+    file.lock().map_err(|error| Failure::new(path.display(), error))?;
+    Ok(file)
+}

@@ -1,0 +1,225 @@
+//! One host's processes: a systemd-nspawn in a control group of its own.
+//!
+//! nspawn puts what it starts below the control group it was started in. Were that shared, the hosts' systemds would
+//! share `payload/system.slice` and kill each other's services; so each gets `qlabID-N` at the root of the hierarchy.
+//! The group is also how the host's processes are found and killed: killing nspawn alone leaves its systemd running.
+//!
+//! The hosts have a pure cgroup2, as Debian 12 has it. On a machine that mounts version 1 controllers, too, nspawn
+//! would follow the machine; there it runs in a mount namespace of its own, where /sys/fs/cgroup is cgroup2.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::Result;
+use super::command::{Failure, QUICK, pause, succeed};
+
+/// For nspawn to start the host's first process, on a machine that is busy with other tests.
+const INIT_STARTS: Duration = Duration::from_secs(30);
+/// For SIGKILL to take effect on all processes of a host.
+const KILL_TAKES: Duration = Duration::from_secs(20);
+
+/// Where the cgroup2 file system is mounted: /sys/fs/cgroup, or a folder there beside version 1 controllers.
+pub fn cgroup2_root() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mut cgroup2 = mounts.lines().filter_map(|line| match line.split(' ').collect::<Vec<&str>>()[..] {
+        [_, root, "cgroup2", ..] => Some(PathBuf::from(root)),
+        _ => None,
+    });
+    cgroup2.next()
+}
+
+fn cgroup_of(label: &str) -> Result<PathBuf> {
+    let root = cgroup2_root().ok_or_else(|| Failure("no cgroup2 file system is mounted".to_owned()))?;
+    Ok(root.join(label))
+}
+
+/// $0 is the control group, the rest is nspawn and its arguments.
+const ENTER_GROUP: &str = "echo $$ >\"$0/cgroup.procs\" || exit 1; \
+     [ -e /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 1; exec \"$@\"";
+
+/// What nspawn is told.
+pub struct Machine<'a> {
+    /// Name of the control group, the machine and the network namespace.
+    pub label: &'a str,
+    pub hostname: &'a str,
+    pub root: &'a Path,
+    pub console_log: &'a Path,
+}
+
+/// Starts nspawn, detached from this process, and returns the host's first process as seen from here.
+pub fn start(machine: &Machine<'_>) -> Result<u32> {
+    let group = cgroup_of(machine.label)?;
+    fs::create_dir_all(&group).map_err(|error| Failure::new(group.display(), error))?;
+    let log = File::create(machine.console_log).map_err(|error| Failure::new(machine.console_log.display(), error))?;
+    let log_too = log.try_clone().map_err(|error| Failure::new(machine.console_log.display(), error))?;
+    let mut command = Command::new("setsid");
+    command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "sh", "-c", ENTER_GROUP]).arg(group);
+    command.args(["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"]);
+    command.args(["--kill-signal=SIGRTMIN+3", "--console=read-only", "--link-journal=no"]);
+    command.args(["--resolv-conf=off", "--timezone=off", "--capability=CAP_NET_ADMIN"]);
+    command.arg(format!("--network-namespace-path=/run/netns/{}", machine.label));
+    command.arg(format!("--machine={}", machine.label)).arg(format!("--hostname={}", machine.hostname));
+    command.arg("--directory").arg(machine.root);
+    command.env("TERM", "dumb").current_dir("/");
+    command.stdin(Stdio::null()).stdout(log).stderr(log_too);
+    let shown = super::command::shown(&command);
+    let status = command.status().map_err(|error| Failure::new(&shown, error))?;
+    if !status.success() {
+        return Err(Failure::new(shown, status));
+    }
+    wait_for_init(machine, &shown)
+}
+
+fn wait_for_init(machine: &Machine<'_>, shown: &str) -> Result<u32> {
+    let started = Instant::now();
+    loop {
+        if let Some(pid) = init_of(machine.label) {
+            return Ok(pid);
+        }
+        let nspawn_died = started.elapsed() > Duration::from_secs(1) && processes_of(machine.label).is_empty();
+        if nspawn_died || started.elapsed() > INIT_STARTS {
+            let said = fs::read_to_string(machine.console_log).unwrap_or_default();
+            return Err(Failure(format!("{shown} started no host: {}", said.trim())));
+        }
+        thread::sleep(pause(started.elapsed()));
+    }
+}
+
+/// The host's systemd as seen from here; None when the host is off.
+pub fn init_of(label: &str) -> Option<u32> {
+    processes_of(label).into_iter().find(|pid| is_init(*pid))
+}
+
+/// Process 1 of a pid namespace below ours: its own number is the last of `NSpid: 4711 1`.
+fn is_init(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let numbers: Vec<&str> = numbers.unwrap_or_default().split_whitespace().collect();
+    // nspawn's child is called so until it executes systemd; before, its namespaces are not complete.
+    let started = fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "systemd");
+    started && numbers.len() > 1 && numbers.last() == Some(&"1")
+}
+
+/// All processes in the host's control group, nspawn included.
+fn processes_of(label: &str) -> Vec<u32> {
+    cgroup_of(label).map(|group| processes_below(&group)).unwrap_or_default()
+}
+
+fn processes_below(group: &Path) -> Vec<u32> {
+    let mut pids = Vec::new();
+    for group in groups_below(group) {
+        let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+        pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
+    }
+    pids
+}
+
+/// A command that runs inside the host with all its namespaces, as root.
+pub fn enter(init: u32) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &init.to_string(), "--all", "--wdns=/", "env", "-i"]);
+    command.args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"]);
+    command
+}
+
+/// Kills all processes of a machine, as a power cut does, and waits until they are gone.
+pub fn kill(label: &str) -> Result<()> {
+    kill_groups(&[cgroup_of(label)?])
+}
+
+/// Kills all machines whose label starts with this.
+pub fn kill_all(label_prefix: &str) -> Result<()> {
+    let root = cgroup_of("")?;
+    let entries = fs::read_dir(&root).map_err(|error| Failure::new(root.display(), error))?;
+    let ours = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(label_prefix));
+    kill_groups(&ours.map(|entry| entry.path()).collect::<Vec<PathBuf>>())
+}
+
+/// First the signals and then the waiting, so that many hosts die as fast as one.
+fn kill_groups(groups: &[PathBuf]) -> Result<()> {
+    groups.iter().for_each(|group| send_kill(group));
+    groups.iter().try_for_each(|group| wait_until_dead(group).and_then(|()| remove_group(group)))
+}
+
+/// Linux 5.14 and newer kill a whole tree at once; older ones one by one, again and again until none is left.
+fn send_kill(group: &Path) {
+    if fs::write(group.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    for pid in processes_below(group) {
+        if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
+            let _gone_already = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn wait_until_dead(group: &Path) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let events = fs::read_to_string(group.join("cgroup.events")).unwrap_or_default();
+        if !events.contains("populated 1") {
+            return Ok(());
+        }
+        if started.elapsed() > KILL_TAKES {
+            return Err(Failure(format!("processes in {} survived SIGKILL", group.display())));
+        }
+        thread::sleep(pause(started.elapsed()));
+        send_kill(group);
+    }
+}
+
+/// Removes an empty group and those below it, the lowest first.
+fn remove_group(group: &Path) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let failed = groups_below(group).iter().rev().filter_map(|below| fs::remove_dir(below).err()).last();
+        match failed {
+            None => return Ok(()),
+            Some(error) if started.elapsed() > KILL_TAKES => {
+                return Err(Failure::new(group.display(), error));
+            }
+            Some(_still_busy) => thread::sleep(pause(started.elapsed())),
+        }
+    }
+}
+
+/// A group and all below it, parents before their children; none if there is no such group.
+fn groups_below(group: &Path) -> Vec<PathBuf> {
+    if !group.is_dir() {
+        return Vec::new();
+    }
+    let mut groups = vec![group.to_path_buf()];
+    let mut next = 0;
+    while next < groups.len() {
+        let entries = fs::read_dir(&groups[next]).map(|entries| entries.flatten().collect()).unwrap_or(Vec::new());
+        let folders = entries.iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let folders: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
+        groups.extend(folders);
+        next += 1;
+    }
+    groups
+}
+
+/// Whether systemd has started everything: "running", "degraded", "starting" …
+pub fn system_state(init: u32) -> Result<String> {
+    let mut command = enter(init);
+    command.args(["systemctl", "is-system-running"]);
+    // Its exit code says the same as its output, and before dbus answers there is only an error.
+    let output = super::command::run(&mut command, b"", QUICK)?;
+    Ok(output.stdout.trim().to_owned())
+}
+
+/// Begins a command in the root directory of a host that is off.
+pub fn in_root(root: &Path) -> Command {
+    let mut command = Command::new("chroot");
+    command.arg(root);
+    command
+}
+
+/// Runs a script there that must succeed.
+pub fn chroot(root: &Path, script: &str, stdin: &[u8]) -> Result<String> {
+    succeed(in_root(root).args(["sh", "-c", script]), stdin, QUICK)
+}
