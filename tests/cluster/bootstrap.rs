@@ -36,12 +36,21 @@ fn is_as_declared(scene: &Scene) {
             assert!(host.sh(&curl).contains("\"health\":\"true\""));
         }
         // Without a client certificate nobody is answered.
-        let bare = host.exec(&format!("ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert={pki}/ca.crt endpoint health", host.address()));
+        let bare = host.exec(&format!(
+            "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert={pki}/ca.crt endpoint health",
+            host.address()
+        ));
         assert!(!bare.succeeded(), "{bare:?}");
-        assert_eq!(host.sh("stat -c '%a %U' /etc/etcd/pki/server.key /etc/etcd/pki/healthcheck-client.key"), "600 etcd\n600 root");
+        assert_eq!(
+            host.sh("stat -c '%a %U' /etc/etcd/pki/server.key /etc/etcd/pki/healthcheck-client.key"),
+            "600 etcd\n600 root"
+        );
         assert_eq!(host.sh("stat -c '%a %U' /var/lib/etcd"), "700 etcd");
         assert_eq!(host.sh("ps -o user= -C etcd | tr -d ' '"), "etcd");
-        assert_eq!(host.sh("systemctl show -p Type -p Restart -p LimitNOFILE etcd.service"), "Type=notify\nRestart=always\nLimitNOFILE=65536");
+        assert_eq!(
+            host.sh("systemctl show -p Type -p Restart -p LimitNOFILE etcd.service"),
+            "Type=notify\nRestart=always\nLimitNOFILE=65536"
+        );
         assert_eq!(host.sh("systemctl is-enabled etcd.service"), "enabled");
         assert!(!host.exec("ls /etc/etcd/pki/ca.key").succeeded(), "the authority's key is on a host");
         assert!(!host.exec("ls /etc/etcd/may-create-data").succeeded(), "the permit is left");

@@ -95,7 +95,9 @@ fn a_deleted_certificate(scene: &Scene) {
     host.sh("rm /etc/etcd/pki/server.key");
     is_repaired_in_place(scene, &["issue server.crt", "server.key is missing"]);
     // A certificate with another's key.
-    host.sh("cp -p /etc/etcd/pki/healthcheck-client.key /etc/etcd/pki/server.key; chown etcd:etcd /etc/etcd/pki/server.key");
+    host.sh(
+        "cp -p /etc/etcd/pki/healthcheck-client.key /etc/etcd/pki/server.key; chown etcd:etcd /etc/etcd/pki/server.key",
+    );
     is_repaired_in_place(scene, &["issue server.crt", "do not belong together"]);
     host.sh("rm /etc/etcd/pki/ca.crt");
     is_repaired_in_place(scene, &["install ca.crt"]);
