@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::{access, authority, certificates, config, prepare, service, version};
@@ -13,7 +14,7 @@ use crate::desired::Desired;
 use crate::names::{Architecture, Digest, HostName, Version};
 use crate::observed::{File, Folder, Observed, Role};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
     /// Make ca.crt and ca.key beside cluster.toml.
@@ -137,7 +138,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateAuthority => f.write_str("create the certificate authority"),
-            Self::PrepareHost { .. } => f.write_str("prepare the host: account and folders"),
+            Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
             Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),
             Self::InstallTrust { .. } => f.write_str("install ca.crt"),

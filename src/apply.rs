@@ -63,7 +63,7 @@ pub async fn apply(
     emit: &(dyn Fn(Event) + Sync),
 ) -> Result<Report, Diagnostic> {
     let mut run = Run { desired, fleet, approved, emit, begun: Instant::now(), steps: 0 };
-    let result = run.to_the_end(stop).await;
+    let result = run.until_nothing_is_due(stop).await;
     match &result {
         Ok(report) => emit(Event::Finished {
             steps: report.steps,
@@ -86,7 +86,7 @@ struct Run<'a, F> {
 }
 
 impl<F: Fleet> Run<'_, F> {
-    async fn to_the_end(&mut self, stop: &Stop) -> Result<Report, Diagnostic> {
+    async fn until_nothing_is_due(&mut self, stop: &Stop) -> Result<Report, Diagnostic> {
         let identities: BTreeSet<_> = self.approved.actions().map(Action::identity).collect();
         let mut observed = self.fleet.observe().await;
         while let Some(draft) = self.settled_next(&mut observed).await {

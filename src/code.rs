@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Kind;
@@ -9,7 +10,7 @@ use crate::diagnostic::Kind;
 /// Declares the codes with their exit kinds and pages in one table.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $kind:ident, $page:literal;)*) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }

@@ -38,6 +38,8 @@ pub mod action;
 pub mod capability;
 pub mod plan;
 pub mod outline;
+pub mod render;
+pub mod world;
 
 // The shell: what talks to hosts, files and people.
 pub mod fleet;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
@@ -11,7 +12,7 @@ use crate::capability::{access, authority, certificates, config, findings, prepa
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
-use crate::observed::{Host, Observed};
+use crate::observed::{DataDirectory, Host, Observed};
 use crate::quorum::Membership;
 use crate::situation::{Situation, situation, workable};
 
@@ -20,20 +21,26 @@ use crate::situation::{Situation, situation, workable};
 pub struct Plan {
     pub cluster: ClusterName,
     pub version: Version,
+    /// The file that declares the cluster, as the user calls it.
+    pub file: String,
     /// When the hosts were looked at. Volatile.
     pub observed_at: UnixSeconds,
     /// Whether everything could be seen.
     pub complete: bool,
     /// The voters as they are now; `None` when no member says.
     pub health: Option<Voters>,
-    /// How many hosts were looked at.
+    /// How many hosts are declared.
     pub hosts: usize,
+    /// How many of them could not be seen.
+    pub unseen: usize,
+    /// How many of them hold nothing of a cluster: no data and no running etcd.
+    pub bare: usize,
     pub findings: Vec<Finding>,
     pub steps: Vec<Step>,
     pub blocked: Vec<Blocked>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Voters {
     pub healthy: usize,
     pub total: usize,
@@ -52,7 +59,7 @@ pub struct Step {
 }
 
 /// Why a step is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// A lower-case fragment: `etcd.yaml differs from what is declared`.
     pub what: String,
@@ -61,14 +68,14 @@ pub struct Reason {
 }
 
 /// The quorum margin around a step: how many more healthy voters may fail. `None` while there is no cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Margin {
     pub before: Option<i32>,
     pub during: Option<i32>,
     pub after: Option<i32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Risk {
     /// No running service notices.
@@ -82,7 +89,7 @@ pub enum Risk {
 }
 
 /// A file before and after a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileDiff {
     pub host: HostName,
     pub path: RemotePath,
@@ -92,7 +99,7 @@ pub struct FileDiff {
 }
 
 /// Something worth knowing that no step of this plan changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     pub code: Code,
     pub hosts: Vec<HostName>,
@@ -101,7 +108,7 @@ pub struct Finding {
 }
 
 /// Something that should change and may not, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Blocked {
     pub code: Code,
     pub hosts: Vec<HostName>,
@@ -109,11 +116,13 @@ pub struct Blocked {
     pub hint: Option<String>,
     /// The dotted path in cluster.toml that asks for it, if one does.
     pub declared: Option<String>,
+    /// The place of `declared`, `cluster.toml:18`; the planner fills it in.
+    pub place: Option<String>,
 }
 
 impl Blocked {
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self { code, hosts: Vec::new(), what: what.into(), hint: None, declared: None }
+        Self { code, hosts: Vec::new(), what: what.into(), hint: None, declared: None, place: None }
     }
 
     #[must_use]
@@ -256,18 +265,29 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     Plan {
         cluster: desired.cluster.name.clone(),
         version: desired.cluster.version,
+        file: desired.places.file.clone(),
         observed_at: observed.at,
         complete: observed.is_complete(),
         health: Membership::of(desired, observed).map(|membership| Voters::of(&membership)),
         hosts: observed.hosts.len(),
+        unseen: observed.hosts.len() - observed.seen_hosts().count(),
+        bare: observed.seen_hosts().filter(|(_, host)| is_bare(host)).count(),
         findings: findings::findings(desired, observed),
         steps,
-        blocked: distinct(blocked),
+        blocked: distinct(blocked).into_iter().map(|blocked| placed(desired, blocked)).collect(),
     }
 }
 
+fn is_bare(host: &Host) -> bool {
+    host.data == DataDirectory::Empty && host.process.is_none()
+}
+
+fn placed(desired: &Desired, blocked: Blocked) -> Blocked {
+    Blocked { place: blocked.declared.as_deref().map(|path| desired.places.of(path)), ..blocked }
+}
+
 impl Voters {
-    fn of(membership: &Membership) -> Self {
+    pub fn of(membership: &Membership) -> Self {
         Self {
             healthy: membership.healthy_voters(),
             total: membership.voters().count(),

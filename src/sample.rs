@@ -7,8 +7,12 @@ use crate::desired::{
     Paths, Places, Ports, Ssh,
 };
 use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
-use crate::observed::{Archive, DataDirectory, Host, Observed, Seen, Service, ServiceState, Tools, Workstation};
-use crate::plan::plan;
+use crate::observed::Observed;
+use crate::world;
+
+pub use crate::world::bare_host;
+
+pub const AT: UnixSeconds = UnixSeconds(1_800_000_000);
 
 /// `etcd-1` is number 0.
 pub fn name(index: usize) -> HostName {
@@ -45,44 +49,12 @@ pub fn desired(nodes: usize) -> Desired {
     }
 }
 
-/// A host on which nothing was ever done.
-pub fn bare_host() -> Host {
-    Host {
-        architecture: Architecture::Amd64,
-        clock_offset_seconds: 0,
-        account: false,
-        folders: BTreeMap::new(),
-        files: BTreeMap::new(),
-        certificates: BTreeMap::new(),
-        trusted: Vec::new(),
-        installed: BTreeMap::new(),
-        tools: Tools::Absent,
-        service: Service { state: ServiceState::Inactive, enabled: false, needs_reload: false, drop_ins: Vec::new() },
-        process: None,
-        data: DataDirectory::Empty,
-        taken_ports: BTreeMap::new(),
-        member: Seen::Known(None),
-    }
-}
-
 /// Every declared host bare, no authority yet, the archive at hand.
 pub fn bare(desired: &Desired) -> Observed {
-    let archive = Seen::Known(Archive { sha256: Digest::of("archive") });
-    Observed {
-        at: UnixSeconds(1_800_000_000),
-        workstation: Workstation {
-            authority: Seen::Known(None),
-            archives: BTreeMap::from([(Architecture::Amd64, archive)]),
-        },
-        hosts: desired.nodes.keys().map(|name| (name.clone(), Seen::Known(bare_host()))).collect(),
-    }
+    world::bare(desired, AT)
 }
 
 /// What a bare world becomes when its plan is applied.
 pub fn healthy(desired: &Desired) -> Observed {
-    let mut world = bare(desired);
-    for action in plan(desired, &world).actions() {
-        action.effect(desired, &mut world);
-    }
-    world
+    world::healthy(desired, AT)
 }

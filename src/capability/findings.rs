@@ -11,7 +11,7 @@ const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
 
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if desired.nodes.len() % 2 == 0 {
+    if desired.nodes.len().is_multiple_of(2) {
         let what = format!(
             "{} voters tolerate the loss of {}, no more than {} would",
             desired.nodes.len(),

@@ -2,4 +2,7 @@
 
 mod channels;
 mod commands;
+mod endings;
+mod keys;
+mod proxies;
 mod server;

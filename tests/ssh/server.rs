@@ -122,8 +122,18 @@ impl Sshd {
         fs::read_to_string(self.path("sshd.log")).unwrap_or_default()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// The processes that serve a connection each.
+    pub fn sessions(&self) -> Vec<u32> {
+        children_of(self.child.id())
+    }
+
+    /// As if the host lost power, but for its last FIN.
+    pub fn kill_sessions(&self) {
+        let mut pids = self.sessions();
+        // Unless root logs in, each has a child that does the talking.
+        pids.extend(pids.clone().into_iter().flat_map(children_of));
+        let arguments: Vec<String> = pids.iter().map(u32::to_string).collect();
+        assert!(Command::new("kill").arg("-9").args(arguments).status().expect("kill runs").success());
     }
 }
 
@@ -149,4 +159,15 @@ pub fn known_line(port: u16, host_key: &Path) -> String {
     let public = fs::read_to_string(host_key.with_extension("pub")).expect("reads");
     let mut words = public.split_whitespace();
     format!("[127.0.0.1]:{port} {} {}\n", words.next().expect("type"), words.next().expect("key"))
+}
+
+/// The children of a process, as /proc knows them.
+fn children_of(parent: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name may contain spaces and brackets: the fields count from the last bracket.
+        stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok()) == Some(parent)
+    };
+    pids.filter(is_child).collect()
 }

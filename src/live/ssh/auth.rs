@@ -8,9 +8,9 @@ use std::time::Instant;
 use ssh2::{Agent, ErrorCode, PublicKey as AgentKey, Session};
 use zeroize::Zeroizing;
 
+use super::blob;
 use super::connect::{Clock, Failure, retry};
 use super::error::SshError;
-use super::known_hosts::fingerprint;
 use super::target::Resolved;
 use super::wire::Wire;
 
@@ -69,7 +69,7 @@ impl Login<'_> {
             self.tried.push(format!("ssh agent at {} {what}", path.display()));
         }
         for key in first.into_iter().chain(rest) {
-            let name = format!("agent key {} ({})", fingerprint(key.blob()), key.comment());
+            let name = format!("agent key {} ({})", blob::fingerprint(key.blob()), key.comment());
             if self.attempt(name, || agent.userauth(&self.resolved.user, key))? {
                 return Ok(true);
             }
@@ -108,7 +108,7 @@ impl Login<'_> {
             Err(Failure::Ssh(_)) if Instant::now() >= self.clock.deadline => {
                 Err(self.clock.timeout(self.resolved, &format!("logging in with {name}")))
             }
-            Err(Failure::Ssh(_)) if self.wire.end().is_some() => {
+            Err(Failure::Ssh(error)) if self.wire.end().is_some() || is_connection_lost(&error) => {
                 let count = self.tried.len() + 1;
                 self.tried
                     .push(format!("{name}: the server closed the connection (after {count} keys; MaxAuthTries?)"));
@@ -141,10 +141,20 @@ fn open_agent(session: &Session, path: &Path) -> Result<(Agent, Vec<AgentKey>), 
 
 fn why(error: &ssh2::Error) -> String {
     match error.code() {
-        ErrorCode::Session(
-            libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED | libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED,
-        ) => "the server does not accept it".into(),
+        ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED) => "the server does not accept it".into(),
+        // libssh2's words for an agent that would not sign.
+        _ if error.message() == "Callback returned error" => "the agent did not sign with it".into(),
         _ => error.message().to_owned(),
+    }
+}
+
+/// libssh2 reports a connection that ended while it waited as a key that was not accepted; only its words differ.
+fn is_connection_lost(error: &ssh2::Error) -> bool {
+    let ErrorCode::Session(code) = error.code() else { return false };
+    match code {
+        libssh2_sys::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED => error.message().starts_with("Waiting for"),
+        libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND | libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT => true,
+        _ => false,
     }
 }
 
@@ -165,29 +175,26 @@ impl KeyFile {
             name.push(suffix);
             PathBuf::from(name)
         };
-        let mut publics: Vec<Vec<u8>> = public_blob(&beside(".pub")).into_iter().collect();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && publics.is_empty() => return None,
-            Err(error) => {
-                return Some(KeyFile {
-                    path: path.to_owned(),
-                    publics,
-                    certificates: Vec::new(),
-                    problem: Some(error.to_string()),
-                });
+        let mut publics: Vec<Vec<u8>> = blob::read_public(&beside(".pub")).into_iter().collect();
+        let problem = match std::fs::read_to_string(path).map(Zeroizing::new) {
+            Ok(text) => {
+                // An IdentityFile may be a public key: it then says which of the agent's keys to use.
+                publics.extend(blob::of_line(&text));
+                if let Ok(key) = ssh_key::PrivateKey::from_openssh(text.as_bytes()) {
+                    publics.extend(key.public_key().to_bytes());
+                }
+                problem_with(path, &text)
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && publics.is_empty() => return None,
+            Err(error) => Some(error.to_string()),
         };
-        let problem = problem_with(path, &text);
-        // An IdentityFile may be a public key: it then says which of the agent's keys to use.
-        publics.extend(blob_of_line(&text));
-        if let Ok(key) = ssh_key::PrivateKey::from_openssh(text.as_bytes()) {
-            publics.extend(key.public_key().to_bytes());
-        }
         let mut certificates = Vec::new();
         let configured = resolved.certificate_files.iter().cloned();
         for certificate in configured.chain([beside("-cert.pub")]) {
-            if let Some(blob) = public_blob(&certificate).filter(|_| certifies(&certificate, &publics)) {
+            let Some(blob) = blob::read_public(&certificate) else { continue };
+            // If the key's public half is not known (PEM without .pub), the certificate may be for it.
+            let key = blob::key_of_certificate(&blob);
+            if key.is_some_and(|key| publics.is_empty() || publics.contains(&key)) {
                 publics.push(blob);
                 certificates.push(certificate);
             }
@@ -196,15 +203,8 @@ impl KeyFile {
     }
 }
 
-/// Whether a certificate is for one of these keys. If the key's public half is not known (PEM without .pub), it may be.
-fn certifies(path: &Path, publics: &[Vec<u8>]) -> bool {
-    let Ok(certificate) = ssh_key::Certificate::read_file(path) else { return false };
-    let key = ssh_key::PublicKey::from(certificate.public_key().clone()).to_bytes().ok();
-    publics.is_empty() || publics.iter().any(|blob| Some(blob) == key.as_ref())
-}
-
 fn problem_with(path: &Path, text: &str) -> Option<String> {
-    if blob_of_line(text).is_some() {
+    if blob::of_line(text).is_some() {
         return Some("is a public key, and the agent does not hold its private half".into());
     }
     let is_ours = std::fs::metadata(path).map(|data| (data.uid() == rustix::process::getuid().as_raw(), data.mode()));
@@ -218,16 +218,4 @@ fn problem_with(path: &Path, text: &str) -> Option<String> {
         Err(_) => text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED"),
     };
     is_encrypted.then(|| "has a passphrase; add it to the agent first (ssh-add)".into())
-}
-
-fn public_blob(path: &Path) -> Option<Vec<u8>> {
-    blob_of_line(&std::fs::read_to_string(path).ok()?)
-}
-
-/// The key in `ssh-ed25519 AAAA… comment`.
-fn blob_of_line(line: &str) -> Option<Vec<u8>> {
-    use base64::Engine as _;
-    let mut words = line.split_whitespace();
-    words.next().filter(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"))?;
-    base64::engine::general_purpose::STANDARD.decode(words.next()?).ok()
 }

@@ -9,12 +9,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
-use ssh2::{ErrorCode, HostKeyType, MethodType, Session};
+use ssh2::{ErrorCode, MethodType, Session};
 
 use super::auth;
+use super::blob;
 use super::error::{ConnectFailure, SshError};
-use super::known_hosts::{HostId, KnownHosts, Verdict, fingerprint, line_for};
+use super::known_hosts::{HostId, KnownHosts, Verdict, line_for};
 use super::proxy::ProxyProcess;
+use super::raw;
 use super::target::Resolved;
 use super::wire::Wire;
 
@@ -63,7 +65,7 @@ fn log_in(
     let mut session = Session::new().map_err(handshake_failed)?;
     session.set_blocking(false);
     let wire = Wire::new(socket);
-    wire.attach(&mut session);
+    raw::attach(&mut session, &wire);
     let preferred = preferred_algorithms(&known_hosts.algorithms(&id));
     session.method_pref(MethodType::HostKey, &preferred).map_err(handshake_failed)?;
 
@@ -109,6 +111,23 @@ pub(super) fn retry<T>(
 
 pub(super) fn would_block(error: &ssh2::Error) -> bool {
     error.code() == ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN)
+}
+
+/// Whether an error means that nothing more will come of this session.
+pub(super) fn is_fatal(error: &ssh2::Error) -> bool {
+    let ErrorCode::Session(code) = error.code() else { return false };
+    matches!(
+        code,
+        libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
+            | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
+            | libssh2_sys::LIBSSH2_ERROR_DECRYPT
+            | libssh2_sys::LIBSSH2_ERROR_ENCRYPT
+            | libssh2_sys::LIBSSH2_ERROR_INVALID_MAC
+            | libssh2_sys::LIBSSH2_ERROR_OUT_OF_BOUNDARY
+            | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE
+            | libssh2_sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE
+    )
 }
 
 impl Clock {
@@ -199,11 +218,11 @@ fn check_host_key(
     resolved: &Resolved,
 ) -> Result<(), SshError> {
     let host = resolved.label.clone();
-    let Some((blob, kind)) = session.host_key() else {
+    let Some((blob, _)) = session.host_key() else {
         return Err(SshError::Handshake { host, reason: "the server showed no host key".into() });
     };
-    let algorithm = algorithm_name(blob, kind);
-    let fingerprint = fingerprint(blob);
+    let algorithm = blob::algorithm(blob).unwrap_or("(unknown)").to_owned();
+    let fingerprint = blob::fingerprint(blob);
     match known_hosts.check(id, &algorithm, blob) {
         Verdict::Known => Ok(()),
         Verdict::Revoked(place) => {
@@ -221,13 +240,6 @@ fn check_host_key(
             note,
         }),
     }
-}
-
-/// A key begins with the name of its type, as a string with its length before it.
-fn algorithm_name(blob: &[u8], kind: HostKeyType) -> String {
-    let length = blob.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize);
-    let name = length.and_then(|length| blob.get(4..4 + length)).map(String::from_utf8_lossy);
-    name.map_or_else(|| format!("{kind:?}"), |name| name.into_owned())
 }
 
 #[cfg(test)]

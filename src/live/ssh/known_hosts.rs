@@ -7,11 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::{digest, hmac};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use aws_lc_rs::hmac;
 use ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 
+use super::blob;
 use super::error::SshError;
 
 /// The lines of all files, in order.
@@ -126,7 +125,7 @@ impl KnownHosts {
         }
         let mut same_type = of_host().filter(|line| marked(line, None) && line.algorithm() == algorithm);
         if let Some(line) = same_type.next() {
-            return Verdict::Changed { place: line.place.clone(), fingerprint: fingerprint(&line.blob) };
+            return Verdict::Changed { place: line.place.clone(), fingerprint: blob::fingerprint(&line.blob) };
         }
         Verdict::Unknown { note: self.note(host) }
     }
@@ -211,14 +210,9 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|letter| *letter == b'*')
 }
 
-/// As `ssh-keygen -l` prints it.
-pub(super) fn fingerprint(blob: &[u8]) -> String {
-    format!("SHA256:{}", STANDARD_NO_PAD.encode(digest::digest(&digest::SHA256, blob)))
-}
-
 /// The line that makes a key known.
 pub(super) fn line_for(host: &HostId, algorithm: &str, blob: &[u8]) -> String {
-    format!("{} {algorithm} {}", host.name(), STANDARD.encode(blob))
+    format!("{} {algorithm} {}", host.name(), blob::base64(blob))
 }
 
 impl std::fmt::Display for Place {

@@ -11,12 +11,14 @@
 //! that goes on, so commands that can hang belong under `timeout -k 5 30`.
 
 mod auth;
+mod blob;
 mod connect;
 mod error;
 mod known_hosts;
 mod pipe;
 mod process;
 mod proxy;
+mod raw;
 mod session;
 mod target;
 mod tunnel;

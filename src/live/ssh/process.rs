@@ -197,7 +197,7 @@ impl Process {
     }
 
     fn feed_stdin(&mut self, turn: &mut Turn<'_>) -> Result<bool, String> {
-        let mut moved = 0;
+        let (mut moved, was_fed) = (0, self.is_fed);
         while !self.is_fed && moved < TURN_BYTES_MAX && turn.may_send() {
             if self.feed.is_empty() && !self.refill(turn.scratch.len())? {
                 self.is_fed = true;
@@ -205,7 +205,7 @@ impl Process {
                 if !matches!(self.request.purpose, Purpose::Hold { .. }) {
                     self.channel.send_eof().map_err(|error| format!("closing stdin failed: {}", error.message()))?;
                 }
-                return Ok(true);
+                break;
             }
             match self.channel.write(self.feed.as_slice()) {
                 Ok(0) => break,
@@ -222,7 +222,7 @@ impl Process {
         if let (1.., Stdin::Reader { progress: Some(progress), .. }) = (moved, &mut self.request.stdin) {
             progress(self.fed);
         }
-        Ok(moved > 0)
+        Ok(moved > 0 || self.is_fed != was_fed)
     }
 
     /// The next piece of stdin. False if there is none.

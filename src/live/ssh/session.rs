@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use ssh2::{Channel, DisconnectCode, Session};
 
-use super::connect::{Live, would_block};
+use super::connect::{Live, is_fatal, would_block};
 use super::error::SshError;
 use super::process::{Process, ProcessRequest};
 use super::proxy::ProxyProcess;
+use super::raw;
 use super::tunnel::{Tunnel, TunnelRequest};
 use super::wire::{Wire, timespec};
 
@@ -35,6 +36,8 @@ const SCRATCH_BYTES: usize = 256 << 10;
 const PASSES_MAX: usize = 16;
 /// How long the server may wait for an answer to something it asked while no channel is open.
 const IDLE_ANSWER: Duration = Duration::from_secs(2);
+/// How long a server may take to answer a request: libssh2's own default.
+const ANSWER_SECONDS_MAX: u16 = 60;
 /// How long leaving may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -156,6 +159,8 @@ pub(super) struct Host {
 
 impl Host {
     pub fn new(label: &str, live: Live, inbox: Inbox) -> Host {
+        // The last error stays until the next: one of the agent must not be taken for one of the connection.
+        raw::forget_last_error(&live.session);
         Host {
             label: label.to_owned(),
             session: live.session,
@@ -183,6 +188,9 @@ impl Host {
             self.drop_cancelled();
             self.expire();
             let is_busy = self.work();
+            if let Some(error) = ssh2::Error::last_session_error(&self.session).filter(is_fatal) {
+                self.wire.finish(error.message());
+            }
             if self.wire.end().is_some() {
                 // What came before the end still counts.
                 self.wire.refresh();
@@ -270,7 +278,15 @@ impl Host {
         let Some(opening) = self.opening.take() else { return false };
         let result = match &opening.kind {
             OpeningKind::Process | OpeningKind::Answer => self.session.channel_session(),
-            OpeningKind::Tunnel(host, port) => self.session.channel_direct_tcpip(host, *port, None),
+            OpeningKind::Tunnel(host, port) => {
+                // The server connects before it answers, which can take minutes, and holds up every other channel. One
+                // that nobody waits for is given up; a late answer is for a number that is never used again.
+                let seconds = if opening.request.is_none() { 1 } else { ANSWER_SECONDS_MAX };
+                raw::set_answer_timeout(&self.session, seconds);
+                let result = self.session.channel_direct_tcpip(host, *port, None);
+                raw::set_answer_timeout(&self.session, ANSWER_SECONDS_MAX);
+                result
+            }
         };
         match (result, opening.request) {
             (Err(error), request) if would_block(&error) => {
@@ -279,7 +295,7 @@ impl Host {
             }
             (Ok(channel), None) => self.closing.push(channel),
             (Ok(channel), Some(Request::Process(request))) => self.processes.push(Process::start(channel, request)),
-            (Ok(channel), Some(Request::Tunnel(request))) => match Tunnel::start(channel, request) {
+            (Ok(channel), Some(Request::Tunnel(request))) => match Tunnel::start(&self.label, channel, request) {
                 Ok(tunnel) => self.tunnels.push(tunnel),
                 Err(channel) => self.closing.push(channel),
             },
@@ -398,28 +414,25 @@ impl Host {
         self.tunnels.iter_mut().zip(&mut local).for_each(|(tunnel, events)| tunnel.woken(*events));
         let streams = self.processes.iter_mut().filter(|process| process.interest().is_some());
         streams.zip(local).for_each(|(process, events)| process.woken(*events));
-        if !is_reading && !events[1].is_empty() {
-            self.look_at_idle_socket();
+        if !is_reading {
+            self.read_while_idle(events[1]);
         }
     }
 
-    /// Something happened to the socket while no channel was open to read it.
-    fn look_at_idle_socket(&mut self) {
-        if self.wire.is_at_end() {
-            return;
+    /// What comes while no channel is open is read by nobody. Mostly it needs no answer, and the next channel reads it;
+    /// a channel is opened for it if it waits for long, or if the server has already closed its side behind it.
+    fn read_while_idle(&mut self, events: PollFlags) {
+        let closing = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        if events.intersects(PollFlags::IN | closing) && !self.wire.is_at_end() {
+            self.unread_since.get_or_insert_with(Instant::now);
         }
-        self.unread_since.get_or_insert_with(Instant::now);
-    }
-
-    fn next_deadline(&mut self) -> Option<Instant> {
-        if let Some(since) = self.unread_since
-            && since.elapsed() >= IDLE_ANSWER
-            && self.opening.is_none()
-        {
-            self.unread_since = None;
+        let is_due = |since: Instant| since.elapsed() >= IDLE_ANSWER || events.intersects(closing);
+        if self.unread_since.is_some_and(is_due) {
             self.opening = Some(Opening { kind: OpeningKind::Answer, request: None });
-            return Some(Instant::now());
         }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
         let queued = self.queue.iter().filter_map(Request::deadline);
         let opening = self.opening.iter().filter_map(|opening| opening.request.as_ref()?.deadline());
         let running = self.processes.iter().filter_map(|process| process.request().limit.deadline);

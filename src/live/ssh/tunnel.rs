@@ -41,8 +41,8 @@ pub(super) struct Tunnel {
 const TURN_BYTES_MAX: usize = 1 << 20;
 
 impl Tunnel {
-    /// Takes over an open channel, and hands the task its end. None if the task has gone.
-    pub fn start(channel: Channel, request: TunnelRequest) -> Result<Tunnel, Channel> {
+    /// Takes over an open channel, and hands the task its end. The channel comes back if the task has gone.
+    pub fn start(label: &str, channel: Channel, request: TunnelRequest) -> Result<Tunnel, Channel> {
         let pair = UnixStream::pair().and_then(|(ours, theirs)| {
             theirs.set_nonblocking(true)?;
             Ok((LocalEnd::new(ours)?, theirs))
@@ -56,7 +56,7 @@ impl Tunnel {
                 let to = format!("{}:{}", request.host, request.port);
                 let reason = format!("no socket pair: {error}");
                 // Whoever asked may have gone; then nobody needs the answer.
-                let _ = request.reply.send(Err(SshError::TunnelRefused { host: String::new(), to, reason }));
+                let _ = request.reply.send(Err(SshError::TunnelRefused { host: label.to_owned(), to, reason }));
                 Err(channel)
             }
         }

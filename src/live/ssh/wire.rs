@@ -1,6 +1,6 @@
 //! The bytes between libssh2 and the socket.
 //!
-//! libssh2 is given our own send and receive functions, for three reasons, all read in its source (libssh2-sys 0.3.4):
+//! libssh2 is given these functions to send and receive with (in `raw.rs`), for three reasons, all read in its source (libssh2-sys 0.3.4):
 //! - A packet that the socket takes only in part must be retried with the same *address* (`transport_send_existing`),
 //!   and the packet that says EOF lives on the stack (`channel_send_eof`): retried from another depth it blocks the
 //!   session for ever. Here every packet is taken whole, into `outbox` if the socket is full, so it cannot happen.
@@ -9,7 +9,6 @@
 //! - The agent's socket goes through the same functions and has no timeout of its own; here it gets one.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -42,30 +41,6 @@ impl Wire {
             cut: Cell::new(false),
             agent_deadline: Cell::new(Instant::now()),
         })
-    }
-
-    /// Makes `session` talk through this wire, and keeps the wire for as long as the session lives.
-    pub fn attach(self: &Rc<Wire>, session: &mut ssh2::Session) {
-        session.set_tcp_stream(Rc::clone(self));
-        let mut raw = session.raw();
-        // SAFETY: the session owns a clone of this Rc (above) and drops it only after libssh2_session_free, so the
-        // pointer in `abstract` is valid whenever libssh2 can call back; nobody else uses `abstract`. The two functions
-        // have the signatures of LIBSSH2_SEND_FUNC and LIBSSH2_RECV_FUNC; libssh2 casts them back before it calls them.
-        unsafe {
-            *libssh2_sys::libssh2_session_abstract(&raw mut *raw) = Rc::as_ptr(self).cast_mut().cast();
-            let on_send: SendFunction = on_send;
-            let on_receive: ReceiveFunction = on_receive;
-            libssh2_session_callback_set2(
-                &raw mut *raw,
-                CALLBACK_SEND,
-                std::mem::transmute::<SendFunction, AnyFunction>(on_send),
-            );
-            libssh2_session_callback_set2(
-                &raw mut *raw,
-                CALLBACK_RECV,
-                std::mem::transmute::<ReceiveFunction, AnyFunction>(on_receive),
-            );
-        }
     }
 
     /// Bytes still to be sent. Whoever produces data in bulk waits while this is large.
@@ -142,7 +117,7 @@ impl Wire {
     }
 
     /// Takes a whole packet from libssh2, always.
-    fn take(&self, bytes: &[u8]) -> Result<usize, Errno> {
+    pub fn take(&self, bytes: &[u8]) -> Result<usize, Errno> {
         if self.end.borrow().is_some() {
             return Err(Errno::PIPE);
         }
@@ -161,7 +136,7 @@ impl Wire {
         Ok(bytes.len())
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         if self.cut.get() {
             return Ok(0);
         }
@@ -182,6 +157,28 @@ impl Wire {
                 self.finish(error.to_string());
                 Err(error)
             }
+        }
+    }
+}
+
+/// The agent is local, and asked while logging in only: waiting for it is bounded by the deadline of that.
+impl Wire {
+    pub fn send_to_agent(&self, agent: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        match poll_one(agent, PollFlags::OUT, self.agent_deadline.get()) {
+            true => send(agent, bytes, SendFlags::NOSIGNAL),
+            false => Err(Errno::TIMEDOUT),
+        }
+    }
+
+    pub fn receive_from_agent(&self, agent: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if !poll_one(agent, PollFlags::IN, self.agent_deadline.get()) {
+            return Err(Errno::TIMEDOUT);
+        }
+        match recv(agent, buffer, RecvFlags::empty()) {
+            // libssh2's agent code would ask again for ever after the end of the stream.
+            Ok((0, _)) => Err(Errno::CONNRESET),
+            Ok((count, _)) => Ok(count),
+            Err(error) => Err(error),
         }
     }
 }
@@ -214,76 +211,4 @@ pub(super) fn poll_one(fd: BorrowedFd<'_>, interest: PollFlags, deadline: Instan
 
 pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: duration.as_secs().min(3600) as i64, tv_nsec: duration.subsec_nanos().into() }
-}
-
-type SendFunction = unsafe extern "C" fn(c_int, *const c_void, usize, c_int, *mut *mut c_void) -> isize;
-type ReceiveFunction = unsafe extern "C" fn(c_int, *mut c_void, usize, c_int, *mut *mut c_void) -> isize;
-type AnyFunction = unsafe extern "C" fn();
-
-const CALLBACK_SEND: c_int = 5;
-const CALLBACK_RECV: c_int = 6;
-
-// Part of libssh2's public interface since 1.11.1; libssh2-sys 0.3.4 builds it but does not declare it.
-unsafe extern "C" {
-    fn libssh2_session_callback_set2(
-        session: *mut libssh2_sys::LIBSSH2_SESSION,
-        kind: c_int,
-        callback: AnyFunction,
-    ) -> Option<AnyFunction>;
-}
-
-unsafe extern "C" fn on_send(
-    socket: c_int,
-    buffer: *const c_void,
-    length: usize,
-    _flags: c_int,
-    context: *mut *mut c_void,
-) -> isize {
-    // SAFETY: libssh2 passes its `abstract`, which `attach` set to a live Wire, and a buffer of `length` bytes.
-    let (wire, bytes) =
-        unsafe { (&*(*context).cast::<Wire>(), std::slice::from_raw_parts(buffer.cast::<u8>(), length)) };
-    answer(if socket == wire.as_raw_fd() {
-        wire.take(bytes)
-    } else {
-        // SAFETY: any other socket is libssh2's own connection to the agent, open for the length of this call.
-        let agent = unsafe { BorrowedFd::borrow_raw(socket) };
-        match poll_one(agent, PollFlags::OUT, wire.agent_deadline.get()) {
-            true => send(agent, bytes, SendFlags::NOSIGNAL),
-            false => Err(Errno::TIMEDOUT),
-        }
-    })
-}
-
-unsafe extern "C" fn on_receive(
-    socket: c_int,
-    buffer: *mut c_void,
-    length: usize,
-    _flags: c_int,
-    context: *mut *mut c_void,
-) -> isize {
-    // SAFETY: as in on_send; libssh2's buffers are allocated and only ever written through here, as plain bytes.
-    let (wire, bytes) =
-        unsafe { (&*(*context).cast::<Wire>(), std::slice::from_raw_parts_mut(buffer.cast::<u8>(), length)) };
-    answer(if socket == wire.as_raw_fd() {
-        wire.receive(bytes)
-    } else {
-        // SAFETY: as in on_send.
-        let agent = unsafe { BorrowedFd::borrow_raw(socket) };
-        match poll_one(agent, PollFlags::IN, wire.agent_deadline.get()) {
-            true => recv(agent, bytes, RecvFlags::empty()).and_then(|(count, _)| match count {
-                // libssh2's agent code would ask again for ever after the end of the stream.
-                0 => Err(Errno::CONNRESET),
-                count => Ok(count),
-            }),
-            false => Err(Errno::TIMEDOUT),
-        }
-    })
-}
-
-/// libssh2 wants the count or the negative error number.
-fn answer(result: Result<usize, Errno>) -> isize {
-    match result {
-        Ok(count) => count as isize,
-        Err(error) => -(error.raw_os_error() as isize),
-    }
 }

@@ -1,0 +1,48 @@
+//! Certificates: the authority beside cluster.toml, the leaves that it signs, and what the hosts' certificates say.
+//!
+//! - [`load`] and [`create`] handle ca.crt and ca.key; [`Signer`] is the pair, read and proven to belong together.
+//! - [`Signer::issue`] makes a leaf with a new key, and reads back what was issued before anyone gets it.
+//! - [`certificate_facts`] and [`trusted`] read what was found on a host. The same code checks our own leaves, so
+//!   that what is issued and what is observed cannot mean different things.
+//!
+//! All signatures are made and verified by aws-lc, which reads the PKCS#1 and SEC1 keys that kubeadm and openssl write.
+
+mod authority;
+mod create;
+mod facts;
+mod issue;
+#[cfg(test)]
+mod tests;
+
+pub use authority::{Signer, load};
+pub use create::create;
+pub use facts::{KnownAuthority, authorities, certificate_facts, trusted};
+pub use issue::Issued;
+
+/// The file names in the authority's folder: kubeadm's.
+const CERTIFICATE: &str = "ca.crt";
+const KEY: &str = "ca.key";
+
+/// A certificate is valid a little before it was made, because a host's clock may be behind ours.
+const BACKDATED_SECONDS: i64 = 300;
+
+/// A serial number: random, positive, and never the same twice; RFC 5280 allows 20 bytes.
+///
+/// Without one rcgen takes a hash of the public key, so a renewal with the same key would repeat the serial.
+fn serial_number() -> Result<rcgen::SerialNumber, aws_lc_rs::error::Unspecified> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    // Bit 7 is the sign; bit 6 keeps the first byte from being zero, so that every serial has the same length.
+    bytes[0] = (bytes[0] & 0x7f) | 0x40;
+    Ok(rcgen::SerialNumber::from_slice(&bytes))
+}
+
+fn rcgen_time(at: crate::names::UnixSeconds) -> Result<time::OffsetDateTime, time::error::ComponentRange> {
+    time::OffsetDateTime::from_unix_timestamp(at.0)
+}
+
+/// `2036-11-18`, for messages.
+fn date(at: crate::names::UnixSeconds) -> String {
+    jiff::Timestamp::from_second(at.0)
+        .map_or_else(|_| format!("second {}", at.0), |timestamp| timestamp.strftime("%Y-%m-%d").to_string())
+}

@@ -1,0 +1,77 @@
+//! Plans of small worlds, for the tests of the formats.
+
+use std::path::Path;
+
+use crate::code::Code;
+use crate::desired::{self, Desired};
+use crate::names::HostName;
+use crate::observed::{Cause, Observed, Role, Seen, ServiceState};
+use crate::plan::{self, Plan};
+use crate::sample;
+
+pub(crate) fn desired(etcd: &str) -> Desired {
+    let zeros = "0".repeat(64);
+    let text = format!(
+        "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\n\n\
+         [nodes]\netcd-1 = {{ address = \"10.0.0.11\" }}\netcd-2 = {{ address = \"10.0.0.12\" }}\n\
+         etcd-3 = {{ address = \"10.0.0.13\" }}\n\n\
+         [etcd]\n{etcd}\n\n\
+         [etcd.archive]\npath = \"etcd-v{{version}}-linux-{{arch}}.tar.gz\"\nsha256 = {{ amd64 = \"{zeros}\" }}\n"
+    );
+    desired::parse(&text, "cluster.toml", Path::new("/work"), None).expect("the sample is valid")
+}
+
+pub(crate) fn bootstrap() -> Plan {
+    let desired = desired("");
+    plan::plan(&desired, &sample::bare(&desired))
+}
+
+pub(crate) fn in_sync() -> Plan {
+    let desired = desired("");
+    plan::plan(&desired, &sample::healthy(&desired))
+}
+
+/// A quota is declared that the running cluster does not have.
+pub(crate) fn drifted() -> Plan {
+    let before = sample::healthy(&desired(""));
+    plan::plan(&desired("quota-backend = \"8GiB\""), &before)
+}
+
+/// One host cannot be seen, one has a port taken.
+pub(crate) fn blocked() -> Plan {
+    let desired = desired("");
+    let mut world = sample::bare(&desired);
+    hide(&mut world, "etcd-2");
+    let host = world.host_mut(&HostName::new("etcd-3")).expect("it is declared");
+    host.taken_ports.insert(2379, "nginx\u{1b}[31m (pid 77)".to_owned());
+    host.service.drop_ins.push(crate::names::RemotePath::new("/etc/systemd/system/etcd.service.d/x.conf"));
+    plan::plan(&desired, &world)
+}
+
+pub(crate) fn hide(world: &mut Observed, name: &str) {
+    let cause = Cause {
+        code: Code::HostUnreachable,
+        summary: format!("could not reach {name} at 10.0.0.12:22: no route to host"),
+        hint: Some("check the address and that sshd runs".to_owned()),
+    };
+    world.hosts.insert(HostName::new(name), Seen::Unknown(cause));
+}
+
+/// One member stopped, one host not seen, one certificate about to end.
+pub(crate) fn degraded() -> (Desired, Observed) {
+    let desired = desired("");
+    let mut world = sample::healthy(&desired);
+    let first = world.host_mut(&HostName::new("etcd-1")).expect("it is declared");
+    let renewed = first.certificates.get_mut(&Role::Peer).expect("it is issued");
+    renewed.not_after = sample::AT.plus_seconds(3 * 24 * 3600);
+    if let Seen::Known(Some(answer)) = &mut first.member {
+        (answer.index, answer.database_bytes, answer.database_in_use_bytes) = (120, 41_943_040, 20_971_520);
+        answer.alarms.insert("NOSPACE".to_owned());
+    }
+    hide(&mut world, "etcd-2");
+    let third = world.host_mut(&HostName::new("etcd-3")).expect("it is declared");
+    third.process = None;
+    third.member = Seen::Known(None);
+    third.service.state = ServiceState::Failed;
+    (desired, world)
+}

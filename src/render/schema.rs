@@ -1,0 +1,45 @@
+//! The JSON Schemas of what quorate prints for programs. Checked in under `schema/`, and printed by `quorate schema`.
+
+use schemars::{JsonSchema, schema_for};
+
+use super::json::Document;
+use crate::event::Event;
+
+/// The documents that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `plan --format json`, and saved plans.
+    Plan,
+    /// Each line of `apply --json`.
+    Events,
+    /// `status --json`.
+    Status,
+}
+
+impl Subject {
+    pub const ALL: [Subject; 3] = [Self::Plan, Self::Events, Self::Status];
+
+    /// Its file under `schema/`.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan.schema.json",
+            Self::Events => "events.schema.json",
+            Self::Status => "status.schema.json",
+        }
+    }
+}
+
+/// The schema as text, with a newline at its end.
+pub fn schema(subject: Subject) -> String {
+    match subject {
+        Subject::Plan => text::<Document>(),
+        Subject::Events => text::<Event>(),
+        Subject::Status => text::<super::status::Document>(),
+    }
+}
+
+fn text<T: JsonSchema>() -> String {
+    let mut text = serde_json::to_string_pretty(&schema_for!(T)).expect("a schema is plain data");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,305 @@
+//! How the cluster is, as a table for people and a document for programs.
+
+use std::fmt::Write as _;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::json::rfc3339;
+use super::palette::Palette;
+use super::{clean, words};
+use crate::code::Code;
+use crate::desired::Desired;
+use crate::names::{ClusterName, HostName, UnixSeconds, Version};
+use crate::observed::{Answer, Host, Observed, Role, Seen, ServiceState};
+use crate::plan::{Finding, Voters};
+use crate::quorum::{Health, Member, Membership};
+
+/// What `status --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "quorate status")]
+pub struct Document {
+    pub format_version: u64,
+    pub cluster: ClusterName,
+    /// The etcd version that is declared.
+    pub declared_version: Version,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    /// Whether every host was seen and every running member answered.
+    pub complete: bool,
+    /// The voters; `null` when no member says who they are.
+    pub health: Option<Voters>,
+    /// The declared hosts and then the members that are not declared.
+    pub members: Vec<MemberStatus>,
+    pub authority: Option<Expiry>,
+    /// Hosts that could not be seen, and why.
+    pub unseen: Vec<Unseen>,
+    pub findings: Vec<Finding>,
+}
+
+/// One declared host, or one member that is not declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberStatus {
+    /// The member's name: the host's, for a declared one.
+    pub name: String,
+    /// `null` for a member that is not declared.
+    pub host: Option<HostName>,
+    /// In hexadecimal, as etcdctl prints it; `null` when it is in no member list.
+    pub id: Option<String>,
+    pub role: MemberRole,
+    pub healthy: bool,
+    /// What is wrong; `null` for a healthy member.
+    pub trouble: Option<String>,
+    /// What runs; `null` when it does not answer.
+    pub version: Option<Version>,
+    pub database_bytes: Option<u64>,
+    pub database_in_use_bytes: Option<u64>,
+    pub raft_index: Option<u64>,
+    /// How many entries it is behind the furthest member.
+    pub raft_lag: Option<u64>,
+    pub alarms: Vec<String>,
+    /// The certificate of the host that ends first.
+    pub certificate: Option<CertificateExpiry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberRole {
+    Leader,
+    Voter,
+    Learner,
+    /// Declared, but in no member list that was seen.
+    None,
+}
+
+/// When something ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Expiry {
+    /// RFC 3339, in UTC.
+    pub at: String,
+    /// Whole days from now; negative once it has passed.
+    pub days_left: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateExpiry {
+    /// `server.crt`
+    pub file: String,
+    pub at: String,
+    pub days_left: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unseen {
+    pub host: HostName,
+    pub code: Code,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// The document of what was seen.
+pub fn document(desired: &Desired, observed: &Observed) -> Document {
+    let membership = Membership::of(desired, observed);
+    let furthest = observed.seen_hosts().filter_map(|(_, host)| Some(host.answer()?.index)).max();
+    let declared = observed.hosts.iter().map(|(name, host)| {
+        let member = membership.as_ref().and_then(|membership| membership.member_of(name));
+        let leader = membership.as_ref().and_then(|membership| membership.leader);
+        let role = member.map_or(MemberRole::None, |member| role(member, leader == Some(member.entry.id)));
+        let answer = host.known().and_then(Host::answer);
+        let trouble = trouble(desired, member, host);
+        MemberStatus {
+            name: name.to_string(),
+            host: Some(name.clone()),
+            id: member.map(|member| member.entry.id.to_string()),
+            role,
+            healthy: trouble.is_none(),
+            trouble,
+            certificate: host.known().and_then(|host| first_to_end(host, observed.at)),
+            ..answered(answer, furthest)
+        }
+    });
+    let strangers = membership.iter().flat_map(|membership| &membership.members);
+    let strangers = strangers.filter(|member| member.host.is_none()).map(|member| MemberStatus {
+        name: member.entry.name.as_ref().map_or_else(|| "(not started)".to_owned(), HostName::to_string),
+        host: None,
+        id: Some(member.entry.id.to_string()),
+        role: role(member, membership.as_ref().is_some_and(|of| of.leader == Some(member.entry.id))),
+        healthy: false,
+        trouble: Some("it is not declared, so it was not asked".to_owned()),
+        ..answered(None, None)
+    });
+    Document {
+        format_version: 1,
+        cluster: desired.cluster.name.clone(),
+        declared_version: desired.cluster.version,
+        at: rfc3339(observed.at),
+        complete: observed.is_complete(),
+        health: membership.as_ref().map(Voters::of),
+        members: declared.chain(strangers).collect(),
+        authority: authority(observed),
+        unseen: observed.hosts.iter().filter_map(unseen).collect(),
+        findings: crate::capability::findings::findings(desired, observed),
+    }
+}
+
+/// The fields that come from the member's own answer; the others are for the caller to fill in.
+fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
+    MemberStatus {
+        name: String::new(),
+        host: None,
+        id: None,
+        role: MemberRole::None,
+        healthy: false,
+        trouble: None,
+        version: answer.map(|answer| answer.version),
+        database_bytes: answer.map(|answer| answer.database_bytes),
+        database_in_use_bytes: answer.map(|answer| answer.database_in_use_bytes),
+        raft_index: answer.map(|answer| answer.index),
+        raft_lag: answer.and_then(|answer| Some(furthest?.saturating_sub(answer.index))),
+        alarms: answer.iter().flat_map(|answer| answer.alarms.iter().cloned()).collect(),
+        certificate: None,
+    }
+}
+
+fn role(member: &Member, leads: bool) -> MemberRole {
+    match (leads, member.entry.learner) {
+        (true, _) => MemberRole::Leader,
+        (false, true) => MemberRole::Learner,
+        (false, false) => MemberRole::Voter,
+    }
+}
+
+/// Why a declared host cannot be counted on; `None` when it can.
+fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Option<String> {
+    let host = match host {
+        Seen::Unknown(_) => return Some("the host could not be seen".to_owned()),
+        Seen::Known(host) => host,
+    };
+    let service = &desired.paths.service;
+    match (member.map(|member| &member.health), host.service.state) {
+        (Some(Health::Healthy), _) => None,
+        (_, ServiceState::Failed) => Some(format!("{service} has failed")),
+        (_, ServiceState::Inactive) if host.process.is_none() => Some(format!("{service} is not running")),
+        (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
+        (Some(Health::Unseen), _) => Some("it could not be asked".to_owned()),
+        (None, _) => Some("it does not answer".to_owned()),
+    }
+}
+
+const DAY_SECONDS: i64 = 24 * 3600;
+
+fn days_left(at: UnixSeconds, now: UnixSeconds) -> i64 {
+    at.0.saturating_sub(now.0).div_euclid(DAY_SECONDS)
+}
+
+fn first_to_end(host: &Host, now: UnixSeconds) -> Option<CertificateExpiry> {
+    let (role, certificate): (&Role, _) = host.certificates.iter().min_by_key(|(_, one)| one.not_after)?;
+    let (at, days_left) = (rfc3339(certificate.not_after), days_left(certificate.not_after, now));
+    Some(CertificateExpiry { file: format!("{role}.crt"), at, days_left })
+}
+
+fn authority(observed: &Observed) -> Option<Expiry> {
+    let authority = observed.workstation.authority.known()?.as_ref()?;
+    Some(Expiry { at: rfc3339(authority.not_after), days_left: days_left(authority.not_after, observed.at) })
+}
+
+fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
+    let cause = seen.unknown().or_else(|| seen.known()?.member.unknown())?;
+    Some(Unseen { host: host.clone(), code: cause.code, what: cause.summary.clone(), hint: cause.hint.clone() })
+}
+
+/// The document as text, indented, with a newline at its end.
+pub fn json(document: &Document) -> String {
+    let mut text = serde_json::to_string_pretty(document).expect("a status is plain data");
+    text.push('\n');
+    text
+}
+
+/// The table. Ends with a newline.
+pub fn text(document: &Document, palette: Palette) -> String {
+    let mut out = String::new();
+    let Palette { heading, code, changed, .. } = palette;
+    let Document { cluster, declared_version, at, .. } = document;
+    let health = document.health.as_ref().map_or_else(|| "no member answers".to_owned(), words::voters);
+    let _ = writeln!(out, "{heading}cluster {cluster}, etcd {declared_version}:{heading:#} {health} (at {at})\n");
+    table(&mut out, document, palette);
+    if let Some(authority) = &document.authority {
+        let _ = writeln!(out, "\nauthority ends {} ({})", day(&authority.at), left(authority.days_left));
+    }
+    let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
+    let mut notes: Vec<String> =
+        troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
+    for unseen in &document.unseen {
+        let hint = unseen.hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
+        notes.push(format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code));
+    }
+    for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
+        notes.push(format!("{} [{changed}{}{changed:#}]", clean(&finding.what), finding.code));
+    }
+    if !notes.is_empty() {
+        out.push('\n');
+    }
+    for note in notes {
+        let _ = writeln!(out, "{note}");
+    }
+    out
+}
+
+fn table(out: &mut String, document: &Document, palette: Palette) {
+    const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTIFICATES END"];
+    let rows: Vec<[String; 9]> = document.members.iter().map(row).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([HEAD[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<_> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let heading = palette.heading;
+    let _ = writeln!(out, "{heading}{}{heading:#}", line(&HEAD.map(str::to_owned)));
+    for (row, member) in rows.iter().zip(&document.members) {
+        let style = if member.healthy { anstyle::Style::new() } else { palette.code };
+        let _ = writeln!(out, "{style}{}{style:#}", line(row));
+    }
+}
+
+fn row(member: &MemberStatus) -> [String; 9] {
+    let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    let role = match member.role {
+        MemberRole::Leader => "leader",
+        MemberRole::Voter => "voter",
+        MemberRole::Learner => "learner",
+        MemberRole::None => "-",
+    };
+    let mut health = if member.healthy { "healthy".to_owned() } else { "UNHEALTHY".to_owned() };
+    for alarm in &member.alarms {
+        health.push_str(&format!(" {}", clean(alarm)));
+    }
+    [
+        clean(&member.name),
+        or_dash(member.id.clone()),
+        role.to_owned(),
+        health,
+        or_dash(member.version.map(|version| version.to_string())),
+        or_dash(member.database_bytes.map(size)),
+        or_dash(member.database_in_use_bytes.map(size)),
+        or_dash(member.raft_lag.map(|lag| lag.to_string())),
+        or_dash(member.certificate.as_ref().map(|one| format!("{} ({})", day(&one.at), left(one.days_left)))),
+    ]
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// `2026-11-20` of `2026-11-20T10:00:00Z`.
+fn day(at: &str) -> &str {
+    at.split('T').next().unwrap_or(at)
+}
+
+fn left(days: i64) -> String {
+    if days < 0 { "has passed".to_owned() } else { format!("in {days} d") }
+}

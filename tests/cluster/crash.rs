@@ -1,0 +1,113 @@
+//! apply is killed with SIGKILL after every step and in the middle of every remote command; the next run goes on.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::Series;
+use crate::scene::{SERIES, Scene};
+
+/// Where a run is killed: at the first event of this kind and title that no earlier run was killed at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    title: String,
+    /// Shortly after the step began, or when its effect was seen.
+    in_the_middle: bool,
+}
+
+/// Runs apply until it comes to a place that is not in `visited`, kills it there, and notes the place.
+/// Returns false when it came to its end.
+fn killed_at_a_new_place(scene: &Scene, visited: &mut BTreeSet<Place>, pauses: &mut Pauses) -> bool {
+    let mut child = spawn(scene);
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut title = String::new();
+    for line in lines {
+        let event: Value = serde_json::from_str(&line.expect("quorate prints text")).expect("every line is JSON");
+        let in_the_middle = match event["event"].as_str() {
+            Some("step-started") => {
+                title = event["title"].as_str().expect("a step has a title").to_owned();
+                true
+            }
+            Some("step-done") => {
+                assert_eq!(event["surprises"], Value::Array(Vec::new()), "{title}: {event}");
+                false
+            }
+            _ => continue,
+        };
+        if visited.insert(Place { title: title.clone(), in_the_middle }) {
+            if in_the_middle {
+                std::thread::sleep(pauses.next());
+            }
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+            return true;
+        }
+    }
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status:?}");
+    false
+}
+
+fn spawn(scene: &Scene) -> Child {
+    let arguments = ["apply", "--yes", "--json", "--lock-timeout", "10s"];
+    scene.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary runs")
+}
+
+/// From two to forty milliseconds, never the same twice in a row: long enough for a remote command to have begun.
+struct Pauses(u64);
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_millis(2 + (self.0 >> 33) % 38)
+    }
+}
+
+/// No bound is needed to end: each run either visits a new place or comes to its end.
+fn killed_everywhere(scene: &Scene, pauses: &mut Pauses) -> BTreeSet<Place> {
+    let mut visited = BTreeSet::new();
+    while killed_at_a_new_place(scene, &mut visited, pauses) {}
+    visited
+}
+
+fn survives(test: &str, series: Series) {
+    let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_120);
+    println!("{test}: QUORATE_SEED={seed}");
+    let mut pauses = Pauses(seed);
+    let Some(mut scene) = Scene::bare(test, 3, series) else { return };
+    let visited = killed_everywhere(&scene, &mut pauses);
+    assert!(visited.len() >= 18, "too few places: {visited:?}");
+    scene.is_in_sync();
+    scene.is_healthy();
+    scene.etcdctl(scene.first(), "put /kept yes");
+
+    scene.declare(|scene| scene.etcd = "quota-backend = \"4GiB\"".to_owned());
+    let visited = killed_everywhere(&scene, &mut pauses);
+    assert!(visited.iter().any(|place| place.title.contains("restart")), "{visited:?}");
+    scene.is_in_sync();
+    scene.is_healthy();
+    assert!(scene.etcdctl(scene.first(), "get /kept").contains("yes"));
+}
+
+#[test]
+fn killed_everywhere_3_4() {
+    survives("killed_everywhere_3_4", SERIES[0]);
+}
+
+#[test]
+fn killed_everywhere_3_5() {
+    survives("killed_everywhere_3_5", SERIES[1]);
+}
+
+#[test]
+fn killed_everywhere_3_6() {
+    survives("killed_everywhere_3_6", SERIES[2]);
+}
+
+#[test]
+fn killed_everywhere_3_7() {
+    survives("killed_everywhere_3_7", SERIES[3]);
+}

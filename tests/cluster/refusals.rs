@@ -1,0 +1,123 @@
+//! What must not be acted on: each has its own message, and no host is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::lab::{FileState, Series, User};
+use crate::scene::Scene;
+
+type Files = Vec<BTreeMap<PathBuf, FileState>>;
+
+fn files(scene: &Scene) -> Files {
+    scene.lab.hosts().iter().map(|host| host.snapshot_files()).collect()
+}
+
+/// plan and apply both stop with `code`, say `words`, and change no file on any host.
+#[track_caller]
+fn is_refused(scene: &Scene, code: i32, words: &[&str]) {
+    let before = files(scene);
+    scene.plan().exits(code).says(words);
+    scene.quorate(&["apply", "--yes"]).exits(code).says(words);
+    assert!(before == files(scene), "a host was touched");
+    assert!(!scene.lab.dir().join("pki/ca.key").exists(), "an authority was made");
+}
+
+#[test]
+fn an_unreachable_host() {
+    let Some(scene) = Scene::bare("an_unreachable_host", 3, Series::V3_5) else { return };
+    scene.lab.host("etcd-3").power_off();
+    is_refused(&scene, 6, &["etcd-3", "host-unreachable"]);
+}
+
+#[test]
+fn a_wrong_host_key() {
+    let Some(scene) = Scene::bare("a_wrong_host_key", 3, Series::V3_5) else { return };
+    scene.lab.host("etcd-2").change_host_keys();
+    is_refused(&scene, 6, &["etcd-2", "host-key"]);
+}
+
+#[test]
+fn a_missing_sudo_right() {
+    let test = "a_missing_sudo_right";
+    let Some(scene) = Scene::bare_for(test, 1, Series::V3_5, User::WithoutSudo("guest".to_owned())) else { return };
+    is_refused(&scene, 6, &["etcd-1", "sudo"]);
+}
+
+#[test]
+fn an_unusable_archive() {
+    let Some(mut scene) = Scene::bare("an_unusable_archive", 1, Series::V3_5) else { return };
+    let right = scene.archive.clone();
+    scene.declare(|scene| scene.archive.sha256 = "0".repeat(64));
+    is_refused(&scene, 1, &["archive-unusable", &right.sha256]);
+    scene.declare(|scene| scene.archive.path = PathBuf::from("/nonexistent.tar.gz"));
+    is_refused(&scene, 1, &["archive-unusable", "/nonexistent.tar.gz"]);
+    let not_an_archive = scene.lab.dir().join("text.tar.gz");
+    fs::write(&not_an_archive, "no archive").expect("the lab's folder can be written");
+    scene.declare(|scene| {
+        scene.archive.path = not_an_archive;
+        scene.archive.sha256 = quorate::names::Digest::of("no archive").to_string();
+    });
+    is_refused(&scene, 1, &["archive-unusable"]);
+}
+
+#[test]
+fn a_busy_port() {
+    let Some(scene) = Scene::bare("a_busy_port", 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    host.sh("systemd-run --unit=squatter systemd-socket-activate -l 2380 cat; sleep 0.3");
+    is_refused(&scene, 3, &["etcd-2", "port-taken", "2380"]);
+}
+
+#[test]
+fn a_data_directory_that_is_already_there() {
+    let test = "a_data_directory_that_is_already_there";
+    let Some(scene) = Scene::bare(test, 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    host.sh("mkdir -p /var/lib/etcd/member/wal /var/lib/etcd/member/snap");
+    is_refused(&scene, 3, &["etcd-2", "data-found", "move it aside"]);
+    host.sh("rm -r /var/lib/etcd; mkdir -p /var/lib/etcd; echo hello > /var/lib/etcd/notes");
+    is_refused(&scene, 3, &["etcd-2", "data-found"]);
+}
+
+/// A member whose data is gone, perhaps with a volume that is not mounted, does not come back by itself, and no new
+/// cluster is made of it.
+#[test]
+fn lost_data_is_not_started_over() {
+    let Some(scene) = Scene::healthy("lost_data_is_not_started_over", 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    host.sh("systemctl stop etcd; mv /var/lib/etcd /var/lib/etcd.old");
+    scene.plan().exits(3).says(&["data-lost", "etcd-2"]);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    host.power_off();
+    host.power_on();
+    assert_eq!(host.sh("systemctl is-active etcd || true"), "inactive");
+    assert!(!host.exec("ls -d /var/lib/etcd/member").succeeded());
+    for other in scene.lab.hosts() {
+        other.sh("systemctl stop etcd; [ ! -e /var/lib/etcd ] || mv /var/lib/etcd /var/lib/etcd.old");
+    }
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["data-lost"]);
+    // Nothing was deleted: moved back, the members are what they were.
+    for host in scene.lab.hosts() {
+        host.sh("rm -rf /var/lib/etcd; mv /var/lib/etcd.old /var/lib/etcd");
+    }
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+}
+
+/// The authority is the operator's to keep: without it nothing is made in its place.
+#[test]
+fn an_authority_is_not_replaced() {
+    let Some(scene) = Scene::healthy("an_authority_is_not_replaced", 1, Series::V3_5) else { return };
+    let pki = scene.lab.dir().join("pki");
+    let aside = scene.lab.dir().join("pki.old");
+    fs::rename(&pki, &aside).expect("the folder can be moved");
+    let run = scene.plan();
+    assert!(run.code == 3 || run.code == 6, "{run:?}");
+    assert!(run.stdout.contains("authority-missing"), "{run:?}");
+    scene.quorate(&["apply", "--yes"]);
+    assert!(!pki.exists());
+    fs::rename(&aside, &pki).expect("the folder can be moved back");
+    scene.is_in_sync();
+}
