@@ -86,8 +86,7 @@ fn issue(shared: &Shared, host: &HostName, role: Role) -> Result<Command, Diagno
 
 async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {
     let package = shared.package(architecture).await.map_err(told)?;
-    Command::install(&shared.desired.paths, version, &package)
-        .map_err(|error| Diagnostic::failure("the etcd archive can no longer be read here").caused_by(&error))
+    Ok(Command::install(&shared.desired.paths, version, &package))
 }
 
 fn not_locked(host: &HostName, why: Option<&Cause>) -> Diagnostic {

@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::archive::Package;
 use crate::live::ssh::{Connection, Exit, Output, SshError, Stdin};
-use crate::names::{Digest, HostName, RemotePath, Version};
+use crate::names::{HostName, RemotePath, Version};
 use crate::observed::{Access, Cause, File, Folder, Role};
 
 /// One word of a shell's command line.
@@ -153,16 +153,13 @@ impl Command {
     }
 
     /// Pushes and unpacks an archive.
-    ///
-    /// # Errors
-    /// When the archive can no longer be opened here.
-    pub fn install(paths: &Paths, version: Version, package: &Package) -> std::io::Result<Self> {
-        let digest: Digest = package.facts.sha256;
-        let words = [paths.binaries.to_string(), version.to_string(), digest.to_string(), package.strip.to_string()];
+    pub fn install(paths: &Paths, version: Version, package: &Package) -> Self {
+        let digest = package.facts.sha256.to_string();
+        let words = [paths.binaries.to_string(), version.to_string(), digest, package.strip.to_string()];
         let arguments = words.into_iter().chain(package.members.iter().cloned()).collect();
-        let stdin = Stdin::Reader { reader: Box::new(package.open()?), progress: None };
+        let stdin = Stdin::Reader { reader: Box::new(package.reader()), progress: None };
         let what = format!("installing etcd {version}");
-        Ok(Self { stdin, allowed: LONG, ..Self::new(what, include_str!("script/install.sh"), arguments) })
+        Self { stdin, allowed: LONG, ..Self::new(what, include_str!("script/install.sh"), arguments) }
     }
 
     pub fn link_tools(desired: &Desired, version: Version) -> Self {
