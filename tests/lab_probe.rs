@@ -5,10 +5,14 @@ mod lab;
 
 use std::path::Path;
 
-use lab::{Lab, Series, User};
+use std::time::Duration;
+
+use lab::{Lab, Series};
+use quorate::apply::Stop;
 use quorate::desired::{self, Desired};
 use quorate::fleet::Fleet;
 use quorate::live::Live;
+use quorate::live::lock::Errand;
 
 fn cluster(lab: &Lab, more: &str) -> Desired {
     let archive = lab::etcd_archive(Series::V3_5).unwrap_or_else(|skip| panic!("no etcd to test with: {skip:?}"));
@@ -46,4 +50,35 @@ fn bare_hosts_are_seen_as_bare() {
     let observed = block_on(live.observe());
     println!("{observed:#?}");
     assert!(observed.is_complete());
+}
+
+#[test]
+fn three_bare_hosts_become_a_cluster() {
+    if !Lab::can_run("three_bare_hosts_become_a_cluster") {
+        return;
+    }
+    let lab = Lab::up(3);
+    let desired = cluster(&lab, "");
+    let live = Live::new(desired.clone());
+    block_on(async {
+        let begun = std::time::Instant::now();
+        let lock = live.lock(Errand::new("test@lab", "apply"), Duration::ZERO, &|_, _| {}).await.expect("the lock");
+        eprintln!("locked {:?}", begun.elapsed());
+        let plan = quorate::plan::plan(&desired, &live.observe().await);
+        eprintln!("planned {:?}", begun.elapsed());
+        let emit = |event: quorate::event::Event| eprintln!("{:?} {event:?}", begun.elapsed());
+        let report = quorate::apply::apply(&desired, &live, &plan, &Stop::default(), &emit).await;
+        match report {
+            Ok(report) => eprintln!("{:?}", report.left),
+            Err(failure) => panic!("{failure}"),
+        }
+        drop(lock);
+        for _ in 0..5 {
+            let t = std::time::Instant::now();
+            let o = live.observe().await;
+            eprintln!("observe {:?} {}", t.elapsed(), o.is_complete());
+        }
+    });
+    let ca = "--cacert /etc/etcd/pki/ca.crt --cert /etc/etcd/pki/healthcheck-client.crt --key /etc/etcd/pki/healthcheck-client.key";
+    println!("{}", lab.host("etcd-1").sh(&format!("etcdctl {ca} endpoint health --cluster 2>&1; journalctl -t quorate --no-pager; ls -laR /etc/etcd /opt/etcd /usr/local/lib/etcd 2>/dev/null; ls -la /usr/local/bin")));
 }

@@ -23,7 +23,8 @@ const UNPACKED_BYTES_MAX: u64 = 2 << 30;
 /// Reads a gzipped tar to its end. The error completes "the archive …".
 pub fn read(archive: impl Read, architecture: Architecture) -> Result<Contents, String> {
     let mut archive = tar::Archive::new(MultiGzDecoder::new(archive).take(UNPACKED_BYTES_MAX));
-    let unreadable = |error: std::io::Error| format!("is not a tar archive compressed with gzip, or is cut off: {error}");
+    let unreadable =
+        |error: std::io::Error| format!("is not a tar archive compressed with gzip, or is cut off: {error}");
     // From each folder, as tar writes it, to the binaries in it.
     let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut count = 0;

@@ -89,9 +89,10 @@ fn prepare_with(desired: &Desired, architecture: Architecture, cache: Option<&Pa
 /// Opens an archive on this machine whose digest is the one expected.
 fn open(path: &str, expected: Digest) -> Result<File, Cause> {
     let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            unusable(format!("there is no archive at {path}"), "correct `[etcd.archive] path`, or put the archive there")
-        }
+        io::ErrorKind::NotFound => unusable(
+            format!("there is no archive at {path}"),
+            "correct `[etcd.archive] path`, or put the archive there",
+        ),
         _ => cannot_read(path, &error),
     })?;
     let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;

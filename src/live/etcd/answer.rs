@@ -12,9 +12,8 @@ use crate::observed::{Answer, Cause, MemberEntry, Seen};
 /// All but the linearizable part.
 pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cause> {
     let header = status.header().ok_or_else(|| place.silent(Fault::NotEtcd))?;
-    let version = version(status.version()).ok_or_else(|| {
-        place.silent(Fault::Other(format!("it calls itself version {:?}", status.version())))
-    })?;
+    let version = version(status.version())
+        .ok_or_else(|| place.silent(Fault::Other(format!("it calls itself version {:?}", status.version()))))?;
     let bytes = |count: i64| u64::try_from(count).unwrap_or_default();
     let (alarms, errors) = alarms_and_errors(status.errors());
     Ok(Answer {
@@ -84,14 +83,14 @@ mod tests {
 
     #[test]
     fn alarms_are_told_from_errors() {
-        let said = ["memberID:10276657743932975437 alarm:NOSPACE ", "etcdserver: no leader", "alarm:CORRUPT  memberID:1"];
+        let said =
+            ["memberID:10276657743932975437 alarm:NOSPACE ", "etcdserver: no leader", "alarm:CORRUPT  memberID:1"];
         let (alarms, errors) = alarms_and_errors(&said.map(str::to_owned));
         assert_eq!(alarms, ["CORRUPT", "NOSPACE"].map(str::to_owned).into());
-        assert_eq!(errors, [
-            "alarm NOSPACE of member 8e9e05c52164694d",
-            "etcdserver: no leader",
-            "alarm CORRUPT of member 1"
-        ]);
+        assert_eq!(
+            errors,
+            ["alarm NOSPACE of member 8e9e05c52164694d", "etcdserver: no leader", "alarm CORRUPT of member 1"]
+        );
     }
 
     #[test]

@@ -47,8 +47,7 @@ impl Tls {
         key: PrivateKeyDer<'static>,
         not_after: UnixSeconds,
     ) -> Result<Tls, Diagnostic> {
-        let unusable =
-            |error: rustls::Error| Diagnostic::failure("no TLS client could be set up").caused_by(&error);
+        let unusable = |error: rustls::Error| Diagnostic::failure("no TLS client could be set up").caused_by(&error);
         let mut roots = RootCertStore::empty();
         roots.add(authority).map_err(unusable)?;
         let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
