@@ -81,9 +81,7 @@ impl Progress {
 impl State {
     fn plain(&mut self, event: &Event, declared: usize) -> io::Result<()> {
         match event {
-            Event::Locking { held_by: Some(holder), .. } => {
-                self.told_wait(&format!("the lock, held by {holder}"), 0.0)
-            }
+            Event::Locking { held_by: Some(holder), .. } => self.told_wait(&format!("the lock, held by {holder}"), 0.0),
             Event::StepStarted { number, of, title, hosts } => {
                 self.step = words::step_line(*number, *of, title, hosts, declared);
                 write!(self.writer, "{} ...", self.step)?;

@@ -101,7 +101,10 @@ impl FromStr for Allow {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, name) = text.split_once(':').filter(|(_, name)| !name.is_empty()).ok_or("write KIND:NAME, such as remove-member:etcd-3")?;
+        let (kind, name) = text
+            .split_once(':')
+            .filter(|(_, name)| !name.is_empty())
+            .ok_or("write KIND:NAME, such as remove-member:etcd-3")?;
         let known = AllowKind::ALL.into_iter().find(|(word, _)| *word == kind);
         let (_, kind) = known.ok_or_else(|| {
             let words: Vec<_> = AllowKind::ALL.iter().map(|(word, _)| *word).collect();
@@ -124,7 +127,7 @@ pub async fn run<F: Fleet, G>(
     context: &Context,
     desired: &Desired,
     fleet: &F,
-    lock: impl AsyncFnOnce(Duration, Emit) -> Result<G, Diagnostic>,
+    lock: impl AsyncFnOnce(Duration, &str, Emit) -> Result<G, Diagnostic>,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let output = Output::choose(args.json, context.quiet, context.stderr_is_terminal);
@@ -143,7 +146,7 @@ pub async fn run<F: Fleet, G>(
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { Box::new(io::stderr()) };
     let progress = Progress::new(output, desired.nodes.len(), writer);
     let emit = |event: Event| progress.take(&event);
-    let _held = lock(args.lock_timeout, &emit).await?;
+    let _held = lock(args.lock_timeout, &format!("apply of plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
     let stop = Stop::default();
     let result = finish_step_on_interrupt(&stop, crate::apply::apply(desired, fleet, &fresh, &stop, &emit)).await;
@@ -161,7 +164,8 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
     }
     let Some(saved) = saved else { return Ok(()) };
     if saved.cluster != fresh.cluster {
-        let what = format!("the saved plan is for cluster {}, and {} declares {}", saved.cluster, fresh.file, fresh.cluster);
+        let what =
+            format!("the saved plan is for cluster {}, and {} declares {}", saved.cluster, fresh.file, fresh.cluster);
         return Err(Diagnostic::new(Kind::PlanChanged, what));
     }
     let held: Vec<_> = saved.actions().map(Action::identity).collect();
@@ -169,7 +173,8 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
     if others.peek().is_none() {
         return Ok(());
     }
-    let mut diagnostic = Diagnostic::new(Kind::PlanChanged, "the hosts or cluster.toml have changed since the plan was saved");
+    let mut diagnostic =
+        Diagnostic::new(Kind::PlanChanged, "the hosts or cluster.toml have changed since the plan was saved");
     for action in others.by_ref().take(OTHERS_TOLD) {
         let on = action.host().map_or_else(String::new, |host| format!(" on {host}"));
         diagnostic = diagnostic.because(format!("it does not hold: {action}{on}"));
@@ -204,7 +209,11 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
         return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes, and --expect PLAN_ID to be sure of the plan"));
     }
     let steps = words::count(plan.steps.len(), "step");
-    eprint!("Carry out {} on cluster {}? Only \"yes\" is accepted: ", if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {steps}") }, plan.cluster);
+    eprint!(
+        "Carry out {} on cluster {}? Only \"yes\" is accepted: ",
+        if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {steps}") },
+        plan.cluster
+    );
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     if !io::stdin().is_terminal() {
@@ -266,7 +275,8 @@ fn remains(left: &Plan) -> String {
 /// What could not be done, as the error that decides the exit code. Its details were printed with the plan.
 fn left_over(plan: &Plan, kind: Kind) -> Diagnostic {
     let first = plan.blocked.iter().find(|blocked| blocked.code.kind() == kind);
-    let mut diagnostic = Diagnostic::new(kind, format!("{} left to do that cannot be done", words::count(plan.blocked.len(), "thing")));
+    let mut diagnostic =
+        Diagnostic::new(kind, format!("{} left to do that cannot be done", words::count(plan.blocked.len(), "thing")));
     if let Some(first) = first {
         diagnostic = diagnostic.because(format!("{} [{}]", first.what, first.code));
         diagnostic.hint.clone_from(&first.hint);
@@ -282,7 +292,10 @@ mod tests {
     #[test]
     fn what_is_allowed_is_named() {
         let allow = |text: &str| text.parse::<Allow>();
-        assert_eq!(allow("remove-member:etcd-3").map(|allow| (allow.kind, allow.name)), Ok((AllowKind::RemoveMember, "etcd-3".to_owned())));
+        assert_eq!(
+            allow("remove-member:etcd-3").map(|allow| (allow.kind, allow.name)),
+            Ok((AllowKind::RemoveMember, "etcd-3".to_owned()))
+        );
         for bad in ["", "remove-member", "remove-member:", "everything:etcd-1"] {
             assert!(allow(bad).is_err(), "{bad}");
         }

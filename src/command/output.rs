@@ -81,7 +81,8 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Diagnostic> {
         file.persist(path)?;
         Ok(())
     };
-    write().map_err(|error| Diagnostic::failure("cannot write the file").at(path.display().to_string()).caused_by(&error))
+    write()
+        .map_err(|error| Diagnostic::failure("cannot write the file").at(path.display().to_string()).caused_by(&error))
 }
 
 #[cfg(test)]

@@ -97,7 +97,10 @@ pub fn exit_code(plan: &Plan, detailed: bool) -> u8 {
 /// The kind that the whole plan is blocked by, if it is.
 pub fn worst(plan: &Plan) -> Option<Kind> {
     let kinds = || plan.blocked.iter().map(|blocked| blocked.code.kind());
-    [Kind::Unseen, Kind::Refused, Kind::Failure].into_iter().find(|kind| kinds().any(|other| other == *kind)).or_else(|| kinds().next())
+    [Kind::Unseen, Kind::Refused, Kind::Failure]
+        .into_iter()
+        .find(|kind| kinds().any(|other| other == *kind))
+        .or_else(|| kinds().next())
 }
 
 #[cfg(test)]

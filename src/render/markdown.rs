@@ -210,10 +210,7 @@ mod tests {
     #[test]
     fn what_comes_from_hosts_is_only_text() {
         let escaped = escape("a|b <img src=x> @root `x`y` *z*\n# end");
-        assert_eq!(
-            escaped,
-            "a\\|b &lt;img src=x&gt; @<!-- -->root \\`x\\`y\\` \\*z\\* \\# end"
-        );
+        assert_eq!(escaped, "a\\|b &lt;img src=x&gt; @<!-- -->root \\`x\\`y\\` \\*z\\* \\# end");
         assert_eq!(escape("`quota-backend-bytes` is"), "<code>quota-backend-bytes</code> is");
     }
 
