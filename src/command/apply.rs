@@ -127,7 +127,7 @@ pub async fn run<F: Fleet, G>(
     context: &Context,
     desired: &Desired,
     fleet: &F,
-    lock: impl AsyncFnOnce(Duration, Emit) -> Result<G, Diagnostic>,
+    lock: impl AsyncFnOnce(Duration, &str, Emit) -> Result<G, Diagnostic>,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let output = Output::choose(args.json, context.quiet, context.stderr_is_terminal);
@@ -146,7 +146,7 @@ pub async fn run<F: Fleet, G>(
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { Box::new(io::stderr()) };
     let progress = Progress::new(output, desired.nodes.len(), writer);
     let emit = |event: Event| progress.take(&event);
-    let _held = lock(args.lock_timeout, &emit).await?;
+    let _held = lock(args.lock_timeout, &format!("apply of plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
     let stop = Stop::default();
     let result = finish_step_on_interrupt(&stop, crate::apply::apply(desired, fleet, &fresh, &stop, &emit)).await;

@@ -1,16 +1,14 @@
-//! Where the commands meet the live fleet: the one place that knows which fleet it is.
+//! Where the commands meet the live fleet.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::Emit;
-use super::lock::{Holder, LockState, Locks};
-use crate::action::Action;
-use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
-use crate::fleet::Fleet;
+use crate::event::Event;
+use crate::live::Live;
+use crate::live::lock::{Errand, Holder, Lock};
 use crate::names::HostName;
-use crate::observed::{Observed, Seen};
 
 /// Runs a command that talks to hosts.
 ///
@@ -24,51 +22,21 @@ pub fn block_on(work: impl Future<Output = Result<u8, Diagnostic>>) -> Result<u8
     runtime.block_on(work)
 }
 
-/// Looks at everything once.
+/// Takes the lock of every host that can be reached, and holds them while the result lives.
 ///
 /// # Errors
-/// When no look could be begun. What single hosts refuse is in the answer.
-pub async fn observe(desired: &Desired) -> Result<Observed, Diagnostic> {
-    Ok(connect(desired).await?.observe().await)
+/// When someone else holds one for longer than `patience`.
+pub async fn lock(fleet: &Live, patience: Duration, purpose: &str, emit: Emit<'_>) -> Result<Arc<Lock>, Diagnostic> {
+    let waiting = |host: &HostName, holder: &Holder| {
+        emit(Event::Locking { hosts: vec![host.clone()], held_by: Some(holder.to_string()) });
+    };
+    fleet.lock(errand(purpose), patience, &waiting).await
 }
 
-/// The fleet of the declared hosts.
-///
-/// # Errors
-/// When the ssh configuration cannot be used.
-#[expect(clippy::unused_async, reason = "the live fleet connects here")]
-pub async fn connect(_desired: &Desired) -> Result<LiveFleet, Diagnostic> {
-    Err(Diagnostic::failure("the live fleet is not connected yet"))
-}
-
-/// Takes the lock of every host, and holds them while the result lives.
-///
-/// # Errors
-/// When someone else holds one for longer than `deadline`.
-#[expect(clippy::unused_async, reason = "the live fleet is asked here")]
-pub async fn lock(fleet: &LiveFleet, _deadline: Duration, _emit: Emit<'_>) -> Result<(), Diagnostic> {
-    match *fleet {}
-}
-
-/// Stands for the live fleet until it is here.
-pub enum LiveFleet {}
-
-impl Fleet for LiveFleet {
-    async fn observe(&self) -> Observed {
-        match *self {}
-    }
-
-    async fn perform(&self, _: &Action) -> Result<(), Diagnostic> {
-        match *self {}
-    }
-}
-
-impl Locks for LiveFleet {
-    async fn status(&self) -> BTreeMap<HostName, Seen<LockState>> {
-        match *self {}
-    }
-
-    async fn break_lock(&self, _: &HostName, _: &Holder) -> Result<(), Diagnostic> {
-        match *self {}
-    }
+/// Who runs this quorate, for the lock and the hosts' logs: the person behind sudo, where there is one.
+pub fn errand(purpose: &str) -> Errand {
+    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let machine = rustix::system::uname();
+    Errand::new(&format!("{user}@{}", machine.nodename().to_string_lossy()), purpose)
 }

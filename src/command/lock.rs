@@ -7,8 +7,11 @@ use std::io::{self, BufRead as _};
 use super::Context;
 use super::output::{Out, print};
 use crate::diagnostic::{Diagnostic, Kind};
+use crate::live::Live;
+use crate::live::lock::Holder;
 use crate::names::HostName;
 use crate::observed::Seen;
+use crate::render::json;
 
 /// Show or break the locks that a running apply holds
 ///
@@ -38,56 +41,20 @@ pub enum LockCommand {
     },
 }
 
-/// The lock of one host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LockState {
-    Free,
-    Held(Holder),
-}
-
-/// Who holds a lock, as the holder said when it took it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Tells this holder from a later one, so that only the one that was shown is ended.
-    pub token: String,
-    /// `alice@laptop`
-    pub operator: String,
-    /// RFC 3339.
-    pub since: String,
-    /// `apply 3f9a2c41d0b7`
-    pub purpose: String,
-}
-
-/// Whoever can ask for locks and break them.
-pub trait Locks {
-    /// The lock of every declared host.
-    fn status(&self) -> impl Future<Output = BTreeMap<HostName, Seen<LockState>>>;
-
-    /// Ends the holder, if it is still the one that was looked at.
-    ///
-    /// # Errors
-    /// When it could not be ended, or another one holds the lock now.
-    fn break_lock(&self, host: &HostName, holder: &Holder) -> impl Future<Output = Result<(), Diagnostic>>;
-}
-
 /// Prints the locks, and breaks them if asked.
 ///
 /// # Errors
 /// When a host could not be seen, or a lock not be broken.
-pub async fn run(args: &LockArgs, context: &Context, locks: &impl Locks, stdout: &mut Out) -> Result<u8, Diagnostic> {
-    let seen = locks.status().await;
+pub async fn run(args: &LockArgs, context: &Context, fleet: &Live, stdout: &mut Out) -> Result<u8, Diagnostic> {
+    let seen = fleet.lock_status().await;
     print(stdout, &table(&seen))?;
     if let LockCommand::Break { yes } = args.command {
-        let held = seen.iter().filter_map(|(host, state)| match state.known()? {
-            LockState::Held(holder) => Some((host, holder)),
-            LockState::Free => None,
-        });
-        let held: Vec<_> = held.collect();
+        let held: Vec<_> = seen.iter().filter_map(|(host, state)| Some((host, state.known()?.as_ref()?))).collect();
         if !held.is_empty() {
             approve(yes, context)?;
         }
         for (host, holder) in held {
-            locks.break_lock(host, holder).await?;
+            fleet.break_lock(host, holder, &super::live::errand("lock break")).await?;
             print(stdout, &format!("{host}: broken\n"))?;
         }
     }
@@ -101,14 +68,15 @@ pub async fn run(args: &LockArgs, context: &Context, locks: &impl Locks, stdout:
     }
 }
 
-fn table(seen: &BTreeMap<HostName, Seen<LockState>>) -> String {
+fn table(seen: &BTreeMap<HostName, Seen<Option<Holder>>>) -> String {
     let mut out = String::new();
     for (host, state) in seen {
         let words = match state {
             Seen::Unknown(cause) => format!("unknown: {}", cause.summary),
-            Seen::Known(LockState::Free) => "not locked".to_owned(),
-            Seen::Known(LockState::Held(Holder { operator, since, purpose, .. })) => {
-                format!("held by {operator} since {since} for {purpose}")
+            Seen::Known(None) => "not locked".to_owned(),
+            Seen::Known(Some(Holder { operator, since, purpose, .. })) => {
+                let since = since.map_or_else(String::new, |since| format!(" since {}", json::rfc3339(since)));
+                format!("held by {operator}{since} for {purpose}")
             }
         };
         writeln!(out, "{host}: {}", crate::render::clean(&words)).expect("a String takes every write");

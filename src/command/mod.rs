@@ -3,11 +3,15 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{Cli, Colour, Command, GlobalArgs};
+use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
+use crate::fleet::Fleet as _;
+use crate::live::Live;
 use crate::render::palette::Palette;
 use output::Out;
 
@@ -142,32 +146,27 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         }
         Command::Plan(args) => {
             let desired = desired()?;
-            let observe = async |desired: &_| live::observe(desired).await;
+            let observe = async |desired: &Desired| Ok(Live::new(desired.clone()).observe().await);
             live::block_on(plan::run(args, context, &desired, observe, stdout))
         }
         Command::Show(args) => show::run(args, context, stdout),
         Command::Apply(args) => {
             let saved = args.saved_plan()?;
             let desired = desired()?;
-            live::block_on(async {
-                let fleet = live::connect(&desired).await?;
-                let lock = async |deadline, emit: apply::Emit<'_>| live::lock(&fleet, deadline, emit).await;
-                apply::run(args, saved, context, &desired, &fleet, lock, stdout).await
-            })
+            let fleet = Live::new(desired.clone());
+            let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
+                live::lock(&fleet, patience, purpose, emit).await
+            };
+            live::block_on(apply::run(args, saved, context, &desired, &fleet, lock, stdout))
         }
         Command::Status(args) => {
             let desired = desired()?;
-            live::block_on(async {
-                let fleet = live::connect(&desired).await?;
-                status::run(args, context, &desired, &fleet, stdout).await
-            })
+            let fleet = Live::new(desired.clone());
+            live::block_on(status::run(args, context, &desired, &fleet, stdout))
         }
         Command::Lock(args) => {
-            let desired = desired()?;
-            live::block_on(async {
-                let fleet = live::connect(&desired).await?;
-                lock::run(args, context, &fleet, stdout).await
-            })
+            let fleet = Live::new(desired()?);
+            live::block_on(lock::run(args, context, &fleet, stdout))
         }
         Command::Schema(args) => schema::run(args, stdout),
         Command::Explain(args) => explain::run(args, context, stdout),

@@ -273,3 +273,34 @@ async fn commands_that_cannot_be_sent_are_refused() {
     let longest = format!("printf %s {}", "x".repeat(32_000));
     assert_eq!(run(&host, &longest).await.len(), 32_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_given_up_that_still_run_are_blamed() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    for _ in 0..10 {
+        host.exec("sleep 8", Stdin::Empty, Duration::from_millis(150)).await.expect_err("hangs");
+    }
+    let error = host.exec("echo here", Stdin::Empty, SECONDS(2)).await.expect_err("the server allows ten");
+    let expected = "lab: the server refused another session: Channel open failure (connect failed); \
+                    10 commands that were given up on may still run there";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_costs_only_the_deadline() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    run(&host, "true").await;
+    server.signal_sessions("STOP");
+    for _ in 0..2 {
+        let started = Instant::now();
+        let error = host.exec("echo here", Stdin::Empty, Duration::from_millis(400)).await.expect_err("it is frozen");
+        assert!(matches!(error, SshError::Timeout { .. }), "{error}");
+        assert!(started.elapsed() < SECONDS(1), "{:?}", started.elapsed());
+    }
+    // What was given up on in between harms nothing once the server goes on.
+    server.signal_sessions("CONT");
+    assert_eq!(run(&host, "echo still here").await, "still here");
+    assert!(!host.is_closed());
+}
