@@ -192,28 +192,14 @@ pub fn looking<'a>(hosts: impl ExactSizeIterator<Item = &'a HostName>) -> String
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::command::output::Captured;
 
     fn shown(output: Output, events: &[Event]) -> String {
-        let writer = Shared::default();
+        let writer = Captured::default();
         let progress = Progress::new(output, 3, Box::new(writer.clone()));
         events.iter().for_each(|event| progress.take(event));
-        String::from_utf8(writer.0.lock().unwrap().clone()).unwrap()
+        writer.text()
     }
 
     fn events() -> Vec<Event> {

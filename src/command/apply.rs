@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::plan::{self, Plan};
 use crate::progress::{self, Output, Progress};
-use crate::render::words;
+use crate::render::{clean, words};
 
 /// Carry the plan out, one gated step at a time
 ///
@@ -151,7 +151,7 @@ pub async fn run<F: Fleet, G>(
     let stop = Stop::default();
     let result = finish_step_on_interrupt(&stop, crate::apply::apply(desired, fleet, &fresh, &stop, &emit)).await;
     drop(progress);
-    conclude(args, context, &result?, stdout)
+    conclude(args, &result?, stdout)
 }
 
 /// Refuses a plan that is not the approved one, before anything is begun.
@@ -252,9 +252,9 @@ fn restore_interrupt() {
     });
 }
 
-fn conclude(args: &ApplyArgs, context: &Context, report: &Report, stdout: &mut Out) -> Result<u8, Diagnostic> {
+fn conclude(args: &ApplyArgs, report: &Report, stdout: &mut Out) -> Result<u8, Diagnostic> {
     let left = &report.left;
-    if !args.json && !context.quiet {
+    if !args.json {
         print(stdout, &format!("Applied: {}. {}\n", words::count(report.steps, "step"), remains(left)))?;
     }
     match worst(left) {
@@ -272,22 +272,129 @@ fn remains(left: &Plan) -> String {
     format!("Left: {}.", words::summary(left))
 }
 
-/// What could not be done, as the error that decides the exit code. Its details were printed with the plan.
+/// What could not be done, as the error that decides the exit code.
 fn left_over(plan: &Plan, kind: Kind) -> Diagnostic {
-    let first = plan.blocked.iter().find(|blocked| blocked.code.kind() == kind);
-    let mut diagnostic =
-        Diagnostic::new(kind, format!("{} left to do that cannot be done", words::count(plan.blocked.len(), "thing")));
-    if let Some(first) = first {
-        diagnostic = diagnostic.because(format!("{} [{}]", first.what, first.code));
-        diagnostic.hint.clone_from(&first.hint);
+    let mut blocked = plan.blocked.iter().filter(|blocked| blocked.code.kind() == kind);
+    let mut diagnostic = Diagnostic::new(kind, "not everything could be done");
+    for blocked in blocked.by_ref().take(OTHERS_TOLD) {
+        diagnostic = diagnostic.because(format!("{} [{}]", clean(&blocked.what), blocked.code));
+        if diagnostic.hint.is_none() {
+            diagnostic.hint.clone_from(&blocked.hint);
+        }
+    }
+    if blocked.next().is_some() {
+        diagnostic = diagnostic.because("and more");
     }
     diagnostic
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::command::output::Captured;
+    use crate::observed::Observed;
     use crate::render::samples;
+    use crate::sample;
+
+    /// A fleet that does what it is told.
+    struct Obedient {
+        desired: Desired,
+        world: Mutex<Observed>,
+    }
+
+    impl Obedient {
+        fn bare() -> Self {
+            let desired = sample::desired(3);
+            Self { world: Mutex::new(sample::bare(&desired)), desired }
+        }
+
+        /// Applies with these flags, and an open lock: the result and what was printed.
+        async fn apply(&self, args: &ApplyArgs, saved: Option<Plan>) -> (Result<u8, Diagnostic>, String) {
+            let lock = async |_: Duration, _: &str, _: Emit<'_>| Ok(());
+            let captured = Captured::default();
+            let context = Context::for_tests();
+            let result = run(args, saved, &context, &self.desired, self, lock, &mut captured.out()).await;
+            (result, captured.text())
+        }
+
+        fn plan(&self) -> Plan {
+            plan::plan(&self.desired, &self.world.lock().unwrap())
+        }
+    }
+
+    impl Fleet for Obedient {
+        async fn observe(&self) -> Observed {
+            self.world.lock().unwrap().clone()
+        }
+
+        async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
+            action.effect(&self.desired, &mut self.world.lock().unwrap());
+            Ok(())
+        }
+    }
+
+    fn yes() -> ApplyArgs {
+        ApplyArgs { yes: true, ..ApplyArgs::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_planned_is_done_and_then_nothing_is_left() {
+        let fleet = Obedient::bare();
+        let (result, printed) = fleet.apply(&yes(), None).await;
+        assert_eq!(result, Ok(0));
+        assert!(printed.contains("\n[ 1/13] create the certificate authority on this machine\n"), "{printed}");
+        let last = printed.lines().last().unwrap();
+        assert!(last.starts_with("Applied: 13 steps. Cluster prod matches cluster.toml: 3 hosts: binaries,"), "{last}");
+        let (result, printed) = fleet.apply(&yes(), None).await;
+        assert_eq!(result, Ok(0));
+        assert!(printed.starts_with("No changes: "), "{printed}");
+        assert_eq!(printed.lines().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_without_a_yes_a_lock_or_the_right_plan() {
+        let fleet = Obedient::bare();
+        let silent = ApplyArgs { json: true, ..ApplyArgs::default() };
+        assert_eq!(fleet.apply(&silent, None).await.0.unwrap_err().kind, Kind::Usage);
+        let other = ApplyArgs { expect: Some("0123456789ab".to_owned()), ..yes() };
+        assert_eq!(fleet.apply(&other, None).await.0.unwrap_err().kind, Kind::PlanChanged);
+        let mut less = fleet.plan();
+        less.steps.pop();
+        assert_eq!(fleet.apply(&yes(), Some(less)).await.0.unwrap_err().kind, Kind::PlanChanged);
+        let held = async |_: Duration, _: &str, _: Emit<'_>| Err::<(), _>(Diagnostic::new(Kind::Locked, "held"));
+        let mut out = Captured::default().out();
+        let result = run(&yes(), None, &Context::for_tests(), &fleet.desired, &fleet, held, &mut out).await;
+        assert_eq!(result.unwrap_err().kind, Kind::Locked);
+        assert_eq!(*fleet.world.lock().unwrap(), sample::bare(&fleet.desired));
+    }
+
+    #[tokio::test]
+    async fn a_saved_plan_can_be_applied_again_after_a_kill() {
+        let fleet = Obedient::bare();
+        let saved = fleet.plan();
+        for action in saved.actions().take(7) {
+            action.effect(&fleet.desired, &mut fleet.world.lock().unwrap());
+        }
+        let expecting = ApplyArgs { expect: Some(saved.id()), ..yes() };
+        assert_eq!(fleet.apply(&expecting, Some(saved.clone())).await.0, Ok(0));
+        assert_eq!(fleet.apply(&yes(), Some(saved)).await.0, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_the_way_decides_the_exit_code() {
+        let fleet = Obedient::bare();
+        samples::hide(&mut fleet.world.lock().unwrap(), "etcd-2");
+        let (result, printed) = fleet.apply(&yes(), None).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind, Kind::Unseen);
+        assert!(
+            error.to_string().starts_with("not everything could be done\n  caused by: could not reach etcd-2"),
+            "{error}"
+        );
+        assert!(printed.contains("[host-unreachable]"), "{printed}");
+    }
 
     #[test]
     fn what_is_allowed_is_named() {

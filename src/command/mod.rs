@@ -59,6 +59,21 @@ impl Context {
         }
     }
 
+    /// As in a pipe, and quiet.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            file: PathBuf::from("cluster.toml"),
+            quiet: true,
+            verbose: false,
+            no_input: false,
+            stdout_colour: false,
+            stderr_colour: false,
+            stdout_is_terminal: false,
+            stderr_is_terminal: false,
+        }
+    }
+
     /// The colours of stdout.
     pub fn palette(&self) -> Palette {
         if self.stdout_colour { Palette::coloured() } else { Palette::plain() }

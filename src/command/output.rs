@@ -86,6 +86,41 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Diagnostic> {
 }
 
 #[cfg(test)]
+pub(crate) use captured::Captured;
+
+#[cfg(test)]
+mod captured {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::Out;
+
+    /// Keeps what a command prints.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        pub(crate) fn out(&self) -> Out {
+            Out::new(Box::new(self.clone()))
+        }
+
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("no test panics inside").clone()).expect("commands print text")
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no test panics inside").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

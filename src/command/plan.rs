@@ -107,8 +107,24 @@ pub fn worst(plan: &Plan) -> Option<Kind> {
 mod tests {
     use super::*;
     use crate::code::Code;
+    use crate::command::output::Captured;
     use crate::plan::Blocked;
     use crate::render::samples;
+    use crate::sample;
+
+    #[tokio::test]
+    async fn a_plan_is_printed_and_saved() {
+        let desired = sample::desired(3);
+        let folder = tempfile::tempdir().unwrap();
+        let args =
+            PlanArgs { format: Format::Json, output: Some(folder.path().join("plan.json")), detailed_exitcode: true };
+        let captured = Captured::default();
+        let observe = async |desired: &Desired| Ok(sample::bare(desired));
+        let code = run(&args, &Context::for_tests(), &desired, observe, &mut captured.out()).await;
+        assert_eq!(code, Ok(2));
+        assert_eq!(std::fs::read_to_string(folder.path().join("plan.json")).unwrap(), captured.text());
+        assert_eq!(json::read(captured.text().as_bytes()), Ok(plan::plan(&desired, &sample::bare(&desired))));
+    }
 
     fn blocked_by(codes: &[Code]) -> Plan {
         let mut plan = samples::drifted();
