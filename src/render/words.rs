@@ -121,6 +121,7 @@ pub fn health(plan: &Plan) -> String {
     };
     match &plan.health {
         Some(health) => format!("{}{unseen}", voters(health)),
+        None if plan.unseen == plan.hosts => "no host could be seen".to_owned(),
         None if plan.bare == plan.hosts => format!("no cluster yet: {}", count(plan.hosts, "bare host")),
         None if plan.bare + plan.unseen == plan.hosts => {
             format!("no cluster seen: {}{unseen}", count(plan.bare, "bare host"))
