@@ -174,7 +174,7 @@ impl Drop for Progress {
 }
 
 fn surprise(line: &str) -> String {
-    format!("not as predicted: {line}")
+    format!("surprise, not as predicted: {line}")
 }
 
 /// A spinner on stderr with a message, for what takes a moment. It draws nothing when stderr is no terminal.
@@ -242,7 +242,7 @@ mod tests {
         let lines = "[1/2] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3 ... done in 1.2 s\n\
                      [2/2] start etcd on etcd-2 ...\n      waiting for etcd-2 to serve (10 s)\n      \
                      waiting for etcd-2 to serve (20 s)\n\
-                     [2/2] start etcd on etcd-2 ... done in 21 s\n      not as predicted: + etcd-2 taken 2379\n";
+                     [2/2] start etcd on etcd-2 ... done in 21 s\n      surprise, not as predicted: + etcd-2 taken 2379\n";
         assert_eq!(shown(Output::Plain, &events()), lines);
     }
 

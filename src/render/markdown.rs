@@ -161,7 +161,11 @@ fn diffs(page: &mut Page, plan: &Plan) {
 
 /// As many whole lines of `text` as fit into `bytes`.
 fn whole_lines(text: &str, bytes: usize) -> &str {
-    let window = &text[..text.floor_char_boundary(bytes)];
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let window = &text[..end];
     window.rfind('\n').map_or("", |end| &window[..=end])
 }
 

@@ -66,6 +66,7 @@ impl Effect {
 /// What a running etcd notices, in a few words.
 pub fn effect(step: &Step) -> &'static str {
     match (Effect::of(step), step.actions.as_slice()) {
+        (Effect::Restart, _) if step.risk == Risk::High => "restarts etcd",
         (Effect::Restart, _) => "restarts etcd, after it has handed over leadership if it leads",
         (Effect::Start, [_]) => "starts etcd",
         (Effect::Start, _) => "starts etcd on all of them together",
