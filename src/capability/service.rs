@@ -17,11 +17,11 @@ use crate::situation::Situation;
 pub fn write_unit(view: &View) -> Ruling {
     let mut actions = Vec::new();
     let mut missing = false;
+    let text = content::unit(view.desired);
     for (name, host) in view.hosts() {
-        let text = content::unit(view.desired, name);
         if host.text_of(File::Unit) != Some(text.as_str()) {
             missing |= !host.files.contains_key(&File::Unit);
-            actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text });
+            actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text: text.clone() });
         }
     }
     let what = if missing { "the unit is missing" } else { "the unit is not as declared" };
