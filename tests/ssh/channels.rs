@@ -65,7 +65,8 @@ async fn a_held_process_ends_when_it_is_let_go() {
     let command = format!("touch {0}; echo starting; echo locked by me; cat; rm {0}", marker.display());
     let held = host.hold(&command, "locked", SECONDS(10)).await.expect("becomes ready");
     assert_eq!(held.first_line, "locked by me");
-    assert!(held.is_alive() && marker.exists());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(held.is_alive() && marker.exists(), "it must not read the end of its input yet");
     drop(held);
     let mut waited = 0;
     while marker.exists() {

@@ -91,14 +91,15 @@ async fn an_idle_connection_notices_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_answers_the_servers_keepalives() {
-    let options = Options { sshd: "ClientAliveInterval 1\nClientAliveCountMax 3", ..Options::default() };
+    let options = Options { sshd: "ClientAliveInterval 1\nClientAliveCountMax 2", ..Options::default() };
     let Some(server) = server_with(&options) else { return };
     let host = server.connect().await;
-    tokio::time::sleep(SECONDS(8)).await;
+    // Asked every second or two, it gives up at the third question without an answer.
+    tokio::time::sleep(SECONDS(10)).await;
     let output = host.exec("echo here", Stdin::Empty, SECONDS(5)).await.expect("the server did not give up on us");
     assert_eq!(output.stdout, b"here\n");
     // And while a command runs that says nothing.
-    host.exec("sleep 6", Stdin::Empty, SECONDS(10)).await.expect("runs");
+    host.exec("sleep 8", Stdin::Empty, SECONDS(12)).await.expect("runs");
 }
 
 #[tokio::test(flavor = "multi_thread")]
