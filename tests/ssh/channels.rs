@@ -65,7 +65,8 @@ async fn a_held_process_ends_when_it_is_let_go() {
     let command = format!("touch {0}; echo starting; echo locked by me; cat; rm {0}", marker.display());
     let held = host.hold(&command, "locked", SECONDS(10)).await.expect("becomes ready");
     assert_eq!(held.first_line, "locked by me");
-    assert!(held.is_alive() && marker.exists());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(held.is_alive() && marker.exists(), "it must not read the end of its input yet");
     drop(held);
     let mut waited = 0;
     while marker.exists() {
@@ -190,7 +191,9 @@ async fn a_reader_that_stalls_does_not_stall_the_others() {
     let Some(server) = server() else { return };
     let host = server.connect().await;
     let port = echo_server().await;
-    let stalled = host.stream("head -c 100000000 /dev/zero", "", SECONDS(30)).expect("starts");
+    let marker = server.path("all_sent");
+    let command = format!("head -c 30000000 /dev/zero; touch {}", marker.display());
+    let stalled = host.stream(&command, "", SECONDS(30)).expect("starts");
     let mut tunnel = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
     let started = std::time::Instant::now();
     for _ in 0..20 {
@@ -199,5 +202,7 @@ async fn a_reader_that_stalls_does_not_stall_the_others() {
         host.exec("true", Stdin::Empty, SECONDS(5)).await.expect("runs");
     }
     assert!(started.elapsed() < SECONDS(5), "{:?}", started.elapsed());
+    // The SSH window is 2 MB: the far end waits, and nothing piles up here.
+    assert!(!marker.exists(), "30 MB were taken from a process whose output nobody reads");
     drop(stalled);
 }

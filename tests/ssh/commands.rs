@@ -138,10 +138,14 @@ async fn many_commands_at_once_wait_for_their_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_allows_fewer_sessions_is_obeyed() {
-    let Some(server) = server_with(&Options { sshd: "MaxSessions 3", ..Options::default() }) else { return };
+    let Some(server) = server_with(&Options { sshd: "MaxSessions 3", ..Options::default() }) else {
+        return;
+    };
     let host = server.connect().await;
     let at_once = crowd(&host, 9).await;
     assert!(at_once <= 3, "{at_once} at once");
+    let refusals = server.log().matches("no more sessions").count();
+    assert!((1..=9).contains(&refusals), "asked {refusals} times too often");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +184,9 @@ async fn dropped_futures_end_their_commands() {
             () = tokio::time::sleep(Duration::from_millis(30)) => {}
         }
     }
+    let started = Instant::now();
     assert_eq!(run(&host, "echo still here").await, "still here");
+    assert!(started.elapsed() < SECONDS(4), "it waited for what nobody wanted any more: {:?}", started.elapsed());
     let give_up = Instant::now() + SECONDS(10);
     while marker.exists() {
         assert!(Instant::now() < give_up, "the command still runs");
@@ -227,6 +233,14 @@ async fn a_stream_that_stops_moving_times_out_and_a_dropped_one_ends() {
     assert_eq!(text, "one\n");
     let error = stream.exit.wait().await.expect_err("it hangs");
     assert!(error.to_string().contains("(without moving a byte) took longer than 0.5s"), "{error}");
+
+    // Nothing is written, so nothing but the closed socket says that the reader has gone.
+    let stream = host.stream("sleep 6", "", SECONDS(6)).expect("starts");
+    drop(stream.stdout);
+    let started = Instant::now();
+    let error = stream.exit.wait().await.expect_err("the reader has gone");
+    assert_eq!(error.to_string(), "lab: whoever read its output has gone");
+    assert!(started.elapsed() < SECONDS(3), "{:?}", started.elapsed());
 
     let marker = server.path("marker");
     let command = format!("touch {0}; yes; rm {0}", marker.display());
