@@ -28,11 +28,11 @@ pub fn fetch(url: &str, expected: Digest, cache: Option<&Path>) -> Result<File, 
         return Ok(file);
     };
     let kept = cache.join(format!("{expected}.tar.gz"));
-    if let Ok(file) = File::open(&kept) {
-        if digest(&file).is_ok_and(|found| found == expected) {
-            return Ok(file);
-        }
-        // Cut short, or spoiled on the disk: what replaces it has been checked.
+    // One that was cut short, or spoiled on the disk, is replaced.
+    if let Ok(file) = File::open(&kept)
+        && digest(&file).is_ok_and(|found| found == expected)
+    {
+        return Ok(file);
     }
     let cannot = |error: &std::io::Error| cannot_keep(cache, error);
     fs::create_dir_all(cache).map_err(|error| cannot(&error))?;

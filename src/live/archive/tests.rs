@@ -1,3 +1,5 @@
+//! Archives of every kind of fault, and downloads from a server that the test is.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,3 +1,5 @@
+//! The authority and its leaves, with openssl as the judge, and authorities that openssl made.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
