@@ -76,6 +76,8 @@ enum Verb {
     Status,
     /// Ends the lab.
     Down,
+    /// Makes the hosts' image and every etcd archive, so that tests need not wait for them.
+    Prepare,
     /// Which etcd archives there are.
     Versions,
     /// Makes an etcd archive if need be, and prints its version, path and SHA-256.
@@ -84,10 +86,15 @@ enum Verb {
 
 fn main() -> ExitCode {
     // The lab panics with a whole message; the line of its source means nothing to who typed the command.
-    std::panic::set_hook(Box::new(|panic| eprintln!("error: {}", panic.payload_as_str().unwrap_or("unknown"))));
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload().downcast_ref::<String>().map(String::as_str);
+        let message = message.or(panic.payload().downcast_ref::<&str>().copied());
+        eprintln!("error: {}", message.unwrap_or("the lab gave no reason"));
+    }));
     let arguments = Arguments::parse();
     match arguments.verb {
         Verb::Versions => versions(),
+        Verb::Prepare => return prepare(),
         Verb::Archive { series } => return archive(series),
         verb => {
             if let Err(why) = Lab::available() {
@@ -139,7 +146,7 @@ fn with_lab(verb: Verb, id: Option<u8>) -> ExitCode {
         Verb::ChangeHostKeys { host } => kept().host(&host).change_host_keys(),
         Verb::Status => Lab::kept().into_iter().for_each(|id| describe(&Lab::attach(id))),
         Verb::Down => kept().tear_down(),
-        Verb::Versions | Verb::Archive { .. } => unreachable!("handled without a lab"),
+        Verb::Versions | Verb::Prepare | Verb::Archive { .. } => unreachable!("handled without a lab"),
     }
     ExitCode::SUCCESS
 }
@@ -164,6 +171,22 @@ fn describe(lab: &Lab) {
     println!("  key          {}", lab.key().display());
     println!("  known_hosts  {}", lab.known_hosts().display());
     println!("  ssh_config   {}", lab.ssh_config().display());
+}
+
+/// A version that cannot be had is named, and is no failure: the tests that need it are skipped by name.
+fn prepare() -> ExitCode {
+    if let Err(why) = Lab::available() {
+        eprintln!("error: {why}");
+        return ExitCode::FAILURE;
+    }
+    drop(Lab::up(1));
+    for series in Series::ALL {
+        match lab::etcd_archive(series) {
+            Ok(archive) => println!("etcd {series}: {}", archive.version),
+            Err(skip) => println!("etcd {series} cannot be had: {skip}"),
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn versions() {

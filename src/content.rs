@@ -138,19 +138,19 @@ pub const LOADED_AT_START: [File; 3] = [File::Config, File::Trust, File::Unit];
 /// The name of the environment variable in which a process carries the digests of [`LOADED_AT_START`].
 pub const LOADED_VARIABLE: &str = "QUORATE_LOADED";
 
-/// The systemd unit for one host.
+/// The systemd unit, the same on every host.
 ///
 /// - A member whose data directory has vanished does not start: it would come back without the log that it had
 ///   promised to keep. Only the permit lets etcd create a new one, and it is gone once the member has served.
 /// - The process carries the digests of what it loaded in its environment, taken at its start.
 /// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
-pub fn unit(desired: &Desired, host: &HostName) -> String {
+pub fn unit(desired: &Desired) -> String {
     let path = |file| layout::path(desired, file);
     let loaded: Vec<_> = LOADED_AT_START.map(|file| path(file).to_string()).into();
     format!(
         "{BANNER}\
 [Unit]
-Description=etcd member {host} of cluster {cluster}
+Description=etcd, a member of cluster {cluster}
 Documentation=https://etcd.io/docs/
 Wants=network-online.target
 After=network-online.target

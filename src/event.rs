@@ -65,3 +65,10 @@ pub enum Event {
         left: usize,
     },
 }
+
+impl Event {
+    /// One line of JSON, without a newline.
+    pub fn json_line(&self) -> String {
+        serde_json::to_string(self).expect("an event is plain data")
+    }
+}

@@ -29,6 +29,7 @@ pub mod desired;
 pub mod observed;
 pub mod code;
 pub mod diagnostic;
+pub mod secret;
 pub mod quorum;
 pub mod situation;
 pub mod guard;
@@ -46,6 +47,8 @@ pub mod fleet;
 pub mod event;
 pub mod apply;
 pub mod live;
+pub mod progress;
+pub mod cli;
 pub mod command;
 
 #[cfg(test)]

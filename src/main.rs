@@ -1,1 +1,7 @@
-fn main() {}
+//! Arguments → command → exit code; nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(quorate::command::main(std::env::args_os()))
+}

@@ -235,6 +235,13 @@ pub const RULES: &[Rule] = &[
 pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
     let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
+    if view.situation == Situation::New {
+        // A cluster is begun when nothing stands in the way of its last step either: no half-made hosts are left behind.
+        ruling.blocked.extend(RULES.iter().flat_map(|rule| (rule.next)(&view).blocked));
+        if !ruling.blocked.is_empty() {
+            return ruling;
+        }
+    }
     for rule in RULES {
         let said = (rule.next)(&view);
         ruling.blocked.extend(said.blocked);

@@ -17,11 +17,11 @@ use crate::situation::Situation;
 pub fn write_unit(view: &View) -> Ruling {
     let mut actions = Vec::new();
     let mut missing = false;
+    let text = content::unit(view.desired);
     for (name, host) in view.hosts() {
-        let text = content::unit(view.desired, name);
         if host.text_of(File::Unit) != Some(text.as_str()) {
             missing |= !host.files.contains_key(&File::Unit);
-            actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text });
+            actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text: text.clone() });
         }
     }
     let what = if missing { "the unit is missing" } else { "the unit is not as declared" };
@@ -205,9 +205,17 @@ fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bo
     }
 }
 
+/// The member answers and reads, and systemd has noticed: it says so to the unit a moment later, and only then is the
+/// permit gone.
+fn serves(host: &Host) -> bool {
+    host.process.is_some()
+        && host.service.state == ServiceState::Active
+        && host.answer().is_some_and(|answer| answer.leader.is_some() && answer.reads)
+}
+
 pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
     let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
-    if host.process.is_some() && host.answer().is_some_and(|answer| answer.leader.is_some() && answer.reads) {
+    if serves(host) {
         return Readiness::Done;
     }
     let may_have_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
@@ -221,8 +229,7 @@ pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
 pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
     if host.process.is_some() && stale(desired, host).is_none() {
-        let serves = host.answer().is_some_and(|answer| answer.leader.is_some() && answer.reads);
-        return if serves { Readiness::Done } else { Readiness::Refused(format!("{name} does not serve yet")) };
+        return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} does not serve yet")) };
     }
     let (situation, _) = crate::situation::situation(desired, observed);
     match may_restart(desired, observed, &situation, name) {

@@ -21,7 +21,14 @@ mod template;
 const VERSION_DEFAULT: Version = Version::new(3, 6, 16);
 
 /// Write a commented cluster.toml
+///
+/// Never overwrites a file. A release archive of etcd that lies in this folder or in artifacts/ is found and its digest
+/// written down.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate init etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13
+  quorate init a=10.0.0.11 --name prod --ssh-user ops --archive etcd-v3.5.16-linux-amd64.tar.gz")]
 pub struct InitArgs {
     /// A member and the IP address or DNS name that peers and clients use
     #[arg(value_name = "NAME=ADDR", required = true)]

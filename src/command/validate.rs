@@ -8,7 +8,13 @@ use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
 
 /// Check cluster.toml, offline
+///
+/// Shows all problems at once, each with its line. Asks no host anything.
 #[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate validate
+  quorate validate -f clusters/prod.toml")]
 pub struct ValidateArgs {}
 
 /// Prints one line to `stdout` when `file` is valid, and its problems to `stderr` otherwise.

@@ -161,7 +161,11 @@ fn diffs(page: &mut Page, plan: &Plan) {
 
 /// As many whole lines of `text` as fit into `bytes`.
 fn whole_lines(text: &str, bytes: usize) -> &str {
-    let window = &text[..text.floor_char_boundary(bytes)];
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let window = &text[..end];
     window.rfind('\n').map_or("", |end| &window[..=end])
 }
 
@@ -210,10 +214,7 @@ mod tests {
     #[test]
     fn what_comes_from_hosts_is_only_text() {
         let escaped = escape("a|b <img src=x> @root `x`y` *z*\n# end");
-        assert_eq!(
-            escaped,
-            "a\\|b &lt;img src=x&gt; @<!-- -->root \\`x\\`y\\` \\*z\\* \\# end".replace("\\`y\\`", "\\`y\\`")
-        );
+        assert_eq!(escaped, "a\\|b &lt;img src=x&gt; @<!-- -->root \\`x\\`y\\` \\*z\\* \\# end");
         assert_eq!(escape("`quota-backend-bytes` is"), "<code>quota-backend-bytes</code> is");
     }
 

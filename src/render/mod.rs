@@ -24,6 +24,4 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod goldens;
-#[cfg(test)]
 pub(crate) mod samples;

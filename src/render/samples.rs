@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::code::Code;
 use crate::desired::{self, Desired};
 use crate::names::HostName;
-use crate::observed::{Cause, Observed, Role, Seen, ServiceState};
+use crate::observed::{Cause, Observed, Seen};
 use crate::plan::{self, Plan};
 use crate::sample;
 
@@ -55,23 +55,4 @@ pub(crate) fn hide(world: &mut Observed, name: &str) {
         hint: Some("check the address and that sshd runs".to_owned()),
     };
     world.hosts.insert(HostName::new(name), Seen::Unknown(cause));
-}
-
-/// One member stopped, one host not seen, one certificate about to end.
-pub(crate) fn degraded() -> (Desired, Observed) {
-    let desired = desired("");
-    let mut world = sample::healthy(&desired);
-    let first = world.host_mut(&HostName::new("etcd-1")).expect("it is declared");
-    let renewed = first.certificates.get_mut(&Role::Peer).expect("it is issued");
-    renewed.not_after = sample::AT.plus_seconds(3 * 24 * 3600);
-    if let Seen::Known(Some(answer)) = &mut first.member {
-        (answer.index, answer.database_bytes, answer.database_in_use_bytes) = (120, 41_943_040, 20_971_520);
-        answer.alarms.insert("NOSPACE".to_owned());
-    }
-    hide(&mut world, "etcd-2");
-    let third = world.host_mut(&HostName::new("etcd-3")).expect("it is declared");
-    third.process = None;
-    third.member = Seen::Known(None);
-    third.service.state = ServiceState::Failed;
-    (desired, world)
 }

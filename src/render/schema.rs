@@ -6,7 +6,7 @@ use super::json::Document;
 use crate::event::Event;
 
 /// The documents that have a schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Subject {
     /// `plan --format json`, and saved plans.
     Plan,

@@ -48,6 +48,8 @@ pub struct MemberStatus {
     /// In hexadecimal, as etcdctl prints it; `null` when it is in no member list.
     pub id: Option<String>,
     pub role: MemberRole,
+    /// Whether its host was seen.
+    pub seen: bool,
     pub healthy: bool,
     /// What is wrong; `null` for a healthy member.
     pub trouble: Option<String>,
@@ -113,6 +115,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
             host: Some(name.clone()),
             id: member.map(|member| member.entry.id.to_string()),
             role,
+            seen: host.known().is_some(),
             healthy: trouble.is_none(),
             trouble,
             certificate: host.known().and_then(|host| first_to_end(host, observed.at)),
@@ -150,6 +153,7 @@ fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
         host: None,
         id: None,
         role: MemberRole::None,
+        seen: false,
         healthy: false,
         trouble: None,
         version: answer.map(|answer| answer.version),
@@ -274,7 +278,12 @@ fn row(member: &MemberStatus) -> [String; 9] {
         MemberRole::Learner => "learner",
         MemberRole::None => "-",
     };
-    let mut health = if member.healthy { "healthy".to_owned() } else { "UNHEALTHY".to_owned() };
+    let health = match (member.seen, member.healthy) {
+        (true, true) => "healthy",
+        (true, false) => "UNHEALTHY",
+        (false, _) => "UNSEEN",
+    };
+    let mut health = health.to_owned();
     for alarm in &member.alarms {
         health.push_str(&format!(" {}", clean(alarm)));
     }

@@ -150,3 +150,43 @@ fn diff_colour(line: &str, palette: Palette) -> anstyle::Style {
 fn line(out: &mut String, text: std::fmt::Arguments) {
     writeln!(out, "{text}").expect("a String takes every write");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples;
+
+    #[test]
+    fn no_changes_is_one_line() {
+        assert_eq!(
+            plan(&samples::in_sync(), Style::default()),
+            "No changes: cluster prod matches cluster.toml (3 hosts: binaries, certificates, etcd.yaml, unit, service, \
+             running process; 3 of 3 voters healthy, etcd 3.5.16).\n"
+        );
+    }
+
+    #[test]
+    fn colour_only_decorates() {
+        let coloured = Style { palette: Palette::coloured(), ..Style::default() };
+        for sample in [samples::bootstrap(), samples::drifted(), samples::blocked(), samples::in_sync()] {
+            let (plain, colour) = (plan(&sample, Style::default()), plan(&sample, coloured));
+            assert!(!plain.contains('\u{1b}'), "{plain}");
+            assert!(colour.contains('\u{1b}'));
+            assert_eq!(anstream::adapter::strip_str(&colour).to_string(), plain);
+        }
+    }
+
+    #[test]
+    fn more_is_said_when_asked() {
+        let verbose = Style { verbose: true, ..Style::default() };
+        let text = plan(&samples::bootstrap(), verbose);
+        assert!(text.contains("      action   etcd-2: install etcd 3.5.16 (amd64)\n"), "{text}");
+        assert!(text.contains("      action   here: create the certificate authority\n"), "{text}");
+    }
+
+    #[test]
+    fn what_drives_a_terminal_is_made_visible() {
+        let text = plan(&samples::blocked(), Style::default());
+        assert!(text.contains("nginx\\u{1b}[31m"), "{text}");
+    }
+}

@@ -66,6 +66,7 @@ impl Effect {
 /// What a running etcd notices, in a few words.
 pub fn effect(step: &Step) -> &'static str {
     match (Effect::of(step), step.actions.as_slice()) {
+        (Effect::Restart, _) if step.risk == Risk::High => "restarts etcd",
         (Effect::Restart, _) => "restarts etcd, after it has handed over leadership if it leads",
         (Effect::Start, [_]) => "starts etcd",
         (Effect::Start, _) => "starts etcd on all of them together",
@@ -120,6 +121,7 @@ pub fn health(plan: &Plan) -> String {
     };
     match &plan.health {
         Some(health) => format!("{}{unseen}", voters(health)),
+        None if plan.unseen == plan.hosts => "no host could be seen".to_owned(),
         None if plan.bare == plan.hosts => format!("no cluster yet: {}", count(plan.hosts, "bare host")),
         None if plan.bare + plan.unseen == plan.hosts => {
             format!("no cluster seen: {}{unseen}", count(plan.bare, "bare host"))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::lab::{Series, User};
 use crate::scene::Scene;
@@ -27,14 +28,24 @@ fn bootstraps(test: &str, series: Series) {
 fn is_as_declared(scene: &Scene) {
     let pki = "/etc/etcd/pki";
     for host in scene.lab.hosts() {
-        let curl = format!(
-            "curl -sS --cacert {pki}/ca.crt --cert {pki}/healthcheck-client.crt --key {pki}/healthcheck-client.key \
-             https://{}:2379/health",
-            host.address()
-        );
-        if host.exec("command -v curl").succeeded() {
-            assert!(host.sh(&curl).contains("\"health\":\"true\""));
+        for name in ["ca.crt", "healthcheck-client.crt", "healthcheck-client.key"] {
+            let file = scene.lab.dir().join(format!("{}-{name}", host.name()));
+            fs::write(file, host.read(&format!("{pki}/{name}")).expect("it is there"))
+                .expect("the lab's folder can be written");
         }
+        let file = |name: &str| scene.lab.dir().join(format!("{}-{name}", host.name()));
+        let curl = Command::new("curl")
+            .args(["-sS", "--max-time", "10", "--cacert"])
+            .arg(file("ca.crt"))
+            .arg("--cert")
+            .arg(file("healthcheck-client.crt"))
+            .arg("--key")
+            .arg(file("healthcheck-client.key"))
+            .arg(format!("https://{}:2379/health", host.address()))
+            .output()
+            .expect("curl runs");
+        let said = String::from_utf8_lossy(&curl.stdout).replace(' ', "");
+        assert!(said.contains("\"health\":\"true\""), "{curl:?}");
         // Without a client certificate nobody is answered.
         let bare = host.exec(&format!(
             "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert={pki}/ca.crt endpoint health",

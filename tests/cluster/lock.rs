@@ -60,7 +60,7 @@ fn a_lock_can_be_broken_by_name() {
         .spawn()
         .expect("the binary runs");
     until("apply holds the lock", Duration::from_secs(20), || lock_is_held(&scene));
-    scene.quorate(&["lock", "break"]).exits(0);
+    scene.quorate(&["lock", "break", "--yes"]).exits(0);
     // Its holder notices before its next change, unless it was done by then.
     let output = first.wait().expect("it ends");
     assert!(output.success() || matches!(output.code(), Some(5 | 7)), "{output:?}");

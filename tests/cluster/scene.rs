@@ -133,11 +133,6 @@ impl Scene {
     }
 
     #[track_caller]
-    pub fn plan_json(&self) -> Value {
-        self.quorate(&["plan", "--format", "json"]).json()
-    }
-
-    #[track_caller]
     pub fn apply(&self) -> Run {
         let run = self.quorate(&["apply", "--yes"]);
         assert!(!run.stderr.contains("surprise"), "the prediction failed:\n{}", run.stderr);

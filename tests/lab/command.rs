@@ -66,35 +66,6 @@ pub fn must<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// Why no lab can run here.
-pub fn available() -> std::result::Result<(), String> {
-    if !rustix::process::geteuid().is_root() {
-        return Err("the lab needs root".to_owned());
-    }
-    for (program, package) in [
-        ("mmdebstrap", "mmdebstrap"),
-        ("systemd-nspawn", "systemd-container"),
-        ("nft", "nftables"),
-        ("ip", "iproute2"),
-        ("nsenter", "util-linux"),
-        ("ssh", "openssh-client"),
-    ] {
-        if !is_installed(program) {
-            return Err(format!("the lab needs {program} (Debian package {package})"));
-        }
-    }
-    if super::machine::cgroup2_root().is_none() {
-        return Err("the lab needs a mounted cgroup2 file system".to_owned());
-    }
-    // A container without privileges is root, too, and cannot do this.
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--net", "true"]);
-    match succeed(&mut unshare, b"", QUICK) {
-        Ok(_) => Ok(()),
-        Err(failure) => Err(format!("the lab needs to make namespaces: {failure}")),
-    }
-}
-
 /// Whether a program is on the search path, or where root's programs are.
 pub fn is_installed(program: &str) -> bool {
     search_path().split(':').any(|dir| Path::new(dir).join(program).is_file())

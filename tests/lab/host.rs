@@ -104,6 +104,19 @@ impl Host {
         must(self.try_power_on());
     }
 
+    /// `systemctl poweroff`, as an operator does it; returns when the host is off. (`reboot` ends in the same way: the
+    /// host stays off until `power_on`.)
+    #[track_caller]
+    pub fn shut_down(&self) {
+        self.exec("systemctl poweroff");
+        let started = Instant::now();
+        while self.is_on() {
+            assert!(started.elapsed() < INSIDE, "{} does not shut down:\n{}", self.name(), self.console());
+            thread::sleep(pause(started.elapsed()));
+        }
+        self.power_off();
+    }
+
     /// Whether the host's systemd runs.
     pub fn is_on(&self) -> bool {
         machine::init_of(&self.label()).is_some()
@@ -124,6 +137,18 @@ impl Host {
         if self.is_on() {
             self.sh("systemctl restart ssh");
         }
+    }
+
+    /// Lets `date` on this host be wrong by so many seconds; 0 is right again. All hosts share one kernel, so only
+    /// programs that ask `date` are misled.
+    #[track_caller]
+    pub fn skew_clock(&self, seconds: i64) {
+        if seconds == 0 {
+            self.sh("rm -f /usr/local/bin/date");
+            return;
+        }
+        self.write("/usr/local/bin/date", format!("#!/bin/sh\nexec /bin/date -d \"{seconds} seconds\" \"$@\"\n"));
+        self.sh("chmod 0755 /usr/local/bin/date");
     }
 
     /// The host's root directory from outside. Follow no links in it: absolute ones lead to this machine's files.
@@ -180,6 +205,8 @@ impl Host {
             disk.create(&self.lab.image, self.state.disk_bytes)?;
             self.install()?;
         }
+        // A host that shut itself down left its network and its control group.
+        self.try_power_off()?;
         network::plug_in(self.lab.id, self.state.number)?;
         let (label, root, console_log) = (self.label(), disk.root(), disk.console_log());
         let (label, hostname) = (label.as_str(), self.name());

@@ -1,17 +1,20 @@
 //! The Debian image under all hosts: made once, cached outside the repository under a digest of its recipe.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::command::{Failure, succeed};
+use super::command::{Failure, pause, succeed};
 use super::{Result, archive, cache_dir};
 
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,sudo,nftables,iproute2,procps,ca-certificates";
 /// Takes 30 to 40 s; a slow mirror gets ten minutes.
 const DEADLINE: Duration = Duration::from_secs(600);
+/// For another process to make what we wait for: an image, or three programs built with go on a busy machine.
+const OTHERS_TAKE: Duration = Duration::from_secs(3600);
 
 /// What a fresh image is changed to. Host keys, machine id, name and resolver belong to a host, not to the image; the
 /// masked units do nothing useful here, write to the disk at times of their own, or wait for hardware.
@@ -65,6 +68,16 @@ pub fn lock(made: &Path) -> Result<File> {
     name.push(".lock");
     let path = PathBuf::from(name);
     let file = File::create(&path).map_err(|error| Failure::new(path.display(), error))?;
-    file.lock().map_err(|error| Failure::new(path.display(), error))?;
-    Ok(file)
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(Failure::new(path.display(), error)),
+            Err(TryLockError::WouldBlock) if started.elapsed() > OTHERS_TAKE => {
+                let limit = OTHERS_TAKE.as_secs();
+                return Err(Failure(format!("another process has held {} for {limit} s", path.display())));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(pause(started.elapsed())),
+        }
+    }
 }

@@ -43,7 +43,7 @@ pub fn create(state: &registry::State) -> Result<()> {
 
 fn config_of(dir: &Path, name: &str, address: Ipv4Addr, user: &str) -> String {
     format!(
-        "Host {name}\n  HostName {address}\n  User {user}\n  IdentityFile {}\n  IdentitiesOnly yes\n  BatchMode yes\n  \
+        "Host {name} {address}\n  HostName {address}\n  User {user}\n  IdentityFile {}\n  IdentitiesOnly yes\n  BatchMode yes\n  \
          UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  ConnectTimeout 10\n\n",
         client_key(dir).display(),
         known_hosts(dir).display(),

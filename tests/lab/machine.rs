@@ -175,7 +175,11 @@ fn wait_until_dead(group: &Path) -> Result<()> {
 fn remove_group(group: &Path) -> Result<()> {
     let started = Instant::now();
     loop {
-        let failed = groups_below(group).iter().rev().filter_map(|below| fs::remove_dir(below).err()).last();
+        let mut failed = None;
+        for below in groups_below(group).iter().rev() {
+            failed = fs::remove_dir(below).err();
+        }
+        // The last one was the group itself.
         match failed {
             None => return Ok(()),
             Some(error) if started.elapsed() > KILL_TAKES => {

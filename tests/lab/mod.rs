@@ -26,12 +26,13 @@ mod keys;
 mod machine;
 mod network;
 mod registry;
+mod requirements;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use archive::{Archive, Series, Skip, cached_archive, etcd_archive};
+pub use archive::{Archive, Series, Skip, arch, cached_archive, etcd_archive};
 pub use builder::Builder;
 pub use command::{Failure, Output};
 pub use host::Host;
@@ -62,7 +63,7 @@ impl Lab {
 
     /// Why no lab can run here, in words for a skipped test.
     pub fn available() -> std::result::Result<(), String> {
-        command::available()
+        requirements::available()
     }
 
     /// True when a lab can run here; otherwise says on stderr that `test` is skipped, and why.
@@ -154,7 +155,12 @@ impl Lab {
     /// Ends the lab now: hosts, network, disks, files.
     pub fn tear_down(mut self) {
         self.lock = None;
-        command::must(registry::clean(self.state.id));
+        command::must(registry::clean_kept(self.state.id));
+    }
+
+    /// Leaves everything as a test does that is killed. The next lab to start, anywhere on this machine, removes it.
+    pub fn abandon(mut self) {
+        self.lock = None;
     }
 
     /// The lab's folder on this machine: console logs in hosts/NAME/console.log.

@@ -41,10 +41,12 @@ pub fn plug_in(id: u8, number: u8) -> Result<()> {
         ),
     )?;
     let address = address(id, number);
+    // The hardware address stays over power cycles, as a machine's does; the others would ask for the old one a while.
     ip_batch(
         Some(&label),
         &format!(
             "link set lo up\n\
+             link set eth0 address 02:71:6c:{id:02x}:00:{number:02x}\n\
              address add {address}/24 dev eth0\n\
              link set eth0 up\n\
              route add default via 10.77.{id}.1\n"

@@ -120,12 +120,22 @@ pub fn kept() -> Vec<u8> {
 
 /// Removes everything that carries this id: processes first, so that nothing holds the mounts. Safe to repeat.
 pub fn clean(id: u8) -> Result<()> {
-    machine::kill_all(&lab_prefix(id))?;
-    network::remove(id)?;
-    disk::unmount_below(&dir(id))?;
+    let killed = machine::kill_all(&lab_prefix(id));
+    let disconnected = network::remove(id);
+    let unmounted = disk::unmount_below(&dir(id));
+    // Each is tried though the one before may have failed; the folder goes only when nothing is mounted in it.
+    killed.and(disconnected).and(unmounted)?;
     match fs::remove_dir_all(dir(id)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(dir(id).display(), error)),
         _ => Ok(()),
+    }
+}
+
+/// `clean` for a lab that is not ours by its lock: a kept one.
+pub fn clean_kept(id: u8) -> Result<()> {
+    match try_lock(id)? {
+        Some(_held_meanwhile) => clean(id),
+        None => Err(Failure(format!("lab {id} is in use by another process"))),
     }
 }
 

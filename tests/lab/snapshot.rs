@@ -93,7 +93,7 @@ pub fn processes(init: u32) -> Vec<Process> {
     let Some(namespace) = namespace_of(init) else {
         return Vec::new();
     };
-    let entries = fs::read_dir("/proc").map(|entries| entries.flatten().collect()).unwrap_or(Vec::new());
+    let entries = fs::read_dir("/proc").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
     let pids = entries.iter().filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     let inside = pids.filter(|pid| namespace_of(*pid).as_ref() == Some(&namespace));
     let mut processes: Vec<Process> = inside.filter_map(process).collect();

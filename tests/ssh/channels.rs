@@ -65,7 +65,8 @@ async fn a_held_process_ends_when_it_is_let_go() {
     let command = format!("touch {0}; echo starting; echo locked by me; cat; rm {0}", marker.display());
     let held = host.hold(&command, "locked", SECONDS(10)).await.expect("becomes ready");
     assert_eq!(held.first_line, "locked by me");
-    assert!(held.is_alive() && marker.exists());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(held.is_alive() && marker.exists(), "it must not read the end of its input yet");
     drop(held);
     let mut waited = 0;
     while marker.exists() {
@@ -90,4 +91,118 @@ async fn a_held_process_that_ends_is_noticed() {
         other => panic!("{other}"),
     }
     assert_eq!(error.to_string(), "it ended with exit status 4 before it was ready: why");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_to_nowhere_holds_up_others_for_a_second_at_most() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    // A full queue of connections nobody accepts: the next one gets no answer at all.
+    let full = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    rustix::net::listen(&full, 0).expect("listens");
+    let address = full.local_addr().expect("bound");
+    let fill = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200));
+    let _filled: Vec<_> = std::iter::from_fn(|| fill().ok()).take(50).collect();
+
+    let started = std::time::Instant::now();
+    let error = host.tunnel("127.0.0.1", address.port(), Duration::from_millis(500)).await.expect_err("nowhere");
+    assert_eq!(
+        error.to_string(),
+        format!("lab: opening a tunnel to 127.0.0.1:{} took longer than 0.5s", address.port())
+    );
+    host.exec("true", Stdin::Empty, SECONDS(5)).await.expect("runs");
+    assert!(started.elapsed() < SECONDS(4), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tunnels_and_commands_share_a_connection() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    let port = echo_server().await;
+    let mut tasks = Vec::new();
+    for index in 0..20_u8 {
+        let host = host.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut stream = host.tunnel("127.0.0.1", port, SECONDS(20)).await.expect("opens");
+            for round in 0..50_usize {
+                let sent = vec![index; 1 + round * 97];
+                stream.write_all(&sent).await.expect("writes");
+                let mut received = vec![0; sent.len()];
+                stream.read_exact(&mut received).await.expect("reads");
+                assert!(received == sent);
+            }
+        }));
+    }
+    for index in 0..20 {
+        let host = host.clone();
+        tasks.push(tokio::spawn(async move {
+            let command = format!("head -c {} /dev/zero", index * 100_000);
+            let output = host.exec(&command, Stdin::Empty, SECONDS(30)).await.expect("runs");
+            assert_eq!(output.stdout.len(), index * 100_000);
+        }));
+    }
+    for task in tasks {
+        task.await.expect("unharmed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_end_of_a_tunnel_notices_the_other() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("bound").port();
+
+    // Ours is dropped: the far one reads the end.
+    let stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let (mut far, _) = listener.accept().await.expect("accepts");
+    drop(stream);
+    assert_eq!(far.read(&mut [0; 8]).await.expect("reads"), 0);
+
+    // The far one says something and closes: ours reads it, and then the end.
+    let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let (mut far, _) = listener.accept().await.expect("accepts");
+    far.write_all(b"bye").await.expect("writes");
+    drop(far);
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("reads");
+    assert_eq!(text, "bye");
+
+    // Half closed: the other half still works.
+    let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let (mut far, _) = listener.accept().await.expect("accepts");
+    stream.shutdown().await.expect("shuts down");
+    assert_eq!(far.read(&mut [0; 8]).await.expect("reads"), 0);
+    far.write_all(b"late").await.expect("writes");
+    drop(far);
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("reads");
+    assert_eq!(text, "late");
+
+    // The connection goes: so do its tunnels.
+    let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let (_far, _) = listener.accept().await.expect("accepts");
+    drop(host);
+    assert_eq!(stream.read(&mut [0; 8]).await.expect("reads"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stalls_does_not_stall_the_others() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    let port = echo_server().await;
+    let marker = server.path("all_sent");
+    let command = format!("head -c 30000000 /dev/zero; touch {}", marker.display());
+    let stalled = host.stream(&command, "", SECONDS(30)).expect("starts");
+    let mut tunnel = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let started = std::time::Instant::now();
+    for _ in 0..20 {
+        tunnel.write_all(b"ping").await.expect("writes");
+        tunnel.read_exact(&mut [0; 4]).await.expect("reads");
+        host.exec("true", Stdin::Empty, SECONDS(5)).await.expect("runs");
+    }
+    assert!(started.elapsed() < SECONDS(5), "{:?}", started.elapsed());
+    // The SSH window is 2 MB: the far end waits, and nothing piles up here.
+    assert!(!marker.exists(), "30 MB were taken from a process whose output nobody reads");
+    drop(stalled);
 }

@@ -138,10 +138,14 @@ async fn many_commands_at_once_wait_for_their_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_allows_fewer_sessions_is_obeyed() {
-    let Some(server) = server_with(&Options { sshd: "MaxSessions 3", ..Options::default() }) else { return };
+    let Some(server) = server_with(&Options { sshd: "MaxSessions 3", ..Options::default() }) else {
+        return;
+    };
     let host = server.connect().await;
     let at_once = crowd(&host, 9).await;
     assert!(at_once <= 3, "{at_once} at once");
+    let refusals = server.log().matches("no more sessions").count();
+    assert!((1..=9).contains(&refusals), "asked {refusals} times too often");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +184,9 @@ async fn dropped_futures_end_their_commands() {
             () = tokio::time::sleep(Duration::from_millis(30)) => {}
         }
     }
+    let started = Instant::now();
     assert_eq!(run(&host, "echo still here").await, "still here");
+    assert!(started.elapsed() < SECONDS(4), "it waited for what nobody wanted any more: {:?}", started.elapsed());
     let give_up = Instant::now() + SECONDS(10);
     while marker.exists() {
         assert!(Instant::now() < give_up, "the command still runs");
@@ -228,6 +234,14 @@ async fn a_stream_that_stops_moving_times_out_and_a_dropped_one_ends() {
     let error = stream.exit.wait().await.expect_err("it hangs");
     assert!(error.to_string().contains("(without moving a byte) took longer than 0.5s"), "{error}");
 
+    // Nothing is written, so nothing but the closed socket says that the reader has gone.
+    let stream = host.stream("sleep 6", "", SECONDS(6)).expect("starts");
+    drop(stream.stdout);
+    let started = Instant::now();
+    let error = stream.exit.wait().await.expect_err("the reader has gone");
+    assert_eq!(error.to_string(), "lab: whoever read its output has gone");
+    assert!(started.elapsed() < SECONDS(3), "{:?}", started.elapsed());
+
     let marker = server.path("marker");
     let command = format!("touch {0}; yes; rm {0}", marker.display());
     let mut stream = host.stream(&command, "", SECONDS(5)).expect("starts");
@@ -272,4 +286,35 @@ async fn commands_that_cannot_be_sent_are_refused() {
     assert!(host.exec("true \0", Stdin::Empty, SECONDS(5)).await.is_err());
     let longest = format!("printf %s {}", "x".repeat(32_000));
     assert_eq!(run(&host, &longest).await.len(), 32_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_given_up_that_still_run_are_blamed() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    for _ in 0..10 {
+        host.exec("sleep 8", Stdin::Empty, Duration::from_millis(150)).await.expect_err("hangs");
+    }
+    let error = host.exec("echo here", Stdin::Empty, SECONDS(2)).await.expect_err("the server allows ten");
+    let expected = "lab: the server refused another session: Channel open failure (connect failed); \
+                    10 commands that were given up on may still run there";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_costs_only_the_deadline() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    run(&host, "true").await;
+    server.signal_sessions("STOP");
+    for _ in 0..2 {
+        let started = Instant::now();
+        let error = host.exec("echo here", Stdin::Empty, Duration::from_millis(400)).await.expect_err("it is frozen");
+        assert!(matches!(error, SshError::Timeout { .. }), "{error}");
+        assert!(started.elapsed() < SECONDS(1), "{:?}", started.elapsed());
+    }
+    // What was given up on in between harms nothing once the server goes on.
+    server.signal_sessions("CONT");
+    assert_eq!(run(&host, "echo still here").await, "still here");
+    assert!(!host.is_closed());
 }

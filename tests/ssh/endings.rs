@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use quorate::live::ssh::{ConnectFailure, Connection, SshError, Stdin, Target};
 
-use crate::server::{Options, SECONDS, free_port, server, server_with};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::server::{Options, SECONDS, free_port, known_line, server, server_with};
 
 async fn open(text: &str) -> SshError {
     let target = Target { config: Some("/dev/null".into()), ..Target::parse(text).expect("a name") };
@@ -89,14 +91,15 @@ async fn an_idle_connection_notices_its_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_answers_the_servers_keepalives() {
-    let options = Options { sshd: "ClientAliveInterval 1\nClientAliveCountMax 3", ..Options::default() };
+    let options = Options { sshd: "ClientAliveInterval 1\nClientAliveCountMax 2", ..Options::default() };
     let Some(server) = server_with(&options) else { return };
     let host = server.connect().await;
-    tokio::time::sleep(SECONDS(8)).await;
+    // Asked every second or two, it gives up at the third question without an answer.
+    tokio::time::sleep(SECONDS(10)).await;
     let output = host.exec("echo here", Stdin::Empty, SECONDS(5)).await.expect("the server did not give up on us");
     assert_eq!(output.stdout, b"here\n");
     // And while a command runs that says nothing.
-    host.exec("sleep 6", Stdin::Empty, SECONDS(10)).await.expect("runs");
+    host.exec("sleep 8", Stdin::Empty, SECONDS(12)).await.expect("runs");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,4 +117,48 @@ async fn dropping_the_connection_closes_it() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(server.log().contains("Received disconnect"), "{}", server.log());
+}
+
+/// Stands between us and the server, and spoils one byte of what the server sends after so many.
+async fn spoiling_relay(to: u16, after: usize) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        let (mut ours, _) = listener.accept().await.expect("accepts");
+        let mut theirs = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.expect("connects");
+        let (mut from_us, mut to_us) = ours.split();
+        let (mut from_server, mut to_server) = theirs.split();
+        let spoil = async {
+            let mut count = 0;
+            let mut buffer = [0; 4096];
+            loop {
+                let length = from_server.read(&mut buffer).await.expect("reads");
+                if length == 0 {
+                    // Never closes: only the bad byte says that something is wrong.
+                    std::future::pending::<()>().await;
+                }
+                if count < after && after < count + length {
+                    buffer[after - count] ^= 1;
+                }
+                count += length;
+                to_us.write_all(&buffer[..length]).await.expect("writes");
+            }
+        };
+        let _ = tokio::join!(tokio::io::copy(&mut from_us, &mut to_server), spoil);
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spoiled_bytes_end_the_connection() {
+    let Some(server) = server() else { return };
+    let port = spoiling_relay(server.port, 1_000_000).await;
+    std::fs::write(server.path("known_hosts"), known_line(port, &server.path("host_ed25519"))).expect("writes");
+    let target = Target { port: Some(port), ..server.target() };
+    let host = Connection::open(&target, SECONDS(10)).await.expect("opens");
+    let started = Instant::now();
+    let result = host.exec("head -c 3000000 /dev/zero", Stdin::Empty, SECONDS(20)).await;
+    let error = result.expect_err("what came is not what was sent");
+    assert!(matches!(error, SshError::Closed { .. }), "{error}");
+    assert!(started.elapsed() < SECONDS(5), "{:?}", started.elapsed());
 }

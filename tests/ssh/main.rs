@@ -3,6 +3,7 @@
 mod channels;
 mod commands;
 mod endings;
+mod figures;
 mod keys;
 mod proxies;
 mod server;

@@ -129,11 +129,15 @@ impl Sshd {
 
     /// As if the host lost power, but for its last FIN.
     pub fn kill_sessions(&self) {
+        self.signal_sessions("KILL");
+    }
+
+    pub fn signal_sessions(&self, signal: &str) {
         let mut pids = self.sessions();
         // Unless root logs in, each has a child that does the talking.
         pids.extend(pids.clone().into_iter().flat_map(children_of));
         let arguments: Vec<String> = pids.iter().map(u32::to_string).collect();
-        assert!(Command::new("kill").arg("-9").args(arguments).status().expect("kill runs").success());
+        assert!(Command::new("kill").arg(format!("-{signal}")).args(arguments).status().expect("kill runs").success());
     }
 }
 

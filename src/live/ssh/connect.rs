@@ -221,14 +221,15 @@ fn check_host_key(
     let Some((blob, _)) = session.host_key() else {
         return Err(SshError::Handshake { host, reason: "the server showed no host key".into() });
     };
-    let algorithm = blob::algorithm(blob).unwrap_or("(unknown)").to_owned();
-    let fingerprint = blob::fingerprint(blob);
+    let algorithm: Box<str> = blob::algorithm(blob).unwrap_or("(unknown)").into();
+    let fingerprint: Box<str> = blob::fingerprint(blob).into();
     match known_hosts.check(id, &algorithm, blob) {
         Verdict::Known => Ok(()),
         Verdict::Revoked(place) => {
             Err(SshError::HostKeyRevoked { host, fingerprint, file: place.file, line: place.line })
         }
         Verdict::Changed { place, fingerprint: known } => {
+            let known = known.into();
             Err(SshError::HostKeyChanged { host, algorithm, fingerprint, known, file: place.file, line: place.line })
         }
         Verdict::Unknown { note } => Err(SshError::HostKeyUnknown {
@@ -237,7 +238,7 @@ fn check_host_key(
             algorithm,
             fingerprint,
             file: resolved.known_hosts.first().cloned().unwrap_or_else(|| PathBuf::from("~/.ssh/known_hosts")),
-            note,
+            note: note.map(Into::into),
         }),
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why something over SSH did not work. `host` is always the name the user wrote.
+/// Why something over SSH did not work. `host` is always the name the user wrote. (`Box<str>` keeps it small: it is in the
+/// result of every call.)
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SshError {
     /// The name, or the SSH configuration behind it, could not be turned into an address.
@@ -29,23 +30,30 @@ pub enum SshError {
     #[error("the host key of {host} is unknown: it offered {algorithm} {fingerprint}{}", note.as_deref().map(|note| format!("; {note}")).unwrap_or_default())]
     HostKeyUnknown {
         host: String,
-        algorithm: String,
-        fingerprint: String,
+        algorithm: Box<str>,
+        fingerprint: Box<str>,
         /// Where `line_to_add` belongs.
         file: PathBuf,
         line_to_add: String,
         /// What the files do hold for this host, if anything.
-        note: Option<String>,
+        note: Option<Box<str>>,
     },
 
     #[error(
         "THE HOST KEY OF {host} HAS CHANGED: it offered {algorithm} {fingerprint}, but {}:{line} says {known}",
         file.display()
     )]
-    HostKeyChanged { host: String, algorithm: String, fingerprint: String, known: String, file: PathBuf, line: usize },
+    HostKeyChanged {
+        host: String,
+        algorithm: Box<str>,
+        fingerprint: Box<str>,
+        known: Box<str>,
+        file: PathBuf,
+        line: usize,
+    },
 
     #[error("the host key of {host} is revoked: {}:{line} revokes {fingerprint}", file.display())]
-    HostKeyRevoked { host: String, fingerprint: String, file: PathBuf, line: usize },
+    HostKeyRevoked { host: String, fingerprint: Box<str>, file: PathBuf, line: usize },
 
     #[error("cannot log in to {host} as {user}; tried:\n  {}", tried.join("\n  "))]
     Auth { host: String, user: String, tried: Vec<String> },

@@ -155,12 +155,13 @@ impl Connection {
                 }
             })
             .map_err(broken)?;
-        // Only the resolver of names can hold the thread longer than the deadline; then it is left to itself.
-        match tokio::time::timeout_at(clock.deadline.into(), answer).await {
+        // Only the resolver of names can hold the thread longer than the deadline; then it is left to itself. The thread
+        // knows better what took so long, so it may speak first.
+        match tokio::time::timeout_at((clock.deadline + OPEN_GRACE).into(), answer).await {
             Ok(Ok(Ok(()))) => Ok(Connection { link: Arc::new(link) }),
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(link.closed()),
-            Err(_) => Err(timed_out("connecting")),
+            Err(_) => Err(timed_out("looking up its address")),
         }
     }
 
@@ -248,6 +249,8 @@ impl Connection {
     }
 }
 
+/// How much later than its deadline `open` ends if the thread itself does not.
+const OPEN_GRACE: Duration = Duration::from_millis(500);
 /// libssh2 sends a command in one packet, of at most 35,000 bytes with everything around it.
 const COMMAND_BYTES_MAX: usize = 32 << 10;
 

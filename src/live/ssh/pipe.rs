@@ -11,48 +11,40 @@ use zeroize::Zeroizing;
 /// Bytes taken from one side and not yet given to the other. Wiped at the end: they may be secrets.
 #[derive(Default)]
 pub(super) struct Pending {
+    /// Keeps its length, which is not what is in use: zeroing it anew for each piece would cost.
     bytes: Zeroizing<Vec<u8>>,
-    done: usize,
+    from: usize,
+    to: usize,
 }
 
 impl From<Zeroizing<Vec<u8>>> for Pending {
     fn from(bytes: Zeroizing<Vec<u8>>) -> Pending {
-        Pending { bytes, done: 0 }
+        Pending { from: 0, to: bytes.len(), bytes }
     }
 }
 
 impl Pending {
     pub fn is_empty(&self) -> bool {
-        self.done == self.bytes.len()
+        self.from == self.to
     }
 
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.done..]
+        &self.bytes[self.from..self.to]
     }
 
     pub fn advance(&mut self, count: usize) {
-        self.done += count;
-        if self.is_empty() {
-            self.bytes.clear();
-            self.done = 0;
-        }
-    }
-
-    pub fn set(&mut self, bytes: &[u8]) {
-        debug_assert!(self.is_empty(), "what was pending would be lost");
-        self.bytes.clear();
-        self.bytes.extend_from_slice(bytes);
-        self.done = 0;
+        self.from += count;
     }
 
     /// Fills itself by `read`, up to `limit` bytes.
     pub fn fill(&mut self, limit: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
         debug_assert!(self.is_empty(), "what was pending would be lost");
-        self.bytes.resize(limit, 0);
-        self.done = 0;
-        let result = read(&mut self.bytes);
-        self.bytes.truncate(*result.as_ref().unwrap_or(&0));
-        result
+        if self.bytes.len() < limit {
+            self.bytes.resize(limit, 0);
+        }
+        (self.from, self.to) = (0, 0);
+        self.to = read(&mut self.bytes[..limit])?;
+        Ok(self.to)
     }
 }
 
@@ -82,7 +74,12 @@ impl LocalEnd {
     pub fn give(&mut self, bytes: &[u8]) {
         let written = self.write(bytes);
         if written < bytes.len() && !self.is_gone {
-            self.pending.set(&bytes[written..]);
+            let rest = &bytes[written..];
+            let copied = self.pending.fill(rest.len(), |buffer| {
+                buffer.copy_from_slice(rest);
+                Ok(rest.len())
+            });
+            debug_assert!(copied.is_ok(), "copying cannot fail");
         }
     }
 

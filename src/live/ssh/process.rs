@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::connect::would_block;
 use super::error::SshError;
 use super::pipe::{LocalEnd, Pending};
-use super::session::{Drive, Turn};
+use super::session::{Drive, Stage, Turn};
 use super::{Exit, HoldError, Output};
 
 /// What a remote process reads. It gets EOF after it.
@@ -99,12 +99,21 @@ impl ProcessRequest {
         }
     }
 
-    pub fn timeout(&self, host: &str, waiting_for: &str) -> SshError {
+    pub fn is_hold(&self) -> bool {
+        matches!(self.purpose, Purpose::Hold { .. })
+    }
+
+    pub fn timeout(&self, host: &str, stage: Stage) -> SshError {
         let first_line = self.command.lines().next().unwrap_or_default();
         let shown: String = first_line.chars().take(COMMAND_SHOWN_MAX).collect();
         let more = if shown.len() < self.command.len() { "…" } else { "" };
         let silent = if self.limit.is_idle_limit { " (without moving a byte)" } else { "" };
-        let what = format!("{waiting_for} running `{shown}{more}`{silent}").trim_start().to_owned();
+        let doing = match stage {
+            Stage::Queued => "waiting for a free channel to run",
+            Stage::Opening => "opening a channel to run",
+            Stage::Running => "running",
+        };
+        let what = format!("{doing} `{shown}{more}`{silent}");
         SshError::Timeout { host: host.to_owned(), what, after: self.limit.allowed }
     }
 

@@ -38,12 +38,22 @@ const PASSES_MAX: usize = 16;
 const IDLE_ANSWER: Duration = Duration::from_secs(2);
 /// How long a server may take to answer a request: libssh2's own default.
 const ANSWER_SECONDS_MAX: u16 = 60;
+/// How often to look whether the time of an answer that nobody waits for is over.
+const GIVEN_UP_LOOK: Duration = Duration::from_millis(250);
 /// How long leaving may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
 pub(super) enum Request {
     Process(ProcessRequest),
     Tunnel(TunnelRequest),
+}
+
+/// How far a request came.
+#[derive(Clone, Copy)]
+pub(super) enum Stage {
+    Queued,
+    Opening,
+    Running,
 }
 
 /// What one channel did in its turn.
@@ -149,7 +159,10 @@ pub(super) struct Host {
     tunnels: Vec<Tunnel>,
     /// Channels that are over for us, but not yet for the server.
     closing: Vec<Channel>,
+    /// As many as the server was seen to allow, tried again when none runs.
     processes_max: usize,
+    /// Commands whose channel was closed while they ran.
+    given_up: usize,
     /// When the first bytes came while no channel was open.
     unread_since: Option<Instant>,
     scratch: Vec<u8>,
@@ -172,6 +185,7 @@ impl Host {
             tunnels: Vec::new(),
             closing: Vec::new(),
             processes_max: PROCESSES_MAX,
+            given_up: 0,
             unread_since: None,
             scratch: vec![0; SCRATCH_BYTES],
             _proxy: live.proxy,
@@ -217,6 +231,7 @@ impl Host {
             opening.request.take_if(|request| request.is_cancelled());
         }
         for process in self.processes.extract_if(.., |process| process.request().is_cancelled()) {
+            self.given_up += 1;
             self.closing.push(process.into_channel());
         }
     }
@@ -228,19 +243,18 @@ impl Host {
         let mut index = 0;
         while let Some(request) = self.queue.get(index) {
             match is_late(request.deadline()) {
-                true => drop(
-                    self.queue.remove(index).map(|request| request.time_out(host, "waiting for a free channel, and")),
-                ),
+                true => drop(self.queue.remove(index).map(|request| request.time_out(host, Stage::Queued))),
                 false => index += 1,
             }
         }
         if let Some(opening) = &mut self.opening
             && let Some(request) = opening.request.take_if(|request| is_late(request.deadline()))
         {
-            request.time_out(host, "opening a channel for");
+            request.time_out(host, Stage::Opening);
         }
         for process in self.processes.extract_if(.., |process| is_late(process.request().limit.deadline)) {
-            let error = process.request().timeout(host, "");
+            let error = process.request().timeout(host, Stage::Running);
+            self.given_up += 1;
             self.closing.push(process.fail(error));
         }
     }
@@ -261,6 +275,9 @@ impl Host {
 
     /// Starts opening the next channel that may be, and goes on with the one that is. True if one was opened.
     fn open_next(&mut self) -> bool {
+        if self.processes.is_empty() {
+            self.processes_max = PROCESSES_MAX;
+        }
         if self.opening.is_none() {
             let may_start = |request: &Request| match request {
                 Request::Process(_) => self.processes.len() < self.processes_max,
@@ -313,12 +330,15 @@ impl Host {
         }
         match request {
             // The server's MaxSessions is lower than ours: wait for one of ours to end.
-            Request::Process(_) if !self.processes.is_empty() => {
+            Request::Process(_) if self.processes.iter().any(|process| !process.request().is_hold()) => {
                 self.processes_max = self.processes.len();
                 self.queue.push_front(request);
             }
             Request::Process(request) => {
-                let reason = format!("the server refused a session: {}", error.message());
+                let mut reason = format!("the server refused another session: {}", error.message());
+                if self.given_up > 0 {
+                    reason += &format!("; {} commands that were given up on may still run there", self.given_up);
+                }
                 request.fail(SshError::Channel { host: self.label.clone(), reason });
             }
             Request::Tunnel(request) => {
@@ -392,7 +412,7 @@ impl Host {
         };
         // Without a channel nothing is read; then only the end of the connection is of interest.
         let interest = match self.unread_since {
-            Some(_) => self.wire.interest() - PollFlags::IN | PollFlags::RDHUP,
+            Some(_) => (self.wire.interest() - PollFlags::IN) | PollFlags::RDHUP,
             None => self.wire.interest(),
         };
         let mut fds =
@@ -437,7 +457,10 @@ impl Host {
         let opening = self.opening.iter().filter_map(|opening| opening.request.as_ref()?.deadline());
         let running = self.processes.iter().filter_map(|process| process.request().limit.deadline);
         let unread = self.unread_since.map(|since| since + IDLE_ANSWER);
-        queued.chain(opening).chain(running).chain(unread).min()
+        // Nothing may ever arrive for a channel that is given up on: libssh2 must be asked again.
+        let is_given_up = self.opening.as_ref().is_some_and(|opening| opening.request.is_none());
+        let given_up = is_given_up.then(|| Instant::now() + GIVEN_UP_LOOK);
+        queued.chain(opening).chain(running).chain(unread).chain(given_up).min()
     }
 
     /// The connection is over: tells everyone why.
@@ -484,14 +507,14 @@ impl Request {
         }
     }
 
-    fn time_out(self, host: &str, waiting_for: &str) {
+    fn time_out(self, host: &str, stage: Stage) {
         match self {
             Request::Process(process) => {
-                let error = process.timeout(host, waiting_for);
+                let error = process.timeout(host, stage);
                 process.fail(error);
             }
             Request::Tunnel(tunnel) => {
-                let error = tunnel.timeout(host, waiting_for);
+                let error = tunnel.timeout(host, stage);
                 drop(tunnel.reply.send(Err(error)));
             }
         }

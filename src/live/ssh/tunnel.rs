@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::error::SshError;
 use super::pipe::{LocalEnd, Pending};
-use super::session::{Drive, Turn};
+use super::session::{Drive, Stage, Turn};
 
 pub(super) struct TunnelRequest {
     pub host: String,
@@ -22,8 +22,12 @@ pub(super) struct TunnelRequest {
 }
 
 impl TunnelRequest {
-    pub fn timeout(&self, host: &str, waiting_for: &str) -> SshError {
-        let what = format!("{waiting_for} a tunnel to {}:{}", self.host, self.port);
+    pub fn timeout(&self, host: &str, stage: Stage) -> SshError {
+        let doing = match stage {
+            Stage::Queued => "waiting to open",
+            Stage::Opening | Stage::Running => "opening",
+        };
+        let what = format!("{doing} a tunnel to {}:{}", self.host, self.port);
         SshError::Timeout { host: host.to_owned(), what, after: self.allowed }
     }
 }

@@ -59,7 +59,7 @@ fn configure(suite: &str, dir: &Path) -> Result<PathBuf> {
         "Dir::State \"{at}\";\nDir::State::lists \"{at}/lists\";\nDir::State::status \"{at}/status\";\n\
          Dir::Cache \"{at}/cache\";\nDir::Etc::sourcelist \"{at}/sources.list\";\nDir::Etc::sourceparts \"{at}/none\";\n\
          Dir::Etc::preferences \"{at}/preferences\";\nDir::Etc::preferencesparts \"{at}/none\";\n\
-         Acquire::Languages \"none\";\nAPT::Sandbox::User \"root\";\n\
+         Acquire::Languages \"none\";\nAcquire::Retries \"2\";\nAPT::Update::Error-Mode \"any\";\nAPT::Sandbox::User \"root\";\n\
          Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n"
     );
     write(config.clone(), &text)?;

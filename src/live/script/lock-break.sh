@@ -1,0 +1,30 @@
+# Ends the process that holds the lock of this host, if it is still the holder that was looked at ($1: its token).
+LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+echo quorate-begin
+lock=/run/quorate.lock
+if [ ! -e "$lock" ] || flock -n "$lock" true; then
+    echo free
+    exit 0
+fi
+token='' pid=''
+{ read -r token && read -r pid; } <"$lock"
+pid=${pid#pid=}
+[ "$token" = "token=$1" ] || {
+    echo "someone else holds it now" >&2
+    exit 75
+}
+[ "/proc/$pid/fd/9" -ef "$lock" ] || {
+    echo "process $pid does not hold it" >&2
+    exit 1
+}
+kill "$pid"
+if ! flock -w 5 "$lock" true; then
+    kill -9 "$pid"
+    flock -w 5 "$lock" true || {
+        echo "it is still held" >&2
+        exit 1
+    }
+fi
+logger -t quorate -- "$2: done" || :
+echo broken

@@ -1,0 +1,22 @@
+# Takes the lock of this host and keeps it until stdin ends, which it does when the connection goes. No process but this
+# shell has the file open: when it is gone, so is the lock.
+LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+umask 077
+echo quorate-begin
+lock=/run/quorate.lock
+command -v flock >/dev/null || {
+    echo "there is no flock on this host; it is part of util-linux" >&2
+    exit 1
+}
+exec 9<>"$lock" || exit 1
+if ! flock -n 9; then
+    cat "$lock"
+    exit 75
+fi
+printf 'token=%s\npid=%s\noperator=%s\nsince=%s\npurpose=%s\n' "$1" "$$" "$2" "$3" "$4" >"$lock" || exit 1
+echo quorate-held
+while read -r _; do
+    :
+done
+: >"$lock"

@@ -1,0 +1,22 @@
+# Replaces a certificate and its key together. Both come on stdin, the certificate first.
+#
+# They are staged in a folder beside their place, so that one process renames both, back to back: etcd reads them anew
+# for every handshake, and one that meets an odd pair fails.
+folder=$1 certificate=$2 key=$3
+certificate_bytes=$4 certificate_mode=$5 certificate_owner=$6 certificate_group=$7
+key_bytes=$8 key_mode=$9
+shift 9
+key_owner=$1 key_group=$2
+staged=$folder/.${certificate%.crt}.quorate
+for path in "$folder/$certificate" "$folder/$key"; do
+    [ ! -d "$path" ] || refuse "$path is a folder"
+done
+rm -rf -- "$staged"
+leftover=$staged
+mkdir "$staged"
+stage "$staged/$certificate" "$certificate_bytes" "$certificate_mode" "$certificate_owner" "$certificate_group"
+stage "$staged/$key" "$key_bytes" "$key_mode" "$key_owner" "$key_group"
+keep "$folder/$certificate"
+keep "$folder/$key"
+mv -f -t "$folder" -- "$staged/$certificate" "$staged/$key"
+sync "$folder"

@@ -1,0 +1,50 @@
+# Goes before every script that changes something. $1: the token of our lock; $2: the line for the audit trail.
+set -eu
+LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL TZ PATH
+umask 077
+token=$1 audit=$2
+shift 2
+echo quorate-begin
+leftover=
+
+refuse() {
+    echo "$*" >&2
+    exit 1
+}
+
+ended() {
+    status=$?
+    [ -z "$leftover" ] || rm -rf -- "$leftover"
+    case $status in
+    0) logger -t quorate -- "$audit: done" || : ;;
+    *) logger -t quorate -- "$audit: failed with status $status" || : ;;
+    esac
+}
+
+# Ours is the lock whose file names us, and that somebody holds.
+lock=/run/quorate.lock
+holder=
+{ read -r holder <"$lock"; } 2>/dev/null || :
+if [ "$holder" != "token=$token" ] || flock -n "$lock" true; then
+    echo "the lock on this host is no longer ours" >&2
+    exit 75
+fi
+trap ended EXIT
+trap 'exit 124' HUP INT TERM
+
+# stage FILE BYTES MODE OWNER GROUP: makes FILE of that much of stdin, whole and on the disk.
+stage() {
+    rm -f -- "$1"
+    head -c "$2" >"$1"
+    [ "$(stat -c %s "$1")" = "$2" ] || refuse "only a part of ${1##*/} arrived"
+    chown "$4:$5" "$1"
+    chmod "$3" "$1"
+    sync "$1"
+}
+
+# Keeps what is about to be replaced, under one name more: one generation, the same owner and mode.
+keep() {
+    [ -e "$1" ] || return 0
+    [ "$1" -ef "$1.previous" ] || ln -f -- "$1" "$1.previous"
+}

@@ -1,0 +1,11 @@
+# One verb of systemctl for our unit. A start waits for quorum, so it is not waited for here.
+verb=$1 unit=$2
+case $verb in
+reload) systemctl daemon-reload ;;
+enable) systemctl enable --quiet -- "$unit" ;;
+start | restart)
+    # A unit that failed too often is not started again before this.
+    systemctl reset-failed -- "$unit" 2>/dev/null || :
+    systemctl --no-block "$verb" -- "$unit"
+    ;;
+esac

@@ -1,0 +1,27 @@
+# Writes one file whole: staged beside it, synced, renamed. The content comes on stdin.
+path=$1 bytes=$2 mode=$3 owner=$4 group=$5 previous=$6 then=$7
+folder=${path%/*}
+staged=$folder/.${path##*/}.quorate
+if [ "$(readlink "$path")" = /dev/null ]; then
+    refuse "$path is a link to /dev/null: it was masked by hand; \`systemctl unmask\` undoes that"
+fi
+[ ! -d "$path" ] || refuse "$path is a folder"
+leftover=$staged
+stage "$staged" "$bytes" "$mode" "$owner" "$group"
+case $previous in
+always) keep "$path" ;;
+foreign)
+    first=
+    { read -r first <"$path"; } 2>/dev/null || :
+    case $first in
+    '# Kept by quorate '*) ;;
+    *) keep "$path" ;;
+    esac
+    ;;
+esac
+mv -T -f -- "$staged" "$path"
+leftover=
+sync "$folder"
+if [ "$then" = reload ]; then
+    systemctl daemon-reload
+fi

@@ -1,0 +1,232 @@
+//! The real binary, without any host: wording, exit codes, and no colour in pipes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+
+use assert_cmd::Command;
+use quorate::desired;
+use quorate::names::UnixSeconds;
+use quorate::plan;
+use quorate::render::json;
+use quorate::world;
+use tempfile::TempDir;
+
+const CLUSTER: &str = "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\n\n[nodes]\netcd-1 = { address = \"10.0.0.11\" }\n\
+                       etcd-2 = { address = \"10.0.0.12\" }\netcd-3 = { address = \"10.0.0.13\" }\n\n[etcd.archive]\n\
+                       path = \"a.tar.gz\"\nsha256 = { amd64 = \"0000000000000000000000000000000000000000000000000000000000000000\" }\n";
+
+/// A folder with a valid cluster.toml and a saved plan for its bare hosts.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("cluster.toml"), CLUSTER).expect("the folder is ours");
+    fs::write(folder.path().join("plan.json"), saved()).expect("the folder is ours");
+    folder
+}
+
+fn saved() -> String {
+    let desired = desired::parse(CLUSTER, "cluster.toml", Path::new("/"), None).expect("it is valid");
+    json::plan(&plan::plan(&desired, &world::bare(&desired, UnixSeconds(1_800_000_000))))
+}
+
+struct Said {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn quorate_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+    let mut command = Command::cargo_bin("quorate").expect("the binary is built");
+    command.current_dir(folder).args(arguments).env_remove("NO_COLOR").envs(variables.iter().copied());
+    let output = command.output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+    let said =
+        Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    said
+}
+
+fn quorate(arguments: &[&str]) -> Said {
+    quorate_with(folder().path(), arguments, &[])
+}
+
+#[test]
+fn help_is_documentation_and_no_error() {
+    let said = quorate(&["--help"]);
+    assert_eq!(said.code, 0);
+    for command in
+        ["init", "validate", "plan", "show", "apply", "status", "lock", "schema", "explain", "completions", "man"]
+    {
+        assert!(said.stdout.contains(&format!("\n  {command} ")), "{command}");
+        let help = quorate(&[command, "--help"]);
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{command}");
+        assert!(help.stdout.contains("Examples:\n  quorate "), "{}", help.stdout);
+    }
+    assert!(said.stdout.contains("Exit codes:"));
+    assert_eq!(quorate(&["--version"]).stdout, format!("quorate {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_is_64_on_stderr() {
+    let wrong: &[&[&str]] = &[
+        &[],
+        &["plam"],
+        &["plan", "--format", "yaml"],
+        &["plan", "--nonsense"],
+        &["apply", "--allow", "everything:etcd-1"],
+        &["apply", "--lock-timeout", "soon"],
+        &["explain", "no-such-code"],
+        &["--color", "sometimes", "validate"],
+        &["-q", "-v", "plan"],
+        &["man", "no-such-command"],
+        &["lock"],
+    ];
+    for arguments in wrong {
+        let said = quorate(arguments);
+        assert_eq!(said.code, 64, "{arguments:?}: {}", said.stderr);
+        assert_eq!(said.stdout, "", "{arguments:?}");
+        assert!(!said.stderr.is_empty(), "{arguments:?}");
+    }
+    assert!(quorate(&["plam"]).stderr.contains("plan"), "a near miss is named");
+    let allow = quorate(&["apply", "--allow", "everything:etcd-1"]);
+    assert!(allow.stderr.contains("remove-member, replace-member, remove-user"), "{}", allow.stderr);
+}
+
+#[test]
+fn a_saved_plan_is_shown_in_every_format() {
+    let text = quorate(&["show", "plan.json"]);
+    assert_eq!((text.code, text.stderr.as_str()), (0, ""));
+    assert!(
+        text.stdout.starts_with("cluster prod, etcd 3.5.16: no cluster yet: 3 bare hosts\n\n[ 1/13] "),
+        "{}",
+        text.stdout
+    );
+    let last = text.stdout.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("Plan: 13 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; lowest margin 1. Plan id "),
+        "{last}"
+    );
+    let markdown = quorate(&["show", "plan.json", "--format", "markdown"]);
+    assert!(markdown.stdout.starts_with("<!-- quorate:prod -->\n**Changes:**"), "{}", markdown.stdout);
+    assert_eq!(quorate(&["show", "plan.json", "--format", "json"]).stdout, saved());
+    assert!(quorate(&["show", "plan.json", "-v"]).stdout.contains("action   etcd-1: install etcd 3.5.16 (amd64)"));
+}
+
+#[test]
+fn a_tampered_plan_is_refused() {
+    let folder = folder();
+    let file = folder.path().join("plan.json");
+    fs::write(&file, saved().replace("10.0.0.12", "10.6.6.6")).expect("the folder is ours");
+    for arguments in [&["show", "plan.json"][..], &["apply", "--yes", "plan.json"]] {
+        let said = quorate_with(folder.path(), arguments, &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+        assert!(
+            said.stderr.starts_with("error: plan.json: cannot use this plan\n  caused by: its plan_id is "),
+            "{}",
+            said.stderr
+        );
+    }
+    fs::write(&file, saved().replace("\"format_version\": 1", "\"format_version\": 99")).expect("the folder is ours");
+    let said = quorate_with(folder.path(), &["show", "plan.json"], &[]);
+    assert!(said.stderr.contains("its format_version is 99; this quorate reads version 1"), "{}", said.stderr);
+    let missing = quorate(&["show", "nowhere.json"]);
+    assert_eq!(missing.code, 1);
+    assert!(
+        missing.stderr.starts_with("error: nowhere.json: cannot read the plan\n  caused by: No such file"),
+        "{}",
+        missing.stderr
+    );
+}
+
+#[test]
+fn colour_is_for_terminals_or_on_request_and_no_color_wins() {
+    let folder = folder();
+    let show = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let said = quorate_with(folder.path(), &[&["show", "plan.json"], arguments].concat(), variables);
+        said.stdout.contains('\u{1b}')
+    };
+    assert!(!show(&[], &[]), "no colour in a pipe");
+    assert!(show(&["--color", "always"], &[]));
+    assert!(!show(&["--color", "never"], &[]));
+    assert!(!show(&["--color", "always"], &[("NO_COLOR", "1")]));
+    assert!(show(&["--color", "always"], &[("NO_COLOR", "")]), "an empty NO_COLOR says nothing");
+    let error = quorate_with(folder.path(), &["show", "nowhere", "--color", "always"], &[]);
+    assert!(error.stderr.contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let folder = folder();
+    let binary = assert_cmd::cargo::cargo_bin("quorate");
+    let script = format!("{} show plan.json -v | head -n 1; echo ${{PIPESTATUS[0]}}", binary.display());
+    for _ in 0..20 {
+        let output =
+            Process::new("bash").args(["-c", &script]).current_dir(folder.path()).stdin(Stdio::null()).output();
+        let output = output.expect("bash runs");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.ends_with("\n0\n"), "{stdout}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}
+
+#[test]
+fn validate_and_init_work_in_the_folder_of_c() {
+    let folder = folder();
+    let path = folder.path().to_str().expect("it is text");
+    let said = quorate_with(Path::new("/"), &["-C", path, "validate"], &[]);
+    assert_eq!((said.code, said.stdout.as_str()), (0, "cluster.toml: valid: cluster prod, 3 nodes, etcd 3.5.16\n"));
+    let said = quorate_with(Path::new("/"), &["-C", path, "init", "a=10.0.0.1"], &[]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("never overwrites"), "{}", said.stderr);
+    let said = quorate_with(Path::new("/"), &["-C", "/nowhere", "validate"], &[]);
+    assert!(said.stderr.starts_with("error: /nowhere: cannot change to the folder"), "{}", said.stderr);
+}
+
+#[test]
+fn an_invalid_declaration_stops_every_command_that_needs_it() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("cluster.toml"), "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\nversoin = 3\n")
+        .expect("the folder is ours");
+    for command in ["validate", "plan", "apply", "status"] {
+        let said = quorate_with(folder.path(), &[command], &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{command}");
+        assert!(said.stderr.contains("cluster.toml:4"), "{}", said.stderr);
+        assert!(said.stderr.contains("error: cluster.toml: not valid: "), "{}", said.stderr);
+    }
+    let missing = quorate_with(Path::new("/"), &["-f", "/nowhere.toml", "plan"], &[]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.stderr.contains("hint: write one with `quorate init"), "{}", missing.stderr);
+}
+
+#[test]
+fn codes_are_explained() {
+    let list = quorate(&["explain"]);
+    assert!(list.stdout.contains("\nhost-key "), "{}", list.stdout);
+    let page = quorate(&["explain", "data-found"]);
+    assert!(page.stdout.starts_with("data-found (exit code 3)\n\nA host holds a data directory"), "{}", page.stdout);
+    let near = quorate(&["explain", "data-fuond"]);
+    assert!(near.stderr.contains("data-found"), "{}", near.stderr);
+}
+
+#[test]
+fn what_is_generated_is_not_empty() {
+    assert!(quorate(&["completions", "bash"]).stdout.contains("_quorate"));
+    assert!(quorate(&["man"]).stdout.contains(".TH quorate 1"));
+    assert!(quorate(&["man", "plan"]).stdout.contains("detailed\\-exitcode"));
+    for subject in ["plan", "events", "status"] {
+        let schema = quorate(&["schema", subject]).stdout;
+        let value: serde_json::Value = serde_json::from_str(&schema).expect("a schema is JSON");
+        assert!(value.get("$schema").is_some(), "{subject}");
+    }
+}
+
+#[test]
+fn an_init_file_is_valid_and_its_mode_is_the_users_choice() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let said = quorate_with(folder.path(), &["init", "etcd-1=10.0.0.11", "--name", "prod"], &[]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let mode = fs::metadata(folder.path().join("cluster.toml")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o077 & !0o044, 0, "nobody else may write it");
+    assert_eq!(quorate_with(folder.path(), &["validate"], &[]).code, 0);
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every test. As root on Debian it installs what is missing and runs the lab's tests too; without root it runs what needs
+# none, and says what it skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+. tests/setup.sh
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "format and lints"
+cargo fmt --check
+cargo clippy --locked --all-targets --quiet -- -D warnings
+shellcheck examples/*.sh tests/*.sh .ci/run
+
+step "build"
+cargo build --locked --quiet --all-targets
+
+if ((EUID == 0)); then
+    step "lab: image and etcd versions"
+    # Made once and kept outside the repository; a version that cannot be had is named here and skipped by name later.
+    cargo run --locked --quiet --example lab -- prepare
+    # Two cores: more labs at once would only make each slower.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
+else
+    step "without root: the tests on real hosts (tests/cluster, tests/lab_*) say that they are skipped"
+fi
+
+step "tests"
+cargo test --locked --no-fail-fast -- --show-output 2>&1 | tee target/tests.log | grep -v -E '^(successes:|    [a-z_0-9:]+|)$' || true
+status=${PIPESTATUS[0]}
+
+if grep -q '^skipped: ' target/tests.log; then
+    step "skipped"
+    grep '^skipped: ' target/tests.log | sort -u
+fi
+exit "$status"
