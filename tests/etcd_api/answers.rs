@@ -82,6 +82,32 @@ async fn a_member_that_has_lost_its_quorum_says_so() {
     }
 }
 
+/// The others are frozen, which the member does not know yet: it believes in its leader, and must not be believed itself.
+#[tokio::test]
+async fn a_member_does_not_speak_for_a_quorum_that_is_gone() {
+    for series in [Series::V3_5, Series::V3_6, Series::V3_7] {
+        let test = "a_member_does_not_speak_for_a_quorum_that_is_gone";
+        let Some(mut cluster) = Cluster::of(3, test, series) else { continue };
+        // Long enough for the member to keep its belief while it is asked.
+        cluster.flags = vec!["--election-timeout=20000".to_owned(), "--heartbeat-interval=200".to_owned()];
+        let members = cluster.started().await;
+        let tls = cluster.tls();
+        let mut followers = Vec::new();
+        for etcd in &members {
+            let answer = etcd.answer(&tls).await.unwrap();
+            if answer.leader != Some(answer.member) {
+                followers.push(etcd);
+            }
+        }
+        let member = followers[0].connect(&tls).await.unwrap();
+        members.iter().filter(|etcd| etcd.pid() != followers[0].pid()).for_each(Etcd::freeze);
+        let answer = member.answer(Duration::from_millis(500)).await.unwrap();
+        assert!(answer.leader.is_some() && !answer.reads, "{series}: {answer:?}");
+        let cause = answer.members.unknown().unwrap();
+        assert!(cause.summary.ends_with("it was asked for the member list and said nothing for 0.5 s"), "{cause:?}");
+    }
+}
+
 /// It listens, and does not serve: newer versions begin to after a while, without a leader.
 #[tokio::test]
 async fn a_member_that_waits_for_its_quorum_is_given_up_in_time() {

@@ -258,6 +258,12 @@ impl Etcd {
         }
     }
 
+    /// Stops it without its knowing.
+    pub fn freeze(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
