@@ -28,11 +28,11 @@ pub fn fetch(url: &str, expected: Digest, cache: Option<&Path>) -> Result<File, 
         return Ok(file);
     };
     let kept = cache.join(format!("{expected}.tar.gz"));
-    if let Ok(file) = File::open(&kept) {
-        if digest(&file).is_ok_and(|found| found == expected) {
-            return Ok(file);
-        }
-        // Cut short, or spoiled on the disk: what replaces it has been checked.
+    // One that was cut short, or spoiled on the disk, is replaced.
+    if let Ok(file) = File::open(&kept)
+        && digest(&file).is_ok_and(|found| found == expected)
+    {
+        return Ok(file);
     }
     let cannot = |error: &std::io::Error| cannot_keep(cache, error);
     fs::create_dir_all(cache).map_err(|error| cannot(&error))?;
@@ -87,15 +87,19 @@ fn agent() -> Agent {
 
 const SPACE: &str = "make room for it, or set XDG_CACHE_HOME to a folder that has";
 
+const TRUST: &str = "the server's certificate must be trusted by this machine";
+
 fn cannot_fetch(url: &str, error: &ureq::Error) -> Cause {
     let hint = match error {
         ureq::Error::StatusCode(404) => "is there such a release? correct `url`, or `version`",
         ureq::Error::StatusCode(_) => "open it in a browser; behind a login wall, download it and use `path`",
-        ureq::Error::Rustls(_) => "the server's certificate must be trusted by this machine",
+        ureq::Error::Rustls(_) => TRUST,
+        ureq::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => TRUST,
         _ => "without access from here, download it elsewhere and use `[etcd.archive] path`; HTTPS_PROXY is honoured",
     };
     let why = match error {
         ureq::Error::StatusCode(code) => format!("the server answered {code}"),
+        ureq::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     };
     unusable(format!("{url} could not be fetched: {why}"), hint)

@@ -1,3 +1,5 @@
+//! Archives of every kind of fault, and downloads from a server that the test is.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -234,4 +236,87 @@ fn a_download_that_fails_leaves_nothing_behind() {
     let refused = fetched(&nobody, Digest::of(&bytes), Some(cache.path())).unwrap_err();
     assert!(refused.summary.contains("could not be fetched"), "{refused:?}");
     assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+}
+
+/// An HTTPS server whose certificate an authority of our own signed.
+fn serve_https(signer: &crate::live::pki::Signer, body: Vec<u8>) -> String {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use secrecy::ExposeSecret as _;
+    let wanted = crate::capability::certificates::Wanted {
+        common_name: "mirror".to_owned(),
+        names: ["127.0.0.1".to_owned()].into(),
+        usages: [crate::observed::Usage::ServerAuth].into(),
+    };
+    let leaf = signer.issue(&wanted, 3600, now()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(leaf.certificate_pem.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.expose_secret().as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/etcd.tar.gz", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let mut request = [0; 4096];
+            // A client that does not trust us hangs up.
+            let _ = stream.read(&mut request).and_then(|_| {
+                stream.write_all(head.as_bytes())?;
+                stream.write_all(&body)?;
+                stream.conn.send_close_notify();
+                stream.flush()
+            });
+        }
+    });
+    url
+}
+
+fn now() -> crate::names::UnixSeconds {
+    crate::names::UnixSeconds(jiff::Timestamp::now().as_second())
+}
+
+const CHILD: &str = "QUORATE_TEST_FETCH";
+
+/// What a machine trusts is read from its environment, so each fetch is made by this program anew, in one of its own.
+#[test]
+fn https_is_trusted_as_the_machine_trusts_it() {
+    let folder = TempDir::new().unwrap();
+    let signer =
+        crate::live::pki::create(&folder.path().join("pki"), &crate::names::ClusterName::new("mirror"), now()).unwrap();
+    let bytes = release();
+    let url = serve_https(&signer, bytes.clone());
+    let other = crate::live::pki::create(&folder.path().join("other"), &crate::names::ClusterName::new("other"), now());
+    drop(other.unwrap());
+    let fetch = |authority: &str| {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "live::archive::tests::child_that_fetches", "--nocapture"])
+            .env(CHILD, format!("{url} {}", Digest::of(&bytes)))
+            .env("SSL_CERT_FILE", folder.path().join(authority).join("ca.crt"))
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let trusted = fetch("pki");
+    assert!(trusted.contains(&format!("fetched {} bytes", bytes.len())), "{trusted}");
+    let untrusted = fetch("other");
+    assert!(untrusted.contains("could not be fetched") && untrusted.contains("must be trusted"), "{untrusted}");
+}
+
+#[test]
+fn child_that_fetches() {
+    let Ok(what) = std::env::var(CHILD) else { return };
+    let (url, sha256) = what.split_once(' ').unwrap();
+    match download::fetch(url, sha256.parse().unwrap(), None) {
+        Ok(file) => println!("fetched {} bytes", file.metadata().unwrap().len()),
+        Err(cause) => println!("{cause:?}"),
+    }
 }

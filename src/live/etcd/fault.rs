@@ -31,6 +31,13 @@ pub enum Fault {
     Other(String),
 }
 
+const ENDED: [io::ErrorKind; 4] = [
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+    io::ErrorKind::BrokenPipe,
+];
+
 /// A chain of causes longer than this goes in a circle.
 const CAUSES_MAX: usize = 16;
 
@@ -47,8 +54,10 @@ impl Fault {
             }
             next = match error.downcast_ref::<io::Error>() {
                 Some(io) => match (io.get_ref(), io.kind()) {
-                    (Some(inner), _) => Some(inner),
-                    (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => return Fault::Closed,
+                    (Some(inner), kind) if !ENDED.contains(&kind) => Some(inner),
+                    (Some(inner), _) if inner.is::<rustls::Error>() => Some(inner),
+                    (Some(_), _) => return Fault::Closed,
+                    (None, kind) if ENDED.contains(&kind) => return Fault::Closed,
                     (None, _) => return Fault::Other(io.to_string()),
                 },
                 None => error.source(),

@@ -34,11 +34,12 @@ impl Recorder {
 pub struct Recorded<S> {
     stream: S,
     recorder: Recorder,
+    failed_write: Option<io::Error>,
 }
 
 impl<S> Recorded<S> {
     pub fn new(stream: S, recorder: Recorder) -> Self {
-        Self { stream, recorder }
+        Self { stream, recorder, failed_write: None }
     }
 }
 
@@ -56,14 +57,50 @@ impl<S: AsyncRead + Unpin> AsyncRead for Recorded<S> {
     }
 }
 
-/// A failed write is not noted: the reason for it is about to be read.
-impl<S: AsyncWrite + Unpin> AsyncWrite for Recorded<S> {
+/// A member that refuses our certificate sends its alert and closes. When a write fails before the alert was read,
+/// HTTP/2 gives up without another read, so the write is only told to have failed once all that came has been read.
+impl<S: AsyncRead + AsyncWrite + Unpin> Recorded<S> {
+    fn after_reading<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let Poll::Ready(Err(error)) = written else { return written };
+        self.failed_write = Some(error);
+        self.poll_failure(context).map(Err)
+    }
+
+    /// The failure of a write before, once the stream has been read to its end.
+    fn poll_failure(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let mut scratch = [0; 4096];
+        for _ in 0..READS_MAX {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let read = ready!(Pin::new(&mut *self).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+        Poll::Ready(self.failed_write.take().unwrap_or_else(closed))
+    }
+}
+
+/// What a member may have sent before it closed: settings, session tickets, the end of an answer.
+const READS_MAX: usize = 16;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Recorded<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, buffer)
+        let this = self.get_mut();
+        if this.failed_write.is_some() {
+            return this.poll_failure(context).map(Err);
+        }
+        let written = Pin::new(&mut this.stream).poll_write(context, buffer);
+        this.after_reading(context, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        if this.failed_write.is_some() {
+            return this.poll_failure(context).map(Err);
+        }
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        this.after_reading(context, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -75,7 +112,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Recorded<S> {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, buffers)
+        let this = self.get_mut();
+        if this.failed_write.is_some() {
+            return this.poll_failure(context).map(Err);
+        }
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, buffers);
+        this.after_reading(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -153,3 +153,24 @@ fn told(cause: Cause) -> Diagnostic {
         None => diagnostic,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last line of defence, against whoever made the file between our look and our step.
+    #[test]
+    fn a_name_that_is_taken_stays_as_it_is() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = |name| folder.path().join(name);
+        fs::write(path(KEY), "theirs").unwrap();
+        fs::write(path(KEY_PENDING), "ours").unwrap();
+        let refused = publish(folder.path(), KEY_PENDING, KEY).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(path(KEY)).unwrap(), "theirs");
+        fs::remove_file(path(KEY)).unwrap();
+        publish(folder.path(), KEY_PENDING, KEY).unwrap();
+        assert_eq!(fs::read_to_string(path(KEY)).unwrap(), "ours");
+        assert!(!path(KEY_PENDING).exists());
+    }
+}

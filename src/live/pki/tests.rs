@@ -1,3 +1,5 @@
+//! The authority and its leaves, with openssl as the judge, and authorities that openssl made.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -397,4 +399,31 @@ fn an_authority_that_rcgen_cannot_speak_for_is_refused_when_it_is_read() {
     let cause = cause(folder.path());
     assert!(cause.summary.contains("cannot sign certificates that verify"), "{cause:?}");
     assert!(cause.hint.unwrap().contains("subject"));
+}
+
+/// What lies on a host may be anything.
+#[test]
+fn no_damaged_certificate_makes_the_reader_panic() {
+    let (_parent, signer) = created();
+    let leaf = signer.issue(&server(), DAY, now()).unwrap();
+    let pem = leaf.certificate_pem.as_bytes();
+    let known = [signer.known()];
+    for index in 0..pem.len() {
+        for replacement in [b'A', b'/', b'-', b'\n', 0xff] {
+            let mut damaged = pem.to_vec();
+            damaged[index] = replacement;
+            let text = String::from_utf8_lossy(&damaged);
+            if let Some(facts) = certificate_facts(&text, None, &known) {
+                let is_same = damaged == pem || facts == leaf_facts(&leaf);
+                assert!(is_same || facts.signed_by.is_none(), "byte {index} is not covered by the signature");
+            }
+            trusted(&text);
+        }
+    }
+}
+
+/// As they are read without the key.
+fn leaf_facts(leaf: &Issued) -> crate::observed::Certificate {
+    let unknown = certificate_facts(&leaf.certificate_pem, None, &[]).unwrap().matches_key;
+    crate::observed::Certificate { matches_key: unknown, ..leaf.facts.clone() }
 }

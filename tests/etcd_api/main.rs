@@ -1,0 +1,9 @@
+//! What is asked of a member, asked of real etcd processes of each version, over TLS on loopback.
+
+#[path = "../lab/mod.rs"]
+mod lab;
+
+mod answers;
+mod cost;
+mod faults;
+mod process;
