@@ -246,12 +246,12 @@ pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName
 
 pub fn start_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     run(desired, observed, name);
-    serve(desired, observed);
+    serve(desired, observed, name);
 }
 
 pub fn restart_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     run(desired, observed, name);
-    serve(desired, observed);
+    serve(desired, observed, name);
 }
 
 /// A fresh process that has loaded what lies on disk.
@@ -270,8 +270,9 @@ fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     host.data = DataDirectory::Member;
 }
 
-/// Once enough members run for a quorum, each that runs answers, and has used up its permit.
-fn serve(desired: &Desired, observed: &mut Observed) {
+/// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its permit.
+/// One that has served and is silent for a reason of its own stays silent.
+pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     let known =
         observed.seen_hosts().find_map(|(_, host)| host.answer().and_then(|answer| answer.members.known().cloned()));
     let members = known.unwrap_or_else(|| declared_members(desired));
@@ -289,6 +290,9 @@ fn serve(desired: &Desired, observed: &mut Observed) {
     for name in &running {
         let Some(entry) = entry_of(name) else { continue };
         let Some(host) = observed.host_mut(name) else { continue };
+        if name != acted_on && host.service.state == ServiceState::Active && host.answer().is_none() {
+            continue;
+        }
         host.service.state = ServiceState::Active;
         host.files.remove(&File::Permit);
         host.member = Seen::Known(Some(predicted_answer(desired, cluster, entry, leader, &members)));

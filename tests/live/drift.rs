@@ -51,11 +51,11 @@ fn hand_made_changes_to_a_running_member_are_seen() {
     let live = world.live();
     assert_eq!(stale(&live), None);
     host.sh("cp /etc/etcd/etcd.yaml /root/etcd.yaml; echo '# by hand' >>/etc/etcd/etcd.yaml");
-    assert!(stale(&live).is_some_and(|why| why.contains("etcd.yaml")));
+    assert!(stale(&live).is_some_and(|(why, _)| why.contains("etcd.yaml")));
     host.sh("cat /root/etcd.yaml >/etc/etcd/etcd.yaml");
     assert_eq!(stale(&live), None, "the same text is the same, whenever it was written");
     host.sh(&format!("cd /opt/etcd/{version}; cp -a etcd etcd.copy; mv etcd.copy etcd"));
-    assert!(stale(&live).is_some_and(|why| why.contains("is not the binary that runs")));
+    assert!(stale(&live).is_some_and(|(why, _)| why.contains("is not the binary that runs")));
     host.sh("systemctl restart etcd");
     assert_eq!(stale(&live), None);
     host.sh("systemctl stop etcd; systemctl disable --quiet etcd");
