@@ -63,9 +63,10 @@ async fn a_held_process_ends_when_it_is_let_go() {
     let host = server.connect().await;
     let marker = server.path("held");
     let command = format!("touch {0}; echo starting; echo locked by me; cat; rm {0}", marker.display());
-    let held = host.hold(&command, "locked", SECONDS(10)).await.expect("becomes ready");
+    let held = host.hold(&command, "locked", SECONDS(2)).await.expect("becomes ready");
     assert_eq!(held.first_line, "locked by me");
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The deadline was for becoming ready.
+    tokio::time::sleep(Duration::from_millis(2300)).await;
     assert!(held.is_alive() && marker.exists(), "it must not read the end of its input yet");
     drop(held);
     let mut waited = 0;
@@ -153,15 +154,18 @@ async fn each_end_of_a_tunnel_notices_the_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("bound").port();
 
-    // Ours is dropped: the far one reads what was written before, and the end.
-    let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    // Ours is dropped while much of what it wrote is still on the way: the far one reads all of it, and the end.
+    let stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
     let (mut far, _) = listener.accept().await.expect("accepts");
-    let written = tokio::spawn(async move { stream.write_all(&vec![7; 8 << 20]).await });
+    let mut written = 0;
+    while tokio::time::timeout(Duration::from_millis(200), stream.writable()).await.is_ok() {
+        written += stream.try_write(&[7; 65536]).unwrap_or(0);
+    }
+    drop(stream);
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut received = Vec::new();
     far.read_to_end(&mut received).await.expect("reads");
-    written.await.expect("does not panic").expect("writes");
-    assert_eq!(received.len(), 8 << 20);
+    assert_eq!(received.len(), written);
 
     // The far one says something and closes: ours reads it, and then the end.
     let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
@@ -199,13 +203,11 @@ async fn a_reader_that_stalls_does_not_stall_the_others() {
     let command = format!("head -c 30000000 /dev/zero; touch {}", marker.display());
     let stalled = host.stream(&command, "", SECONDS(30)).expect("starts");
     let mut tunnel = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
-    let started = std::time::Instant::now();
     for _ in 0..20 {
         tunnel.write_all(b"ping").await.expect("writes");
         tunnel.read_exact(&mut [0; 4]).await.expect("reads");
         host.exec("true", Stdin::Empty, SECONDS(5)).await.expect("runs");
     }
-    assert!(started.elapsed() < SECONDS(5), "{:?}", started.elapsed());
     // The SSH window is 2 MB: the far end waits, and nothing piles up here.
     assert!(!marker.exists(), "30 MB were taken from a process whose output nobody reads");
     drop(stalled);
@@ -239,8 +241,9 @@ async fn waiting_costs_nothing() {
         assert!(used < 10, "{what}: used {used}0 ms of processor time in a second");
     };
     measure("nothing open").await;
-    let _held = host.hold("echo ready; cat", "ready", SECONDS(5)).await.expect("becomes ready");
+    let held = host.hold("echo ready; cat", "ready", SECONDS(5)).await.expect("becomes ready");
     measure("a lock held").await;
+    drop(held);
     let stream = host.stream("yes", "", SECONDS(30)).expect("starts");
     measure("a stream nobody reads").await;
     drop(stream);

@@ -33,6 +33,10 @@ const BACKLOG_BYTES_MAX: usize = 256 << 10;
 const SCRATCH_BYTES: usize = 256 << 10;
 /// After so many passes requests and deadlines are looked at again.
 const PASSES_MAX: usize = 16;
+/// A session that just closed may not be free yet: sshd clears it up after it has read what we sent next.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+/// After so many refusals in a row, with nothing of ours running, a session is not to be had.
+const REFUSALS_MAX: u32 = 5;
 /// How long the server may wait for an answer to something it asked while no channel is open.
 const IDLE_ANSWER: Duration = Duration::from_secs(2);
 /// How long a server may take to answer a request: libssh2's own default.
@@ -95,6 +99,9 @@ pub(super) struct Host {
     closing: Vec<Channel>,
     /// As many as the server was seen to allow, tried again when none runs.
     processes_max: usize,
+    /// How often in a row the server refused a session, and until when none is asked for.
+    refusals: u32,
+    pause_until: Option<Instant>,
     /// Commands whose channel was closed while they ran.
     given_up: usize,
     /// When the first bytes came while no channel was open.
@@ -119,6 +126,8 @@ impl Host {
             tunnels: Vec::new(),
             closing: Vec::new(),
             processes_max: PROCESSES_MAX,
+            refusals: 0,
+            pause_until: None,
             given_up: 0,
             unread_since: None,
             scratch: vec![0; SCRATCH_BYTES],
@@ -218,9 +227,10 @@ impl Host {
         if self.processes.is_empty() {
             self.processes_max = PROCESSES_MAX;
         }
+        self.pause_until.take_if(|until| *until <= Instant::now());
         if self.opening.is_none() {
             let may_start = |request: &Request| match request {
-                Request::Process(_) => self.processes.len() < self.processes_max,
+                Request::Process(_) => self.processes.len() < self.processes_max && self.pause_until.is_none(),
                 Request::Tunnel(_) => self.tunnels.len() < TUNNELS_MAX,
             };
             let Some(index) = self.queue.iter().position(may_start) else { return false };
@@ -251,7 +261,10 @@ impl Host {
                 return false;
             }
             (Ok(channel), None) => self.closing.push(channel),
-            (Ok(channel), Some(Request::Process(request))) => self.processes.push(Process::start(channel, request)),
+            (Ok(channel), Some(Request::Process(request))) => {
+                self.refusals = 0;
+                self.processes.push(Process::start(channel, request));
+            }
             (Ok(channel), Some(Request::Tunnel(request))) => match Tunnel::start(&self.label, channel, request) {
                 Ok(tunnel) => self.tunnels.push(tunnel),
                 Err(channel) => self.closing.push(channel),
@@ -269,11 +282,7 @@ impl Host {
             return;
         }
         match request {
-            // The server's MaxSessions is lower than ours: wait for one of ours to end.
-            Request::Process(_) if self.processes.iter().any(|process| !process.request().is_hold()) => {
-                self.processes_max = self.processes.len();
-                self.queue.push_front(request);
-            }
+            Request::Process(request) if self.may_ask_again() => self.queue.push_front(Request::Process(request)),
             Request::Process(request) => {
                 let mut reason = format!("the server refused another session: {}", error.message());
                 if self.given_up > 0 {
@@ -288,6 +297,20 @@ impl Host {
                 drop(request.reply.send(Err(error)));
             }
         }
+    }
+
+    /// What a refused session means: one that just closed is not free yet; or the server's MaxSessions is lower than ours,
+    /// and one of ours must end first; or it is used up by what we do not know of, and asking again is no use.
+    fn may_ask_again(&mut self) -> bool {
+        self.refusals += 1;
+        let is_running = self.processes.iter().any(|process| !process.request().is_hold());
+        if self.refusals > 1 && is_running {
+            self.processes_max = self.processes.len();
+            self.refusals = 0;
+            return true;
+        }
+        self.pause_until = Some(Instant::now() + REFUSED_PAUSE);
+        self.refusals <= REFUSALS_MAX
     }
 
     fn drive_processes(&mut self) -> bool {
@@ -402,7 +425,7 @@ impl Host {
         // Nothing may ever arrive for a channel that is given up on: libssh2 must be asked again.
         let is_given_up = self.opening.as_ref().is_some_and(|opening| opening.request.is_none());
         let given_up = is_given_up.then(|| Instant::now() + GIVEN_UP_LOOK);
-        queued.chain(opening).chain(running).chain(unread).chain(given_up).min()
+        queued.chain(opening).chain(running).chain(unread).chain(given_up).chain(self.pause_until).min()
     }
 
     /// The connection is over: tells everyone why.
