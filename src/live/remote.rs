@@ -1,11 +1,13 @@
 //! Commands on a host: typed, quoted in one place, run as root, under a deadline.
 //!
 //! ```text
-//! login shell ─ sh: root? ─┬─ yes ──────────┬─ timeout ─ sh -c SCRIPT ARGUMENTS   < bodies and secrets
+//! login shell ─ sh: root? ─┬─ yes ──────────┬─ timeout ─ sh ARGUMENTS   < script, then bodies and secrets
 //!                          └─ no ─ sudo -n ─┘
 //! ```
 //!
-//! A script says `quorate-begin` first: when that is missing, the way to root is what failed, and not the script.
+//! The script comes on stdin, too: sudo writes every command line to the host's log, and login shells differ in what
+//! they make of a long one. A script says `quorate-begin` first: when that is missing, the way to root is what failed,
+//! and not the script.
 
 use std::time::Duration;
 
@@ -227,12 +229,14 @@ impl Remote<'_> {
     /// When it failed, when the lock is no longer ours, or when the host was lost; it may have been done all the same.
     pub async fn run(&self, command: Command, warrant: &Warrant<'_>) -> Result<(), Diagnostic> {
         let Command { what, script, arguments, stdin, allowed } = command;
-        let script = format!("{PRELUDE}\n{script}");
+        let script = format!("{PRELUDE}\n{}", script.trim_end());
         let seconds = allowed.as_secs().to_string();
+        let shell = reading_shell(&script);
         let mut words =
-            vec!["timeout", "-k", "5", &seconds, "sh", "-c", &script, "quorate", warrant.token, &warrant.audit];
+            vec!["timeout", "-k", "5", &seconds, "sh", "-c", &shell, "quorate", warrant.token, &warrant.audit];
         words.extend(arguments.iter().map(String::as_str));
         let line = self.elevation.command(&words);
+        let stdin = after(script, stdin);
         let output = self.connection.exec(&line, stdin, allowed + GRACE).await;
         let output = output.map_err(|error| self.lost(&what, &error))?;
         if output.is_success() && has_begun(&output) {
@@ -246,10 +250,10 @@ impl Remote<'_> {
     /// # Errors
     /// When the host was lost or root's rights are missing.
     pub async fn ask(&self, what: &str, script: &str, arguments: &[&str]) -> Result<(Exit, String), Diagnostic> {
-        let mut words = vec!["timeout", "-k", "5", "20", "sh", "-c", script, "quorate"];
+        let mut words = vec!["timeout", "-k", "5", "20", "sh", "-s", "--"];
         words.extend(arguments);
         let line = self.elevation.command(&words);
-        let output = self.connection.exec(&line, Stdin::Empty, Duration::from_secs(30)).await;
+        let output = self.connection.exec(&line, script, Duration::from_secs(30)).await;
         let output = output.map_err(|error| self.lost(what, &error))?;
         match after_begin(&output.stdout) {
             Some(said) => {
@@ -292,6 +296,29 @@ impl Remote<'_> {
     }
 }
 
+/// What runs a script that comes on stdin before its body. A shell that reads its own script reads ahead; head takes the
+/// script's bytes and leaves the rest. A script that did not arrive whole is not begun.
+fn reading_shell(script: &str) -> String {
+    format!("s=$(head -c {0}); [ \"${{#s}}\" = {0} ] && eval \"$s\"", script.len())
+}
+
+/// The script, then what it reads.
+fn after(script: String, stdin: Stdin) -> Stdin {
+    match stdin {
+        Stdin::Empty => Stdin::Bytes(Zeroizing::new(script.into_bytes())),
+        Stdin::Bytes(body) => {
+            let mut both = Zeroizing::new(Vec::with_capacity(script.len() + body.len()));
+            both.extend_from_slice(script.as_bytes());
+            both.extend_from_slice(&body);
+            Stdin::Bytes(both)
+        }
+        Stdin::Reader { reader, progress } => {
+            let reader = Box::new(std::io::Read::chain(std::io::Cursor::new(script), reader));
+            Stdin::Reader { reader, progress }
+        }
+    }
+}
+
 /// The exit status of a script whose lock is gone, or taken by another.
 pub const LOCK_LOST: i32 = 75;
 
@@ -327,4 +354,53 @@ pub fn host_words(output: &Output) -> String {
     let stderr = stderr.split_once(SUDO).map_or(&*stderr, |(_, said)| said);
     let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LINES_MAX)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_stays_one_word_in_any_shell() {
+        for word in ["", "plain", "two words", "it's", "$HOME `id` \"x\" \\", "-n", "a\nb", "!", "*"] {
+            let output = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(word))).output();
+            assert_eq!(output.expect("there is a sh").stdout, word.as_bytes(), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_whole_or_not_begun_and_leaves_its_body_alone() {
+        let script = "echo \"$1\"; cat";
+        let run = |stdin: &[u8]| {
+            let mut child = std::process::Command::new("sh")
+                .args(["-c", &reading_shell(script), "quorate", "argument"])
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .expect("there is a sh");
+            std::io::Write::write_all(&mut child.stdin.take().expect("piped"), stdin).expect("it reads");
+            String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text")
+        };
+        assert_eq!(run(format!("{script}body\n").as_bytes()), "argument\nbody\n");
+        assert_eq!(run(b"echo \"$1\""), "");
+    }
+
+    #[test]
+    fn scripts_have_as_many_bytes_as_letters() {
+        for script in [PRELUDE, include_str!("script/lock.sh"), include_str!("script/install.sh")] {
+            assert!(script.is_ascii());
+        }
+    }
+
+    #[test]
+    fn what_sudo_says_is_told_and_a_failure_of_the_script_is_not_taken_for_it() {
+        let output =
+            |stdout: &str, stderr: &str| Output { status: Exit::Code(1), stdout: stdout.into(), stderr: stderr.into() };
+        let host = HostName::new("etcd-1");
+        let refused = no_root(&host, &output("", "motd\nquorate-sudo\nsudo: a password is required\n"));
+        let refused = refused.expect("sudo was asked");
+        assert_eq!(refused.summary, "sudo on etcd-1 refused: sudo: a password is required");
+        assert_eq!(no_root(&host, &output("", "sh: cannot fork\n")), None);
+        assert_eq!(host_words(&output("", "motd\nquorate-sudo\nmv: no\n\n")), "mv: no");
+    }
 }

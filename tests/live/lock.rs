@@ -1,6 +1,5 @@
 //! One writer at a time, and no lock that outlives its holder.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use quorate::action::Action;
@@ -10,7 +9,7 @@ use quorate::live::Live;
 use quorate::live::lock::Errand;
 use quorate::observed::Seen;
 
-use super::lab::{Lab, User};
+use super::lab::User;
 use super::{World, name};
 
 fn is_free(world: &World, live: &Live) -> bool {
@@ -91,23 +90,16 @@ fn nothing_is_changed_without_the_lock() {
     assert_eq!(failure.kind, Kind::Locked);
 }
 
-const LAB_ID: &str = "QUORATE_TEST_LAB_ID";
-
 /// Run by the test below in a process of its own, which is then killed.
 #[test]
 #[ignore = "a part of another test"]
 fn hold_the_lock_until_killed() {
-    let id = std::env::var(LAB_ID).expect("only with a lab").parse().expect("its number");
-    let lab = Lab::attach(id);
-    let desired = super::parse(&lab, &std::fs::read_to_string(lab.dir().join("cluster.toml")).expect("written before"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let live = Live::new(desired);
-        let lock = live.lock(Errand::new("victim@lab", "being killed"), Duration::from_secs(5), &|_, _| {}).await;
-        let _lock = lock.expect("it is free");
-        println!("held");
-        tokio::time::sleep(Duration::from_secs(600)).await;
-    });
+    let world = World::attach();
+    let live = world.live();
+    let errand = Errand::new("victim@lab", "being killed");
+    let _lock = world.wait(live.lock(errand, Duration::from_secs(5), &|_, _| {})).expect("it is free");
+    println!("held");
+    std::thread::sleep(Duration::from_secs(600));
 }
 
 #[test]
@@ -115,13 +107,7 @@ fn a_killed_holder_leaves_no_lock_and_no_process() {
     for user in [User::Root, User::WithSudo("ops".into())] {
         let Some(world) = World::up("a_killed_holder_leaves_no_lock_and_no_process", 2, user) else { return };
         let live = world.live();
-        std::fs::write(world.lab.dir().join("cluster.toml"), world.toml()).expect("the lab's folder");
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--ignored", "--exact", "lock::hold_the_lock_until_killed", "--nocapture"])
-            .env(LAB_ID, world.lab.id().to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this test runs");
+        let mut child = world.child("lock::hold_the_lock_until_killed");
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped")));
         assert!(lines.any(|line| line.is_ok_and(|line| line.ends_with("held"))));
         let status = world.wait(live.lock_status());

@@ -11,6 +11,7 @@ mod look;
 mod staging;
 
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,12 @@ use quorate::names::HostName;
 use quorate::observed::{Cause, Host, Observed, Seen};
 use quorate::outline::{differences, outline};
 use quorate::plan::{self, Plan};
+
+const LAB_ID: &str = "QUORATE_TEST_LAB_ID";
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
 
 /// A lab and the cluster.toml of a cluster on all its hosts that are on.
 struct World {
@@ -51,12 +58,26 @@ impl World {
         };
         let lab = Lab::builder().hosts(hosts).user(user).up();
         let toml = cluster_toml(&lab, &archive);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        Some(World { desired: parse(&lab, &toml), toml, lab, runtime: runtime.expect("a runtime") })
+        Some(World { desired: parse(&lab, &toml), toml, lab, runtime: runtime() })
     }
 
-    fn toml(&self) -> &str {
-        &self.toml
+    /// Starts an ignored test of this program in a process of its own, to be killed there; it finds this world by
+    /// `attach`.
+    fn child(&self, test: &str) -> Child {
+        std::fs::write(self.lab.dir().join("cluster.toml"), &self.toml).expect("the lab's folder");
+        Command::new(std::env::current_exe().expect("this program"))
+            .args(["--ignored", "--exact", test, "--nocapture"])
+            .env(LAB_ID, self.lab.id().to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program runs")
+    }
+
+    fn attach() -> World {
+        let id = std::env::var(LAB_ID).expect("only as a child").parse().expect("its number");
+        let lab = Lab::attach(id);
+        let toml = std::fs::read_to_string(lab.dir().join("cluster.toml")).expect("the parent has written it");
+        World { desired: parse(&lab, &toml), toml, lab, runtime: runtime() }
     }
 
     fn live(&self) -> Live {

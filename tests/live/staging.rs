@@ -1,5 +1,8 @@
 //! Each action that stages something, done twice: the effect that was predicted is what is seen.
 
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
+
 use quorate::action::Action;
 use quorate::names::Digest;
 use quorate::observed::{File, Folder, Role};
@@ -36,7 +39,7 @@ fn every_staging_action_does_what_it_predicts_and_does_no_harm_when_repeated() {
         let version = world.desired.cluster.version;
         let link = Action::LinkTools { host: name("etcd-1"), version };
         world.perform_twice(&live, &link, &observed);
-        assert_eq!(kinds.len(), 10, "{kinds:?}");
+        assert_eq!(kinds.len(), 11, "{kinds:?}");
         let host = world.lab.host("etcd-1");
         assert_eq!(host.sh("etcdctl version | head -n 1"), format!("etcdctl version: {version}"));
         assert_eq!(host.sh("getent passwd etcd | cut -d: -f6,7"), "/var/lib/etcd:/usr/sbin/nologin");
@@ -134,6 +137,41 @@ fn a_broken_installation_is_installed_again_and_the_binary_that_is_right_stays_t
     world.perform_twice(&live, install, &observed);
     assert_eq!(inode(), before);
     no_rest(host);
+}
+
+/// Run by the test below in a process of its own, which is then killed.
+#[test]
+#[ignore = "a part of another test"]
+fn stage_until_killed() {
+    let world = World::attach();
+    let live = world.live();
+    let _lock = world.lock(&live);
+    println!("staging");
+    world.stage(&live);
+}
+
+/// A remote script goes on for a while when the run that began it is killed; the next run must not meet it half-way.
+#[test]
+fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
+    let Some(world) = World::up("a_run_that_is_killed_anywhere_is_finished_by_the_next", 1, User::Root) else { return };
+    let host = world.lab.host("etcd-1");
+    let live = world.live();
+    for delay_ms in [30, 120, 250, 400, 600, 800, 1000, 1200, 1500, 2000] {
+        let mut child = world.child("staging::stage_until_killed");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        assert!(lines.any(|line| line.is_ok_and(|line| line.ends_with("staging"))));
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        child.kill().expect("SIGKILL");
+        child.wait().expect("it is dead");
+        let lock = world.lock(&live);
+        world.stage(&live);
+        drop(lock);
+        let observed = world.observe(&live);
+        assert!(seen(&observed, "etcd-1").installed.values().all(|installed| installed.archive.is_some()));
+        no_rest(host);
+        host.sh("rm -rf /opt/etcd /etc/etcd /etc/systemd/system/etcd.service; systemctl daemon-reload");
+        std::fs::remove_dir_all(world.lab.dir().join("pki")).expect("it was made");
+    }
 }
 
 #[test]

@@ -22,6 +22,13 @@ ended() {
     esac
 }
 
+# One change at a time, also when the run that began the last one was killed and its script still goes on. Every program
+# that a script starts inherits the open file, so the wait is for all of them.
+exec 8>/run/quorate.busy
+if ! flock -w 30 8; then
+    echo "another change is still going on here: see what holds /run/quorate.busy" >&2
+    exit 1
+fi
 # Ours is the lock whose file names us, and that somebody holds.
 lock=/run/quorate.lock
 holder=
