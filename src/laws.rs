@@ -312,7 +312,7 @@ fn lost_data_is_never_started(world: &World, plan: &Plan) -> Option<String> {
     let mut hosts = world.desired.nodes.keys().zip(&world.states);
     hosts.find_map(|(name, state)| {
         let started = plan.actions().any(|action| matches!(action, Action::Start { host } if host == name));
-        (*state == State::DataLost && started && world.states.iter().any(|state| *state == State::Healthy))
+        (*state == State::DataLost && started && world.states.contains(&State::Healthy))
             .then(|| format!("{name} has lost its data and is started"))
     })
 }

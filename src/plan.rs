@@ -236,8 +236,8 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
     let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
     if view.situation == Situation::New {
-        // A cluster is begun when nothing stands in the way of its last step either: no half-made hosts are left behind.
-        ruling.blocked.extend(RULES.iter().flat_map(|rule| (rule.next)(&view).blocked));
+        // What is needed from outside must be there before the first step: no half-made hosts are left behind.
+        ruling.blocked.extend([authority::next, version::next].into_iter().flat_map(|rule| rule(&view).blocked));
         if !ruling.blocked.is_empty() {
             return ruling;
         }

@@ -139,20 +139,31 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
 /// Its members may be started again where they have their data; nothing else is safe to assume.
 fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
     let mut blocked = with(unseen, foreign_authority(observed));
+    let of_this_cluster = |host: &Host| {
+        let named = host.files.contains_key(&File::Config) || host.process.is_some();
+        upheld(Guard::DataOfThisCluster, named)
+    };
+    let has_member = observed.seen_hosts().any(|(_, host)| has_served(host) && of_this_cluster(host));
     for (name, host) in observed.seen_hosts() {
-        if !upheld(Guard::NoDataBeforeBootstrap, has_served(host)) {
+        if has_served(host) {
+            if !of_this_cluster(host) {
+                blocked.push(unknown_data(name));
+            }
+        } else if (has_member || has_lost_data(host)) && !upheld(Guard::NoDataBeforeBootstrap, false) {
             blocked.push(lost_data(name, host));
-        } else if !upheld(Guard::DataOfThisCluster, host.files.contains_key(&File::Config) || host.process.is_some()) {
-            let what =
-                format!("{name} already has a data directory, and no etcd.yaml says which cluster it belongs to");
-            let hint = "if it is not needed, move it aside on the host, for example \
-                        `mv /var/lib/etcd /var/lib/etcd.old`; nothing is touched until then";
-            blocked.push(Blocked::new(Code::DataFound, what).on(name).hint(hint));
         }
     }
-    // One foreign data directory among bare hosts: every host stays as it is.
-    let any_member = observed.seen_hosts().any(|(name, _)| !blocked.iter().any(|blocked| blocked.hosts.contains(name)));
+    // A foreign data directory among bare hosts: every host stays as it is.
+    let untouched = |name: &HostName| !blocked.iter().any(|blocked| blocked.hosts.contains(name));
+    let any_member = has_member && observed.seen_hosts().any(|(name, _)| untouched(name));
     if any_member { (Situation::Down, blocked) } else { (Situation::Closed, blocked) }
+}
+
+fn unknown_data(name: &HostName) -> Blocked {
+    let what = format!("{name} already has a data directory, and no etcd.yaml says which cluster it belongs to");
+    let hint = "if it is not needed, move it aside on the host, for example \
+                `mv /var/lib/etcd /var/lib/etcd.old`; nothing is touched until then";
+    Blocked::new(Code::DataFound, what).on(name).hint(hint)
 }
 
 fn lost_data(name: &HostName, host: &Host) -> Blocked {

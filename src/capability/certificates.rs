@@ -173,4 +173,8 @@ pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role:
         let digest = Digest::of(format!("{name} {file:?} to be issued"));
         host.files.insert(file, FileFact { access: layout::access(file), digest, text: None });
     }
+    // A member that only lacked a certificate to serve with is heard again.
+    if role == Role::Server && host.process.is_some() && host.member.known().is_none() {
+        super::service::serve(desired, observed, name);
+    }
 }

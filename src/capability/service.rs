@@ -84,12 +84,12 @@ pub fn restart(view: &View) -> Ruling {
         view.hosts().filter_map(|(name, host)| Some((rank(view, name), name, stale(view.desired, host)?))).collect();
     stale.sort();
     let mut blocked = Vec::new();
-    for (_, name, what) in stale {
+    for (_, name, (what, declared)) in stale {
         match may_restart(view.desired, view.observed, &view.situation, name) {
             Ok(()) => {
                 let draft = Draft {
                     actions: vec![Action::Restart { host: name.clone() }],
-                    because: vec![view.reason(what, "cluster.version")],
+                    because: vec![view.reason(what, declared)],
                 };
                 return Ruling { step: Some(draft), blocked };
             }
@@ -110,23 +110,29 @@ fn rank(view: &View, name: &HostName) -> u8 {
     }
 }
 
-/// What the running process has not loaded; `None` when it runs what lies on disk, or does not run at all.
-pub fn stale(desired: &Desired, host: &Host) -> Option<String> {
+/// What the running process has not loaded, and where in cluster.toml that is declared; `None` when it runs what lies on
+/// disk, or does not run at all.
+pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
     let process = host.process.as_ref()?;
     let executable = desired.binaries_folder().join("etcd");
     if process.executable != executable {
-        return Some(format!("the running etcd is {}, not {executable}", process.executable));
+        return Some((format!("the running etcd is {}, not {executable}", process.executable), "cluster.version"));
     }
     if process.executable_replaced {
-        return Some(format!("{executable} is not the binary that runs"));
+        return Some((format!("{executable} is not the binary that runs"), "cluster.version"));
     }
     let differs = |file: &File| {
         let on_disk = host.files.get(file).map(|fact| fact.digest);
         process.loaded.get(file).is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
     };
-    let changed: Vec<_> =
-        LOADED_AT_START.iter().filter(|file| differs(file)).map(|file| super::access::word(*file)).collect();
-    (!changed.is_empty()).then(|| format!("the running process has not loaded {}", changed.join(" and ")))
+    let changed: Vec<_> = LOADED_AT_START.into_iter().filter(differs).collect();
+    let declared = match changed.first()? {
+        File::Config => "etcd",
+        File::Trust => "ca",
+        _ => "paths.service",
+    };
+    let words: Vec<_> = changed.into_iter().map(super::access::word).collect();
+    Some((format!("the running process has not loaded {}", words.join(" and ")), declared))
 }
 
 /// The gate before a member is stopped: the others must be a quorum, and all that can be asked must be well.
@@ -240,12 +246,12 @@ pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName
 
 pub fn start_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     run(desired, observed, name);
-    serve(desired, observed);
+    serve(desired, observed, name);
 }
 
 pub fn restart_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     run(desired, observed, name);
-    serve(desired, observed);
+    serve(desired, observed, name);
 }
 
 /// A fresh process that has loaded what lies on disk.
@@ -264,8 +270,9 @@ fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     host.data = DataDirectory::Member;
 }
 
-/// Once enough members run for a quorum, each that runs answers, and has used up its permit.
-fn serve(desired: &Desired, observed: &mut Observed) {
+/// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its permit.
+/// One that has served and is silent for a reason of its own stays silent.
+pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     let known =
         observed.seen_hosts().find_map(|(_, host)| host.answer().and_then(|answer| answer.members.known().cloned()));
     let members = known.unwrap_or_else(|| declared_members(desired));
@@ -283,6 +290,9 @@ fn serve(desired: &Desired, observed: &mut Observed) {
     for name in &running {
         let Some(entry) = entry_of(name) else { continue };
         let Some(host) = observed.host_mut(name) else { continue };
+        if name != acted_on && host.service.state == ServiceState::Active && host.answer().is_none() {
+            continue;
+        }
         host.service.state = ServiceState::Active;
         host.files.remove(&File::Permit);
         host.member = Seen::Known(Some(predicted_answer(desired, cluster, entry, leader, &members)));

@@ -87,6 +87,7 @@ async fn probe(
     known: &[KnownAuthority],
 ) -> Result<Sight, ProbeError> {
     let command = shared.elevation.command(&["timeout", "-k", "2", PROBE_SECONDS, "sh", "-s"]);
+    let mut said = String::new();
     for _ in 0..PROBES_MAX {
         let script = probe::script(&shared.desired);
         let sent = seconds();
@@ -100,14 +101,16 @@ async fn probe(
                 sight.host.clock_offset_seconds = offset;
                 return Ok(sight);
             }
-            Err(Trouble::Changed(_)) => {}
+            Err(trouble @ Trouble::Changed(_)) => {
+                said = format!("{trouble}; the host said: {}", remote::host_words(&output));
+            }
             Err(trouble) => return Err(ProbeError::Cause(explained(host, &trouble, &output))),
         }
     }
     Err(ProbeError::Cause(Cause {
         code: Code::ProbeFailed,
-        summary: format!("files on {host} change while they are read"),
-        hint: Some("someone or something writes them now: run again when it has ended".to_owned()),
+        summary: format!("{host} was reached, but its files could not be read in one look: {said}"),
+        hint: Some("if something writes them now, run again when it has ended".to_owned()),
     }))
 }
 

@@ -66,6 +66,7 @@ pub fn script(desired: &Desired) -> String {
     let words = |paths: &mut dyn Iterator<Item = RemotePath>| paths.map(|path| path.to_string()).collect::<Vec<_>>();
     let path = |file: &File| layout::path(desired, *file);
     let ports = desired.ports;
+    let hex = |port: u16| format!("{port:04X}");
     let preinstalled = matches!(desired.binaries, Binaries::Preinstalled { .. });
     let binaries = if preinstalled { "" } else { desired.paths.binaries.as_str() };
     let keys: Vec<File> = Role::ALL.map(Role::key).into();
@@ -80,8 +81,8 @@ pub fn script(desired: &Desired) -> String {
         ("q_preinstalled", if preinstalled { "yes" } else { "" }.to_owned()),
         ("q_tools", format!("{}/etcdctl", layout::TOOLS_FOLDER)),
         ("q_service", desired.paths.service.clone()),
-        ("q_ports", [ports.client, ports.peer, ports.metrics].map(|port| port.to_string()).join(" ")),
-        ("q_client_port", ports.client.to_string()),
+        ("q_ports_hex", [ports.client, ports.peer, ports.metrics].map(hex).join("|")),
+        ("q_client_port_hex", hex(ports.client)),
         ("q_account", layout::ACCOUNT.to_owned()),
         ("q_loaded", LOADED_VARIABLE.to_owned()),
     ];
@@ -101,6 +102,9 @@ pub fn parse(desired: &Desired, known: &[KnownAuthority], bytes: &[u8]) -> Resul
     let answer = Answer::read(bytes)?;
     if answer.has("not-root") {
         return Err(Trouble::NotRoot);
+    }
+    if let Some(program) = answer.lines("missing").next() {
+        return Err(Trouble::Unsupported(format!("it has no {program}")));
     }
     let said = |key: &str| answer.value("host", key);
     let machine = said("machine").ok_or_else(|| missing("its architecture"))?;
@@ -125,7 +129,11 @@ pub fn parse(desired: &Desired, known: &[KnownAuthority], bytes: &[u8]) -> Resul
     let host = Host {
         architecture,
         clock_offset_seconds: 0,
-        account: answer.has_line("account", "present"),
+        account: match answer.value("account", "account") {
+            Some("present") => true,
+            Some("absent") => false,
+            _ => return Err(missing("whether there is the account that etcd runs as")),
+        },
         folders: folders(desired, &answer),
         certificates: Role::ALL.into_iter().filter_map(certificate).collect(),
         trusted: trust.map(pki::trusted).unwrap_or_default(),
@@ -161,6 +169,10 @@ fn text<'a>(desired: &Desired, answer: &Answer<'a>, file: File) -> Option<&'a st
 }
 
 fn files(desired: &Desired, answer: &Answer) -> Result<BTreeMap<File, FileFact>, Trouble> {
+    // What is there but could not be measured must not look absent.
+    if let Some(path) = answer.lines("known").find(|path| !answer.stats.contains_key(path)) {
+        return Err(Trouble::Changed(path.to_owned()));
+    }
     let mut files = BTreeMap::new();
     for file in File::ALL {
         let path = layout::path(desired, file);

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::lab::{Archive, Host, Lab, Series, User, etcd_archive};
 
 pub struct Scene {
@@ -42,11 +40,6 @@ impl Run {
             assert!(said, "{word:?} is missing\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         }
         self
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
 

@@ -153,11 +153,15 @@ async fn each_end_of_a_tunnel_notices_the_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("bound").port();
 
-    // Ours is dropped: the far one reads the end.
-    let stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    // Ours is dropped: the far one reads what was written before, and the end.
+    let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
     let (mut far, _) = listener.accept().await.expect("accepts");
-    drop(stream);
-    assert_eq!(far.read(&mut [0; 8]).await.expect("reads"), 0);
+    let written = tokio::spawn(async move { stream.write_all(&vec![7; 8 << 20]).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut received = Vec::new();
+    far.read_to_end(&mut received).await.expect("reads");
+    written.await.expect("does not panic").expect("writes");
+    assert_eq!(received.len(), 8 << 20);
 
     // The far one says something and closes: ours reads it, and then the end.
     let mut stream = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
@@ -205,4 +209,56 @@ async fn a_reader_that_stalls_does_not_stall_the_others() {
     // The SSH window is 2 MB: the far end waits, and nothing piles up here.
     assert!(!marker.exists(), "30 MB were taken from a process whose output nobody reads");
     drop(stalled);
+}
+
+/// Processor time of the thread of the host `name`, in ticks of 10 ms.
+fn ticks_of_thread(name: &str) -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("proc");
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let of_host = stats.filter(|stat| stat.contains(&format!("(ssh {name})")));
+    let ticks = of_host.map(|stat| {
+        let (_, fields) = stat.rsplit_once(')').expect("stat");
+        let times = fields.split_whitespace().skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().expect("a number")).sum::<u64>()
+    });
+    ticks.sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_costs_nothing() {
+    let Some(server) = server() else { return };
+    let config = std::fs::read_to_string(server.path("ssh_config")).expect("reads");
+    std::fs::write(server.path("ssh_config"), config.replace("Host lab", "Host lab quiet")).expect("writes");
+    let target = quorate::live::ssh::Target { alias: "quiet".into(), ..server.target() };
+    let host = quorate::live::ssh::Connection::open(&target, SECONDS(20)).await.expect("opens");
+    let measure = async |what: &str| {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = ticks_of_thread("quiet");
+        tokio::time::sleep(SECONDS(1)).await;
+        let used = ticks_of_thread("quiet") - before;
+        assert!(used < 10, "{what}: used {used}0 ms of processor time in a second");
+    };
+    measure("nothing open").await;
+    let _held = host.hold("echo ready; cat", "ready", SECONDS(5)).await.expect("becomes ready");
+    measure("a lock held").await;
+    let stream = host.stream("yes", "", SECONDS(30)).expect("starts");
+    measure("a stream nobody reads").await;
+    drop(stream);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("bound").port();
+    let tunnel = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let (mut far, _) = listener.accept().await.expect("accepts");
+    tokio::spawn(async move { while far.write_all(&[1; 4096]).await.is_ok() {} });
+    measure("a tunnel nobody reads").await;
+    drop(tunnel);
+
+    let mut tunnel = host.tunnel("127.0.0.1", port, SECONDS(5)).await.expect("opens");
+    let (_far, _) = listener.accept().await.expect("accepts");
+    let writing = tokio::spawn(async move { tunnel.write_all(&vec![1; 40 << 20]).await });
+    measure("a tunnel the far end does not read").await;
+    writing.abort();
+    measure("and whose writer has gone").await;
+    host.exec("sleep 3", Stdin::Empty, Duration::from_millis(100)).await.expect_err("hangs");
+    measure("a command given up on").await;
 }

@@ -78,10 +78,6 @@ impl<'a> Answer<'a> {
         self.sections.get(section).into_iter().flatten().copied()
     }
 
-    pub fn has_line(&self, section: &str, line: &str) -> bool {
-        self.lines(section).any(|other| other == line)
-    }
-
     /// The value of the first `key=value` line.
     pub fn value(&self, section: &str, key: &str) -> Option<&'a str> {
         self.values(section, key).next()

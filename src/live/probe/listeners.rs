@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 use super::Answer;
 use crate::desired::Desired;
 
-/// Each port that something other than the process of `uid` listens on, and what that is.
+/// Each port that something other than a process of `uid` listens on, and what that is.
 pub(super) fn taken_ports(desired: &Desired, answer: &Answer, uid: Option<u32>) -> BTreeMap<u16, String> {
     let ports = desired.ports;
     let ours = [ports.client, ports.peer, ports.metrics];
-    let listeners = answer.lines("listeners").filter_map(of_ss).chain(answer.lines("tcp").filter_map(of_proc));
-    let others = listeners.filter(|listener| ours.contains(&listener.port) && Some(listener.uid) != uid);
-    others.map(|listener| (listener.port, listener.holder)).collect()
+    let holders: BTreeMap<u16, String> = answer.lines("holders").filter_map(holder).collect();
+    let listeners = answer.lines("listeners").filter_map(listener);
+    let others = listeners.filter(|(port, listener)| ours.contains(port) && Some(*listener) != uid);
+    let named = others.map(|(port, uid)| {
+        let holder = holders.get(&port).cloned();
+        (port, holder.unwrap_or_else(|| format!("a program of user {uid}")))
+    });
+    named.collect()
 }
 
 /// The ports that the running etcd listens on, where the script has looked for them.
 pub(super) fn own_ports(answer: &Answer) -> Vec<u16> {
-    let mut ports: Vec<u16> = answer.lines("own").filter_map(of_ss).map(|listener| listener.port).collect();
+    let mut ports: Vec<u16> = answer.lines("own").filter_map(port).collect();
     ports.sort_unstable();
     ports.dedup();
     ports.truncate(OWN_PORTS_MAX);
@@ -26,29 +31,20 @@ pub(super) fn own_ports(answer: &Answer) -> Vec<u16> {
 /// etcd listens for clients, peers and metrics.
 const OWN_PORTS_MAX: usize = 4;
 
-struct Listener {
-    port: u16,
-    uid: u32,
-    holder: String,
-}
-
-/// `LISTEN 0 511 0.0.0.0:2379 0.0.0.0:* users:(("nginx",pid=12,fd=6)) uid:33 ino:1 sk:1`; root's uid is left out.
-fn of_ss(line: &str) -> Option<Listener> {
-    let local = line.split_whitespace().nth(3)?;
-    let port = local.rsplit_once(':')?.1.parse().ok()?;
-    let uid = line.split_whitespace().find_map(|word| word.strip_prefix("uid:")).unwrap_or("0").parse().ok()?;
-    let holder = line.split_once("users:((\"").and_then(|(_, users)| {
-        let (name, rest) = users.split_once("\",pid=")?;
-        let (pid, _) = rest.split_once(',')?;
-        Some(format!("{name} (process {pid})"))
-    });
-    Some(Listener { port, uid, holder: holder.unwrap_or_else(|| "an unknown program".to_owned()) })
-}
-
-/// A line of /proc/net/tcp: `0: 0100007F:094B 00000000:0000 0A 00000000:00000000 00:00000000 00000000 33 …`.
-fn of_proc(line: &str) -> Option<Listener> {
+/// Port and user of a line of /proc/net/tcp: `0: 0100007F:094B 00000000:0000 0A 00000000:00000000 00:00000000 00000000 33 …`.
+fn listener(line: &str) -> Option<(u16, u32)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
-    let uid = fields.get(7)?.parse().ok()?;
-    Some(Listener { port, uid, holder: format!("a program of user {uid}") })
+    Some((port, fields.get(7)?.parse().ok()?))
+}
+
+/// Of a line of ss: `LISTEN 0 511 0.0.0.0:2379 0.0.0.0:* users:(("nginx",pid=12,fd=6))`.
+fn port(line: &str) -> Option<u16> {
+    line.split_whitespace().nth(3)?.rsplit_once(':')?.1.parse().ok()
+}
+
+fn holder(line: &str) -> Option<(u16, String)> {
+    let (name, rest) = line.split_once("users:((\"")?.1.split_once("\",pid=")?;
+    let (pid, _) = rest.split_once(',')?;
+    Some((port(line)?, format!("{name} (process {pid})")))
 }

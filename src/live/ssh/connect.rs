@@ -47,7 +47,7 @@ pub(super) fn connect(resolved: &Resolved, clock: Clock) -> Result<Live, SshErro
         .map(|(session, wire)| Live { session, wire, proxy: proxy.take() })
         .map_err(|error| match (&mut proxy, &error) {
             (Some(process), SshError::Handshake { reason, .. }) => process.explain(&resolved.label, reason),
-            (Some(process), SshError::Closed { reason, .. }) => process.explain(&resolved.label, reason),
+            (Some(process), SshError::Timeout { .. }) => process.explain(&resolved.label, &error.to_string()),
             _ => error,
         })
 }
@@ -130,9 +130,14 @@ pub(super) fn is_fatal(error: &ssh2::Error) -> bool {
     )
 }
 
+/// A time to come. One beyond a year means no limit, and must not overflow.
+pub(super) fn in_future(after: Duration) -> Instant {
+    Instant::now() + after.min(Duration::from_secs(365 * 24 * 3600))
+}
+
 impl Clock {
     pub fn starting_now(allowed: Duration) -> Clock {
-        Clock { deadline: Instant::now() + allowed, allowed }
+        Clock { deadline: in_future(allowed), allowed }
     }
 
     pub fn timeout(&self, resolved: &Resolved, what: &str) -> SshError {

@@ -15,6 +15,7 @@ mod blob;
 mod connect;
 mod error;
 mod known_hosts;
+mod link;
 mod pipe;
 mod process;
 mod proxy;
@@ -27,7 +28,7 @@ mod wire;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
@@ -36,10 +37,11 @@ pub use error::{ConnectFailure, SshError};
 pub use process::Stdin;
 pub use target::{Proxy, Resolved, Target};
 
-use connect::Clock;
+use connect::{Clock, in_future};
+use link::{Link, Request};
 use pipe::LocalEnd;
 use process::{Limit, ProcessRequest, Purpose};
-use session::{Host, Link, Request};
+use session::Host;
 use tunnel::TunnelRequest;
 
 /// What a host can be asked for. The seam for another backend.
@@ -219,13 +221,8 @@ impl Connection {
     pub async fn tunnel(&self, host: &str, port: u16, deadline: Duration) -> Result<UnixStream, SshError> {
         let cancel = CancelOnDrop::new(&self.link);
         let (reply, answer) = oneshot::channel();
-        let request = TunnelRequest {
-            host: host.to_owned(),
-            port,
-            deadline: Instant::now() + deadline,
-            allowed: deadline,
-            reply,
-        };
+        let request =
+            TunnelRequest { host: host.to_owned(), port, deadline: in_future(deadline), allowed: deadline, reply };
         self.link.send(Request::Tunnel(request))?;
         let result = answer.await;
         cancel.disarm();
@@ -318,7 +315,7 @@ impl Held {
 
 impl Limit {
     fn total(allowed: Duration) -> Limit {
-        Limit { deadline: Some(Instant::now() + allowed), allowed, is_idle_limit: false }
+        Limit { deadline: Some(in_future(allowed)), allowed, is_idle_limit: false }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::PollFlags;
@@ -57,7 +57,7 @@ pub(super) struct LocalEnd {
     readable: bool,
     /// The task will write no more.
     pub at_eof: bool,
-    /// The task has gone.
+    /// The task reads no more. What it wrote before may still be here.
     pub is_gone: bool,
 }
 
@@ -97,7 +97,7 @@ impl LocalEnd {
 
     /// Reads what the task wrote. `WouldBlock` until the next poll says there is more.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.readable || self.at_eof || self.is_gone {
+        if !self.readable || self.at_eof {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         match self.socket.read(buffer) {
@@ -111,7 +111,7 @@ impl LocalEnd {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(io::ErrorKind::WouldBlock.into()),
             Err(error) => {
-                self.is_gone = true;
+                (self.is_gone, self.at_eof) = (true, true);
                 Err(error)
             }
             count => count,
@@ -124,7 +124,11 @@ impl LocalEnd {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    pub fn interest(&self, wants_input: bool) -> PollFlags {
+    /// What to wait for. Nothing once the task has gone: all that it wrote can be read.
+    pub fn interest(&self, wants_input: bool) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        if self.is_gone {
+            return None;
+        }
         let mut flags = PollFlags::empty();
         if wants_input && !self.readable && !self.at_eof {
             flags |= PollFlags::IN;
@@ -132,13 +136,13 @@ impl LocalEnd {
         if !self.pending.is_empty() {
             flags |= PollFlags::OUT;
         }
-        flags
+        Some((self.socket.as_fd(), flags))
     }
 
     pub fn woken(&mut self, events: PollFlags) {
-        self.readable |= events.contains(PollFlags::IN);
         // Both directions are shut: the other end was dropped, not just finished.
         self.is_gone |= events.intersects(PollFlags::HUP | PollFlags::ERR);
+        self.readable |= self.is_gone || events.contains(PollFlags::IN);
     }
 
     fn write(&mut self, bytes: &[u8]) -> usize {
@@ -155,11 +159,5 @@ impl LocalEnd {
             }
         }
         written
-    }
-}
-
-impl AsFd for LocalEnd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }

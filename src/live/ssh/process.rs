@@ -1,7 +1,7 @@
 //! One remote process: its stdin fed, its stdout and stderr read at the same time, its end reported.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -9,10 +9,11 @@ use ssh2::Channel;
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
-use super::connect::would_block;
+use super::connect::{in_future, would_block};
 use super::error::SshError;
+use super::link::Stage;
 use super::pipe::{LocalEnd, Pending};
-use super::session::{Drive, Stage, Turn};
+use super::session::{Drive, Turn};
 use super::{Exit, HoldError, Output};
 
 /// What a remote process reads. It gets EOF after it.
@@ -172,7 +173,7 @@ impl Process {
         moved |= self.read_stdout(turn)?;
         moved |= self.read_stderr(turn)?;
         if self.request.limit.is_idle_limit && (moved || !self.can_take_stdout()) {
-            self.request.limit.deadline = Some(turn.now + self.request.limit.allowed);
+            self.request.limit.deadline = Some(in_future(self.request.limit.allowed));
         }
         let is_drained = match &self.request.purpose {
             Purpose::Stream { local, .. } if local.is_gone => return Err("whoever read its output has gone".into()),
@@ -300,7 +301,7 @@ impl Process {
 
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         match &self.request.purpose {
-            Purpose::Stream { local, .. } => Some((local.as_fd(), local.interest(false))),
+            Purpose::Stream { local, .. } => local.interest(false),
             _ => None,
         }
     }

@@ -1,16 +1,14 @@
 //! The thread of one host. It owns the session; nobody else ever touches it (libssh2 sessions cannot be shared: ssh2's
 //! Channel frees itself without taking the lock). Tasks reach it by a queue and a wake-up byte.
 //!
-//! One turn: take new requests, drop what nobody waits for, expire deadlines, then pass over all channels until a pass
-//! moves nothing, then poll the SSH socket, the wake-up socket and the socket pairs. Nothing in a turn blocks.
+//! One turn: take new requests, drop what nobody waits for, pass over all channels until a pass moves nothing, end what is
+//! late, then poll the SSH socket, the wake-up socket and the socket pairs. Nothing else in a turn blocks.
 
 use std::collections::VecDeque;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,10 +16,11 @@ use ssh2::{Channel, DisconnectCode, Session};
 
 use super::connect::{Live, is_fatal, would_block};
 use super::error::SshError;
-use super::process::{Process, ProcessRequest};
+use super::link::{Inbox, Request, Stage};
+use super::process::Process;
 use super::proxy::ProxyProcess;
 use super::raw;
-use super::tunnel::{Tunnel, TunnelRequest};
+use super::tunnel::Tunnel;
 use super::wire::{Wire, timespec};
 
 /// sshd allows 10 sessions on a connection (MaxSessions); two are left for commands that we gave up on and that still run.
@@ -43,18 +42,11 @@ const GIVEN_UP_LOOK: Duration = Duration::from_millis(250);
 /// How long leaving may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
-pub(super) enum Request {
-    Process(ProcessRequest),
-    Tunnel(TunnelRequest),
-}
-
-/// How far a request came.
-#[derive(Clone, Copy)]
-pub(super) enum Stage {
-    Queued,
-    Opening,
-    Running,
-}
+/// Only Linux tells that the server closed its side while something of it is still unread.
+#[cfg(target_os = "linux")]
+const FAR_END_CLOSED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(target_os = "linux"))]
+const FAR_END_CLOSED: PollFlags = PollFlags::empty();
 
 /// What one channel did in its turn.
 #[derive(PartialEq, Eq)]
@@ -67,70 +59,12 @@ pub(super) enum Drive {
 /// What a channel may use in its turn.
 pub(super) struct Turn<'a> {
     pub scratch: &'a mut [u8],
-    pub now: Instant,
     wire: &'a Wire,
 }
 
 impl Turn<'_> {
     pub fn may_send(&self) -> bool {
         self.wire.backlog() < BACKLOG_BYTES_MAX
-    }
-}
-
-/// The sending side, shared by everything that belongs to one connection.
-pub(super) struct Link {
-    pub label: String,
-    /// None only while the last handle is being dropped.
-    requests: Option<mpsc::Sender<Request>>,
-    wake: UnixStream,
-    /// Why the thread ended.
-    end: Arc<OnceLock<String>>,
-}
-
-/// The receiving side, for [`Host::new`].
-pub(super) struct Inbox {
-    requests: mpsc::Receiver<Request>,
-    wake: UnixStream,
-    end: Arc<OnceLock<String>>,
-}
-
-impl Link {
-    pub fn new(label: &str) -> std::io::Result<(Link, Inbox)> {
-        let (wake, woken) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
-        woken.set_nonblocking(true)?;
-        let (sender, requests) = mpsc::channel();
-        let end = Arc::new(OnceLock::new());
-        let inbox = Inbox { requests, wake: woken, end: Arc::clone(&end) };
-        Ok((Link { label: label.to_owned(), requests: Some(sender), wake, end }, inbox))
-    }
-
-    pub fn send(&self, request: Request) -> Result<(), SshError> {
-        let requests = self.requests.as_ref().expect("only Drop takes the sender");
-        requests.send(request).map_err(|_| self.closed())?;
-        self.wake();
-        Ok(())
-    }
-
-    /// Makes the thread look around. A full socket means that it is about to.
-    pub fn wake(&self) {
-        let _ = (&self.wake).write(&[1]);
-    }
-
-    pub fn closed(&self) -> SshError {
-        let reason = self.end.get().cloned().unwrap_or_else(|| "its thread ended".into());
-        SshError::Closed { host: self.label.clone(), reason }
-    }
-
-    pub fn is_closed(&self) -> bool {
-        self.end.get().is_some()
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.requests = None;
-        self.wake();
     }
 }
 
@@ -200,19 +134,25 @@ impl Host {
                 return self.leave();
             }
             self.drop_cancelled();
-            self.expire();
             let is_busy = self.work();
-            if let Some(error) = ssh2::Error::last_session_error(&self.session).filter(is_fatal) {
-                self.wire.finish(error.message());
-            }
-            if self.wire.end().is_some() {
+            if self.is_over() {
                 // What came before the end still counts.
                 self.wire.refresh();
                 self.work();
                 return self.end();
             }
+            // After the work: what has arrived in time is in time.
+            self.expire();
             self.sleep(is_busy);
         }
+    }
+
+    /// Whether the connection has ended, by the socket or by what came over it.
+    fn is_over(&self) -> bool {
+        if let Some(error) = ssh2::Error::last_session_error(&self.session).filter(is_fatal) {
+            self.wire.finish(error.message());
+        }
+        self.wire.end().is_some()
     }
 
     fn take_requests(&mut self) -> bool {
@@ -231,7 +171,7 @@ impl Host {
             opening.request.take_if(|request| request.is_cancelled());
         }
         for process in self.processes.extract_if(.., |process| process.request().is_cancelled()) {
-            self.given_up += 1;
+            self.given_up += usize::from(!process.request().is_hold());
             self.closing.push(process.into_channel());
         }
     }
@@ -323,7 +263,7 @@ impl Host {
     }
 
     fn not_opened(&mut self, request: Request, error: &ssh2::Error) {
-        if self.wire.end().is_some() {
+        if self.is_over() {
             // The end of the connection answers it, with the reason.
             self.queue.push_front(request);
             return;
@@ -354,7 +294,7 @@ impl Host {
         let mut moved = false;
         let mut index = 0;
         while index < self.processes.len() {
-            let mut turn = Turn { scratch: &mut self.scratch, now: Instant::now(), wire: &self.wire };
+            let mut turn = Turn { scratch: &mut self.scratch, wire: &self.wire };
             match self.processes[index].drive(&mut turn) {
                 Ok(Drive::Idle) => index += 1,
                 Ok(Drive::Moved) => {
@@ -366,7 +306,7 @@ impl Host {
                     self.closing.push(self.processes.swap_remove(index).finish());
                 }
                 // The end of the connection is answered for all in `end`.
-                Err(_) if self.wire.end().is_some() => index += 1,
+                Err(_) if self.is_over() => index += 1,
                 Err(reason) => {
                     moved = true;
                     let error = SshError::Channel { host: self.label.clone(), reason };
@@ -381,7 +321,7 @@ impl Host {
         let mut moved = false;
         let mut index = 0;
         while index < self.tunnels.len() {
-            let mut turn = Turn { scratch: &mut self.scratch, now: Instant::now(), wire: &self.wire };
+            let mut turn = Turn { scratch: &mut self.scratch, wire: &self.wire };
             match self.tunnels[index].drive(&mut turn) {
                 Drive::Idle => index += 1,
                 Drive::Moved => {
@@ -412,12 +352,12 @@ impl Host {
         };
         // Without a channel nothing is read; then only the end of the connection is of interest.
         let interest = match self.unread_since {
-            Some(_) => (self.wire.interest() - PollFlags::IN) | PollFlags::RDHUP,
+            Some(_) => (self.wire.interest() - PollFlags::IN) | FAR_END_CLOSED,
             None => self.wire.interest(),
         };
         let mut fds =
             vec![PollFd::new(&self.inbox.wake, PollFlags::IN), PollFd::from_borrowed_fd(self.wire.as_fd(), interest)];
-        let tunnels = self.tunnels.iter().map(Tunnel::interest);
+        let tunnels = self.tunnels.iter().filter_map(Tunnel::interest);
         let streams = self.processes.iter().filter_map(Process::interest);
         fds.extend(tunnels.chain(streams).map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         // An interrupted poll is one that found nothing.
@@ -430,8 +370,10 @@ impl Host {
             while matches!((&self.inbox.wake).read(&mut bytes), Ok(64)) {}
         }
         self.wire.refresh();
+        // The same ones in the same order as above.
         let mut local = events[2..].iter();
-        self.tunnels.iter_mut().zip(&mut local).for_each(|(tunnel, events)| tunnel.woken(*events));
+        let tunnels = self.tunnels.iter_mut().filter(|tunnel| tunnel.interest().is_some());
+        tunnels.zip(&mut local).for_each(|(tunnel, events)| tunnel.woken(*events));
         let streams = self.processes.iter_mut().filter(|process| process.interest().is_some());
         streams.zip(local).for_each(|(process, events)| process.woken(*events));
         if !is_reading {
@@ -442,7 +384,7 @@ impl Host {
     /// What comes while no channel is open is read by nobody. Mostly it needs no answer, and the next channel reads it;
     /// a channel is opened for it if it waits for long, or if the server has already closed its side behind it.
     fn read_while_idle(&mut self, events: PollFlags) {
-        let closing = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let closing = FAR_END_CLOSED | PollFlags::HUP | PollFlags::ERR;
         if events.intersects(PollFlags::IN | closing) && !self.wire.is_at_end() {
             self.unread_since.get_or_insert_with(Instant::now);
         }
@@ -489,41 +431,5 @@ impl Host {
         while self.wire.backlog() > 0 && self.wire.end().is_none() && self.wire.wait(deadline) {}
         self.wire.cut("it was not needed any more");
         let _ = self.inbox.end.set("it was not needed any more".into());
-    }
-}
-
-impl Request {
-    fn is_cancelled(&self) -> bool {
-        match self {
-            Request::Process(process) => process.is_cancelled(),
-            Request::Tunnel(tunnel) => tunnel.reply.is_closed(),
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match self {
-            Request::Process(process) => process.limit.deadline,
-            Request::Tunnel(tunnel) => Some(tunnel.deadline),
-        }
-    }
-
-    fn time_out(self, host: &str, stage: Stage) {
-        match self {
-            Request::Process(process) => {
-                let error = process.timeout(host, stage);
-                process.fail(error);
-            }
-            Request::Tunnel(tunnel) => {
-                let error = tunnel.timeout(host, stage);
-                drop(tunnel.reply.send(Err(error)));
-            }
-        }
-    }
-
-    fn fail(self, error: SshError) {
-        match self {
-            Request::Process(process) => process.fail(error),
-            Request::Tunnel(tunnel) => drop(tunnel.reply.send(Err(error))),
-        }
     }
 }

@@ -10,8 +10,9 @@ use ssh2::Channel;
 use tokio::sync::oneshot;
 
 use super::error::SshError;
+use super::link::Stage;
 use super::pipe::{LocalEnd, Pending};
-use super::session::{Drive, Stage, Turn};
+use super::session::{Drive, Turn};
 
 pub(super) struct TunnelRequest {
     pub host: String,
@@ -74,7 +75,7 @@ impl Tunnel {
         let mut moved = self.local.flush();
         moved |= self.pump_up(turn);
         moved |= self.pump_down(turn);
-        if self.local.is_gone {
+        if self.local.is_gone && self.eof_sent {
             return Drive::Done;
         }
         if self.channel.eof() && self.local.can_take() {
@@ -116,6 +117,11 @@ impl Tunnel {
 
     fn pump_down(&mut self, turn: &mut Turn<'_>) -> bool {
         let mut moved = 0;
+        if !self.local.can_take() {
+            // The task does not read, so this channel is not read; but what comes for others must be taken in, or the
+            // socket stays readable. Reading a stream that is always empty does just that.
+            let _ = self.channel.stderr().read(turn.scratch);
+        }
         while moved < TURN_BYTES_MAX && self.local.can_take() {
             match self.channel.read(turn.scratch) {
                 Ok(0) | Err(_) => break,
@@ -128,9 +134,8 @@ impl Tunnel {
         moved > 0
     }
 
-    pub fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
-        use std::os::fd::AsFd as _;
-        (self.local.as_fd(), self.local.interest(self.up.is_empty()))
+    pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.local.interest(self.up.is_empty())
     }
 
     pub fn woken(&mut self, events: PollFlags) {

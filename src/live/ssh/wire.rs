@@ -17,6 +17,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+/// Rust programs ignore SIGPIPE; this is for those that changed it.
+#[cfg(target_os = "linux")]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+
 pub(super) struct Wire {
     socket: OwnedFd,
     /// Encrypted bytes that the socket would not take yet, and how many of them it took since.
@@ -82,7 +88,7 @@ impl Wire {
     pub fn flush(&self) {
         let mut outbox = self.outbox.borrow_mut();
         while self.outbox_sent.get() < outbox.len() {
-            match send(&self.socket, &outbox[self.outbox_sent.get()..], SendFlags::NOSIGNAL) {
+            match send(&self.socket, &outbox[self.outbox_sent.get()..], NO_SIGNAL) {
                 Ok(sent) => self.outbox_sent.set(self.outbox_sent.get() + sent),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
@@ -123,7 +129,7 @@ impl Wire {
         }
         let mut sent = 0;
         if self.backlog() == 0 {
-            sent = match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+            sent = match send(&self.socket, bytes, NO_SIGNAL) {
                 Ok(sent) => sent,
                 Err(Errno::AGAIN | Errno::INTR) => 0,
                 Err(error) => {
@@ -165,7 +171,7 @@ impl Wire {
 impl Wire {
     pub fn send_to_agent(&self, agent: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
         match poll_one(agent, PollFlags::OUT, self.agent_deadline.get()) {
-            true => send(agent, bytes, SendFlags::NOSIGNAL),
+            true => send(agent, bytes, NO_SIGNAL),
             false => Err(Errno::TIMEDOUT),
         }
     }
