@@ -108,7 +108,7 @@ pub struct Cluster {
     pub address: String,
     folder: TempDir,
     binaries: PathBuf,
-    _authority: TempDir,
+    authority: TempDir,
 }
 
 impl Cluster {
@@ -119,11 +119,15 @@ impl Cluster {
         let server = pair(&signer, &names(&[&address]), now());
         let (folder, trusted) = (TempDir::new().unwrap(), signer.certificate_pem().to_owned());
         let flags = Vec::new();
-        Some(Cluster { signer, flags, trusted, server, members, address, folder, binaries, _authority: authority })
+        Some(Cluster { signer, flags, trusted, server, members, address, folder, binaries, authority })
     }
 
     pub fn tls(&self) -> Tls {
         Tls::new(&self.signer, now()).unwrap()
+    }
+
+    pub fn authority_folder(&self) -> PathBuf {
+        self.authority.path().join("pki")
     }
 
     pub fn client_url(&self, index: usize) -> String {

@@ -185,7 +185,7 @@ pub(super) fn assemble(
 }
 
 const RESTORE: &str = "restore ca.crt and ca.key from your backup";
-const SUBJECT: &str = "an authority whose subject names each attribute once (CN=…, O=…) can be used";
+const SUBJECT: &str = "an authority with an RSA, P-256, P-384 or Ed25519 key can be used, whose subject names each attribute once (CN=…, O=…)";
 
 /// ca.crt goes to every host, readable by all: it must hold nothing but certificates.
 fn text_of_certificate(bytes: &[u8], path: &Path) -> Result<String, Cause> {
