@@ -273,13 +273,13 @@ impl Remote<'_> {
 
     fn failure(&self, what: &str, output: &Output) -> Diagnostic {
         let host = self.host;
-        if !has_begun(output) {
-            if let Some(cause) = no_root(host, output) {
-                return Diagnostic::new(cause.code.kind(), format!("{what} on {host} failed"))
-                    .at(host.as_str())
-                    .because(cause.summary)
-                    .hint(cause.hint.unwrap_or_default());
-            }
+        if !has_begun(output)
+            && let Some(cause) = no_root(host, output)
+        {
+            return Diagnostic::new(cause.code.kind(), format!("{what} on {host} failed"))
+                .at(host.as_str())
+                .because(cause.summary)
+                .hint(cause.hint.unwrap_or_default());
         }
         let said = host_words(output);
         let said = if said.is_empty() { format!("it ended with {}", output.status) } else { said };
