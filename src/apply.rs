@@ -204,6 +204,10 @@ impl<F: Fleet> Run<'_, F> {
 
     fn member_complaint(&self, action: &Action, observed: &Observed) -> Option<String> {
         let host = observed.hosts.get(action.host()?)?;
+        let complaint = host.known().and_then(|host| host.service.complaint.as_ref());
+        if let Some(complaint) = complaint {
+            return Some(format!("etcd ended and said: {complaint}"));
+        }
         let cause = host.unknown().or_else(|| host.known()?.member.unknown())?;
         Some(cause.summary.clone())
     }

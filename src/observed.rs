@@ -291,6 +291,9 @@ pub struct Service {
     /// Files of others that change what the unit says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_ins: Vec<RemotePath>,
+    /// Its own last words, told only while it fails or is about to be started once more. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

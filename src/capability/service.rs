@@ -267,6 +267,7 @@ fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
         loaded: on_disk.collect(),
     });
     host.service.state = ServiceState::Activating;
+    host.service.complaint = None;
     host.data = DataDirectory::Member;
 }
 

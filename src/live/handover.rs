@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::live::etcd::Member;
 use crate::live::perform::told;
 use crate::live::{Shared, now};
-use crate::names::{HostName, MemberId};
+use crate::names::HostName;
 use crate::observed::Answer;
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
@@ -21,14 +21,12 @@ pub(super) async fn hand_over(shared: &Shared, host: &HostName) -> Result<(), Di
     if answer.leader != Some(answer.member) {
         return Ok(());
     }
-    let mut best: Option<(u64, MemberId)> = None;
-    for other in shared.desired.nodes.keys().filter(|other| *other != host) {
-        let Some((_, follower)) = ask(shared, other).await else { continue };
-        let follows = follower.leader == Some(answer.member) && follower.cluster == answer.cluster && !follower.learner;
-        if follows && best.is_none_or(|(applied, _)| follower.applied > applied) {
-            best = Some((follower.applied, follower.member));
-        }
-    }
+    let others = shared.desired.nodes.keys().filter(|other| *other != host);
+    let asked = futures_util::future::join_all(others.map(|other| ask(shared, other))).await;
+    let followers = asked.into_iter().flatten().map(|(_, follower)| follower).filter(|follower| {
+        follower.leader == Some(answer.member) && follower.cluster == answer.cluster && !follower.learner
+    });
+    let best = followers.map(|follower| (follower.applied, follower.member)).max();
     let Some((_, to)) = best else { return Ok(()) };
     leader.move_leader(to, MOVE_DEADLINE).await.map_err(told)
 }

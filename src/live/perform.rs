@@ -44,7 +44,8 @@ async fn run(
 async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
     Ok(match action {
-        Action::CreateAuthority | Action::PrepareHost { .. } => Command::prepare(desired),
+        Action::CreateAuthority => unreachable!("it changes no host"),
+        Action::PrepareHost { .. } => Command::prepare(desired),
         Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
         Action::InstallTrust { .. } => Command::write(desired, File::Trust, signer(shared)?.certificate_pem()),

@@ -16,6 +16,7 @@ use crate::observed::{
 };
 
 mod answer;
+mod complaint;
 mod installed;
 mod keys;
 mod listeners;
@@ -210,6 +211,7 @@ fn service(answer: &Answer) -> Result<Service, Trouble> {
         enabled: said("UnitFileState") == Some("enabled"),
         needs_reload: said("NeedDaemonReload") == Some("yes"),
         drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(RemotePath::new).collect(),
+        complaint: complaint::complaint(answer.lines("complaint")),
     })
 }
 

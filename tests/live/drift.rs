@@ -58,6 +58,14 @@ fn hand_made_changes_to_a_running_member_are_seen() {
     assert!(stale(&live).is_some_and(|(why, _)| why.contains("is not the binary that runs")));
     host.sh("systemctl restart etcd");
     assert_eq!(stale(&live), None);
+    host.sh("mv /etc/etcd/pki/server.crt /root; systemctl restart --no-block etcd");
+    let complaint = (0..50).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        seen(&world.observe(&live), "etcd-1").service.complaint.clone()
+    });
+    assert!(complaint.as_ref().is_some_and(|words| words.contains("server.crt")), "{complaint:?}");
+    host.sh("mv /root/server.crt /etc/etcd/pki; systemctl restart etcd");
+    assert_eq!(seen(&world.observe(&live), "etcd-1").service.complaint, None);
     host.sh("systemctl stop etcd; systemctl disable --quiet etcd");
     let observed = world.observe(&live);
     let stopped = seen(&observed, "etcd-1");

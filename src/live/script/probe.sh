@@ -231,9 +231,15 @@ main() {
     tools
 
     echo '[unit]'
-    properties=ActiveState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp
+    properties=ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp
     unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
     echo "$unit"
+    case $unit in
+    *ActiveState=failed* | *SubState=auto-restart*)
+        echo '[complaint]'
+        timeout 5 journalctl --no-pager --output cat --lines 20 "_SYSTEMD_UNIT=$q_service"
+        ;;
+    esac
     pid="$newline$unit"
     pid=${pid##*"$newline"MainPID=}
     pid=${pid%%"$newline"*}
