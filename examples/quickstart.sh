@@ -42,7 +42,7 @@ say "A declaration"
 mapfile -t nodes < <(sed -n 's/^  \([^ ]*\)  \([0-9.]*\)  on$/\1=\2/p' <<<"$up")
 run "$quorate" init "${nodes[@]}" --name quickstart --archive "$archive"
 # The lab's ssh client key, and its hosts' keys.
-printf '\n[ssh]\nconfig = "%s"\nknown-hosts = "%s"\n' "$(value ssh_config)" "$(value known_hosts)" >>cluster.toml
+sed -i "s|^\\[ssh\\]\$|[ssh]\nconfig = \"$(value ssh_config)\"\nknown-hosts = \"$(value known_hosts)\"|" cluster.toml
 run "$quorate" validate
 
 say "What would be done: nothing is touched"
