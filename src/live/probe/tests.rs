@@ -1,4 +1,5 @@
-//! Answers that real hosts have given (fixtures/remote), and answers that nobody should ever give.
+//! Answers that real hosts have given (fixtures/remote: hosts of the lab in the state of their name, asked with the script
+//! over ssh), and answers that nobody should ever give.
 
 use std::path::Path;
 

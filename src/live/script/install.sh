@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # Unpacks a release archive, which comes on stdin, into a folder of its own that gets its name last.
 root=$1 version=$2 digest=$3 strip=$4
 shift 4

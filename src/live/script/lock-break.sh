@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # Ends the process that holds the lock of this host, if it is still the holder that was looked at ($1: its token).
 LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH

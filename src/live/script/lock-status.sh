@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # Says who holds the lock of this host.
 LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH

@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # Takes the lock of this host and keeps it until stdin ends, which it does when the connection goes. No process but this
 # shell has the file open: when it is gone, so is the lock.
 LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # Replaces a certificate and its key together. Both come on stdin, the certificate first.
 #
 # They are staged in a folder beside their place, so that one process renames both, back to back: etcd reads them anew

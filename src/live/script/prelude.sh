@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # Goes before every script that changes something. $1: the token of our lock; $2: the line for the audit trail.
 set -eu
 LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin

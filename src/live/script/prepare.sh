@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # Makes the account and the folders that are missing. $1: account; $2: its home; then PATH MODE OWNER GROUP of each folder.
 account=$1 home=$2
 shift 2

@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2154
 # The one look at a host: everything a plan needs to know of it, in one answer.
 #
 # It only reads. No temporary file, no here-document (some shells write those to disk), nothing in the background. What
@@ -190,7 +191,6 @@ listeners() {
     fi
 }
 
-# shellcheck disable=SC2154 # the q_ variables are assigned above this text
 main() {
     LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
     export LC_ALL TZ PATH

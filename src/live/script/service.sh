@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # One verb of systemctl for our unit. A start waits for quorum, so it is not waited for here.
 verb=$1 unit=$2
 case $verb in

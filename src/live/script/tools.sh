@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # Links the command line tools of one version. What is there and is not our link stays.
 root=$1 folder=$2 links=$3
 umask 022

@@ -1,3 +1,4 @@
+# shellcheck shell=dash disable=SC2034,SC2154
 # Writes one file whole: staged beside it, synced, renamed. The content comes on stdin.
 path=$1 bytes=$2 mode=$3 owner=$4 group=$5 previous=$6 then=$7
 folder=${path%/*}
