@@ -147,7 +147,7 @@ impl<F: Fleet> Run<'_, F> {
         let after = match failures.into_iter().next() {
             // A reply that was lost is no failure when the effect is there.
             Some(failure) => self.seen_done(&due).await.ok_or(failure)?,
-            None => self.until_done(&due).await?,
+            None => self.until_done(&due, &predicted).await?,
         };
         let surprises = differences(&outline(self.desired, &predicted), &outline(self.desired, &after));
         let seconds = begun.elapsed().as_secs_f64();
@@ -178,8 +178,8 @@ impl<F: Fleet> Run<'_, F> {
         all.then_some(observed)
     }
 
-    /// Polls until every action's effect is seen.
-    async fn until_done(&self, due: &[&Action]) -> Result<Observed, Diagnostic> {
+    /// Polls until every action's effect is seen, and every member that should answer then does.
+    async fn until_done(&self, due: &[&Action], predicted: &Observed) -> Result<Observed, Diagnostic> {
         let starts = due.iter().any(|action| action.touches_service());
         let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE });
         loop {
@@ -189,7 +189,18 @@ impl<F: Fleet> Run<'_, F> {
                 Readiness::Ready => Some((action, None)),
                 Readiness::Refused(why) => Some((action, Some(why))),
             });
-            let Some((action, why)) = undone else { return Ok(observed) };
+            let Some((action, why)) = undone else {
+                let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
+                if !patience.wait(self.emit, &format!("{silent} to answer again")).await {
+                    let what = format!(
+                        "{silent} does not answer any more after: {}",
+                        plan::title(&due.iter().map(|action| (*action).clone()).collect::<Vec<_>>())
+                    );
+                    let hint = format!("look at `journalctl -u {}` on {silent}", self.desired.paths.service);
+                    return Err(Diagnostic::failure(what).hint(hint));
+                }
+                continue;
+            };
             let awaited = format!("the effect of: {action}{}", on(action));
             if !patience.wait(self.emit, &awaited).await {
                 let what = format!("{action}{}: no effect after {} s", on(action), patience.deadline.as_secs());
@@ -248,6 +259,12 @@ impl<F: Fleet> Run<'_, F> {
 
 fn on(action: &Action) -> String {
     action.host().map_or_else(String::new, |host: &HostName| format!(" on {host}"))
+}
+
+/// A member that was to answer after the step and does not, on a host that can be seen.
+fn fallen_silent<'a>(predicted: &'a Observed, observed: &Observed) -> Option<&'a HostName> {
+    let answering = predicted.seen_hosts().filter(|(_, host)| host.answer().is_some()).map(|(name, _)| name);
+    answering.into_iter().find(|name| observed.host(name).is_some_and(|host| host.answer().is_none()))
 }
 
 /// A wait with a deadline, which says once a second what it waits for.

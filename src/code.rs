@@ -89,7 +89,7 @@ codes! {
     EvenVoters = "even-voters", Refused,
         "An even number of voters tolerates no more failures than one voter less.";
     Alarm = "alarm", Refused,
-        "etcd has raised an alarm. NOSPACE: the database reached its quota, and only reads and deletes work. CORRUPT: a\nmember's data differs from the others'.";
+        "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database reached its quota, and only reads and deletes work. The way out, with the health check's\ncertificate on any host:\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision of `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       on one member after the other, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the odd one.";
     AuthorityExpires = "authority-expires", Refused,
         "The certificate authority expires soon; every certificate it signed ends with it.";
     VersionDiffers = "version-change", Refused,

@@ -24,10 +24,16 @@ pub enum Guard {
     NoStartWithoutData,
     /// A host that holds data of an unknown origin is not touched.
     DataOfThisCluster,
+    /// Nothing is done on a host whose clock is not ours.
+    ClocksAgree,
+    /// One member at a time gets a new configuration, so that a wrong one cannot take a quorum down.
+    OneConfigurationAtATime,
+    /// A working certificate is replaced only while every running member answers.
+    AllAnswerBeforeReissue,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 9] = [
+    pub const ALL: [Guard; 12] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -37,6 +43,9 @@ impl Guard {
         Self::DowntimeAllowed,
         Self::NoStartWithoutData,
         Self::DataOfThisCluster,
+        Self::ClocksAgree,
+        Self::OneConfigurationAtATime,
+        Self::AllAnswerBeforeReissue,
     ];
 }
 

@@ -33,9 +33,11 @@ enum State {
     DataLost,
     ForeignAuthority,
     CutOffStart,
+    ClockAhead,
+    RenewalDue,
 }
 
-const STATES: [State; 17] = [
+const STATES: [State; 19] = [
     State::Bare,
     State::BareWithForeignData,
     State::BareWithEtcdData,
@@ -53,6 +55,8 @@ const STATES: [State; 17] = [
     State::DataLost,
     State::ForeignAuthority,
     State::CutOffStart,
+    State::ClockAhead,
+    State::RenewalDue,
 ];
 
 /// A world and what is true of it beyond what is seen.
@@ -126,6 +130,11 @@ fn host(healthy: &Host, state: State) -> Seen<Host> {
             host.trusted = vec![Digest::of("another authority")];
             host.member = Seen::Unknown(silence("unknown authority"));
         }
+        State::ClockAhead => host.clock_offset_seconds = 3600,
+        State::RenewalDue => {
+            let certificate = host.certificates.get_mut(&Role::Server).expect("a healthy host has a certificate");
+            certificate.not_after = sample::AT.plus_seconds(3600);
+        }
         State::CutOffStart => {
             // It has its data directory and still its permit: it never found a quorum.
             let permit = crate::content::permit(&crate::names::Token::new("prod-1"));
@@ -142,7 +151,7 @@ fn host(healthy: &Host, state: State) -> Seen<Host> {
     Seen::Known(host)
 }
 
-fn world(states: &[State], authority: bool, downtime: Downtime) -> World {
+fn world(states: &[State], authority: bool, downtime: Downtime, new_setting: bool) -> World {
     let mut desired = sample::desired(states.len());
     desired.cluster.downtime = downtime;
     let mut observed = sample::healthy(&desired);
@@ -152,6 +161,9 @@ fn world(states: &[State], authority: bool, downtime: Downtime) -> World {
     }
     if !authority {
         observed.workstation.authority = Seen::Known(None);
+    }
+    if new_setting {
+        desired.etcd.quota_backend_bytes = Some(8 << 30);
     }
     World { desired, observed, states: states.to_vec() }
 }
@@ -169,8 +181,13 @@ fn worlds(hosts_max: usize) -> impl Iterator<Item = World> {
         };
         (0..combinations).map(digits).filter(move |digits| every_order || digits.is_sorted()).flat_map(|digits| {
             let states: Vec<_> = digits.into_iter().map(|digit| STATES[digit]).collect();
-            [(true, Downtime::Never), (true, Downtime::Allowed), (false, Downtime::Never)]
-                .map(|(authority, downtime)| world(&states, authority, downtime))
+            [
+                (true, Downtime::Never, false),
+                (true, Downtime::Never, true),
+                (true, Downtime::Allowed, true),
+                (false, Downtime::Never, false),
+            ]
+            .map(|(authority, downtime, new_setting)| world(&states, authority, downtime, new_setting))
         })
     })
 }
@@ -188,6 +205,8 @@ fn complaints(world: &World) -> Vec<String> {
         a_healthy_member_restarts_among_healthy_ones,
         a_silent_member_restarts_beside_a_quorum,
         lost_data_is_never_started,
+        one_member_at_a_time_has_an_untried_configuration,
+        a_working_certificate_is_kept_while_a_member_is_silent,
     ];
     laws.iter().filter_map(|law| law(world, &plan)).collect()
 }
@@ -236,7 +255,7 @@ fn only_seen_and_undisputed_hosts_are_touched(world: &World, plan: &Plan) -> Opt
         // In the member list, a data directory is the member's own, even where all else was deleted.
         let listed = Membership::of(&world.desired, &observed).is_some();
         let untouchable = |state: State| match state {
-            State::Unreachable | State::BareWithForeignData | State::ForeignAuthority => true,
+            State::Unreachable | State::BareWithForeignData | State::ForeignAuthority | State::ClockAhead => true,
             State::BareWithEtcdData => !listed,
             _ => false,
         };
@@ -308,6 +327,48 @@ fn a_silent_member_restarts_beside_a_quorum(world: &World, plan: &Plan) -> Optio
     })
 }
 
+/// What no process has tried yet must not be what two of them would load if they crashed.
+fn one_member_at_a_time_has_an_untried_configuration(world: &World, plan: &Plan) -> Option<String> {
+    let mut observed = world.observed.clone();
+    let untried = |observed: &Observed| {
+        let stale = |host: &Host| {
+            let serves = host.service.state == ServiceState::Active;
+            serves && crate::capability::service::stale(&world.desired, host).is_some()
+        };
+        observed.seen_hosts().filter(|(_, host)| stale(host)).count()
+    };
+    let at_first = untried(&observed).max(1);
+    plan.steps.iter().find_map(|step| {
+        let serving = Membership::of(&world.desired, &observed).is_some();
+        for action in &step.actions {
+            action.effect(&world.desired, &mut observed);
+        }
+        let now = untried(&observed);
+        let writes = step.actions.iter().any(|action| matches!(action, Action::WriteFile { .. }));
+        (serving && writes && now > at_first)
+            .then(|| format!("{now} members have an untried configuration after {:?}", step.title()))
+    })
+}
+
+fn a_working_certificate_is_kept_while_a_member_is_silent(world: &World, plan: &Plan) -> Option<String> {
+    let mut observed = world.observed.clone();
+    let due = |name: &HostName| {
+        let mut hosts = world.desired.nodes.keys().zip(&world.states);
+        hosts.any(|(host, state)| host == name && *state == State::RenewalDue)
+    };
+    plan.steps.iter().find_map(|step| {
+        let silent = observed.seen_hosts().any(|(_, host)| host.process.is_some() && host.answer().is_none());
+        for action in &step.actions {
+            action.effect(&world.desired, &mut observed);
+        }
+        let replaced = step
+            .actions
+            .iter()
+            .find(|action| matches!(action, Action::IssueCertificate { host, role: Role::Server } if due(host)));
+        replaced.filter(|_| silent).map(|action| format!("{action:?} while a member is silent"))
+    })
+}
+
 fn lost_data_is_never_started(world: &World, plan: &Plan) -> Option<String> {
     let mut hosts = world.desired.nodes.keys().zip(&world.states);
     hosts.find_map(|(name, state)| {
@@ -352,8 +413,9 @@ proptest::proptest! {
     fn sampled_plans_keep_the_laws(
         states in proptest::collection::vec(proptest::sample::select(STATES.to_vec()), 4..=9),
         authority in proptest::bool::weighted(0.9),
+        new_setting in proptest::bool::ANY,
     ) {
-        let world = world(&states, authority, Downtime::Never);
+        let world = world(&states, authority, Downtime::Never, new_setting);
         let complaints = complaints(&world);
         proptest::prop_assert!(complaints.is_empty(), "{:?}: {:#?}", states, complaints);
     }
@@ -363,9 +425,10 @@ proptest::proptest! {
     fn sampled_plans_of_mostly_healthy_clusters_keep_the_laws(
         mut states in proptest::collection::vec(proptest::sample::select(STATES.to_vec()), 0..=2),
         healthy in 3..=7_usize,
+        new_setting in proptest::bool::ANY,
     ) {
         states.resize(states.len() + healthy, State::Healthy);
-        let world = world(&states, true, Downtime::Never);
+        let world = world(&states, true, Downtime::Never, new_setting);
         let complaints = complaints(&world);
         proptest::prop_assert!(complaints.is_empty(), "{:?}: {:#?}", states, complaints);
     }

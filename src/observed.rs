@@ -317,6 +317,8 @@ pub struct Process {
     pub executable: RemotePath,
     /// That path now leads to another file.
     pub executable_replaced: bool,
+    /// Its command line does not name our etcd.yaml.
+    pub foreign_config: bool,
     /// The digest of each file as it was when the process read it.
     pub loaded: BTreeMap<File, Digest>,
 }

@@ -229,6 +229,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "start members", next: service::start },
     Rule { name: "restart members", next: service::restart },
     Rule { name: "link the tools", next: version::tools },
+    Rule { name: "tell what stays wrong", next: service::health },
 ];
 
 /// The next step in this world and everything that is blocked in it.
@@ -358,8 +359,10 @@ impl Plan {
     /// Twelve hexadecimal digits that name this decision: the same for two looks at the same state.
     pub fn id(&self) -> String {
         let mut text = format!("{} {}\n", self.cluster, self.version);
-        for action in self.actions() {
-            text.push_str(&action.identity());
+        // As a set: which member comes last depends on who leads now.
+        let identities: BTreeSet<_> = self.actions().map(Action::identity).collect();
+        for identity in identities {
+            text.push_str(&identity);
             text.push('\n');
         }
         for blocked in &self.blocked {

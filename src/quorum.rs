@@ -97,6 +97,10 @@ fn health(observed: &Observed, host: Option<&HostName>, entry: &MemberEntry, lea
     if let Some(error) = answer.errors.first() {
         return Health::Unhealthy(error.clone());
     }
+    // NOSPACE stops writes and is no reason to doubt the member; CORRUPT is.
+    if answer.alarms.contains("CORRUPT") {
+        return Health::Unhealthy("the alarm CORRUPT is raised".to_owned());
+    }
     if !answer.reads && !answer.learner {
         return Health::Unhealthy("a linearizable read through it failed".to_owned());
     }

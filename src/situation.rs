@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::capability::service;
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::guard::{Guard, upheld};
@@ -24,7 +25,7 @@ pub enum Situation {
 
 /// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
 pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
-    let unseen = unseen_hosts(observed);
+    let unseen = with(unseen_hosts(observed), skewed_hosts(observed));
     if let Some(what) = quorum::disagreement(observed) {
         let hint = "run `quorate plan` again in a moment; hosts of two clusters cannot be declared together";
         let blocked = Blocked::new(Code::MembersDisagree, what).hint(hint);
@@ -94,19 +95,27 @@ fn bare_obstacles(observed: &Observed) -> Vec<Blocked> {
         if !upheld(Guard::DataOfThisCluster, host.data != DataDirectory::Foreign) {
             blocked.push(foreign_data(name));
         }
-        for (port, holder) in &host.taken_ports {
-            if !upheld(Guard::PortsFreeBeforeBootstrap, false) {
-                let what = format!("port {port} on {name} is in use by {holder}");
-                blocked.push(Blocked::new(Code::PortTaken, what).on(name).hint("stop it, or change [ports]"));
-            }
-        }
-        if host.clock_offset_seconds.abs() > CLOCK_OFFSET_SECONDS_MAX {
-            let what = format!("the clock of {name} is {} s off", host.clock_offset_seconds);
-            let hint = "set up time synchronisation on the host (systemd-timesyncd, chrony)";
-            blocked.push(Blocked::new(Code::ClockSkew, what).on(name).hint(hint));
+        if !upheld(Guard::PortsFreeBeforeBootstrap, host.taken_ports.is_empty()) {
+            blocked.extend(service::port_taken(name, host));
         }
     }
     blocked
+}
+
+/// A certificate made by a clock that is ahead is refused by every other: nothing is done on a host until they agree.
+fn skewed_hosts(observed: &Observed) -> Vec<Blocked> {
+    let offset = |host: &Host| host.clock_offset_seconds;
+    let skewed = observed
+        .seen_hosts()
+        .filter(|(_, host)| !upheld(Guard::ClocksAgree, offset(host).abs() <= CLOCK_OFFSET_SECONDS_MAX));
+    let blocked = skewed.map(|(name, host)| {
+        let apart = if offset(host) < 0 { "behind" } else { "ahead of" };
+        let what = format!("the clock of {name} is {} s {apart} this machine's", offset(host).abs());
+        let hint = "set up time synchronisation on both (systemd-timesyncd, chrony); certificates made now would be \
+                    refused by the other members";
+        Blocked::new(Code::ClockSkew, what).on(name).hint(hint)
+    });
+    blocked.collect()
 }
 
 /// A certificate is valid from five minutes before it is made, so a clock may be late by less than that.
@@ -166,6 +175,14 @@ fn unknown_data(name: &HostName) -> Blocked {
     Blocked::new(Code::DataFound, what).on(name).hint(hint)
 }
 
+/// A member whose data is gone while the others serve.
+fn came_back_empty(name: &HostName) -> Blocked {
+    let what = format!("{name} is a member of the cluster, and its data directory is gone");
+    let hint = "leave the other members alone: they hold the data. If a volume of this host is not mounted, mount it; \
+                otherwise remove the member (`etcdctl member remove ID`) and add it again as a new one";
+    Blocked::new(Code::DataLost, what).on(name).hint(hint)
+}
+
 fn lost_data(name: &HostName, host: &Host) -> Blocked {
     if has_lost_data(host) {
         let what = format!("{name} was a member, and its data directory is gone");
@@ -174,7 +191,7 @@ fn lost_data(name: &HostName, host: &Host) -> Blocked {
         return Blocked::new(Code::DataLost, what).on(name).hint(hint);
     }
     let what = format!("{name} has no data of a cluster, while other hosts do");
-    let hint = "if the cluster is to be made anew, move the data of the other hosts aside";
+    let hint = "start the members that have data first; the cluster then says whether this host belongs to it";
     Blocked::new(Code::DataLost, what).on(name).hint(hint)
 }
 
@@ -191,7 +208,7 @@ fn strangers(desired: &Desired, observed: &Observed, membership: &Membership) ->
             }
             // A founding member whose first start was cut off while the others went on has its permit still.
             (Some(_), Some(host)) if host.data != DataDirectory::Member && !host.files.contains_key(&File::Permit) => {
-                blocked.extend((!upheld(Guard::NoStartWithoutData, false)).then(|| lost_data(name, host)));
+                blocked.extend((!upheld(Guard::NoStartWithoutData, false)).then(|| came_back_empty(name)));
             }
             _ => {}
         }

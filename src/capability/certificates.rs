@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Readiness};
+use crate::capability::service;
+use crate::code::Code;
 use crate::desired::Desired;
+use crate::guard::{Guard, upheld};
 use crate::layout;
 use crate::names::{Digest, HostName};
 use crate::observed::{Authority, Certificate, File, FileFact, Host, Observed, Role, Seen, Usage};
-use crate::plan::{Draft, Ruling, View};
+use crate::plan::{Blocked, Draft, Ruling, View};
+use crate::situation::Situation;
 
 /// What a leaf must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,27 +89,55 @@ pub fn trust_effect(observed: &mut Observed, name: &HostName) {
     );
 }
 
+/// Issues what is missing, wrong or due. Where members serve it is one host at a time, and apply sees each answer with its
+/// new certificate before the next; a pair that works is only replaced while every running member answers.
 pub fn next(view: &View) -> Ruling {
-    let mut actions = Vec::new();
-    let mut because = Vec::new();
+    let mut ruling = Ruling::default();
     if authority(view.observed).is_none() {
-        return Ruling::default();
+        return ruling;
     }
+    let is_new = view.situation == Situation::New;
     for role in Role::ALL {
-        for (name, host) in view.hosts().filter(|(_, host)| host.account) {
-            if let Some(fault) = fault(view.desired, view.observed, name, host, role) {
-                actions.push(Action::IssueCertificate { host: name.clone(), role });
-                let reason = view.reason(fault, "certificates");
-                if !because.contains(&reason) {
-                    because.push(reason);
+        let mut actions = Vec::new();
+        let mut because = Vec::new();
+        for (name, host) in service::in_turn(view).into_iter().filter(|(_, host)| host.account) {
+            let Some(fault) = fault(view.desired, view.observed, name, host, role) else { continue };
+            let silent = view.observed.seen_hosts().find(|(_, host)| host.process.is_some() && host.answer().is_none());
+            if let (Some((silent, _)), true) = (silent, works(view.observed, host, role)) {
+                if !upheld(Guard::AllAnswerBeforeReissue, false) {
+                    let what = format!("{fault} on {name}, and waits: {silent} does not answer");
+                    let hint = format!("repair {silent} first: a certificate that works is not replaced meanwhile");
+                    ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
+                    continue;
                 }
+            }
+            let reason = view.reason(fault, "certificates");
+            if !because.contains(&reason) {
+                because.push(reason);
+            }
+            actions.push(Action::IssueCertificate { host: name.clone(), role });
+            if !is_new {
+                break;
             }
         }
         if !actions.is_empty() {
-            return Ruling::step(Draft { actions, because });
+            ruling.step = Some(Draft { actions, because });
+            return ruling;
         }
     }
-    Ruling::default()
+    ruling
+}
+
+/// Whether a peer or client accepts the pair as it lies there now.
+fn works(observed: &Observed, host: &Host, role: Role) -> bool {
+    let ours = authority(observed).map(|authority| authority.fingerprint);
+    host.files.contains_key(&role.key())
+        && host.certificates.get(&role).is_some_and(|certificate| {
+            certificate.matches_key != Seen::Known(false)
+                && certificate.signed_by == ours
+                && certificate.not_before <= observed.at
+                && certificate.not_after > observed.at
+        })
 }
 
 /// Why the pair of `role` must be issued anew; `None` when it is as it should be.
@@ -133,6 +165,9 @@ fn fault(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, r
     }
     if certificate.usages != wanted.usages {
         return Some(format!("{stem}.crt has other key usages than needed"));
+    }
+    if certificate.not_before > observed.at {
+        return Some(format!("{stem}.crt is not valid yet"));
     }
     let renew_before = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
     if certificate.not_after <= observed.at.plus_seconds(renew_before) {
@@ -175,6 +210,6 @@ pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role:
     }
     // A member that only lacked a certificate to serve with is heard again.
     if role == Role::Server && host.process.is_some() && host.member.known().is_none() {
-        super::service::serve(desired, observed, name);
+        service::serve(desired, observed, name);
     }
 }

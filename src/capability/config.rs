@@ -1,11 +1,12 @@
 //! etcd.yaml and the permit: what is written whole and compared as text.
 
 use crate::action::{Action, Readiness};
+use crate::capability::service;
 use crate::content::{self, Initial};
 use crate::layout;
 use crate::names::{Digest, HostName, Token};
-use crate::observed::{DataDirectory, File, FileFact, Host, Observed};
-use crate::plan::{Draft, Reason, Ruling, View};
+use crate::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
+use crate::plan::{Reason, Ruling, View};
 use crate::situation::Situation;
 
 /// Lets every host of a new cluster create its data directory, all under one token.
@@ -36,7 +37,9 @@ fn token(view: &View) -> Token {
 pub fn next(view: &View) -> Ruling {
     let mut actions = Vec::new();
     let mut because = Vec::new();
-    for (name, host) in view.hosts().filter(|(_, host)| host.folders.contains_key(&crate::observed::Folder::Config)) {
+    for (name, host) in
+        service::in_turn(view).into_iter().filter(|(_, host)| host.folders.contains_key(&Folder::Config))
+    {
         let text = content::etcd_yaml(view.desired, name, &initial(view, host));
         if host.text_of(File::Config) != Some(text.as_str()) {
             for reason in reasons(view, host.text_of(File::Config), &text) {
@@ -47,7 +50,7 @@ pub fn next(view: &View) -> Ruling {
             actions.push(Action::WriteFile { host: name.clone(), file: File::Config, text });
         }
     }
-    if actions.is_empty() { Ruling::default() } else { Ruling::step(Draft { actions, because }) }
+    service::due(view, actions, because)
 }
 
 /// The lines that only a first start reads: as they are on a host that has data, as declared on one that has none.

@@ -4,7 +4,6 @@ use crate::code::Code;
 use crate::desired::Desired;
 use crate::observed::Observed;
 use crate::plan::Finding;
-use crate::quorum::{Health, Membership};
 
 /// Half a year: long enough to plan a rotation.
 const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
@@ -35,18 +34,6 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
                 format!("{drop_in} changes the unit on {name}"),
                 "move its settings into cluster.toml, or remove it",
             );
-        }
-        for alarm in host.answer().iter().flat_map(|answer| &answer.alarms) {
-            add(Code::Alarm, format!("{name} reports {alarm}"), "see `quorate explain alarm`");
-        }
-    }
-    if let Some(membership) = Membership::of(desired, observed) {
-        for member in &membership.members {
-            if let (Health::Unhealthy(why), Some(host)) = (&member.health, &member.host) {
-                let hint = Some(format!("look at `journalctl -u {}` on the host", desired.paths.service));
-                let what = format!("{host} is not healthy: {why}");
-                findings.push(Finding { code: Code::NotHealthy, hosts: vec![host.clone()], what, hint });
-            }
         }
     }
     if let Some(Some(authority)) = observed.workstation.authority.known() {

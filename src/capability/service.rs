@@ -10,7 +10,7 @@ use crate::desired::{Desired, Downtime};
 use crate::guard::{Guard, upheld};
 use crate::names::{ClientUrl, ClusterId, HostName, MemberId};
 use crate::observed::{Answer, DataDirectory, File, Host, MemberEntry, Observed, Process, Role, Seen, ServiceState};
-use crate::plan::{Blocked, Draft, Ruling, View};
+use crate::plan::{Blocked, Draft, Reason, Ruling, View};
 use crate::quorum::{Health, Membership, quorum};
 use crate::situation::Situation;
 
@@ -18,14 +18,91 @@ pub fn write_unit(view: &View) -> Ruling {
     let mut actions = Vec::new();
     let mut missing = false;
     let text = content::unit(view.desired);
-    for (name, host) in view.hosts() {
+    for (name, host) in in_turn(view) {
         if host.text_of(File::Unit) != Some(text.as_str()) {
             missing |= !host.files.contains_key(&File::Unit);
             actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text: text.clone() });
         }
     }
     let what = if missing { "the unit is missing" } else { "the unit is not as declared" };
-    Ruling::steps_for(actions, vec![view.reason(what, "cluster.version")])
+    due(view, actions, vec![view.reason(what, "cluster.version")])
+}
+
+/// Whether a member's configuration may be written now, and what it waits for otherwise.
+///
+/// In a cluster that serves it is one at a time, and none while another member has not taken what was written for it, or
+/// is not well: Restart=always would bring up any member that crashes with a text that nobody has tried. A member that
+/// does not serve waits for nobody.
+pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
+    let Some(membership) = view.membership() else { return Ok(()) };
+    // One that does not answer us may still vote; one that systemd has not seen serve does not.
+    if view.observed.host(name).is_some_and(|host| host.service.state != ServiceState::Active) {
+        return Ok(());
+    }
+    let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| stale(view.desired, host).is_some());
+    let other = membership.voters().find(|member| {
+        let is_other = member.host.as_ref() != Some(name);
+        is_other && (member.health != Health::Healthy || member.host.as_ref().is_some_and(untried))
+    });
+    match other {
+        Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
+            let who = other.host.as_ref().map_or_else(|| format!("member {}", other.entry.id), HostName::to_string);
+            let what = format!("the change on {name} waits until {who} is healthy and has taken its own");
+            Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The hosts in the order in which a change reaches them: what is broken, then followers, then the leader.
+pub fn in_turn<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
+    let mut hosts: Vec<_> = view.hosts().collect();
+    hosts.sort_by_key(|(name, _)| rank(view, name));
+    hosts
+}
+
+/// Of the hosts that want a change, those that may have it now: the first alone where members serve.
+pub fn due(view: &View, actions: Vec<Action>, because: Vec<Reason>) -> Ruling {
+    let mut ruling = Ruling::default();
+    let mut due = Vec::new();
+    for action in actions {
+        match action.host().map_or(Ok(()), |host| turn(view, host)) {
+            Ok(()) => due.push(action),
+            Err(blocked) => ruling.blocked.push(blocked),
+        }
+    }
+    if view.membership().is_some() && !upheld(Guard::OneConfigurationAtATime, false) {
+        due.truncate(1);
+    }
+    ruling.step = (!due.is_empty()).then_some(Draft { actions: due, because });
+    ruling
+}
+
+/// What stays wrong when everything that can be done is done: members that do not answer or are not well, and alarms.
+pub fn health(view: &View) -> Ruling {
+    let mut blocked = Vec::new();
+    for (name, host) in view.hosts().filter(|(_, host)| host.process.is_some()) {
+        if let Some(cause) = host.member.unknown() {
+            let silent = Blocked::new(cause.code, cause.summary.clone()).on(name);
+            blocked.push(match &cause.hint {
+                Some(hint) => silent.hint(hint.clone()),
+                None => silent,
+            });
+        }
+    }
+    for member in view.membership().iter().flat_map(|membership| membership.voters()) {
+        if let (Health::Unhealthy(why), Some(host)) = (&member.health, &member.host) {
+            let hint = format!("look at `journalctl -u {}` on the host", view.desired.paths.service);
+            blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is not healthy: {why}")).on(host).hint(hint));
+        }
+    }
+    let alarms: BTreeSet<_> =
+        view.observed.seen_hosts().filter_map(|(_, host)| host.answer()).flat_map(|answer| &answer.alarms).collect();
+    for alarm in alarms {
+        let what = format!("the alarm {alarm} is raised");
+        blocked.push(Blocked::new(Code::Alarm, what).hint("`quorate explain alarm` tells the way out"));
+    }
+    Ruling { step: None, blocked }
 }
 
 pub fn reload(view: &View) -> Ruling {
@@ -42,10 +119,13 @@ pub fn enable(view: &View) -> Ruling {
 
 /// Starts every stopped member at once: none of them serves, and together they may find a quorum.
 pub fn start(view: &View) -> Ruling {
-    let stopped: Vec<_> =
-        view.hosts().filter(|(_, host)| host.process.is_none() && is_staged(view.desired, host)).collect();
+    let (taken, stopped): (Vec<_>, Vec<_>) = view
+        .hosts()
+        .filter(|(_, host)| host.process.is_none() && is_staged(view.desired, host))
+        .partition(|(_, host)| !host.taken_ports.is_empty());
+    let blocked = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
     if stopped.is_empty() {
-        return Ruling::default();
+        return Ruling { step: None, blocked };
     }
     let running = view.observed.seen_hosts().filter(|(_, host)| host.process.is_some()).count();
     let voters = view.membership().map_or(view.desired.nodes.len(), |membership| membership.voters().count());
@@ -64,7 +144,16 @@ pub fn start(view: &View) -> Ruling {
         _ => view.reason("the service is stopped", "nodes"),
     };
     let actions = stopped.iter().map(|(name, _)| Action::Start { host: (*name).clone() }).collect();
-    Ruling::step(Draft { actions, because: vec![because] })
+    Ruling { step: Some(Draft { actions, because: vec![because] }), blocked }
+}
+
+/// One refusal for every port of ours that another program holds.
+pub fn port_taken(name: &HostName, host: &Host) -> Vec<Blocked> {
+    let refusal = |(port, holder): (&u16, &String)| {
+        let what = format!("port {port} on {name} is in use by {holder}");
+        Blocked::new(Code::PortTaken, what).on(name).hint("stop it, or change [ports]")
+    };
+    host.taken_ports.iter().map(refusal).collect()
 }
 
 /// Everything that a start reads lies there.
@@ -85,6 +174,12 @@ pub fn restart(view: &View) -> Ruling {
     stale.sort();
     let mut blocked = Vec::new();
     for (_, name, (what, declared)) in stale {
+        let host = view.observed.host(name).expect("a stale host was seen");
+        if host.process.as_ref().is_some_and(|process| process.foreign_config) && !host.service.drop_ins.is_empty() {
+            let what = format!("etcd on {name} was started with another configuration file, and its unit has drop-ins");
+            blocked.push(Blocked::new(Code::DropIn, what).on(name).hint("remove the drop-in that changes ExecStart"));
+            continue;
+        }
         match may_restart(view.desired, view.observed, &view.situation, name) {
             Ok(()) => {
                 let draft = Draft {
@@ -117,6 +212,9 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
     let executable = desired.binaries_folder().join("etcd");
     if process.executable != executable {
         return Some((format!("the running etcd is {}, not {executable}", process.executable), "cluster.version"));
+    }
+    if process.foreign_config {
+        return Some(("the running process was started with another configuration file".to_owned(), "paths.config"));
     }
     if process.executable_replaced {
         return Some((format!("{executable} is not the binary that runs"), "cluster.version"));
@@ -264,6 +362,7 @@ fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
         started: at,
         executable: desired.binaries_folder().join("etcd"),
         executable_replaced: false,
+        foreign_config: false,
         loaded: on_disk.collect(),
     });
     host.service.state = ServiceState::Activating;

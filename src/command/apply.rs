@@ -425,7 +425,7 @@ mod tests {
         assert_eq!(check(&args, Some(&saved), &rest), Ok(()));
         let error = check(&args, Some(&rest), &saved).unwrap_err();
         assert_eq!(error.kind, Kind::PlanChanged);
-        assert!(error.to_string().contains("it does not hold: write etcd.yaml on etcd-1"), "{error}");
+        assert!(error.to_string().contains("it does not hold: write etcd.yaml on etcd-2"), "{error}");
         let mut other = saved.clone();
         other.cluster = crate::names::ClusterName::new("other");
         assert!(check(&args, Some(&other), &saved).is_err());

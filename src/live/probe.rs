@@ -86,6 +86,7 @@ pub fn script(desired: &Desired) -> String {
         ("q_client_port_hex", hex(ports.client)),
         ("q_account", layout::ACCOUNT.to_owned()),
         ("q_loaded", LOADED_VARIABLE.to_owned()),
+        ("q_config", desired.paths.config.to_string()),
     ];
     let mut script = String::new();
     for (name, value) in assignments {
@@ -247,6 +248,7 @@ fn process(
         started,
         executable: RemotePath::new(path),
         executable_replaced: said("replaced").is_some(),
+        foreign_config: said("foreign-config").is_some(),
         loaded: loaded(desired, answer, files, started),
     };
     Ok(Some(SeenProcess { process, uid: said("uid").and_then(|text| text.parse().ok()) }))

@@ -49,9 +49,6 @@ fn alarms_and_errors(said: &[String]) -> (BTreeSet<String>, Vec<String>) {
         let field = |name: &str| error.split_whitespace().find_map(|part| part.strip_prefix(name));
         match field("alarm:") {
             Some(alarm) => {
-                let member = field("memberID:").and_then(|id| id.parse().ok()).map(MemberId);
-                let of = member.map(|id| format!(" of member {id}")).unwrap_or_default();
-                errors.push(format!("alarm {alarm}{of}"));
                 alarms.insert(alarm.to_owned());
             }
             None => errors.push(error.trim().to_owned()),
@@ -87,10 +84,7 @@ mod tests {
             ["memberID:10276657743932975437 alarm:NOSPACE ", "etcdserver: no leader", "alarm:CORRUPT  memberID:1"];
         let (alarms, errors) = alarms_and_errors(&said.map(str::to_owned));
         assert_eq!(alarms, ["CORRUPT", "NOSPACE"].map(str::to_owned).into());
-        assert_eq!(
-            errors,
-            ["alarm NOSPACE of member 8e9e05c52164694d", "etcdserver: no leader", "alarm CORRUPT of member 1"]
-        );
+        assert_eq!(errors, ["etcdserver: no leader"]);
     }
 
     #[test]

@@ -145,6 +145,7 @@ process() {
         [ "$executable" -ef "/proc/$pid/exe" ] || echo replaced=yes
     fi
     echo "executable=$executable"
+    grep -qzxF -e "--config-file=$q_config" "/proc/$pid/cmdline" || echo foreign-config=yes
     uid=
     while read -r name value _; do
         if [ "$name" = Uid: ]; then
