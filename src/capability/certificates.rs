@@ -103,13 +103,13 @@ pub fn next(view: &View) -> Ruling {
         for (name, host) in service::in_turn(view).into_iter().filter(|(_, host)| host.account) {
             let Some(fault) = fault(view.desired, view.observed, name, host, role) else { continue };
             let silent = view.observed.seen_hosts().find(|(_, host)| host.process.is_some() && host.answer().is_none());
-            if let (Some((silent, _)), true) = (silent, works(view.observed, host, role)) {
-                if !upheld(Guard::AllAnswerBeforeReissue, false) {
-                    let what = format!("{fault} on {name}, and waits: {silent} does not answer");
-                    let hint = format!("repair {silent} first: a certificate that works is not replaced meanwhile");
-                    ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
-                    continue;
-                }
+            if let (Some((silent, _)), true) = (silent, works(view.observed, host, role))
+                && !upheld(Guard::AllAnswerBeforeReissue, false)
+            {
+                let what = format!("{fault} on {name}, and waits: {silent} does not answer");
+                let hint = format!("repair {silent} first: a certificate that works is not replaced meanwhile");
+                ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
+                continue;
             }
             let reason = view.reason(fault, "certificates");
             if !because.contains(&reason) {
