@@ -90,6 +90,15 @@ pub fn health(view: &View) -> Ruling {
             });
         }
     }
+    // Without a leader no member says who belongs to the cluster; each says so of itself.
+    let leaderless = view.hosts().filter(|(_, host)| {
+        view.membership().is_none() && host.answer().is_some_and(|answer| answer.leader.is_none() || !answer.reads)
+    });
+    for (name, _) in leaderless {
+        let what = format!("{name} has no leader: too few members reach each other");
+        let hint = "check the network between the members, and `journalctl` on the hosts";
+        blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
+    }
     for member in view.membership().iter().flat_map(|membership| membership.voters()) {
         if let (Health::Unhealthy(why), Some(host)) = (&member.health, &member.host) {
             let hint = format!("look at `journalctl -u {}` on the host", view.desired.paths.service);

@@ -61,3 +61,31 @@ fn all_services_stopped() {
     }
     scene.is_repaired(&["start etcd", "the service is stopped"]);
 }
+
+/// Every process and file is as declared, and the members cannot reach each other: that is no "no changes".
+#[test]
+fn members_cut_off_from_each_other() {
+    let Some(scene) = Scene::healthy("members_cut_off_from_each_other", 3, Series::V3_5) else { return };
+    let [one, two, three] = ["etcd-1", "etcd-2", "etcd-3"].map(|name| scene.lab.host(name));
+    one.cut_from(two);
+    one.cut_from(three);
+    two.cut_from(three);
+    until("the outage is told", Duration::from_secs(30), || matches!(scene.plan().code, 3 | 6));
+    let plan = scene.plan();
+    assert!(!plan.stdout.contains("No changes"), "{}", plan.stdout);
+    for host in scene.lab.hosts() {
+        host.heal();
+    }
+    until("the members agree again", Duration::from_secs(30), || scene.plan().code == 0);
+}
+
+/// A hung member is told, though nothing can be done about it from here.
+#[test]
+fn a_member_that_hangs() {
+    let Some(scene) = Scene::healthy("a_member_that_hangs", 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    host.sh("pkill -STOP -x etcd");
+    scene.plan().exits(6).says(&["member-silent", "etcd-2"]);
+    host.sh("pkill -CONT -x etcd");
+    until("the member answers again", Duration::from_secs(30), || scene.plan().code == 0);
+}

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::lab::{FileState, Series, User};
-use crate::scene::Scene;
+use crate::scene::{Scene, until};
 
 type Files = Vec<BTreeMap<PathBuf, FileState>>;
 
@@ -120,4 +121,58 @@ fn an_authority_is_not_replaced() {
     assert!(!pki.exists());
     fs::rename(&aside, &pki).expect("the folder can be moved back");
     scene.is_in_sync();
+}
+
+/// A value that etcd refuses reaches one member: the others keep what they run, on disk too, and serve.
+#[test]
+fn a_setting_that_etcd_refuses_stops_at_one_member() {
+    let test = "a_setting_that_etcd_refuses_stops_at_one_member";
+    let Some(mut scene) = Scene::healthy(test, 3, Series::V3_5) else { return };
+    scene.declare(|scene| scene.etcd = "extra = { log-level = \"bogus\" }".to_owned());
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("the binary runs");
+    let has_it = |host: &crate::lab::Host| host.read("/etc/etcd/etcd.yaml").is_some_and(|text| text.contains("bogus"));
+    let written = || scene.lab.hosts().iter().filter(|host| has_it(host)).count();
+    until("one member has the setting", Duration::from_secs(30), || written() == 1);
+    std::thread::sleep(Duration::from_secs(5));
+    apply.kill().expect("it waits for the member");
+    apply.wait().expect("it ends");
+    assert_eq!(written(), 1);
+    let healthy = scene.lab.hosts().iter().find(|host| !has_it(host)).expect("two have not");
+    scene.etcdctl(healthy, "put /still/serving yes");
+    // Corrected, it goes on.
+    scene.declare(|scene| scene.etcd = "extra = { log-level = \"warn\" }".to_owned());
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+}
+
+#[test]
+fn a_port_that_was_taken_meanwhile() {
+    let Some(scene) = Scene::healthy("a_port_that_was_taken_meanwhile", 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    host.sh("systemctl stop etcd; systemd-run --unit=squatter systemd-socket-activate --accept -l 2379 cat");
+    let listens = || host.sh("ss -ltnH 'sport = :2379'").contains("LISTEN");
+    until("the port is taken", Duration::from_secs(10), listens);
+    scene.plan().exits(3).says(&["port-taken", "2379", "etcd-2"]);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    assert_eq!(host.sh("systemctl is-active etcd || true"), "inactive");
+    host.sh("systemctl stop squatter");
+    scene.is_repaired(&["start etcd"]);
+}
+
+/// A process that somebody made run another configuration is no process of ours, whatever lies on disk.
+#[test]
+fn another_configuration_file() {
+    let Some(scene) = Scene::healthy("another_configuration_file", 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    let folder = "/etc/systemd/system/etcd.service.d";
+    host.sh(&format!(
+        "cp -p /etc/etcd/etcd.yaml /etc/etcd/other.yaml; mkdir -p {folder}; \
+         printf '[Service]\\nExecStart=\\nExecStart=/opt/etcd/{}/etcd --config-file=/etc/etcd/other.yaml\\n' >{folder}/other.conf; \
+         systemctl daemon-reload; systemctl restart etcd",
+        scene.archive.version
+    ));
+    scene.plan().exits(3).says(&["drop-in", "another configuration file"]);
+    host.sh(&format!("rm -r {folder}; systemctl daemon-reload"));
+    scene.is_repaired(&["restart etcd", "another configuration file"]);
 }
