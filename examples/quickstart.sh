@@ -18,8 +18,8 @@ run() { printf '\n$ %s\n' "$*"; "$@"; }
 say "Installing what is missing, and building"
 . tests/setup.sh
 cargo build --release --locked --quiet --bin quorate --example lab
-quorate=$PWD/target/release/quorate
-lab=$PWD/target/release/examples/lab
+quorate=${CARGO_TARGET_DIR:-$PWD/target}/release/quorate
+lab=${CARGO_TARGET_DIR:-$PWD/target}/release/examples/lab
 
 say "An etcd release, packed like the official archive"
 "$lab" archive 3.5
