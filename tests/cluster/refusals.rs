@@ -176,3 +176,23 @@ fn another_configuration_file() {
     host.sh(&format!("rm -r {folder}; systemctl daemon-reload"));
     scene.is_repaired(&["restart etcd", "another configuration file"]);
 }
+
+/// Certificates made by a clock that is ahead are refused by every other, so nothing is done on such a host.
+#[test]
+fn a_clock_that_is_an_hour_off() {
+    let Some(scene) = Scene::bare("a_clock_that_is_an_hour_off", 3, Series::V3_5) else { return };
+    scene.lab.host("etcd-3").skew_clock(-3600);
+    is_refused(&scene, 3, &["clock-skew", "etcd-3", "3600 s behind"]);
+    scene.lab.host("etcd-3").skew_clock(0);
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    // Later, too: what is due stays as it is until the clocks agree.
+    let host = scene.lab.host("etcd-2");
+    host.sh("rm /etc/etcd/pki/healthcheck-client.crt");
+    host.skew_clock(3600);
+    scene.plan().exits(3).says(&["clock-skew", "etcd-2", "ahead of"]);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    assert!(!host.exec("ls /etc/etcd/pki/healthcheck-client.crt").succeeded());
+    host.skew_clock(0);
+    scene.is_repaired(&["healthcheck-client.crt is missing"]);
+}

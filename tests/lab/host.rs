@@ -144,11 +144,15 @@ impl Host {
     #[track_caller]
     pub fn skew_clock(&self, seconds: i64) {
         if seconds == 0 {
-            self.sh("rm -f /usr/local/bin/date");
+            self.sh("rm -f /usr/local/bin/date /usr/local/sbin/date");
             return;
         }
-        self.write("/usr/local/bin/date", format!("#!/bin/sh\nexec /bin/date -d \"{seconds} seconds\" \"$@\"\n"));
-        self.sh("chmod 0755 /usr/local/bin/date");
+        // In both: a fixed PATH of root's has only the second.
+        for folder in ["/usr/local/bin", "/usr/local/sbin"] {
+            let date = format!("#!/bin/sh\nexec /bin/date -d \"{seconds} seconds\" \"$@\"\n");
+            self.write(&format!("{folder}/date"), date);
+            self.sh(&format!("chmod 0755 {folder}/date"));
+        }
     }
 
     /// The host's root directory from outside. Follow no links in it: absolute ones lead to this machine's files.
