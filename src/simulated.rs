@@ -30,6 +30,8 @@ enum Fault {
     HostDies(usize),
     /// An operator edits etcd.yaml on the first host meanwhile.
     Edited(usize),
+    /// The member of this action's host does not answer any more.
+    Silenced(usize),
     /// The first ^C.
     Interrupt(usize),
 }
@@ -96,6 +98,11 @@ impl Fleet for Simulated<'_> {
                 fact.digest = Digest::of(&text);
                 fact.text = Some(text);
             }
+        }
+        if self.fault == Fault::Silenced(call) {
+            let cause = Cause { code: Code::MemberSilent, summary: "no answer".to_owned(), hint: None };
+            let host = action.host().and_then(|name| world.host_mut(name)).expect("it acts on a host that is seen");
+            host.member = Seen::Unknown(cause);
         }
         if self.fault == Fault::Interrupt(call) {
             self.stop.request();
@@ -219,4 +226,17 @@ async fn the_first_interrupt_finishes_the_step_and_stops() {
     let done = count(|event| matches!(event, Event::StepDone { .. }));
     assert_eq!(begun, done);
     assert!(begun < approved.steps.len());
+}
+
+/// A step that makes a member fall silent is the last one, whatever else it brought about.
+#[tokio::test(start_paused = true)]
+async fn apply_stops_when_a_member_falls_silent() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::Silenced(0));
+    let (result, _) = run(&fleet, &approved).await;
+    let failure = result.expect_err("a member is silent");
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.summary.contains("does not answer any more"), "{failure}");
+    assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
 }
