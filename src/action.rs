@@ -114,12 +114,12 @@ impl Action {
     /// What will be seen once the action is done.
     pub fn effect(&self, desired: &Desired, observed: &mut Observed) {
         match self {
-            Self::CreateAuthority => authority::effect(desired, observed),
+            Self::CreateAuthority => authority::effect(observed),
             Self::PrepareHost { host } => prepare::effect(observed, host),
             Self::InstallBinaries { host, version, architecture } => {
                 version::effect(desired, observed, host, *version, *architecture);
             }
-            Self::LinkTools { host, version } => version::tools_effect(desired, observed, host, *version),
+            Self::LinkTools { host, .. } => version::tools_effect(desired, observed, host),
             Self::InstallTrust { host } => certificates::trust_effect(observed, host),
             Self::IssueCertificate { host, role } => certificates::effect(desired, observed, host, *role),
             Self::WriteFile { host, file, text } => config::effect(observed, host, *file, text),
@@ -127,8 +127,7 @@ impl Action {
             Self::RestoreFolderAccess { host, folder } => access::folder_effect(observed, host, *folder),
             Self::ReloadUnits { host } => service::reload_effect(observed, host),
             Self::EnableService { host } => service::enable_effect(observed, host),
-            Self::Start { host } => service::start_effect(desired, observed, host),
-            Self::Restart { host } => service::restart_effect(desired, observed, host),
+            Self::Start { host } | Self::Restart { host } => service::start_effect(desired, observed, host),
         }
     }
 }

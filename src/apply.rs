@@ -192,10 +192,7 @@ impl<F: Fleet> Run<'_, F> {
             let Some((action, why)) = undone else {
                 let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
                 if !patience.wait(self.emit, &format!("{silent} to answer again")).await {
-                    let what = format!(
-                        "{silent} does not answer any more after: {}",
-                        plan::title(&due.iter().map(|action| (*action).clone()).collect::<Vec<_>>())
-                    );
+                    let what = format!("{silent} does not answer any more after: {}", plan::title(due.iter().copied()));
                     let hint = format!("look at `journalctl -u {}` on {silent}", self.desired.paths.service);
                     return Err(Diagnostic::failure(what).hint(hint));
                 }

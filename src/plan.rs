@@ -12,7 +12,7 @@ use crate::capability::{access, authority, certificates, config, findings, prepa
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
-use crate::observed::{DataDirectory, Host, Observed};
+use crate::observed::{Cause, DataDirectory, Host, Observed};
 use crate::quorum::Membership;
 use crate::situation::{Situation, situation, workable};
 
@@ -123,6 +123,11 @@ pub struct Blocked {
 impl Blocked {
     pub fn new(code: Code, what: impl Into<String>) -> Self {
         Self { code, hosts: Vec::new(), what: what.into(), hint: None, declared: None, place: None }
+    }
+
+    /// What could not be seen, as something that may not be done.
+    pub fn unseen(cause: &Cause) -> Self {
+        Self { hint: cause.hint.clone(), ..Self::new(cause.code, cause.summary.clone()) }
     }
 
     #[must_use]
@@ -387,8 +392,8 @@ impl Plan {
 }
 
 /// What actions that are done together are, in words: `install etcd 3.5.16`.
-pub fn title(actions: &[Action]) -> String {
-    let mut words: Vec<_> = actions.iter().map(Action::to_string).collect();
+pub fn title<'a>(actions: impl IntoIterator<Item = &'a Action>) -> String {
+    let mut words: Vec<_> = actions.into_iter().map(Action::to_string).collect();
     words.dedup();
     words.join(", ")
 }

@@ -78,12 +78,7 @@ fn unseen_hosts(observed: &Observed) -> Vec<Blocked> {
     let causes = observed.hosts.iter().filter_map(|(name, host)| Some((name, host.unknown()?)));
     let blocked = causes.map(|(name, cause)| {
         let seen_enough = upheld(Guard::AllSeenBeforeBootstrap, false);
-        let blocked = Blocked::new(cause.code, cause.summary.clone()).on(name);
-        let blocked = match &cause.hint {
-            Some(hint) => blocked.hint(hint.clone()),
-            None => blocked,
-        };
-        (!seen_enough).then_some(blocked)
+        (!seen_enough).then(|| Blocked::unseen(cause).on(name))
     });
     blocked.flatten().collect()
 }

@@ -2,7 +2,6 @@
 
 use crate::action::{Action, Readiness};
 use crate::code::Code;
-use crate::desired::Desired;
 use crate::names::Digest;
 use crate::observed::{Authority, Observed, Seen};
 use crate::plan::{Blocked, Draft, Ruling, View};
@@ -11,13 +10,7 @@ use crate::situation::Situation;
 pub fn next(view: &View) -> Ruling {
     match (&view.observed.workstation.authority, &view.situation) {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
-        (Seen::Unknown(cause), _) => {
-            let blocked = Blocked::new(cause.code, cause.summary.clone()).because("ca");
-            Ruling::blocked(match &cause.hint {
-                Some(hint) => blocked.hint(hint.clone()),
-                None => blocked,
-            })
-        }
+        (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
         (Seen::Known(None), Situation::New) => Ruling::step(Draft {
             actions: vec![Action::CreateAuthority],
             because: vec![view.reason("there is no authority beside cluster.toml yet", "ca")],
@@ -41,7 +34,7 @@ pub fn readiness(observed: &Observed) -> Readiness {
 /// Ten years, as kubeadm gives its authorities.
 pub const VALIDITY_SECONDS: i64 = 3650 * 24 * 3600;
 
-pub fn effect(_desired: &Desired, observed: &mut Observed) {
+pub fn effect(observed: &mut Observed) {
     let made = Digest::of("the authority that will be made");
     observed.workstation.authority = Seen::Known(Some(Authority {
         fingerprint: made,

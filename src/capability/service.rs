@@ -83,11 +83,7 @@ pub fn health(view: &View) -> Ruling {
     let mut blocked = Vec::new();
     for (name, host) in view.hosts().filter(|(_, host)| host.process.is_some()) {
         if let Some(cause) = host.member.unknown() {
-            let silent = Blocked::new(cause.code, cause.summary.clone()).on(name);
-            blocked.push(match &cause.hint {
-                Some(hint) => silent.hint(hint.clone()),
-                None => silent,
-            });
+            blocked.push(Blocked::unseen(cause).on(name));
         }
     }
     // Without a leader no member says who belongs to the cluster; each says so of itself.
@@ -170,10 +166,15 @@ fn is_staged(desired: &Desired, host: &Host) -> bool {
     let files = [File::Config, File::Unit, File::Trust]
         .into_iter()
         .chain([Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]));
-    let may_have_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
     host.installed.contains_key(&desired.cluster.version)
         && files.into_iter().all(|file| host.files.contains_key(&file))
-        && upheld(Guard::NoStartWithoutData, may_have_data)
+        && may_start(host)
+}
+
+/// It has its data, or the permit to create it: what its unit asks for, too.
+fn may_start(host: &Host) -> bool {
+    let has_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
+    upheld(Guard::NoStartWithoutData, has_data)
 }
 
 /// Restarts one member whose process has not loaded what lies on disk: a broken one first, the leader last.
@@ -331,12 +332,7 @@ pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
     if serves(host) {
         return Readiness::Done;
     }
-    let may_have_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
-    if upheld(Guard::NoStartWithoutData, may_have_data) {
-        Readiness::Ready
-    } else {
-        Readiness::Refused(format!("{name} has lost its data"))
-    }
+    if may_start(host) { Readiness::Ready } else { Readiness::Refused(format!("{name} has lost its data")) }
 }
 
 pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
@@ -351,12 +347,8 @@ pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName
     }
 }
 
+/// Of a start and of a restart alike: a fresh process, and whoever finds a quorum with it.
 pub fn start_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
-    run(desired, observed, name);
-    serve(desired, observed, name);
-}
-
-pub fn restart_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     run(desired, observed, name);
     serve(desired, observed, name);
 }

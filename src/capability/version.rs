@@ -62,13 +62,7 @@ fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) ->
         }
         (Binaries::Archive { .. }, None) => match observed.workstation.archives.get(&host.architecture) {
             Some(Seen::Known(_)) => Want::Install,
-            Some(Seen::Unknown(cause)) => {
-                let blocked = Blocked::new(cause.code, cause.summary.clone()).because("etcd.archive");
-                Want::Impossible(match &cause.hint {
-                    Some(hint) => blocked.hint(hint.clone()),
-                    None => blocked,
-                })
-            }
+            Some(Seen::Unknown(cause)) => Want::Impossible(Blocked::unseen(cause).because("etcd.archive")),
             None => {
                 let what = format!("the archive for {} was not looked at", host.architecture);
                 Want::Impossible(Blocked::new(Code::ArchiveUnusable, what).because("etcd.archive"))
@@ -143,7 +137,7 @@ pub fn tools_readiness(desired: &Desired, observed: &Observed, name: &HostName, 
     }
 }
 
-pub fn tools_effect(desired: &Desired, observed: &mut Observed, name: &HostName, _version: Version) {
+pub fn tools_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     if let Some(host) = observed.host_mut(name) {
         host.tools = Tools::Link(desired.binaries_folder());
     }
