@@ -3,15 +3,18 @@
 //! An [`Action`] is one observable change, on one host or beside cluster.toml. It is safe to repeat, and being cut off
 //! in the middle leaves a state that the next plan understands.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::capability::{access, authority, certificates, config, prepare, service, version};
+use crate::capability::{
+    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, service, version,
+};
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, Digest, HostName, Version};
+use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, Version};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,7 +31,13 @@ pub enum Action {
     /// Write ca.crt.
     InstallTrust { host: HostName },
     /// Issue a certificate with a new key and write both.
-    IssueCertificate { host: HostName, role: Role },
+    IssueCertificate {
+        host: HostName,
+        role: Role,
+        /// Addresses that it must name for as long as the member is still reached there.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        also: BTreeSet<String>,
+    },
     /// Write etcd.yaml, the unit or the permit whole, and have systemd read the unit.
     WriteFile { host: HostName, file: File, text: String },
     /// Put owner, group and mode of a file back.
@@ -43,6 +52,38 @@ pub enum Action {
     Start { host: HostName },
     /// Hand leadership over if it leads, restart etcd and wait until it serves.
     Restart { host: HostName },
+    /// Add the member of this host as a learner, by its peer URL.
+    AddMember { host: HostName, peer_url: PeerUrl },
+    /// Make the learner of this host a voter.
+    Promote { host: HostName },
+    /// Tell the members at which URL the member of this host answers its peers.
+    UpdatePeerUrl { host: HostName, member: MemberId, peer_url: PeerUrl },
+    /// Hand leadership over if it leads, and take a member out of the cluster.
+    RemoveMember { host: HostName, member: MemberId, removal: Removal },
+    /// Stop etcd, and do not start it at boot any more.
+    Stop { host: HostName },
+    /// Give the data directory of a member that was removed another name.
+    SetDataAside { host: HostName },
+    /// Take away what a former member leaves: data (kept under another name), unit, etcd.yaml, certificates and keys.
+    Retire { host: HostName },
+    /// Remove a file that has served its purpose.
+    RemoveFile { host: HostName, file: File },
+    /// Save a snapshot of this member on its host, before an upgrade to a version.
+    SaveSnapshot { host: HostName, before: Version },
+    /// Write entries that change nothing through this member, until every member has cut its raft log.
+    FillLog { host: HostName, before: Version },
+    /// Start a cluster of this member alone from its data, once.
+    ForceNewCluster { host: HostName },
+}
+
+/// Why a member is taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// It is not declared any more.
+    Undeclared,
+    /// It has failed, and a new member takes its place.
+    Failed,
 }
 
 /// Whether an action is to be done now.
@@ -71,13 +112,33 @@ impl Action {
             | Self::ReloadUnits { host }
             | Self::EnableService { host }
             | Self::Start { host }
-            | Self::Restart { host } => Some(host),
+            | Self::Restart { host }
+            | Self::AddMember { host, .. }
+            | Self::Promote { host }
+            | Self::UpdatePeerUrl { host, .. }
+            | Self::RemoveMember { host, .. }
+            | Self::Stop { host }
+            | Self::SetDataAside { host }
+            | Self::Retire { host }
+            | Self::RemoveFile { host, .. }
+            | Self::SaveSnapshot { host, .. }
+            | Self::FillLog { host, .. }
+            | Self::ForceNewCluster { host } => Some(host),
         }
+    }
+
+    /// Whether it is done through the etcd API of any healthy voter, and not on its own host.
+    pub fn changes_members(&self) -> bool {
+        matches!(
+            self,
+            Self::AddMember { .. } | Self::Promote { .. } | Self::UpdatePeerUrl { .. } | Self::RemoveMember { .. }
+        )
     }
 
     /// Whether a running etcd notices.
     pub fn touches_service(&self) -> bool {
-        matches!(self, Self::Start { .. } | Self::Restart { .. })
+        let service = matches!(self, Self::Start { .. } | Self::Restart { .. } | Self::ForceNewCluster { .. });
+        service || self.changes_members()
     }
 
     /// What makes two actions the same decision. Volatile parts (a token not yet chosen) are left out.
@@ -87,6 +148,9 @@ impl Action {
                 let text = content::without_token(*file, text);
                 format!("write-file {host} {file:?} {}", Digest::of(text))
             }
+            // Which follower it is taken from depends on who leads.
+            Self::SaveSnapshot { before, .. } => format!("save-snapshot before {before}"),
+            Self::FillLog { before, .. } => format!("fill-log before {before}"),
             other => serde_json::to_string(other).expect("an action is plain data"),
         }
     }
@@ -100,7 +164,9 @@ impl Action {
             }
             Self::LinkTools { host, version } => version::tools_readiness(desired, observed, host, *version),
             Self::InstallTrust { host } => certificates::trust_readiness(observed, host),
-            Self::IssueCertificate { host, role } => certificates::readiness(desired, observed, host, *role),
+            Self::IssueCertificate { host, role, also } => {
+                certificates::readiness(desired, observed, host, *role, also)
+            }
             Self::WriteFile { host, file, text } => config::readiness(observed, host, *file, text),
             Self::RestoreFileAccess { host, file } => access::readiness(observed, host, *file),
             Self::RestoreFolderAccess { host, folder } => access::folder_readiness(observed, host, *folder),
@@ -108,6 +174,19 @@ impl Action {
             Self::EnableService { host } => service::enable_readiness(observed, host),
             Self::Start { host } => service::start_readiness(observed, host),
             Self::Restart { host } => service::restart_readiness(desired, observed, host),
+            Self::AddMember { host, peer_url } => membership::add_readiness(desired, observed, host, peer_url),
+            Self::Promote { host } => membership::promote_readiness(desired, observed, host),
+            Self::UpdatePeerUrl { host, member, peer_url } => {
+                membership::update_readiness(desired, observed, host, *member, peer_url)
+            }
+            Self::RemoveMember { member, .. } => membership::remove_readiness(desired, observed, *member),
+            Self::Stop { host } => departure::stop_readiness(observed, host),
+            Self::SetDataAside { host } => departure::set_aside_readiness(desired, observed, host),
+            Self::Retire { host } => departure::retire_readiness(observed, host),
+            Self::RemoveFile { host, file } => departure::remove_file_readiness(observed, host, *file),
+            Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
+            Self::FillLog { .. } => raft_log::readiness(observed),
+            Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
         }
     }
 
@@ -119,15 +198,28 @@ impl Action {
             Self::InstallBinaries { host, version, architecture } => {
                 version::effect(desired, observed, host, *version, *architecture);
             }
-            Self::LinkTools { host, .. } => version::tools_effect(desired, observed, host),
+            Self::LinkTools { host, version } => version::tools_effect(desired, observed, host, *version),
             Self::InstallTrust { host } => certificates::trust_effect(observed, host),
-            Self::IssueCertificate { host, role } => certificates::effect(desired, observed, host, *role),
+            Self::IssueCertificate { host, role, also } => {
+                certificates::effect(desired, observed, host, *role, also);
+            }
             Self::WriteFile { host, file, text } => config::effect(observed, host, *file, text),
             Self::RestoreFileAccess { host, file } => access::effect(observed, host, *file),
             Self::RestoreFolderAccess { host, folder } => access::folder_effect(observed, host, *folder),
             Self::ReloadUnits { host } => service::reload_effect(observed, host),
             Self::EnableService { host } => service::enable_effect(observed, host),
             Self::Start { host } | Self::Restart { host } => service::start_effect(desired, observed, host),
+            Self::AddMember { peer_url, .. } => membership::add_effect(observed, peer_url),
+            Self::Promote { host } => membership::promote_effect(desired, observed, host),
+            Self::UpdatePeerUrl { member, peer_url, .. } => membership::update_effect(observed, *member, peer_url),
+            Self::RemoveMember { member, .. } => membership::remove_effect(observed, *member),
+            Self::Stop { host } => departure::stop_effect(observed, host),
+            Self::SetDataAside { host } => departure::set_aside_effect(observed, host),
+            Self::Retire { host } => departure::retire_effect(observed, host),
+            Self::RemoveFile { host, file } => departure::remove_file_effect(observed, host, *file),
+            Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
+            Self::FillLog { .. } => raft_log::effect(observed),
+            Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
         }
     }
 }
@@ -144,6 +236,7 @@ impl fmt::Display for Action {
             Self::IssueCertificate { role, .. } => write!(f, "issue {role}.crt with a new key"),
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
+            Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
             Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
             Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
             Self::RestoreFolderAccess { folder, .. } => {
@@ -153,6 +246,17 @@ impl fmt::Display for Action {
             Self::EnableService { .. } => f.write_str("enable the service at boot"),
             Self::Start { .. } => f.write_str("start etcd"),
             Self::Restart { .. } => f.write_str("restart etcd"),
+            Self::AddMember { .. } => f.write_str("add the member as a learner"),
+            Self::Promote { .. } => f.write_str("promote the learner to a voter"),
+            Self::UpdatePeerUrl { peer_url, .. } => write!(f, "change the member's peer URL to {peer_url}"),
+            Self::RemoveMember { member, .. } => write!(f, "remove member {member}"),
+            Self::Stop { .. } => f.write_str("stop etcd and disable it"),
+            Self::SetDataAside { .. } => f.write_str("set the data directory aside"),
+            Self::Retire { .. } => f.write_str("clear away what is left of the member"),
+            Self::RemoveFile { file, .. } => write!(f, "remove {}", access::word(*file)),
+            Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
+            Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
+            Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! run sees what is there and goes on.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,19 +29,26 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 const POLL_FIRST: Duration = Duration::from_millis(50);
 const POLL_LONGEST: Duration = Duration::from_secs(1);
 
-/// Set from outside (the first ^C): the step at hand is finished, and no further one begun.
+/// Set from outside (the first ^C, a writer that fails): the step at hand is finished, and no further one begun.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop(OnceLock<String>);
 
 impl Stop {
     pub fn request(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.because(INTERRUPTED.to_owned());
     }
 
-    fn is_requested(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+    /// The first reason is the one that is told.
+    pub fn because(&self, why: String) {
+        let _ = self.0.set(why);
+    }
+
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
     }
 }
+
+const INTERRUPTED: &str = "interrupted";
 
 /// How an apply ended that was not cut short.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,10 +96,12 @@ impl<F: Fleet> Run<'_, F> {
     async fn until_nothing_is_due(&mut self, stop: &Stop) -> Result<Report, Diagnostic> {
         let identities: BTreeSet<_> = self.approved.actions().map(Action::identity).collect();
         let mut observed = self.fleet.observe().await;
-        while let Some(draft) = self.settled_next(&mut observed).await {
-            if stop.is_requested() {
-                (self.emit)(Event::Interrupted);
-                return Err(Diagnostic::new(Kind::Stopped, "interrupted"));
+        while let Some(draft) = self.settled_next(&mut observed, &identities).await {
+            if let Some(why) = stop.reason() {
+                if why == INTERRUPTED {
+                    (self.emit)(Event::Interrupted);
+                }
+                return Err(Diagnostic::new(Kind::Stopped, why));
             }
             if let Some(action) = draft.actions.iter().find(|action| !identities.contains(&action.identity())) {
                 return Err(self.not_approved(action));
@@ -103,15 +112,19 @@ impl<F: Fleet> Run<'_, F> {
     }
 
     /// The next step; waits when the approved plan has more to do and what stands in the way may pass.
-    async fn settled_next(&self, observed: &mut Observed) -> Option<Draft> {
+    async fn settled_next(&self, observed: &mut Observed, approved: &BTreeSet<String>) -> Option<Draft> {
         let known: BTreeSet<_> = self.approved.blocked.iter().map(|blocked| blocked.what.clone()).collect();
         let mut patience = Patience::new(SETTLE_DEADLINE);
         loop {
             let Ruling { step, blocked } = plan::next(self.desired, observed);
             let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&blocked.what)).collect();
-            let (None, Some(first)) = (&step, passing.first()) else { return step };
+            // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
+            let is_next = step
+                .as_ref()
+                .is_some_and(|step| step.actions.iter().all(|action| approved.contains(&action.identity())));
+            let (false, Some(first)) = (is_next, passing.first()) else { return step };
             if self.steps == 0 || !patience.wait(self.emit, &first.what).await {
-                return None;
+                return step;
             }
             *observed = self.fleet.observe().await;
         }

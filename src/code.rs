@@ -68,10 +68,12 @@ codes! {
         "A host holds a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a new cluster beside it, could lose what it holds. If it is no longer needed, move it\naside on the host (`mv /var/lib/etcd /var/lib/etcd.old`) and plan again.";
     DataLost = "data-lost", Refused,
         "A member of the cluster has lost its data directory.\n\nA member that comes back without its log could vote against what it had promised; it must be removed and\nadded again under a new id.";
-    NotAMember = "not-a-member", Refused,
-        "The host is declared in cluster.toml but is not in the cluster's member list.";
-    UndeclaredMember = "undeclared-member", Refused,
-        "The cluster has a member that cluster.toml does not declare. It counts towards quorum.";
+    NotLost = "not-lost", Refused,
+        "A member was called lost (`--lost`), and what was seen speaks against it.\n\nA member is lost when its host or its data will not come back. One that can be reached is started or repaired;\na cluster is made of one survivor only when the rest is gone for good, and every survivor was seen.";
+    WritesMayBeLost = "writes-may-be-lost", Refused,
+        "The quorum is gone for good, and one survivor is to go on alone.\n\netcd acknowledges a write once a quorum has it. The survivor with the highest raft index has seen the most, but\na write that only the lost members had acknowledged is not in it. quorate keeps a copy of the survivor's data\ndirectory beside it, starts it once with force-new-cluster, and adds the others as new members.\n\nWhen a recent backup holds more than the survivor, restore that instead.";
+    Departed = "departed", Refused,
+        "A member was removed while its host could not be reached.\n\nThe cluster does not take it back: its etcd ends as soon as it reaches another member. What is left on the host\n(unit, data, keys) is cleared away by the next apply that can reach it. If the machine is gone for good, say\n`apply --lost=NAME` once, and it is forgotten.";
     MembersDisagree = "members-disagree", Unseen,
         "Members answer with different cluster ids or member lists.\n\nEither a change is still spreading, or hosts of two clusters are declared together. quorate acts on neither.";
     QuorumAtRisk = "quorum-at-risk", Refused,
@@ -92,8 +94,20 @@ codes! {
         "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database reached its quota, and only reads and deletes work. The way out, with the health check's\ncertificate on any host:\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision of `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       on one member after the other, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the odd one.";
     AuthorityExpires = "authority-expires", Refused,
         "The certificate authority expires soon; every certificate it signed ends with it.";
-    VersionDiffers = "version-change", Refused,
-        "The cluster runs another minor version than the one declared.";
+    UpgradePath = "upgrade-path", Refused,
+        "etcd is upgraded one minor version at a time, and some steps ask for a certain patch first.\n\n    3.4 → 3.5   to 3.5.6 or newer: 3.5.0 to 3.5.2 can corrupt data\n    3.5 → 3.6   every member on 3.5.26 or newer first, and `etcdutl check v2store` clean\n    3.6 → 3.7   every member on 3.6.11 or newer first, no experimental-* setting left, and the raft log cut since\n                the last member of 3.5 (3.7 panics at entries that 3.5 wrote; the plan has a step for it)\n\nThe versions in between are taken from [etcd.archive], where each needs its SHA-256:\n\n    [etcd.archive.via]\n    \"3.5.30\" = { amd64 = \"…\" }";
+    BrokenVersion = "broken-version", Refused,
+        "etcd 3.5.0 to 3.5.2 can corrupt data when a member is killed (etcd-io/etcd#13766), and no cluster should be\nupgraded to a release before 3.5.6.\n\nDeclare 3.5.6 or newer.";
+    V2Store = "v2-store", Refused,
+        "etcd 3.6 no longer reads the v2 store, and a member of 3.5 still holds something in it.\n\nLook at it with `etcdutl check v2store --data-dir DIR` on the host, and remove what is there with a v2 client\nwhile 3.5 still runs. etcdutl reads the last snapshot of the log only: while `enable-v2` is set, what was written since\nis not seen, so set it to false and restart before the upgrade.";
+    ExperimentalSetting = "experimental-setting", Refused,
+        "etcd 3.7 does not know the experimental-* settings any more.\n\nReplace each by its successor (a setting without the prefix, or a feature gate) and apply that first.";
+    SettingTooNew = "setting-too-new", Refused,
+        "A setting is declared that the running version does not know yet.\n\netcd would ignore it without a word. Upgrade first, and declare the setting then.";
+    UpgradeWaits = "upgrade-waits", Refused,
+        "The version is only changed while every member is well, speaks one minor version, and none is being added.";
+    Downgrade = "downgrade", Refused,
+        "The declared version is older than the one the cluster has reached.\n\nA binary may go back only while the cluster version has not been raised, that is, while one member still runs the\nold minor version. After that, restore a snapshot that was saved before the upgrade.";
 }
 
 impl fmt::Display for Code {

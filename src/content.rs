@@ -2,15 +2,21 @@
 //!
 //! Same declaration, same bytes: a difference in text is a difference in meaning, or someone's hand.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::desired::{CompactionMode, Desired};
+use crate::desired::{Binaries, CompactionMode, Desired};
 use crate::layout;
-use crate::names::{HostName, Token};
+use crate::names::{HostName, PeerUrl, Token, Version};
 use crate::observed::File;
 
 const BANNER: &str =
     "# Kept by quorate from cluster.toml: what is changed here by hand is put back by the next apply.\n";
+
+/// Whether a file is one that we keep.
+pub fn is_kept(text: &str) -> bool {
+    text.starts_with(BANNER)
+}
 
 /// The part of etcd.yaml that etcd reads only while it has no data directory.
 ///
@@ -37,6 +43,13 @@ impl Initial {
         Self { cluster: declared_members(desired), state: "existing".to_owned(), token }
     }
 
+    /// For a member that joins a cluster: etcd compares this with the member list, by URL and count.
+    pub fn joining(desired: &Desired, members: &BTreeMap<PeerUrl, HostName>) -> Self {
+        let members: Vec<_> = members.iter().map(|(url, name)| format!("{name}={url}")).collect();
+        let token = Token::new(desired.cluster.name.as_str());
+        Self { cluster: members.join(","), state: "existing".to_owned(), token }
+    }
+
     /// From an etcd.yaml on a host; `None` unless all three lines are there.
     pub fn read(text: &str) -> Option<Self> {
         let value = |key: &str| {
@@ -48,6 +61,11 @@ impl Initial {
             token: Token::new(value(TOKEN_KEY)?),
         })
     }
+}
+
+/// The peer URL that a member with this etcd.yaml answers at.
+pub fn advertised_peer_url(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| Some(line.strip_prefix("initial-advertise-peer-urls:")?.trim()))
 }
 
 const TOKEN_KEY: &str = "initial-cluster-token";
@@ -138,13 +156,13 @@ pub const LOADED_AT_START: [File; 3] = [File::Config, File::Trust, File::Unit];
 /// The name of the environment variable in which a process carries the digests of [`LOADED_AT_START`].
 pub const LOADED_VARIABLE: &str = "QUORATE_LOADED";
 
-/// The systemd unit, the same on every host.
+/// The systemd unit, the same on every host that runs `version`.
 ///
 /// - A member whose data directory has vanished does not start: it would come back without the log that it had
 ///   promised to keep. Only the permit lets etcd create a new one, and it is gone once the member has served.
 /// - The process carries the digests of what it loaded in its environment, taken at its start.
 /// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
-pub fn unit(desired: &Desired) -> String {
+pub fn unit(desired: &Desired, version: Version) -> String {
     let path = |file| layout::path(desired, file);
     let loaded: Vec<_> = LOADED_AT_START.map(|file| path(file).to_string()).into();
     format!(
@@ -181,9 +199,47 @@ WantedBy=multi-user.target
         account = layout::ACCOUNT,
         variable = LOADED_VARIABLE,
         loaded = loaded.join(" "),
-        binaries = desired.binaries_folder(),
+        binaries = desired.binaries_folder_of(version),
         config = path(File::Config),
     )
+}
+
+/// The version that a unit starts; `None` when it starts none of those under `paths.binaries`.
+pub fn unit_version(desired: &Desired, unit: &str) -> Option<Version> {
+    if matches!(desired.binaries, Binaries::Preinstalled { .. }) {
+        return None;
+    }
+    let folder = format!(" {}/", desired.paths.binaries);
+    let start = unit.lines().find(|line| line.starts_with("ExecStart="))?;
+    let (_, rest) = start.split_once(&folder)?;
+    rest.split_once("/etcd ")?.0.parse().ok()
+}
+
+/// A member that is leaving, as the note on the other hosts has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Departure {
+    pub name: HostName,
+    pub peer_url: PeerUrl,
+}
+
+const DEPARTURES: &str = "# Members that quorate takes out, until nothing of them is left on their hosts.\n";
+
+pub fn departures<'a>(departures: impl IntoIterator<Item = &'a Departure>) -> String {
+    let mut text = DEPARTURES.to_owned();
+    for Departure { name, peer_url } in departures {
+        writeln!(text, "{name} {peer_url}").expect("a String takes every write");
+    }
+    text
+}
+
+/// What a note says; lines that are none of ours are left out.
+pub fn read_departures(text: &str) -> impl Iterator<Item = Departure> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| {
+        let (name, url) = line.split_once(' ')?;
+        let usable = url.starts_with("https://") && url.bytes().all(|byte| byte.is_ascii_graphic());
+        usable.then(|| Departure { name: HostName::new(name), peer_url: PeerUrl::new(url) })
+    })
 }
 
 /// The permit carries the token of the life that it permits.

@@ -52,6 +52,12 @@ pub enum Event {
         seconds: f64,
         surprises: Vec<String>,
     },
+    /// What the writer beside this apply has seen, at its end.
+    GuardWrites {
+        writes: usize,
+        failed: usize,
+        longest_seconds: f64,
+    },
     /// ^C was seen: the step is finished, then apply stops.
     Interrupted,
     /// Apply stopped before its end.

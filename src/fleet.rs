@@ -2,9 +2,12 @@
 //!
 //! There are two: the live one, over SSH and the etcd API, and one in memory, for the tests of `apply`.
 
+use std::time::Duration;
+
 use crate::action::Action;
 use crate::diagnostic::Diagnostic;
-use crate::observed::Observed;
+use crate::names::HostName;
+use crate::observed::{Cause, Observed};
 
 pub trait Fleet: Sync {
     /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
@@ -15,4 +18,16 @@ pub trait Fleet: Sync {
     /// # Errors
     /// When the command failed, the host was lost, or its lock is no longer ours. The action may have been done all the same.
     fn perform(&self, action: &Action) -> impl Future<Output = Result<(), Diagnostic>> + Send;
+
+    /// Writes one key through the member of a host, over a connection of its own; how long that took.
+    ///
+    /// # Errors
+    /// When it was not acknowledged within `deadline`.
+    fn write_once(
+        &self,
+        host: &HostName,
+        key: &str,
+        value: &str,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Duration, Cause>> + Send;
 }

@@ -30,10 +30,42 @@ pub enum Guard {
     OneConfigurationAtATime,
     /// A working certificate is replaced only while every running member answers.
     AllAnswerBeforeReissue,
+    /// A member is taken out only when no replacement is under way.
+    OneChangeAtATime,
+    /// A member is taken out only when the healthy ones that stay are a quorum.
+    QuorumAfterRemoval,
+    /// A healthy member is taken out only when all others are well.
+    HealthyBeforeRemoval,
+    /// A member is added only when every other one has started and votes.
+    OneLearner,
+    /// A member is added only while every voter is well.
+    HealthyBeforeAdding,
+    /// A learner becomes a voter only when it runs and follows the leader.
+    HealthyBeforePromotion,
+    /// A member that can be reached with its data is not lost.
+    LostIsGone,
+    /// A cluster is made of one survivor only when every other one was seen.
+    SurvivorsSeen,
+    /// A cluster is made of one survivor only when the survivors are no quorum.
+    QuorumIsGone,
+    /// The survivor that has seen most goes on.
+    SurvivorsRanked,
+    /// A member is upgraded only when every one runs the minor version before.
+    OneMinorAtATime,
+    /// A member is upgraded only while every member is well, and none is being added.
+    WellBeforeUpgrade,
+    /// No member goes back to a minor version that the cluster has left.
+    NoDowngradeOfACluster,
+    /// The first member is upgraded only when there is a fresh snapshot.
+    SnapshotBeforeUpgrade,
+    /// The first member goes to 3.7 only when no member's log holds entries of 3.5 any more.
+    LogBeforeUpgrade,
+    /// The members are told another peer URL only of the one that is about to restart there.
+    StagedBeforeAnnounced,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 12] = [
+    pub const ALL: [Guard; 28] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -46,6 +78,22 @@ impl Guard {
         Self::ClocksAgree,
         Self::OneConfigurationAtATime,
         Self::AllAnswerBeforeReissue,
+        Self::OneChangeAtATime,
+        Self::QuorumAfterRemoval,
+        Self::HealthyBeforeRemoval,
+        Self::OneLearner,
+        Self::HealthyBeforeAdding,
+        Self::HealthyBeforePromotion,
+        Self::LostIsGone,
+        Self::SurvivorsSeen,
+        Self::QuorumIsGone,
+        Self::SurvivorsRanked,
+        Self::OneMinorAtATime,
+        Self::WellBeforeUpgrade,
+        Self::NoDowngradeOfACluster,
+        Self::SnapshotBeforeUpgrade,
+        Self::LogBeforeUpgrade,
+        Self::StagedBeforeAnnounced,
     ];
 }
 

@@ -10,6 +10,9 @@ pub const ACCOUNT: &str = "etcd";
 /// Where `etcdctl` and `etcdutl` are linked, so that they are on every operator's PATH.
 pub const TOOLS_FOLDER: &str = "/usr/local/bin";
 
+/// Where the snapshots go that are saved before an upgrade. Root's alone: a snapshot holds everything.
+pub const SNAPSHOTS_FOLDER: &str = "/var/backups/etcd";
+
 /// The path of `file` on every host.
 pub fn path(desired: &Desired, file: File) -> RemotePath {
     let certificate = |name| desired.paths.certificates.join(name);
@@ -17,6 +20,7 @@ pub fn path(desired: &Desired, file: File) -> RemotePath {
         File::Config => desired.paths.config.clone(),
         File::Unit => desired.paths.unit(),
         File::Permit => desired.paths.permit(),
+        File::Departures => desired.paths.config_folder().join("departures"),
         File::Trust => certificate("ca.crt"),
         File::ServerCertificate => certificate("server.crt"),
         File::ServerKey => certificate("server.key"),
@@ -33,6 +37,7 @@ pub fn access(file: File) -> Access {
         File::Config
         | File::Unit
         | File::Permit
+        | File::Departures
         | File::Trust
         | File::ServerCertificate
         | File::PeerCertificate

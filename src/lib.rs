@@ -19,8 +19,9 @@
 //! 5. *One member at a time.* No step restarts two members that serve.
 //! 6. *Nothing is lost.* Data directories and keys are moved aside; a member whose data is gone is not started.
 //! 7. *What changes by itself is not a change.* The leader, revisions, sizes and serials are in no plan's identity.
+//! 8. *Members come and go one at a time.* A failed one goes before its replacement comes, one that is well goes last.
 //!
-//! The `laws` test module checks 2 to 6 on every combination of host states, and breaks each [`guard::Guard`] to see
+//! The `laws` test module checks 2 to 6 and 8 on every combination of host states, and breaks each [`guard::Guard`] to see
 //! that a law misses it.
 
 // The core: pure. No I/O, no clock, no randomness; tests/tidy.rs keeps it so.
@@ -31,8 +32,10 @@ pub mod code;
 pub mod diagnostic;
 pub mod secret;
 pub mod quorum;
+pub mod standing;
 pub mod situation;
 pub mod guard;
+pub mod allowance;
 pub mod layout;
 pub mod content;
 pub mod action;
@@ -46,6 +49,7 @@ pub mod world;
 pub mod fleet;
 pub mod event;
 pub mod apply;
+pub mod vigil;
 pub mod live;
 pub mod progress;
 pub mod cli;

@@ -72,6 +72,15 @@ impl RemotePath {
     }
 }
 
+impl PeerUrl {
+    /// The address in it, without port and brackets.
+    pub fn address(&self) -> &str {
+        let authority = self.0.split_once("://").map_or(self.as_str(), |(_, rest)| rest);
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
 /// Declares a newtype over `u64` that etcd prints as lower-case hexadecimal.
 macro_rules! id_newtype {
     ($(#[$doc:meta])* $name:ident) => {
@@ -82,6 +91,20 @@ macro_rules! id_newtype {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{:x}", self.0)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "description": "An id of etcd, in hexadecimal.",
+                    "type": "string",
+                    "pattern": "^[0-9a-f]+$",
+                })
             }
         }
 

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
+use crate::content;
 use crate::names::{
     Architecture, ClientUrl, ClusterId, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds, Version,
 };
@@ -61,6 +62,24 @@ pub struct Observed {
     pub workstation: Workstation,
     /// One entry for every declared node.
     pub hosts: BTreeMap<HostName, Seen<Host>>,
+    /// The machines that are, or until lately were, members and are not declared: by their member's name, or, when
+    /// another machine is declared under that name, as `NAME@ADDRESS`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<HostName, Former>,
+    /// The member list is not one that was seen, but what a start is expected to bring. Never so of a real look.
+    #[serde(skip)]
+    pub guessed: bool,
+}
+
+/// A machine that cluster.toml does not declare: a member that is to leave, or has left and is not cleared away yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Former {
+    /// The member's name.
+    pub name: HostName,
+    /// The host part of its peer URL, which is also where ssh is tried.
+    pub address: String,
+    pub peer_url: PeerUrl,
+    pub host: Seen<Host>,
 }
 
 /// What lies on the machine that quorate runs on.
@@ -68,9 +87,9 @@ pub struct Observed {
 pub struct Workstation {
     /// The certificate authority beside cluster.toml; `Known(None)` when there is none yet.
     pub authority: Seen<Option<Authority>>,
-    /// The archive for each architecture that a host still needs it for. One that nobody needs is not looked at.
+    /// The archive of each version and architecture that a host still needs. One that nobody needs is not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub archives: BTreeMap<Architecture, Seen<Archive>>,
+    pub archives: BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +132,24 @@ pub struct Host {
     pub taken_ports: BTreeMap<u16, String>,
     /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
     pub member: Seen<Option<Answer>>,
+    /// When the newest snapshot was saved here before an upgrade to each version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<Version, UnixSeconds>,
+    /// What `etcdutl check v2store` says of the data directory; asked only where etcd 3.5 runs and a newer minor is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v2store: Option<V2Store>,
+    /// The cluster version that the newest snapshot of its raft log names; looked at only where 3.7 or newer is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_version: Option<Version>,
+}
+
+/// Whether the old store, which 3.6 no longer reads, holds anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum V2Store {
+    Clean,
+    /// It holds something, or the check failed; in the words of etcdutl.
+    Refused(String),
 }
 
 /// The folders that a member needs.
@@ -146,10 +183,12 @@ pub enum File {
     HealthcheckKey,
     /// Lets etcd create a new data directory; removed by the unit once the member has served.
     Permit,
+    /// The members that are leaving, so that a removal that was cut off is finished by the next run.
+    Departures,
 }
 
 impl File {
-    pub const ALL: [File; 10] = [
+    pub const ALL: [File; 11] = [
         Self::Config,
         Self::Unit,
         Self::Trust,
@@ -160,6 +199,7 @@ impl File {
         Self::HealthcheckCertificate,
         Self::HealthcheckKey,
         Self::Permit,
+        Self::Departures,
     ];
 }
 
@@ -359,8 +399,14 @@ pub struct Answer {
     pub alarms: BTreeSet<String>,
     /// A linearizable read through this member succeeded.
     pub reads: bool,
-    /// The member list as this member knows it.
+    /// The member list as a quorum knows it, asked through this member.
     pub members: Seen<Vec<MemberEntry>>,
+    /// The member list as this member alone has it; asked only when the one of a quorum cannot be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_members: Vec<MemberEntry>,
+    /// The version that all members can speak, `3.5.0`: raised by the leader once every member has reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_version: Option<Version>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -379,12 +425,56 @@ impl Observed {
         self.hosts.iter().filter_map(|(name, host)| Some((name, host.known()?)))
     }
 
+    /// A host that was seen, declared or former.
     pub fn host(&self, name: &HostName) -> Option<&Host> {
-        self.hosts.get(name)?.known()
+        self.sight(name)?.known()
+    }
+
+    /// How a host was seen, declared or former.
+    pub fn sight(&self, name: &HostName) -> Option<&Seen<Host>> {
+        self.hosts.get(name).or_else(|| Some(&self.former.get(name)?.host))
     }
 
     pub(crate) fn host_mut(&mut self, name: &HostName) -> Option<&mut Host> {
-        self.hosts.get_mut(name)?.known_mut()
+        match self.hosts.get_mut(name) {
+            Some(host) => host.known_mut(),
+            None => self.former.get_mut(name)?.host.known_mut(),
+        }
+    }
+
+    /// Every answer of a member, of declared and former hosts; not what is said where another cluster has gone on.
+    pub fn answers(&self) -> impl Iterator<Item = (&HostName, &Answer)> {
+        let left = self.left_behind();
+        self.all_answers().filter(move |(_, answer)| !left.contains(&answer.member))
+    }
+
+    fn all_answers(&self) -> impl Iterator<Item = (&HostName, &Answer)> {
+        let former = self.former.iter().map(|(name, former)| (name, &former.host));
+        self.hosts.iter().chain(former).filter_map(|(name, host)| Some((name, host.known()?.answer()?)))
+    }
+
+    /// The members that others have noted as gone and go on without, whoever they still believe they serve with: when a
+    /// quorum was given up for lost and returns, there are two clusters of one id.
+    fn left_behind(&self) -> BTreeSet<MemberId> {
+        let notes = self.seen_hosts().filter_map(|(_, host)| {
+            let list = host.answer()?.members.known()?;
+            let gone: BTreeSet<_> =
+                content::read_departures(host.text_of(File::Departures)?).map(|departure| departure.peer_url).collect();
+            Some((list, gone))
+        });
+        let notes: Vec<_> = notes.collect();
+        let is_left = |answer: &Answer| {
+            let own = answer.own_members.iter().find(|entry| entry.id == answer.member);
+            let urls = own.map(|entry| &entry.peer_urls);
+            notes.iter().any(|(list, gone)| {
+                !list.iter().any(|entry| entry.id == answer.member) && urls.is_some_and(|urls| !urls.is_disjoint(gone))
+            })
+        };
+        self.all_answers()
+            .map(|(_, answer)| answer)
+            .filter(|answer| is_left(answer))
+            .map(|answer| answer.member)
+            .collect()
     }
 
     /// Whether nothing that matters is missing: every host seen, and every running member answered.

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::desired::Desired;
-use crate::observed::{Answer, Host, Observed, Seen};
+use crate::observed::{Answer, Host, Observed, Seen, ServiceState};
 
 /// The lines, each beginning with the host it is about.
 pub fn outline(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
@@ -37,13 +37,15 @@ pub fn differences(predicted: &BTreeSet<String>, seen: &BTreeSet<String>) -> Vec
 fn host_lines(desired: &Desired, observed: &Observed, host: &Host) -> impl Iterator<Item = String> {
     let authority =
         observed.workstation.authority.known().and_then(Option::as_ref).map(|authority| authority.fingerprint);
+    // One that waits for a quorum becomes active by itself.
+    let state = match host.service.state {
+        ServiceState::Activating | ServiceState::Active => "up",
+        ServiceState::Inactive | ServiceState::Failed => "down",
+    };
     let mut lines = vec![
         format!("account {}", host.account),
         format!("data {:?}", host.data),
-        format!(
-            "service {:?} enabled={} needs-reload={}",
-            host.service.state, host.service.enabled, host.service.needs_reload
-        ),
+        format!("service {} enabled={} needs-reload={}", state, host.service.enabled, host.service.needs_reload),
         format!("tools {:?}", host.tools),
     ];
     lines.extend(host.folders.iter().map(|(folder, access)| format!("folder {folder:?} {access}")));

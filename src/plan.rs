@@ -2,19 +2,25 @@
 //!
 //! The order of [`RULES`] is the policy: repairs that cannot hurt come first, touching a healthy member comes last.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::capability::{access, authority, certificates, config, findings, prepare, service, version};
+use crate::allowance::Allowance;
+use crate::capability::{
+    access, authority, certificates, config, departure, findings, membership, prepare, raft_log, recovery, service,
+    version,
+};
 use crate::code::Code;
-use crate::desired::Desired;
+use crate::desired::{Desired, Request};
 use crate::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
-use crate::observed::{Cause, DataDirectory, Host, Observed};
+use crate::observed::{Cause, DataDirectory, Host, Observed, Seen};
 use crate::quorum::Membership;
 use crate::situation::{Situation, situation, workable};
+use crate::standing::{Standing, standing};
 
 /// What would be done, in order, and what stands in the way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +44,8 @@ pub struct Plan {
     pub findings: Vec<Finding>,
     pub steps: Vec<Step>,
     pub blocked: Vec<Blocked>,
+    /// What the command line asked for besides.
+    pub request: Request,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +61,8 @@ pub struct Voters {
 pub struct Step {
     pub actions: Vec<Action>,
     pub because: Vec<Reason>,
+    /// What `apply --allow` must be given for it.
+    pub needs: BTreeSet<Allowance>,
     pub margin: Margin,
     pub risk: Risk,
     pub diffs: Vec<FileDiff>,
@@ -163,7 +173,7 @@ impl Ruling {
 
     /// A step for `actions` unless there are none.
     pub fn steps_for(actions: Vec<Action>, because: Vec<Reason>) -> Self {
-        let step = (!actions.is_empty()).then_some(Draft { actions, because });
+        let step = (!actions.is_empty()).then_some(Draft { actions, because, needs: BTreeSet::new() });
         Self { step, blocked: Vec::new() }
     }
 
@@ -177,6 +187,14 @@ impl Ruling {
 pub struct Draft {
     pub actions: Vec<Action>,
     pub because: Vec<Reason>,
+    pub needs: BTreeSet<Allowance>,
+}
+
+impl Draft {
+    /// One action that needs no allowance.
+    pub fn of(action: Action, because: Reason) -> Self {
+        Self { actions: vec![action], because: vec![because], needs: BTreeSet::new() }
+    }
 }
 
 /// What every rule reads.
@@ -186,22 +204,53 @@ pub struct View<'a> {
     pub situation: Situation,
     /// Why some hosts are left alone.
     pub blocked: Vec<Blocked>,
+    /// The standing of each declared host of a cluster that serves, unless it is disputed.
+    standings: BTreeMap<&'a HostName, Standing>,
+    /// Whether the next member may be taken to the next version; asked many times, decided once.
+    pub(crate) upgrade: OnceCell<version::Upgrade>,
 }
 
 impl<'a> View<'a> {
     pub fn new(desired: &'a Desired, observed: &'a Observed) -> Self {
         let (situation, blocked) = situation(desired, observed);
-        Self { desired, observed, situation, blocked }
+        let standings = match &situation {
+            Situation::Serving(membership) => {
+                let of = |name| Some((name, standing(desired, observed, membership, name).ok()?));
+                desired.nodes.keys().filter_map(of).collect()
+            }
+            Situation::New | Situation::Down | Situation::Closed => BTreeMap::new(),
+        };
+        Self { desired, observed, situation, blocked, standings, upgrade: OnceCell::new() }
     }
 
-    /// The hosts that may be worked on.
+    /// The declared hosts that may be worked on, and are or may become members.
     pub fn hosts(&self) -> impl Iterator<Item = (&'a HostName, &'a Host)> + use<'a> {
-        workable(self.observed, &self.situation, &self.blocked).into_iter()
+        let mut hosts = self.all_hosts();
+        if self.membership().is_some() {
+            hosts.retain(|name, _| matches!(self.standings.get(name), Some(Standing::Member | Standing::Newcomer)));
+        }
+        hosts.into_iter()
+    }
+
+    /// The declared hosts that may be worked on, whatever they are to the cluster.
+    pub fn all_hosts(&self) -> BTreeMap<&'a HostName, &'a Host> {
+        workable(self.observed, &self.situation, &self.blocked)
+    }
+
+    /// Where a declared host stands; `None` where no cluster serves or nobody can say.
+    pub fn standing(&self, name: &HostName) -> Option<&Standing> {
+        self.standings.get(name)
     }
 
     /// A reason with the place of the declared `path`.
     pub fn reason(&self, what: impl Into<String>, path: &str) -> Reason {
         Reason { what: what.into(), place: self.desired.places.of(path) }
+    }
+
+    /// The member list as far as it may be changed: it was seen, and there is an authority for new members.
+    pub fn members(&self) -> Option<&Membership> {
+        let has_authority = matches!(self.observed.workstation.authority, Seen::Known(Some(_)));
+        self.membership().filter(|_| has_authority && !self.observed.guessed)
     }
 
     pub fn membership(&self) -> Option<&Membership> {
@@ -221,18 +270,30 @@ pub struct Rule {
 /// The rules, in order. The order is the policy.
 pub const RULES: &[Rule] = &[
     Rule { name: "create the authority", next: authority::next },
+    Rule { name: "go on with one survivor", next: recovery::next },
+    Rule { name: "remove failed members", next: membership::remove_failed },
+    Rule { name: "set stale data aside", next: departure::set_aside },
     Rule { name: "prepare hosts", next: prepare::next },
     Rule { name: "permit new data directories", next: config::permit },
     Rule { name: "install binaries", next: version::next },
     Rule { name: "install the trusted authority", next: certificates::trust },
     Rule { name: "issue certificates", next: certificates::next },
     Rule { name: "write etcd.yaml", next: config::next },
+    Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
+    Rule { name: "cut the raft log before an upgrade", next: raft_log::next },
     Rule { name: "write the unit", next: service::write_unit },
     Rule { name: "restore owners and modes", next: access::next },
     Rule { name: "reload units", next: service::reload },
     Rule { name: "enable the service", next: service::enable },
     Rule { name: "start members", next: service::start },
+    Rule { name: "promote learners", next: membership::promote },
+    Rule { name: "change peer URLs", next: membership::update_peer_url },
     Rule { name: "restart members", next: service::restart },
+    Rule { name: "tell what keeps the version back", next: version::obstacles },
+    Rule { name: "add members", next: membership::add },
+    Rule { name: "remove undeclared members", next: membership::remove_undeclared },
+    Rule { name: "clear away former members", next: departure::retire },
+    Rule { name: "forget former members", next: departure::forget },
     Rule { name: "link the tools", next: version::tools },
     Rule { name: "tell what stays wrong", next: service::health },
 ];
@@ -287,6 +348,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         bare: observed.seen_hosts().filter(|(_, host)| is_bare(host)).count(),
         findings: findings::findings(desired, observed),
         steps,
+        request: desired.request.clone(),
         blocked: distinct(blocked).into_iter().map(|blocked| placed(desired, blocked)).collect(),
     }
 }
@@ -320,27 +382,38 @@ fn take(desired: &Desired, world: &mut Observed, draft: Draft) -> Step {
         action.effect(desired, world);
     }
     let margin = Margin { before, during, after: margin_in(world) };
-    Step { risk: risk(&draft.actions, margin), actions: draft.actions, because: draft.because, margin, diffs }
+    Step {
+        risk: risk(&draft.actions, margin),
+        actions: draft.actions,
+        because: draft.because,
+        needs: draft.needs,
+        margin,
+        diffs,
+    }
 }
 
 fn during(desired: &Desired, world: &Observed, actions: &[Action]) -> Option<i32> {
     let membership = Membership::of(desired, world)?;
-    let restarted = actions.iter().find_map(|action| match action {
-        Action::Restart { host } => Some(host),
+    let margin = actions.iter().find_map(|action| match action {
+        Action::Restart { host } | Action::Stop { host } => Some(membership.margin_without(host)),
+        Action::RemoveMember { member, .. } => Some(membership.margin_after_removal(*member)),
         _ => None,
     });
-    Some(restarted.map_or_else(|| membership.margin(), |host| membership.margin_without(host)))
+    Some(margin.unwrap_or_else(|| membership.margin()))
 }
 
 fn risk(actions: &[Action], margin: Margin) -> Risk {
-    if !actions.iter().any(Action::touches_service) {
-        return Risk::None;
-    }
-    let restarts = actions.iter().any(|action| matches!(action, Action::Restart { .. }));
-    match margin.during {
-        Some(during) if restarts && during < 0 && margin.before >= Some(0) => Risk::High,
-        _ if restarts => Risk::Medium,
-        _ => Risk::Low,
+    let any = |is: fn(&Action) -> bool| actions.iter().any(is);
+    let restarts = any(|action| matches!(action, Action::Restart { .. }));
+    let outage = margin.during.is_some_and(|during| during < 0) && margin.before >= Some(0);
+    if any(|action| matches!(action, Action::ForceNewCluster { .. })) || (restarts && outage) {
+        Risk::High
+    } else if restarts || any(|action| matches!(action, Action::Promote { .. } | Action::RemoveMember { .. })) {
+        Risk::Medium
+    } else if any(Action::touches_service) || any(|action| matches!(action, Action::Stop { .. })) {
+        Risk::Low
+    } else {
+        Risk::None
     }
 }
 
@@ -378,6 +451,11 @@ impl Plan {
 
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.steps.iter().flat_map(|step| &step.actions)
+    }
+
+    /// Everything that `apply --allow` must be given.
+    pub fn needs(&self) -> BTreeSet<&Allowance> {
+        self.steps.iter().flat_map(|step| &step.needs).collect()
     }
 
     /// Nothing to change and nothing in the way.

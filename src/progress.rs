@@ -98,6 +98,7 @@ impl State {
                 surprises.iter().try_for_each(|line| self.note(&surprise(line)))
             }
             Event::Interrupted => self.note("interrupted: no further step is begun"),
+            Event::GuardWrites { .. } => self.note(&guard_writes(event)),
             Event::Stopped { .. } | Event::Finished { .. } => self.close(),
             Event::Locking { held_by: None, .. }
             | Event::Locked { .. }
@@ -130,6 +131,7 @@ impl State {
                 }
             }
             Event::Interrupted => bar.println("      interrupted: no further step is begun"),
+            Event::GuardWrites { .. } => bar.println(format!("      {}", guard_writes(event))),
             Event::Stopped { .. } | Event::Finished { .. } => bar.finish_and_clear(),
             Event::Locked { .. }
             | Event::Planned { .. }
@@ -162,6 +164,15 @@ impl State {
         }
         self.writer.flush()
     }
+}
+
+fn guard_writes(event: &Event) -> String {
+    let Event::GuardWrites { writes, failed, longest_seconds } = event else { return String::new() };
+    format!(
+        "guard: {}, {failed} failed, the longest took {:.0} ms",
+        words::count(*writes, "write"),
+        longest_seconds * 1000.0
+    )
 }
 
 impl Drop for Progress {

@@ -1,10 +1,10 @@
 //! Arithmetic over voters. The only place that counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::Desired;
-use crate::names::{HostName, MemberId};
-use crate::observed::{MemberEntry, Observed};
+use crate::names::{HostName, MemberId, PeerUrl};
+use crate::observed::{DataDirectory, File, Host, MemberEntry, Observed};
 
 /// How many voters must agree, of `voters` in the member list. A cluster without voters has no quorum: 1.
 pub fn quorum(voters: usize) -> usize {
@@ -21,8 +21,10 @@ pub struct Membership {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub entry: MemberEntry,
-    /// The declared host whose peer URL the entry has.
-    pub host: Option<HostName>,
+    /// The host that runs it: a declared one, or one of `Observed::former`.
+    pub host: HostName,
+    /// Whether that host is declared.
+    pub declared: bool,
     pub health: Health,
 }
 
@@ -39,16 +41,18 @@ pub enum Health {
 impl Membership {
     /// From the member list: `None` when no member gave one. The members that did must agree ([`disagreement`]).
     pub fn of(desired: &Desired, observed: &Observed) -> Option<Self> {
-        let answers: Vec<_> = observed.seen_hosts().filter_map(|(_, host)| host.answer()).collect();
+        let answers: Vec<_> = observed.answers().map(|(_, answer)| answer).collect();
         let list = answers.iter().filter(|answer| !answer.learner).find_map(|answer| answer.members.known())?;
-        let hosts: BTreeMap<_, _> = desired.nodes.keys().map(|host| (desired.peer_url(host), host)).collect();
         let leader = answers.iter().filter(|answer| answer.reads).find_map(|answer| answer.leader);
-        let members = list.iter().map(|entry| {
-            let host = entry.peer_urls.iter().find_map(|url| hosts.get(url)).map(|host| (*host).clone());
-            let health = health(observed, host.as_ref(), entry, leader);
-            Member { entry: entry.clone(), host, health }
+        let members = hosts_of(desired, observed, list).into_iter().zip(list).map(|((host, declared), entry)| {
+            let health = health(observed, &host, entry, leader);
+            Member { entry: entry.clone(), host, declared, health }
         });
         Some(Self { members: members.collect(), leader })
+    }
+
+    pub fn learners(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.entry.learner)
     }
 
     pub fn voters(&self) -> impl Iterator<Item = &Member> {
@@ -70,12 +74,82 @@ impl Membership {
 
     /// The margin while `host`'s member is stopped.
     pub fn margin_without(&self, host: &HostName) -> i32 {
-        let stops = self.voters().any(|member| member.host.as_ref() == Some(host) && member.health == Health::Healthy);
+        let stops = self.voters().any(|member| member.host == *host && member.health == Health::Healthy);
         self.margin() - i32::from(stops)
     }
 
+    /// The margin once `id` is no member any more.
+    pub fn margin_after_removal(&self, id: MemberId) -> i32 {
+        let others = || self.voters().filter(move |member| member.entry.id != id);
+        let healthy = others().filter(|member| member.health == Health::Healthy).count();
+        difference(healthy, quorum(others().count()))
+    }
+
     pub fn member_of(&self, host: &HostName) -> Option<&Member> {
-        self.members.iter().find(|member| member.host.as_ref() == Some(host))
+        self.members.iter().find(|member| member.host == *host)
+    }
+
+    /// A voter other than `host`'s that cannot be counted on.
+    pub fn unwell_besides(&self, host: &HostName) -> Option<&Member> {
+        self.voters().find(|member| member.host != *host && member.health != Health::Healthy)
+    }
+}
+
+impl Member {
+    /// The member's name, or its id while it has none.
+    pub fn title(&self) -> String {
+        self.entry.name.as_ref().map_or_else(|| self.entry.id.to_string(), HostName::to_string)
+    }
+}
+
+impl Health {
+    /// Why the member cannot be counted on, in a few words.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Healthy => None,
+            Self::Unhealthy(why) => Some(why),
+            Self::Unseen => Some("its host could not be seen"),
+        }
+    }
+}
+
+/// The host of each member, and whether it is declared.
+///
+/// By peer URL first. A member whose URL no declared host has is still that host's when the same machine runs it: it is
+/// about to change its address or port. All others are former ones.
+fn hosts_of(desired: &Desired, observed: &Observed, list: &[MemberEntry]) -> Vec<(HostName, bool)> {
+    let urls: BTreeMap<_, _> = desired.nodes.keys().map(|host| (desired.peer_url(host), host)).collect();
+    let by_url = |entry: &MemberEntry| entry.peer_urls.iter().find_map(|url| urls.get(url)).copied();
+    let taken: BTreeSet<_> = list.iter().filter_map(by_url).collect();
+    let moved = |entry: &MemberEntry| {
+        let free = desired.nodes.keys().filter(|host| !taken.contains(host));
+        free.into_iter().find(|host| observed.host(host).is_some_and(|seen| runs(seen, host, entry)))
+    };
+    let host = |entry: &MemberEntry| match by_url(entry).or_else(|| moved(entry)) {
+        Some(host) => (host.clone(), true),
+        None => (former_key(desired, entry), false),
+    };
+    list.iter().map(host).collect()
+}
+
+/// Whether the member of `entry` lives on this machine, whatever its URL says.
+fn runs(seen: &Host, host: &HostName, entry: &MemberEntry) -> bool {
+    match seen.answer() {
+        Some(answer) => answer.member == entry.id,
+        None => {
+            let named = entry.name.as_ref() == Some(host);
+            named && seen.data == DataDirectory::Member && seen.files.contains_key(&File::Config)
+        }
+    }
+}
+
+/// What a member that no declared host runs is called among [`Observed::former`].
+pub fn former_key(desired: &Desired, entry: &MemberEntry) -> HostName {
+    let address = entry.peer_urls.first().map_or("?", PeerUrl::address);
+    match &entry.name {
+        Some(name) if desired.nodes.contains_key(name) => HostName::new(format!("{name}@{address}")),
+        Some(name) => name.clone(),
+        None => HostName::new(format!("member-{}", entry.id)),
     }
 }
 
@@ -84,8 +158,8 @@ fn difference(healthy: usize, quorum: usize) -> i32 {
     count(healthy) - count(quorum)
 }
 
-fn health(observed: &Observed, host: Option<&HostName>, entry: &MemberEntry, leader: Option<MemberId>) -> Health {
-    let Some(host) = host.and_then(|name| observed.host(name)) else { return Health::Unseen };
+fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Option<MemberId>) -> Health {
+    let Some(host) = observed.host(host) else { return Health::Unseen };
     let Some(answer) = host.member.known() else { return Health::Unhealthy("it does not answer".to_owned()) };
     let Some(answer) = answer else { return Health::Unhealthy("it is not running".to_owned()) };
     if answer.member != entry.id {
@@ -109,7 +183,7 @@ fn health(observed: &Observed, host: Option<&HostName>, entry: &MemberEntry, lea
 
 /// Two members that answer with different clusters or member lists: one sentence that names them.
 pub fn disagreement(observed: &Observed) -> Option<String> {
-    let mut answers = observed.seen_hosts().filter_map(|(name, host)| Some((name, host.answer()?)));
+    let mut answers = observed.answers().filter(|(name, _)| observed.hosts.contains_key(*name));
     let (first_name, first) = answers.next()?;
     answers.find_map(|(name, answer)| {
         if answer.cluster != first.cluster {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::desired::{
     ArchiveLocation, AuthoritySource, Binaries, CertificatePolicy, Cluster, Desired, Downtime, EtcdSettings, Node,
-    Paths, Places, Ports, Ssh,
+    Paths, Places, Ports, Request, Ssh,
 };
 use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::observed::Observed;
@@ -31,6 +31,7 @@ pub fn desired(nodes: usize) -> Desired {
         binaries: Binaries::Archive {
             location: ArchiveLocation::Path("/archives/etcd-v{version}-linux-{arch}.tar.gz".to_owned()),
             sha256: BTreeMap::from([(Architecture::Amd64, Digest::of("archive"))]),
+            via: BTreeMap::new(),
         },
         authority: AuthoritySource::Generated { folder: "pki".into() },
         certificates: CertificatePolicy {
@@ -46,6 +47,7 @@ pub fn desired(nodes: usize) -> Desired {
             binaries: RemotePath::new("/opt/etcd"),
         },
         places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
+        request: Request::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::action::Action;
 use crate::apply::{Report, Stop, apply};
@@ -10,6 +11,7 @@ use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::event::Event;
 use crate::fleet::Fleet;
+use crate::laws::rolling::worlds::{Course, State, World, world};
 use crate::names::{Digest, HostName};
 use crate::observed::{Cause, File, Host, Observed, Seen};
 use crate::plan::{Plan, plan};
@@ -34,6 +36,10 @@ enum Fault {
     Silenced(usize),
     /// The first ^C.
     Interrupt(usize),
+    /// The cluster takes no writes after this.
+    WritesFail(usize),
+    /// It takes them, and far too late.
+    WritesStall(usize),
 }
 
 struct Simulated<'a> {
@@ -58,6 +64,10 @@ impl<'a> Simulated<'a> {
         }
     }
 
+    fn stop_reason(&self) -> Option<&str> {
+        self.stop.reason()
+    }
+
     fn killed(&self, calls: usize) -> bool {
         match self.fault {
             Fault::KilledBefore(at) => calls >= at,
@@ -78,15 +88,26 @@ impl Fleet for Simulated<'_> {
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        if matches!(self.fault, Fault::WritesFail(_) | Fault::WritesStall(_)) {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
         if self.killed(call) || self.fault == Fault::ErrorBefore(call) {
             return Err(broken());
+        }
+        if let Fault::WritesFail(_) | Fault::WritesStall(_) = self.fault {
+            // As on real hosts, so that there is time for a write meanwhile.
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let mut world = self.world.lock().expect("no test panics inside");
         if self.fault == Fault::HostDies(call) {
             let cause = Cause { code: Code::HostUnreachable, summary: "gone".to_owned(), hint: None };
             if let Some(name) = action.host() {
-                let host = world.hosts.insert(name.clone(), Seen::Unknown(cause));
-                *self.died.lock().expect("no test panics inside") = host.map(|host| (name.clone(), host));
+                let place = match world.former.get_mut(name) {
+                    Some(former) => &mut former.host,
+                    None => world.hosts.get_mut(name).expect("it acts on a host that is there"),
+                };
+                let host = std::mem::replace(place, Seen::Unknown(cause));
+                *self.died.lock().expect("no test panics inside") = Some((name.clone(), host));
             }
             return Err(broken());
         }
@@ -109,6 +130,21 @@ impl Fleet for Simulated<'_> {
         }
         if self.fault == Fault::LostReply(call) { Err(broken()) } else { Ok(()) }
     }
+
+    async fn write_once(&self, host: &HostName, _: &str, _: &str, deadline: Duration) -> Result<Duration, Cause> {
+        let calls = self.calls.load(Ordering::SeqCst);
+        match self.fault {
+            Fault::WritesFail(at) if calls > at => {
+                Err(Cause { code: Code::MemberSilent, summary: format!("{host} takes no write"), hint: None })
+            }
+            Fault::WritesStall(at) if calls > at => {
+                // Each of two tries has half of the limit.
+                tokio::time::sleep(deadline * 2 + Duration::from_secs(1)).await;
+                Ok(deadline)
+            }
+            _ => Ok(Duration::ZERO),
+        }
+    }
 }
 
 async fn run(fleet: &Simulated<'_>, approved: &Plan) -> (Result<Report, Diagnostic>, Vec<Event>) {
@@ -126,10 +162,23 @@ fn with_a_new_setting(desired: &Desired) -> (Desired, Observed) {
     (changed, world)
 }
 
-/// The worlds that a run begins in: nothing there yet, and a rolling change.
-fn beginnings() -> [(Desired, Observed); 2] {
+/// The worlds that a run begins in: nothing there yet, a rolling change, and members that come, go, move and are
+/// replaced.
+fn beginnings() -> Vec<(Desired, Observed)> {
     let desired = sample::desired(3);
-    [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)]
+    let changes: [(&[State], Course); 6] = [
+        (&[State::Member, State::Newcomer, State::Newcomer], Course::Stays),
+        (&[State::Member, State::Leaver, State::Member, State::Leaver, State::Member], Course::Stays),
+        (&[State::Member, State::Wiped, State::Member], Course::Stays),
+        (&[State::Member, State::Moved, State::Moved], Course::Stays),
+        (&[State::Member, State::Replaced, State::Member], Course::Stays),
+        (&[State::Member, State::Member, State::Member], Course::Up),
+    ];
+    let changes = changes.into_iter().map(|(states, course)| {
+        let World { desired, observed, .. } = world(states, course);
+        (desired, observed)
+    });
+    [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)].into_iter().chain(changes).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,7 +223,12 @@ async fn a_run_cut_off_at_any_call_is_finished_by_the_next() {
                 assert!(failure.kind == Kind::Stopped || failure.kind == Kind::PlanChanged, "{fault:?}: {failure}");
             }
             let mut left = fleet.world.into_inner().expect("no test panics inside");
-            left.hosts.extend(fleet.died.into_inner().expect("no test panics inside"));
+            if let Some((name, host)) = fleet.died.into_inner().expect("no test panics inside") {
+                match left.former.get_mut(&name) {
+                    Some(former) => former.host = host,
+                    None => drop(left.hosts.insert(name, host)),
+                }
+            }
             let rest = plan(&desired, &left);
             let again = Simulated::new(&desired, left, Fault::Nothing);
             let (second, _) = run(&again, &rest).await;
@@ -239,4 +293,30 @@ async fn apply_stops_when_a_member_falls_silent() {
     assert_eq!(failure.kind, Kind::Stopped);
     assert!(failure.summary.contains("does not answer any more"), "{failure}");
     assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
+}
+
+/// A cluster that takes no writes any more, or takes them late, is not worked on any further.
+#[tokio::test(start_paused = true)]
+async fn a_writer_beside_it_stops_an_apply() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    for (fault, words) in [
+        (Fault::WritesFail(1), "a guard write failed: etcd-"),
+        (Fault::WritesStall(1), "a guard write took 6.0 s, more than 5.0 s"),
+        (Fault::Nothing, ""),
+    ] {
+        let fleet = Simulated::new(&desired, world.clone(), fault);
+        let tally = Mutex::new(crate::vigil::Tally::default());
+        let watch = crate::vigil::watch(&desired, &world, &fleet, Duration::from_secs(5), &fleet.stop, &tally);
+        let (result, _) =
+            tokio::select! { biased; never = watch => match never {}, done = run(&fleet, &approved) => done };
+        match result {
+            Ok(report) => assert!(fault == Fault::Nothing && report.left.is_empty()),
+            Err(failure) => {
+                assert_eq!(failure.kind, Kind::Stopped);
+                assert!(failure.summary.contains(words), "{failure}");
+            }
+        }
+        assert_eq!(fleet.stop_reason().is_some(), fault != Fault::Nothing, "{fault:?}");
+    }
 }

@@ -10,6 +10,7 @@ use crate::names::HostName;
 use crate::observed::{DataDirectory, File, Host, Observed};
 use crate::plan::Blocked;
 use crate::quorum::{self, Membership};
+use crate::standing::{Standing, foreign_data, standing, unknown_data};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Situation {
@@ -32,8 +33,8 @@ pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Bloc
         return (Situation::Closed, with(unseen, [blocked]));
     }
     if let Some(membership) = Membership::of(desired, observed) {
-        let strangers = strangers(desired, observed, &membership);
-        return (Situation::Serving(membership), with(unseen, strangers));
+        let disputed = disputed(desired, observed, &membership);
+        return (Situation::Serving(membership), with(unseen, disputed));
     }
     if observed.seen_hosts().any(|(_, host)| has_served(host) || has_lost_data(host)) {
         return down(observed, unseen);
@@ -116,11 +117,6 @@ fn skewed_hosts(observed: &Observed) -> Vec<Blocked> {
 /// A certificate is valid from five minutes before it is made, so a clock may be late by less than that.
 const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
 
-fn foreign_data(name: &HostName) -> Blocked {
-    let what = format!("the data directory on {name} holds something that is not etcd's");
-    Blocked::new(Code::DataFound, what).on(name).hint("move it aside on the host, or choose another `data` in [paths]")
-}
-
 /// Hosts that trust an authority which is not ours.
 fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
@@ -163,21 +159,6 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
     if any_member { (Situation::Down, blocked) } else { (Situation::Closed, blocked) }
 }
 
-fn unknown_data(name: &HostName) -> Blocked {
-    let what = format!("{name} already has a data directory, and no etcd.yaml says which cluster it belongs to");
-    let hint = "if it is not needed, move it aside on the host, for example \
-                `mv /var/lib/etcd /var/lib/etcd.old`; nothing is touched until then";
-    Blocked::new(Code::DataFound, what).on(name).hint(hint)
-}
-
-/// A member whose data is gone while the others serve.
-fn came_back_empty(name: &HostName) -> Blocked {
-    let what = format!("{name} is a member of the cluster, and its data directory is gone");
-    let hint = "leave the other members alone: they hold the data. If a volume of this host is not mounted, mount it; \
-                otherwise remove the member (`etcdctl member remove ID`) and add it again as a new one";
-    Blocked::new(Code::DataLost, what).on(name).hint(hint)
-}
-
 fn lost_data(name: &HostName, host: &Host) -> Blocked {
     if has_lost_data(host) {
         let what = format!("{name} was a member, and its data directory is gone");
@@ -190,29 +171,15 @@ fn lost_data(name: &HostName, host: &Host) -> Blocked {
     Blocked::new(Code::DataLost, what).on(name).hint(hint)
 }
 
-/// Where the member list, the declaration and the hosts do not fit together.
-fn strangers(desired: &Desired, observed: &Observed, membership: &Membership) -> Vec<Blocked> {
-    let mut blocked = foreign_authority(observed);
-    for name in desired.nodes.keys() {
-        match (membership.member_of(name), observed.host(name)) {
-            (None, _) => {
-                let what = format!("{name} is declared but is not a member of the cluster");
-                let hint = "no plan adds members yet; add it with `etcdctl member add`";
-                blocked
-                    .push(Blocked::new(Code::NotAMember, what).on(name).hint(hint).because(&format!("nodes.{name}")));
-            }
-            // A founding member whose first start was cut off while the others went on has its permit still.
-            (Some(_), Some(host)) if host.data != DataDirectory::Member && !host.files.contains_key(&File::Permit) => {
-                blocked.extend((!upheld(Guard::NoStartWithoutData, false)).then(|| came_back_empty(name)));
-            }
-            _ => {}
+/// Hosts of which nobody can say what they are to a cluster that serves.
+fn disputed(desired: &Desired, observed: &Observed, membership: &Membership) -> Vec<Blocked> {
+    let of = |name| match standing(desired, observed, membership, name) {
+        Ok(Standing::Failed(why)) if observed.guessed => {
+            let what = format!("{name} was a member: {why}");
+            let hint = "start the members that have their data first, and plan again then";
+            Some(Blocked::new(Code::DataLost, what).on(name).hint(hint))
         }
-    }
-    for member in membership.members.iter().filter(|member| member.host.is_none()) {
-        let name = member.entry.name.as_ref().map_or("without a name", HostName::as_str);
-        let what = format!("member {} ({name}) is not declared", member.entry.id);
-        let hint = "declare it under [nodes], or remove it with `etcdctl member remove`";
-        blocked.push(Blocked::new(Code::UndeclaredMember, what).hint(hint));
-    }
-    blocked
+        other => other.err(),
+    };
+    with(foreign_authority(observed), desired.nodes.keys().filter_map(of))
 }

@@ -3,20 +3,30 @@
 use std::collections::BTreeMap;
 
 use crate::desired::{Binaries, Desired};
-use crate::names::{Architecture, UnixSeconds};
+use crate::names::{Architecture, Digest, UnixSeconds};
 use crate::observed::{Archive, DataDirectory, Host, Observed, Seen, Service, ServiceState, Tools, Workstation};
 use crate::plan;
 
 /// Every declared host seen and as an installer leaves it; no authority here; every declared archive at hand.
 pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
+    let at_hand = |of: &BTreeMap<Architecture, Digest>| {
+        of.iter().map(|(of, digest)| (*of, Seen::Known(Archive { sha256: *digest }))).collect()
+    };
     let archives = match &desired.binaries {
-        Binaries::Archive { sha256, .. } => {
-            sha256.iter().map(|(of, digest)| (*of, Seen::Known(Archive { sha256: *digest }))).collect()
+        Binaries::Archive { sha256, via, .. } => {
+            let via = via.iter().map(|(version, of)| (*version, at_hand(of)));
+            via.chain([(desired.cluster.version, at_hand(sha256))]).collect()
         }
         Binaries::Preinstalled { .. } | Binaries::Undeclared => BTreeMap::new(),
     };
     let hosts = desired.nodes.keys().map(|name| (name.clone(), Seen::Known(bare_host())));
-    Observed { at, workstation: Workstation { authority: Seen::Known(None), archives }, hosts: hosts.collect() }
+    Observed {
+        at,
+        workstation: Workstation { authority: Seen::Known(None), archives },
+        hosts: hosts.collect(),
+        former: BTreeMap::new(),
+        guessed: false,
+    }
 }
 
 /// A host on which nothing was ever done.
@@ -42,6 +52,9 @@ pub fn bare_host() -> Host {
         data: DataDirectory::Empty,
         taken_ports: BTreeMap::new(),
         member: Seen::Known(None),
+        snapshots: BTreeMap::new(),
+        v2store: None,
+        log_version: None,
     }
 }
 
@@ -52,5 +65,6 @@ pub fn healthy(desired: &Desired, at: UnixSeconds) -> Observed {
     for action in plan.actions() {
         action.effect(desired, &mut world);
     }
+    world.guessed = false;
     world
 }

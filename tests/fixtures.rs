@@ -3,7 +3,8 @@
 //! - `cluster.toml` is what is declared. `before.toml`, if it is there, is what the world was made from.
 //! - `observed.toml` begins with `world = "bare"` or `"healthy"` (a bare world after its whole plan) and then edits it:
 //!   each `[[edit]]` names a place `at` in the JSON form of the world and either a value `to` put there, a text to
-//!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text.
+//!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text. `lost` and `restart` are
+//!   what the flags of these names are given.
 //! - `plan.txt` is the plan; `plan.md`, `plan.json`, `status.txt` and `status.json` are compared where they are there.
 //!
 //! `UPDATE_FIXTURES=1 cargo test --test fixtures` writes the expected files anew, for review.
@@ -11,9 +12,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quorate::command::request::{self, RequestArgs};
 use quorate::desired::{self, Desired};
 use quorate::names::{Digest, UnixSeconds};
-use quorate::observed::Observed;
+use quorate::observed::{Former, Observed};
 use quorate::plan::{self, Plan};
 use quorate::render::palette::Palette;
 use quorate::render::text::Style;
@@ -29,6 +31,12 @@ const AT: UnixSeconds = UnixSeconds(1_800_000_000);
 #[serde(deny_unknown_fields)]
 struct Script {
     world: World,
+    /// `--lost`
+    #[serde(default)]
+    lost: Vec<String>,
+    /// `--restart`
+    #[serde(default)]
+    restart: Vec<String>,
     #[serde(default)]
     edit: Vec<Edit>,
 }
@@ -122,6 +130,7 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
         World::Bare => world::bare(&before, AT),
         World::Healthy => world::healthy(&before, AT),
     };
+    let world = met_by(&desired, &before, world);
     let mut value = serde_json::to_value(world).expect("a world is plain data");
     for (number, edit) in script.edit.iter().enumerate() {
         apply(&mut value, edit).map_err(|error| format!("edit {} at {}: {error}", number + 1, edit.at))?;
@@ -129,7 +138,27 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
     digests_follow_texts(&mut value);
     let observed =
         serde_json::from_value(value).map_err(|error| format!("the edited world cannot be read: {error}"))?;
+    let asked = RequestArgs { restart: script.restart, lost: script.lost };
+    let mut desired = asked.added_to(&desired).map_err(|error| error.to_string())?;
+    request::bind(&mut desired, &observed).map_err(|error| error.to_string())?;
     Ok((desired, observed))
+}
+
+/// The world of one declaration as it is seen under the next: who is no longer declared is a former host, who is new is
+/// bare, and every declared archive is at hand.
+fn met_by(desired: &Desired, before: &Desired, mut world: Observed) -> Observed {
+    let gone: Vec<_> = world.hosts.keys().filter(|name| !desired.nodes.contains_key(*name)).cloned().collect();
+    for name in gone {
+        let host = world.hosts.remove(&name).expect("it was found there");
+        let (address, peer_url) = (before.nodes[&name].address.clone(), before.peer_url(&name));
+        world.former.insert(name.clone(), Former { name, address, peer_url, host });
+    }
+    let blank = world::bare(desired, AT);
+    for (name, host) in blank.hosts {
+        world.hosts.entry(name).or_insert(host);
+    }
+    world.workstation.archives.extend(blank.workstation.archives);
+    world
 }
 
 fn declared(file: &Path) -> Result<Desired, String> {

@@ -14,7 +14,8 @@ const SHELL: &[&str] = &[
     "audit.rs",
     "live",
     "simulated.rs",
-    "laws.rs",
+    "laws",
+    "vigil.rs",
     "secret.rs",
 ];
 

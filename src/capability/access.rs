@@ -11,13 +11,13 @@ pub fn next(view: &View) -> Ruling {
         for folder in Folder::ALL {
             if let Some(what) = folder_fault(host, folder) {
                 let action = Action::RestoreFolderAccess { host: name.clone(), folder };
-                return Ruling::step(Draft { actions: vec![action], because: vec![view.reason(what, "paths")] });
+                return Ruling::step(Draft::of(action, view.reason(what, "paths")));
             }
         }
         for file in File::ALL {
             if let Some(what) = file_fault(host, file) {
                 let action = Action::RestoreFileAccess { host: name.clone(), file };
-                return Ruling::step(Draft { actions: vec![action], because: vec![view.reason(what, "paths")] });
+                return Ruling::step(Draft::of(action, view.reason(what, "paths")));
             }
         }
     }
@@ -81,6 +81,7 @@ pub fn word(file: File) -> &'static str {
         File::HealthcheckCertificate => "healthcheck-client.crt",
         File::HealthcheckKey => "healthcheck-client.key",
         File::Permit => "the permit for a new data directory",
+        File::Departures => "the note of members that leave",
     }
 }
 

@@ -11,10 +11,10 @@ pub fn next(view: &View) -> Ruling {
     match (&view.observed.workstation.authority, &view.situation) {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
         (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
-        (Seen::Known(None), Situation::New) => Ruling::step(Draft {
-            actions: vec![Action::CreateAuthority],
-            because: vec![view.reason("there is no authority beside cluster.toml yet", "ca")],
-        }),
+        (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
+            Action::CreateAuthority,
+            view.reason("there is no authority beside cluster.toml yet", "ca"),
+        )),
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
             let what = "the cluster exists, but its ca.crt and ca.key are not here";
             let hint = "restore them from your backup into the folder of `[ca] dir`";

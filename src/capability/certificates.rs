@@ -8,9 +8,10 @@ use crate::code::Code;
 use crate::desired::Desired;
 use crate::guard::{Guard, upheld};
 use crate::layout;
-use crate::names::{Digest, HostName};
+use crate::names::{ClientUrl, Digest, HostName, PeerUrl};
 use crate::observed::{Authority, Certificate, File, FileFact, Host, Observed, Role, Seen, Usage};
 use crate::plan::{Blocked, Draft, Ruling, View};
+use crate::quorum::Membership;
 use crate::situation::Situation;
 
 /// What a leaf must say.
@@ -29,24 +30,36 @@ pub struct Wanted {
 ///
 /// # Panics
 /// If `host` is not declared.
-pub fn wanted(desired: &Desired, host: &HostName, role: Role) -> Wanted {
+pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<String>) -> Wanted {
     let address = canonical(&desired.nodes[host].address);
-    let own = [canonical(host.as_str()), address];
+    let own = || [canonical(host.as_str()), address.clone()].into_iter().chain(also.iter().cloned());
     let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let both = BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]);
     match role {
         Role::Server => {
             let extra = desired.certificates.server_names.iter().map(|name| canonical(name));
-            let names = own.into_iter().chain(loopback).chain(extra).collect();
+            let names = own().chain(loopback).chain(extra).collect();
             Wanted { common_name: host.to_string(), names, usages: both }
         }
-        Role::Peer => Wanted { common_name: host.to_string(), names: own.into(), usages: both },
+        Role::Peer => Wanted { common_name: host.to_string(), names: own().collect(), usages: both },
         Role::HealthcheckClient => Wanted {
             common_name: "etcd-healthcheck-client".to_owned(),
             names: BTreeSet::new(),
             usages: [Usage::ClientAuth].into(),
         },
     }
+}
+
+/// The addresses at which a member is reached until it has moved to the declared one.
+fn also(desired: &Desired, observed: &Observed, name: &HostName) -> BTreeSet<String> {
+    let Some(membership) = Membership::of(desired, observed) else { return BTreeSet::new() };
+    let Some(member) = membership.member_of(name) else { return BTreeSet::new() };
+    let declared = canonical(&desired.nodes[name].address);
+    // Its client URL stays the old one until it has restarted.
+    let urls = member.entry.peer_urls.iter().map(PeerUrl::as_str);
+    let urls = urls.chain(member.entry.client_urls.iter().map(ClientUrl::as_str));
+    let addresses = urls.map(|url| canonical(PeerUrl::new(url).address()));
+    addresses.filter(|address| *address != declared).collect()
 }
 
 /// A name as certificates are compared by it.
@@ -96,12 +109,14 @@ pub fn next(view: &View) -> Ruling {
     if authority(view.observed).is_none() {
         return ruling;
     }
-    let is_new = view.situation == Situation::New;
+    // Those that do not serve yet get theirs all at once.
+    let serves = |host: &Host| view.situation != Situation::New && host.process.is_some();
     for role in Role::ALL {
         let mut actions = Vec::new();
         let mut because = Vec::new();
         for (name, host) in service::in_turn(view).into_iter().filter(|(_, host)| host.account) {
-            let Some(fault) = fault(view.desired, view.observed, name, host, role) else { continue };
+            let also = also(view.desired, view.observed, name);
+            let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };
             let silent = view.observed.seen_hosts().find(|(_, host)| host.process.is_some() && host.answer().is_none());
             if let (Some((silent, _)), true) = (silent, works(view.observed, host, role))
                 && !upheld(Guard::AllAnswerBeforeReissue, false)
@@ -115,13 +130,13 @@ pub fn next(view: &View) -> Ruling {
             if !because.contains(&reason) {
                 because.push(reason);
             }
-            actions.push(Action::IssueCertificate { host: name.clone(), role });
-            if !is_new {
+            actions.push(Action::IssueCertificate { host: name.clone(), role, also });
+            if serves(host) {
                 break;
             }
         }
         if !actions.is_empty() {
-            ruling.step = Some(Draft { actions, because });
+            ruling.step = Some(Draft { actions, because, needs: BTreeSet::new() });
             return ruling;
         }
     }
@@ -141,7 +156,14 @@ fn works(observed: &Observed, host: &Host, role: Role) -> bool {
 }
 
 /// Why the pair of `role` must be issued anew; `None` when it is as it should be.
-fn fault(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, role: Role) -> Option<String> {
+fn fault(
+    desired: &Desired,
+    observed: &Observed,
+    name: &HostName,
+    host: &Host,
+    role: Role,
+    also: &BTreeSet<String>,
+) -> Option<String> {
     let authority = authority(observed)?;
     let stem = role.file_stem();
     if !host.files.contains_key(&role.certificate()) {
@@ -153,7 +175,7 @@ fn fault(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, r
     let Some(certificate) = host.certificates.get(&role) else {
         return Some(format!("{stem}.crt is not a certificate"));
     };
-    let wanted = wanted(desired, name, role);
+    let wanted = wanted(desired, name, role, also);
     if certificate.matches_key == Seen::Known(false) {
         return Some(format!("{stem}.crt and {stem}.key do not belong together"));
     }
@@ -176,20 +198,26 @@ fn fault(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, r
     None
 }
 
-pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> Readiness {
+pub fn readiness(
+    desired: &Desired,
+    observed: &Observed,
+    name: &HostName,
+    role: Role,
+    also: &BTreeSet<String>,
+) -> Readiness {
     match (observed.host(name), authority(observed)) {
         (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
         (_, None) => Readiness::Refused("there is no authority beside cluster.toml".to_owned()),
-        (Some(host), Some(_)) if fault(desired, observed, name, host, role).is_none() => Readiness::Done,
+        (Some(host), Some(_)) if fault(desired, observed, name, host, role, also).is_none() => Readiness::Done,
         (Some(_), Some(_)) => Readiness::Ready,
     }
 }
 
-pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role: Role) {
+pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role: Role, also: &BTreeSet<String>) {
     let Some(authority) = authority(observed).cloned() else { return };
     let at = observed.at;
     let Some(host) = observed.host_mut(name) else { return };
-    let wanted = wanted(desired, name, role);
+    let wanted = wanted(desired, name, role, also);
     let validity = i64::try_from(desired.certificates.validity_seconds).unwrap_or(i64::MAX);
     host.certificates.insert(
         role,

@@ -1,29 +1,38 @@
 //! etcd.yaml and the permit: what is written whole and compared as text.
 
 use crate::action::{Action, Readiness};
-use crate::capability::service;
+use crate::capability::{membership, service, version};
+use crate::code::Code;
 use crate::content::{self, Initial};
 use crate::layout;
 use crate::names::{Digest, HostName, Token};
 use crate::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
-use crate::plan::{Reason, Ruling, View};
+use crate::plan::{Blocked, Reason, Ruling, View};
 use crate::situation::Situation;
 
-/// Lets every host of a new cluster create its data directory, all under one token.
+/// Lets every host of a new cluster create its data directory, all under one token; and every newcomer to one that
+/// serves.
 pub fn permit(view: &View) -> Ruling {
-    if view.situation != Situation::New {
-        return Ruling::default();
-    }
-    let text = content::permit(&token(view));
-    let without = view.hosts().filter(|(_, host)| {
-        host.account && host.data == DataDirectory::Empty && host.text_of(File::Permit) != Some(text.as_str())
+    let (text, what) = match view.situation {
+        Situation::New => (content::permit(&token(view)), "no host has data: a new cluster begins"),
+        Situation::Serving(_) => {
+            (content::permit(&Token::new(view.desired.cluster.name.as_str())), "the host is to become a member")
+        }
+        Situation::Down | Situation::Closed => return Ruling::default(),
+    };
+    let without = view.hosts().filter(|(name, host)| {
+        let is_new = view
+            .membership()
+            .is_none_or(|membership| membership.member_of(name).is_none_or(|member| member.entry.name.is_none()));
+        let has_one = match view.situation {
+            Situation::New => host.text_of(File::Permit) == Some(text.as_str()),
+            _ => host.files.contains_key(&File::Permit),
+        };
+        is_new && host.account && host.data == DataDirectory::Empty && !has_one
     });
     let write =
         |(name, _): (&HostName, _)| Action::WriteFile { host: name.clone(), file: File::Permit, text: text.clone() };
-    Ruling::steps_for(
-        without.map(write).collect(),
-        vec![view.reason("no host has data: a new cluster begins", "nodes")],
-    )
+    Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, "nodes")])
 }
 
 /// The token of this life of the cluster: the one that a cut-off start has left on a host, else a new one.
@@ -35,35 +44,52 @@ fn token(view: &View) -> Token {
 }
 
 pub fn next(view: &View) -> Ruling {
-    let mut actions = Vec::new();
-    let mut because = Vec::new();
-    for (name, host) in
-        service::in_turn(view).into_iter().filter(|(_, host)| host.folders.contains_key(&Folder::Config))
-    {
-        let text = content::etcd_yaml(view.desired, name, &initial(view, host));
-        if host.text_of(File::Config) != Some(text.as_str()) {
-            for reason in reasons(view, host.text_of(File::Config), &text) {
-                if !because.contains(&reason) {
-                    because.push(reason);
-                }
-            }
-            actions.push(Action::WriteFile { host: name.clone(), file: File::Config, text });
+    let mut wanted = Vec::new();
+    let mut blocked = Vec::new();
+    let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
+    for (name, host) in service::in_turn(view).into_iter().filter(prepared) {
+        let Some(initial) = initial(view, name, host) else { continue };
+        let text = content::etcd_yaml(view.desired, name, &initial);
+        if host.text_of(File::Config) == Some(text.as_str()) {
+            continue;
         }
+        // What it runs now: the version is changed after the settings.
+        let version = version::starts(view, name, host);
+        if let Some(key) = view.desired.etcd.unknown_to(version) {
+            let what = format!("etcd {version} on {name} does not know the setting `{key}` yet");
+            let hint = format!("upgrade to {} first, and declare it then", view.desired.cluster.version);
+            let refusal = Blocked::new(Code::SettingTooNew, what).on(name).hint(hint);
+            blocked.push(refusal.because(&format!("etcd.extra.{key}")));
+            continue;
+        }
+        let because = reasons(view, host.text_of(File::Config), &text);
+        wanted.push((Action::WriteFile { host: name.clone(), file: File::Config, text }, because));
     }
-    service::due(view, actions, because)
+    let mut ruling = service::due(view, wanted);
+    ruling.blocked.extend(blocked);
+    ruling
 }
 
-/// The lines that only a first start reads: as they are on a host that has data, as declared on one that has none.
-fn initial(view: &View, host: &Host) -> Initial {
+/// The lines that only a first start reads: as they are on a host that has data, as the member list has it on one that
+/// joins, as declared on one that begins. `None` for a newcomer whose turn has not come: until then nobody knows the list.
+fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
     if view.situation == Situation::New {
-        return Initial::new_cluster(view.desired, token(view));
+        return Some(Initial::new_cluster(view.desired, token(view)));
+    }
+    if let Some(membership) = view.membership() {
+        let joins = membership.member_of(name).is_none_or(|member| member.entry.name.is_none());
+        if joins && host.data == DataDirectory::Empty {
+            let is_next = membership.member_of(name).is_some() || membership::candidate(view) == Some(name);
+            return is_next
+                .then(|| Initial::joining(view.desired, &membership::members_with(view.desired, membership, name)));
+        }
     }
     if let (DataDirectory::Empty, Some(token)) =
         (host.data, host.text_of(File::Permit).and_then(content::permitted_token))
     {
-        return Initial::new_cluster(view.desired, token);
+        return Some(Initial::new_cluster(view.desired, token));
     }
-    host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired))
+    Some(host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired)))
 }
 
 /// Which declarations the text on the host contradicts.

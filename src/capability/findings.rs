@@ -1,9 +1,12 @@
 //! What an operator should know although no step changes it.
 
+use crate::capability::{membership, recovery};
 use crate::code::Code;
 use crate::desired::Desired;
+use crate::names::HostName;
 use crate::observed::Observed;
 use crate::plan::Finding;
+use crate::quorum::{Health, Membership};
 
 /// Half a year: long enough to plan a rotation.
 const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
@@ -24,6 +27,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             hint: Some("declare an odd number of nodes".to_owned()),
         });
     }
+    findings.extend(departed(desired, observed));
+    findings.extend(recovery::findings(desired, observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {
             findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });
@@ -45,4 +50,32 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Members that were removed and could not be cleared away, and members that were called lost and are well.
+fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let Some(membership) = Membership::of(desired, observed) else { return Vec::new() };
+    let noted = membership::noted(observed);
+    let is_left = |name: &HostName| {
+        let unseen = observed.former.get(name).is_some_and(|former| former.host.known().is_none());
+        unseen && membership.member_of(name).is_none() && !desired.request.lost.contains_key(name)
+    };
+    let left = noted.into_iter().filter_map(|departure| {
+        let name = membership::departed_key(desired, &departure).filter(is_left)?;
+        let what = format!("{name} was removed, and its host ({}) could not be reached", departure.peer_url.address());
+        let hint = format!("it is cleared away when it returns; if it never will, `apply --lost={name}` forgets it");
+        Some(Finding { code: Code::Departed, hosts: vec![name], what, hint: Some(hint) })
+    });
+    let well = desired
+        .request
+        .lost
+        .keys()
+        .filter(|name| membership.member_of(name).is_some_and(|member| member.health == Health::Healthy));
+    let well = well.map(|name| Finding {
+        code: Code::NotLost,
+        hosts: vec![name.clone()],
+        what: format!("{name} is healthy: it was called lost, and stays"),
+        hint: Some("to take it out, remove it from cluster.toml".to_owned()),
+    });
+    left.chain(well).collect()
 }

@@ -4,28 +4,45 @@
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Readiness};
+use crate::allowance::{AllowKind, Allowance};
+use crate::capability::version;
 use crate::code::Code;
 use crate::content::{self, LOADED_AT_START};
 use crate::desired::{Desired, Downtime};
 use crate::guard::{Guard, upheld};
-use crate::names::{ClientUrl, ClusterId, HostName, MemberId};
-use crate::observed::{Answer, DataDirectory, File, Host, MemberEntry, Observed, Process, Role, Seen, ServiceState};
+use crate::names::{ClientUrl, ClusterId, HostName, MemberId, Version};
+use crate::observed::{
+    Answer, Cause, DataDirectory, File, Host, MemberEntry, Observed, Process, Role, Seen, ServiceState, V2Store,
+};
 use crate::plan::{Blocked, Draft, Reason, Ruling, View};
 use crate::quorum::{Health, Membership, quorum};
 use crate::situation::Situation;
 
 pub fn write_unit(view: &View) -> Ruling {
-    let mut actions = Vec::new();
-    let mut missing = false;
-    let text = content::unit(view.desired);
+    let mut wanted = Vec::new();
     for (name, host) in in_turn(view) {
-        if host.text_of(File::Unit) != Some(text.as_str()) {
-            missing |= !host.files.contains_key(&File::Unit);
-            actions.push(Action::WriteFile { host: name.clone(), file: File::Unit, text: text.clone() });
+        let version = version::wanted(view, name, host);
+        let text = content::unit(view.desired, version);
+        let before = host.text_of(File::Unit);
+        if before == Some(text.as_str()) {
+            continue;
         }
+        let reason = match before.map(|before| content::unit_version(view.desired, before)) {
+            None => view.reason("the unit is missing", "cluster.version"),
+            Some(Some(is)) if is != version => {
+                view.reason(format!("etcd {is} is to become {version}"), "cluster.version")
+            }
+            Some(_) => view.reason("the unit is not as declared", "cluster.version"),
+        };
+        wanted.push((Action::WriteFile { host: name.clone(), file: File::Unit, text }, vec![reason]));
     }
-    let what = if missing { "the unit is missing" } else { "the unit is not as declared" };
-    due(view, actions, vec![view.reason(what, "cluster.version")])
+    let mut ruling = due(view, wanted);
+    if let Some(step) = &mut ruling.step
+        && step.actions.iter().any(|action| version::goes_back(view, action))
+    {
+        step.needs.insert(Allowance::new(AllowKind::Downgrade, &view.desired.cluster.name));
+    }
+    ruling
 }
 
 /// Whether a member's configuration may be written now, and what it waits for otherwise.
@@ -40,13 +57,12 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
         return Ok(());
     }
     let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| stale(view.desired, host).is_some());
-    let other = membership.voters().find(|member| {
-        let is_other = member.host.as_ref() != Some(name);
-        is_other && (member.health != Health::Healthy || member.host.as_ref().is_some_and(untried))
-    });
+    let other = membership
+        .voters()
+        .find(|member| member.host != *name && (member.health != Health::Healthy || untried(&member.host)));
     match other {
         Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
-            let who = other.host.as_ref().map_or_else(|| format!("member {}", other.entry.id), HostName::to_string);
+            let who = &other.host;
             let what = format!("the change on {name} waits until {who} is healthy and has taken its own");
             Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")))
         }
@@ -61,20 +77,30 @@ pub fn in_turn<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
     hosts
 }
 
-/// Of the hosts that want a change, those that may have it now: the first alone where members serve.
-pub fn due(view: &View, actions: Vec<Action>, because: Vec<Reason>) -> Ruling {
+/// Of the changes that are wanted, those that may be made now: on all hosts that do not serve together, or on one that does.
+pub fn due(view: &View, wanted: Vec<(Action, Vec<Reason>)>) -> Ruling {
     let mut ruling = Ruling::default();
-    let mut due = Vec::new();
-    for action in actions {
-        match action.host().map_or(Ok(()), |host| turn(view, host)) {
-            Ok(()) => due.push(action),
-            Err(blocked) => ruling.blocked.push(blocked),
+    let (mut idle, mut serving) = (Vec::new(), Vec::new());
+    for (action, because) in wanted {
+        let Some(host) = action.host() else { continue };
+        if let Err(blocked) = turn(view, host) {
+            ruling.blocked.push(blocked);
+            continue;
+        }
+        let serves = view.observed.host(host).is_some_and(|host| host.service.state == ServiceState::Active);
+        let alone = view.membership().is_some() && serves && !upheld(Guard::OneConfigurationAtATime, false);
+        if alone { &mut serving } else { &mut idle }.push((action, because));
+    }
+    serving.truncate(1);
+    let due = if idle.is_empty() { serving } else { idle };
+    let (actions, reasons): (Vec<_>, Vec<_>) = due.into_iter().unzip();
+    let mut because: Vec<Reason> = Vec::new();
+    for reason in reasons.into_iter().flatten() {
+        if !because.contains(&reason) {
+            because.push(reason);
         }
     }
-    if view.membership().is_some() && !upheld(Guard::OneConfigurationAtATime, false) {
-        due.truncate(1);
-    }
-    ruling.step = (!due.is_empty()).then_some(Draft { actions: due, because });
+    ruling.step = (!actions.is_empty()).then_some(Draft { actions, because, needs: BTreeSet::new() });
     ruling
 }
 
@@ -95,8 +121,8 @@ pub fn health(view: &View) -> Ruling {
         let hint = "check the network between the members, and `journalctl` on the hosts";
         blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
     }
-    for member in view.membership().iter().flat_map(|membership| membership.voters()) {
-        if let (Health::Unhealthy(why), Some(host)) = (&member.health, &member.host) {
+    for member in view.membership().iter().flat_map(|membership| &membership.members) {
+        if let (Health::Unhealthy(why), host) = (&member.health, &member.host) {
             let hint = format!("look at `journalctl -u {}` on the host", view.desired.paths.service);
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is not healthy: {why}")).on(host).hint(hint));
         }
@@ -117,7 +143,9 @@ pub fn reload(view: &View) -> Ruling {
 }
 
 pub fn enable(view: &View) -> Ruling {
-    let disabled = view.hosts().filter(|(_, host)| !host.service.enabled && host.files.contains_key(&File::Unit));
+    let disabled = view
+        .hosts()
+        .filter(|(name, host)| !host.service.enabled && host.files.contains_key(&File::Unit) && is_member(view, name));
     let actions = disabled.map(|(name, _)| Action::EnableService { host: name.clone() }).collect();
     Ruling::steps_for(actions, vec![view.reason("the service does not start at boot", "nodes")])
 }
@@ -126,7 +154,7 @@ pub fn enable(view: &View) -> Ruling {
 pub fn start(view: &View) -> Ruling {
     let (taken, stopped): (Vec<_>, Vec<_>) = view
         .hosts()
-        .filter(|(_, host)| host.process.is_none() && is_staged(view.desired, host))
+        .filter(|(name, host)| host.process.is_none() && is_staged(view.desired, host) && is_member(view, name))
         .partition(|(_, host)| !host.taken_ports.is_empty());
     let blocked = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
     if stopped.is_empty() {
@@ -134,7 +162,9 @@ pub fn start(view: &View) -> Ruling {
     }
     let running = view.observed.seen_hosts().filter(|(_, host)| host.process.is_some()).count();
     let voters = view.membership().map_or(view.desired.nodes.len(), |membership| membership.voters().count());
-    if running + stopped.len() < quorum(voters) {
+    // Where a quorum serves, whoever is stopped may join it.
+    let serves = view.membership().is_some_and(|membership| membership.margin() >= 0);
+    if !serves && running + stopped.len() < quorum(voters) {
         let what = format!(
             "{} of {voters} members can run, and {} are a quorum: starting them would not bring the cluster back",
             running + stopped.len(),
@@ -149,7 +179,12 @@ pub fn start(view: &View) -> Ruling {
         _ => view.reason("the service is stopped", "nodes"),
     };
     let actions = stopped.iter().map(|(name, _)| Action::Start { host: (*name).clone() }).collect();
-    Ruling { step: Some(Draft { actions, because: vec![because] }), blocked }
+    Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
+}
+
+/// Not yet of a newcomer, which the others do not know.
+fn is_member(view: &View, name: &HostName) -> bool {
+    view.membership().is_none_or(|membership| membership.member_of(name).is_some())
 }
 
 /// One refusal for every port of ours that another program holds.
@@ -162,11 +197,11 @@ pub fn port_taken(name: &HostName, host: &Host) -> Vec<Blocked> {
 }
 
 /// Everything that a start reads lies there.
-fn is_staged(desired: &Desired, host: &Host) -> bool {
+pub fn is_staged(desired: &Desired, host: &Host) -> bool {
     let files = [File::Config, File::Unit, File::Trust]
         .into_iter()
         .chain([Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]));
-    host.installed.contains_key(&desired.cluster.version)
+    host.installed.contains_key(&version::on_disk(desired, host))
         && files.into_iter().all(|file| host.files.contains_key(&file))
         && may_start(host)
 }
@@ -179,8 +214,10 @@ fn may_start(host: &Host) -> bool {
 
 /// Restarts one member whose process has not loaded what lies on disk: a broken one first, the leader last.
 pub fn restart(view: &View) -> Ruling {
-    let mut stale: Vec<_> =
-        view.hosts().filter_map(|(name, host)| Some((rank(view, name), name, stale(view.desired, host)?))).collect();
+    let mut stale: Vec<_> = view
+        .hosts()
+        .filter_map(|(name, host)| Some((rank(view, name), name, due_to_restart(view.desired, name, host)?)))
+        .collect();
     stale.sort();
     let mut blocked = Vec::new();
     for (_, name, (what, declared)) in stale {
@@ -190,12 +227,10 @@ pub fn restart(view: &View) -> Ruling {
             blocked.push(Blocked::new(Code::DropIn, what).on(name).hint("remove the drop-in that changes ExecStart"));
             continue;
         }
-        match may_restart(view.desired, view.observed, &view.situation, name) {
+        let may = may_restart(view.desired, view.observed, &view.situation, name);
+        match may.and_then(|()| version::may_start(view, host)) {
             Ok(()) => {
-                let draft = Draft {
-                    actions: vec![Action::Restart { host: name.clone() }],
-                    because: vec![view.reason(what, declared)],
-                };
+                let draft = Draft::of(Action::Restart { host: name.clone() }, view.reason(what, declared));
                 return Ruling { step: Some(draft), blocked };
             }
             Err(why) => blocked.push(why),
@@ -215,11 +250,21 @@ fn rank(view: &View, name: &HostName) -> u8 {
     }
 }
 
+/// Why a member is to be restarted: it is stale, or the operator asks for it.
+fn due_to_restart(desired: &Desired, name: &HostName, host: &Host) -> Option<(String, &'static str)> {
+    let asked = desired
+        .request
+        .restarts
+        .get(name)
+        .is_some_and(|pid| host.process.as_ref().is_some_and(|process| pid.is_none_or(|pid| pid == process.pid)));
+    stale(desired, host).or_else(|| asked.then(|| ("`--restart` asks for it".to_owned(), "nodes")))
+}
+
 /// What the running process has not loaded, and where in cluster.toml that is declared; `None` when it runs what lies on
 /// disk, or does not run at all.
 pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
     let process = host.process.as_ref()?;
-    let executable = desired.binaries_folder().join("etcd");
+    let executable = desired.binaries_folder_of(version::on_disk(desired, host)).join("etcd");
     if process.executable != executable {
         return Some((format!("the running etcd is {}, not {executable}", process.executable), "cluster.version"));
     }
@@ -244,7 +289,12 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
 }
 
 /// The gate before a member is stopped: the others must be a quorum, and all that can be asked must be well.
-fn may_restart(desired: &Desired, observed: &Observed, situation: &Situation, name: &HostName) -> Result<(), Blocked> {
+pub fn may_restart(
+    desired: &Desired,
+    observed: &Observed,
+    situation: &Situation,
+    name: &HostName,
+) -> Result<(), Blocked> {
     let has_served = observed.host(name).is_some_and(|host| host.service.state == ServiceState::Active);
     match situation {
         Situation::New => Ok(()),
@@ -265,20 +315,14 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     let healthy = membership.member_of(name).is_some_and(|member| member.health == Health::Healthy);
     let without = membership.margin_without(name);
     let quorum_stays = without >= 0;
-    if healthy {
-        let unwell = membership.voters().find(|member| member.health != Health::Healthy);
-        if !upheld(Guard::HealthyBeforeRestart, unwell.is_none()) {
-            let unwell = unwell.expect("the guard has found one");
-            let who = unwell.host.as_ref().map_or_else(|| unwell.entry.id.to_string(), HostName::to_string);
-            let why = match &unwell.health {
-                Health::Unhealthy(why) => why.as_str(),
-                Health::Healthy | Health::Unseen => "it could not be seen",
-            };
-            let what = format!("{name} must be restarted, but {who} is not healthy: {why}");
-            return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")));
-        }
+    let unwell = membership.unwell_besides(name).filter(|_| healthy);
+    if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeRestart, false)) {
+        let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
+        let what = format!("{name} must be restarted, but {who} is not healthy: {why}");
+        return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")));
     }
-    let small = total <= 2;
+    // A cluster that is to grow is restarted when it has grown.
+    let small = total <= 2 && desired.nodes.len() <= 2;
     if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
         let what = format!("{name} must be restarted, and a cluster of {total} cannot serve meanwhile");
         let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
@@ -324,7 +368,7 @@ fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bo
 fn serves(host: &Host) -> bool {
     host.process.is_some()
         && host.service.state == ServiceState::Active
-        && host.answer().is_some_and(|answer| answer.leader.is_some() && answer.reads)
+        && host.answer().is_some_and(|answer| answer.leader.is_some() && (answer.reads || answer.learner))
 }
 
 pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
@@ -337,7 +381,7 @@ pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
 
 pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
-    if host.process.is_some() && stale(desired, host).is_none() {
+    if host.process.is_some() && due_to_restart(desired, name, host).is_none() {
         return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} does not serve yet")) };
     }
     let (situation, _) = crate::situation::situation(desired, observed);
@@ -354,14 +398,17 @@ pub fn start_effect(desired: &Desired, observed: &mut Observed, name: &HostName)
 }
 
 /// A fresh process that has loaded what lies on disk.
-fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
+pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     let at = observed.at;
     let Some(host) = observed.host_mut(name) else { return };
+    let version = version::on_disk(desired, host);
     let on_disk = LOADED_AT_START.iter().filter_map(|file| Some((*file, host.files.get(file)?.digest)));
+    let before = host.process.as_ref().map_or(0, |process| process.pid);
     host.process = Some(Process {
-        pid: 1,
+        // Another one, whichever.
+        pid: before.wrapping_add(1),
         started: at,
-        executable: desired.binaries_folder().join("etcd"),
+        executable: desired.binaries_folder_of(version).join("etcd"),
         executable_replaced: false,
         foreign_config: false,
         loaded: on_disk.collect(),
@@ -369,39 +416,73 @@ fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     host.service.state = ServiceState::Activating;
     host.service.complaint = None;
     host.data = DataDirectory::Member;
+    host.v2store = version::needs_v2store_check(desired, version).then_some(V2Store::Clean);
 }
 
 /// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its permit.
 /// One that has served and is silent for a reason of its own stays silent.
 pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
-    let known =
-        observed.seen_hosts().find_map(|(_, host)| host.answer().and_then(|answer| answer.members.known().cloned()));
-    let members = known.unwrap_or_else(|| declared_members(desired));
-    let cluster = observed.seen_hosts().find_map(|(_, host)| Some(host.answer()?.cluster)).unwrap_or(ClusterId(0));
-    let leader = observed.seen_hosts().find_map(|(_, host)| host.answer()?.leader);
+    let list = observed.answers().find_map(|(_, answer)| answer.members.known().cloned());
+    observed.guessed |= list.is_none();
+    let mut members = list.unwrap_or_else(|| declared_members(desired));
+    let cluster = observed.answers().next().map_or(ClusterId(0), |(_, answer)| answer.cluster);
+    let leader = observed.answers().find_map(|(_, answer)| answer.leader);
+    let reads = observed.answers().any(|(name, answer)| answer.reads && name != acted_on);
     let running: BTreeSet<HostName> =
         observed.seen_hosts().filter(|(_, host)| host.process.is_some()).map(|(name, _)| name.clone()).collect();
-    let entry_of = |name: &HostName| members.iter().find(|entry| entry.peer_urls.contains(&desired.peer_url(name)));
+    let index_of = |members: &[MemberEntry], name: &HostName| {
+        let was = observed.host(name).and_then(Host::answer).map(|answer| answer.member);
+        let is = |entry: &MemberEntry| {
+            entry.peer_urls.contains(&desired.peer_url(name)) || was.is_some_and(|was| was == entry.id)
+        };
+        members.iter().position(is)
+    };
+    let found: Vec<_> = running.iter().filter_map(|name| Some((name.clone(), index_of(&members, name)?))).collect();
     let voters = members.iter().filter(|entry| !entry.learner).count();
-    let running_voters = running.iter().filter_map(entry_of).filter(|entry| !entry.learner).count();
-    if running_voters < quorum(voters) {
+    if !reads && found.iter().filter(|(_, index)| !members[*index].learner).count() < quorum(voters) {
         return;
     }
-    let leader = leader.or_else(|| running.iter().find_map(|name| Some(entry_of(name)?.id)));
-    for name in &running {
-        let Some(entry) = entry_of(name) else { continue };
+    let woken: Vec<_> = found
+        .into_iter()
+        .filter(|(name, _)| {
+            let host = observed.host(name);
+            name == acted_on
+                || host.is_some_and(|host| host.service.state != ServiceState::Active || host.answer().is_some())
+        })
+        .collect();
+    // A member publishes its name and client URL when it starts.
+    for (name, index) in &woken {
+        members[*index].name = Some(name.clone());
+        members[*index].client_urls = BTreeSet::from([ClientUrl::new(desired.client_url(name).as_str())]);
+    }
+    let leader = leader.or_else(|| woken.first().map(|(_, index)| members[*index].id));
+    for (name, index) in &woken {
         let Some(host) = observed.host_mut(name) else { continue };
-        if name != acted_on && host.service.state == ServiceState::Active && host.answer().is_none() {
-            continue;
-        }
         host.service.state = ServiceState::Active;
         host.files.remove(&File::Permit);
-        host.member = Seen::Known(Some(predicted_answer(desired, cluster, entry, leader, &members)));
+        let version = version::on_disk(desired, host);
+        host.member = Seen::Known(Some(predicted_answer(version, cluster, &members[*index], leader, &members)));
+    }
+    members.sort();
+    publish(observed, &members);
+}
+
+/// Everybody learns the names that were published, and the leader raises the cluster version when all have reached it.
+fn publish(observed: &mut Observed, members: &[MemberEntry]) {
+    let lowest = observed.answers().map(|(_, answer)| version::of_cluster(answer.version)).min();
+    let raised = observed.answers().filter_map(|(_, answer)| answer.cluster_version).max().max(lowest);
+    let former = observed.former.values_mut().map(|former| &mut former.host);
+    for host in observed.hosts.values_mut().chain(former) {
+        let Some(answer) = host.known_mut().and_then(|host| host.member.known_mut()?.as_mut()) else { continue };
+        answer.cluster_version = raised;
+        if let Some(list) = answer.members.known_mut() {
+            *list = members.to_vec();
+        }
     }
 }
 
-fn predicted_answer(
-    desired: &Desired,
+pub fn predicted_answer(
+    version: Version,
     cluster: ClusterId,
     entry: &MemberEntry,
     leader: Option<MemberId>,
@@ -410,7 +491,7 @@ fn predicted_answer(
     Answer {
         cluster,
         member: entry.id,
-        version: desired.cluster.version,
+        version,
         leader,
         term: 0,
         index: 0,
@@ -420,9 +501,16 @@ fn predicted_answer(
         learner: entry.learner,
         errors: Vec::new(),
         alarms: BTreeSet::new(),
-        reads: true,
-        members: Seen::Known(members.to_vec()),
+        reads: !entry.learner,
+        members: if entry.learner { Seen::Unknown(learners_do_not_say()) } else { Seen::Known(members.to_vec()) },
+        own_members: if entry.learner { members.to_vec() } else { Vec::new() },
+        cluster_version: None,
     }
+}
+
+/// A learner refuses the question for the member list.
+fn learners_do_not_say() -> Cause {
+    Cause { code: Code::MemberSilent, summary: "a learner does not give the member list".to_owned(), hint: None }
 }
 
 /// The member list of a cluster that begins with the declared nodes. The ids stand for those that etcd will choose.

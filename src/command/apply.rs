@@ -2,13 +2,15 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::PathBuf;
-use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::output::{Out, print};
 use super::plan::{Format, formatted, worst};
+use super::request::{self, RequestArgs};
 use super::{Context, show};
 use crate::action::Action;
+use crate::allowance::{AllowKind, Allowance};
 use crate::apply::{Report, Stop};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -17,6 +19,7 @@ use crate::fleet::Fleet;
 use crate::plan::{self, Plan};
 use crate::progress::{self, Output, Progress};
 use crate::render::{clean, words};
+use crate::vigil::{self, Tally};
 
 /// Carry the plan out, one gated step at a time
 ///
@@ -48,7 +51,7 @@ pub struct ApplyArgs {
     /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. One that is not
     /// needed is no error.
     #[arg(long, value_name = "KIND:NAME")]
-    pub allow: Vec<Allow>,
+    pub allow: Vec<Allowance>,
 
     /// How long to wait for a lock that someone else holds
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
@@ -57,6 +60,17 @@ pub struct ApplyArgs {
     /// Print events, one JSON object a line, and no plan
     #[arg(long)]
     pub json: bool,
+
+    /// Write a key (/quorate/guard) all the time, over fresh connections, and stop when a write fails or stalls
+    #[arg(long)]
+    pub guard_writes: bool,
+
+    /// How long a guard write may take
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "5s")]
+    pub guard_limit: Duration,
+
+    #[command(flatten)]
+    pub request: RequestArgs,
 }
 
 impl ApplyArgs {
@@ -66,51 +80,6 @@ impl ApplyArgs {
     /// When the file is not a plan as quorate saved it.
     pub fn saved_plan(&self) -> Result<Option<Plan>, Diagnostic> {
         self.plan.as_deref().map(show::read_saved).transpose()
-    }
-}
-
-/// One dangerous thing that the operator allows, by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allow {
-    pub kind: AllowKind,
-    pub name: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AllowKind {
-    RemoveMember,
-    ReplaceMember,
-    RemoveUser,
-    DisableAuth,
-    Downgrade,
-    LoseQuorum,
-}
-
-impl AllowKind {
-    pub const ALL: [(&'static str, AllowKind); 6] = [
-        ("remove-member", Self::RemoveMember),
-        ("replace-member", Self::ReplaceMember),
-        ("remove-user", Self::RemoveUser),
-        ("disable-auth", Self::DisableAuth),
-        ("downgrade", Self::Downgrade),
-        ("lose-quorum", Self::LoseQuorum),
-    ];
-}
-
-impl FromStr for Allow {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, name) = text
-            .split_once(':')
-            .filter(|(_, name)| !name.is_empty())
-            .ok_or("write KIND:NAME, such as remove-member:etcd-3")?;
-        let known = AllowKind::ALL.into_iter().find(|(word, _)| *word == kind);
-        let (_, kind) = known.ok_or_else(|| {
-            let words: Vec<_> = AllowKind::ALL.iter().map(|(word, _)| *word).collect();
-            format!("{kind:?} is not one of {}", words.join(", "))
-        })?;
-        Ok(Self { kind, name: name.to_owned() })
     }
 }
 
@@ -132,8 +101,14 @@ pub async fn run<F: Fleet, G>(
 ) -> Result<u8, Diagnostic> {
     let output = Output::choose(args.json, context.quiet, context.stderr_is_terminal);
     let spinner = (output == Output::Bar).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let mut desired = args.request.added_to(desired)?;
+    if let Some(saved) = &saved {
+        desired.request = request::of_saved(&args.request, &saved.request)?;
+    }
     let observed = fleet.observe().await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
+    request::bind(&mut desired, &observed)?;
+    let desired = &desired;
     let fresh = plan::plan(desired, &observed);
     if !args.json {
         print(stdout, &formatted(&fresh, Format::Text, context))?;
@@ -142,6 +117,7 @@ pub async fn run<F: Fleet, G>(
     if fresh.steps.is_empty() {
         return nothing_to_do(args, &fresh, stdout);
     }
+    check_allowed(&args.allow, &fresh)?;
     approve(args, context, &fresh)?;
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { Box::new(io::stderr()) };
     let progress = Progress::new(output, desired.nodes.len(), writer);
@@ -149,7 +125,17 @@ pub async fn run<F: Fleet, G>(
     let _held = lock(args.lock_timeout, &format!("apply of plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
     let stop = Stop::default();
-    let result = finish_step_on_interrupt(&stop, crate::apply::apply(desired, fleet, &fresh, &stop, &emit)).await;
+    let work = finish_step_on_interrupt(&stop, crate::apply::apply(desired, fleet, &fresh, &stop, &emit));
+    let result = if args.guard_writes {
+        let tally = Mutex::new(Tally::default());
+        let watch = vigil::watch(desired, &observed, fleet, args.guard_limit, &stop, &tally);
+        let result = tokio::select! { never = watch => match never {}, result = work => result };
+        let Tally { writes, failed, longest } = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        emit(Event::GuardWrites { writes, failed, longest_seconds: longest.as_secs_f64() });
+        result
+    } else {
+        work.await
+    };
     drop(progress);
     conclude(args, &result?, stdout)
 }
@@ -185,6 +171,21 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
     Err(diagnostic.hint(again))
 }
 
+/// Refuses before anything is begun what is dangerous and was not allowed by name.
+fn check_allowed(allowed: &[Allowance], plan: &Plan) -> Result<(), Diagnostic> {
+    let missing: Vec<_> = plan.needs().into_iter().filter(|needs| !allowed.contains(needs)).collect();
+    let Some(first) = missing.first() else { return Ok(()) };
+    let steps =
+        plan.steps.iter().enumerate().filter(|(_, step)| step.needs.iter().any(|needs| missing.contains(&needs)));
+    let mut diagnostic = Diagnostic::new(Kind::Refused, format!("this plan needs --allow {first}"));
+    for (index, step) in steps.take(OTHERS_TOLD) {
+        let line = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
+        diagnostic = diagnostic.because(line);
+    }
+    let flags: Vec<_> = missing.iter().map(|missing| format!("--allow {missing}")).collect();
+    Err(diagnostic.hint(format!("nothing was changed; if that is meant, add {}", flags.join(" "))))
+}
+
 /// Enough to recognise what happened.
 const OTHERS_TOLD: usize = 5;
 
@@ -209,18 +210,19 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
         return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes, and --expect PLAN_ID to be sure of the plan"));
     }
     let steps = words::count(plan.steps.len(), "step");
-    eprint!(
-        "Carry out {} on cluster {}? Only \"yes\" is accepted: ",
-        if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {steps}") },
-        plan.cluster
-    );
+    let these = if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {steps}") };
+    // What cannot be taken back is confirmed by the name of what it is done to.
+    let is_final = plan.needs().iter().any(|needs| needs.kind == AllowKind::LoseQuorum);
+    let expected = if is_final { plan.cluster.as_str() } else { "yes" };
+    let what = if is_final { "Only the cluster's name" } else { "Only \"yes\"" };
+    eprint!("Carry out {these} on cluster {}? {what} is accepted: ", plan.cluster);
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     if !io::stdin().is_terminal() {
         eprintln!();
     }
     read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
-    if answer.trim() == "yes" {
+    if answer.trim() == expected {
         return Ok(());
     }
     Err(Diagnostic::failure("not approved: nothing was changed"))
@@ -294,7 +296,8 @@ mod tests {
 
     use super::*;
     use crate::command::output::Captured;
-    use crate::observed::Observed;
+    use crate::names::HostName;
+    use crate::observed::{Cause, Observed};
     use crate::render::samples;
     use crate::sample;
 
@@ -327,6 +330,10 @@ mod tests {
     impl Fleet for Obedient {
         async fn observe(&self) -> Observed {
             self.world.lock().unwrap().clone()
+        }
+
+        async fn write_once(&self, _: &HostName, _: &str, _: &str, _: Duration) -> Result<Duration, Cause> {
+            Ok(Duration::ZERO)
         }
 
         async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
@@ -398,7 +405,7 @@ mod tests {
 
     #[test]
     fn what_is_allowed_is_named() {
-        let allow = |text: &str| text.parse::<Allow>();
+        let allow = |text: &str| text.parse::<Allowance>();
         assert_eq!(
             allow("remove-member:etcd-3").map(|allow| (allow.kind, allow.name)),
             Ok((AllowKind::RemoveMember, "etcd-3".to_owned()))

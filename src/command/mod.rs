@@ -25,6 +25,7 @@ pub mod lock;
 pub mod man;
 pub mod output;
 pub mod plan;
+pub mod request;
 pub mod schema;
 pub mod show;
 pub mod status;

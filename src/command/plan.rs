@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use super::Context;
 use super::output::{print, write_private};
+use super::request::{self, RequestArgs};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::observed::Observed;
@@ -25,7 +26,8 @@ Examples:
   quorate plan
   quorate plan -o plan.json && quorate apply plan.json    apply only what was reviewed
   quorate plan --format markdown                          a comment for a pull request
-  quorate plan --detailed-exitcode                        0 in sync, 2 changes, other codes are errors")]
+  quorate plan --detailed-exitcode                        0 in sync, 2 changes, other codes are errors
+  quorate plan --lost=etcd-2                              replace a member that will not come back")]
 pub struct PlanArgs {
     /// How to print the plan
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -38,6 +40,9 @@ pub struct PlanArgs {
     /// Exit with 2 when there are changes
     #[arg(long)]
     pub detailed_exitcode: bool,
+
+    #[command(flatten)]
+    pub request: RequestArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -63,9 +68,12 @@ pub async fn run(
     stdout: &mut dyn Write,
 ) -> Result<u8, Diagnostic> {
     let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
-    let observed = observe(desired).await;
+    let mut desired = args.request.added_to(desired)?;
+    let observed = observe(&desired).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    let plan = plan::plan(desired, &observed?);
+    let observed = observed?;
+    request::bind(&mut desired, &observed)?;
+    let plan = plan::plan(&desired, &observed);
     if let Some(file) = &args.output {
         write_private(file, &json::plan(&plan))?;
     }
@@ -116,8 +124,12 @@ mod tests {
     async fn a_plan_is_printed_and_saved() {
         let desired = sample::desired(3);
         let folder = tempfile::tempdir().unwrap();
-        let args =
-            PlanArgs { format: Format::Json, output: Some(folder.path().join("plan.json")), detailed_exitcode: true };
+        let args = PlanArgs {
+            format: Format::Json,
+            output: Some(folder.path().join("plan.json")),
+            detailed_exitcode: true,
+            ..PlanArgs::default()
+        };
         let captured = Captured::default();
         let observe = async |desired: &Desired| Ok(sample::bare(desired));
         let code = run(&args, &Context::for_tests(), &desired, observe, &mut captured.out()).await;

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::table::{Table, enumerate};
 use super::value::Value;
 use super::{ArchiveLocation, Binaries};
-use crate::names::{Architecture, Digest};
+use crate::names::{Architecture, Digest, Version};
 
 const PLACEHOLDERS: [&str; 2] = ["{version}", "{arch}"];
 
@@ -20,6 +20,8 @@ pub(super) fn archive(table: &mut Table, local: Local) -> Binaries {
     let preinstalled = table.get_spanned("preinstalled", kinds::remote_path);
     let (sha256, sha256_span) =
         table.section("sha256", |table| (digests(table), table.is_present().then(|| table.span())));
+
+    let via = table.section("via", via);
 
     let declared = ["url", "path", "preinstalled"].map(|key| (key, table.declares(key)));
     let declared: Vec<_> = declared.iter().filter_map(|(key, span)| Some((*key, span.clone()?))).collect();
@@ -55,7 +57,30 @@ pub(super) fn archive(table: &mut Table, local: Local) -> Binaries {
             .hint("put {arch} where the architecture stands in its name");
         table.report(problem);
     }
-    Binaries::Archive { location: location.into_inner(), sha256 }
+    if !via.is_empty() && !template(location.get_ref()).contains("{version}") {
+        let problem = Problem::new(location.span(), "one archive cannot be of several versions")
+            .hint("put {version} where the version stands in its name");
+        table.report(problem);
+    }
+    Binaries::Archive { location: location.into_inner(), sha256, via }
+}
+
+/// The versions on the way to the declared one, `"3.5.30" = { amd64 = "…" }`, in the same place under their own numbers.
+fn via(table: &mut Table) -> BTreeMap<Version, BTreeMap<Architecture, Digest>> {
+    let mut found = BTreeMap::new();
+    table.each_section(|name, digests_of| {
+        match name.get_ref().parse::<Version>() {
+            Ok(version) => {
+                found.insert(version, digests(digests_of));
+            }
+            Err(error) => {
+                let problem = Problem::new(name.span(), format!("{:?} is not a version", name.get_ref()));
+                digests_of.take_all();
+                digests_of.report(problem.hint(error.to_string()));
+            }
+        };
+    });
+    found
 }
 
 fn template(location: &ArchiveLocation) -> &str {

@@ -34,6 +34,14 @@ pub(super) fn settings(table: &mut Table, version: Option<Version>) -> EtcdSetti
     }
 }
 
+impl EtcdSettings {
+    /// A declared setting that `version` would not understand.
+    pub fn unknown_to(&self, version: Version) -> Option<&str> {
+        let known = |name: &str| etcd_keys::find(name).is_none_or(|key| key.is_known_to(version));
+        self.extra.keys().map(String::as_str).find(|name| !known(name))
+    }
+}
+
 fn quota(value: &Value) -> Result<u64, Problem> {
     const GIB: u64 = 1 << 30;
     match size(value)? {

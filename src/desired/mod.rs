@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Architecture, ClientUrl, ClusterName, Digest, HostName, PeerUrl, RemotePath, Version};
+use crate::names::{Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, Version};
 
 mod archive;
 mod etcd;
@@ -41,6 +42,24 @@ pub struct Desired {
     pub certificates: CertificatePolicy,
     pub paths: Paths,
     pub places: Places,
+    pub request: Request,
+}
+
+/// What the command line asks for beyond what is declared. Part of the decision, so a saved plan keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Request {
+    /// `--lost`: members that will not come back, by the id that each had when it was first looked at; `None` until then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost: BTreeMap<HostName, Option<MemberId>>,
+    /// `--restart`: the process that is to be restarted, by its id when it was first looked at; `None` until then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restarts: BTreeMap<HostName, Option<u32>>,
+}
+
+impl Request {
+    pub fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.restarts.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -139,7 +158,13 @@ pub enum Setting {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Binaries {
     /// A release archive, checked here against its digest and pushed over ssh.
-    Archive { location: ArchiveLocation, sha256: BTreeMap<Architecture, Digest> },
+    Archive {
+        location: ArchiveLocation,
+        /// Of the declared version.
+        sha256: BTreeMap<Architecture, Digest>,
+        /// Of the versions on the way there.
+        via: BTreeMap<Version, BTreeMap<Architecture, Digest>>,
+    },
     /// Already on the hosts, in this folder, and kept there by someone else.
     Preinstalled { folder: RemotePath },
     /// Nothing is declared: whatever is installed under `paths.binaries` must do.
@@ -256,13 +281,25 @@ impl Desired {
         ClientUrl::new(url(&self.nodes[host].address, self.ports.client))
     }
 
-    /// The folder of the binaries that should run.
+    /// The folder of the binaries of the declared version.
     pub fn binaries_folder(&self) -> RemotePath {
+        self.binaries_folder_of(self.cluster.version)
+    }
+
+    /// The folder of the binaries of `version`.
+    pub fn binaries_folder_of(&self, version: Version) -> RemotePath {
         match &self.binaries {
             Binaries::Preinstalled { folder } => folder.clone(),
-            Binaries::Archive { .. } | Binaries::Undeclared => {
-                self.paths.binaries.join(&self.cluster.version.to_string())
-            }
+            Binaries::Archive { .. } | Binaries::Undeclared => self.paths.binaries.join(&version.to_string()),
+        }
+    }
+
+    /// The declared digest of the archive of `version`: the declared one, or one on the way to it.
+    pub fn archive_digest(&self, version: Version, architecture: Architecture) -> Option<Digest> {
+        match &self.binaries {
+            Binaries::Archive { sha256, .. } if version == self.cluster.version => sha256.get(&architecture).copied(),
+            Binaries::Archive { via, .. } => via.get(&version)?.get(&architecture).copied(),
+            Binaries::Preinstalled { .. } | Binaries::Undeclared => None,
         }
     }
 }

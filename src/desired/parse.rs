@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{Cluster, Desired, Places, archive, etcd, paths, sections};
+use super::{Cluster, Desired, Places, Request, archive, etcd, paths, sections};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -46,7 +46,8 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
     let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
     let places = Places::default();
-    Some(Desired { cluster, nodes, ports, ssh, etcd, binaries, authority, certificates, paths, places })
+    let request = Request::default();
+    Some(Desired { cluster, nodes, ports, ssh, etcd, binaries, authority, certificates, paths, places, request })
 }
 
 fn syntax_problem(error: &toml::de::Error) -> Problem {

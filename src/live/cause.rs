@@ -37,6 +37,9 @@ pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreachable {
         SshError::TunnelRefused { reason, .. } => {
             Unreachable::Refused(cause(format!("etcd on {host} does not take connections to port {port}: {reason}")))
         }
+        SshError::Timeout { .. } => {
+            Unreachable::Elsewhere(cause(format!("etcd on {host} could not be asked: {error}")))
+        }
         other => Unreachable::Silent(cause(format!("etcd on {host} could not be asked: {other}"))),
     }
 }
@@ -50,4 +53,13 @@ pub fn of_diagnostic(failure: Diagnostic) -> Cause {
 /// A task of ours that was ended.
 pub fn interrupted(what: &str) -> Cause {
     Cause { code: Code::ArchiveUnusable, summary: format!("{what} ended half-way"), hint: None }
+}
+
+/// A member that cannot be asked without the authority.
+pub fn no_credentials(host: &HostName) -> Cause {
+    Cause {
+        code: Code::AuthorityMissing,
+        summary: format!("the member on {host} was not asked: there is no authority here to log in with"),
+        hint: Some("restore ca.crt and ca.key into the folder of `[ca] dir`".to_owned()),
+    }
 }

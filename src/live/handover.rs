@@ -1,40 +1,38 @@
-//! Leadership is handed over before a leader is stopped: an election costs a second of writes, a handover a few
-//! milliseconds.
+//! Leadership is handed over before a leader is stopped or removed: an election costs a second of writes, a handover a
+//! few milliseconds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnostic::Diagnostic;
-use crate::live::etcd::Member;
+use crate::live::membership::{Voter, voters};
 use crate::live::perform::told;
-use crate::live::{Shared, now};
+use crate::live::{Shared, reach};
 use crate::names::HostName;
-use crate::observed::Answer;
+use crate::observed::Cause;
 
-const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 const MOVE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Hands leadership to the voter that has applied most, if `host` leads and there is another voter that follows it.
 pub(super) async fn hand_over(shared: &Shared, host: &HostName) -> Result<(), Diagnostic> {
     // One that does not answer leads nothing that a restart could take away.
-    let Some((leader, answer)) = ask(shared, host).await else { return Ok(()) };
+    let Some((_, answer)) = reach::of_reachable(shared, host).await else { return Ok(()) };
     if answer.leader != Some(answer.member) {
         return Ok(());
     }
-    let others = shared.desired.nodes.keys().filter(|other| *other != host);
-    let asked = futures_util::future::join_all(others.map(|other| ask(shared, other))).await;
-    let followers = asked.into_iter().flatten().map(|(_, follower)| follower).filter(|follower| {
-        follower.leader == Some(answer.member) && follower.cluster == answer.cluster && !follower.learner
-    });
-    let best = followers.map(|follower| (follower.applied, follower.member)).max();
-    let Some((_, to)) = best else { return Ok(()) };
-    leader.move_leader(to, MOVE_DEADLINE).await.map_err(told)
+    let voters = voters(shared).await;
+    let Some(leader) = voters.iter().find(|voter| voter.host == *host) else { return Ok(()) };
+    away_from(leader, &voters).await.map_err(told)
 }
 
-async fn ask(shared: &Shared, host: &HostName) -> Option<(Arc<Member>, Answer)> {
-    let tls = shared.tls(now())?;
-    let connection = shared.connection(host).await.ok()?;
-    let member = shared.member(host, &connection, &tls, shared.desired.ports.client).await.ok()?;
-    let answer = member.answer(ANSWER_DEADLINE).await.ok()?;
-    Some((member, answer))
+/// To the voter that follows it and has applied most; never to a learner, which is none of `voters`.
+pub(super) async fn away_from(leader: &Voter, voters: &[Voter]) -> Result<(), Cause> {
+    let id = leader.answer.member;
+    let follows = |voter: &&Voter| {
+        voter.answer.member != id && voter.answer.leader == Some(id) && voter.answer.cluster == leader.answer.cluster
+    };
+    let best = voters.iter().filter(follows).max_by_key(|voter| (voter.answer.applied, voter.answer.member));
+    match best {
+        Some(heir) => leader.member.move_leader(heir.answer.member, MOVE_DEADLINE).await,
+        None => Ok(()),
+    }
 }

@@ -4,12 +4,13 @@
 //! free; nothing has to be cleaned up. While a lock is held its file says by whom.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Kind};
-use crate::live::cause;
 use crate::live::remote::{self, Elevation, LOCK_LOST, Remote};
 use crate::live::ssh::{Connection, Exit, Held, HoldError};
+use crate::live::{cause, guarded};
 use crate::names::{HostName, UnixSeconds};
 use crate::observed::Cause;
 
@@ -70,7 +71,9 @@ pub struct Lock {
     pub errand: Errand,
     /// What the lock's file on each host begins with.
     pub token: String,
-    held: BTreeMap<HostName, Held>,
+    held: Mutex<BTreeMap<HostName, Held>>,
+    /// One host is added at a time: a second taker would find the first one's lock.
+    adding: tokio::sync::Mutex<()>,
     /// The hosts that are not locked, and on which nothing may be done therefore.
     pub skipped: Vec<(HostName, Cause)>,
 }
@@ -78,13 +81,32 @@ pub struct Lock {
 impl Lock {
     /// Whether the host is locked by us, as far as is known here; the host itself is asked before each change.
     pub fn covers(&self, host: &HostName) -> bool {
-        self.held.get(host).is_some_and(Held::is_alive)
+        guarded(&self.held).get(host).is_some_and(Held::is_alive)
+    }
+
+    /// Takes the lock of one host more, under the same token and without waiting. One that was lost is not taken again.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when someone else holds it; else why it could not be taken.
+    pub async fn add(&self, remote: &Remote<'_>) -> Result<(), Diagnostic> {
+        let _one_at_a_time = self.adding.lock().await;
+        if guarded(&self.held).contains_key(remote.host) {
+            return Ok(());
+        }
+        let until = Instant::now() + RELEASE_TAKES;
+        let taken = take_one(self, remote.host, remote.connection, remote.elevation, until, &|_, _| {}).await?;
+        let held = taken.map_err(super::perform::told)?;
+        guarded(&self.held).insert(remote.host.clone(), held);
+        Ok(())
     }
 }
 
 impl std::fmt::Debug for Lock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lock").field("errand", &self.errand).field("hosts", &self.held.keys()).finish_non_exhaustive()
+        f.debug_struct("Lock")
+            .field("errand", &self.errand)
+            .field("hosts", &guarded(&self.held).keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,11 +131,12 @@ pub async fn take(
 ) -> Result<Lock, Diagnostic> {
     let token = token()?;
     let until = Instant::now() + patience.max(RELEASE_TAKES);
-    let mut lock = Lock { errand, token, held: BTreeMap::new(), skipped: Vec::new() };
+    let held = Mutex::default();
+    let mut lock = Lock { errand, token, held, adding: tokio::sync::Mutex::default(), skipped: Vec::new() };
     for (host, connection) in hosts {
         match connection {
             Ok(connection) => match take_one(&lock, &host, &connection, elevation, until, waiting).await? {
-                Ok(held) => drop(lock.held.insert(host, held)),
+                Ok(held) => drop(guarded(&lock.held).insert(host, held)),
                 Err(cause) => lock.skipped.push((host, cause)),
             },
             Err(cause) => lock.skipped.push((host, cause)),

@@ -1,14 +1,15 @@
 //! One look at one host: the probe and the member's own answer, at the same time over the same connection.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::capability::version;
 use crate::code::Code;
-use crate::live::etcd::{Member, Tls, Unreachable};
+use crate::desired::EtcdAccess;
+use crate::live::etcd::{Tls, Unreachable};
 use crate::live::pki::KnownAuthority;
 use crate::live::probe::{self, Sight, Trouble};
 use crate::live::ssh::{Connection, Output, SshError};
-use crate::live::{Shared, cause, remote};
+use crate::live::{Shared, cause, reach, remote};
 use crate::names::HostName;
 use crate::observed::{Answer, Cause, Host, Seen};
 
@@ -16,7 +17,6 @@ use crate::observed::{Answer, Cause, Host, Seen};
 const PROBE_SECONDS: &str = "20";
 /// The probe takes some 30 ms; a host that swaps takes longer, and one that takes this long is not to be worked on.
 const PROBE_DEADLINE: Duration = Duration::from_secs(25);
-const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 /// Files that change while they are read do not do so again and again.
 const PROBES_MAX: usize = 3;
 
@@ -47,8 +47,8 @@ async fn look_once(
     let opened = shared.connection(host).await;
     let connection = opened.map_err(|error| Failed::Seen(cause::of_ssh(host, &error)))?;
     let (sight, member) =
-        tokio::join!(probe(shared, host, &connection, known), ask(shared, host, &connection, tls, None));
-    let Sight { host: seen, own_ports, .. } = match sight {
+        tokio::join!(probe(shared, host, &connection, known), reach::ask(shared, host, &connection, tls));
+    let Sight { host: seen, own_ports, machine_id, .. } = match sight {
         Ok(sight) => sight,
         Err(ProbeError::Ssh(error)) => {
             shared.disconnect(host).await;
@@ -57,22 +57,50 @@ async fn look_once(
         }
         Err(ProbeError::Cause(cause)) => return Err(Failed::Seen(cause)),
     };
-    let mut member = member;
-    // It may listen where it was told to at its start, which is no longer what is declared.
-    if let Err(Unreachable::Refused(_)) = member {
-        for port in own_ports {
-            member = ask(shared, host, &connection, tls, Some(port)).await;
-            if member.is_ok() {
-                break;
-            }
+    keep(shared, host, &seen, machine_id);
+    let member = match (member, tls) {
+        (Err(missed @ (Unreachable::Refused(_) | Unreachable::Elsewhere(_))), Some(tls)) if seen.process.is_some() => {
+            reach::ask_elsewhere(shared, host, &connection, tls, &own_ports).await.ok_or(missed)
         }
-    }
+        (Ok((_, answer)), Some(tls)) if seen.process.is_some() && is_of_another(shared, host, &answer) => {
+            let own = reach::ask_elsewhere(shared, host, &connection, tls, &own_ports).await;
+            own.ok_or_else(|| Unreachable::Silent(another(shared, host, &answer)))
+        }
+        (member, _) => member,
+    };
     let member = match member {
-        Ok(answer) => Seen::Known(answer),
+        Ok((_, answer)) => Seen::Known(Some(answer)),
         Err(_) if seen.process.is_none() => Seen::Known(None),
-        Err(Unreachable::Refused(cause) | Unreachable::Silent(cause)) => Seen::Unknown(cause),
+        Err(missed) => Seen::Unknown(missed.into_cause()),
     };
     Ok(Host { member, ..seen })
+}
+
+/// Whether the member that answered calls itself by the name of another declared host: two addresses may have been
+/// swapped in cluster.toml, and from here the declared one of `host` leads to the other.
+fn is_of_another(shared: &Shared, host: &HostName, answer: &Answer) -> bool {
+    let lists = answer.members.known().into_iter().chain([&answer.own_members]);
+    let name = lists.flatten().find(|entry| entry.id == answer.member).and_then(|entry| entry.name.as_ref());
+    let through_host = shared.desired.ssh.etcd_access == EtcdAccess::Tunnel;
+    through_host && name.is_some_and(|name| name != host && shared.desired.nodes.contains_key(name))
+}
+
+fn another(shared: &Shared, host: &HostName, answer: &Answer) -> Cause {
+    let address = shared.machines.get(host).map_or_else(String::new, |machine| machine.address.clone());
+    Cause {
+        code: Code::MemberSilent,
+        summary: format!("at {address}, the address of {host}, another member answers ({})", answer.member),
+        hint: Some(format!("correct `address` or `ssh` of {host} in cluster.toml")),
+    }
+}
+
+/// Which machine it is, and which etcd runs there, for what is done with the tools beside it.
+fn keep(shared: &Shared, host: &HostName, seen: &Host, machine_id: Option<String>) {
+    let running = seen.process.as_ref().map(|process| process.executable.parent());
+    let started = || shared.desired.binaries_folder_of(version::on_disk(&shared.desired, seen));
+    if let Some(machine) = shared.machines.get(host) {
+        machine.keep(machine_id, running.unwrap_or_else(started));
+    }
 }
 
 enum ProbeError {
@@ -142,40 +170,5 @@ fn explained(host: &HostName, trouble: &Trouble, output: &Output) -> Cause {
                 hint: Some("the probe needs a POSIX sh, GNU coreutils, grep and systemd on the host".to_owned()),
             }
         }
-    }
-}
-
-/// The member's own answer. A connection that we kept may be one to an etcd that has ended since.
-async fn ask(
-    shared: &Shared,
-    host: &HostName,
-    connection: &Connection,
-    tls: Option<&Tls>,
-    port: Option<u16>,
-) -> Result<Option<Answer>, Unreachable> {
-    let Some(tls) = tls else { return Err(Unreachable::Refused(no_credentials(host))) };
-    let port = port.unwrap_or(shared.desired.ports.client);
-    let kept = super::guarded(&shared.hosts[host].member).clone();
-    if let Some(member) = kept {
-        if let Ok(answer) = member.answer(ANSWER_DEADLINE).await {
-            return Ok(Some(answer));
-        }
-        shared.forget_member(host);
-    }
-    let member: Arc<Member> = shared.member(host, connection, tls, port).await?;
-    match member.answer(ANSWER_DEADLINE).await {
-        Ok(answer) => Ok(Some(answer)),
-        Err(cause) => {
-            shared.forget_member(host);
-            Err(Unreachable::Silent(cause))
-        }
-    }
-}
-
-fn no_credentials(host: &HostName) -> Cause {
-    Cause {
-        code: Code::AuthorityMissing,
-        summary: format!("the member on {host} was not asked: there is no authority here to log in with"),
-        hint: Some("restore ca.crt and ca.key into the folder of `[ca] dir`".to_owned()),
     }
 }

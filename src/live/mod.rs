@@ -6,12 +6,17 @@
 pub mod archive;
 mod cause;
 pub mod etcd;
+mod former;
 mod handover;
 pub mod lock;
 mod look;
+mod machine;
+mod membership;
 mod perform;
 pub mod pki;
 pub mod probe;
+mod raft_log;
+mod reach;
 pub mod remote;
 pub mod ssh;
 
@@ -21,15 +26,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::action::Action;
 use crate::capability::version;
-use crate::desired::{AuthoritySource, Desired, EtcdAccess};
+use crate::desired::{AuthoritySource, Desired};
 use crate::diagnostic::Diagnostic;
 use crate::fleet::Fleet;
-use crate::names::{Architecture, HostName, UnixSeconds};
+use crate::names::{Architecture, HostName, RemotePath, UnixSeconds, Version};
 use crate::observed::{Cause, Observed, Seen, Workstation};
 
 use archive::Package;
-use etcd::{Member, Tls, Unreachable};
+use etcd::Tls;
 use lock::{Errand, Holder, Lock};
+use machine::{Machine, Machines};
 use pki::Signer;
 use remote::{Elevation, Remote};
 use ssh::{Connection, SshError, Target};
@@ -43,32 +49,22 @@ pub struct Live {
 struct Shared {
     desired: Desired,
     elevation: Elevation,
-    hosts: BTreeMap<HostName, Slot>,
-    packages: tokio::sync::Mutex<BTreeMap<Architecture, Result<Arc<Package>, Cause>>>,
+    machines: Machines,
+    packages: tokio::sync::Mutex<Packages>,
     tls: Mutex<Option<Tls>>,
     lock: Mutex<Weak<Lock>>,
 }
 
-/// What is kept of one host between two looks.
-#[derive(Default)]
-struct Slot {
-    connection: tokio::sync::Mutex<Option<Connection>>,
-    member: Mutex<Option<Arc<Member>>>,
-}
-
-/// To log in. A slow name server or a loaded sshd takes seconds; more is no host to work on.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
-/// For a tunnel to a port and the TLS handshake in it.
-const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+/// Each archive that was fetched and checked, or why it cannot be used.
+type Packages = BTreeMap<(Version, Architecture), Result<Arc<Package>, Cause>>;
 
 impl Live {
     /// Connects to nothing yet.
     pub fn new(desired: Desired) -> Self {
-        let hosts = desired.nodes.keys().map(|host| (host.clone(), Slot::default())).collect();
         let shared = Shared {
             elevation: Elevation::of(&desired),
+            machines: Machines::declared(&desired),
             desired,
-            hosts,
             packages: tokio::sync::Mutex::default(),
             tls: Mutex::default(),
             lock: Mutex::default(),
@@ -124,15 +120,27 @@ impl Live {
         lock::break_it(&remote, holder, &errand.audit(&format!("break the lock of {holder}"))).await
     }
 
-    /// Does the same on all hosts at once.
+    /// Does the same on all declared hosts at once.
     async fn each<T, F>(&self, work: impl Fn(Arc<Shared>, HostName) -> F) -> BTreeMap<HostName, T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.each_of(self.shared.desired.nodes.keys(), work).await
+    }
+
+    async fn each_of<T, F>(
+        &self,
+        hosts: impl Iterator<Item = &HostName>,
+        work: impl Fn(Arc<Shared>, HostName) -> F,
+    ) -> BTreeMap<HostName, T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
         // Dropping the set ends the tasks: nobody waits for them any more then.
         let mut tasks = tokio::task::JoinSet::new();
-        for host in self.shared.hosts.keys() {
+        for host in hosts {
             let (host, work) = (host.clone(), work(Arc::clone(&self.shared), host.clone()));
             tasks.spawn(async move { (host, work.await) });
         }
@@ -152,19 +160,25 @@ impl Fleet for Live {
         let known: Arc<[_]> = loaded.iter().flatten().map(Signer::known).collect();
         let authority = Signer::seen(&loaded);
         let tls = loaded.ok().flatten().and_then(|signer| self.shared.tls_of(&signer, at));
-        let hosts = self.each(|shared, host| {
+        let look = |shared: Arc<Shared>, host: HostName| {
             let (known, tls) = (Arc::clone(&known), tls.clone());
             async move { look::look(&shared, &host, &known, tls).await }
-        });
-        let hosts = hosts.await;
-        let mut observed = Observed { at, workstation: Workstation { authority, archives: BTreeMap::new() }, hosts };
-        for architecture in version::wanted_archives(&self.shared.desired, &observed) {
-            let package = self.shared.package(architecture).await;
+        };
+        let hosts = self.each(look).await;
+        let workstation = Workstation { authority, archives: BTreeMap::new() };
+        let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), guessed: false };
+        let found = former::found(&self.shared.desired, &observed);
+        let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
+        usable().for_each(|(name, lead)| self.shared.machines.add_former(name, lead.peer_url.address()));
+        let looked_at = self.each_of(usable().map(|(name, _)| name), look).await;
+        observed.former = former::seen(&observed, found, looked_at, |former| self.shared.machines.declared_as(former));
+        for (version, architecture) in version::wanted_archives(&self.shared.desired, &observed) {
+            let package = self.shared.package(version, architecture).await;
             let seen = match package {
                 Ok(package) => Seen::Known(package.facts.clone()),
                 Err(cause) => Seen::Unknown(cause),
             };
-            observed.workstation.archives.insert(architecture, seen);
+            observed.workstation.archives.entry(version).or_default().insert(architecture, seen);
         }
         observed
     }
@@ -172,30 +186,39 @@ impl Fleet for Live {
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
         perform::perform(&self.shared, action).await
     }
+
+    async fn write_once(&self, host: &HostName, key: &str, value: &str, deadline: Duration) -> Result<Duration, Cause> {
+        reach::write_once(&self.shared, host, key, value, deadline).await
+    }
 }
 
 impl Shared {
     /// The connection to a host: the one that there is, or a new one.
     async fn connection(&self, host: &HostName) -> Result<Connection, SshError> {
-        let mut slot = self.hosts[host].connection.lock().await;
-        if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_closed()) {
+        let machine = self.machines.get(host).ok_or_else(|| unknown(host))?;
+        let mut kept = machine.connection.lock().await;
+        if let Some(connection) = kept.as_ref().filter(|connection| !connection.is_closed()) {
             return Ok(connection.clone());
         }
-        *guarded(&self.hosts[host].member) = None;
-        let opened = Connection::open(&self.target(host)?, CONNECT_DEADLINE).await?;
-        *slot = Some(opened.clone());
+        machine.forget_member();
+        let opened = Connection::open(&self.target(&machine)?, machine.connect_deadline()).await;
+        machine.keep_silence(matches!(opened, Err(SshError::Timeout { .. })));
+        let opened = opened?;
+        *kept = Some(opened.clone());
         Ok(opened)
     }
 
     /// Forgets a connection that did not answer, so that the next use makes a new one.
     async fn disconnect(&self, host: &HostName) {
-        *self.hosts[host].connection.lock().await = None;
-        *guarded(&self.hosts[host].member) = None;
+        if let Some(machine) = self.machines.get(host) {
+            *machine.connection.lock().await = None;
+            machine.forget_member();
+        }
     }
 
-    fn target(&self, host: &HostName) -> Result<Target, SshError> {
+    fn target(&self, machine: &Machine) -> Result<Target, SshError> {
         let ssh = &self.desired.ssh;
-        let target = Target::parse(self.desired.nodes[host].ssh_destination())?;
+        let target = Target::parse(&machine.destination)?;
         Ok(Target {
             user: target.user.or_else(|| ssh.user.clone()),
             config: ssh.config.clone(),
@@ -223,51 +246,34 @@ impl Shared {
         kept.clone()
     }
 
-    /// The member of a host at a port: the one that we know already, or a new connection.
-    async fn member(
-        &self,
-        host: &HostName,
-        connection: &Connection,
-        tls: &Tls,
-        port: u16,
-    ) -> Result<Arc<Member>, Unreachable> {
-        if let Some(member) = guarded(&self.hosts[host].member).clone() {
-            return Ok(member);
-        }
-        let address = &self.desired.nodes[host].address;
-        let member = match self.desired.ssh.etcd_access {
-            EtcdAccess::Direct => Member::direct(host, address, port, tls, DIAL_DEADLINE).await?,
-            EtcdAccess::Tunnel => {
-                let tunnel = connection.tunnel(address, port, DIAL_DEADLINE).await;
-                let stream = tunnel.map_err(|error| cause::of_tunnel(host, port, &error))?;
-                Member::connect(host, address, stream, tls, DIAL_DEADLINE).await?
-            }
-        };
-        let member = Arc::new(member);
-        *guarded(&self.hosts[host].member) = Some(Arc::clone(&member));
-        Ok(member)
-    }
-
-    fn forget_member(&self, host: &HostName) {
-        *guarded(&self.hosts[host].member) = None;
-    }
-
-    /// The archive for an architecture: fetched and checked once in a run.
-    async fn package(&self, architecture: Architecture) -> Result<Arc<Package>, Cause> {
+    /// The archive of a version for an architecture: fetched and checked once in a run.
+    async fn package(&self, version: Version, architecture: Architecture) -> Result<Arc<Package>, Cause> {
         let mut packages = self.packages.lock().await;
-        if let Some(package) = packages.get(&architecture) {
+        if let Some(package) = packages.get(&(version, architecture)) {
             return package.clone();
         }
         let desired = self.desired.clone();
-        let prepared = tokio::task::spawn_blocking(move || archive::prepare(&desired, architecture)).await;
+        let prepared = tokio::task::spawn_blocking(move || archive::prepare(&desired, version, architecture)).await;
         let package = prepared.unwrap_or_else(|_| Err(cause::interrupted("checking the etcd archive"))).map(Arc::new);
-        packages.insert(architecture, package.clone());
+        packages.insert((version, architecture), package.clone());
         package
+    }
+
+    /// The folder of the etcd that a host runs, as it was last seen; of the declared version before any look.
+    fn running(&self, host: &HostName) -> RemotePath {
+        let seen = self.machines.get(host).and_then(|machine| machine.binaries());
+        seen.unwrap_or_else(|| self.desired.binaries_folder())
     }
 
     fn lock(&self) -> Option<Arc<Lock>> {
         guarded(&self.lock).upgrade()
     }
+}
+
+/// A host that is neither declared nor was seen to run a member.
+fn unknown(host: &HostName) -> SshError {
+    let reason = "it is not declared, and no member was seen to live there".to_owned();
+    SshError::Unresolvable { host: host.to_string(), reason }
 }
 
 /// What is behind such a mutex is replaced whole, so a panic elsewhere cannot have left it half-changed.

@@ -1,5 +1,7 @@
 //! One function for every action: what is done on a host, or here.
 
+use std::collections::BTreeSet;
+
 use crate::action::Action;
 use crate::capability::certificates::wanted;
 use crate::desired::AuthoritySource;
@@ -7,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
 use crate::live::remote::{Command, Remote, Verb, Warrant};
-use crate::live::{Shared, cause, handover, now, pki};
+use crate::live::{Shared, cause, handover, membership, now, pki, raft_log};
 use crate::names::{Architecture, HostName, Version};
 use crate::observed::{Cause, File, Role};
 
@@ -17,27 +19,47 @@ pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diag
         return create_authority(shared).await;
     };
     let lock = shared.lock().ok_or_else(|| not_locked(host, None))?;
-    if !lock.covers(host) {
-        let why = lock.skipped.iter().find(|(skipped, _)| skipped == host).map(|(_, cause)| cause);
-        return Err(not_locked(host, why));
+    if action.changes_members() {
+        return membership::change(shared, &lock, host, action).await;
+    }
+    cover(shared, &lock, host).await?;
+    if let Action::FillLog { .. } = action {
+        return raft_log::fill(shared, &lock, host, &action.to_string()).await;
     }
     if let Action::Restart { .. } = action {
         handover::hand_over(shared, host).await?;
     }
     let command = command(shared, host, action).await?;
-    run(shared, &lock, host, command, action).await
+    run_on(shared, &lock, host, command, &action.to_string()).await
 }
 
-async fn run(
+/// Makes sure that the lock of `host` is ours. That of a machine which is not declared is taken when it is first needed.
+async fn cover(shared: &Shared, lock: &Lock, host: &HostName) -> Result<(), Diagnostic> {
+    if lock.covers(host) {
+        return Ok(());
+    }
+    if shared.machines.get(host).is_some_and(|machine| !machine.declared) {
+        let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
+        lock.add(&Remote { host, connection: &connection, elevation: shared.elevation }).await?;
+    }
+    if lock.covers(host) {
+        return Ok(());
+    }
+    let why = lock.skipped.iter().find(|(skipped, _)| skipped == host).map(|(_, cause)| cause);
+    Err(not_locked(host, why))
+}
+
+/// Runs a command on `host` under our lock, with `what` in the host's log.
+pub(super) async fn run_on(
     shared: &Shared,
     lock: &Lock,
     host: &HostName,
     command: Command,
-    action: &Action,
+    what: &str,
 ) -> Result<(), Diagnostic> {
     let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
     let remote = Remote { host, connection: &connection, elevation: shared.elevation };
-    let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(&action.to_string()) };
+    let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
     remote.run(command, &warrant).await
 }
 
@@ -49,7 +71,7 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
         Action::InstallTrust { .. } => Command::write(desired, File::Trust, signer(shared)?.certificate_pem()),
-        Action::IssueCertificate { role, .. } => issue(shared, host, *role)?,
+        Action::IssueCertificate { role, also, .. } => issue(shared, host, *role, also)?,
         Action::WriteFile { file, text, .. } => Command::write(desired, *file, text),
         Action::RestoreFileAccess { file, .. } => {
             Command::restore_access(&layout::path(desired, *file), layout::access(*file))
@@ -61,6 +83,17 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::EnableService { .. } => Command::service(Verb::Enable, &desired.paths),
         Action::Start { .. } => Command::service(Verb::Start, &desired.paths),
         Action::Restart { .. } => Command::service(Verb::Restart, &desired.paths),
+        Action::AddMember { .. }
+        | Action::Promote { .. }
+        | Action::UpdatePeerUrl { .. }
+        | Action::RemoveMember { .. } => unreachable!("it is done through a voter"),
+        Action::Stop { .. } => Command::stop(desired),
+        Action::SetDataAside { .. } => Command::set_data_aside(desired),
+        Action::Retire { .. } => Command::retire(desired),
+        Action::RemoveFile { file, .. } => Command::remove(desired, *file),
+        Action::FillLog { .. } => unreachable!("it is done through the API"),
+        Action::SaveSnapshot { before, .. } => snapshot(shared, host, *before)?,
+        Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &shared.running(host)),
     })
 }
 
@@ -78,15 +111,24 @@ fn signer(shared: &Shared) -> Result<pki::Signer, Diagnostic> {
     })
 }
 
-fn issue(shared: &Shared, host: &HostName, role: Role) -> Result<Command, Diagnostic> {
+fn issue(shared: &Shared, host: &HostName, role: Role, also: &BTreeSet<String>) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
-    let wanted = wanted(desired, host, role);
+    let wanted = wanted(desired, host, role, also);
     let issued = signer(shared)?.issue(&wanted, desired.certificates.validity_seconds, now())?;
     Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
 }
 
+/// Through wherever the member answers, as whoever may read everything.
+fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<Command, Diagnostic> {
+    let desired = &shared.desired;
+    let client = signer(shared)?.operator(now())?;
+    let place = shared.machines.get(host).and_then(|machine| machine.place());
+    let endpoint = place.map_or_else(|| desired.client_url(host).to_string(), |place| place.url());
+    Ok(Command::snapshot(desired, before, &shared.running(host), &endpoint, &client))
+}
+
 async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {
-    let package = shared.package(architecture).await.map_err(told)?;
+    let package = shared.package(version, architecture).await.map_err(told)?;
     Ok(Command::install(&shared.desired.paths, version, &package))
 }
 

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::capability::raft_log;
 use crate::content::{LOADED_AT_START, LOADED_VARIABLE};
 use crate::desired::{Binaries, Desired};
 use crate::layout;
 use crate::live::pki::{self, KnownAuthority};
-use crate::names::{Architecture, Digest, RemotePath, UnixSeconds};
+use crate::names::{Architecture, Digest, RemotePath, UnixSeconds, Version};
 use crate::observed::{
-    Access, DataDirectory, File, FileFact, Folder, Host, Process, Role, Seen, Service, ServiceState, Tools,
+    Access, DataDirectory, File, FileFact, Folder, Host, Process, Role, Seen, Service, ServiceState, Tools, V2Store,
 };
 
 mod answer;
@@ -32,6 +33,8 @@ pub struct Sight {
     pub now: UnixSeconds,
     /// Everything but what other questions answer: `clock_offset_seconds` is 0 and `member` is `Known(None)`.
     pub host: Host,
+    /// What systemd knows the machine by.
+    pub machine_id: Option<String>,
     /// Where the running etcd listens, told only when that is not where it is declared to.
     pub own_ports: Vec<u16>,
 }
@@ -84,6 +87,9 @@ pub fn script(desired: &Desired) -> String {
         ("q_service", desired.paths.service.clone()),
         ("q_ports_hex", [ports.client, ports.peer, ports.metrics].map(hex).join("|")),
         ("q_client_port_hex", hex(ports.client)),
+        ("q_snapshots", layout::SNAPSHOTS_FOLDER.to_owned()),
+        ("q_v2store", if desired.cluster.version.minor > 5 { "yes" } else { "" }.to_owned()),
+        ("q_log", if raft_log::needs_look(desired) { "yes" } else { "" }.to_owned()),
         ("q_account", layout::ACCOUNT.to_owned()),
         ("q_loaded", LOADED_VARIABLE.to_owned()),
         ("q_config", desired.paths.config.to_string()),
@@ -152,8 +158,12 @@ pub fn parse(desired: &Desired, known: &[KnownAuthority], bytes: &[u8]) -> Resul
         service,
         files,
         member: Seen::Known(None),
+        snapshots: snapshots(&answer),
+        v2store: v2store(&answer),
+        log_version: answer.value("log", "version").and_then(|version| version.parse().ok()),
     };
-    Ok(Sight { now: UnixSeconds(now), host, own_ports: listeners::own_ports(&answer) })
+    let machine_id = said("machine-id").filter(|id| !id.is_empty()).map(str::to_owned);
+    Ok(Sight { now: UnixSeconds(now), host, machine_id, own_ports: listeners::own_ports(&answer) })
 }
 
 fn missing(what: &str) -> Trouble {
@@ -189,7 +199,7 @@ fn files(desired: &Desired, answer: &Answer) -> Result<BTreeMap<File, FileFact>,
             }
             _ => {}
         }
-        let is_compared = matches!(file, File::Config | File::Unit | File::Permit);
+        let is_compared = matches!(file, File::Config | File::Unit | File::Permit | File::Departures);
         let text = body.filter(|_| is_compared).map(|body| String::from_utf8_lossy(body).into_owned());
         files.insert(file, FileFact { access: access.clone(), digest, text });
     }
@@ -294,6 +304,38 @@ const SOMETHING_ELSE: Digest = Digest::from_bytes([0; 32]);
 fn digest_and_path(line: &str) -> Option<(Digest, &str)> {
     let (digest, path) = line.split_once("  ")?;
     Some((digest.parse().ok()?, path))
+}
+
+/// The newest snapshot before each version.
+fn snapshots(answer: &Answer) -> BTreeMap<Version, UnixSeconds> {
+    let mut newest = BTreeMap::new();
+    for line in answer.lines("snapshots") {
+        let Some((at, path)) = line.split_once(' ') else { continue };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let version = name.strip_prefix("before-").and_then(|rest| rest.split('-').next()?.parse().ok());
+        let (Some(version), Ok(at)) = (version, at.parse()) else { continue };
+        let kept = newest.entry(version).or_insert(UnixSeconds(at));
+        *kept = (*kept).max(UnixSeconds(at));
+    }
+    newest
+}
+
+/// What `timeout` ends with when it had to end the program.
+const TIMED_OUT: &str = "124";
+
+/// etcdutl says `Error: detected custom content in v2store` and ends with 1; when there is none it ends with 0 (3.5.30).
+fn v2store(answer: &Answer) -> Option<V2Store> {
+    let status = answer.value("v2store", "status")?;
+    if status == "0" {
+        return Some(V2Store::Clean);
+    }
+    if status == TIMED_OUT {
+        return Some(V2Store::Refused("`etcdutl check v2store` did not end within 10 s".to_owned()));
+    }
+    let said: Vec<_> = answer.lines("v2store").filter(|line| !line.starts_with("status=")).collect();
+    Some(V2Store::Refused(
+        said.last().map_or_else(|| format!("the check ended with {status}"), |said| (*said).to_owned()),
+    ))
 }
 
 fn tools(desired: &Desired, answer: &Answer) -> Tools {

@@ -23,6 +23,9 @@ use crate::live::ssh::{Connection, Exit, Output, SshError, Stdin};
 use crate::names::{HostName, RemotePath, Version};
 use crate::observed::{Access, Cause, File, Folder, Role};
 
+mod departure;
+mod data;
+
 /// One word of a shell's command line.
 pub fn quoted(word: &str) -> String {
     // It refuses only a NUL. None of our words holds one, and the connection refuses a command that does.
@@ -93,7 +96,7 @@ impl Previous {
     /// Keys and certificates are never lost, nor is what someone else wrote.
     fn of(file: File) -> Self {
         match file {
-            File::Permit => Self::Replaced,
+            File::Permit | File::Departures => Self::Replaced,
             File::Config | File::Unit => Self::KeptIfForeign,
             File::Trust
             | File::ServerCertificate
@@ -117,6 +120,11 @@ impl Previous {
 impl Command {
     fn new(what: impl Into<String>, script: &'static str, arguments: Vec<String>) -> Self {
         Self { what: what.into(), script, arguments, stdin: Stdin::Empty, allowed: QUICK }
+    }
+
+    /// Changes nothing: only whether the lock is ours is checked, and the log written.
+    pub fn nothing() -> Self {
+        Self::new("checking the lock", ":", Vec::new())
     }
 
     pub fn prepare(desired: &Desired) -> Self {

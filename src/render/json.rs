@@ -7,7 +7,11 @@ use serde_json::Value;
 
 use super::diff;
 use super::words::{Effect, Summary};
+use std::collections::BTreeSet;
+
 use crate::action::Action;
+use crate::allowance::Allowance;
+use crate::desired::Request;
 use crate::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::plan::{Blocked, FileDiff, Finding, Margin, Plan, Reason, Risk, Step, Voters};
 
@@ -32,6 +36,9 @@ pub struct Document {
     /// The file that declares the cluster.
     pub file: String,
     pub observed: Look,
+    /// What the command line asked for besides what is declared.
+    #[serde(default, skip_serializing_if = "Request::is_empty")]
+    pub request: Request,
     /// The voters as they were seen; `null` when no member says who they are.
     pub health: Option<Voters>,
     pub summary: Summary,
@@ -69,6 +76,9 @@ pub struct StepDocument {
     pub hosts: Vec<HostName>,
     pub actions: Vec<Action>,
     pub because: Vec<Reason>,
+    /// What `apply --allow` must be given for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<Allowance>,
     pub effect: Effect,
     pub risk: Risk,
     pub quorum: Quorum,
@@ -127,6 +137,7 @@ pub fn document(plan: &Plan) -> Document {
             unseen: plan.unseen,
             bare: plan.bare,
         },
+        request: plan.request.clone(),
         health: plan.health,
         summary: Summary::of(plan),
         findings: plan.findings.clone(),
@@ -152,6 +163,7 @@ fn step_document(number: usize, step: &Step) -> StepDocument {
         hosts: step.hosts().into_iter().cloned().collect(),
         actions: step.actions.clone(),
         because: step.because.clone(),
+        needs: step.needs.clone(),
         effect: Effect::of(step),
         risk: step.risk,
         quorum: Quorum { margin: step.margin },
@@ -202,6 +214,7 @@ fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
         Step {
             actions: step.actions,
             because: step.because,
+            needs: step.needs,
             margin: step.quorum.margin,
             risk: step.risk,
             diffs: step.diffs.into_iter().map(diff).collect(),
@@ -218,6 +231,7 @@ fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
         unseen: document.observed.unseen,
         bare: document.observed.bare,
         findings: document.findings,
+        request: document.request,
         steps: document.steps.into_iter().map(step).collect(),
         blocked: document.blocked,
     }

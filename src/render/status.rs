@@ -123,14 +123,18 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         }
     });
     let strangers = membership.iter().flat_map(|membership| &membership.members);
-    let strangers = strangers.filter(|member| member.host.is_none()).map(|member| MemberStatus {
+    let strangers = strangers.filter(|member| !member.declared).map(|member| MemberStatus {
         name: member.entry.name.as_ref().map_or_else(|| "(not started)".to_owned(), HostName::to_string),
         host: None,
         id: Some(member.entry.id.to_string()),
         role: role(member, membership.as_ref().is_some_and(|of| of.leader == Some(member.entry.id))),
+        seen: observed.host(&member.host).is_some(),
         healthy: false,
-        trouble: Some("it is not declared, so it was not asked".to_owned()),
-        ..answered(None, None)
+        trouble: Some(match member.health.trouble() {
+            Some(why) => format!("it is not declared, and {why}"),
+            None => "it is not declared".to_owned(),
+        }),
+        ..answered(observed.host(&member.host).and_then(Host::answer), furthest)
     });
     Document {
         format_version: 1,

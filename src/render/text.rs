@@ -66,8 +66,11 @@ fn details(out: &mut String, step: &Step, style: Style) {
     if let Some(margin) = words::margin(step.margin) {
         detail("quorum", &margin);
     }
-    if let Some(risk) = words::risk(step.risk) {
+    if let Some(risk) = words::risk(step) {
         detail("risk", risk);
+    }
+    if let Some(needs) = words::needs(step) {
+        detail("needs", &needs);
     }
     if style.verbose {
         for action in &step.actions {

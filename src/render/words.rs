@@ -48,15 +48,23 @@ pub enum Effect {
     Start,
     /// A member restarts.
     Restart,
+    /// The member list changes.
+    Membership,
+    /// A member that was removed, or is about to be, is stopped.
+    Stop,
 }
 
 impl Effect {
     pub fn of(step: &Step) -> Self {
         let any = |is: fn(&Action) -> bool| step.actions.iter().any(is);
-        if any(|action| matches!(action, Action::Restart { .. })) {
+        if any(|action| matches!(action, Action::Restart { .. } | Action::ForceNewCluster { .. })) {
             Self::Restart
+        } else if any(Action::changes_members) {
+            Self::Membership
         } else if any(|action| matches!(action, Action::Start { .. })) {
             Self::Start
+        } else if any(|action| matches!(action, Action::Stop { .. })) {
+            Self::Stop
         } else {
             Self::None
         }
@@ -66,10 +74,24 @@ impl Effect {
 /// What a running etcd notices, in a few words.
 pub fn effect(step: &Step) -> &'static str {
     match (Effect::of(step), step.actions.as_slice()) {
+        (_, [Action::ForceNewCluster { .. }, ..]) => "stops etcd, and starts it from its data as the only member",
         (Effect::Restart, _) if step.risk == Risk::High => "restarts etcd",
         (Effect::Restart, _) => "restarts etcd, after it has handed over leadership if it leads",
         (Effect::Start, [_]) => "starts etcd",
         (Effect::Start, _) => "starts etcd on all of them together",
+        (Effect::Stop, _) => "stops etcd",
+        (_, [Action::AddMember { .. }, ..]) => "one learner more, which does not vote; no member restarts",
+        (_, [Action::Promote { .. }, ..]) => "one voter more, once it has caught up; no member restarts",
+        (_, [Action::RemoveMember { .. }, ..]) => {
+            "one member less, after it has handed over leadership if it leads; no member restarts"
+        }
+        (Effect::Membership, _) => "the other members look for it there; it answers there from its next restart on",
+        (_, [Action::SaveSnapshot { .. }, ..]) => "the member reads its database once",
+        (_, [Action::FillLog { .. }, ..]) => {
+            "deletes a key that does not exist some 10,000 times: data and revision stay as they are"
+        }
+        (_, [Action::SetDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
+        (_, [Action::Retire { .. }, ..]) => "the data directory gets another name; the keys are deleted",
         (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => {
             "none yet: etcd reads it at its next start"
         }
@@ -97,13 +119,24 @@ pub fn margin(margin: Margin) -> Option<String> {
 }
 
 /// `None` when nothing can go wrong for a client.
-pub fn risk(risk: Risk) -> Option<&'static str> {
-    match risk {
-        Risk::None => None,
-        Risk::Low => Some("low: only members that do not serve are touched"),
-        Risk::Medium => Some("medium: a serving member restarts while the others are a quorum"),
-        Risk::High => Some("high: the cluster does not serve meanwhile"),
+pub fn risk(step: &Step) -> Option<&'static str> {
+    match (step.risk, Effect::of(step)) {
+        (Risk::None, _) => None,
+        (Risk::Low, Effect::Membership) => Some("low: no voter is touched"),
+        (Risk::Low, _) => Some("low: only members that do not serve are touched"),
+        (Risk::Medium, Effect::Membership) => Some("medium: the voters change while a quorum serves"),
+        (Risk::Medium, _) => Some("medium: a serving member restarts while the others are a quorum"),
+        (Risk::High, _) if matches!(step.actions.as_slice(), [Action::ForceNewCluster { .. }]) => {
+            Some("high: what only the lost members had is lost")
+        }
+        (Risk::High, _) => Some("high: the cluster does not serve meanwhile"),
     }
+}
+
+/// `--allow remove-member:etcd-4`; `None` when the step needs no allowance.
+pub fn needs(step: &Step) -> Option<String> {
+    let flags: Vec<_> = step.needs.iter().map(|needs| format!("--allow {needs}")).collect();
+    (!flags.is_empty()).then(|| flags.join(" "))
 }
 
 /// `3 of 3 voters healthy, quorum 2, margin 1`

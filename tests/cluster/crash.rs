@@ -20,8 +20,8 @@ struct Place {
 
 /// Runs apply until it comes to a place that is not in `visited`, kills it there, and notes the place.
 /// Returns false when it came to its end.
-fn killed_at_a_new_place(scene: &Scene, visited: &mut BTreeSet<Place>, pauses: &mut Pauses) -> bool {
-    let mut child = spawn(scene);
+fn killed_at_a_new_place(scene: &Scene, allow: &[&str], visited: &mut BTreeSet<Place>, pauses: &mut Pauses) -> bool {
+    let mut child = spawn(scene, allow);
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let mut title = String::new();
     for line in lines {
@@ -51,8 +51,8 @@ fn killed_at_a_new_place(scene: &Scene, visited: &mut BTreeSet<Place>, pauses: &
     false
 }
 
-fn spawn(scene: &Scene) -> Child {
-    let arguments = ["apply", "--yes", "--json", "--lock-timeout", "10s"];
+fn spawn(scene: &Scene, allow: &[&str]) -> Child {
+    let arguments = [&["apply", "--yes", "--json", "--lock-timeout", "10s"], allow].concat();
     scene.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary runs")
 }
 
@@ -67,25 +67,56 @@ impl Pauses {
 }
 
 /// No bound is needed to end: each run either visits a new place or comes to its end.
-fn killed_everywhere(scene: &Scene, pauses: &mut Pauses) -> BTreeSet<Place> {
+fn killed_everywhere(scene: &Scene, allow: &[&str], pauses: &mut Pauses) -> BTreeSet<Place> {
     let mut visited = BTreeSet::new();
-    while killed_at_a_new_place(scene, &mut visited, pauses) {}
+    while killed_at_a_new_place(scene, allow, &mut visited, pauses) {}
     visited
 }
 
-fn survives(test: &str, series: Series) {
+fn pauses(test: &str) -> Pauses {
     let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_120);
     println!("{test}: QUORATE_SEED={seed}");
-    let mut pauses = Pauses(seed);
+    Pauses(seed)
+}
+
+/// Members join, one is replaced by another machine, and one leaves; apply is killed at every step of it.
+#[test]
+fn killed_everywhere_while_members_come_and_go() {
+    let test = "killed_everywhere_while_members_come_and_go";
+    let mut pauses = pauses(test);
+    let Some(mut scene) = Scene::of_some(test, 1, 4, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    scene.declare_hosts(0..3);
+    let visited = killed_everywhere(&scene, &[], &mut pauses);
+    assert!(visited.iter().any(|place| place.title.contains("promote") && place.in_the_middle), "{visited:?}");
+    scene.is_as_declared();
+    let (address, ssh) = (scene.lab.hosts()[3].address().to_string(), scene.lab.hosts()[3].name().to_owned());
+    scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), address, ssh));
+    let visited = killed_everywhere(&scene, &["--allow", "replace-member:etcd-2"], &mut pauses);
+    assert!(visited.iter().any(|place| place.title.contains("remove member") && place.in_the_middle), "{visited:?}");
+    scene.is_as_declared();
+    scene.declare(|scene| drop(scene.nodes.remove(2)));
+    killed_everywhere(&scene, &["--allow", "remove-member:etcd-3"], &mut pauses);
+    scene.is_as_declared();
+    assert!(scene.etcdctl(scene.first(), "get /kept").contains("yes"));
+    for index in [1, 2] {
+        let left = scene.lab.hosts()[index]
+            .sh("ls -A /etc/etcd/pki; ls /etc/systemd/system/etcd.service /etc/etcd/etcd.yaml 2>/dev/null; true");
+        assert_eq!(left, "", "{index}");
+    }
+}
+
+fn survives(test: &str, series: Series) {
+    let mut pauses = pauses(test);
     let Some(mut scene) = Scene::bare(test, 3, series) else { return };
-    let visited = killed_everywhere(&scene, &mut pauses);
+    let visited = killed_everywhere(&scene, &[], &mut pauses);
     assert!(visited.len() >= 18, "too few places: {visited:?}");
     scene.is_in_sync();
     scene.is_healthy();
     scene.etcdctl(scene.first(), "put /kept yes");
 
     scene.declare(|scene| scene.etcd = "quota-backend = \"4GiB\"".to_owned());
-    let visited = killed_everywhere(&scene, &mut pauses);
+    let visited = killed_everywhere(&scene, &[], &mut pauses);
     assert!(visited.iter().any(|place| place.title.contains("restart")), "{visited:?}");
     scene.is_in_sync();
     scene.is_healthy();

@@ -4,6 +4,9 @@
 
 #[path = "../lab/mod.rs"]
 mod lab;
+#[path = "../traffic/mod.rs"]
+mod traffic;
+
 mod scene;
 mod secrets;
 
@@ -11,5 +14,8 @@ mod bootstrap;
 mod crash;
 mod drift;
 mod lock;
+mod membership;
 mod outage;
+mod recovery;
 mod refusals;
+mod rolling;

@@ -8,9 +8,16 @@ use std::time::{Duration, Instant};
 
 use crate::lab::{Archive, Host, Lab, Series, User, etcd_archive};
 
+/// Where [`Scene::declare_version`] puts the archives.
+const ARCHIVES: &str = "archives/etcd-v{version}-linux-{arch}.tar.gz";
+
 pub struct Scene {
     pub lab: Lab,
     pub archive: Archive,
+    /// The nodes that are declared: name, address, and the lab's host that they are reached as.
+    pub nodes: Vec<(String, String, String)>,
+    /// The archives of other versions, which lie beside the first under the same template.
+    pub via: Vec<Archive>,
     /// Lines for `[etcd]`, `[cluster]` and at the end of the file.
     pub cluster: String,
     pub etcd: String,
@@ -61,7 +68,16 @@ impl Scene {
             }
         };
         let lab = Lab::builder().hosts(hosts).user(user).up();
-        let scene = Self { lab, archive, cluster: String::new(), etcd: String::new(), more: String::new() };
+        let nodes = lab.hosts().iter().map(node).collect();
+        let scene = Self {
+            lab,
+            nodes,
+            via: Vec::new(),
+            archive,
+            cluster: String::new(),
+            etcd: String::new(),
+            more: String::new(),
+        };
         scene.write();
         Some(scene)
     }
@@ -80,8 +96,8 @@ impl Scene {
     /// Writes cluster.toml as the scene's fields say.
     pub fn write(&self) {
         let mut text = format!("[cluster]\nname = \"lab\"\nversion = \"{}\"\n{}\n", self.archive.version, self.cluster);
-        for host in self.lab.hosts() {
-            write!(text, "\n[nodes.{}]\naddress = \"{}\"\nssh = \"{}\"\n", host.name(), host.address(), host.name())
+        for (name, address, ssh) in &self.nodes {
+            write!(text, "\n[nodes.{name}]\naddress = \"{address}\"\nssh = \"{ssh}\"\n")
                 .expect("a String takes every write");
         }
         write!(
@@ -90,12 +106,30 @@ impl Scene {
             self.lab.ssh_config().display(),
             self.lab.known_hosts().display(),
             self.etcd,
-            self.archive.path.display(),
+            if self.via.is_empty() { self.archive.path.display().to_string() } else { ARCHIVES.to_owned() },
             self.archive.sha256,
             self.more
         )
         .expect("a String takes every write");
+        for archive in &self.via {
+            write!(text, "\n[etcd.archive.via.\"{}\"]\namd64 = \"{}\"\n", archive.version, archive.sha256)
+                .expect("a String takes every write");
+        }
         fs::write(self.file(), text).expect("the lab's folder can be written");
+    }
+
+    /// Declares another version, with the archives that are needed on the way.
+    pub fn declare_version(&mut self, archive: Archive, via: Vec<Archive>) {
+        let folder = self.lab.dir().join("archives");
+        fs::create_dir_all(&folder).expect("the lab's folder can be written");
+        for archive in via.iter().chain([&archive, &self.archive]) {
+            let link = folder.join(format!("etcd-v{}-linux-amd64.tar.gz", archive.version));
+            let _ = std::os::unix::fs::symlink(&archive.path, link);
+        }
+        self.declare(|scene| {
+            scene.via = via.into_iter().chain([scene.archive.clone()]).collect();
+            scene.archive = archive;
+        });
     }
 
     /// Changes the declaration.
@@ -136,8 +170,10 @@ impl Scene {
     #[track_caller]
     pub fn is_in_sync(&self) {
         let run = self.plan().exits(0);
-        assert!(run.stdout.starts_with("No changes"), "{}", run.stdout);
-        assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
+        let said: Vec<_> = run.stdout.lines().filter(|line| !line.trim().is_empty()).collect();
+        // Notes may stand before it.
+        let notes = said.iter().filter(|line| line.starts_with("note: ") || line.starts_with("      hint: ")).count();
+        assert!(said.len() == notes + 1 && said[notes].starts_with("No changes"), "{}", run.stdout);
     }
 
     /// The drift is found with `words`, repaired by one apply, and gone. Returns the plan that was shown.
@@ -164,13 +200,18 @@ impl Scene {
     /// What `etcdctl endpoint health --cluster` says of every member.
     #[track_caller]
     pub fn is_healthy(&self) {
-        let said = self.etcdctl(&self.lab.hosts()[0], "endpoint health --cluster");
-        assert_eq!(said.matches("is healthy").count(), self.lab.hosts().len(), "{said}");
+        let said = self.etcdctl(self.first_member(), "endpoint health --cluster");
+        assert_eq!(said.matches("is healthy").count(), self.nodes.len(), "{said}");
     }
 
     /// The start time of each member's process, to count restarts.
     pub fn starts(&self) -> Vec<String> {
-        let starts = self.lab.hosts().iter().map(|host| {
+        self.starts_of(self.lab.hosts().len())
+    }
+
+    /// The same of the first `hosts`.
+    pub fn starts_of(&self, hosts: usize) -> Vec<String> {
+        let starts = self.lab.hosts()[..hosts].iter().map(|host| {
             host.sh("systemctl show -p MainPID --value etcd.service | xargs -I{} cat /proc/{}/stat | cut -d' ' -f22")
         });
         starts.collect()
@@ -179,6 +220,79 @@ impl Scene {
     pub fn first(&self) -> &Host {
         &self.lab.hosts()[0]
     }
+
+    /// A healthy cluster of the first `members` of `hosts`; the others are bare.
+    pub fn of_some(test: &str, members: usize, hosts: usize, series: Series) -> Option<Self> {
+        let mut scene = Self::bare(test, hosts, series)?;
+        scene.declare_hosts(0..members);
+        scene.apply().exits(0);
+        Some(scene)
+    }
+
+    /// Declares these hosts of the lab, by their own names.
+    pub fn declare_hosts(&mut self, hosts: impl IntoIterator<Item = usize>) {
+        let nodes = hosts.into_iter().map(|index| node(&self.lab.hosts()[index])).collect();
+        self.declare(|scene| scene.nodes = nodes);
+    }
+
+    /// Applies with more arguments.
+    #[track_caller]
+    pub fn apply_with(&self, arguments: &[&str]) -> Run {
+        let run = self.quorate(&[&["apply", "--yes"], arguments].concat());
+        assert!(!run.stderr.contains("surprise"), "the prediction failed:\n{}", run.stderr);
+        run
+    }
+
+    /// The member list is what is declared: names and peer URLs, every one a voter.
+    #[track_caller]
+    pub fn members_are_declared(&self) {
+        let said = self.etcdctl(self.first_member(), "member list -w json");
+        let list: serde_json::Value =
+            serde_json::from_str(said.lines().last().unwrap_or_default()).expect("it is JSON");
+        let members = list["members"].as_array().expect("there are members");
+        let mut found: Vec<_> = members
+            .iter()
+            .map(|member| {
+                assert_ne!(member["isLearner"], serde_json::Value::Bool(true), "{said}");
+                let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+                (text(&member["name"]), text(&member["peerURLs"][0]))
+            })
+            .collect();
+        found.sort();
+        let declared: Vec<_> =
+            self.nodes.iter().map(|(name, address, _)| (name.clone(), format!("https://{address}:2380"))).collect();
+        assert_eq!(found, declared, "{said}");
+    }
+
+    /// Nothing is left to do, every member is well, and they are those that are declared.
+    #[track_caller]
+    pub fn is_as_declared(&self) {
+        self.is_in_sync();
+        self.is_healthy();
+        self.members_are_declared();
+    }
+
+    /// The place of the leader among the lab's hosts.
+    #[track_caller]
+    pub fn leader(&self) -> usize {
+        let said = self.etcdctl(self.first_member(), "endpoint status --cluster -w json");
+        let list: serde_json::Value =
+            serde_json::from_str(said.lines().last().unwrap_or_default()).expect("it is JSON");
+        let leads = |status: &&serde_json::Value| status["Status"]["header"]["member_id"] == status["Status"]["leader"];
+        let leader = list.as_array().and_then(|list| list.iter().find(leads)).expect("one of them leads");
+        let endpoint = leader["Endpoint"].as_str().expect("it has an endpoint");
+        let is_there = |host: &Host| endpoint.contains(&format!("/{}:", host.address()));
+        self.lab.hosts().iter().position(is_there).expect("it is a host of the lab")
+    }
+
+    pub fn first_member(&self) -> &Host {
+        let (_, _, ssh) = &self.nodes[0];
+        self.lab.hosts().iter().find(|host| host.name() == ssh).expect("a node is a host of the lab")
+    }
+}
+
+fn node(host: &Host) -> (String, String, String) {
+    (host.name().to_owned(), host.address().to_string(), host.name().to_owned())
 }
 
 /// Asks again and again until it is so.

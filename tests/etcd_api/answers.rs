@@ -13,7 +13,8 @@ use secrecy::ExposeSecret as _;
 use crate::lab::Series;
 use crate::process::{Cluster, DEADLINE, Etcd, host, now};
 
-const SERVED: [Series; 6] = [Series::V3_4, Series::V3_5_1, Series::V3_5_16, Series::V3_5, Series::V3_6, Series::V3_7];
+pub const SERVED: [Series; 6] =
+    [Series::V3_4, Series::V3_5_1, Series::V3_5_16, Series::V3_5, Series::V3_6, Series::V3_7];
 
 /// A client of another make than ours, for what the tests change.
 async fn other_client(cluster: &Cluster, etcd: &Etcd) -> Client {

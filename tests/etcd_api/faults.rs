@@ -74,7 +74,11 @@ async fn served(cluster: &Cluster, etcd: &Etcd) -> Cause {
     loop {
         etcd.until_listening().await;
         match etcd.connect(&cluster.tls()).await {
-            Err(Unreachable::Silent(cause)) if !cause.summary.contains("said nothing") => return cause,
+            Err(Unreachable::Silent(cause) | Unreachable::Elsewhere(cause))
+                if !cause.summary.contains("said nothing") =>
+            {
+                return cause;
+            }
             _ => assert!(begun.elapsed() < Duration::from_secs(30), "{}", cluster.log_of(0)),
         }
     }

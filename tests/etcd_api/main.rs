@@ -4,6 +4,7 @@
 mod lab;
 
 mod answers;
+mod changes;
 mod cost;
 mod faults;
 mod process;

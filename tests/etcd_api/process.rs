@@ -79,8 +79,8 @@ fn unpacked(packed: &Archive) -> TempDir {
     let text = "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\n[nodes.etcd-1]\naddress = \"10.0.0.1\"\n";
     let mut desired = desired::parse(text, "cluster.toml", Path::new("/"), None).unwrap();
     let location = ArchiveLocation::Path(packed.path.to_str().unwrap().to_owned());
-    desired.binaries = Binaries::Archive { location, sha256: [(architecture, sha256)].into() };
-    let package = archive::prepare(&desired, architecture).unwrap();
+    desired.binaries = Binaries::Archive { location, sha256: [(architecture, sha256)].into(), via: Default::default() };
+    let package = archive::prepare(&desired, desired.cluster.version, architecture).unwrap();
     let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut tar = Command::new("tar")
         .args(["-xz", &format!("--strip-components={}", package.strip), "-C"])

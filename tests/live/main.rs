@@ -5,9 +5,11 @@
 mod lab;
 
 mod bootstrap;
+mod departure;
 mod drift;
 mod lock;
 mod look;
+mod operations;
 mod staging;
 
 use std::path::Path;

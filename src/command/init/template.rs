@@ -57,7 +57,7 @@ fn archive(archive: Option<&Archive>) -> String {
     for (architecture, digest) in &archive.sha256 {
         text.push_str(&line(&format!("sha256.{architecture}"), &quoted(&digest.to_string()), ""));
     }
-    text.push('\n');
+    text.push_str(ARCHIVE_VIA);
     text
 }
 
@@ -123,6 +123,11 @@ const ARCHIVE_INTRODUCTION: &str = "\
 # Where the binaries come from: a release archive, checked here and sent over ssh; the hosts need no internet.
 ";
 
+const ARCHIVE_VIA: &str = "\
+# [etcd.archive.via]              # the stops of an upgrade over more than one minor version
+# \"3.6.16\" = { amd64 = \"SHA-256\" }
+
+";
 const ARCHIVE_UNKNOWN: &str = "\
 # Where the binaries come from: a release archive, checked here and sent over ssh; the hosts need no internet.
 # Until this is filled in, etcd must be on the hosts already, below [paths] binaries.

@@ -15,7 +15,7 @@ use contents::Contents;
 
 use crate::code::Code;
 use crate::desired::{ArchiveLocation, Binaries, Desired};
-use crate::names::{Architecture, Digest};
+use crate::names::{Architecture, Digest, Version};
 use crate::observed::{Archive, Cause};
 
 /// A checked archive, ready to be pushed.
@@ -56,24 +56,29 @@ impl Read for Reader {
 /// etcd's archives have 20 to 25 MB.
 const ARCHIVE_BYTES_MAX: u64 = 512 << 20;
 
-/// Finds, or fetches, and checks the declared archive for `architecture`. Blocks for as long as a download takes.
+/// Finds, or fetches, and checks the declared archive of `version` for `architecture`. Blocks for as long as a download takes.
 ///
 /// # Errors
 /// When it cannot be had, is not the one that was declared, or does not hold the binaries.
-pub fn prepare(desired: &Desired, architecture: Architecture) -> Result<Package, Cause> {
-    prepare_with(desired, architecture, download::cache_folder().as_deref())
+pub fn prepare(desired: &Desired, version: Version, architecture: Architecture) -> Result<Package, Cause> {
+    prepare_with(desired, version, architecture, download::cache_folder().as_deref())
 }
 
-fn prepare_with(desired: &Desired, architecture: Architecture, cache: Option<&Path>) -> Result<Package, Cause> {
-    let Binaries::Archive { location, sha256 } = &desired.binaries else {
+fn prepare_with(
+    desired: &Desired,
+    version: Version,
+    architecture: Architecture,
+    cache: Option<&Path>,
+) -> Result<Package, Cause> {
+    let Binaries::Archive { location, .. } = &desired.binaries else {
         return Err(unusable("cluster.toml declares no archive of etcd", "add [etcd.archive] with `url` or `path`"));
     };
-    let Some(expected) = sha256.get(&architecture).copied() else {
-        let what = format!("`[etcd.archive] sha256` has no digest of the archive for {architecture}");
+    let Some(expected) = desired.archive_digest(version, architecture) else {
+        let what = format!("[etcd.archive] has no digest of the archive of etcd {version} for {architecture}");
         let hint = "add it: etcd publishes SHA256SUMS beside each release";
         return Err(unusable(what, hint));
     };
-    let (file, name) = match location.resolve(desired.cluster.version, architecture) {
+    let (file, name) = match location.resolve(version, architecture) {
         ArchiveLocation::Path(path) => (open(&path, expected)?, path),
         ArchiveLocation::Url(url) => (download::fetch(&url, expected, cache)?, url),
     };

@@ -46,9 +46,15 @@ fn release() -> Vec<u8> {
     ])
 }
 
+/// The archive of the declared version.
+fn prepared(desired: &Desired, architecture: Architecture) -> Result<Package, Cause> {
+    prepare(desired, desired.cluster.version, architecture)
+}
+
 fn desired(location: ArchiveLocation, sha256: Digest) -> Desired {
     let mut desired = crate::sample::desired(1);
-    desired.binaries = Binaries::Archive { location, sha256: BTreeMap::from([(Architecture::Amd64, sha256)]) };
+    desired.binaries =
+        Binaries::Archive { location, sha256: BTreeMap::from([(Architecture::Amd64, sha256)]), via: BTreeMap::new() };
     desired
 }
 
@@ -61,7 +67,7 @@ fn at_path(folder: &TempDir, bytes: &[u8]) -> ArchiveLocation {
 fn refused(bytes: &[u8]) -> Cause {
     let folder = TempDir::new().unwrap();
     let desired = desired(at_path(&folder, bytes), Digest::of(bytes));
-    let cause = prepare(&desired, Architecture::Amd64).expect_err("the archive should not be usable");
+    let cause = prepared(&desired, Architecture::Amd64).expect_err("the archive should not be usable");
     assert_eq!(cause.code, Code::ArchiveUnusable);
     assert!(cause.hint.is_some());
     cause
@@ -71,7 +77,7 @@ fn refused(bytes: &[u8]) -> Cause {
 fn a_release_archive_is_checked_and_looked_into() {
     let folder = TempDir::new().unwrap();
     let bytes = release();
-    let package = prepare(&desired(at_path(&folder, &bytes), Digest::of(&bytes)), Architecture::Amd64).unwrap();
+    let package = prepared(&desired(at_path(&folder, &bytes), Digest::of(&bytes)), Architecture::Amd64).unwrap();
     assert_eq!(package.facts.sha256, Digest::of(&bytes));
     assert_eq!(package.size_bytes, bytes.len() as u64);
     assert_eq!(package.members, ["etcd", "etcdctl", "etcdutl"].map(|name| format!("{FOLDER}/{name}")));
@@ -94,7 +100,7 @@ fn tar_unpacks_exactly_the_binaries() {
         let bytes = packed(&[(&names[0], b"no"), (&names[1], b"yes"), (&names[2], b"yes")]);
         let folder = TempDir::new().unwrap();
         let archive = at_path(&folder, &bytes);
-        let package = prepare(&desired(archive, Digest::of(&bytes)), Architecture::Amd64).unwrap();
+        let package = prepared(&desired(archive, Digest::of(&bytes)), Architecture::Amd64).unwrap();
         let target = TempDir::new().unwrap();
         let output = Command::new("tar")
             .arg("-xzf")
@@ -145,9 +151,9 @@ fn binaries_for_another_processor_are_refused() {
     assert!(refused(&with(8)).summary.contains("ELF machine 8"));
     let folder = TempDir::new().unwrap();
     let desired = desired(at_path(&folder, &with(62)), Digest::of(with(62)));
-    prepare(&desired, Architecture::Amd64).unwrap();
-    let cause = prepare(&desired, Architecture::Arm64).unwrap_err();
-    assert!(cause.summary.contains("no digest of the archive for arm64"));
+    prepared(&desired, Architecture::Amd64).unwrap();
+    let cause = prepared(&desired, Architecture::Arm64).unwrap_err();
+    assert!(cause.summary.contains("no digest of the archive of etcd 3.5.16 for arm64"));
 }
 
 #[test]
@@ -155,15 +161,15 @@ fn another_digest_is_refused_with_both() {
     let folder = TempDir::new().unwrap();
     let bytes = release();
     let location = at_path(&folder, &bytes);
-    let cause = prepare(&desired(location, Digest::of("else")), Architecture::Amd64).unwrap_err();
+    let cause = prepared(&desired(location, Digest::of("else")), Architecture::Amd64).unwrap_err();
     for part in [Digest::of(&bytes).to_string(), Digest::of("else").to_string(), "amd64.tar.gz".to_owned()] {
         assert!(cause.summary.contains(&part), "{cause:?}");
     }
     let nowhere = ArchiveLocation::Path("/nowhere/etcd.tar.gz".to_owned());
-    let cause = prepare(&desired(nowhere, Digest::of("")), Architecture::Amd64).unwrap_err();
+    let cause = prepared(&desired(nowhere, Digest::of("")), Architecture::Amd64).unwrap_err();
     assert_eq!(cause.summary, "there is no archive at /nowhere/etcd.tar.gz");
     let a_folder = ArchiveLocation::Path("/".to_owned());
-    let cause = prepare(&desired(a_folder, Digest::of("")), Architecture::Amd64).unwrap_err();
+    let cause = prepared(&desired(a_folder, Digest::of("")), Architecture::Amd64).unwrap_err();
     assert_eq!(cause.summary, "/ is not a file");
 }
 
@@ -194,7 +200,7 @@ fn serve(status: &'static str, body: Vec<u8>) -> Server {
 
 fn fetched(server: &Server, sha256: Digest, cache: Option<&Path>) -> Result<Package, Cause> {
     let desired = desired(ArchiveLocation::Url(server.url.clone()), sha256);
-    prepare_with(&desired, Architecture::Amd64, cache)
+    prepare_with(&desired, desired.cluster.version, Architecture::Amd64, cache)
 }
 
 #[test]

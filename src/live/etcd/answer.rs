@@ -30,6 +30,8 @@ pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cau
         errors,
         alarms,
         reads: false,
+        own_members: Vec::new(),
+        cluster_version: None,
         members: Seen::Unknown(place.silent(Fault::Other("it was not asked for the member list".to_owned()))),
     })
 }

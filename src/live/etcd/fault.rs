@@ -111,6 +111,12 @@ impl Fault {
         }
     }
 
+    /// Whether what answers has a certificate for other names.
+    pub fn is_wrong_name(&self) -> bool {
+        let Fault::Certificate(error) = self else { return false };
+        matches!(error, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+    }
+
     /// What happened, as the end of a sentence, and what to do.
     pub fn told(&self, host: &HostName, address: &str) -> (String, String) {
         let journal = format!("on {host}: journalctl -u etcd");

@@ -19,11 +19,14 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 mod answer;
+mod changes;
 mod fault;
 mod recorded;
 mod tls;
+mod version;
 mod wire;
 
+pub use changes::{Objection, Refusal};
 pub use tls::Tls;
 
 use crate::code::Code;
@@ -48,14 +51,16 @@ pub struct Member {
 pub enum Unreachable {
     /// Nothing listens on its port.
     Refused(Cause),
-    /// Something does, and what went wrong.
+    /// Its address leads nowhere, or to a certificate with other names: it may still answer where it did before.
+    Elsewhere(Cause),
+    /// Something listens, and what went wrong.
     Silent(Cause),
 }
 
 impl Unreachable {
     pub fn into_cause(self) -> Cause {
         match self {
-            Self::Refused(cause) | Self::Silent(cause) => cause,
+            Self::Refused(cause) | Self::Elsewhere(cause) | Self::Silent(cause) => cause,
         }
     }
 }
@@ -73,6 +78,17 @@ impl Place {
         let Place { host, address } = self;
         let (why, hint) = fault.told(host, address);
         Cause { code: Code::MemberSilent, summary: format!("etcd on {host} does not answer: {why}"), hint: Some(hint) }
+    }
+
+    /// `etcd on etcd-1 was asked to remove a member and refused: …`.
+    fn refused(&self, what: &str, fault: Fault) -> Cause {
+        let Fault::Said(words) = fault else { return self.silent(fault) };
+        let host = &self.host;
+        Cause {
+            code: Code::NotHealthy,
+            summary: format!("etcd on {host} was asked {what} and refused: {words}"),
+            hint: Some(format!("on {host}: journalctl -u etcd")),
+        }
     }
 }
 
@@ -100,7 +116,10 @@ impl Member {
         let stream = timeout(deadline, handshake)
             .await
             .map_err(|_| silent(Fault::HandshakeTimeout(deadline)))?
-            .map_err(|error| silent(Fault::of(&error)))?;
+            .map_err(|error| match Fault::of(&error) {
+                fault if fault.is_wrong_name() => Unreachable::Elsewhere(place.silent(fault)),
+                fault => silent(fault),
+            })?;
         if stream.get_ref().1.alpn_protocol() != Some(tls::HTTP_2) {
             return Err(silent(Fault::NotEtcd));
         }
@@ -146,15 +165,24 @@ impl Member {
 
     /// Everything that the member says of itself and the cluster, asked all at once.
     ///
-    /// A member without a leader answers too: `reads` is false then, and the member list unknown.
+    /// A member without a leader answers too: `reads` is false then, and the member list unknown but for its own one.
     ///
     /// # Errors
     /// When it does not tell its status within `deadline`.
     pub async fn answer(&self, deadline: Duration) -> Result<Answer, Cause> {
-        let (status, reads, members) =
-            tokio::join!(self.status(deadline), self.reads(deadline), self.member_list(deadline));
+        let (status, reads, members, cluster_version) = tokio::join!(
+            self.status(deadline),
+            self.reads(deadline),
+            self.member_list(deadline),
+            timeout(deadline, version::cluster_version(self.channel.clone()))
+        );
         let answer = status?;
-        Ok(Answer { reads, members, ..answer })
+        let own_members = match members {
+            Seen::Known(_) => Vec::new(),
+            Seen::Unknown(_) => self.own_list(deadline).await,
+        };
+        let reads = reads && !answer.learner;
+        Ok(Answer { reads, members, own_members, cluster_version: cluster_version.ok().flatten(), ..answer })
     }
 
     /// What the member says of itself alone: `reads` is false and the member list unknown, as neither is asked for.
@@ -181,11 +209,31 @@ impl Member {
 
     /// The member list as a quorum knows it: etcd-client asks for the member's own, perhaps outdated one.
     async fn member_list(&self, deadline: Duration) -> Seen<Vec<crate::observed::MemberEntry>> {
-        let list = wire::member_list(self.channel.clone());
+        let list = wire::member_list(self.channel.clone(), true);
         match self.ask("the member list", deadline, async { list.await.map_err(Fault::of_status) }).await {
             Ok(list) => Seen::Known(answer::members(list)),
             Err(cause) => Seen::Unknown(cause),
         }
+    }
+
+    /// Writes one key.
+    ///
+    /// # Errors
+    /// When it is not acknowledged within `deadline`.
+    pub async fn put(&self, key: &str, value: &str, deadline: Duration) -> Result<(), Cause> {
+        let mut client = self.client.kv_client();
+        let put = async { client.put(key, value, None).await.map_err(Fault::of_client_owned) };
+        self.ask("to write a key", deadline, put).await.map(drop)
+    }
+
+    /// Deletes one key, which need not exist.
+    ///
+    /// # Errors
+    /// When it is not acknowledged within `deadline`.
+    pub async fn delete(&self, key: &str, deadline: Duration) -> Result<(), Cause> {
+        let mut client = self.client.kv_client();
+        let deleted = async { client.delete(key, None).await.map_err(Fault::of_client_owned) };
+        self.ask("to delete a key", deadline, deleted).await.map(drop)
     }
 
     /// Hands leadership to another voter. Only the leader can.

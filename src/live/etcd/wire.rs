@@ -1,4 +1,4 @@
-//! The member list as a quorum knows it: the one call that etcd-client cannot make.
+//! The member list as a quorum knows it, which etcd-client cannot ask for.
 //!
 //! etcd-client 0.21.1 always asks for the member's own list, which lags behind right after a change. The messages are
 //! those of etcd's rpc.proto; 3.4 does not know the question's field and answers from its own list.
@@ -36,12 +36,15 @@ pub struct Member {
     pub is_learner: bool,
 }
 
-pub async fn member_list(channel: Channel) -> Result<Vec<Member>, Status> {
+/// The list as a quorum knows it, or (not `linearizable`) as this member alone does.
+pub async fn member_list(channel: Channel, linearizable: bool) -> Result<Vec<Member>, Status> {
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
-    let mut request = Request::new(MemberListRequest { linearizable: true });
-    // etcd's own header: a member without a leader refuses at once, instead of waiting seven seconds for one.
-    request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    let mut request = Request::new(MemberListRequest { linearizable });
+    if linearizable {
+        // etcd's own header: a member without a leader refuses at once, instead of waiting seven seconds for one.
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    }
     let path = PathAndQuery::from_static("/etcdserverpb.Cluster/MemberList");
     let codec = ProstCodec::<MemberListRequest, MemberListResponse>::default();
     Ok(grpc.unary(request, path, codec).await?.into_inner().members)

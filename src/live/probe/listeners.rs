@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use super::Answer;
 use crate::desired::Desired;
 
-/// Each port that something other than a process of `uid` listens on, and what that is.
+/// Each port that something other than a process of `uid`, or of ours, listens on, and what that is.
 pub(super) fn taken_ports(desired: &Desired, answer: &Answer, uid: Option<u32>) -> BTreeMap<u16, String> {
     let ports = desired.ports;
     let ours = [ports.client, ports.peer, ports.metrics];
     let holders: BTreeMap<u16, String> = answer.lines("holders").filter_map(holder).collect();
     let listeners = answer.lines("listeners").filter_map(listener);
     let others = listeners.filter(|(port, listener)| ours.contains(port) && Some(*listener) != uid);
+    let forced = answer.lines("forced").next().filter(|pid| *pid != "0").map(|pid| format!("(process {pid})"));
     let named = others.map(|(port, uid)| {
         let holder = holders.get(&port).cloned();
         (port, holder.unwrap_or_else(|| format!("a program of user {uid}")))
     });
-    named.collect()
+    named.filter(|(_, holder)| forced.as_ref().is_none_or(|forced| !holder.ends_with(forced))).collect()
 }
 
 /// The ports that the running etcd listens on, where the script has looked for them.

@@ -51,7 +51,7 @@ fn a_running_member_is_seen_whole() {
     assert!(host.account && host.service.enabled && !host.service.needs_reload);
     assert_eq!(host.service.state, ServiceState::Active);
     assert_eq!(host.data, DataDirectory::Member);
-    for file in File::ALL.into_iter().filter(|file| *file != File::Permit) {
+    for file in File::ALL.into_iter().filter(|file| !matches!(file, File::Permit | File::Departures)) {
         assert_eq!(host.files[&file].access, layout::access(file), "{file:?}");
     }
     for folder in Folder::ALL {
@@ -124,6 +124,54 @@ fn a_preinstalled_etcd_says_its_version_itself() {
     let desired = desired("[etcd.archive]\npreinstalled = \"/usr/bin\"\n");
     let host = parse(&desired, &[], PREINSTALLED).expect("a whole answer").host;
     assert_eq!(host.installed, BTreeMap::from([(Version::new(3, 5, 30), Installed { archive: None })]));
+}
+
+#[test]
+fn the_newest_snapshot_before_each_version_is_told() {
+    let with = |lines: &str| {
+        let section = format!("[snapshots]\n{lines}[listeners]\n");
+        seen(&replaced(RUNNING, "[listeners]\n", &section)).snapshots
+    };
+    let folder = layout::SNAPSHOTS_FOLDER;
+    let snapshots = with(&format!(
+        "1795219000 {folder}/before-3.6.16-20261120-231640.db\n1795219900 {folder}/before-3.6.16-20261120-233140.db\n\
+         1795219100 {folder}/before-3.7.3-20261120-231820.db\n1795219100 {folder}/before-noon.db\nx {folder}/before-3.5.30-1.db\n"
+    ));
+    let expected =
+        [(Version::new(3, 6, 16), UnixSeconds(1_795_219_900)), (Version::new(3, 7, 3), UnixSeconds(1_795_219_100))];
+    assert_eq!(snapshots, BTreeMap::from(expected));
+    assert!(seen(RUNNING).snapshots.is_empty());
+}
+
+#[test]
+fn what_the_check_of_the_old_store_says_is_told() {
+    let with = |lines: &str| {
+        let section = format!("[v2store]\n{lines}[listeners]\n");
+        seen(&replaced(RUNNING, "[listeners]\n", &section)).v2store
+    };
+    assert_eq!(seen(RUNNING).v2store, None);
+    assert_eq!(with("status=0\nNo custom content found in v2store.\n"), Some(V2Store::Clean));
+    let refused = |words: &str| Some(V2Store::Refused(words.to_owned()));
+    let said = "Error: detected custom content in v2store";
+    assert_eq!(with(&format!("status=1\n{said}\n")), refused(said));
+    assert_eq!(with("status=2\n"), refused("the check ended with 2"));
+    assert_eq!(with("status=124\n\n"), refused("`etcdutl check v2store` did not end within 10 s"));
+}
+
+#[test]
+fn the_cluster_version_of_the_raft_log_is_told() {
+    let with =
+        |lines: &str| seen(&replaced(RUNNING, "[listeners]\n", &format!("[log]\n{lines}[listeners]\n"))).log_version;
+    assert_eq!(seen(RUNNING).log_version, None);
+    assert_eq!(with("version=3.6.0\n"), Some(Version::new(3, 6, 0)));
+    assert_eq!(with("version=\n"), None);
+}
+
+#[test]
+fn a_machine_is_known_by_its_id() {
+    let id = |bytes: &[u8]| parse(&desired(""), &[], bytes).expect("a whole answer").machine_id;
+    assert_eq!(id(RUNNING), None, "an answer of before it was asked for");
+    assert_eq!(id(&replaced(RUNNING, "machine=", "machine-id=0123abcd\nmachine=")).as_deref(), Some("0123abcd"));
 }
 
 #[test]

@@ -7,7 +7,8 @@ umask 077
 token=$1 audit=$2
 shift 2
 echo quorate-begin
-leftover=
+# What goes in any case when the script ends: what it has half made, and keys that it was given for a while.
+leftover='' secret=''
 
 refuse() {
     echo "$*" >&2
@@ -17,6 +18,7 @@ refuse() {
 ended() {
     status=$?
     [ -z "$leftover" ] || rm -rf -- "$leftover"
+    [ -z "$secret" ] || rm -rf -- "$secret"
     case $status in
     0) logger -t quorate -- "$audit: done" || : ;;
     *) logger -t quorate -- "$audit: failed with status $status" || : ;;

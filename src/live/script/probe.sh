@@ -66,6 +66,8 @@ data() {
         case ${entry##*/} in
         # What mkfs leaves on a disk of its own, and what etcd leaves when it is killed while it tries the folder.
         lost+found | .touch) continue ;;
+        # Where the data of a removed member, or the copy of a survivor's, is kept on such a disk.
+        removed-[0-9]* | before-force-[0-9]*) continue ;;
         esac
         if [ -e "$entry" ] || [ -L "$entry" ]; then
             echo data=foreign
@@ -156,6 +158,37 @@ process() {
     echo "uid=$uid"
 }
 
+# Whether the store that etcd 3.6 no longer reads holds anything. Older ones of 3.5 cannot tell.
+v2store() {
+    case ${executable##"$q_binaries"/} in
+    3.5.*/etcd) ;;
+    *) return ;;
+    esac
+    utility=${executable%/etcd}/etcdutl
+    [ -x "$utility" ] || return
+    said=$(timeout 10 "$utility" check v2store --data-dir "$q_data" 2>&1 </dev/null)
+    status=$?
+    case $said in
+    *'unknown command'*) return ;;
+    esac
+    echo '[v2store]'
+    echo "status=$status"
+    echo "$said"
+}
+
+# The cluster version in the newest snapshot of the raft log: the last by its name, term and index in hex.
+raft_log() {
+    newest=
+    for path in "$q_data"/member/snap/*.snap; do
+        [ -f "$path" ] && newest=$path
+    done
+    [ -n "$newest" ] || return
+    said=$(grep -a -o -m 1 '"Path":"/0/version"[^}]*"Value":"[0-9.]*"' "$newest") || return
+    said=${said%\"}
+    echo '[log]'
+    echo "version=${said##*\"}"
+}
+
 # The digests of what the process loaded, which our unit put into its environment.
 loaded() {
     value=$(grep -z -m 1 "^$q_loaded=" "/proc/$pid/environ" 2>/dev/null) || return
@@ -181,6 +214,11 @@ listeners() {
         fi
     done
     IFS=" $tab$newline"
+    if [ -n "$foreign" ] && [ -z "$pid" ]; then
+        # A recovery that was killed: its etcd ends within a minute, or when our unit is started.
+        echo '[forced]'
+        systemctl show --value -p MainPID quorate-force-new-cluster.service
+    fi
     if [ -n "$foreign" ]; then
         echo '[holders]'
         ss -ltnpH
@@ -216,6 +254,10 @@ main() {
         machine=$(uname -m)
     fi
     echo "machine=$machine"
+    # By it a machine is recognised that is reached under two names.
+    if { read -r id </etc/machine-id; } 2>/dev/null; then
+        echo "machine-id=$id"
+    fi
     printf 'now='
     date +%s
     if [ ! -d /run/systemd/system ]; then
@@ -251,8 +293,18 @@ main() {
         process
         echo '[loaded]'
         loaded
+        if [ -n "$q_v2store" ]; then
+            v2store
+        fi
+        if [ -n "$q_log" ]; then
+            raft_log
+        fi
         ;;
     esac
+    if [ -d "$q_snapshots" ]; then
+        echo '[snapshots]'
+        stat -c '%Y %n' "$q_snapshots"/before-*.db 2>/dev/null
+    fi
     echo '[listeners]'
     listeners
     echo '[keys]'

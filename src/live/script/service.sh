@@ -7,6 +7,8 @@ enable) systemctl enable --quiet -- "$unit" ;;
 start | restart)
     # A unit that failed too often is not started again before this.
     systemctl reset-failed -- "$unit" 2>/dev/null || :
+    # A recovery that was killed leaves its own etcd for up to a minute, on the same ports and data.
+    systemctl stop -- quorate-force-new-cluster.service 2>/dev/null || :
     systemctl --no-block "$verb" -- "$unit"
     ;;
 esac

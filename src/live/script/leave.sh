@@ -1,0 +1,52 @@
+# shellcheck shell=dash disable=SC2034,SC2154
+# What the scripts share that take a member off its host.
+
+# stop_unit UNIT FILE: returns when it is dead, which systemd sees to, and when it does not start at boot any more.
+stop_unit() {
+    systemctl disable --quiet -- "$1" || [ ! -e "$2" ] || refuse "$1 could not be disabled"
+    case $(systemctl show --value -p ActiveState -- "$1") in
+    inactive | failed) ;;
+    *) systemctl stop -- "$1" ;;
+    esac
+    systemctl reset-failed -- "$1" 2>/dev/null || :
+    is_dead "$1" || refuse "$1 does not stop"
+}
+
+is_dead() {
+    case $(systemctl show --value -p ActiveState -- "$1") in
+    inactive | failed) ;;
+    *) return 1 ;;
+    esac
+    [ "$(systemctl show --value -p MainPID -- "$1")" = 0 ]
+}
+
+# set_aside DATA: gives the data directory another name, which nothing has yet. One that cannot be renamed, as it is a
+# disk of its own or a link to one, keeps its content in a folder of its own.
+set_aside() {
+    [ -d "$1" ] || return 0
+    moved=
+    for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+        case ${entry##*/} in
+        lost+found | .touch | removed-[0-9]* | before-force-[0-9]*) continue ;;
+        esac
+        [ -e "$entry" ] || [ -L "$entry" ] || continue
+        stamp=${stamp:-$(date +%Y%m%d-%H%M%S)}
+        if [ -z "$moved" ] && rename_aside "$1" "$1.removed-$stamp"; then
+            return
+        fi
+        moved=$1/removed-$stamp
+        [ -d "$moved" ] || mkdir -m 700 -- "$moved"
+        mv -T -n -- "$entry" "$moved/${entry##*/}"
+        [ ! -e "$entry" ] || refuse "$entry could not be moved into $moved"
+    done
+    [ -z "$moved" ] || sync "$moved" "$1"
+}
+
+rename_aside() {
+    if [ -L "$1" ] || mountpoint -q -- "$1"; then
+        return 1
+    fi
+    [ ! -e "$2" ] || refuse "$2 is there already"
+    mv -T -- "$1" "$2"
+    sync "${1%/*}/"
+}

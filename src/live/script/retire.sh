@@ -1,0 +1,24 @@
+# shellcheck shell=dash disable=SC2034,SC2154
+# Takes away what a former member leaves. After the words named below come the files, those by which the host is
+# recognised as ours last: a run that is cut off is finished by the next.
+unit=$1 unit_file=$2 data=$3 binaries=$4 links=$5
+shift 5
+stop_unit "$unit" "$unit_file"
+set_aside "$data"
+for tool in etcdctl etcdutl; do
+    case $(readlink "$links/$tool") in
+    "$binaries"/*) rm -f -- "$links/$tool" ;;
+    esac
+done
+if [ -e "$unit_file" ]; then
+    rm -f -- "$unit_file"
+    systemctl daemon-reload
+fi
+for file; do
+    rm -f -- "$file"
+    case $file in
+    # What others wrote in the place of a text of ours is left to them.
+    *.crt | *.key) rm -f -- "$file.previous" ;;
+    esac
+    sync "${file%/*}/" 2>/dev/null || :
+done
