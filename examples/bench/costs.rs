@@ -1,26 +1,15 @@
 //! What quorate costs, as ratios within one run: these machines are never quiet enough for seconds to mean much.
-//!
-//! ```text
-//! cargo build --release && cargo run --release --example bench
-//! ```
-//!
-//! - `plan` of three healthy hosts against three `ssh HOST true` at once: the best of ten rounds each, taken in turn.
-//! - The bootstrap of three bare hosts, the copy of the binaries apart.
-//!
-//! Needs root, for the lab.
 
-#[path = "../tests/lab/mod.rs"]
-mod lab;
-
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Archive, Lab, Series, etcd_archive};
 use serde_json::Value;
+
+use crate::cluster::quorate;
+use crate::declaration::{Archives, Declaration};
+use crate::lab::{Archive, Lab};
 
 const ROUNDS: usize = 10;
 
@@ -31,20 +20,17 @@ struct Cost {
     cpu: Duration,
 }
 
-fn main() {
-    if let Err(why) = Lab::available() {
-        eprintln!("bench: {why}");
-        std::process::exit(1);
-    }
-    let archive = etcd_archive(Series::V3_5).unwrap_or_else(|skip| {
-        eprintln!("bench: {skip}");
-        std::process::exit(1);
-    });
+/// Bootstraps three bare hosts and looks at them, again and again.
+pub fn measure(archive: &Archive) -> String {
     let lab = Lab::up(3);
-    declare(&lab, &archive);
+    let mut archives = Archives::new(&lab);
+    archives.add(archive);
+    let mut declaration = Declaration::new(&archive.version);
+    declaration.nodes = lab.hosts().iter().map(|host| (host.name().to_owned(), host.name().to_owned())).collect();
+    fs::write(lab.dir().join("cluster.toml"), declaration.text(&lab, &archives)).expect("it can be written");
     let (bootstrap, copying) = bootstrap(&lab);
     let (plans, logins): (Vec<_>, Vec<_>) = (0..ROUNDS).map(|_| (cost(|| plan(&lab)), cost(|| logins(&lab)))).unzip();
-    print!("{}", table(&archive, best(&plans), best(&logins), bootstrap, copying));
+    table(archive, best(&plans), best(&logins), bootstrap, copying)
 }
 
 fn table(archive: &Archive, plan: Cost, logins: Cost, bootstrap: Duration, copying: Duration) -> String {
@@ -92,17 +78,8 @@ fn children_cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn quorate(lab: &Lab, arguments: &[&str]) -> Command {
-    let built = std::env::current_exe().expect("this program has a path");
-    let binary = built.ancestors().nth(2).expect("examples lie two folders deep").join("quorate");
-    assert!(binary.exists(), "build it first: cargo build --release");
-    let mut command = Command::new(binary);
-    command.current_dir(lab.dir()).args(arguments).stdin(Stdio::null());
-    command
-}
-
 fn plan(lab: &Lab) {
-    let output = quorate(lab, &["plan", "--detailed-exitcode"]).output().expect("quorate runs");
+    let output = quorate(&lab.dir(), &["plan", "--detailed-exitcode"]).output().expect("quorate runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -120,7 +97,8 @@ fn logins(lab: &Lab) {
 /// The whole apply, and how much of it was the step that copies the binaries.
 fn bootstrap(lab: &Lab) -> (Duration, Duration) {
     let begun = Instant::now();
-    let mut child = quorate(lab, &["apply", "--yes", "--json"]).stdout(Stdio::piped()).spawn().expect("quorate runs");
+    let mut child =
+        quorate(&lab.dir(), &["apply", "--yes", "--json"]).stdout(Stdio::piped()).spawn().expect("quorate runs");
     let mut copying = Duration::ZERO;
     let mut title = String::new();
     for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
@@ -135,24 +113,4 @@ fn bootstrap(lab: &Lab) -> (Duration, Duration) {
     }
     assert!(child.wait().expect("it ends").success());
     (begun.elapsed(), copying)
-}
-
-fn declare(lab: &Lab, archive: &Archive) -> PathBuf {
-    let mut text = format!("[cluster]\nname = \"bench\"\nversion = \"{}\"\n", archive.version);
-    for host in lab.hosts() {
-        writeln!(text, "[nodes.{0}]\naddress = \"{1}\"\nssh = \"{0}\"", host.name(), host.address())
-            .expect("a String takes every write");
-    }
-    write!(
-        text,
-        "[ssh]\nconfig = \"{}\"\nknown-hosts = \"{}\"\n[etcd.archive]\npath = \"{}\"\nsha256 = {{ amd64 = \"{}\" }}\n",
-        lab.ssh_config().display(),
-        lab.known_hosts().display(),
-        archive.path.display(),
-        archive.sha256
-    )
-    .expect("a String takes every write");
-    let file = lab.dir().join("cluster.toml");
-    fs::write(&file, text).expect("the lab's folder can be written");
-    file
 }
