@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::event::Event;
 use crate::live::Live;
 use crate::live::lock::{Errand, Holder, Lock};
-use crate::names::HostName;
+use crate::names::{HostName, UnixSeconds};
 
 /// Runs a command that talks to hosts.
 ///
@@ -31,6 +31,12 @@ pub async fn lock(fleet: &Live, patience: Duration, purpose: &str, emit: Emit<'_
         emit(Event::Locking { hosts: vec![host.clone()], held_by: Some(holder.to_string()) });
     };
     fleet.lock(errand(purpose), patience, &waiting).await
+}
+
+/// This machine's clock.
+pub fn now() -> UnixSeconds {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixSeconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Who runs this quorate, for the lock and the hosts' logs: the person behind sudo, where there is one.

@@ -16,6 +16,7 @@ use crate::render::palette::Palette;
 use output::Out;
 
 pub mod apply;
+pub mod certs;
 pub mod completions;
 pub mod explain;
 pub mod init;
@@ -179,6 +180,11 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             let fleet = Live::new(desired.clone());
             live::block_on(status::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Certs(args) => {
+            let desired = desired()?;
+            let fleet = Live::new(desired.clone());
+            live::block_on(certs::run(args, context, &desired, &fleet, live::now(), stdout))
         }
         Command::Lock(args) => {
             let fleet = Live::new(desired()?);

@@ -1,11 +1,13 @@
 //! A plan as people and programs read it. Pure: the same plan gives the same bytes.
 
+pub mod certificates;
 pub mod diff;
 pub mod json;
 pub mod markdown;
 pub mod palette;
 pub mod schema;
 pub mod status;
+mod table;
 pub mod text;
 pub mod words;
 

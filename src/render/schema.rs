@@ -14,10 +14,12 @@ pub enum Subject {
     Events,
     /// `status --json`.
     Status,
+    /// `certs list --json`.
+    Certs,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 3] = [Self::Plan, Self::Events, Self::Status];
+    pub const ALL: [Subject; 4] = [Self::Plan, Self::Events, Self::Status, Self::Certs];
 
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
@@ -25,6 +27,7 @@ impl Subject {
             Self::Plan => "plan.schema.json",
             Self::Events => "events.schema.json",
             Self::Status => "status.schema.json",
+            Self::Certs => "certs.schema.json",
         }
     }
 }
@@ -35,6 +38,7 @@ pub fn schema(subject: Subject) -> String {
         Subject::Plan => text::<Document>(),
         Subject::Events => text::<Event>(),
         Subject::Status => text::<super::status::Document>(),
+        Subject::Certs => text::<super::certificates::Document>(),
     }
 }
 

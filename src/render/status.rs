@@ -197,7 +197,7 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
 
 const DAY_SECONDS: i64 = 24 * 3600;
 
-fn days_left(at: UnixSeconds, now: UnixSeconds) -> i64 {
+pub(super) fn days_left(at: UnixSeconds, now: UnixSeconds) -> i64 {
     at.0.saturating_sub(now.0).div_euclid(DAY_SECONDS)
 }
 
@@ -212,7 +212,7 @@ fn authority(observed: &Observed) -> Option<Expiry> {
     Some(Expiry { at: rfc3339(authority.not_after), days_left: days_left(authority.not_after, observed.at) })
 }
 
-fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
+pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
     let cause = seen.unknown().or_else(|| seen.known()?.member.unknown())?;
     Some(Unseen { host: host.clone(), code: cause.code, what: cause.summary.clone(), hint: cause.hint.clone() })
 }
@@ -257,20 +257,12 @@ pub fn text(document: &Document, palette: Palette) -> String {
 fn table(out: &mut String, document: &Document, palette: Palette) {
     const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTIFICATES END"];
     let rows: Vec<[String; 9]> = document.members.iter().map(row).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([HEAD[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<_> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
+    let (head, lines) = super::table::lines(HEAD, &rows);
     let heading = palette.heading;
-    let _ = writeln!(out, "{heading}{}{heading:#}", line(&HEAD.map(str::to_owned)));
-    for (row, member) in rows.iter().zip(&document.members) {
+    let _ = writeln!(out, "{heading}{head}{heading:#}");
+    for (line, member) in lines.iter().zip(&document.members) {
         let style = if member.healthy { anstyle::Style::new() } else { palette.code };
-        let _ = writeln!(out, "{style}{}{style:#}", line(row));
+        let _ = writeln!(out, "{style}{line}{style:#}");
     }
 }
 

@@ -11,6 +11,7 @@ mod scene;
 mod secrets;
 
 mod bootstrap;
+mod certs;
 mod crash;
 mod drift;
 mod lock;
