@@ -9,12 +9,14 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::Permission;
 use crate::capability::{
-    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, service, version,
+    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, service, users,
+    version,
 };
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, Version};
+use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +76,24 @@ pub enum Action {
     FillLog { host: HostName, before: Version },
     /// Start a cluster of this member alone from its data, once.
     ForceNewCluster { host: HostName },
+    /// Make a role, grant it what it lacks, and take from it what is not declared.
+    KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
+    /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
+    KeepUser {
+        user: UserName,
+        roles: BTreeSet<RoleName>,
+        /// Whether it has a password besides its certificate. What it is, only apply asks.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        password: bool,
+    },
+    /// Take a user out that is not declared.
+    RemoveUser { user: UserName },
+    /// Take a role out that only such a user has.
+    RemoveRole { role: RoleName, with: UserName },
+    /// Have etcd ask who comes.
+    EnableAuth,
+    /// Have etcd ask nobody any more.
+    DisableAuth,
 }
 
 /// Why a member is taken out.
@@ -97,10 +117,16 @@ pub enum Readiness {
 }
 
 impl Action {
-    /// The host that it changes; `None` for the machine that quorate runs on.
+    /// The host that it changes; `None` for the machine that quorate runs on, and for the cluster as a whole.
     pub fn host(&self) -> Option<&HostName> {
         match self {
-            Self::CreateAuthority => None,
+            Self::CreateAuthority
+            | Self::KeepRole { .. }
+            | Self::KeepUser { .. }
+            | Self::RemoveUser { .. }
+            | Self::RemoveRole { .. }
+            | Self::EnableAuth
+            | Self::DisableAuth => None,
             Self::PrepareHost { host }
             | Self::InstallBinaries { host, .. }
             | Self::LinkTools { host, .. }
@@ -132,6 +158,19 @@ impl Action {
         matches!(
             self,
             Self::AddMember { .. } | Self::Promote { .. } | Self::UpdatePeerUrl { .. } | Self::RemoveMember { .. }
+        )
+    }
+
+    /// Whether it changes who may do what in the cluster, through the etcd API of any healthy voter.
+    pub fn changes_access(&self) -> bool {
+        matches!(
+            self,
+            Self::KeepRole { .. }
+                | Self::KeepUser { .. }
+                | Self::RemoveUser { .. }
+                | Self::RemoveRole { .. }
+                | Self::EnableAuth
+                | Self::DisableAuth
         )
     }
 
@@ -187,6 +226,12 @@ impl Action {
             Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
             Self::FillLog { .. } => raft_log::readiness(observed),
             Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
+            Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
+            Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
+            Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
+            Self::RemoveRole { role, with } => users::remove_role_readiness(observed, role, with),
+            Self::EnableAuth => users::enable_readiness(desired, observed),
+            Self::DisableAuth => users::disable_readiness(observed),
         }
     }
 
@@ -220,6 +265,12 @@ impl Action {
             Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
             Self::FillLog { .. } => raft_log::effect(observed),
             Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
+            Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
+            Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
+            Self::RemoveUser { user } => users::remove_user_effect(observed, user),
+            Self::RemoveRole { role, .. } => users::remove_role_effect(observed, role),
+            Self::EnableAuth => users::enable_effect(desired, observed),
+            Self::DisableAuth => users::disable_effect(observed),
         }
     }
 }
@@ -228,7 +279,7 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateAuthority => f.write_str("create the certificate authority"),
+            Self::CreateAuthority => f.write_str("create the certificate authority on this machine"),
             Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
             Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),
@@ -257,6 +308,14 @@ impl fmt::Display for Action {
             Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
             Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
             Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
+            Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
+            Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
+            Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),
+            Self::KeepUser { user, roles, .. } => write!(f, "keep user {user}: role {}", users::listed(roles)),
+            Self::RemoveUser { user } => write!(f, "remove user {user}"),
+            Self::RemoveRole { role, with } => write!(f, "remove role {role}, which only user {with} has"),
+            Self::EnableAuth => f.write_str("turn authentication on"),
+            Self::DisableAuth => f.write_str("turn authentication off"),
         }
     }
 }

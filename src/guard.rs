@@ -62,10 +62,16 @@ pub enum Guard {
     LogBeforeUpgrade,
     /// The members are told another peer URL only of the one that is about to restart there.
     StagedBeforeAnnounced,
+    /// Authentication is turned on only when root, as whom we come, may do everything.
+    RootBeforeAuth,
+    /// Authentication is turned on only when every declared user and role is there.
+    UsersBeforeAuth,
+    /// A user that is not declared goes only when the operator named it.
+    UsersGoByName,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 28] = [
+    pub const ALL: [Guard; 31] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -94,6 +100,9 @@ impl Guard {
         Self::SnapshotBeforeUpgrade,
         Self::LogBeforeUpgrade,
         Self::StagedBeforeAnnounced,
+        Self::RootBeforeAuth,
+        Self::UsersBeforeAuth,
+        Self::UsersGoByName,
     ];
 }
 

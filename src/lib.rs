@@ -26,6 +26,7 @@
 
 // The core: pure. No I/O, no clock, no randomness; tests/tidy.rs keeps it so.
 pub mod names;
+pub mod auth;
 pub mod desired;
 pub mod observed;
 pub mod code;

@@ -53,6 +53,14 @@ text_newtype!(
     RemotePath
 );
 text_newtype!(
+    /// A user of etcd's authentication: the common name of the client certificate that it comes with.
+    UserName
+);
+text_newtype!(
+    /// A role of etcd's authentication.
+    RoleName
+);
+text_newtype!(
     /// etcd's `initial-cluster-token`: unique to one life of a cluster, so that two lives never share a cluster id.
     Token
 );

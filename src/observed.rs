@@ -9,6 +9,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::AuthStore;
 use crate::code::Code;
 use crate::content;
 use crate::names::{
@@ -66,6 +67,10 @@ pub struct Observed {
     /// another machine is declared under that name, as `NAME@ADDRESS`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub former: BTreeMap<HostName, Former>,
+    /// Users, roles, and whether authentication is on; looked at only where `[auth]` is declared, as every question is an
+    /// entry in the raft log. `None` when it was not asked, or there is no cluster to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Seen<AuthStore>>,
     /// The member list is not one that was seen, but what a start is expected to bring. Never so of a real look.
     #[serde(skip)]
     pub guessed: bool,
@@ -479,7 +484,8 @@ impl Observed {
 
     /// Whether nothing that matters is missing: every host seen, and every running member answered.
     pub fn is_complete(&self) -> bool {
-        self.hosts.values().all(|host| host.known().is_some_and(|host| host.member.known().is_some()))
+        let auth = self.auth.as_ref().is_none_or(|auth| auth.known().is_some());
+        auth && self.hosts.values().all(|host| host.known().is_some_and(|host| host.member.known().is_some()))
     }
 }
 

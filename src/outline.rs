@@ -16,6 +16,7 @@ pub fn outline(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
         Seen::Unknown(_) => "unknown",
     };
     lines.insert(format!("authority {authority}"));
+    lines.extend(auth_lines(observed));
     for (name, host) in &observed.hosts {
         match host {
             Seen::Known(host) => lines.extend(host_lines(desired, observed, host).map(|line| format!("{name} {line}"))),
@@ -25,6 +26,19 @@ pub fn outline(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
         }
     }
     lines
+}
+
+/// Nothing where authentication is not looked at.
+fn auth_lines(observed: &Observed) -> Vec<String> {
+    match &observed.auth {
+        None => Vec::new(),
+        Some(Seen::Unknown(cause)) => vec![format!("auth unknown {}", cause.code)],
+        Some(Seen::Known(store)) => {
+            let users = store.users.iter().map(|(name, user)| format!("user {name} {:?}", user.roles));
+            let roles = store.roles.iter().map(|(name, permissions)| format!("role {name} {permissions:?}"));
+            users.chain(roles).chain([format!("auth {}", store.enabled)]).collect()
+        }
+    }
 }
 
 /// What the second has and the first has not, with `+`, and the other way round with `-`.

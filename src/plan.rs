@@ -12,7 +12,7 @@ use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
     access, authority, certificates, config, departure, findings, membership, prepare, raft_log, recovery, service,
-    version,
+    users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -294,6 +294,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "remove undeclared members", next: membership::remove_undeclared },
     Rule { name: "clear away former members", next: departure::retire },
     Rule { name: "forget former members", next: departure::forget },
+    Rule { name: "keep users, roles and authentication", next: users::next },
     Rule { name: "link the tools", next: version::tools },
     Rule { name: "tell what stays wrong", next: service::health },
 ];
@@ -408,13 +409,22 @@ fn risk(actions: &[Action], margin: Margin) -> Risk {
     let outage = margin.during.is_some_and(|during| during < 0) && margin.before >= Some(0);
     if any(|action| matches!(action, Action::ForceNewCluster { .. })) || (restarts && outage) {
         Risk::High
-    } else if restarts || any(|action| matches!(action, Action::Promote { .. } | Action::RemoveMember { .. })) {
+    } else if restarts || any(is_felt) {
         Risk::Medium
-    } else if any(Action::touches_service) || any(|action| matches!(action, Action::Stop { .. })) {
+    } else if any(Action::touches_service)
+        || any(Action::changes_access)
+        || any(|action| matches!(action, Action::Stop { .. }))
+    {
         Risk::Low
     } else {
         Risk::None
     }
+}
+
+/// Whether the voters change, or clients may be shut out.
+fn is_felt(action: &Action) -> bool {
+    let voters = matches!(action, Action::Promote { .. } | Action::RemoveMember { .. });
+    voters || matches!(action, Action::EnableAuth | Action::DisableAuth | Action::RemoveUser { .. })
 }
 
 fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {

@@ -39,6 +39,7 @@ pub fn desired(nodes: usize) -> Desired {
             renew_before_seconds: 90 * 24 * 3600,
             server_names: Vec::new(),
         },
+        auth: None,
         paths: Paths {
             config: RemotePath::new("/etc/etcd/etcd.yaml"),
             data: RemotePath::new("/var/lib/etcd"),

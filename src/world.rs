@@ -25,6 +25,7 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
         workstation: Workstation { authority: Seen::Known(None), archives },
         hosts: hosts.collect(),
         former: BTreeMap::new(),
+        auth: None,
         guessed: false,
     }
 }

@@ -3,8 +3,8 @@
 //! - `cluster.toml` is what is declared. `before.toml`, if it is there, is what the world was made from.
 //! - `observed.toml` begins with `world = "bare"` or `"healthy"` (a bare world after its whole plan) and then edits it:
 //!   each `[[edit]]` names a place `at` in the JSON form of the world and either a value `to` put there, a text to
-//!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text. `lost` and `restart` are
-//!   what the flags of these names are given.
+//!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text. `lost`, `restart` and
+//!   `allow` are what the flags of these names are given.
 //! - `plan.txt` is the plan; `plan.md`, `plan.json`, `status.txt` and `status.json` are compared where they are there.
 //!
 //! `UPDATE_FIXTURES=1 cargo test --test fixtures` writes the expected files anew, for review.
@@ -12,6 +12,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use quorate::allowance::Allowance;
+use quorate::capability::users;
 use quorate::command::request::{self, RequestArgs};
 use quorate::desired::{self, Desired};
 use quorate::names::{Digest, UnixSeconds};
@@ -37,6 +39,9 @@ struct Script {
     /// `--restart`
     #[serde(default)]
     restart: Vec<String>,
+    /// `--allow`
+    #[serde(default)]
+    allow: Vec<Allowance>,
     #[serde(default)]
     edit: Vec<Edit>,
 }
@@ -138,7 +143,7 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
     digests_follow_texts(&mut value);
     let observed =
         serde_json::from_value(value).map_err(|error| format!("the edited world cannot be read: {error}"))?;
-    let asked = RequestArgs { restart: script.restart, lost: script.lost };
+    let asked = RequestArgs { restart: script.restart, lost: script.lost, allow: script.allow };
     let mut desired = asked.added_to(&desired).map_err(|error| error.to_string())?;
     request::bind(&mut desired, &observed).map_err(|error| error.to_string())?;
     Ok((desired, observed))
@@ -158,6 +163,10 @@ fn met_by(desired: &Desired, before: &Desired, mut world: Observed) -> Observed 
         world.hosts.entry(name).or_insert(host);
     }
     world.workstation.archives.extend(blank.workstation.archives);
+    // Of a cluster that never heard of users, they are asked for from now on.
+    if world.answers().next().is_some() {
+        users::begin(desired, &mut world);
+    }
     world
 }
 

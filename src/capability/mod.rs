@@ -11,4 +11,5 @@ pub mod prepare;
 pub mod raft_log;
 pub mod recovery;
 pub mod service;
+pub mod users;
 pub mod version;

@@ -424,6 +424,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
 pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     let list = observed.answers().find_map(|(_, answer)| answer.members.known().cloned());
     observed.guessed |= list.is_none();
+    let is_new = list.is_none() && observed.host(acted_on).is_some_and(|host| host.files.contains_key(&File::Permit));
     let mut members = list.unwrap_or_else(|| declared_members(desired));
     let cluster = observed.answers().next().map_or(ClusterId(0), |(_, answer)| answer.cluster);
     let leader = observed.answers().find_map(|(_, answer)| answer.leader);
@@ -465,6 +466,9 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     }
     members.sort();
     publish(observed, &members);
+    if is_new {
+        super::users::begin(desired, observed);
+    }
 }
 
 /// Everybody learns the names that were published, and the leader raises the cluster version when all have reached it.

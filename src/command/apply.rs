@@ -46,13 +46,6 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "PLAN_ID")]
     pub expect: Option<String>,
 
-    /// Allow one dangerous thing by name; may be repeated
-    ///
-    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. One that is not
-    /// needed is no error.
-    #[arg(long, value_name = "KIND:NAME")]
-    pub allow: Vec<Allowance>,
-
     /// How long to wait for a lock that someone else holds
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
@@ -117,7 +110,7 @@ pub async fn run<F: Fleet, G>(
     if fresh.steps.is_empty() {
         return nothing_to_do(args, &fresh, stdout);
     }
-    check_allowed(&args.allow, &fresh)?;
+    check_allowed(&args.request.allow, &fresh)?;
     approve(args, context, &fresh)?;
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { Box::new(io::stderr()) };
     let progress = Progress::new(output, desired.nodes.len(), writer);

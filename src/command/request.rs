@@ -1,8 +1,9 @@
 //! What `plan` and `apply` can be asked for beyond what cluster.toml declares.
 
+use crate::allowance::{AllowKind, Allowance};
 use crate::desired::{Desired, Request};
 use crate::diagnostic::{Diagnostic, Kind};
-use crate::names::HostName;
+use crate::names::{HostName, UserName};
 use crate::observed::Observed;
 use crate::quorum::Membership;
 
@@ -18,6 +19,13 @@ pub struct RequestArgs {
     /// that has seen the most.
     #[arg(long, value_name = "NODE")]
     pub lost: Vec<String>,
+
+    /// Allow one dangerous thing by name; may be repeated
+    ///
+    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. One that is not
+    /// needed is no error. Only a user that may be removed changes the plan itself: without it the user is only told of.
+    #[arg(long, value_name = "KIND:NAME")]
+    pub allow: Vec<Allowance>,
 }
 
 impl RequestArgs {
@@ -38,6 +46,8 @@ impl RequestArgs {
             }
             desired.request.restarts.insert(name, None);
         }
+        let users = self.allow.iter().filter(|allowed| allowed.kind == AllowKind::RemoveUser);
+        desired.request.remove_users = users.map(|allowed| UserName::new(&allowed.name)).collect();
         desired.request.lost = self.lost.iter().map(|name| (HostName::new(name.as_str()), None)).collect();
         Ok(desired)
     }

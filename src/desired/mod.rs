@@ -2,15 +2,18 @@
 //!
 //! `parse` turns the text of a cluster.toml into a [`Desired`] or into every problem it has, each with its line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, Version};
+use crate::names::{
+    Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName, Version,
+};
 
 mod archive;
+mod auth;
 mod etcd;
 mod etcd_keys;
 mod kinds;
@@ -24,6 +27,7 @@ mod table;
 mod tests;
 mod value;
 
+pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
@@ -40,6 +44,8 @@ pub struct Desired {
     pub binaries: Binaries,
     pub authority: AuthoritySource,
     pub certificates: CertificatePolicy,
+    /// `None`: users and authentication are left as they are.
+    pub auth: Option<Auth>,
     pub paths: Paths,
     pub places: Places,
     pub request: Request,
@@ -54,11 +60,14 @@ pub struct Request {
     /// `--restart`: the process that is to be restarted, by its id when it was first looked at; `None` until then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restarts: BTreeMap<HostName, Option<u32>>,
+    /// `--allow remove-user`: users that are not declared and may go.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub remove_users: BTreeSet<UserName>,
 }
 
 impl Request {
     pub fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.restarts.is_empty()
+        self.lost.is_empty() && self.restarts.is_empty() && self.remove_users.is_empty()
     }
 }
 

@@ -182,6 +182,18 @@ impl<'t, 'n> Table<'t, 'n> {
         }
     }
 
+    /// Reads every element of the list `key`, each a table of its own.
+    pub fn each_in_list(&mut self, key: &'static str, mut read: impl FnMut(&mut Table<'t, '_>)) {
+        let Some(elements) = self.get(key, Value::list) else { return };
+        for value in elements {
+            let (_, content) = self.open(&value);
+            let (path, span) = (self.path_of(key), value.span());
+            let mut table = Table { notes: self.notes, path, span, content, asked: Vec::new(), explain: |_| None };
+            read(&mut table);
+            table.report_unknown();
+        }
+    }
+
     /// All entries, when the keys are the user's own words. None of them is unknown then.
     pub fn take_all(&mut self) -> Vec<Value<'t>> {
         match std::mem::replace(&mut self.content, Content::Broken) {

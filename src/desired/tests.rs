@@ -129,10 +129,10 @@ fn what_is_missing_is_told_at_its_section() {
 #[test]
 fn unknown_keys_lead_to_known_ones() {
     check(
-        "[auth]\nenabled = true\n",
+        "[backup]\nkeep = 3\n",
         &[
-            "6:2 unknown section or key `auth` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
-         `ca`, `certificates` and `paths`",
+            "6:2 unknown section or key `backup` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
+         `ca`, `certificates`, `auth`, `users`, `roles` and `paths`",
         ],
     );
     check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
@@ -161,7 +161,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
-         `etcd`, `ca`, `certificates` and `paths`",
+         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles` and `paths`",
             "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
         ],
     );
@@ -584,4 +584,149 @@ fn places_are_the_lines_of_the_keys() {
     ] {
         assert_eq!(places.of(path), place, "{path}");
     }
+}
+
+fn auth(more: &str) -> Auth {
+    good(&format!("[auth]\nenabled = true\n{more}")).auth.expect("it is declared")
+}
+
+#[test]
+fn users_have_what_they_are_declared_with() {
+    use crate::auth::{KeyAccess, Permission};
+    use crate::names::{RoleName, UserName};
+
+    let auth = auth(
+        "[users.app]\nprefix = \"/app/\"\npassword = { env = \"APP\" }\n\
+         [users.\"system:node\"]\nroles = [\"reader\", \"root\"]\npassword = { command = [\"pass\", \"x\"] }\n\
+         [users.some]\npermissions = [{ key = \"/a\", access = \"write\" }, { range = [\"b\", \"d\"], access = \"read\" }]\n\
+         password = { file = \"secret\" }\n\
+         [roles.reader]\npermissions = [{ prefix = \"\", access = \"read\" }]\n",
+    );
+    assert!(auth.enabled);
+    let role = |name: &str| auth.roles[&RoleName::new(name)].iter().map(Permission::to_string).collect::<Vec<_>>();
+    assert_eq!(role("app"), ["readwrite prefix /app/"]);
+    assert_eq!(role("some"), ["write key /a", "read range b to d"]);
+    assert_eq!(role("reader"), ["read every key"]);
+    assert_eq!(role("root"), Vec::<String>::new());
+    let user = |name: &str| &auth.users[&UserName::new(name)];
+    let roles = |name: &str| user(name).roles.iter().map(RoleName::as_str).collect::<Vec<_>>();
+    assert_eq!(
+        [roles("app"), roles("system:node"), roles("root")],
+        [vec!["app"], vec!["reader", "root"], vec!["root"]]
+    );
+    assert_eq!(user("app").password, Some(PasswordSource::Env("APP".to_owned())));
+    assert_eq!(user("some").password, Some(PasswordSource::File("/ops/prod/secret".into())));
+    assert_eq!(user("system:node").password, Some(PasswordSource::Command(vec!["pass".to_owned(), "x".to_owned()])));
+    assert_eq!(auth.roles[&RoleName::new("some")].first().map(|first| first.access), Some(KeyAccess::Write));
+    assert_eq!(good("").auth, None);
+    assert!(!good("[auth]\nenabled = false\n").auth.expect("it is declared").enabled);
+}
+
+#[test]
+fn someone_holds_root_and_the_api_server_can_compact() {
+    check(
+        "[auth]\nenabled = true\n[users.root]\nprefix = \"/\"\n",
+        &[
+            "8:8 the user `root` has not the role `root` [nobody could change anything] -> write `roles = [\"root\"]`, or leave [users.root] out",
+        ],
+    );
+    check(
+        "[auth]\nenabled = true\n[users.kube-apiserver]\nprefix = \"/registry/\"\n",
+        &[
+            "8:8 `kube-apiserver` cannot compact without the role `root` [the database would grow to its quota] -> write `roles = [\"root\"]`",
+        ],
+    );
+    assert_eq!(auth("[users.kube-apiserver]\nroles = [\"root\"]\n").users.len(), 2);
+}
+
+#[test]
+fn rights_that_contradict_are_told() {
+    let told = |more: &str, expected: &[&str]| check(&format!("[auth]\nenabled = true\n{more}"), expected);
+    check(
+        "[users.a]\nprefix = \"/\"\n",
+        &["6:2 [users] is declared, and [auth] is not -> add [auth] with `enabled = true`"],
+    );
+    check("[auth]\n", &["6:2 missing key `enabled` in [auth] -> add `enabled = true`"]);
+    told(
+        "[users.a]\n",
+        &[
+            "8:8 [users.a] does not say what the user may do -> add one of `prefix = \"/app/\"`, `permissions = […]` and `roles = […]`",
+        ],
+    );
+    told(
+        "[users.a]\nprefix = \"/\"\nroles = []\n",
+        &["10:1 `prefix` and `roles` exclude each other -> put the permissions into a role, and name it in `roles`"],
+    );
+    told(
+        "[users.a]\nroles = [\"reder\", \"b\"]\n[roles.reader]\npermissions = []\n[users.b]\nprefix = \"/b\"\n",
+        &[
+            "9:10 there is no role \"reder\" -> did you mean \"reader\"?",
+            "9:19 there is no role \"b\" -> declare it as [roles.b]; the role `root` may do everything",
+        ],
+    );
+    told(
+        "[users.a]\nprefix = \"/\"\n[roles.a]\npermissions = []\n",
+        &[
+            "8:8 user and role `a` both have permissions -> say `roles = [\"a\"]` for the user, or call the role something else",
+        ],
+    );
+    told(
+        "[roles.root]\npermissions = []\n",
+        &["8:8 the role `root` is etcd's own, and may do everything -> leave it out, and name it in `roles` of a user"],
+    );
+    told(
+        "[roles.a]\n",
+        &[
+            "8:8 missing key `permissions` in [roles.a] -> add `permissions = [{ prefix = \"/app/\", access = \"read\" }]`",
+        ],
+    );
+    told(
+        "[users.\" a\"]\nroles = []\n",
+        &["8:8 \" a\" cannot be the name of a user -> it has control characters, or spaces at an end"],
+    );
+}
+
+#[test]
+fn permissions_and_passwords_are_checked() {
+    let told = |permissions: &str, expected: &[&str]| {
+        check(&format!("[auth]\nenabled = true\n[roles.a]\npermissions = [{permissions}]\n"), expected);
+    };
+    told("{ prefix = \"/\" }", &["9:16 missing key `access` in [roles.a.permissions] -> add `access = \"read\"`"]);
+    told(
+        "{ access = \"read\" }",
+        &["9:16 a permission is about keys, and this one names none -> write one of `prefix`, `key` and `range`"],
+    );
+    told(
+        "{ prefix = \"/\", key = \"/\", access = \"read\" }",
+        &["9:32 `prefix` and `key` exclude each other -> write one of `prefix`, `key` and `range`"],
+    );
+    told(
+        "{ prefix = \"/\", access = \"reed\" }",
+        &["9:41 \"reed\" is not a value of `access` -> did you mean \"read\"?"],
+    );
+    told(
+        "{ range = [\"b\", \"a\"], access = \"read\" }",
+        &[
+            "9:26 no key is between \"b\" and \"a\" -> the first key, and the first that is no longer meant: `range = [\"/a\", \"/c\"]`",
+        ],
+    );
+    told("{ key = \"\", access = \"read\" }", &["9:24 `key` is empty -> every key is `prefix = \"\"`"]);
+    told(
+        "{ key = \"a\", access = \"read\" }, { key = \"a\", access = \"write\" }",
+        &["9:48 key a is there twice [again]"],
+    );
+    let password = |source: &str, expected: &[&str]| {
+        check(&format!("[auth]\nenabled = true\n[users.a]\nprefix = \"/a\"\npassword = {source}\n"), expected);
+    };
+    password("\"hunter2\"", &["10:12 `password` must be a table [this is text]"]);
+    password("{}", &["10:1 a password comes from one place -> write one of `file`, `env` and `command`"]);
+    password(
+        "{ env = \"A\", file = \"b\" }",
+        &["10:1 a password comes from one place -> write one of `file`, `env` and `command`"],
+    );
+    password("{ env = \"A B\" }", &["10:20 \"A B\" is not the name of a variable"]);
+    password(
+        "{ command = [] }",
+        &["10:14 `command` names no program -> write `command = [\"pass\", \"show\", \"etcd/app\"]`"],
+    );
 }

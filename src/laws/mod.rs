@@ -14,6 +14,7 @@ use crate::quorum::{Health, Membership};
 use crate::sample;
 
 pub(crate) mod rolling;
+mod users;
 
 use rolling::worlds::Course;
 
@@ -425,12 +426,16 @@ fn a_broken_guard_breaks_a_law() {
         let larger = rolling::worlds::worlds_of(4, &[Course::Stays]);
         rolling::worlds::worlds(3).chain(larger).any(|world| noticed(&|| !rolling::complaints(&world).is_empty()))
     };
+    let of_users = || noticed(&users::any_complaint);
     // The family of worlds in which it matters comes first.
     let is_about_changes = |guard: Guard| guard as usize >= Guard::OneChangeAtATime as usize;
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 2] =
-            if is_about_changes(guard) { [&rolling, &at_rest] } else { [&at_rest, &rolling] };
+        let families: [&dyn Fn() -> bool; 3] = match guard {
+            guard if guard as usize >= Guard::RootBeforeAuth as usize => [&of_users, &rolling, &at_rest],
+            guard if is_about_changes(guard) => [&rolling, &at_rest, &of_users],
+            _ => [&at_rest, &rolling, &of_users],
+        };
         let missed = with_broken(guard, || families.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());
         missed

@@ -12,6 +12,7 @@ pub mod lock;
 mod look;
 mod machine;
 mod membership;
+mod password;
 mod perform;
 pub mod pki;
 pub mod probe;
@@ -19,6 +20,7 @@ mod raft_log;
 mod reach;
 pub mod remote;
 pub mod ssh;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -53,6 +55,7 @@ struct Shared {
     packages: tokio::sync::Mutex<Packages>,
     tls: Mutex<Option<Tls>>,
     lock: Mutex<Weak<Lock>>,
+    users: Mutex<users::Kept>,
 }
 
 /// Each archive that was fetched and checked, or why it cannot be used.
@@ -68,6 +71,7 @@ impl Live {
             packages: tokio::sync::Mutex::default(),
             tls: Mutex::default(),
             lock: Mutex::default(),
+            users: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -166,12 +170,13 @@ impl Fleet for Live {
         };
         let hosts = self.each(look).await;
         let workstation = Workstation { authority, archives: BTreeMap::new() };
-        let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), guessed: false };
+        let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), auth: None, guessed: false };
         let found = former::found(&self.shared.desired, &observed);
         let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
         usable().for_each(|(name, lead)| self.shared.machines.add_former(name, lead.peer_url.address()));
         let looked_at = self.each_of(usable().map(|(name, _)| name), look).await;
         observed.former = former::seen(&observed, found, looked_at, |former| self.shared.machines.declared_as(former));
+        observed.auth = users::look(&self.shared, &observed).await;
         for (version, architecture) in version::wanted_archives(&self.shared.desired, &observed) {
             let package = self.shared.package(version, architecture).await;
             let seen = match package {

@@ -9,12 +9,16 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
 use crate::live::remote::{Command, Remote, Verb, Warrant};
-use crate::live::{Shared, cause, handover, membership, now, pki, raft_log};
+use crate::live::{Shared, cause, handover, membership, now, pki, raft_log, users};
 use crate::names::{Architecture, HostName, Version};
 use crate::observed::{Cause, File, Role};
 
 /// Does one action.
 pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
+    if action.changes_access() {
+        let why = || Diagnostic::new(Kind::Locked, "no host is locked by us").hint("run again");
+        return users::change(shared, &*shared.lock().ok_or_else(why)?, action).await;
+    }
     let Some(host) = action.host() else {
         return create_authority(shared).await;
     };
@@ -66,7 +70,13 @@ pub(super) async fn run_on(
 async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
     Ok(match action {
-        Action::CreateAuthority => unreachable!("it changes no host"),
+        Action::CreateAuthority
+        | Action::KeepRole { .. }
+        | Action::KeepUser { .. }
+        | Action::RemoveUser { .. }
+        | Action::RemoveRole { .. }
+        | Action::EnableAuth
+        | Action::DisableAuth => unreachable!("it changes no host"),
         Action::PrepareHost { .. } => Command::prepare(desired),
         Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),

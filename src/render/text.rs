@@ -74,7 +74,8 @@ fn details(out: &mut String, step: &Step, style: Style) {
     }
     if style.verbose {
         for action in &step.actions {
-            let host = action.host().map_or("here", HostName::as_str);
+            let nowhere = if action.changes_access() { "etcd" } else { "here" };
+            let host = action.host().map_or(nowhere, HostName::as_str);
             detail("action", &format!("{host}: {}", clean(&action_words(action))));
         }
     }
@@ -84,6 +85,8 @@ fn action_words(action: &Action) -> String {
     let architecture = |architecture: &Architecture| format!("{action} ({architecture})");
     match action {
         Action::InstallBinaries { architecture: of, .. } => architecture(of),
+        // The line begins with where.
+        Action::CreateAuthority => "create the certificate authority".to_owned(),
         _ => action.to_string(),
     }
 }

@@ -26,13 +26,12 @@ pub fn step_line<'a>(
 /// `install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`, in a cluster of `declared` hosts.
 pub fn with_hosts<'a>(title: &str, on: impl IntoIterator<Item = &'a HostName>, declared: usize) -> String {
     let on: Vec<_> = on.into_iter().collect();
-    format!("{title} on {}", hosts(&on, declared))
+    if on.is_empty() { title.to_owned() } else { format!("{title} on {}", hosts(&on, declared)) }
 }
 
 /// Names up to three hosts; more are counted when they are all that is declared.
 pub fn hosts(hosts: &[&HostName], declared: usize) -> String {
     match hosts.len() {
-        0 => "this machine".to_owned(),
         count if count > 3 && count == declared => format!("all {count} hosts"),
         _ => hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", "),
     }
@@ -52,6 +51,8 @@ pub enum Effect {
     Membership,
     /// A member that was removed, or is about to be, is stopped.
     Stop,
+    /// Who may do what in the cluster changes.
+    Access,
 }
 
 impl Effect {
@@ -65,6 +66,8 @@ impl Effect {
             Self::Start
         } else if any(|action| matches!(action, Action::Stop { .. })) {
             Self::Stop
+        } else if any(Action::changes_access) {
+            Self::Access
         } else {
             Self::None
         }
@@ -86,6 +89,9 @@ pub fn effect(step: &Step) -> &'static str {
             "one member less, after it has handed over leadership if it leads; no member restarts"
         }
         (Effect::Membership, _) => "the other members look for it there; it answers there from its next restart on",
+        (_, [Action::EnableAuth]) => "only users with a role get in, by their certificates; no member restarts",
+        (_, [Action::DisableAuth]) => "every client certificate may do everything; no member restarts",
+        (Effect::Access, _) => "counts from the next request on; no member restarts",
         (_, [Action::SaveSnapshot { .. }, ..]) => "the member reads its database once",
         (_, [Action::FillLog { .. }, ..]) => {
             "deletes a key that does not exist some 10,000 times: data and revision stay as they are"
@@ -123,7 +129,13 @@ pub fn risk(step: &Step) -> Option<&'static str> {
     match (step.risk, Effect::of(step)) {
         (Risk::None, _) => None,
         (Risk::Low, Effect::Membership) => Some("low: no voter is touched"),
+        (Risk::Low, Effect::Access) => Some("low: a request that is under way may have to be made again"),
         (Risk::Low, _) => Some("low: only members that do not serve are touched"),
+        (Risk::Medium, Effect::Access) => Some(match step.actions.as_slice() {
+            [Action::EnableAuth] => "medium: clients that come as no declared user are shut out",
+            [Action::DisableAuth] => "medium: nothing is kept from any client any more",
+            _ => "medium: who still comes as this user is shut out",
+        }),
         (Risk::Medium, Effect::Membership) => Some("medium: the voters change while a quorum serves"),
         (Risk::Medium, _) => Some("medium: a serving member restarts while the others are a quorum"),
         (Risk::High, _) if matches!(step.actions.as_slice(), [Action::ForceNewCluster { .. }]) => {
@@ -198,10 +210,14 @@ impl Summary {
 /// `9 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; lowest margin 1`
 pub fn summary(plan: &Plan) -> String {
     let summary = Summary::of(plan);
+    let on = if summary.hosts == 0 && summary.steps > 0 {
+        String::new()
+    } else {
+        format!(" on {}", count(summary.hosts, "host"))
+    };
     let mut text = format!(
-        "{} on {}, {}, {}, {} blocked",
+        "{}{on}, {}, {}, {} blocked",
         count(summary.steps, "step"),
-        count(summary.hosts, "host"),
         count(summary.starts, "start"),
         count(summary.restarts, "restart"),
         summary.blocked,
@@ -270,6 +286,6 @@ mod tests {
         assert_eq!(hosts(&some, 5), "all 5 hosts");
         assert_eq!(hosts(&some[..4], 5), "n1, n2, n3, n4");
         assert_eq!(hosts(&some[..3], 3), "n1, n2, n3");
-        assert_eq!(hosts(&[], 3), "this machine");
+        assert_eq!(with_hosts("turn authentication on", [], 3), "turn authentication on");
     }
 }

@@ -4,6 +4,7 @@
 mod lab;
 
 mod answers;
+mod auth;
 mod changes;
 mod cost;
 mod faults;

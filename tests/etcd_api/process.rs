@@ -138,6 +138,10 @@ impl Cluster {
         format!("https://{}:{}", self.address, client_port(index) + 1)
     }
 
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
+    }
+
     /// Starts member `index` of a new cluster of all of them.
     pub fn start(&self, index: usize) -> Etcd {
         self.start_among(index, self.members, "new")

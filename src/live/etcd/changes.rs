@@ -82,7 +82,7 @@ impl Member {
         }
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         what: &'static str,
         deadline: Duration,
@@ -105,13 +105,16 @@ const ALREADY_ADDED: [&str; 2] = ["Peer URLs already exists", "member ID already
 const ALREADY_VOTER: &str = "can only promote a learner member";
 const BEHIND: &str = "can only promote a learner member which is in sync with leader";
 const NO_SUCH_MEMBER: &str = "member not found";
-/// `unhealthy cluster`: a voter has not been connected for 5 s (HealthInterval). The last three are those of an election.
-const PASSING: [&str; 5] = [
+/// `unhealthy cluster`: a voter has not been connected for 5 s (HealthInterval). Then come those of an election.
+const PASSING: [&str; 7] = [
     "unhealthy cluster",
     "re-configuration failed due to not enough started members",
     "leader changed",
     "not leader",
     "request timed out",
+    // Somebody changed users or roles between the request and its turn in the raft log, or turned authentication on.
+    "revision of auth store is old",
+    "user name is empty",
 ];
 
 fn objection(fault: &Fault, already_so: &[&str]) -> Objection {

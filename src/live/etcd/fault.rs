@@ -38,6 +38,9 @@ const ENDED: [io::ErrorKind; 4] = [
     io::ErrorKind::BrokenPipe,
 ];
 
+/// The words of etcd's rpctypes, 3.4 to 3.7.
+const DENIED: [&str; 2] = ["permission denied", "user name not found"];
+
 /// A chain of causes longer than this goes in a circle.
 const CAUSES_MAX: usize = 16;
 
@@ -149,6 +152,12 @@ impl Fault {
                 format!("there is no quorum, or {host} is cut off from it: are the other members running?"),
             ),
             Fault::Learner => ("a learner does not serve that".to_owned(), "ask a voter".to_owned()),
+            Fault::Said(words) if DENIED.iter().any(|denied| words.contains(denied)) => (
+                format!("it says: {words}"),
+                "authentication is on, and the user root, as whom quorate comes, has not the role root: give it to root, \
+                 or turn authentication off, as somebody who may"
+                    .to_owned(),
+            ),
             Fault::Said(words) => (format!("it says: {words}"), journal),
             Fault::Other(words) => (words.clone(), journal),
         }

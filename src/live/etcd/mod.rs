@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 mod answer;
+mod auth;
 mod changes;
 mod fault;
 mod recorded;
@@ -26,6 +27,7 @@ mod tls;
 mod version;
 mod wire;
 
+pub use auth::AuthState;
 pub use changes::{Objection, Refusal};
 pub use tls::Tls;
 

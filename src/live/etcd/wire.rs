@@ -1,4 +1,4 @@
-//! The member list as a quorum knows it, which etcd-client cannot ask for.
+//! The member list as a quorum knows it, and whether authentication is on: what etcd-client cannot ask for.
 //!
 //! etcd-client 0.21.1 always asks for the member's own list, which lags behind right after a change. The messages are
 //! those of etcd's rpc.proto; 3.4 does not know the question's field and answers from its own list.
@@ -34,6 +34,27 @@ pub struct Member {
     pub client_urls: Vec<String>,
     #[prost(bool, tag = "5")]
     pub is_learner: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AuthStatusRequest {}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AuthStatus {
+    #[prost(bool, tag = "2")]
+    pub enabled: bool,
+    /// It grows with every change of a user or role.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+}
+
+/// Whether authentication is on; unimplemented before 3.5.
+pub async fn auth_status(channel: Channel) -> Result<AuthStatus, Status> {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+    let path = PathAndQuery::from_static("/etcdserverpb.Auth/AuthStatus");
+    let codec = ProstCodec::<AuthStatusRequest, AuthStatus>::default();
+    Ok(grpc.unary(Request::new(AuthStatusRequest {}), path, codec).await?.into_inner())
 }
 
 /// The list as a quorum knows it, or (not `linearizable`) as this member alone does.
