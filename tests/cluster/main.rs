@@ -10,6 +10,7 @@ mod traffic;
 mod scene;
 mod secrets;
 
+mod auth;
 mod bootstrap;
 mod certs;
 mod crash;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::lab::{Archive, Host, Lab, Series, User, etcd_archive};
+use crate::traffic::pair;
 
 /// Where [`Scene::declare_version`] puts the archives.
 const ARCHIVES: &str = "archives/etcd-v{version}-linux-{arch}.tar.gz";
@@ -186,9 +187,29 @@ impl Scene {
         plan
     }
 
-    /// etcdctl with the health check's certificate, on the host.
+    /// etcdctl as a user, by a client certificate for its name.
+    #[track_caller]
+    pub fn etcdctl_as(&self, user: &str, host: &Host, arguments: &str) -> String {
+        let file = format!("/root/{user}");
+        if host.read(&format!("{file}.key")).is_none() {
+            let (certificate, key) = pair(&self.lab.dir().join("pki"), user);
+            host.write(&format!("{file}.crt"), certificate);
+            host.write(&format!("{file}.key"), key);
+        }
+        host.exec(&format!(
+            "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert={file}.crt \
+             --key={file}.key {arguments} 2>&1",
+            host.address()
+        ))
+        .stdout
+    }
+
+    /// etcdctl on the host: as root where authentication is on, else with the health check's certificate.
     #[track_caller]
     pub fn etcdctl(&self, host: &Host, arguments: &str) -> String {
+        if self.more.contains("[auth]") {
+            return self.etcdctl_as("root", host, arguments);
+        }
         let pki = "/etc/etcd/pki";
         host.sh(&format!(
             "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert={pki}/ca.crt --cert={pki}/healthcheck-client.crt \

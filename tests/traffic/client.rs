@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use etcd_client::{Client, GetOptions, KeyValue, SortOrder, SortTarget};
 use hyper_util::rt::TokioIo;
 use quorate::capability::certificates::Wanted;
-use quorate::live::pki;
+use quorate::live::pki::{self, Issued, Signer};
 use quorate::names::UnixSeconds;
 use quorate::observed::Usage;
 use rustls::client::Resumption;
@@ -35,17 +35,14 @@ const PAGE: i64 = 2000;
 pub struct Credentials(Arc<ClientConfig>);
 
 impl Credentials {
-    /// Signed by the authority in `folder`, the `pki` beside cluster.toml.
+    /// The user `writer`, signed by the authority in `folder`, the `pki` beside cluster.toml.
     pub fn issue(folder: &Path) -> Credentials {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-        let at = UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"));
-        let signer = pki::load(folder, at).expect("the authority can be read").expect("bootstrap made one");
-        let wanted = Wanted {
-            common_name: "writer".to_owned(),
-            names: BTreeSet::new(),
-            usages: BTreeSet::from([Usage::ClientAuth]),
-        };
-        let issued = signer.issue(&wanted, VALIDITY_SECONDS, at).expect("a client certificate can be issued");
+        Self::issue_for(folder, "writer")
+    }
+
+    /// Of a user by its name.
+    pub fn issue_for(folder: &Path, user: &str) -> Credentials {
+        let (signer, issued) = issued(folder, user);
         let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).expect("it is PEM");
         let key = PrivateKeyDer::from_pem_slice(issued.key_pem.expose_secret().as_bytes()).expect("it is PEM");
         let mut roots = RootCertStore::empty();
@@ -61,6 +58,22 @@ impl Credentials {
         config.resumption = Resumption::disabled();
         Credentials(Arc::new(config))
     }
+}
+
+/// A client certificate of a user and its key, as PEM.
+pub fn pair(folder: &Path, user: &str) -> (String, String) {
+    let (_, issued) = issued(folder, user);
+    (issued.certificate_pem, issued.key_pem.expose_secret().to_owned())
+}
+
+fn issued(folder: &Path, user: &str) -> (Signer, Issued) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let at = UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"));
+    let signer = pki::load(folder, at).expect("the authority can be read").expect("bootstrap made one");
+    let wanted =
+        Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
+    let issued = signer.issue(&wanted, VALIDITY_SECONDS, at).expect("a client certificate can be issued");
+    (signer, issued)
 }
 
 /// The client ports of a host, in the order in which a client tries them.

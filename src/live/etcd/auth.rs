@@ -11,7 +11,7 @@ use etcd_client::{Permission as Granted, PermissionType, RoleRevokePermissionOpt
 use super::fault::Fault;
 use super::wire;
 use super::{Member, Refusal};
-use crate::auth::{AuthStore, Key, KeyAccess, Permission, User};
+use crate::auth::{AuthStore, Key, KeyAccess, Permission, ROOT, User};
 use crate::code::Code;
 use crate::names::{RoleName, UserName};
 use crate::observed::Cause;
@@ -91,7 +91,9 @@ impl Member {
             let mut client = self.client_of_leader.auth_client();
             let role = async { found(client.role_get(name.as_str()).await) };
             let Some(role) = self.asked(deadline, role).await? else { return Ok(None) };
-            let permissions = role.permissions().iter().map(permission).collect();
+            // Of its own role etcd looks at none, and from 3.6 on tells one for all keys that it does not keep.
+            let kept = role.permissions().into_iter().filter(|_| name != ROOT);
+            let permissions = kept.map(|granted| permission(&granted)).collect();
             Ok(Some((RoleName::new(name), permissions)))
         });
         futures_util::future::join_all(roles).await.into_iter().filter_map(Result::transpose).collect()
