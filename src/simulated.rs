@@ -178,7 +178,8 @@ fn beginnings() -> Vec<(Desired, Observed)> {
         let World { desired, observed, .. } = world(states, course);
         (desired, observed)
     });
-    [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)].into_iter().chain(changes).collect()
+    let begin = [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)];
+    begin.into_iter().chain(changes).chain(crate::laws::users::beginnings()).collect()
 }
 
 #[tokio::test(start_paused = true)]

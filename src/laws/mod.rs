@@ -14,7 +14,7 @@ use crate::quorum::{Health, Membership};
 use crate::sample;
 
 pub(crate) mod rolling;
-mod users;
+pub(crate) mod users;
 
 use rolling::worlds::Course;
 

@@ -6,7 +6,7 @@ use super::State;
 use crate::action::{Action, Readiness};
 use crate::allowance::{AllowKind, Allowance};
 use crate::auth::{AuthStore, KeyAccess, Permission, ROOT, User};
-use crate::desired::{Auth, DeclaredUser, PasswordSource};
+use crate::desired::{Auth, DeclaredUser, Desired, PasswordSource};
 use crate::names::{RoleName, UserName};
 use crate::observed::{Observed, Seen};
 use crate::plan::{Plan, Step, plan};
@@ -234,6 +234,22 @@ fn the_end_is_as_declared(world: &super::World, plan: &Plan) -> Option<String> {
     let switch = (end.enabled != declared(world).enabled).then(|| "the switch".to_owned());
     let wrong = wrong.or(left).map(UserName::to_string).or(switch);
     wrong.map(|what| format!("{what} is not as declared in the end"))
+}
+
+/// For the simulated runs: users that are there and wrong, one that may go, and authentication that goes on, and off.
+pub(crate) fn beginnings() -> Vec<(Desired, Observed)> {
+    let wrong = |wanted, enabled, root| Case {
+        wanted,
+        enabled,
+        root,
+        role: Is::Different,
+        user: Is::Different,
+        stranger: Stranger::MayGo,
+        unseen: false,
+    };
+    let worlds =
+        [wrong(true, false, Is::Absent), wrong(true, true, Is::Right), wrong(false, true, Is::Right)].map(world);
+    worlds.into_iter().map(|world| (world.desired, world.observed)).collect()
 }
 
 /// For the mutants.

@@ -73,7 +73,7 @@ fn on_off_and_on_again(test: &str, series: Series) {
     let before = scene.starts();
     scene.declare(|scene| scene.more = declared(true));
     let plan = scene.plan().exits(2).says(&["turn authentication on", "keep user app: role app"]);
-    let last = plan.stdout.lines().filter(|line| line.starts_with('[')).next_back().unwrap_or_default();
+    let last = plan.stdout.lines().rfind(|line| line.starts_with('[')).unwrap_or_default();
     assert!(last.contains("turn authentication on"), "{}", plan.stdout);
     scene.apply().exits(0);
     nothing_failed(&writer, "turned on");

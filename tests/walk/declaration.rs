@@ -29,6 +29,8 @@ pub struct Declaration {
     pub extra: BTreeMap<&'static str, String>,
     /// A member may be restarted though the cluster does not serve meanwhile.
     pub downtime: bool,
+    /// Keys are kept from whoever is no declared user.
+    pub auth: bool,
 }
 
 impl Declaration {
@@ -41,6 +43,7 @@ impl Declaration {
             etcd: BTreeMap::new(),
             extra: BTreeMap::new(),
             downtime: false,
+            auth: false,
         }
     }
 
@@ -69,6 +72,9 @@ impl Declaration {
             put(&mut text, format_args!("extra = {{ {} }}\n", entries.join(", ")));
         }
         text.push_str(&archives.section(&self.version, &self.via));
+        if self.auth {
+            text.push_str("\n[auth]\nenabled = true\n[users.writer]\nprefix = \"/walk/\"\n");
+        }
         text
     }
 }

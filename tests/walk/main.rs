@@ -7,6 +7,7 @@
 //! | `QUORATE_WALK_STEPS` | transitions before the upgrade; 7 if it is not set |
 //! | `QUORATE_WALK_SERIES` | only this one of 3.4, 3.5, 3.6, 3.7 |
 //! | `QUORATE_WALK_KINDS` | only transitions whose name has one of these words, such as `port,cut` |
+//! | `QUORATE_WALK_AUTH` | authentication is on, and the writer comes as a declared user |
 //! | `QUORATE_WALK_REPORT` | the file that the report is appended to |
 //! | `QUORATE_WALK_VERBOSE` | prints every event of every apply |
 //!
@@ -65,9 +66,11 @@ fn walks(test: &str, series: Series) {
     let steps = number("QUORATE_WALK_STEPS").map_or(STEPS, |steps| usize::try_from(steps).expect("not that many"));
     // Short walks see few kinds each, so every series takes another way.
     let seed = number("QUORATE_SEED").unwrap_or(SEED + series as u64);
-    println!("{test}: etcd {}, QUORATE_SEED={seed}, {steps} transitions", archive.version);
+    let auth = if std::env::var_os("QUORATE_WALK_AUTH").is_some() { ", QUORATE_WALK_AUTH=1" } else { "" };
+    println!("{test}: etcd {}, QUORATE_SEED={seed}{auth}, {steps} transitions", archive.version);
     let begun = Instant::now();
     let mut walk = Walk::begin(&archive, MEMBERS, seed, |declaration| {
+        declaration.auth = std::env::var_os("QUORATE_WALK_AUTH").is_some();
         declaration.extra.insert("snapshot-count", traffic::history::SNAPSHOT_COUNT.to_owned());
     });
     walk.patient = steps >= LONG;

@@ -70,8 +70,10 @@ impl Walk {
         fs::write(lab.dir().join("cluster.toml"), declaration.text(&lab, &archives)).expect("it can be written");
         let run = quorate.run(&["apply", "--yes"]);
         assert_eq!(run.code, 0, "{run:?}");
-        let credentials = Credentials::issue(&lab.dir().join("pki"));
-        let writer = Writer::begin(credentials.clone(), PREFIX);
+        // Where authentication is on, the writer may write its own keys, and root may look at everything.
+        let [credentials, writers] =
+            ["root", "writer"].map(|user| Credentials::issue_for(&lab.dir().join("pki"), user));
+        let writer = Writer::begin(writers, PREFIX);
         let (random, report) = (Random::new(seed), Report::default());
         let (patient, runs) = (false, Vec::new());
         let walk = Walk { writer, lab, quorate, archives, credentials, declaration, random, report, patient, runs };
