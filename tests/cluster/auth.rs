@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::lab::{Host, Series, etcd_archive};
 use crate::scene::{Scene, until};
+use crate::secrets::Watch;
 use crate::traffic::{Credentials, Endpoint, Writer, addresses};
 
 const USERS: &str = r#"
@@ -264,4 +265,43 @@ fn kill_after(scene: &Scene, events: usize) -> bool {
     let _ended_already = child.kill();
     child.wait().expect("it ends");
     seen < events
+}
+
+/// A password is fetched by apply alone, and shows nowhere.
+#[test]
+fn a_password_is_nowhere_but_in_etcd() {
+    const PASSWORD: &str = "correct-horse-battery";
+    let Some(mut scene) = Scene::healthy("a_password_is_nowhere_but_in_etcd", 3, Series::V3_5) else { return };
+    let with = |source: &str| declared(true).replacen("[users.app]", &format!("[users.app]\npassword = {source}"), 1);
+    scene.declare(|scene| scene.more = with("{ env = \"APP_PASSWORD\" }"));
+    scene.plan().exits(2);
+    scene.apply().exits(7).says(&["the password of user app", "the variable APP_PASSWORD", "it is not set"]);
+    let watch = Watch::begin();
+    let mut said = Vec::new();
+    for arguments in [["plan", "-v"].as_slice(), &["apply", "--yes", "--json", "-v"], &["plan", "--format", "json"]] {
+        let output = scene.command(arguments).env("APP_PASSWORD", PASSWORD).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        said.push(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)));
+    }
+    said.extend(watch.end());
+    said.extend(scene.lab.hosts().iter().map(|host| host.sh("journalctl --no-pager")));
+    assert!(!said.iter().any(|text| text.contains(PASSWORD)), "the password shows");
+    scene.is_as_declared();
+    // Without a certificate of its own, by the password.
+    let come = |scene: &Scene, password: &str| {
+        let arguments = format!("--user app:{password} put /app/key yes");
+        scene.etcdctl_as("stranger", scene.first(), &arguments)
+    };
+    assert!(come(&scene, PASSWORD).contains("OK"), "{}", come(&scene, PASSWORD));
+    assert!(come(&scene, "wrong").contains("authentication failed"), "{}", come(&scene, "wrong"));
+    // One without is made anew with one, and the other way round.
+    scene.declare(|scene| scene.more = declared(true));
+    scene.is_repaired(&["user app has a password, and none is declared"]);
+    assert!(come(&scene, PASSWORD).contains("authentication failed"), "{}", come(&scene, PASSWORD));
+    let file = scene.lab.dir().join("app.password");
+    std::fs::write(&file, format!("{PASSWORD}\n")).expect("it can be written");
+    scene.declare(|scene| scene.more = with("{ file = \"app.password\" }"));
+    scene.is_repaired(&["user app has no password"]);
+    assert!(come(&scene, PASSWORD).contains("OK"), "{}", come(&scene, PASSWORD));
+    everyone_has_its_rights(&scene);
 }

@@ -156,6 +156,13 @@ const REST: &str = "\
 # certificates = \"/etc/etcd/pki\"
 # service = \"etcd.service\"
 # binaries = \"/opt/etcd\"          # one folder for each version
+
+# Who may do what with which keys. A user is known by the common name of its client certificate. Without [auth], users
+# and authentication stay as they are.
+# [auth]
+# enabled = true
+# [users.app]
+# prefix = \"/app/\"                # or permissions = [{ prefix = \"/app/\", access = \"read\" }], or roles = [\"root\"]
 ";
 
 #[cfg(test)]
@@ -211,8 +218,19 @@ mod tests {
                 continue;
             };
             let key = setting.split(' ').next().unwrap_or_default();
-            let no_default =
-                ["ssh", "user", "config = \"~", "known-hosts", "sudo", "auto-compaction", "extra", "url", "sha256"];
+            let no_default = [
+                "ssh",
+                "user",
+                "config = \"~",
+                "known-hosts",
+                "sudo",
+                "auto-compaction",
+                "extra",
+                "url",
+                "sha256",
+                "enabled",
+                "prefix",
+            ];
             let etcds = ["quota-backend", "heartbeat-interval", "election-timeout"];
             if no_default.iter().chain(&etcds).any(|other| key == *other || setting.starts_with(other)) {
                 continue;
@@ -230,7 +248,7 @@ mod tests {
         for line in text.lines() {
             let setting = line.strip_prefix("# ").filter(|rest| {
                 let word = rest.split(' ').nth(1);
-                word == Some("=") || *rest == "[etcd.archive]"
+                word == Some("=") || ["[etcd.archive]", "[auth]", "[users.app]"].contains(rest)
             });
             uncommented.push_str(setting.unwrap_or(line));
             uncommented.push('\n');
