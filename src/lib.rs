@@ -20,9 +20,10 @@
 //! 6. *Nothing is lost.* Data directories and keys are moved aside; a member whose data is gone is not started.
 //! 7. *What changes by itself is not a change.* The leader, revisions, sizes and serials are in no plan's identity.
 //! 8. *Members come and go one at a time.* A failed one goes before its replacement comes, one that is well goes last.
+//! 9. *Nobody is shut out by mistake.* Authentication goes on when root and every declared user are there.
 //!
-//! The `laws` test module checks 2 to 6 and 8 on every combination of host states, and breaks each [`guard::Guard`] to see
-//! that a law misses it.
+//! The `laws` test module checks 2 to 6, 8 and 9 on every combination of host states, and breaks each [`guard::Guard`]
+//! to see that a law misses it.
 
 // The core: pure. No I/O, no clock, no randomness; tests/tidy.rs keeps it so.
 pub mod names;

@@ -10,7 +10,7 @@ use etcd_client::{Permission as Granted, PermissionType, RoleRevokePermissionOpt
 
 use super::fault::Fault;
 use super::wire;
-use super::{Member, Refusal};
+use super::{Member, Place, Refusal};
 use crate::auth::{AuthStore, Key, KeyAccess, Permission, ROOT, User};
 use crate::code::Code;
 use crate::names::{RoleName, UserName};
@@ -222,17 +222,15 @@ impl Member {
     }
 
     async fn asked<T>(&self, deadline: Duration, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Cause> {
-        let what = "its users";
         let fault = match tokio::time::timeout(deadline, call).await {
             Ok(Ok(said)) => return Ok(said),
             Ok(Err(fault)) => fault,
-            Err(_) => Fault::CallTimeout(what, deadline),
+            Err(_) => Fault::CallTimeout("its users", deadline),
         };
-        let cause = self.place.silent(self.recorder.fault().unwrap_or(fault));
-        let host = &self.place.host;
-        let summary = cause.summary.replacen("does not answer", &format!("was asked for {what}"), 1);
-        debug_assert!(summary.contains(host.as_str()), "the cause names the host");
-        Err(Cause { code: Code::AuthUnknown, summary, ..cause })
+        let Place { host, address } = &self.place;
+        let (why, hint) = self.recorder.fault().unwrap_or(fault).told(host, address);
+        let summary = format!("etcd on {host} does not tell its users: {why}");
+        Err(Cause { code: Code::AuthUnknown, summary, hint: Some(hint) })
     }
 }
 
