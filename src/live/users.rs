@@ -16,7 +16,7 @@ use crate::live::membership::{Voter, voters};
 use crate::live::perform::{run_on, told};
 use crate::live::remote::Command;
 use crate::live::{Shared, guarded, password};
-use crate::names::{HostName, RoleName, UserName};
+use crate::names::{HostName, RoleName, UserName, Version};
 use crate::observed::{Answer, Cause, Host, Observed, Seen};
 use crate::secret::Secret;
 
@@ -41,9 +41,9 @@ pub(super) async fn look(shared: &Shared, observed: &Observed) -> Option<Seen<Au
     }
     let mut said = nobody();
     let serves = |answer: &Answer| answer.reads && !answer.learner;
-    for (name, _) in observed.answers().filter(|(_, answer)| serves(answer)) {
+    for (name, answer) in observed.answers().filter(|(_, answer)| serves(answer)) {
         let Some(member) = shared.machines.get(name).and_then(|machine| machine.member()) else { continue };
-        match ask(shared, &member).await {
+        match ask(shared, &member, answer.cluster_version).await {
             Ok(store) => return Some(Seen::Known(store)),
             Err(cause) => said = cause,
         }
@@ -59,8 +59,8 @@ fn nobody() -> Cause {
     }
 }
 
-async fn ask(shared: &Shared, member: &Member) -> Result<AuthStore, Cause> {
-    let state = member.auth_state(ASK_DEADLINE).await?;
+async fn ask(shared: &Shared, member: &Member, cluster: Option<Version>) -> Result<AuthStore, Cause> {
+    let state = member.auth_state(cluster, ASK_DEADLINE).await?;
     let kept = guarded(&shared.users).0.clone();
     if let Some((_, store)) = kept.as_ref().filter(|(then, _)| state.revision.is_some() && *then == state) {
         return Ok(store.clone());
@@ -131,11 +131,11 @@ impl From<Refusal> for Failed {
 async fn attempt(shared: &Shared, lock: &Lock, action: &Action, secret: Option<&Secret>) -> Result<(), Failed> {
     let voters = voters(shared).await;
     let voter = voters.iter().find(|voter| lock.covers(&voter.host));
-    let Voter { host, member, .. } = voter.ok_or_else(|| Failed::Passing(nobody_locked(&voters)))?;
+    let Voter { host, member, answer, .. } = voter.ok_or_else(|| Failed::Passing(nobody_locked(&voters)))?;
     audit(shared, lock, host, action).await?;
     match action {
-        Action::KeepRole { role, permissions } => keep_role(member, role, permissions).await,
-        Action::KeepUser { user, roles, .. } => keep_user(member, user, roles, secret).await,
+        Action::KeepRole { role, permissions } => keep_role(member, answer.cluster_version, role, permissions).await,
+        Action::KeepUser { user, roles, .. } => keep_user(member, answer.cluster_version, user, roles, secret).await,
         Action::RemoveUser { user } => Ok(settled(member.delete_user(user, CALL_DEADLINE).await)?),
         Action::RemoveRole { role, .. } => Ok(settled(member.delete_role(role, CALL_DEADLINE).await)?),
         Action::EnableAuth => Ok(settled(member.set_auth(true, CALL_DEADLINE).await)?),
@@ -165,17 +165,22 @@ fn settled(asked: Result<(), Refusal>) -> Result<(), Refusal> {
     }
 }
 
-async fn store(member: &Member) -> Result<AuthStore, Failed> {
+async fn store(member: &Member, cluster: Option<Version>) -> Result<AuthStore, Failed> {
     let asked = async {
-        let AuthState { enabled, .. } = member.auth_state(ASK_DEADLINE).await?;
+        let AuthState { enabled, .. } = member.auth_state(cluster, ASK_DEADLINE).await?;
         member.auth_store(enabled, ASK_DEADLINE).await
     };
     asked.await.map_err(|cause: Cause| Failed::Passing(cause.summary))
 }
 
 /// Grants before it revokes, so that nobody lacks for a moment what it has before and after.
-async fn keep_role(member: &Arc<Member>, role: &RoleName, wanted: &BTreeSet<Permission>) -> Result<(), Failed> {
-    let roles: BTreeMap<_, _> = store(member).await?.roles;
+async fn keep_role(
+    member: &Arc<Member>,
+    cluster: Option<Version>,
+    role: &RoleName,
+    wanted: &BTreeSet<Permission>,
+) -> Result<(), Failed> {
+    let roles: BTreeMap<_, _> = store(member, cluster).await?.roles;
     if !roles.contains_key(role) {
         settled(member.add_role(role, CALL_DEADLINE).await)?;
     }
@@ -194,11 +199,12 @@ async fn keep_role(member: &Arc<Member>, role: &RoleName, wanted: &BTreeSet<Perm
 /// A user of the wrong kind, with a password or without, is made anew.
 async fn keep_user(
     member: &Arc<Member>,
+    cluster: Option<Version>,
     user: &UserName,
     wanted: &BTreeSet<RoleName>,
     secret: Option<&Secret>,
 ) -> Result<(), Failed> {
-    let AuthStore { enabled, users, .. } = store(member).await?;
+    let AuthStore { enabled, users, .. } = store(member, cluster).await?;
     let mut is = users.get(user).cloned();
     if enabled && is.is_some() && crate::capability::users::may_be_made_anew(user) {
         let has = member.has_password(user, ASK_DEADLINE).await;

@@ -233,6 +233,24 @@ fn members_and_versions_change_with_auth_on() {
     assert_eq!(status.matches(&newer.version).count(), 5, "{status}");
 }
 
+/// While members of two versions are together, nothing is asked that the older ones cannot bear.
+#[test]
+fn from_3_4_to_3_5_with_auth_on() {
+    let test = "from_3_4_to_3_5_with_auth_on";
+    let Ok(newer) = etcd_archive(Series::V3_5).map_err(|skip| eprintln!("skipped: {test}: {skip}")) else { return };
+    let Some(mut scene) = Scene::bare(test, 3, Series::V3_4) else { return };
+    scene.declare(|scene| scene.more = declared(true));
+    scene.apply().exits(0);
+    let writer = writer(&scene, scene.lab.hosts());
+    scene.declare_version(newer, Vec::new());
+    scene.apply_with(&["--guard-writes"]).exits(0).says(&[" 0 failed"]);
+    nothing_failed(&writer, "upgraded");
+    scene.is_as_declared();
+    everyone_has_its_rights(&scene);
+    let ended = scene.lab.hosts().iter().map(|host| host.sh("journalctl -u etcd --no-pager | grep -c panic || true"));
+    assert!(ended.clone().all(|count| count.trim() == "0"), "{:?}", ended.collect::<Vec<_>>());
+}
+
 /// An apply that is killed after any of its steps is finished by the next.
 #[test]
 fn turning_it_on_may_be_cut_off_anywhere() {

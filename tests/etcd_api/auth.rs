@@ -6,7 +6,7 @@ use std::process::Command;
 use quorate::auth::{KeyAccess, Permission};
 use quorate::capability::certificates::Wanted;
 use quorate::live::etcd::{AuthState, Member, Objection};
-use quorate::names::{RoleName, UserName};
+use quorate::names::{RoleName, UserName, Version};
 use quorate::observed::Usage;
 use quorate::secret::Secret;
 
@@ -39,8 +39,9 @@ async fn roles_and_users_are_made_and_unmade() {
         let Some(cluster) = Cluster::of(1, "roles_and_users_are_made_and_unmade", series) else { continue };
         let members = cluster.started().await;
         let member = members[0].connect(&cluster.tls()).await.unwrap();
+        let version = member.answer(DEADLINE).await.unwrap().cluster_version;
         let app = role("app");
-        assert!(!member.auth_state(DEADLINE).await.unwrap().enabled, "{series}");
+        assert!(!member.auth_state(version, DEADLINE).await.unwrap().enabled, "{series}");
         assert!(roles_of(&member).await.is_empty(), "{series}");
         member.add_role(&app, DEADLINE).await.unwrap();
         let again = member.add_role(&app, DEADLINE).await.unwrap_err();
@@ -103,7 +104,8 @@ async fn a_member_answers_us_as_before_when_authentication_is_on() {
         member.add_user(&user("plain"), None, DEADLINE).await.unwrap();
         member.add_user(&user("secret"), Some(&Secret::new("hunter2".to_owned())), DEADLINE).await.unwrap();
         let before = member.answer(DEADLINE).await.unwrap();
-        let off = member.auth_state(DEADLINE).await.unwrap();
+        let version = before.cluster_version;
+        let off = member.auth_state(version, DEADLINE).await.unwrap();
         assert!(!off.enabled && off.revision.is_some() == (series != Series::V3_4), "{series}: {off:?}");
         member.set_auth(true, DEADLINE).await.unwrap();
         member.set_auth(true, DEADLINE).await.unwrap();
@@ -114,7 +116,7 @@ async fn a_member_answers_us_as_before_when_authentication_is_on() {
             assert_eq!((answer.leader, answer.cluster_version), (before.leader, before.cluster_version), "{series}");
             member.put("/key", "value", DEADLINE).await.unwrap();
             member.delete("/key", DEADLINE).await.unwrap();
-            let state = member.auth_state(DEADLINE).await.unwrap();
+            let state = member.auth_state(version, DEADLINE).await.unwrap();
             assert_eq!(state, AuthState { enabled: true, ..off }, "{series}");
             assert_eq!(member.auth_store(true, DEADLINE).await.unwrap().users.len(), 3, "{series}");
             assert_eq!(member.has_password(&user("plain"), DEADLINE).await, Some(false), "{series}");
@@ -126,11 +128,34 @@ async fn a_member_answers_us_as_before_when_authentication_is_on() {
         let refused = member.revoke_role(&user("root"), &role("root"), DEADLINE).await.unwrap_err();
         assert_eq!(refused.objection, Objection::Final, "{series}: {refused:?}");
         member.add_user(&user("later"), None, DEADLINE).await.unwrap();
-        let later = member.auth_state(DEADLINE).await.unwrap();
+        let later = member.auth_state(version, DEADLINE).await.unwrap();
         assert!(off.revision.is_none() || later.revision > off.revision, "{series}: {later:?}");
         member.set_auth(false, DEADLINE).await.unwrap();
         member.set_auth(false, DEADLINE).await.unwrap();
-        assert!(!member.auth_state(DEADLINE).await.unwrap().enabled, "{series}");
+        assert!(!member.auth_state(version, DEADLINE).await.unwrap().enabled, "{series}");
+    }
+}
+
+/// A member of 3.4 panics at the question that 3.5 has for it, so it is asked only where there is none any more.
+#[tokio::test]
+async fn whether_it_is_on_is_asked_without_an_entry_before_3_5() {
+    for series in SERVED {
+        let test = "whether_it_is_on_is_asked_without_an_entry_before_3_5";
+        let Some(cluster) = Cluster::of(1, test, series) else { continue };
+        let members = cluster.started().await;
+        let member = members[0].connect(&cluster.tls()).await.unwrap();
+        for enabled in [false, true] {
+            if enabled {
+                make_root(&member).await;
+                member.set_auth(true, DEADLINE).await.unwrap();
+            }
+            for version in [None, Some(Version::new(3, 4, 0))] {
+                let before = member.answer(DEADLINE).await.unwrap().index;
+                let state = member.auth_state(version, DEADLINE).await.unwrap();
+                assert_eq!(state, AuthState { enabled, revision: None }, "{series}");
+                assert_eq!(member.answer(DEADLINE).await.unwrap().index, before, "{series}");
+            }
+        }
     }
 }
 

@@ -13,11 +13,11 @@ use super::wire;
 use super::{Member, Place, Refusal};
 use crate::auth::{AuthStore, Key, KeyAccess, Permission, ROOT, User};
 use crate::code::Code;
-use crate::names::{RoleName, UserName};
+use crate::names::{RoleName, UserName, Version};
 use crate::observed::Cause;
 use crate::secret::Secret;
 
-/// What is the same as long as it is: 3.4 has no number for it.
+/// As long as it is the same, so is everything else. Before 3.5 there is no number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthState {
     pub enabled: bool,
@@ -25,27 +25,23 @@ pub struct AuthState {
 }
 
 impl Member {
-    /// Whether authentication is on.
+    /// Whether authentication is on, in a cluster of this version: the one that every member has reached.
+    ///
+    /// The question itself is an entry in the raft log that came with 3.5, and a member of 3.4 panics when it applies it,
+    /// at every start anew. Asked of the first member of 3.5, it would take the others down for good.
     ///
     /// # Errors
     /// When it is not told within `deadline`, or not to us.
-    pub async fn auth_state(&self, deadline: Duration) -> Result<AuthState, Cause> {
-        let status = wire::auth_status(self.channel.clone());
-        let asked = self.asked(deadline, async {
-            match status.await {
-                Ok(status) => Ok(Some(AuthState { enabled: status.enabled, revision: Some(status.revision) })),
-                // Before 3.5.
-                Err(status) if status.code() == tonic::Code::Unimplemented => Ok(None),
-                Err(status) => Err(Fault::of_status(status)),
-            }
-        });
-        match asked.await? {
-            Some(state) => Ok(state),
-            None => self.auth_state_by_name(deadline).await,
+    pub async fn auth_state(&self, cluster: Option<Version>, deadline: Duration) -> Result<AuthState, Cause> {
+        if cluster.is_none_or(|version| version < KNOWS_THE_QUESTION) {
+            return self.auth_state_by_name(deadline).await;
         }
+        let status = wire::auth_status(self.channel.clone());
+        let status = self.asked(deadline, async { status.await.map_err(Fault::of_status) }).await?;
+        Ok(AuthState { enabled: status.enabled, revision: Some(status.revision) })
     }
 
-    /// 3.4 tells by how it refuses a name: no password fits the empty one.
+    /// Every version tells by how it refuses a name, and writes no entry for it: no password fits the empty one.
     async fn auth_state_by_name(&self, deadline: Duration) -> Result<AuthState, Cause> {
         let mut client = self.client_of_leader.auth_client();
         let enabled = self.asked(deadline, async {
@@ -233,6 +229,9 @@ impl Member {
         Err(Cause { code: Code::AuthUnknown, summary, hint: Some(hint) })
     }
 }
+
+/// Source: `InternalRaftRequest.auth_status` in etcd's raft_internal.proto, and the `default` of 3.4's `applierV3backend`.
+const KNOWS_THE_QUESTION: Version = Version::new(3, 5, 0);
 
 // The words of etcd's rpctypes, the same from 3.4 to 3.7.
 const NOT_ENABLED: &str = "authentication is not enabled";
