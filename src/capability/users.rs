@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use crate::action::{Action, Readiness};
 use crate::allowance::{AllowKind, Allowance};
 use crate::auth::{AuthStore, Permission, ROOT, User};
+use crate::capability::version;
 use crate::code::Code;
 use crate::desired::{Auth, DeclaredUser, Desired};
 use crate::guard::{Guard, upheld};
@@ -37,7 +38,22 @@ pub fn next(view: &View) -> Ruling {
         .or_else(|| keep_roles(view, declared, store))
         .or_else(|| keep_users(view, declared, store))
         .or_else(|| remove(view, declared, store));
-    draft.map(Ruling::step).unwrap_or_default()
+    match (draft, two_versions(view.observed)) {
+        (None, _) => Ruling::default(),
+        (Some(draft), None) => Ruling::step(draft),
+        (Some(_), Some(what)) => {
+            let hint = "finish the upgrade first";
+            Ruling::blocked(Blocked::new(Code::UpgradeWaits, what).hint(hint).because("auth"))
+        }
+    }
+}
+
+/// A member of 3.5 writes a user into the raft log otherwise than one of 3.4 reads it: with the password hashed already
+/// (`hashedPassword` in etcd's rpc.proto). So nothing is changed while members of two minor versions are together.
+fn two_versions(observed: &Observed) -> Option<String> {
+    let minors: BTreeSet<_> = observed.answers().map(|(_, answer)| version::of_cluster(answer.version)).collect();
+    let versions = listed(minors.iter().map(|version| format!("{}.{}", version.major, version.minor)));
+    (minors.len() > 1).then(|| format!("users and roles are not changed while members run {versions}"))
 }
 
 /// Whether everything is there that will be needed once etcd asks who comes.

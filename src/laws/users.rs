@@ -6,8 +6,9 @@ use super::State;
 use crate::action::{Action, Readiness};
 use crate::allowance::{AllowKind, Allowance};
 use crate::auth::{AuthStore, KeyAccess, Permission, ROOT, User};
+use crate::code::Code;
 use crate::desired::{Auth, DeclaredUser, Desired, PasswordSource};
-use crate::names::{RoleName, UserName};
+use crate::names::{RoleName, UserName, Version};
 use crate::observed::{Observed, Seen};
 use crate::plan::{Plan, Step, plan};
 use crate::sample;
@@ -266,6 +267,21 @@ fn every_plan_keeps_the_laws_of_users() {
         assert!(complaints.is_empty(), "{case:?}: {complaints:#?}");
     }
     println!("{count} worlds");
+}
+
+#[test]
+fn nothing_is_changed_among_two_versions() {
+    for case in cases().filter(|case| !case.unseen) {
+        let mut world = world(case);
+        let before = plan(&world.desired, &world.observed);
+        let host = world.observed.host_mut(&sample::name(0)).expect("it was seen");
+        let answer = host.member.known_mut().and_then(Option::as_mut).expect("it answers");
+        answer.version = Version::new(3, 4, 23);
+        let plan = plan(&world.desired, &world.observed);
+        assert!(!plan.actions().any(Action::changes_access), "{case:?}: {plan:?}");
+        let waits = plan.blocked.iter().any(|blocked| blocked.code == Code::UpgradeWaits);
+        assert_eq!(waits, before.actions().any(Action::changes_access), "{case:?}: {plan:?}");
+    }
 }
 
 #[test]
