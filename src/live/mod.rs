@@ -33,6 +33,7 @@ use crate::diagnostic::Diagnostic;
 use crate::fleet::Fleet;
 use crate::names::{Architecture, HostName, RemotePath, UnixSeconds, Version};
 use crate::observed::{Cause, Observed, Seen, Workstation};
+use crate::quorum;
 
 use archive::Package;
 use etcd::Tls;
@@ -157,8 +158,35 @@ impl Live {
     }
 }
 
+/// Between two looks at members that gave different lists: one that has just started publishes its name, and the others
+/// learn it a moment apart.
+const DISAGREEMENT_PAUSES: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
+
 impl Fleet for Live {
     async fn observe(&self) -> Observed {
+        let mut observed = self.observe_once().await;
+        for pause in DISAGREEMENT_PAUSES {
+            if quorum::disagreement(&observed).is_none() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            observed = self.observe_once().await;
+        }
+        observed
+    }
+
+    async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
+        perform::perform(&self.shared, action).await
+    }
+
+    async fn write_once(&self, host: &HostName, key: &str, value: &str, deadline: Duration) -> Result<Duration, Cause> {
+        reach::write_once(&self.shared, host, key, value, deadline).await
+    }
+}
+
+impl Live {
+    async fn observe_once(&self) -> Observed {
         let at = now();
         let loaded = self.shared.load_authority(at);
         let known: Arc<[_]> = loaded.iter().flatten().map(Signer::known).collect();
@@ -186,14 +214,6 @@ impl Fleet for Live {
             observed.workstation.archives.entry(version).or_default().insert(architecture, seen);
         }
         observed
-    }
-
-    async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
-        perform::perform(&self.shared, action).await
-    }
-
-    async fn write_once(&self, host: &HostName, key: &str, value: &str, deadline: Duration) -> Result<Duration, Cause> {
-        reach::write_once(&self.shared, host, key, value, deadline).await
     }
 }
 
