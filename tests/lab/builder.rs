@@ -4,7 +4,7 @@ use std::thread;
 
 use super::command::must;
 use super::registry::{HostState, State, User};
-use super::{Host, Lab, Result, image, keys, network, registry};
+use super::{Host, Lab, Result, image, keys, machine, network, registry};
 
 /// 2 GiB: room for two versions of etcd, its data and a few snapshots. It is taken from memory only when written.
 const DISK_BYTES: u64 = 2 << 30;
@@ -72,6 +72,7 @@ impl Builder {
 
     fn try_up(self) -> Result<Lab> {
         let image = image::path()?;
+        machine::allow_many_hosts();
         let lock = registry::take_id()?;
         let state = State { id: lock.id, user: self.user.clone(), image, hosts: self.host_states() };
         let hosts = Host::all(&state);

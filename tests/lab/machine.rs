@@ -227,3 +227,16 @@ pub fn in_root(root: &Path) -> Command {
 pub fn chroot(root: &Path, script: &str, stdin: &[u8]) -> Result<String> {
     succeed(in_root(root).args(["sh", "-c", script]), stdin, QUICK)
 }
+
+/// The systemd of every host watches some ten things, and the kernel counts them all as root's, 128 unless told otherwise.
+pub fn allow_many_hosts() {
+    const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
+    let now = std::fs::read_to_string(LIMIT).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    if now.is_some_and(|now| now < WATCHES) {
+        // Where it cannot be raised, a few hosts run all the same.
+        let _stays_low = std::fs::write(LIMIT, WATCHES.to_string());
+    }
+}
+
+/// For some hundred hosts.
+const WATCHES: u32 = 1024;
