@@ -68,10 +68,16 @@ pub enum Guard {
     UsersBeforeAuth,
     /// A user that is not declared goes only when the operator named it.
     UsersGoByName,
+    /// Nothing is touched while one of the given certificates is wrong.
+    GivenIsWhole,
+    /// A leaf of the new authority is issued only when every running member has loaded that authority.
+    TrustedBeforeIssued,
+    /// The old authority is dropped only when every leaf is the new one's.
+    IssuedBeforeDropped,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 31] = [
+    pub const ALL: [Guard; 34] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -103,6 +109,9 @@ impl Guard {
         Self::RootBeforeAuth,
         Self::UsersBeforeAuth,
         Self::UsersGoByName,
+        Self::GivenIsWhole,
+        Self::TrustedBeforeIssued,
+        Self::IssuedBeforeDropped,
     ];
 }
 

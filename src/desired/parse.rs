@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{Cluster, Desired, Places, Request, archive, auth, etcd, paths, sections};
+use super::{Cluster, Desired, Places, Request, archive, auth, ca, etcd, paths, sections};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -35,13 +35,13 @@ pub fn parse(text: &str, file: &str, folder: &Path, home: Option<&Path>) -> Resu
 /// The sections, in the order in which they need each other. `None` only after a problem was reported.
 fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let cluster = root.section("cluster", sections::cluster);
-    let nodes = root.section("nodes", sections::nodes);
+    let (nodes, given) = root.section("nodes", |table| sections::nodes(table, local));
     let ports = root.section("ports", sections::ports);
     let ssh = root.section("ssh", |table| sections::ssh(table, local));
     let (etcd, binaries) = root.section("etcd", |table| {
         (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
     });
-    let authority = root.section("ca", |table| sections::ca(table, local));
+    let authority = root.section("ca", |table| ca::ca(table, local, &given));
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));

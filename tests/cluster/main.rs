@@ -12,6 +12,7 @@ mod secrets;
 
 mod auth;
 mod bootstrap;
+mod certificates;
 mod certs;
 mod crash;
 mod drift;
