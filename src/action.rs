@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Permission;
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
-    access, authority, certificates, config, departure, given, membership, prepare, raft_log, recovery, rotation,
-    service, users, version,
+    access, authority, certificates, config, consumers, departure, given, membership, prepare, raft_log, recovery,
+    rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
+use crate::names::{Architecture, ConsumerName, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,6 +89,17 @@ pub enum Action {
     FillLog { host: HostName, before: Version },
     /// Start a cluster of this member alone from its data, once.
     ForceNewCluster { host: HostName },
+    /// Write the files of a consumer that are not as they should be, and tell it.
+    KeepConsumer {
+        host: HostName,
+        consumer: ConsumerName,
+        /// Whether a certificate is issued with a new key.
+        issue: bool,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
+    },
     /// Make a role, grant it what it lacks, and take from it what is not declared.
     KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
     /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
@@ -165,7 +176,8 @@ impl Action {
             | Self::RemoveFile { host, .. }
             | Self::SaveSnapshot { host, .. }
             | Self::FillLog { host, .. }
-            | Self::ForceNewCluster { host } => Some(host),
+            | Self::ForceNewCluster { host }
+            | Self::KeepConsumer { host, .. } => Some(host),
         }
     }
 
@@ -245,6 +257,9 @@ impl Action {
             Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
             Self::FillLog { .. } => raft_log::readiness(observed),
             Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
+            }
             Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
@@ -287,6 +302,9 @@ impl Action {
             Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
             Self::FillLog { .. } => raft_log::effect(observed),
             Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::effect(desired, observed, consumer, *issue, *trust, *by);
+            }
             Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_effect(observed, user),
@@ -342,6 +360,17 @@ impl fmt::Display for Action {
             Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
             Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
             Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
+            Self::KeepConsumer { consumer, issue: true, by: SignedBy::Current, .. } => {
+                write!(f, "issue the certificate of {consumer} with a new key")
+            }
+            Self::KeepConsumer { consumer, issue: true, .. } => {
+                write!(f, "issue the certificate of {consumer} of the new authority with a new key")
+            }
+            Self::KeepConsumer { consumer, trust, .. } => match trust {
+                Trust::Current => write!(f, "install what {consumer} trusts"),
+                Trust::Both => write!(f, "have {consumer} trust the new authority as well"),
+                Trust::Next => write!(f, "have {consumer} trust the new authority alone"),
+            },
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),

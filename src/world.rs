@@ -7,8 +7,8 @@ use crate::capability::certificates;
 use crate::desired::{AuthoritySource, Binaries, Desired};
 use crate::names::{Architecture, Digest, HostName, UnixSeconds, Version};
 use crate::observed::{
-    Archive, Authority, Certificate, DataDirectory, Given, GivenPair, Host, Observed, Role, Seen, Service,
-    ServiceState, Tools, Usage, Workstation,
+    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, Given, GivenPair, Host, Observed, Role, Seen,
+    Service, ServiceState, Tools, Usage, Workstation,
 };
 use crate::plan;
 
@@ -31,6 +31,7 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
         hosts: hosts.collect(),
         former: BTreeMap::new(),
         auth: None,
+        consumers: desired.consumers.keys().map(|name| (name.clone(), Seen::Known(ConsumerFiles::default()))).collect(),
         guessed: false,
     }
 }

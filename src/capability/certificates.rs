@@ -271,14 +271,23 @@ fn fault(
     if asked {
         return Some("`--renew-certs` asks for it".to_owned());
     }
+    let authority = rotation::authority(observed, due)?;
+    is_due(desired, observed, certificate, authority).map(|when| format!("{stem}.crt {when}"))
+}
+
+/// Why a certificate is to be issued anew for its age alone. One that ends with its authority would end no later then.
+pub(super) fn is_due(
+    desired: &Desired,
+    observed: &Observed,
+    certificate: &Certificate,
+    authority: &Authority,
+) -> Option<&'static str> {
     if certificate.not_before > observed.at {
-        return Some(format!("{stem}.crt is not valid yet"));
+        return Some("is not valid yet");
     }
     let renew_before = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
-    if certificate.not_after <= observed.at.plus_seconds(renew_before) {
-        return Some(format!("{stem}.crt is due for renewal"));
-    }
-    None
+    let ends_soon = certificate.not_after <= observed.at.plus_seconds(renew_before);
+    (ends_soon && certificate.not_after < authority.not_after).then_some("is due for renewal")
 }
 
 pub fn readiness(

@@ -4,6 +4,7 @@ pub mod access;
 pub mod authority;
 pub mod certificates;
 pub mod config;
+pub mod consumers;
 pub mod departure;
 pub mod findings;
 pub mod given;

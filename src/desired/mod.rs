@@ -9,13 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{
-    Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName, Version,
+    Architecture, ClientUrl, ClusterName, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName,
+    Version,
 };
 use crate::observed::Role;
 
 mod archive;
 mod auth;
 mod ca;
+mod consumers;
 mod etcd;
 mod etcd_keys;
 mod kinds;
@@ -30,6 +32,7 @@ mod tests;
 mod value;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
+pub use consumers::Consumer;
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
@@ -48,6 +51,8 @@ pub struct Desired {
     pub certificates: CertificatePolicy,
     /// `None`: users and authentication are left as they are.
     pub auth: Option<Auth>,
+    /// Clients whose certificates are kept with the members' own.
+    pub consumers: BTreeMap<ConsumerName, Consumer>,
     pub paths: Paths,
     pub places: Places,
     pub request: Request,
@@ -69,6 +74,9 @@ pub struct Request {
     /// looked at; `None` until then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub renewals: BTreeMap<HostName, Option<BTreeMap<Role, String>>>,
+    /// `--renew-certs` without a node: the consumers' certificates, in the same way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumer_renewals: BTreeMap<ConsumerName, Option<String>>,
     /// `--rotate-ca`: the authority that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,

@@ -5,6 +5,7 @@
 
 pub mod archive;
 mod cause;
+mod consumers;
 pub mod etcd;
 mod former;
 mod handover;
@@ -217,13 +218,22 @@ impl Live {
         let hosts = self.each(look).await;
         let workstation =
             Workstation { authority, next: next.map(|next| next.facts().clone()), archives: BTreeMap::new(), given };
-        let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), auth: None, guessed: false };
+        let mut observed = Observed {
+            at,
+            workstation,
+            hosts,
+            former: BTreeMap::new(),
+            auth: None,
+            consumers: BTreeMap::new(),
+            guessed: false,
+        };
         let found = former::found(&self.shared.desired, &observed);
         let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
         usable().for_each(|(name, lead)| self.shared.machines.add_former(name, lead.peer_url.address()));
         let looked_at = self.each_of(usable().map(|(name, _)| name), look).await;
         observed.former = former::seen(&observed, found, looked_at, |former| self.shared.machines.declared_as(former));
         observed.auth = users::look(&self.shared, &observed).await;
+        observed.consumers = consumers::look(&self.shared, &known).await;
         for (version, architecture) in version::wanted_archives(&self.shared.desired, &observed) {
             let package = self.shared.package(version, architecture).await;
             let seen = match package {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::action::Action;
-use crate::capability::certificates::wanted;
+use crate::capability::certificates::{Wanted, client, wanted};
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::desired::AuthoritySource;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -11,8 +11,8 @@ use crate::layout;
 use crate::live::lock::Lock;
 use crate::live::pki::Holding;
 use crate::live::remote::{Command, Remote, Verb, Warrant};
-use crate::live::{Shared, cause, handover, membership, now, pki, raft_log, reach, users};
-use crate::names::{Architecture, HostName, Version};
+use crate::live::{Shared, cause, consumers, handover, membership, now, pki, raft_log, reach, users};
+use crate::names::{Architecture, ConsumerName, HostName, Version};
 use crate::observed::{Cause, File, Role};
 
 /// Does one action.
@@ -109,6 +109,9 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::FillLog { .. } => unreachable!("it is done through the API"),
         Action::SaveSnapshot { before, .. } => snapshot(shared, host, *before)?,
         Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &shared.running(host)),
+        Action::KeepConsumer { consumer, issue, trust, by, .. } => {
+            keep_consumer(shared, consumer, *issue, *trust, *by)?
+        }
     })
 }
 
@@ -161,17 +164,36 @@ fn issue(
     by: SignedBy,
 ) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
-    let wanted = wanted(desired, host, role, also);
-    let validity = desired.certificates.validity_seconds;
-    let issued = match by {
-        SignedBy::Next => next(shared)?.issue(&wanted, validity, now())?,
+    let issued = signed(shared, &wanted(desired, host, role, also), by)?;
+    Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
+}
+
+fn signed(shared: &Shared, wanted: &Wanted, by: SignedBy) -> Result<pki::Issued, Diagnostic> {
+    let validity = shared.desired.certificates.validity_seconds;
+    match by {
+        SignedBy::Next => next(shared)?.issue(wanted, validity, now()),
         SignedBy::Current => {
             let holding = holding(shared)?;
             let signer = holding.signer().ok_or_else(|| Diagnostic::failure("the key of the authority is not here"))?;
-            signer.issue(&wanted, validity, now())?
+            signer.issue(wanted, validity, now())
         }
-    };
-    Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
+    }
+}
+
+fn keep_consumer(
+    shared: &Shared,
+    name: &ConsumerName,
+    issue: bool,
+    trust: Trust,
+    by: SignedBy,
+) -> Result<Command, Diagnostic> {
+    let desired = &shared.desired;
+    let gone = || Diagnostic::failure(format!("{name} is not declared"));
+    let consumer = desired.consumers.get(name).ok_or_else(gone)?;
+    let authority = consumer.authority.as_ref().map(|_| trust_text(shared, trust)).transpose()?;
+    let issued = issue.then(|| signed(shared, &client(consumer.user.as_str()), by)).transpose()?;
+    let pair = issued.as_ref().map(|issued| (issued.certificate_pem.as_str(), &issued.key_pem));
+    Ok(Command::keep_consumer(consumer, &consumers::due_marker(consumer), authority.as_deref(), pair))
 }
 
 /// Puts the pair in place that is given for a host, unless it has become another since it was looked at.

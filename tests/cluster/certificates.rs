@@ -416,7 +416,7 @@ fn a_rotation_is_killed_after_every_step() {
 }
 
 /// Kills apply once its first step is done; false when there was none to do.
-fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
+pub fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let done = lines.map_while(Result::ok).any(|line| line.contains("step-done"));

@@ -14,6 +14,7 @@ mod auth;
 mod bootstrap;
 mod certificates;
 mod certs;
+mod consumers;
 mod crash;
 mod drift;
 mod lock;

@@ -166,6 +166,16 @@ const REST: &str = "\
 # enabled = true
 # [users.app]
 # prefix = \"/app/\"                # or permissions = [{ prefix = \"/app/\", access = \"read\" }], or roles = [\"root\"]
+
+# Clients of the cluster whose certificates are kept with its own: issued, renewed and rotated.
+# [consumers.app]
+# host = \"app-1.example\"          # a node, or what ssh connects to
+# user = \"app\"                    # the common name; default: the name of the section
+# certificate = \"/etc/app/etcd.crt\"
+# key = \"/etc/app/etcd.key\"
+# ca = \"/etc/app/etcd-ca.crt\"     # where it reads whom to trust; leave it out if that is kept otherwise
+# owner = \"root\"
+# reload = \"systemctl reload app\"
 ";
 
 #[cfg(test)]
@@ -233,6 +243,12 @@ mod tests {
                 "sha256",
                 "enabled",
                 "prefix",
+                "host",
+                "certificate =",
+                "key",
+                "ca =",
+                "owner",
+                "reload",
             ];
             let etcds = ["quota-backend", "heartbeat-interval", "election-timeout"];
             if no_default.iter().chain(&etcds).any(|other| key == *other || setting.starts_with(other)) {
@@ -251,7 +267,7 @@ mod tests {
         for line in text.lines() {
             let setting = line.strip_prefix("# ").filter(|rest| {
                 let word = rest.split(' ').nth(1);
-                word == Some("=") || ["[etcd.archive]", "[auth]", "[users.app]"].contains(rest)
+                word == Some("=") || ["[etcd.archive]", "[auth]", "[users.app]", "[consumers.app]"].contains(rest)
             });
             uncommented.push_str(setting.unwrap_or(line));
             uncommented.push('\n');
