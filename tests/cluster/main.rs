@@ -6,6 +6,8 @@
 mod lab;
 #[path = "../traffic/mod.rs"]
 mod traffic;
+#[path = "../vault/server.rs"]
+mod vault_server;
 
 mod scene;
 mod secrets;
@@ -22,3 +24,4 @@ mod outage;
 mod recovery;
 mod refusals;
 mod rolling;
+mod vault;
