@@ -56,6 +56,8 @@ codes! {
         "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup.";
     AuthorityDiffers = "authority-differs", Refused,
         "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`.";
+    Vault = "vault", Failure,
+        "Vault (`source = \"vault\"` in [ca]) could not be asked, refused, or gave what cannot be used.\n\nquorate asks for the authority (MOUNT/ca/pem, MOUNT/ca_chain) and has certificates signed (MOUNT/sign/ROLE) for keys that\nit makes itself. The token needs `update` on MOUNT/sign/ROLE alone. A role that does:\n\n    vault write pki/roles/etcd allow_any_name=true enforce_hostnames=false allow_ip_sans=true \\\n        server_flag=true client_flag=true key_type=any max_ttl=8760h\n\nIts max_ttl must be longer than `renew-before`. What Vault signs is checked: key, authority, names, usages, validity.";
     CertificateUnusable = "certificate-unusable", Refused,
         "A certificate or key that is given for a node (`source = \"external\"`) is missing or wrong.\n\nEvery pair is checked before anything is touched: that both files are there and belong together, that the authority\nof [ca] signed it, that it is valid now, that it names the node's address (and `server-names`), and that it is for\nservers and clients both. A member dials its peers with the certificate that it serves them with.";
     CertificateExpires = "certificate-expires", Refused,

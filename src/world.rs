@@ -62,7 +62,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         GivenPair { path, faults: Vec::new(), certificate: Some(certificate), digest }
     };
     let given = match &desired.authority {
-        AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } => None,
+        AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } | AuthoritySource::Vault(_) => None,
         AuthoritySource::External { nodes, .. } => {
             let of_node = |name: &HostName| {
                 let of_role = |role: &Role| {
@@ -77,7 +77,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
     };
     let authority = match desired.authority {
         AuthoritySource::Generated { .. } => None,
-        AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Some(authority),
+        AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Vault(_) => Some(authority),
     };
     Workstation { authority: Seen::Known(authority), next: None, archives, given }
 }

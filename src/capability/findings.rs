@@ -50,6 +50,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             let hint = Some(match desired.authority {
                 AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
                 AuthoritySource::Files { .. } | AuthoritySource::External { .. } => "plan its rotation".to_owned(),
+                AuthoritySource::Vault(_) => "plan its rotation in Vault".to_owned(),
             });
             findings.push(Finding { code: Code::AuthorityExpires, hosts: Vec::new(), what, hint });
         }

@@ -80,6 +80,13 @@ fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
             Kind::Usage,
             "--rotate-ca: the authority of this cluster is not one that quorate makes",
         )),
+        AuthoritySource::Vault(_) => {
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster is Vault's");
+            Err(refused.hint(
+                "make the next one in Vault under another mount; then declare that `mount`, and the one that there is in \
+                 [ca.previous]",
+            ))
+        }
     }
 }
 

@@ -30,12 +30,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod vault;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub use consumers::Consumer;
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
+pub use vault::{Vault, VaultLogin};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,6 +242,8 @@ pub enum AuthoritySource {
         /// For each declared node, those of [`AuthoritySource::roles`].
         nodes: BTreeMap<HostName, BTreeMap<Role, Pair>>,
     },
+    /// Vault's PKI engine, which signs what we ask it to. The keys of the leaves are made here.
+    Vault(Box<Vault>),
 }
 
 impl AuthoritySource {
@@ -247,7 +251,7 @@ impl AuthoritySource {
     pub fn roles(&self) -> &'static [Role] {
         match self {
             Self::External { .. } => &[Role::Server, Role::Peer],
-            Self::Generated { .. } | Self::Files { .. } => &Role::ALL,
+            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) => &Role::ALL,
         }
     }
 }

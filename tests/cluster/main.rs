@@ -6,6 +6,8 @@
 mod lab;
 #[path = "../traffic/mod.rs"]
 mod traffic;
+#[path = "../vault/server.rs"]
+mod vault_server;
 
 mod scene;
 mod secrets;
@@ -23,3 +25,4 @@ mod outage;
 mod recovery;
 mod refusals;
 mod rolling;
+mod vault;

@@ -143,6 +143,7 @@ const REST: &str = "\
 # generated: ca.crt and ca.key (0600) are made in `dir`, once, and are yours to back up.
 # files:     `certificate` and `key` of an authority that you have, such as kubeadm's; with `passphrase` if it is encrypted.
 # external:  `certificate` alone; each node names its own pairs, and `client` and `client-key` are for our connection.
+# vault:     Vault's PKI engine at `address` signs by `role`; `token` or `approle` say as whom we come.
 [ca]
 # source = \"generated\"
 # dir = \"pki\"
