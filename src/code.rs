@@ -61,7 +61,7 @@ codes! {
     CertificateUnusable = "certificate-unusable", Refused,
         "A certificate or key that is given for a node (`source = \"external\"`) is missing or wrong.\n\nEvery pair is checked before anything is touched: that both files are there and belong together, that the authority\nof [ca] signed it, that it is valid now, that it names the node's address (and `server-names`), and that it is for\nservers and clients both. A member dials its peers with the certificate that it serves them with.";
     CertificateExpires = "certificate-expires", Refused,
-        "A certificate that quorate did not issue ends soon, so quorate cannot renew it.\n\nHave it issued again and put it in its place; the next apply installs it, without a restart.";
+        "A certificate ends soon: one that quorate did not issue and so cannot renew, or one that ends within the hour and may\nend during an apply.\n\nOne that is given (`source = \"external\"`): have it issued again and put it in its place; the next apply installs it,\nwithout a restart. One that quorate issues: renew it first, alone, with `quorate apply --renew-certs`.";
     NotServed = "certificate-not-served", Refused,
         "A member serves another certificate than the one in its file, or what it serves could not be seen.\n\netcd reads its certificate and key anew for every handshake, so a pair that was replaced is served at once. When it is\nnot, the process was started with other files, or something else answers on that port.";
     ArchiveUnusable = "archive-unusable", Failure,
@@ -102,6 +102,8 @@ codes! {
         "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database reached its quota, and only reads and deletes work. The way out, with the health check's\ncertificate on any host:\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision of `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       on one member after the other, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the odd one.";
     AuthorityExpires = "authority-expires", Refused,
         "The certificate authority expires soon; every certificate it signed ends with it.\n\n`quorate plan --rotate-ca` replaces one that quorate has made: two rolling restarts, without an outage.";
+    AuthorityEndsFirst = "authority-ends-first", Refused,
+        "Certificates are valid for longer than the authority that signed them.\n\nNobody accepts them once the authority has ended, whatever their own end is: openssl and kubeadm sign such ones. Those\nthat quorate issues end with the authority at the latest. Replace the authority before its end\n(`quorate plan --rotate-ca`, or another [ca] with the old one as [ca.previous]).";
     UnknownUser = "unknown-user", Refused,
         "etcd knows a user that cluster.toml does not declare.\n\nSomeone may still come as it, so it is only told of. Declare it as [users.NAME], or remove it, and the roles that\nnobody else has, with\n\n    quorate apply --allow remove-user:NAME";
     UnknownRole = "unknown-role", Refused,

@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod config;
 pub mod consumers;
 pub mod departure;
+pub mod expiry;
 pub mod findings;
 pub mod given;
 pub mod membership;
