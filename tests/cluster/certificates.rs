@@ -192,6 +192,22 @@ fn certificates_that_someone_else_signs() {
         scene.plan().exits(3).says(&["[certificate-unusable]", &format!("{name} does not exist")]);
         fs::rename(&aside, &path).expect("it is there");
     }
+    // Each wrong in turn: somebody else's certificate, and somebody else's key.
+    openssl(
+        &outside.folder,
+        "req -x509 -newkey rsa:2048 -noenc -keyout other.key -out other.crt -days 9 -subj /CN=other",
+    );
+    private(&outside.path("other.key"));
+    for name in &needed {
+        let (path, aside) = (outside.path(name), outside.path("aside"));
+        let (end, fault) =
+            if name.ends_with(".crt") { ("crt", "is not signed by") } else { ("key", "is not the key of") };
+        fs::rename(&path, &aside).expect("it is there");
+        fs::copy(outside.path(&format!("other.{end}")), &path).expect("it is there");
+        scene.plan().exits(3).says(&[&format!("{name} {fault}")]);
+        fs::rename(&aside, &path).expect("it is there");
+    }
+    assert_eq!(touched(&scene), "");
     // All that can be wrong, in one run.
     let keep = |name: &str| fs::copy(outside.path(name), outside.path(&format!("{name}.right"))).expect("it is there");
     assert!(needed.iter().all(|name| keep(name) > 0));
@@ -353,8 +369,28 @@ impl OldClient {
     }
 }
 
-fn rotates(test: &str, hosts: usize, series: Series) {
-    let Some(scene) = Scene::healthy(test, hosts, series) else { return };
+/// The writer of the tests may write where it writes.
+const AUTH: &str = "[auth]\nenabled = true\n[users.writer]\nprefix = \"/writer/\"\n";
+
+/// Renewal and rotation, while a client comes anew for every write.
+fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
+    let Some(mut scene) = Scene::bare(test, hosts, series) else { return };
+    scene.declare(|scene| scene.more = auth.to_owned());
+    scene.apply().exits(0);
+    let what = |of: &str| {
+        let auth = if auth.is_empty() { "off" } else { "on" };
+        format!("{of}, {hosts} members of {}, authentication {auth}", scene.archive.version)
+    };
+    {
+        let credentials = Credentials::issue(&scene.lab.dir().join("pki"));
+        let writer = writer(&scene, &credentials);
+        let (starts, before) = (scene.starts(), serials(&scene));
+        writer.take_tally();
+        scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(0);
+        none_failed(&writer, &what("renewal"));
+        let after = serials(&scene);
+        assert!(before.iter().all(|serial| !after.contains(serial)) && scene.starts() == starts);
+    }
     let old = OldClient::issue(&scene);
     let plan = scene.quorate(&["plan", "--rotate-ca", "--detailed-exitcode"]).exits(2);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 2 * hosts, "{}", plan.stdout);
@@ -366,7 +402,9 @@ fn rotates(test: &str, hosts: usize, series: Series) {
     writer.take_tally();
     // It goes on without being asked again.
     scene.apply().exits(0);
-    none_failed(&writer, &format!("rotation of the authority, {hosts} members of {}", scene.archive.version));
+    none_failed(&writer, &what("rotation of the authority"));
+    // That of root, as whom this test asks, is of the old authority.
+    scene.lab.hosts().iter().for_each(|host| drop(host.sh("rm -f /root/root.*")));
     scene.is_as_declared();
     old_authority_is_gone(&scene, &old);
     let after = serials(&scene);
@@ -379,22 +417,22 @@ fn rotates(test: &str, hosts: usize, series: Series) {
 
 #[test]
 fn the_authority_is_rotated_on_3_4() {
-    rotates("the_authority_is_rotated_on_3_4", 3, Series::V3_4);
+    rotates("the_authority_is_rotated_on_3_4", 3, Series::V3_4, AUTH);
 }
 
 #[test]
 fn the_authority_is_rotated_on_3_5() {
-    rotates("the_authority_is_rotated_on_3_5", 3, Series::V3_5);
+    rotates("the_authority_is_rotated_on_3_5", 3, Series::V3_5, "");
 }
 
 #[test]
-fn the_authority_is_rotated_on_3_6() {
-    rotates("the_authority_is_rotated_on_3_6", 3, Series::V3_6);
+fn the_authority_is_rotated_on_3_6_with_five_members() {
+    rotates("the_authority_is_rotated_on_3_6_with_five_members", 5, Series::V3_6, AUTH);
 }
 
 #[test]
-fn the_authority_is_rotated_on_3_7_with_five_members() {
-    rotates("the_authority_is_rotated_on_3_7_with_five_members", 5, Series::V3_7);
+fn the_authority_is_rotated_on_3_7() {
+    rotates("the_authority_is_rotated_on_3_7", 3, Series::V3_7, "");
 }
 
 /// Killed after every single step: each time it goes on from what is there.
