@@ -14,12 +14,14 @@ use crate::names::{
 
 mod archive;
 mod auth;
+mod backup;
 mod etcd;
 mod etcd_keys;
 mod kinds;
 mod parse;
 mod paths;
 mod problem;
+mod schedule;
 mod sections;
 mod suggest;
 mod table;
@@ -28,9 +30,11 @@ mod tests;
 mod value;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
+pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
+pub use schedule::Schedule;
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,8 @@ pub struct Desired {
     pub certificates: CertificatePolicy,
     /// `None`: users and authentication are left as they are.
     pub auth: Option<Auth>,
+    /// `None`: no snapshots are taken on a schedule.
+    pub backup: Option<Backup>,
     pub paths: Paths,
     pub places: Places,
     pub request: Request,

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{Cluster, Desired, Places, Request, archive, auth, etcd, paths, sections};
+use super::{Cluster, Desired, Places, Request, archive, auth, backup, etcd, paths, sections};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -48,10 +48,26 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let roles = root.section("roles", auth::roles);
     let auth = auth::complete(root, enabled, users, roles);
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
+    let names = nodes.keys().cloned().collect();
+    let backup = root.section("backup", |table| backup::backup(table, &names, &paths));
     let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
     let places = Places::default();
     let request = Request::default();
-    Some(Desired { cluster, nodes, ports, ssh, etcd, binaries, authority, certificates, auth, paths, places, request })
+    Some(Desired {
+        cluster,
+        nodes,
+        ports,
+        ssh,
+        etcd,
+        binaries,
+        authority,
+        certificates,
+        auth,
+        backup,
+        paths,
+        places,
+        request,
+    })
 }
 
 fn syntax_problem(error: &toml::de::Error) -> Problem {
