@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Permission;
 use crate::capability::{
-    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, service, users,
-    version,
+    access, authority, backup, certificates, config, departure, membership, prepare, raft_log, recovery, service,
+    users, version,
 };
 use crate::content;
 use crate::desired::Desired;
@@ -76,6 +76,12 @@ pub enum Action {
     FillLog { host: HostName, before: Version },
     /// Start a cluster of this member alone from its data, once.
     ForceNewCluster { host: HostName },
+    /// Write the script that takes scheduled snapshots.
+    InstallBackupScript { host: HostName },
+    /// Have systemd read the timer of scheduled snapshots, and turn it on, now and at boot.
+    EnableBackup { host: HostName },
+    /// Take the timer, its service, script and certificate off a host. The snapshots stay.
+    RemoveBackup { host: HostName },
     /// Make a role, grant it what it lacks, and take from it what is not declared.
     KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
     /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
@@ -149,7 +155,10 @@ impl Action {
             | Self::RemoveFile { host, .. }
             | Self::SaveSnapshot { host, .. }
             | Self::FillLog { host, .. }
-            | Self::ForceNewCluster { host } => Some(host),
+            | Self::ForceNewCluster { host }
+            | Self::InstallBackupScript { host }
+            | Self::EnableBackup { host }
+            | Self::RemoveBackup { host } => Some(host),
         }
     }
 
@@ -226,6 +235,9 @@ impl Action {
             Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
             Self::FillLog { .. } => raft_log::readiness(observed),
             Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
+            Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
+            Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
+            Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
             Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
@@ -265,6 +277,9 @@ impl Action {
             Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
             Self::FillLog { .. } => raft_log::effect(observed),
             Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
+            Self::InstallBackupScript { host } => backup::script_effect(observed, host),
+            Self::EnableBackup { host } => backup::enable_effect(observed, host),
+            Self::RemoveBackup { host } => backup::remove_effect(observed, host),
             Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_effect(observed, user),
@@ -288,6 +303,9 @@ impl fmt::Display for Action {
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
+            Self::WriteFile { file: file @ (File::BackupService | File::BackupTimer), .. } => {
+                write!(f, "write {}", access::word(*file))
+            }
             Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
             Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
             Self::RestoreFolderAccess { folder, .. } => {
@@ -308,6 +326,9 @@ impl fmt::Display for Action {
             Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
             Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
             Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
+            Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
+            Self::EnableBackup { .. } => f.write_str("start the backup timer"),
+            Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),
