@@ -34,7 +34,7 @@ pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, is_schedule};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
