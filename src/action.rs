@@ -10,9 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Permission;
+use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
-    access, authority, backup, certificates, config, departure, membership, prepare, raft_log, recovery, service,
-    users, version,
+    access, authority, backup, certificates, config, departure, given, membership, prepare, raft_log, recovery,
+    rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
@@ -30,8 +31,16 @@ pub enum Action {
     InstallBinaries { host: HostName, version: Version, architecture: Architecture },
     /// Point etcdctl and etcdutl on the PATH to a version.
     LinkTools { host: HostName, version: Version },
+    /// Make the authority that is to take the place of the one that there is, beside it.
+    CreateNextAuthority,
+    /// See that no member takes a certificate of the old authority any more, and put the new one in its place.
+    AdoptAuthority,
     /// Write ca.crt.
-    InstallTrust { host: HostName },
+    InstallTrust {
+        host: HostName,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+    },
     /// Issue a certificate with a new key and write both.
     IssueCertificate {
         host: HostName,
@@ -39,7 +48,11 @@ pub enum Action {
         /// Addresses that it must name for as long as the member is still reached there.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         also: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
     },
+    /// Put a certificate and its key in place as they are given.
+    InstallCertificate { host: HostName, role: Role },
     /// Write etcd.yaml, the unit or the permit whole, and have systemd read the unit.
     WriteFile { host: HostName, file: File, text: String },
     /// Put owner, group and mode of a file back.
@@ -127,6 +140,8 @@ impl Action {
     pub fn host(&self) -> Option<&HostName> {
         match self {
             Self::CreateAuthority
+            | Self::CreateNextAuthority
+            | Self::AdoptAuthority
             | Self::KeepRole { .. }
             | Self::KeepUser { .. }
             | Self::RemoveUser { .. }
@@ -136,8 +151,9 @@ impl Action {
             Self::PrepareHost { host }
             | Self::InstallBinaries { host, .. }
             | Self::LinkTools { host, .. }
-            | Self::InstallTrust { host }
+            | Self::InstallTrust { host, .. }
             | Self::IssueCertificate { host, .. }
+            | Self::InstallCertificate { host, .. }
             | Self::WriteFile { host, .. }
             | Self::RestoreFileAccess { host, .. }
             | Self::RestoreFolderAccess { host, .. }
@@ -206,15 +222,18 @@ impl Action {
     pub fn readiness(&self, desired: &Desired, observed: &Observed) -> Readiness {
         match self {
             Self::CreateAuthority => authority::readiness(observed),
+            Self::CreateNextAuthority => rotation::create_readiness(observed),
+            Self::AdoptAuthority => rotation::adopt_readiness(observed),
             Self::PrepareHost { host } => prepare::readiness(observed, host),
             Self::InstallBinaries { host, version, architecture } => {
                 version::readiness(observed, host, *version, *architecture)
             }
             Self::LinkTools { host, version } => version::tools_readiness(desired, observed, host, *version),
-            Self::InstallTrust { host } => certificates::trust_readiness(observed, host),
-            Self::IssueCertificate { host, role, also } => {
-                certificates::readiness(desired, observed, host, *role, also)
+            Self::InstallTrust { host, trust } => certificates::trust_readiness(observed, host, *trust),
+            Self::IssueCertificate { host, role, also, by } => {
+                certificates::readiness(desired, observed, host, *role, also, *by)
             }
+            Self::InstallCertificate { host, role } => given::readiness(desired, observed, host, *role),
             Self::WriteFile { host, file, text } => config::readiness(observed, host, *file, text),
             Self::RestoreFileAccess { host, file } => access::readiness(observed, host, *file),
             Self::RestoreFolderAccess { host, folder } => access::folder_readiness(observed, host, *folder),
@@ -251,15 +270,18 @@ impl Action {
     pub fn effect(&self, desired: &Desired, observed: &mut Observed) {
         match self {
             Self::CreateAuthority => authority::effect(observed),
+            Self::CreateNextAuthority => rotation::create_effect(observed),
+            Self::AdoptAuthority => rotation::adopt_effect(observed),
             Self::PrepareHost { host } => prepare::effect(observed, host),
             Self::InstallBinaries { host, version, architecture } => {
                 version::effect(desired, observed, host, *version, *architecture);
             }
             Self::LinkTools { host, version } => version::tools_effect(desired, observed, host, *version),
-            Self::InstallTrust { host } => certificates::trust_effect(observed, host),
-            Self::IssueCertificate { host, role, also } => {
-                certificates::effect(desired, observed, host, *role, also);
+            Self::InstallTrust { host, trust } => certificates::trust_effect(observed, host, *trust),
+            Self::IssueCertificate { host, role, also, by } => {
+                certificates::effect(desired, observed, host, *role, also, *by);
             }
+            Self::InstallCertificate { host, role } => given::effect(observed, host, *role),
             Self::WriteFile { host, file, text } => config::effect(observed, host, *file, text),
             Self::RestoreFileAccess { host, file } => access::effect(observed, host, *file),
             Self::RestoreFolderAccess { host, folder } => access::folder_effect(observed, host, *folder),
@@ -298,8 +320,20 @@ impl fmt::Display for Action {
             Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
             Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),
-            Self::InstallTrust { .. } => f.write_str("install ca.crt"),
+            Self::CreateNextAuthority => f.write_str("create the next certificate authority"),
+            Self::AdoptAuthority => {
+                f.write_str("prove that the old authority is refused, and put the next in its place")
+            }
+            Self::InstallTrust { trust: Trust::Current, .. } => f.write_str("install ca.crt"),
+            Self::InstallTrust { trust: Trust::Both, .. } => {
+                f.write_str("install ca.crt with the old and the new authority")
+            }
+            Self::InstallTrust { trust: Trust::Next, .. } => f.write_str("install ca.crt with the new authority alone"),
+            Self::IssueCertificate { role, by: SignedBy::Next, .. } => {
+                write!(f, "issue {role}.crt of the new authority with a new key")
+            }
             Self::IssueCertificate { role, .. } => write!(f, "issue {role}.crt with a new key"),
+            Self::InstallCertificate { role, .. } => write!(f, "install {role}.crt and its key as given"),
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),

@@ -27,7 +27,7 @@ Examples:
 Exit codes:
   0   done; with --detailed-exitcode: nothing to change
   1   error: config, remote command, I/O
-  2   only plan --detailed-exitcode: there are changes
+  2   only plan --detailed-exitcode: there are changes; certs list --within: something ends
   3   refused by a guard
   4   the plan differs from --expect or from the saved plan
   5   locked by someone else

@@ -92,9 +92,36 @@ pub struct Former {
 pub struct Workstation {
     /// The certificate authority beside cluster.toml; `Known(None)` when there is none yet.
     pub authority: Seen<Option<Authority>>,
+    /// The one that is to take its place; there while the authority is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Authority>,
     /// The archive of each version and architecture that a host still needs. One that nobody needs is not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub archives: BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>,
+    /// The pairs that are given for each node, and the one for our own connection; `None` where we issue them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+}
+
+/// The pairs of an authority that we cannot ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    pub client: GivenPair,
+    pub nodes: BTreeMap<HostName, BTreeMap<Role, GivenPair>>,
+}
+
+/// A pair of files as it was found here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenPair {
+    /// Where its certificate is, for messages.
+    pub path: String,
+    /// What is wrong with the files themselves: whole sentences' fragments that name the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// What the certificate says, if it can be read.
+    pub certificate: Option<Certificate>,
+    /// SHA-256 of the certificate's file.
+    pub digest: Option<Digest>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +130,18 @@ pub struct Authority {
     pub fingerprint: Digest,
     /// SHA-256 of ca.crt as it is put on the hosts.
     pub file_digest: Digest,
+    /// The first end of all the certificates in it.
     pub not_after: UnixSeconds,
+    /// The fingerprints of the authorities above it that ca.crt holds as well, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Digest>,
+}
+
+impl Authority {
+    /// What a host that has its ca.crt trusts, in the file's order.
+    pub fn trusted(&self) -> Vec<Digest> {
+        [self.fingerprint].iter().chain(&self.chain).copied().collect()
+    }
 }
 
 /// A release archive whose digest was checked and that holds what is needed.
@@ -259,6 +297,13 @@ pub enum Role {
 
 impl Role {
     pub const ALL: [Role; 4] = [Self::Server, Self::Peer, Self::HealthcheckClient, Self::BackupClient];
+    /// Those of every member under an authority of ours.
+    pub const OF_MEMBERS: [Role; 3] = [Self::Server, Self::Peer, Self::HealthcheckClient];
+
+    /// Whether etcd shows it to who connects.
+    pub fn is_served(self) -> bool {
+        matches!(self, Self::Server | Self::Peer)
+    }
 
     pub fn certificate(self) -> File {
         match self {
@@ -338,6 +383,9 @@ pub struct Certificate {
     /// The fingerprint of the known authority (ours, or one in ca.crt) whose key signed it; `None` when none did.
     pub signed_by: Option<Digest>,
     pub common_name: String,
+    /// The common name of who signed it, as it says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
     /// DNS names and IP addresses, as text.
     pub names: BTreeSet<String>,
     pub usages: BTreeSet<Usage>,
@@ -409,6 +457,10 @@ pub struct Process {
     pub foreign_config: bool,
     /// The digest of each file as it was when the process read it.
     pub loaded: BTreeMap<File, Digest>,
+    /// The serial number of the certificate that its client port (`server`) and its peer port (`peer`) serve now; looked
+    /// at only where the member answers. Volatile, but for whether it is the one on disk.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub served: BTreeMap<Role, Seen<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ pub fn next(view: &View) -> Ruling {
         )),
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
             let what = "the cluster exists, but its ca.crt and ca.key are not here";
-            let hint = "restore them from your backup into the folder of `[ca] dir`";
+            let hint = "restore them from your backup where [ca] says";
             Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"))
         }
     }
@@ -40,5 +40,6 @@ pub fn effect(observed: &mut Observed) {
         fingerprint: made,
         file_digest: made,
         not_after: observed.at.plus_seconds(VALIDITY_SECONDS),
+        chain: Vec::new(),
     }));
 }

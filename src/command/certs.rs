@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::output::{Out, print};
+use super::passphrase;
 use crate::capability::certificates::Wanted;
 use crate::desired::{AuthoritySource, Desired};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet;
-use crate::live::pki::{self, Issued, Signer};
+use crate::live::pki::{Holding, Issued, Signer};
 use crate::names::UnixSeconds;
 use crate::observed::Usage;
 use crate::progress;
@@ -127,12 +128,12 @@ pub async fn run(
             let refused = Diagnostic::new(Kind::Usage, "root's certificates are issued by `certs root-issue`");
             Err(refused.hint("they are valid for two hours at most"))
         }
-        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, desired, at, stdout),
+        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, context, desired, at, stdout),
         CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
             let refused = Diagnostic::new(Kind::Usage, "a certificate of root is valid for two hours at most");
             Err(refused.hint("issue another one then; or one for a user with the rights it needs: `certs issue USER`"))
         }
-        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, desired, at, stdout),
+        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, context, desired, at, stdout),
     }
 }
 
@@ -167,6 +168,7 @@ fn issue(
     user: &str,
     ttl: Duration,
     OutputArgs { output }: OutputArgs,
+    context: &Context,
     desired: &Desired,
     at: UnixSeconds,
     stdout: &mut Out,
@@ -179,7 +181,7 @@ fn issue(
     if ttl.as_secs() == 0 {
         return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for a second at least"));
     }
-    let signer = signer(desired, at)?;
+    let signer = signer(desired, context, at)?;
     let wanted =
         Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
     let issued = signer.issue(&wanted, ttl.as_secs(), at)?;
@@ -197,21 +199,31 @@ fn written(signer: &Signer, issued: &Issued, output: Output) -> Zeroizing<String
     Zeroizing::new(match output {
         Output::Json => {
             let document = json!({ "ca_certificate": authority, "certificate": certificate, "private_key": key });
-            format!("{document:#}\n")
+            let text = Zeroizing::new(format!("{document:#}"));
+            // The echo of some shells (dash) makes a line break of `\n`, and no JSON of what they are given.
+            format!("{}\n", text.replace("\\n", "\\u000a"))
         }
         Output::Pem => format!("{certificate}{key}{authority}"),
     })
 }
 
-fn signer(desired: &Desired, at: UnixSeconds) -> Result<Signer, Diagnostic> {
-    let AuthoritySource::Generated { folder } = &desired.authority;
-    let loaded = pki::load(folder, at).map_err(|cause| {
+fn signer(desired: &Desired, context: &Context, at: UnixSeconds) -> Result<Signer, Diagnostic> {
+    let opener = passphrase::opener(desired, context)?;
+    let loaded = Holding::load(&desired.authority, &opener, at).map_err(|cause| {
         let mut diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
         diagnostic.hint = cause.hint;
         diagnostic
     })?;
-    loaded.ok_or_else(|| {
-        let missing = Diagnostic::failure(format!("there is no authority in {}", folder.display()));
-        missing.hint("restore ca.crt and ca.key there, or let the first `apply` of a new cluster make them")
-    })
+    match (loaded, &desired.authority) {
+        (Some(Holding::Signer(signer)), _) => Ok(signer),
+        (None, AuthoritySource::Generated { folder }) => {
+            let missing = Diagnostic::failure(format!("there is no authority in {}", folder.display()));
+            Err(missing.hint("restore ca.crt and ca.key there, or let the first `apply` of a new cluster make them"))
+        }
+        _ => {
+            let refused =
+                Diagnostic::new(Kind::Refused, "the key of the authority is not here, so nothing can be issued");
+            Err(refused.at(desired.places.of("ca.source")).hint("ask whoever issues the certificates of the nodes"))
+        }
+    }
 }

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::names::{
     Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName, Version,
 };
+use crate::observed::Role;
 
 mod archive;
 mod auth;
 mod backup;
+mod ca;
 mod etcd;
 mod etcd_keys;
 mod kinds;
@@ -69,11 +71,25 @@ pub struct Request {
     /// `--allow remove-user`: users that are not declared and may go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove_users: BTreeSet<UserName>,
+    /// `--renew-certs`: the certificates that are to be issued anew, by the serials that each host's had when it was first
+    /// looked at; `None` until then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renewals: BTreeMap<HostName, Option<BTreeMap<Role, String>>>,
+    /// `--rotate-ca`: the authority that is to be replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
+}
+
+/// The fingerprint of the authority that was there when it was first looked at; `None` until then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rotation {
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Digest>,
 }
 
 impl Request {
     pub fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.restarts.is_empty() && self.remove_users.is_empty()
+        self == &Self::default()
     }
 }
 
@@ -212,6 +228,44 @@ impl ArchiveLocation {
 pub enum AuthoritySource {
     /// ca.crt and ca.key in a folder here (absolute), made once and never overwritten.
     Generated { folder: PathBuf },
+    /// A certificate and its key that someone else made, both here. Never written to.
+    Files { pair: Pair, passphrase: Option<Passphrase> },
+    /// Nobody whom we can ask: its certificate, and the pairs that it has signed.
+    External {
+        certificate: PathBuf,
+        /// For our own connections to etcd.
+        client: Pair,
+        /// For each declared node, those of [`AuthoritySource::roles`].
+        nodes: BTreeMap<HostName, BTreeMap<Role, Pair>>,
+    },
+}
+
+impl AuthoritySource {
+    /// The pairs that are kept on each host. Who is given them is not given one for the health check.
+    pub fn roles(&self) -> &'static [Role] {
+        match self {
+            Self::External { .. } => &[Role::Server, Role::Peer],
+            Self::Generated { .. } | Self::Files { .. } => &Role::ALL,
+        }
+    }
+}
+
+/// A certificate and its key, in files on this machine (absolute).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Where the passphrase of an encrypted key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passphrase {
+    /// The first line of this file (absolute).
+    File(PathBuf),
+    /// The value of this environment variable.
+    Environment(String),
+    /// Whoever runs quorate is asked for it, once a run.
+    Prompt,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -169,7 +169,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[nodes.\"\\u001b\"]\nx = 1\naddress = \"h\"\n",
         &[
             "6:8 \"\\u{1b}\" cannot be the name of a node -> a name has letters, digits, `-`, `.` and `_` only",
-            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address` and `ssh`",
+            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh` and `certificates`",
         ],
     );
 }
@@ -506,7 +506,8 @@ fn archives() {
 
 #[test]
 fn certificates() {
-    check("[ca]\nsource = \"vault\"\n", &["7:10 `source = \"vault\"` is not supported yet -> supported: `generated`"]);
+    let supported = "supported: `generated`, `files` and `external`";
+    check("[ca]\nsource = \"vault\"\n", &[&format!("7:10 `source = \"vault\"` is not supported yet -> {supported}")]);
     check(
         "[certificates]\nvalidity = \"30d\"\nrenew-before = \"30d\"\nserver-names = [\"a b\", 3]\n",
         &[
@@ -793,4 +794,69 @@ fn backups_are_checked() {
         "write it with three slashes: \"file:///srv/etcd\"",
     );
     offsite("s3://", "\"s3://\" names no bucket", "a bucket's name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"");
+}
+
+#[test]
+fn backups_need_a_certificate_of_their_own() {
+    check_changed(
+        "[nodes.a]",
+        "[backup]\nschedule = \"@daily\"\n[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n\
+         [nodes.a]\ncertificates = { server = \"s\", server-key = \"s\", peer = \"p\", peer-key = \"p\" }",
+        &[
+            "4:2 [backup] needs an authority that signs [a client certificate of its own] -> quorate issues the client certificate of snapshots itself: with `source = \"external\"`, take them with `quorate export backup-cronjob`",
+        ],
+    );
+}
+
+#[test]
+fn authorities() {
+    let read = |more: &str| read(&format!("{VALID}{more}")).unwrap().authority;
+    let pair = |certificate: &str, key: &str| Pair { certificate: certificate.into(), key: key.into() };
+    let passphrase = |text: &str| {
+        let more = format!("[ca]\nsource = \"files\"\ncertificate = \"a.crt\"\nkey = \"/k/a.key\"\n{text}");
+        let AuthoritySource::Files { pair: of, passphrase } = read(&more) else { panic!("{more}") };
+        assert_eq!(of, pair("/ops/prod/a.crt", "/k/a.key"));
+        passphrase
+    };
+    assert_eq!(passphrase(""), None);
+    assert_eq!(passphrase("passphrase = { prompt = true }"), Some(Passphrase::Prompt));
+    assert_eq!(passphrase("passphrase.env = \"CA_PASS\""), Some(Passphrase::Environment("CA_PASS".to_owned())));
+    let file = Passphrase::File("/home/me/ca.pass".into());
+    assert_eq!(passphrase("passphrase.file = \"~/ca.pass\""), Some(file));
+    let more = "[nodes.a.certificates]\nserver = \"s.crt\"\nserver-key = \"s.key\"\npeer = \"p.crt\"\npeer-key = \"p.key\"\n\
+                [ca]\nsource = \"external\"\ncertificate = \"a.crt\"\nclient = \"c.crt\"\nclient-key = \"c.key\"\n";
+    let AuthoritySource::External { certificate, client, nodes } = read(more) else { panic!("{more}") };
+    assert_eq!(certificate, Path::new("/ops/prod/a.crt"));
+    assert_eq!(client, pair("/ops/prod/c.crt", "/ops/prod/c.key"));
+    let pairs = &nodes[&HostName::new("a")];
+    assert_eq!(pairs[&Role::Server], pair("/ops/prod/s.crt", "/ops/prod/s.key"));
+    assert_eq!(pairs[&Role::Peer], pair("/ops/prod/p.crt", "/ops/prod/p.key"));
+}
+
+#[test]
+fn authorities_that_are_half_declared() {
+    check(
+        "[ca]\nsource = \"files\"\ndir = \"pki\"\nclient = \"c\"\npassphrase = { env = \"a b\", prompt = true }\n",
+        &[
+            "6:2 missing key `certificate` in [ca] -> add `certificate = \"ca.crt\"`",
+            "6:2 missing key `key` in [ca] -> add `key = \"ca.key\"`",
+            "8:1 `dir` means nothing with `source = \"files\"` -> it belongs to `source = \"generated\"`",
+            "9:1 `client` means nothing with `source = \"files\"` -> it belongs to `source = \"external\"`",
+            "10:1 the passphrase is in one place -> write one of { file = \"…\" }, { env = \"…\" } and { prompt = true }",
+            "10:22 \"a b\" is not the name of an environment variable",
+        ],
+    );
+    check(
+        "[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n[nodes.b]\naddress = \"b\"\n\
+         certificates = { server = \"s\", peer = \"p\" }\n",
+        &[
+            "4:8 a has no certificates -> with `source = \"external\"`, [nodes.a.certificates] names `server`, `server-key`, `peer` and `peer-key`",
+            "13:1 missing key `server-key` in [nodes.b.certificates] -> add `server-key = \"server.key\"`",
+            "13:1 missing key `peer-key` in [nodes.b.certificates] -> add `peer-key = \"peer.key\"`",
+        ],
+    );
+    check(
+        "[nodes.a.certificates]\nserver = \"s\"\nserver-key = \"s\"\npeer = \"p\"\npeer-key = \"p\"\n",
+        &["6:10 a is given certificates that are not used -> they belong to `source = \"external\"` in [ca]"],
+    );
 }

@@ -11,7 +11,7 @@ use super::etcd::Member;
 use super::guarded;
 use super::ssh::Connection;
 use crate::desired::Desired;
-use crate::names::{HostName, RemotePath};
+use crate::names::{HostName, PeerUrl, RemotePath};
 
 /// To log in. A slow name server or a loaded sshd takes seconds; more is no host to work on.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
@@ -45,6 +45,12 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// From a member's URL.
+    pub fn of(url: &PeerUrl) -> Option<Self> {
+        let (_, port) = url.as_str().trim_end_matches('/').rsplit_once(':')?;
+        Some(Self { address: url.address().to_owned(), port: port.parse().ok()? })
+    }
+
     /// `https://10.0.0.1:2379`
     pub fn url(&self) -> String {
         let Self { address, port } = self;

@@ -39,7 +39,7 @@ use archive::Package;
 use etcd::Tls;
 use lock::{Errand, Holder, Lock};
 use machine::{Machine, Machines};
-use pki::Signer;
+use pki::{Holding, Opener, Signer};
 use remote::{Elevation, Remote};
 use ssh::{Connection, SshError, Target};
 
@@ -51,13 +51,17 @@ pub struct Live {
 /// What the tasks of all hosts share.
 struct Shared {
     desired: Desired,
+    opener: Opener,
     elevation: Elevation,
     machines: Machines,
     packages: tokio::sync::Mutex<Packages>,
-    tls: Mutex<Option<Tls>>,
+    tls: Mutex<Option<(Authorities, Tls)>>,
     lock: Mutex<Weak<Lock>>,
     users: Mutex<users::Kept>,
 }
+
+/// ca.crt, and that of the next authority.
+type Authorities = (String, Option<String>);
 
 /// Each archive that was fetched and checked, or why it cannot be used.
 type Packages = BTreeMap<(Version, Architecture), Result<Arc<Package>, Cause>>;
@@ -65,10 +69,16 @@ type Packages = BTreeMap<(Version, Architecture), Result<Arc<Package>, Cause>>;
 impl Live {
     /// Connects to nothing yet.
     pub fn new(desired: Desired) -> Self {
+        Self::with_opener(desired, Opener::default())
+    }
+
+    /// As [`Live::new`], with what opens the authority's key.
+    pub fn with_opener(desired: Desired, opener: Opener) -> Self {
         let shared = Shared {
             elevation: Elevation::of(&desired),
             machines: Machines::declared(&desired),
             desired,
+            opener,
             packages: tokio::sync::Mutex::default(),
             tls: Mutex::default(),
             lock: Mutex::default(),
@@ -189,15 +199,24 @@ impl Live {
     async fn observe_once(&self) -> Observed {
         let at = now();
         let loaded = self.shared.load_authority(at);
-        let known: Arc<[_]> = loaded.iter().flatten().map(Signer::known).collect();
-        let authority = Signer::seen(&loaded);
-        let tls = loaded.ok().flatten().and_then(|signer| self.shared.tls_of(&signer, at));
+        let next = self.shared.load_next(at);
+        // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
+        let (next, loaded) = match next {
+            Ok(next) => (next, loaded),
+            Err(cause) => (None, Err(cause)),
+        };
+        let known = loaded.iter().flatten().map(|holding| holding.anchor().known());
+        let known: Arc<[_]> = known.chain(next.iter().map(pki::Signer::known)).collect();
+        let authority = Holding::seen(&loaded);
+        let given = pki::given(&self.shared.desired.authority, &loaded);
+        let tls = loaded.ok().flatten().and_then(|holding| self.shared.tls_of(&holding, next.as_ref(), at));
         let look = |shared: Arc<Shared>, host: HostName| {
             let (known, tls) = (Arc::clone(&known), tls.clone());
             async move { look::look(&shared, &host, &known, tls).await }
         };
         let hosts = self.each(look).await;
-        let workstation = Workstation { authority, archives: BTreeMap::new() };
+        let workstation =
+            Workstation { authority, next: next.map(|next| next.facts().clone()), archives: BTreeMap::new(), given };
         let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), auth: None, guessed: false };
         let found = former::found(&self.shared.desired, &observed);
         let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
@@ -252,23 +271,31 @@ impl Shared {
         })
     }
 
-    fn load_authority(&self, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
-        let AuthoritySource::Generated { folder } = &self.desired.authority;
-        pki::load(folder, at)
+    fn load_authority(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+        Holding::load(&self.desired.authority, &self.opener, at)
     }
 
     /// Our own credentials for etcd, if there is an authority that can issue them.
     fn tls(&self, at: UnixSeconds) -> Option<Tls> {
-        self.tls_of(&self.load_authority(at).ok()??, at)
+        self.tls_of(&self.load_authority(at).ok()??, self.load_next(at).ok()?.as_ref(), at)
     }
 
-    fn tls_of(&self, signer: &Signer, at: UnixSeconds) -> Option<Tls> {
+    /// The authority that is to take the other's place.
+    fn load_next(&self, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
+        match &self.desired.authority {
+            AuthoritySource::Generated { folder } => pki::load_next(folder, at),
+            AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Ok(None),
+        }
+    }
+
+    fn tls_of(&self, holding: &Holding, next: Option<&Signer>, at: UnixSeconds) -> Option<Tls> {
         let mut kept = guarded(&self.tls);
-        if let Some(tls) = kept.as_ref().filter(|tls| !tls.is_due(at)) {
+        let of = (holding.anchor().certificate_pem().to_owned(), next.map(|next| next.certificate_pem().to_owned()));
+        if let Some((_, tls)) = kept.as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
             return Some(tls.clone());
         }
-        *kept = Tls::new(signer, at).ok();
-        kept.clone()
+        *kept = Tls::of(holding, next, at).ok().map(|tls| (of, tls));
+        kept.as_ref().map(|(_, tls)| tls.clone())
     }
 
     /// The archive of a version for an architecture: fetched and checked once in a run.

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::action::Action;
 use crate::capability::certificates::wanted;
+use crate::capability::rotation::{SignedBy, Trust};
 use crate::desired::AuthoritySource;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
+use crate::live::pki::Holding;
 use crate::live::remote::{Command, Remote, Verb, Warrant};
-use crate::live::{Shared, cause, handover, membership, now, pki, raft_log, users};
+use crate::live::{Shared, cause, handover, membership, now, pki, raft_log, reach, users};
 use crate::names::{Architecture, HostName, Version};
 use crate::observed::{Cause, File, Role};
 
@@ -20,7 +22,7 @@ pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diag
         return users::change(shared, &*shared.lock().ok_or_else(why)?, action).await;
     }
     let Some(host) = action.host() else {
-        return create_authority(shared).await;
+        return change_authority(shared, action).await;
     };
     let lock = shared.lock().ok_or_else(|| not_locked(host, None))?;
     if action.changes_members() {
@@ -71,6 +73,8 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
     let desired = &shared.desired;
     Ok(match action {
         Action::CreateAuthority
+        | Action::CreateNextAuthority
+        | Action::AdoptAuthority
         | Action::KeepRole { .. }
         | Action::KeepUser { .. }
         | Action::RemoveUser { .. }
@@ -80,8 +84,9 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::PrepareHost { .. } => Command::prepare(desired),
         Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
-        Action::InstallTrust { .. } => Command::write(desired, File::Trust, signer(shared)?.certificate_pem()),
-        Action::IssueCertificate { role, also, .. } => issue(shared, host, *role, also)?,
+        Action::InstallTrust { trust, .. } => Command::write(desired, File::Trust, &trust_text(shared, *trust)?),
+        Action::IssueCertificate { role, also, by, .. } => issue(shared, host, *role, also, *by)?,
+        Action::InstallCertificate { role, .. } => install_pair(shared, host, *role)?,
         Action::WriteFile { file, text, .. } => Command::write(desired, *file, text),
         Action::RestoreFileAccess { file, .. } => {
             Command::restore_access(&layout::path(desired, *file), layout::access(*file))
@@ -110,31 +115,89 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
     })
 }
 
-async fn create_authority(shared: &Shared) -> Result<(), Diagnostic> {
-    let AuthoritySource::Generated { folder } = shared.desired.authority.clone();
+async fn change_authority(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
+    let AuthoritySource::Generated { folder } = shared.desired.authority.clone() else {
+        return Err(Diagnostic::failure("the declared authority is not one that quorate makes"));
+    };
     let cluster = shared.desired.cluster.name.clone();
-    let made = tokio::task::spawn_blocking(move || pki::create(&folder, &cluster, now()).map(drop));
+    if *action == Action::AdoptAuthority {
+        reach::refuses_the_old(shared).await?;
+    }
+    let action = action.clone();
+    let made = tokio::task::spawn_blocking(move || match action {
+        Action::CreateNextAuthority => pki::create_next(&folder, &cluster, now()).map(drop),
+        Action::AdoptAuthority => pki::adopt_next(&folder, now()),
+        _ => pki::create(&folder, &cluster, now()).map(drop),
+    });
     made.await.unwrap_or_else(|_| Err(Diagnostic::failure("making the authority ended half-way")))
 }
 
-fn signer(shared: &Shared) -> Result<pki::Signer, Diagnostic> {
-    shared.load_authority(now()).map_err(told)?.ok_or_else(|| {
-        let AuthoritySource::Generated { folder } = &shared.desired.authority;
-        Diagnostic::failure(format!("there is no authority in {}", folder.display()))
+fn holding(shared: &Shared) -> Result<Holding, Diagnostic> {
+    let none = || Diagnostic::failure("there is no authority where [ca] says");
+    shared.load_authority(now()).map_err(told)?.ok_or_else(none)
+}
+
+fn next(shared: &Shared) -> Result<pki::Signer, Diagnostic> {
+    let none = || Diagnostic::failure("there is no next authority beside the one that there is");
+    shared.load_next(now()).map_err(told)?.ok_or_else(none)
+}
+
+/// The text of ca.crt.
+fn trust_text(shared: &Shared, trust: Trust) -> Result<String, Diagnostic> {
+    let current = || -> Result<String, Diagnostic> { Ok(holding(shared)?.anchor().certificate_pem().to_owned()) };
+    Ok(match trust {
+        Trust::Current => current()?,
+        Trust::Next => next(shared)?.certificate_pem().to_owned(),
+        Trust::Both => {
+            let (current, next) = (current()?, next(shared)?);
+            let end = if current.ends_with('\n') { "" } else { "\n" };
+            format!("{current}{end}{}", next.certificate_pem())
+        }
     })
 }
 
-fn issue(shared: &Shared, host: &HostName, role: Role, also: &BTreeSet<String>) -> Result<Command, Diagnostic> {
+fn issue(
+    shared: &Shared,
+    host: &HostName,
+    role: Role,
+    also: &BTreeSet<String>,
+    by: SignedBy,
+) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
     let wanted = wanted(desired, host, role, also);
-    let issued = signer(shared)?.issue(&wanted, desired.certificates.validity_seconds, now())?;
+    let validity = desired.certificates.validity_seconds;
+    let issued = match by {
+        SignedBy::Next => next(shared)?.issue(&wanted, validity, now())?,
+        SignedBy::Current => {
+            let holding = holding(shared)?;
+            let signer = holding.signer().ok_or_else(|| Diagnostic::failure("the key of the authority is not here"))?;
+            signer.issue(&wanted, validity, now())?
+        }
+    };
     Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
+}
+
+/// Puts the pair in place that is given for a host, unless it has become another since it was looked at.
+fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Command, Diagnostic> {
+    let failed =
+        || Diagnostic::failure(format!("the {role} certificate of {host} cannot be installed")).at(host.as_str());
+    let AuthoritySource::External { nodes, .. } = &shared.desired.authority else {
+        return Err(failed().because("none is given"));
+    };
+    let pair = nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is given"))?;
+    let known = [holding(shared)?.anchor().known()];
+    // What the plan has checked may have been overwritten since.
+    if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
+        return Err(failed().because(fault));
+    }
+    let text = pki::read_pair(pair).map_err(|why| failed().because(why))?;
+    Ok(Command::replace_pair(&shared.desired, role, &text.certificate, &text.key))
 }
 
 /// Through wherever the member answers, as whoever may read everything.
 fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
-    let client = signer(shared)?.operator(now())?;
+    let client = holding(shared)?.operator(now())?;
     let place = shared.machines.get(host).and_then(|machine| machine.place());
     let endpoint = place.map_or_else(|| desired.client_url(host).to_string(), |place| place.url());
     Ok(Command::snapshot(desired, before, &shared.running(host), &endpoint, &client))

@@ -13,6 +13,7 @@ mod secrets;
 mod auth;
 mod backup_policy;
 mod bootstrap;
+mod certificates;
 mod certs;
 mod crash;
 mod drift;

@@ -139,7 +139,10 @@ const ARCHIVE_UNKNOWN: &str = "\
 ";
 
 const REST: &str = "\
-# Who signs the certificates. `generated`: ca.crt and ca.key (0600) are made here, once, and are yours to back up.
+# Who signs the certificates.
+# generated: ca.crt and ca.key (0600) are made in `dir`, once, and are yours to back up.
+# files:     `certificate` and `key` of an authority that you have, such as kubeadm's; with `passphrase` if it is encrypted.
+# external:  `certificate` alone; each node names its own pairs, and `client` and `client-key` are for our connection.
 [ca]
 # source = \"generated\"
 # dir = \"pki\"

@@ -23,6 +23,8 @@ mod auth;
 mod changes;
 mod fault;
 mod recorded;
+pub(super) mod refusal;
+pub(super) mod served;
 mod tls;
 mod version;
 mod wire;

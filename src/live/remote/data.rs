@@ -6,15 +6,21 @@ use zeroize::Zeroizing;
 use super::{Command, LONG};
 use crate::desired::Desired;
 use crate::layout;
-use crate::live::pki::Issued;
+use crate::live::pki::PairText;
 use crate::live::ssh::Stdin;
 use crate::names::{RemotePath, Version};
 use crate::observed::File;
 
 impl Command {
     /// With a certificate and key of ours, which are gone when it ends.
-    pub fn snapshot(desired: &Desired, before: Version, folder: &RemotePath, endpoint: &str, client: &Issued) -> Self {
-        let (certificate, key) = (client.certificate_pem.as_bytes(), client.key_pem.expose_secret().as_bytes());
+    pub fn snapshot(
+        desired: &Desired,
+        before: Version,
+        folder: &RemotePath,
+        endpoint: &str,
+        client: &PairText,
+    ) -> Self {
+        let (certificate, key) = (client.certificate.as_bytes(), client.key.expose_secret().as_bytes());
         let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + key.len()));
         both.extend_from_slice(certificate);
         both.extend_from_slice(key);
