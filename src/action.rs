@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Permission;
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
-    access, authority, certificates, config, consumers, departure, given, membership, prepare, raft_log, recovery,
-    rotation, service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, given, membership, prepare, raft_log,
+    recovery, rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
@@ -100,6 +100,12 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "SignedBy::is_current")]
         by: SignedBy,
     },
+    /// Write the script that takes scheduled snapshots.
+    InstallBackupScript { host: HostName },
+    /// Have systemd read the timer of scheduled snapshots, and turn it on, now and at boot.
+    EnableBackup { host: HostName },
+    /// Take the timer, its service, script and certificate off a host. The snapshots stay.
+    RemoveBackup { host: HostName },
     /// Make a role, grant it what it lacks, and take from it what is not declared.
     KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
     /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
@@ -177,7 +183,10 @@ impl Action {
             | Self::SaveSnapshot { host, .. }
             | Self::FillLog { host, .. }
             | Self::ForceNewCluster { host }
-            | Self::KeepConsumer { host, .. } => Some(host),
+            | Self::KeepConsumer { host, .. }
+            | Self::InstallBackupScript { host }
+            | Self::EnableBackup { host }
+            | Self::RemoveBackup { host } => Some(host),
         }
     }
 
@@ -260,6 +269,9 @@ impl Action {
             Self::KeepConsumer { consumer, issue, trust, by, .. } => {
                 consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
             }
+            Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
+            Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
+            Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
             Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
@@ -305,6 +317,9 @@ impl Action {
             Self::KeepConsumer { consumer, issue, trust, by, .. } => {
                 consumers::effect(desired, observed, consumer, *issue, *trust, *by);
             }
+            Self::InstallBackupScript { host } => backup::script_effect(observed, host),
+            Self::EnableBackup { host } => backup::enable_effect(observed, host),
+            Self::RemoveBackup { host } => backup::remove_effect(observed, host),
             Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_effect(observed, user),
@@ -340,6 +355,9 @@ impl fmt::Display for Action {
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
+            Self::WriteFile { file: file @ (File::BackupService | File::BackupTimer), .. } => {
+                write!(f, "write {}", access::word(*file))
+            }
             Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
             Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
             Self::RestoreFolderAccess { folder, .. } => {
@@ -371,6 +389,9 @@ impl fmt::Display for Action {
                 Trust::Both => write!(f, "have {consumer} trust the new authority as well"),
                 Trust::Next => write!(f, "have {consumer} trust the new authority alone"),
             },
+            Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
+            Self::EnableBackup { .. } => f.write_str("start the backup timer"),
+            Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::{
-    apply::ApplyArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs, init::InitArgs,
-    lock::LockArgs, man::ManArgs, plan::PlanArgs, schema::SchemaArgs, show::ShowArgs, status::StatusArgs,
-    validate::ValidateArgs,
+    apply::ApplyArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs, export::ExportArgs,
+    init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, schema::SchemaArgs, show::ShowArgs,
+    status::StatusArgs, validate::ValidateArgs,
 };
 
 /// Keep etcd clusters as their cluster.toml says
@@ -88,6 +88,7 @@ pub enum Command {
     Status(StatusArgs),
     Certs(CertsArgs),
     Lock(LockArgs),
+    Export(ExportArgs),
     Schema(SchemaArgs),
     Explain(ExplainArgs),
     Completions(CompletionsArgs),

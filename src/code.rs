@@ -104,6 +104,10 @@ codes! {
         "The certificate authority expires soon; every certificate it signed ends with it.\n\n`quorate plan --rotate-ca` replaces one that quorate has made: two rolling restarts, without an outage.";
     AuthorityEndsFirst = "authority-ends-first", Refused,
         "Certificates are valid for longer than the authority that signed them.\n\nNobody accepts them once the authority has ended, whatever their own end is: openssl and kubeadm sign such ones. Those\nthat quorate issues end with the authority at the latest. Replace the authority before its end\n(`quorate plan --rotate-ca`, or another [ca] with the old one as [ca.previous]).";
+    BackupTooOld = "backup-too-old", Refused,
+        "The last good snapshot is older than `max-age` in [backup] allows, or there is none.\n\nEvery node of [backup] has a timer, and one of them takes each snapshot. Look at what the last runs said:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a member that does not run, or a cluster without a quorum keeps a node from taking one; the next\nnode takes it then, so all of them are kept from it.";
+    CompressorMissing = "compressor-missing", Refused,
+        "The program that `compression` in [backup] names is not installed on a node.\n\nquorate installs no packages. Install it there, for example with `apt-get install zstd`, or say\n`compression = \"gzip\"`, which is on every Debian host, or `\"none\"`.";
     UnknownUser = "unknown-user", Refused,
         "etcd knows a user that cluster.toml does not declare.\n\nSomeone may still come as it, so it is only told of. Declare it as [users.NAME], or remove it, and the roles that\nnobody else has, with\n\n    quorate apply --allow remove-user:NAME";
     UnknownRole = "unknown-role", Refused,

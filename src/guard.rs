@@ -68,6 +68,8 @@ pub enum Guard {
     UsersBeforeAuth,
     /// A user that is not declared goes only when the operator named it.
     UsersGoByName,
+    /// The timer of snapshots is turned on only where a run can succeed.
+    BackupCanRun,
     /// Nothing is touched while one of the given certificates is wrong.
     GivenIsWhole,
     /// A leaf of the new authority is issued only when every running member has loaded that authority.
@@ -81,7 +83,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Guard; 36] = [
+    pub const ALL: [Guard; 37] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -113,6 +115,7 @@ impl Guard {
         Self::RootBeforeAuth,
         Self::UsersBeforeAuth,
         Self::UsersGoByName,
+        Self::BackupCanRun,
         Self::GivenIsWhole,
         Self::TrustedBeforeIssued,
         Self::IssuedBeforeDropped,

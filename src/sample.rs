@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::desired::{
-    ArchiveLocation, AuthoritySource, Binaries, CertificatePolicy, Cluster, Desired, Downtime, EtcdSettings, Node,
-    Paths, Places, Ports, Request, Ssh,
+    ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
+    EtcdSettings, Node, Paths, Places, Ports, Request, Schedule, Ssh,
 };
 use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::observed::Observed;
@@ -41,6 +41,7 @@ pub fn desired(nodes: usize) -> Desired {
         },
         auth: None,
         consumers: BTreeMap::new(),
+        backup: None,
         paths: Paths {
             config: RemotePath::new("/etc/etcd/etcd.yaml"),
             data: RemotePath::new("/var/lib/etcd"),
@@ -50,6 +51,21 @@ pub fn desired(nodes: usize) -> Desired {
         },
         places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
         request: Request::default(),
+    }
+}
+
+/// Snapshots every night, on every node.
+pub fn backup(desired: &Desired) -> Backup {
+    let schedule = Schedule { cron: "30 2 * * *".to_owned(), calendar: vec!["*-*-* 02:30:00 UTC".to_owned()] };
+    Backup {
+        schedule,
+        keep: 7,
+        compression: Compression::Zstd,
+        directory: RemotePath::new("/var/backups/etcd"),
+        nodes: desired.nodes.keys().cloned().collect(),
+        max_age_seconds: Some(26 * 3600),
+        metrics: None,
+        offsite: None,
     }
 }
 

@@ -179,7 +179,12 @@ fn beginnings() -> Vec<(Desired, Observed)> {
         (desired, observed)
     });
     let begin = [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)];
-    begin.into_iter().chain(changes).chain(crate::laws::users::beginnings()).collect()
+    begin
+        .into_iter()
+        .chain(changes)
+        .chain(crate::laws::users::beginnings())
+        .chain(crate::laws::backup::beginnings())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]

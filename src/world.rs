@@ -108,6 +108,7 @@ pub fn bare_host() -> Host {
         snapshots: BTreeMap::new(),
         v2store: None,
         log_version: None,
+        scheduled: None,
     }
 }
 

@@ -82,6 +82,11 @@ pub fn word(file: File) -> &'static str {
         File::HealthcheckKey => "healthcheck-client.key",
         File::Permit => "the permit for a new data directory",
         File::Departures => "the note of members that leave",
+        File::BackupScript => "the backup script",
+        File::BackupService => "the backup service",
+        File::BackupTimer => "the backup timer",
+        File::BackupCertificate => "backup-client.crt",
+        File::BackupKey => "backup-client.key",
     }
 }
 

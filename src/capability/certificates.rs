@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Readiness};
+use crate::auth::BACKUP;
 use crate::capability::rotation::{self, SignedBy, Trust};
-use crate::capability::{given, service};
+use crate::capability::{backup, given, service};
 use crate::code::Code;
 use crate::desired::{AuthoritySource, Desired};
 use crate::guard::{Guard, upheld};
@@ -46,6 +47,7 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
         Role::HealthcheckClient => {
             Wanted { common_name: "etcd-healthcheck-client".to_owned(), names: BTreeSet::new(), usages }
         }
+        Role::BackupClient => Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages },
     }
 }
 
@@ -53,7 +55,7 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
 pub fn usages(role: Role) -> BTreeSet<Usage> {
     match role {
         Role::Server | Role::Peer => [Usage::ServerAuth, Usage::ClientAuth].into(),
-        Role::HealthcheckClient => [Usage::ClientAuth].into(),
+        Role::HealthcheckClient | Role::BackupClient => [Usage::ClientAuth].into(),
     }
 }
 
@@ -157,9 +159,13 @@ pub fn next(view: &View) -> Ruling {
         let mut because = Vec::new();
         for (name, host) in service::in_turn(view).into_iter().filter(|(_, host)| host.account) {
             let also = also(view.desired, view.observed, name);
+            if role == Role::BackupClient && backup::policy(view.desired, name).is_none() {
+                continue;
+            }
             let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };
             let silent = view.observed.seen_hosts().find(|(_, host)| host.process.is_some() && host.answer().is_none());
             if let (Some((silent, _)), true) = (silent, works(view.observed, host, role))
+                && role != Role::BackupClient
                 && !upheld(Guard::AllAnswerBeforeReissue, false)
             {
                 let what = format!("{fault} on {name}, and waits: {silent} does not answer");
@@ -167,7 +173,8 @@ pub fn next(view: &View) -> Ruling {
                 ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
                 continue;
             }
-            let reason = view.reason(fault, "certificates");
+            let place = if role == Role::BackupClient { "backup" } else { "certificates" };
+            let reason = view.reason(fault, place);
             if !because.contains(&reason) {
                 because.push(reason);
             }
@@ -179,7 +186,8 @@ pub fn next(view: &View) -> Ruling {
                     Action::IssueCertificate { host: host_name, role, also, by }
                 }
             });
-            if serves(host) {
+            // Nobody but our own script comes with it.
+            if serves(host) && role != Role::BackupClient {
                 break;
             }
         }
@@ -213,7 +221,7 @@ pub(super) fn not_served(name: &HostName, host: &Host, role: Role) -> Option<Blo
 
 /// A running etcd reads the pair again at the next handshake.
 pub(super) fn serve_serial(host: &mut Host, role: Role, serial: &str) {
-    if let Some(process) = host.process.as_mut().filter(|_| role != Role::HealthcheckClient) {
+    if let Some(process) = host.process.as_mut().filter(|_| role.is_served()) {
         process.served.insert(role, Seen::Known(serial.to_owned()));
     }
 }
@@ -227,6 +235,12 @@ fn works(observed: &Observed, host: &Host, role: Role) -> bool {
                 && certificate.not_before <= observed.at
                 && certificate.not_after > observed.at
         })
+}
+
+/// Whether the pair of `role` is as it should be.
+pub fn is_right(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, role: Role) -> bool {
+    authority(observed).is_some()
+        && fault(desired, observed, name, host, role, &also(desired, observed, name)).is_none()
 }
 
 /// Why the pair of `role` must be issued anew; `None` when it is as it should be.

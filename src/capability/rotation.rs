@@ -139,7 +139,8 @@ fn is_issued_everywhere(observed: &Observed, authority: &Authority) -> bool {
     // Once the old one was dropped anywhere there is no way back: a leaf that is lost then is issued by the new one.
     let has_begun = hosts.iter().any(|host| holds_alone(host, authority));
     let is_its = |host: &&Host| {
-        let all_there = host.trusted.is_empty() || Role::ALL.iter().all(|role| host.certificates.contains_key(role));
+        let all_there =
+            host.trusted.is_empty() || Role::OF_MEMBERS.iter().all(|role| host.certificates.contains_key(role));
         (all_there || has_begun) && host.certificates.values().all(|leaf| leaf.signed_by == Some(authority.fingerprint))
     };
     let issued = consumers::all_are_of(observed, &authority.fingerprint);

@@ -414,7 +414,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
         executable_replaced: false,
         foreign_config: false,
         loaded: on_disk.collect(),
-        served: host.certificates.iter().filter(|(role, _)| **role != Role::HealthcheckClient).map(served).collect(),
+        served: host.certificates.iter().filter(|(role, _)| role.is_served()).map(served).collect(),
     });
     host.service.state = ServiceState::Activating;
     host.service.complaint = None;

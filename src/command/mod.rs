@@ -19,6 +19,7 @@ pub mod apply;
 pub mod certs;
 pub mod completions;
 pub mod explain;
+pub mod export;
 pub mod init;
 pub mod live;
 pub mod load;
@@ -196,6 +197,7 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let fleet = Live::new(desired()?);
             live::block_on(lock::run(args, context, &fleet, stdout))
         }
+        Command::Export(args) => export::run(args, &desired()?, stdout),
         Command::Schema(args) => schema::run(args, stdout),
         Command::Explain(args) => explain::run(args, context, stdout),
         Command::Completions(args) => completions::run(args, stdout),

@@ -16,6 +16,7 @@ use crate::observed::Role;
 
 mod archive;
 mod auth;
+mod backup;
 mod ca;
 mod consumers;
 mod etcd;
@@ -24,6 +25,7 @@ mod kinds;
 mod parse;
 mod paths;
 mod problem;
+mod schedule;
 mod sections;
 mod suggest;
 mod table;
@@ -33,10 +35,12 @@ mod value;
 mod vault;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
+pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub use consumers::Consumer;
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
+pub use schedule::{Schedule, is_schedule};
 pub use vault::{Vault, VaultLogin};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
@@ -55,6 +59,8 @@ pub struct Desired {
     pub auth: Option<Auth>,
     /// Clients whose certificates are kept with the members' own.
     pub consumers: BTreeMap<ConsumerName, Consumer>,
+    /// `None`: no snapshots are taken on a schedule.
+    pub backup: Option<Backup>,
     pub paths: Paths,
     pub places: Places,
     pub request: Request,

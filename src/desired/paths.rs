@@ -102,7 +102,7 @@ fn of_layout(layout: Layout) -> Paths {
 }
 
 /// A folder that only we use.
-fn own_folder(value: &Value) -> Result<RemotePath, Problem> {
+pub(super) fn own_folder(value: &Value) -> Result<RemotePath, Problem> {
     let path = remote_path(value)?;
     let volatile = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| path.as_str().starts_with(folder));
     if volatile || SHARED.contains(&path.as_str()) {
@@ -163,6 +163,6 @@ fn report_nested(table: &mut Table, paths: &Paths, spans: [Option<Range<usize>>;
     }
 }
 
-fn is_within(inner: &RemotePath, outer: &RemotePath) -> bool {
+pub(super) fn is_within(inner: &RemotePath, outer: &RemotePath) -> bool {
     inner.as_str().strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -129,10 +129,10 @@ fn what_is_missing_is_told_at_its_section() {
 #[test]
 fn unknown_keys_lead_to_known_ones() {
     check(
-        "[backup]\nkeep = 3\n",
+        "[maintenance]\nkeep = 3\n",
         &[
-            "6:2 unknown section or key `backup` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
-         `ca`, `certificates`, `auth`, `users`, `roles` and `paths`",
+            "6:2 unknown section or key `maintenance` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
+         `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
         ],
     );
     check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
@@ -161,7 +161,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
-         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles` and `paths`",
+         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
             "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
         ],
     );
@@ -729,6 +729,82 @@ fn permissions_and_passwords_are_checked() {
     password(
         "{ command = [] }",
         &["10:14 `command` names no program -> write `command = [\"pass\", \"show\", \"etcd/app\"]`"],
+    );
+}
+
+#[test]
+fn backups_are_read_with_their_defaults() {
+    let backup = good("[backup]\nschedule = \"30 2 * * 1-5\"\n").backup.expect("it is declared");
+    assert_eq!(backup.schedule.calendar, ["Mon..Fri *-*-* 02:30:00 UTC"]);
+    assert_eq!((backup.keep, backup.compression, backup.max_age_seconds), (14, Compression::Zstd, None));
+    assert_eq!(backup.directory.as_str(), "/var/backups/etcd");
+    assert_eq!(backup.nodes, [HostName::new("a")].into());
+    assert_eq!(good("").backup, None);
+    let offsite = |url: &str| {
+        good(&format!("[backup]\nschedule = \"@daily\"\noffsite = \"{url}\"\n")).backup.unwrap().offsite.unwrap().url
+    };
+    assert_eq!(offsite("s3://etcd-copies/prod/"), "s3://etcd-copies/prod");
+    assert_eq!(offsite("file:///srv/etcd"), "file:///srv/etcd");
+}
+
+#[test]
+fn backups_are_checked() {
+    check(
+        "[backup]\nkeep = 0\ncompression = \"zsdt\"\ndirectory = \"/var/lib/etcd/b\"\nmax-age = \"30s\"\nnodes = [\"b\"]\nofsite = 1\n",
+        &[
+            "6:2 missing key `schedule` in [backup] -> add `schedule = \"0 * * * *\"`",
+            "7:8 0 snapshots cannot be kept -> `keep` is between 1 and 4000: how many lie on each node",
+            "8:15 \"zsdt\" is not a value of `compression` -> did you mean \"zstd\"?",
+            "9:13 `directory` and the folder of `data` lie inside each other -> `data` lies in /var/lib/etcd; snapshots need a folder of their own",
+            "10:11 `max-age` is less than a minute -> for example \"26h\" for a daily snapshot",
+            "11:10 no node is called \"b\" -> the nodes are `a`",
+            "12:1 unknown key `ofsite` in [backup] [not known] -> did you mean `offsite`?",
+        ],
+    );
+    check(
+        "[backup]\nschedule = \"@daily\"\nnodes = []\n",
+        &["8:1 no node would take snapshots -> leave `nodes` out for all of them, or [backup] for none"],
+    );
+    let schedule = |text: &str, expected: &str| check(&format!("[backup]\nschedule = {text}\n"), &[expected]);
+    let example = "-> minute, hour, day of the month, month, day of the week: \"0 * * * *\" is every hour, in UTC";
+    schedule("\"* * * *\"", &format!("7:12 \"* * * *\" is not a cron schedule [it has five fields] {example}"));
+    schedule("\"0 0 * * * *\"", &format!("7:12 \"0 0 * * * *\" is not a cron schedule [it has five fields] {example}"));
+    schedule("\"0 25 * * *\"", &format!("7:12 \"0 25 * * *\" is not a cron schedule [number out of bounds] {example}"));
+    schedule("\"0 0 30 2 *\"", "7:12 \"0 0 30 2 *\" never comes -> no such day is in these months");
+    schedule(
+        "\"0 0 L * *\"",
+        "7:12 \"0 0 L * *\" depends on the length of the month -> `L`, `W` and `#` cannot be said to systemd: name days of the month or of the week",
+    );
+    schedule("3", "7:12 `schedule` must be text [this is a whole number] -> put it in double quotes");
+    let offsite = |url: &str, summary: &str, hint: &str| {
+        let expected = format!("8:11 {summary} -> {hint}");
+        check(&format!("[backup]\nschedule = \"@daily\"\noffsite = \"{url}\"\n"), &[&expected]);
+    };
+    let forms = "it is \"s3://BUCKET/PREFIX\", or \"file:///FOLDER\"";
+    offsite("/srv/etcd", "\"/srv/etcd\" is not an off-site place", forms);
+    offsite("gs://a", "\"gs://a\" is not an off-site place", forms);
+    offsite(
+        "s3://key:secret@bucket",
+        "an off-site place has no user, password or parameters",
+        "write the place alone; who may write there comes from the environment or from its own configuration",
+    );
+    offsite(
+        "file://srv",
+        "\"file://srv\" is not an absolute folder",
+        "write it with three slashes: \"file:///srv/etcd\"",
+    );
+    offsite("s3://", "\"s3://\" names no bucket", "a bucket's name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"");
+}
+
+#[test]
+fn backups_need_a_certificate_of_their_own() {
+    check_changed(
+        "[nodes.a]",
+        "[backup]\nschedule = \"@daily\"\n[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n\
+         [nodes.a]\ncertificates = { server = \"s\", server-key = \"s\", peer = \"p\", peer-key = \"p\" }",
+        &[
+            "4:2 [backup] needs an authority that signs [a client certificate of its own] -> quorate issues the client certificate of snapshots itself: with `source = \"external\"`, take them with `quorate export backup-cronjob`",
+        ],
     );
 }
 

@@ -1,6 +1,7 @@
 //! A plan as people and programs read it. Pure: the same plan gives the same bytes.
 
 pub mod certificates;
+pub mod cronjob;
 pub mod diff;
 pub mod json;
 pub mod markdown;

@@ -13,6 +13,7 @@ mod scene;
 mod secrets;
 
 mod auth;
+mod backup_policy;
 mod bootstrap;
 mod certificates;
 mod certs;

@@ -177,6 +177,17 @@ const REST: &str = "\
 # ca = \"/etc/app/etcd-ca.crt\"     # where it reads whom to trust; leave it out if that is kept otherwise
 # owner = \"root\"
 # reload = \"systemctl reload app\"
+
+# Snapshots on a schedule: every named node stands ready, and one of them takes each. Without [backup], none are taken.
+# [backup]
+# schedule = \"0 * * * *\"          # cron, in UTC: minute, hour, day of the month, month, day of the week
+# keep = 14                       # the newest ones that stay, on each node
+# compression = \"zstd\"            # or \"gzip\", or \"none\"; the program must be on the nodes
+# directory = \"/var/backups/etcd\"
+# nodes = [\"etcd-1\"]              # default: all
+# max-age = \"2h\"                  # default: none; a last snapshot that is older is told by plan and status
+# metrics = \"/var/lib/prometheus/node-exporter\"    # for node exporter's textfile collector; default: there, if it exists
+# offsite = \"s3://bucket/prefix\"  # default: none; or \"file:///srv/etcd\"
 ";
 
 #[cfg(test)]
@@ -251,8 +262,11 @@ mod tests {
                 "owner",
                 "reload",
             ];
+            // What belongs to a section that is not there.
+            let backups = ["schedule", "keep", "compression", "directory", "nodes", "max-age", "metrics", "offsite"];
             let etcds = ["quota-backend", "heartbeat-interval", "election-timeout"];
-            if no_default.iter().chain(&etcds).any(|other| key == *other || setting.starts_with(other)) {
+            if no_default.iter().chain(&etcds).chain(&backups).any(|other| key == *other || setting.starts_with(other))
+            {
                 continue;
             }
             let mut changed = read(&text.replacen(line, setting, 1));
@@ -268,7 +282,8 @@ mod tests {
         for line in text.lines() {
             let setting = line.strip_prefix("# ").filter(|rest| {
                 let word = rest.split(' ').nth(1);
-                word == Some("=") || ["[etcd.archive]", "[auth]", "[users.app]", "[consumers.app]"].contains(rest)
+                let headings = ["[etcd.archive]", "[auth]", "[users.app]", "[consumers.app]", "[backup]"];
+                word == Some("=") || headings.contains(rest)
             });
             uncommented.push_str(setting.unwrap_or(line));
             uncommented.push('\n');
@@ -276,6 +291,12 @@ mod tests {
         let desired = read(&uncommented.replace('…', &"0".repeat(64)));
         assert_eq!(desired.etcd.heartbeat_interval_ms, Some(100));
         assert_eq!(desired.ssh.known_hosts.as_deref(), Some(Path::new("/ops/known_hosts")));
+        let backup = desired.backup.expect("it is declared");
+        let bare = read(&text.replace("# [backup]\n# schedule", "[backup]\nschedule")).backup.expect("it is declared");
+        assert_eq!(
+            (backup.keep, backup.compression, &backup.directory),
+            (bare.keep, bare.compression, &bare.directory)
+        );
     }
 
     #[test]
