@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Permission;
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
-    access, authority, backup, certificates, config, departure, given, membership, prepare, raft_log, recovery,
-    rotation, service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, given, membership, prepare, raft_log,
+    recovery, rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
+use crate::names::{Architecture, ConsumerName, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +95,17 @@ pub enum Action {
     EnableBackup { host: HostName },
     /// Take the timer, its service, script and certificate off a host. The snapshots stay.
     RemoveBackup { host: HostName },
+    /// Write the files of a consumer that are not as they should be, and tell it.
+    KeepConsumer {
+        host: HostName,
+        consumer: ConsumerName,
+        /// Whether a certificate is issued with a new key.
+        issue: bool,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
+    },
     /// Make a role, grant it what it lacks, and take from it what is not declared.
     KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
     /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
@@ -174,7 +185,8 @@ impl Action {
             | Self::ForceNewCluster { host }
             | Self::InstallBackupScript { host }
             | Self::EnableBackup { host }
-            | Self::RemoveBackup { host } => Some(host),
+            | Self::RemoveBackup { host }
+            | Self::KeepConsumer { host, .. } => Some(host),
         }
     }
 
@@ -257,6 +269,9 @@ impl Action {
             Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
             Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
             Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
+            }
             Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
@@ -302,6 +317,9 @@ impl Action {
             Self::InstallBackupScript { host } => backup::script_effect(observed, host),
             Self::EnableBackup { host } => backup::enable_effect(observed, host),
             Self::RemoveBackup { host } => backup::remove_effect(observed, host),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::effect(desired, observed, consumer, *issue, *trust, *by);
+            }
             Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_effect(observed, user),
@@ -363,6 +381,17 @@ impl fmt::Display for Action {
             Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
             Self::EnableBackup { .. } => f.write_str("start the backup timer"),
             Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
+            Self::KeepConsumer { consumer, issue: true, by: SignedBy::Current, .. } => {
+                write!(f, "issue the certificate of {consumer} with a new key")
+            }
+            Self::KeepConsumer { consumer, issue: true, .. } => {
+                write!(f, "issue the certificate of {consumer} of the new authority with a new key")
+            }
+            Self::KeepConsumer { consumer, trust, .. } => match trust {
+                Trust::Current => write!(f, "install what {consumer} trusts"),
+                Trust::Both => write!(f, "have {consumer} trust the new authority as well"),
+                Trust::Next => write!(f, "have {consumer} trust the new authority alone"),
+            },
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),

@@ -56,10 +56,12 @@ codes! {
         "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup.";
     AuthorityDiffers = "authority-differs", Refused,
         "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`.";
+    Vault = "vault", Failure,
+        "Vault (`source = \"vault\"` in [ca]) could not be asked, refused, or gave what cannot be used.\n\nquorate asks for the authority (MOUNT/ca/pem, MOUNT/ca_chain) and has certificates signed (MOUNT/sign/ROLE) for keys that\nit makes itself. The token needs `update` on MOUNT/sign/ROLE alone. A role that does:\n\n    vault write pki/roles/etcd allow_any_name=true enforce_hostnames=false allow_ip_sans=true \\\n        server_flag=true client_flag=true key_type=any max_ttl=8760h\n\nIts max_ttl must be longer than `renew-before`. What Vault signs is checked: key, authority, names, usages, validity.";
     CertificateUnusable = "certificate-unusable", Refused,
         "A certificate or key that is given for a node (`source = \"external\"`) is missing or wrong.\n\nEvery pair is checked before anything is touched: that both files are there and belong together, that the authority\nof [ca] signed it, that it is valid now, that it names the node's address (and `server-names`), and that it is for\nservers and clients both. A member dials its peers with the certificate that it serves them with.";
     CertificateExpires = "certificate-expires", Refused,
-        "A certificate that quorate did not issue ends soon, so quorate cannot renew it.\n\nHave it issued again and put it in its place; the next apply installs it, without a restart.";
+        "A certificate ends soon: one that quorate did not issue and so cannot renew, or one that ends within the hour and may\nend during an apply.\n\nOne that is given (`source = \"external\"`): have it issued again and put it in its place; the next apply installs it,\nwithout a restart. One that quorate issues: renew it first, alone, with `quorate apply --renew-certs`.";
     NotServed = "certificate-not-served", Refused,
         "A member serves another certificate than the one in its file, or what it serves could not be seen.\n\netcd reads its certificate and key anew for every handshake, so a pair that was replaced is served at once. When it is\nnot, the process was started with other files, or something else answers on that port.";
     ArchiveUnusable = "archive-unusable", Failure,
@@ -104,6 +106,8 @@ codes! {
         "The last good snapshot is older than `max-age` in [backup] allows, or there is none.\n\nEvery node of [backup] has a timer, and one of them takes each snapshot. Look at what the last runs said:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a member that does not run, or a cluster without a quorum keeps a node from taking one; the next\nnode takes it then, so all of them are kept from it.";
     CompressorMissing = "compressor-missing", Refused,
         "The program that `compression` in [backup] names is not installed on a node.\n\nquorate installs no packages. Install it there, for example with `apt-get install zstd`, or say\n`compression = \"gzip\"`, which is on every Debian host, or `\"none\"`.";
+    AuthorityEndsFirst = "authority-ends-first", Refused,
+        "Certificates are valid for longer than the authority that signed them.\n\nNobody accepts them once the authority has ended, whatever their own end is: openssl and kubeadm sign such ones. Those\nthat quorate issues end with the authority at the latest. Replace the authority before its end\n(`quorate plan --rotate-ca`, or another [ca] with the old one as [ca.previous]).";
     UnknownUser = "unknown-user", Refused,
         "etcd knows a user that cluster.toml does not declare.\n\nSomeone may still come as it, so it is only told of. Declare it as [users.NAME], or remove it, and the roles that\nnobody else has, with\n\n    quorate apply --allow remove-user:NAME";
     UnknownRole = "unknown-role", Refused,

@@ -76,10 +76,14 @@ pub enum Guard {
     TrustedBeforeIssued,
     /// The old authority is dropped only when every leaf is the new one's.
     IssuedBeforeDropped,
+    /// A leaf of the new authority is issued only when every consumer trusts that authority.
+    ConsumersTrustFirst,
+    /// The old authority is dropped only when every consumer has a certificate of the new one.
+    ConsumersIssuedFirst,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 35] = [
+    pub const ALL: [Guard; 37] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -115,6 +119,8 @@ impl Guard {
         Self::GivenIsWhole,
         Self::TrustedBeforeIssued,
         Self::IssuedBeforeDropped,
+        Self::ConsumersTrustFirst,
+        Self::ConsumersIssuedFirst,
     ];
 }
 

@@ -13,7 +13,8 @@ use crate::auth::AuthStore;
 use crate::code::Code;
 use crate::content;
 use crate::names::{
-    Architecture, ClientUrl, ClusterId, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds, Version,
+    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds,
+    Version,
 };
 
 /// A fact, or why it could not be had.
@@ -71,6 +72,9 @@ pub struct Observed {
     /// entry in the raft log. `None` when it was not asked, or there is no cluster to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Seen<AuthStore>>,
+    /// One entry for every declared consumer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumers: BTreeMap<ConsumerName, Seen<ConsumerFiles>>,
     /// The member list is not one that was seen, but what a start is expected to bring. Never so of a real look.
     #[serde(skip)]
     pub guessed: bool,
@@ -85,6 +89,20 @@ pub struct Former {
     pub address: String,
     pub peer_url: PeerUrl,
     pub host: Seen<Host>,
+}
+
+/// The files of a consumer on its host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerFiles {
+    /// What its file of authorities holds, in the file's order; empty when it is not there or is kept otherwise.
+    pub trusted: Vec<Digest>,
+    /// `None` when there is no such file; the same for the two others.
+    pub authority_access: Option<Access>,
+    pub certificate: Option<Certificate>,
+    pub certificate_access: Option<Access>,
+    pub key_access: Option<Access>,
+    /// Files were changed, and it was not told yet.
+    pub reload_due: bool,
 }
 
 /// What lies on the machine that quorate runs on.

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::Desired;
+use crate::capability::certificates::usages;
+use crate::desired::{AuthoritySource, Desired};
 use crate::observed::{Answer, Host, Observed, Seen, ServiceState};
 
 /// The lines, each beginning with the host it is about.
@@ -74,12 +75,17 @@ fn host_lines(desired: &Desired, observed: &Observed, host: &Host) -> impl Itera
         lines.push(format!("file {file:?} {}{text}", fact.access));
     }
     for (role, certificate) in &host.certificates {
+        let needed = usages(*role);
+        let shown: Vec<_> = match desired.authority {
+            AuthoritySource::Vault(_) => certificate.usages.intersection(&needed).collect(),
+            _ => certificate.usages.iter().collect(),
+        };
         let signed = if certificate.signed_by == authority { "ours" } else { "others" };
         lines.push(format!(
             "certificate {role} of {} for {:?} {:?} signed-by={signed} matches-key={}",
             certificate.common_name,
             certificate.names,
-            certificate.usages,
+            shown,
             certificate.matches_key != Seen::Known(false)
         ));
     }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
-    access, authority, backup, certificates, config, departure, findings, given, membership, prepare, raft_log,
-    recovery, rotation, service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, findings, given, membership, prepare,
+    raft_log, recovery, rotation, service, users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -297,6 +297,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "clear away former members", next: departure::retire },
     Rule { name: "forget former members", next: departure::forget },
     Rule { name: "keep users, roles and authentication", next: users::next },
+    Rule { name: "keep the consumers' certificates", next: consumers::next },
     Rule { name: "keep scheduled snapshots", next: backup::next },
     Rule { name: "link the tools", next: version::tools },
     Rule { name: "tell what is served", next: certificates::served },

@@ -41,6 +41,7 @@ pub fn desired(nodes: usize) -> Desired {
         },
         auth: None,
         backup: None,
+        consumers: BTreeMap::new(),
         paths: Paths {
             config: RemotePath::new("/etc/etcd/etcd.yaml"),
             data: RemotePath::new("/var/lib/etcd"),

@@ -7,8 +7,8 @@ use crate::capability::certificates;
 use crate::desired::{AuthoritySource, Binaries, Desired};
 use crate::names::{Architecture, Digest, HostName, UnixSeconds, Version};
 use crate::observed::{
-    Archive, Authority, Certificate, DataDirectory, Given, GivenPair, Host, Observed, Role, Seen, Service,
-    ServiceState, Tools, Usage, Workstation,
+    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, Given, GivenPair, Host, Observed, Role, Seen,
+    Service, ServiceState, Tools, Usage, Workstation,
 };
 use crate::plan;
 
@@ -31,6 +31,7 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
         hosts: hosts.collect(),
         former: BTreeMap::new(),
         auth: None,
+        consumers: desired.consumers.keys().map(|name| (name.clone(), Seen::Known(ConsumerFiles::default()))).collect(),
         guessed: false,
     }
 }
@@ -61,7 +62,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         GivenPair { path, faults: Vec::new(), certificate: Some(certificate), digest }
     };
     let given = match &desired.authority {
-        AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } => None,
+        AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } | AuthoritySource::Vault(_) => None,
         AuthoritySource::External { nodes, .. } => {
             let of_node = |name: &HostName| {
                 let of_role = |role: &Role| {
@@ -76,7 +77,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
     };
     let authority = match desired.authority {
         AuthoritySource::Generated { .. } => None,
-        AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Some(authority),
+        AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Vault(_) => Some(authority),
     };
     Workstation { authority: Seen::Known(authority), next: None, archives, given }
 }

@@ -36,22 +36,26 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
     let address = canonical(&desired.nodes[host].address);
     let own = || [canonical(host.as_str()), address.clone()].into_iter().chain(also.iter().cloned());
     let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let both = BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]);
+    let usages = usages(role);
     match role {
         Role::Server => {
             let extra = desired.certificates.server_names.iter().map(|name| canonical(name));
             let names = own().chain(loopback).chain(extra).collect();
-            Wanted { common_name: host.to_string(), names, usages: both }
+            Wanted { common_name: host.to_string(), names, usages }
         }
-        Role::Peer => Wanted { common_name: host.to_string(), names: own().collect(), usages: both },
-        Role::HealthcheckClient => Wanted {
-            common_name: "etcd-healthcheck-client".to_owned(),
-            names: BTreeSet::new(),
-            usages: [Usage::ClientAuth].into(),
-        },
-        Role::BackupClient => {
-            Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages: [Usage::ClientAuth].into() }
+        Role::Peer => Wanted { common_name: host.to_string(), names: own().collect(), usages },
+        Role::HealthcheckClient => {
+            Wanted { common_name: "etcd-healthcheck-client".to_owned(), names: BTreeSet::new(), usages }
         }
+        Role::BackupClient => Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages },
+    }
+}
+
+/// What a leaf is at least for. Vault's role decides what else.
+pub fn usages(role: Role) -> BTreeSet<Usage> {
+    match role {
+        Role::Server | Role::Peer => [Usage::ServerAuth, Usage::ClientAuth].into(),
+        Role::HealthcheckClient | Role::BackupClient => [Usage::ClientAuth].into(),
     }
 }
 
@@ -177,7 +181,7 @@ pub fn next(view: &View) -> Ruling {
             let host_name = name.clone();
             actions.push(match view.desired.authority {
                 AuthoritySource::External { .. } => Action::InstallCertificate { host: host_name, role },
-                AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } => {
+                AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } | AuthoritySource::Vault(_) => {
                     let by = rotation::signer(view.observed);
                     Action::IssueCertificate { host: host_name, role, also, by }
                 }
@@ -277,7 +281,11 @@ fn fault(
     if certificate.names != wanted.names || certificate.common_name != wanted.common_name {
         return Some(format!("{stem}.crt has other names than declared"));
     }
-    if certificate.usages != wanted.usages {
+    let is_usable = match desired.authority {
+        AuthoritySource::Vault(_) => certificate.usages.is_superset(&wanted.usages),
+        _ => certificate.usages == wanted.usages,
+    };
+    if !is_usable {
         return Some(format!("{stem}.crt has other key usages than needed"));
     }
     let asked =
@@ -287,14 +295,23 @@ fn fault(
     if asked {
         return Some("`--renew-certs` asks for it".to_owned());
     }
+    let authority = rotation::authority(observed, due)?;
+    is_due(desired, observed, certificate, authority).map(|when| format!("{stem}.crt {when}"))
+}
+
+/// Why a certificate is to be issued anew for its age alone. One that ends with its authority would end no later then.
+pub(super) fn is_due(
+    desired: &Desired,
+    observed: &Observed,
+    certificate: &Certificate,
+    authority: &Authority,
+) -> Option<&'static str> {
     if certificate.not_before > observed.at {
-        return Some(format!("{stem}.crt is not valid yet"));
+        return Some("is not valid yet");
     }
     let renew_before = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
-    if certificate.not_after <= observed.at.plus_seconds(renew_before) {
-        return Some(format!("{stem}.crt is due for renewal"));
-    }
-    None
+    let ends_soon = certificate.not_after <= observed.at.plus_seconds(renew_before);
+    (ends_soon && certificate.not_after < authority.not_after).then_some("is due for renewal")
 }
 
 pub fn readiness(

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::capability::{backup, given, membership, recovery, users};
+use crate::capability::{backup, expiry, given, membership, recovery, users};
 use crate::code::Code;
 use crate::desired::{AuthoritySource, Desired};
 use crate::names::HostName;
@@ -32,6 +32,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(users::findings(desired, observed));
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
+    findings.extend(expiry::findings(observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {
             findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });
@@ -51,6 +52,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             let hint = Some(match desired.authority {
                 AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
                 AuthoritySource::Files { .. } | AuthoritySource::External { .. } => "plan its rotation".to_owned(),
+                AuthoritySource::Vault(_) => "plan its rotation in Vault".to_owned(),
             });
             findings.push(Finding { code: Code::AuthorityExpires, hosts: Vec::new(), what, hint });
         }

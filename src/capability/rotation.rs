@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Readiness};
 use crate::capability::authority::VALIDITY_SECONDS;
+use crate::capability::consumers;
 use crate::desired::{AuthoritySource, Desired};
 use crate::guard::{Guard, upheld};
 use crate::names::Digest;
@@ -119,7 +120,8 @@ fn is_loaded_everywhere(observed: &Observed, authority: &Authority) -> bool {
         host.process.is_none() && host.trusted.is_empty()
             || host.trusted.contains(&authority.fingerprint) && (has_loaded_trust(host) || holds_alone(host, authority))
     };
-    all(observed).is_some_and(|hosts| hosts.iter().all(is_loaded))
+    upheld(Guard::ConsumersTrustFirst, consumers::all_trust(observed, &authority.fingerprint))
+        && all(observed).is_some_and(|hosts| hosts.iter().all(is_loaded))
 }
 
 fn holds_alone(host: &Host, authority: &Authority) -> bool {
@@ -141,7 +143,9 @@ fn is_issued_everywhere(observed: &Observed, authority: &Authority) -> bool {
             host.trusted.is_empty() || Role::OF_MEMBERS.iter().all(|role| host.certificates.contains_key(role));
         (all_there || has_begun) && host.certificates.values().all(|leaf| leaf.signed_by == Some(authority.fingerprint))
     };
-    is_loaded_everywhere(observed, authority) && hosts.iter().all(is_its)
+    let issued = consumers::all_are_of(observed, &authority.fingerprint);
+    let consumers = has_begun || upheld(Guard::ConsumersIssuedFirst, issued);
+    consumers && is_loaded_everywhere(observed, authority) && hosts.iter().all(is_its)
 }
 
 /// Begins a rotation that was asked for. One that has begun goes on by itself.
@@ -193,7 +197,9 @@ pub fn adopt_readiness(observed: &Observed) -> Readiness {
     let refused = |why: &str| Readiness::Refused(why.to_owned());
     let Some(hosts) = all(observed) else { return refused("a host cannot be seen") };
     let trusts_alone = |host: &&Host| host.trusted.is_empty() || (holds_alone(host, next) && has_loaded_trust(host));
-    if !is_issued_everywhere(observed, next) || !hosts.iter().all(trusts_alone) {
+    let consumers =
+        consumers::all_are_of(observed, &next.fingerprint) && consumers::all_trust_only(observed, &next.trusted());
+    if !consumers || !is_issued_everywhere(observed, next) || !hosts.iter().all(trusts_alone) {
         return refused("the old authority is still in use");
     }
     Readiness::Ready

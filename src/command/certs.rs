@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use super::Context;
 use super::output::{Out, print};
-use super::passphrase;
 use crate::capability::certificates::Wanted;
 use crate::desired::{AuthoritySource, Desired};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet;
-use crate::live::pki::{Holding, Issued, Signer};
+use crate::live::Live;
+use crate::live::pki::Issued;
 use crate::names::UnixSeconds;
 use crate::observed::Usage;
 use crate::progress;
@@ -118,7 +118,7 @@ pub async fn run(
     args: &CertsArgs,
     context: &Context,
     desired: &Desired,
-    fleet: &impl Fleet,
+    fleet: &Live,
     at: UnixSeconds,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
@@ -128,12 +128,12 @@ pub async fn run(
             let refused = Diagnostic::new(Kind::Usage, "root's certificates are issued by `certs root-issue`");
             Err(refused.hint("they are valid for two hours at most"))
         }
-        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, context, desired, at, stdout),
+        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, desired, fleet, at, stdout).await,
         CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
             let refused = Diagnostic::new(Kind::Usage, "a certificate of root is valid for two hours at most");
             Err(refused.hint("issue another one then; or one for a user with the rights it needs: `certs issue USER`"))
         }
-        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, context, desired, at, stdout),
+        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, desired, fleet, at, stdout).await,
     }
 }
 
@@ -164,12 +164,12 @@ async fn list(
 /// As of `plan --detailed-exitcode`: there is something to do.
 const ENDS_SOON: u8 = 2;
 
-fn issue(
+async fn issue(
     user: &str,
     ttl: Duration,
     OutputArgs { output }: OutputArgs,
-    context: &Context,
     desired: &Desired,
+    fleet: &Live,
     at: UnixSeconds,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
@@ -181,20 +181,23 @@ fn issue(
     if ttl.as_secs() == 0 {
         return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for a second at least"));
     }
-    let signer = signer(desired, context, at)?;
     let wanted =
         Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
-    let issued = signer.issue(&wanted, ttl.as_secs(), at)?;
-    if issued.shortened {
-        eprintln!("note: the authority ends before that, and so does the certificate");
+    let (issued, authority) = fleet.issue(&wanted, ttl.as_secs(), at).await?;
+    let asked_end = at.plus_seconds(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
+    if issued.shortened || issued.facts.not_after < asked_end.plus_seconds(-60) {
+        match desired.authority {
+            AuthoritySource::Vault(_) => eprintln!("note: Vault gives it a shorter life than that"),
+            _ => eprintln!("note: the authority ends before that, and so does the certificate"),
+        }
     }
-    print(stdout, &written(&signer, &issued, output))?;
+    print(stdout, &written(&authority, &issued, output))?;
     Ok(0)
 }
 
 /// The key is meant to be printed: it is stored nowhere else.
-fn written(signer: &Signer, issued: &Issued, output: Output) -> Zeroizing<String> {
-    let (authority, certificate) = (signer.certificate_pem(), &issued.certificate_pem);
+fn written(authority: &str, issued: &Issued, output: Output) -> Zeroizing<String> {
+    let certificate = &issued.certificate_pem;
     let key = issued.key_pem.expose_secret();
     Zeroizing::new(match output {
         Output::Json => {
@@ -205,25 +208,4 @@ fn written(signer: &Signer, issued: &Issued, output: Output) -> Zeroizing<String
         }
         Output::Pem => format!("{certificate}{key}{authority}"),
     })
-}
-
-fn signer(desired: &Desired, context: &Context, at: UnixSeconds) -> Result<Signer, Diagnostic> {
-    let opener = passphrase::opener(desired, context)?;
-    let loaded = Holding::load(&desired.authority, &opener, at).map_err(|cause| {
-        let mut diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
-        diagnostic.hint = cause.hint;
-        diagnostic
-    })?;
-    match (loaded, &desired.authority) {
-        (Some(Holding::Signer(signer)), _) => Ok(signer),
-        (None, AuthoritySource::Generated { folder }) => {
-            let missing = Diagnostic::failure(format!("there is no authority in {}", folder.display()));
-            Err(missing.hint("restore ca.crt and ca.key there, or let the first `apply` of a new cluster make them"))
-        }
-        _ => {
-            let refused =
-                Diagnostic::new(Kind::Refused, "the key of the authority is not here, so nothing can be issued");
-            Err(refused.at(desired.places.of("ca.source")).hint("ask whoever issues the certificates of the nodes"))
-        }
-    }
 }

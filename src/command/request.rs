@@ -4,7 +4,7 @@ use crate::allowance::{AllowKind, Allowance};
 use crate::desired::{AuthoritySource, Desired, Request, Rotation};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::names::{HostName, UserName};
-use crate::observed::Observed;
+use crate::observed::{Observed, Seen};
 use crate::quorum::Membership;
 
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -63,6 +63,9 @@ impl RequestArgs {
         }
         for name in &self.renew_certs {
             desired.request.renewals.extend(renewed(&desired, name)?);
+            if name.is_empty() {
+                desired.request.consumer_renewals = desired.consumers.keys().map(|name| (name.clone(), None)).collect();
+            }
         }
         desired.request.lost = self.lost.iter().map(|name| (HostName::new(name.as_str()), None)).collect();
         Ok(desired)
@@ -77,6 +80,13 @@ fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
             Kind::Usage,
             "--rotate-ca: the authority of this cluster is not one that quorate makes",
         )),
+        AuthoritySource::Vault(_) => {
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster is Vault's");
+            Err(refused.hint(
+                "make the next one in Vault under another mount; then declare that `mount`, and the one that there is in \
+                 [ca.previous]",
+            ))
+        }
     }
 }
 
@@ -123,6 +133,11 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
     }
     // Of one that cannot be seen nothing is known to renew.
     request.renewals.retain(|_, serials| serials.is_some());
+    for (name, serial) in request.consumer_renewals.iter_mut().filter(|(_, serial)| serial.is_none()) {
+        let files = observed.consumers.get(name).and_then(Seen::known);
+        *serial = files.and_then(|files| Some(files.certificate.as_ref()?.serial.clone()));
+    }
+    request.consumer_renewals.retain(|_, serial| serial.is_some());
     // One that does not run is started anyway.
     request.restarts.retain(|_, pid| pid.is_some());
     for (name, id) in request.lost.iter_mut().filter(|(_, id)| id.is_none()) {

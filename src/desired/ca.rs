@@ -9,6 +9,7 @@ use super::kinds::Local;
 use super::problem::Problem;
 use super::table::Table;
 use super::value::one_of;
+use super::vault::{self, vault};
 use super::{AuthoritySource, Pair, Passphrase};
 use crate::names::HostName;
 use crate::observed::Role;
@@ -27,13 +28,14 @@ enum Source {
     Generated,
     Files,
     External,
+    Vault,
 }
 
 const SOURCES: [(&str, Option<Source>); 5] = [
     ("generated", Some(Source::Generated)),
     ("files", Some(Source::Files)),
     ("external", Some(Source::External)),
-    ("vault", None),
+    ("vault", Some(Source::Vault)),
     ("node", None),
 ];
 
@@ -51,7 +53,8 @@ pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Giv
     let source = table.get_spanned("source", one_of(&SOURCES));
     let word = source.as_ref().map_or("generated", |source| word(*source.get_ref()));
     let source = source.map_or(Source::Generated, Spanned::into_inner);
-    for (key, of) in KEYS {
+    let of_vault = vault::KEYS.map(|key| (key, &[Source::Vault][..]));
+    for (key, of) in KEYS.into_iter().chain(of_vault) {
         if let Some(span) = table.declares(key).filter(|_| !of.contains(&source)) {
             let belongs: Vec<_> = of.iter().map(|of| format!("`source = \"{}\"`", self::word(*of))).collect();
             let problem = Problem::new(span, format!("`{key}` means nothing with `source = \"{word}\"`"));
@@ -76,6 +79,7 @@ pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Giv
     };
     let passphrase = table.section("passphrase", |table| passphrase(table, local));
     check_given(table, given, external);
+    let vault = vault(table, local, source == Source::Vault);
     match source {
         Source::Generated => AuthoritySource::Generated { folder: folder.unwrap_or_else(|| local.folder.join("pki")) },
         Source::Files => AuthoritySource::Files { pair: Pair { certificate, key }, passphrase },
@@ -83,6 +87,11 @@ pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Giv
             let nodes = given.iter().map(|(name, given)| (name.clone(), given.pairs.clone())).collect();
             AuthoritySource::External { certificate, client, nodes }
         }
+        // What is missing was reported, and nothing is made of it then.
+        Source::Vault => vault.map_or_else(
+            || AuthoritySource::Generated { folder: local.folder.join("pki") },
+            |vault| AuthoritySource::Vault(Box::new(vault)),
+        ),
     }
 }
 

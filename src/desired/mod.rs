@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{
-    Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName, Version,
+    Architecture, ClientUrl, ClusterName, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName,
+    Version,
 };
 use crate::observed::Role;
 
@@ -17,6 +18,7 @@ mod archive;
 mod auth;
 mod backup;
 mod ca;
+mod consumers;
 mod etcd;
 mod etcd_keys;
 mod kinds;
@@ -30,13 +32,16 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod vault;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
+pub use consumers::Consumer;
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
 pub use schedule::{Schedule, is_schedule};
+pub use vault::{Vault, VaultLogin};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +59,8 @@ pub struct Desired {
     pub auth: Option<Auth>,
     /// `None`: no snapshots are taken on a schedule.
     pub backup: Option<Backup>,
+    /// Clients whose certificates are kept with the members' own.
+    pub consumers: BTreeMap<ConsumerName, Consumer>,
     pub paths: Paths,
     pub places: Places,
     pub request: Request,
@@ -75,6 +82,9 @@ pub struct Request {
     /// looked at; `None` until then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub renewals: BTreeMap<HostName, Option<BTreeMap<Role, String>>>,
+    /// `--renew-certs` without a node: the consumers' certificates, in the same way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumer_renewals: BTreeMap<ConsumerName, Option<String>>,
     /// `--rotate-ca`: the authority that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
@@ -238,6 +248,8 @@ pub enum AuthoritySource {
         /// For each declared node, those of [`AuthoritySource::roles`].
         nodes: BTreeMap<HostName, BTreeMap<Role, Pair>>,
     },
+    /// Vault's PKI engine, which signs what we ask it to. The keys of the leaves are made here.
+    Vault(Box<Vault>),
 }
 
 impl AuthoritySource {
@@ -245,7 +257,7 @@ impl AuthoritySource {
     pub fn roles(&self) -> &'static [Role] {
         match self {
             Self::External { .. } => &[Role::Server, Role::Peer],
-            Self::Generated { .. } | Self::Files { .. } => &Role::ALL,
+            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) => &Role::ALL,
         }
     }
 }

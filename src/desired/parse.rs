@@ -7,7 +7,9 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{AuthoritySource, Cluster, Desired, Places, Request, archive, auth, backup, ca, etcd, paths, sections};
+use super::{
+    AuthoritySource, Cluster, Desired, Places, Request, archive, auth, backup, ca, consumers, etcd, paths, sections,
+};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -60,6 +62,8 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
                     `quorate export backup-cronjob`";
         root.report(problem.label("a client certificate of its own").hint(hint));
     }
+    let consumers = root.section("consumers", |table| consumers::consumers(table, &nodes));
+    let consumers = consumers::complete(root, consumers, &authority, auth.as_ref(), &paths.certificates);
     let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
     let places = Places::default();
     let request = Request::default();
@@ -74,6 +78,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         certificates,
         auth,
         backup,
+        consumers,
         paths,
         places,
         request,

@@ -132,7 +132,7 @@ fn unknown_keys_lead_to_known_ones() {
         "[maintenance]\nkeep = 3\n",
         &[
             "6:2 unknown section or key `maintenance` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
-         `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
+         `ca`, `certificates`, `auth`, `users`, `roles`, `paths`, `backup` and `consumers`",
         ],
     );
     check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
@@ -161,7 +161,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
-         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
+         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths`, `backup` and `consumers`",
             "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
         ],
     );
@@ -506,8 +506,8 @@ fn archives() {
 
 #[test]
 fn certificates() {
-    let supported = "supported: `generated`, `files` and `external`";
-    check("[ca]\nsource = \"vault\"\n", &[&format!("7:10 `source = \"vault\"` is not supported yet -> {supported}")]);
+    let supported = "supported: `generated`, `files`, `external` and `vault`";
+    check("[ca]\nsource = \"node\"\n", &[&format!("7:10 `source = \"node\"` is not supported yet -> {supported}")]);
     check(
         "[certificates]\nvalidity = \"30d\"\nrenew-before = \"30d\"\nserver-names = [\"a b\", 3]\n",
         &[
@@ -831,6 +831,66 @@ fn authorities() {
     let pairs = &nodes[&HostName::new("a")];
     assert_eq!(pairs[&Role::Server], pair("/ops/prod/s.crt", "/ops/prod/s.key"));
     assert_eq!(pairs[&Role::Peer], pair("/ops/prod/p.crt", "/ops/prod/p.key"));
+}
+
+#[test]
+fn vaults() {
+    let vault = |more: &str| {
+        let text = format!("{VALID}[ca]\nsource = \"vault\"\nrole = \"etcd\"\n{more}");
+        let AuthoritySource::Vault(vault) = read(&text).unwrap().authority else { panic!("{more}") };
+        *vault
+    };
+    let least = vault("address = \"https://vault.example:8200/\"\n");
+    assert_eq!(least.address, "https://vault.example:8200");
+    assert_eq!((least.mount.as_str(), least.role.as_str(), least.namespace, least.trust), ("pki", "etcd", None, None));
+    assert_eq!(least.login, VaultLogin::Token(PasswordSource::Env("VAULT_TOKEN".to_owned())));
+    let all = vault(
+        "address = \"http://[::1]:8200\"\nmount = \"/org/pki-etcd/\"\nnamespace = \"ops\"\nvault-ca = \"vault.crt\"\n\
+         approle = { role-id = \"r\", secret-id.file = \"s\", mount = \"logins\" }\n",
+    );
+    assert_eq!((all.mount.as_str(), all.namespace.as_deref()), ("org/pki-etcd", Some("ops")));
+    assert_eq!(all.trust.as_deref(), Some(Path::new("/ops/prod/vault.crt")));
+    let secret_id = PasswordSource::File("/ops/prod/s".into());
+    assert_eq!(all.login, VaultLogin::AppRole { mount: "logins".to_owned(), role_id: "r".to_owned(), secret_id });
+    assert_eq!(vault("address = \"http://localhost\"\n").address, "http://localhost");
+}
+
+#[test]
+fn vaults_that_are_half_declared() {
+    let told = |more: &str, expected: &[&str]| check(&format!("[ca]\nsource = \"vault\"\n{more}"), expected);
+    told(
+        "dir = \"pki\"\n",
+        &[
+            "6:2 missing key `address` in [ca] -> add `address = \"https://vault.example:8200\"`",
+            "6:2 missing key `role` in [ca] -> add `role = \"etcd\"`",
+            "8:1 `dir` means nothing with `source = \"vault\"` -> it belongs to `source = \"generated\"`",
+        ],
+    );
+    let address = |text: &str, hint: &str| {
+        let problem = format!("9:11 {text:?} is not the address of a Vault -> {hint}");
+        told(&format!("role = \"etcd\"\naddress = {text:?}\n"), &[&problem]);
+    };
+    address("vault.example", "it starts with https://, such as \"https://vault.example:8200\"");
+    address("http://vault.example", "the token would go over the network as it is: use https://");
+    address("http://127.0.0.1.example:8200", "the token would go over the network as it is: use https://");
+    address("https://me@vault.example", "it is https://HOST:PORT; the engine's path goes into `mount`");
+    address("https://vault.example/v1/pki", "it is https://HOST:PORT; the engine's path goes into `mount`");
+    address("https://vault.example:port", "a port is between 1 and 65535");
+    let rest = "address = \"https://v\"\nrole = \"a/../b\"\nmount = \"a//b\"\n";
+    told(
+        &format!("{rest}token = {{ env = \"T\" }}\napprole = {{ role-id = \"\" }}\n"),
+        &[
+            "9:8 `role` is not a name in Vault -> it has letters, digits, `-`, `_` and `.`",
+            "10:9 `mount` is not a name in Vault -> it has letters, digits, `-`, `_` and `.`",
+            "12:1 `token` and `approle` exclude each other",
+            "12:1 the AppRole has no `secret-id` -> write where it is: `secret-id = { file = \"…\" }`, { env } or { command }",
+            "12:23 `role-id` is empty",
+        ],
+    );
+    check(
+        "[ca]\nrole = \"etcd\"\n",
+        &["7:1 `role` means nothing with `source = \"generated\"` -> it belongs to `source = \"vault\"`"],
+    );
 }
 
 #[test]

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{State, World, an_action_is_ready_and_then_done, quorum_is_kept, the_rest_follows_from_any_prefix};
 use crate::action::Action;
-use crate::desired::{AuthoritySource, Desired, Downtime, Pair, Rotation};
+use crate::capability::consumers;
+use crate::capability::rotation::{SignedBy, Trust};
+use crate::code::Code;
+use crate::desired::{AuthoritySource, Consumer, Desired, Downtime, Pair, Rotation};
 use crate::guard::{Guard, with_broken};
-use crate::names::{Digest, HostName, UnixSeconds};
-use crate::observed::{GivenPair, Observed, Role, Usage};
+use crate::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
+use crate::observed::{Cause, ConsumerFiles, GivenPair, Observed, Role, Seen, Usage};
 use crate::plan::{Plan, plan};
 use crate::sample;
 
@@ -71,7 +74,73 @@ pub(super) fn worlds() -> impl Iterator<Item = World> {
             world
         })
     });
-    given.chain(rotations())
+    given.chain(rotations()).chain(consumed())
+}
+
+/// Rotations while clients' certificates are kept, too: one beside a member, and one elsewhere that keeps its own ca.crt.
+fn consumed() -> impl Iterator<Item = World> {
+    let consumer = |host: &str, authority: Option<&str>| Consumer {
+        host: HostName::new(host),
+        user: UserName::new("app"),
+        certificate: RemotePath::new("/app/etcd.crt"),
+        key: RemotePath::new("/app/etcd.key"),
+        authority: authority.map(RemotePath::new),
+        owner: "root".to_owned(),
+        group: "root".to_owned(),
+        reload: None,
+    };
+    let beside = consumer("etcd-1", Some("/app/ca.crt"));
+    let elsewhere = consumer("app.example", None);
+    rotations().flat_map(move |mut world| {
+        for (name, consumer) in [("beside", &beside), ("elsewhere", &elsewhere)] {
+            world.desired.consumers.insert(ConsumerName::new(name), consumer.clone());
+            world.observed.consumers.insert(ConsumerName::new(name), Seen::Known(ConsumerFiles::default()));
+        }
+        let mut served = world.clone();
+        for name in world.desired.consumers.keys() {
+            consumers::effect(&world.desired, &mut served.observed, name, true, Trust::Current, SignedBy::Current);
+        }
+        let mut due = served.clone();
+        for files in due.observed.consumers.values_mut().filter_map(Seen::known_mut) {
+            files.reload_due = true;
+            files.certificate.as_mut().expect("it was issued").not_after = sample::AT;
+        }
+        let mut unseen = served.clone();
+        let gone = Cause { code: Code::HostUnreachable, summary: "gone".to_owned(), hint: None };
+        unseen.observed.consumers.insert(ConsumerName::new("elsewhere"), Seen::Unknown(gone));
+        [world, served, due, unseen]
+    })
+}
+
+/// What a client and a member show each other, at any time of a rotation.
+fn no_consumer_is_refused_and_none_refuses(world: &World, plan: &Plan) -> Option<String> {
+    let mut observed = world.observed.clone();
+    let mut loaded = BTreeMap::new();
+    for (name, host) in observed.seen_hosts().filter(|(_, host)| host.process.is_some()) {
+        loaded.insert(name.clone(), host.trusted.clone());
+    }
+    plan.steps.iter().find_map(|step| {
+        for action in &step.actions {
+            action.effect(&world.desired, &mut observed);
+            if let Action::Restart { host } | Action::Start { host } = action {
+                loaded.insert(host.clone(), observed.host(host)?.trusted.clone());
+            }
+        }
+        let ours = |signer: &Digest| crate::capability::rotation::is_ours(&observed, signer);
+        observed.consumers.iter().filter_map(|(name, files)| Some((name, files.known()?))).find_map(|(name, files)| {
+            let leaves = observed.seen_hosts().filter_map(|(_, host)| host.certificates.get(&Role::Server)?.signed_by);
+            let mut unknown = leaves.filter(|signer| ours(signer) && !files.trusted.contains(signer));
+            if !files.trusted.is_empty() && unknown.next().is_some() {
+                return Some(format!("{name} refuses a member after {}", step.title()));
+            }
+            let signer = files.certificate.as_ref()?.signed_by?;
+            let refuses = |(_, trusted): &(&HostName, &Vec<Digest>)| {
+                trusted.iter().any(ours) && ours(&signer) && !trusted.contains(&signer)
+            };
+            let (member, _) = loaded.iter().find(refuses)?;
+            Some(format!("{member} refuses {name} after {}", step.title()))
+        })
+    })
 }
 
 /// A cluster that serves and whose authority is to be rotated, with one host in each state that matters then.
@@ -142,6 +211,7 @@ pub(super) fn complaints(world: &World) -> Vec<String> {
         an_action_is_ready_and_then_done,
         nothing_is_touched_while_a_given_pair_is_wrong,
         every_running_member_trusts_every_leaf,
+        no_consumer_is_refused_and_none_refuses,
     ];
     laws.iter().filter_map(|law| law(world, &plan)).collect()
 }
@@ -196,6 +266,34 @@ fn every_rotation_keeps_the_laws() {
     for world in rotations() {
         assert_eq!(complaints(&world), Vec::<String>::new(), "{:?}", world.states);
     }
+    for world in consumed() {
+        assert_eq!(complaints(&world), Vec::<String>::new(), "{:?} {:#?}", world.states, world.observed.consumers);
+    }
+}
+
+/// Once everything is new, nobody has anything of the old authority any more; who cannot be seen keeps the old one alive.
+#[test]
+fn consumers_are_rotated_with_the_rest() {
+    let worlds: Vec<_> = consumed().take(4).collect();
+    for (world, ends) in worlds.iter().zip([true, true, true, false]) {
+        let plan = plan(&world.desired, &world.observed);
+        let mut observed = world.observed.clone();
+        plan.actions().for_each(|action| action.effect(&world.desired, &mut observed));
+        assert_eq!(
+            plan.actions().any(|action| *action == Action::AdoptAuthority),
+            ends,
+            "{:#?}",
+            world.observed.consumers
+        );
+        assert_eq!(plan.blocked.is_empty(), ends);
+        let new = current(&observed);
+        for files in observed.consumers.values().filter_map(Seen::known).filter(|_| ends) {
+            let signer = files.certificate.as_ref().and_then(|certificate| certificate.signed_by);
+            assert_eq!(signer, new);
+            assert!(files.trusted.is_empty() || Some(files.trusted[0]) == new && files.trusted.len() == 1);
+        }
+        assert!(!ends || super::plan(&world.desired, &observed).is_empty());
+    }
 }
 
 /// All the way, from the live state alone, whatever the plan was cut off after.
@@ -228,7 +326,13 @@ fn a_rotation_ends_with_the_new_authority_alone() {
 
 #[test]
 fn the_guards_of_certificates_are_missed_here() {
-    for guard in [Guard::GivenIsWhole, Guard::TrustedBeforeIssued, Guard::IssuedBeforeDropped] {
+    for guard in [
+        Guard::GivenIsWhole,
+        Guard::TrustedBeforeIssued,
+        Guard::IssuedBeforeDropped,
+        Guard::ConsumersTrustFirst,
+        Guard::ConsumersIssuedFirst,
+    ] {
         let complains = |world: World| {
             let complains = || !complaints(&world).is_empty();
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(complains)).unwrap_or(true)

@@ -4,7 +4,9 @@
 //! run; a host that was lost is connected to again at the next look.
 
 pub mod archive;
+mod authority;
 mod cause;
+mod consumers;
 pub mod etcd;
 mod former;
 mod handover;
@@ -21,6 +23,7 @@ mod reach;
 pub mod remote;
 pub mod ssh;
 mod users;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -28,7 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::action::Action;
 use crate::capability::version;
-use crate::desired::{AuthoritySource, Desired};
+use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
 use crate::fleet::Fleet;
 use crate::names::{Architecture, HostName, RemotePath, UnixSeconds, Version};
@@ -39,7 +42,7 @@ use archive::Package;
 use etcd::Tls;
 use lock::{Errand, Holder, Lock};
 use machine::{Machine, Machines};
-use pki::{Holding, Opener, Signer};
+use pki::{Holding, Opener};
 use remote::{Elevation, Remote};
 use ssh::{Connection, SshError, Target};
 
@@ -52,6 +55,8 @@ pub struct Live {
 struct Shared {
     desired: Desired,
     opener: Opener,
+    /// Where it signs.
+    vault: Option<vault::Vault>,
     elevation: Elevation,
     machines: Machines,
     packages: tokio::sync::Mutex<Packages>,
@@ -77,6 +82,7 @@ impl Live {
         let shared = Shared {
             elevation: Elevation::of(&desired),
             machines: Machines::declared(&desired),
+            vault: authority::vault(&desired),
             desired,
             opener,
             packages: tokio::sync::Mutex::default(),
@@ -198,7 +204,7 @@ impl Fleet for Live {
 impl Live {
     async fn observe_once(&self) -> Observed {
         let at = now();
-        let loaded = self.shared.load_authority(at);
+        let loaded = self.shared.load_authority(at).await;
         let next = self.shared.load_next(at);
         // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
         let (next, loaded) = match next {
@@ -217,13 +223,22 @@ impl Live {
         let hosts = self.each(look).await;
         let workstation =
             Workstation { authority, next: next.map(|next| next.facts().clone()), archives: BTreeMap::new(), given };
-        let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), auth: None, guessed: false };
+        let mut observed = Observed {
+            at,
+            workstation,
+            hosts,
+            former: BTreeMap::new(),
+            auth: None,
+            consumers: BTreeMap::new(),
+            guessed: false,
+        };
         let found = former::found(&self.shared.desired, &observed);
         let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
         usable().for_each(|(name, lead)| self.shared.machines.add_former(name, lead.peer_url.address()));
         let looked_at = self.each_of(usable().map(|(name, _)| name), look).await;
         observed.former = former::seen(&observed, found, looked_at, |former| self.shared.machines.declared_as(former));
         observed.auth = users::look(&self.shared, &observed).await;
+        observed.consumers = consumers::look(&self.shared, &known).await;
         for (version, architecture) in version::wanted_archives(&self.shared.desired, &observed) {
             let package = self.shared.package(version, architecture).await;
             let seen = match package {
@@ -269,33 +284,6 @@ impl Shared {
             known_hosts: ssh.known_hosts.clone(),
             ..target
         })
-    }
-
-    fn load_authority(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
-        Holding::load(&self.desired.authority, &self.opener, at)
-    }
-
-    /// Our own credentials for etcd, if there is an authority that can issue them.
-    fn tls(&self, at: UnixSeconds) -> Option<Tls> {
-        self.tls_of(&self.load_authority(at).ok()??, self.load_next(at).ok()?.as_ref(), at)
-    }
-
-    /// The authority that is to take the other's place.
-    fn load_next(&self, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
-        match &self.desired.authority {
-            AuthoritySource::Generated { folder } => pki::load_next(folder, at),
-            AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Ok(None),
-        }
-    }
-
-    fn tls_of(&self, holding: &Holding, next: Option<&Signer>, at: UnixSeconds) -> Option<Tls> {
-        let mut kept = guarded(&self.tls);
-        let of = (holding.anchor().certificate_pem().to_owned(), next.map(|next| next.certificate_pem().to_owned()));
-        if let Some((_, tls)) = kept.as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
-            return Some(tls.clone());
-        }
-        *kept = Tls::of(holding, next, at).ok().map(|tls| (of, tls));
-        kept.as_ref().map(|(_, tls)| tls.clone())
     }
 
     /// The archive of a version for an architecture: fetched and checked once in a run.

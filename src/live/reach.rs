@@ -61,7 +61,7 @@ pub(super) async fn of_reachable(shared: &Shared, host: &HostName) -> Option<Ans
 }
 
 async fn of_host(shared: &Shared, host: &HostName, connection: &Connection) -> Option<Answered> {
-    let tls = shared.tls(now())?;
+    let tls = shared.tls(now()).await?;
     if let Ok(answered) = ask(shared, host, connection, Some(&tls)).await {
         return Some(answered);
     }
@@ -181,7 +181,7 @@ async fn serial_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &
 /// Sees that both ports of every declared host refuse a client certificate of the authority that is to go.
 pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
     let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
-    let old = shared.load_authority(now()).map_err(told)?;
+    let old = shared.load_authority(now()).await.map_err(told)?;
     let next = shared.load_next(now()).map_err(told)?;
     // A swap that was cut off had its proof, and has no old key any more.
     let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
@@ -227,7 +227,7 @@ pub(super) async fn write_once(
     value: &str,
     deadline: Duration,
 ) -> Result<Duration, Cause> {
-    let tls = shared.tls(now()).ok_or_else(|| cause::no_credentials(host))?;
+    let tls = shared.tls(now()).await.ok_or_else(|| cause::no_credentials(host))?;
     // Logging in is not what a client waits for.
     let connection = shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
     let machine = machine(shared, host).map_err(Unreachable::into_cause)?;

@@ -111,6 +111,7 @@ pub fn effect(step: &Step) -> &'static str {
         (Effect::None, [Action::IssueCertificate { .. } | Action::InstallCertificate { .. }, ..]) => {
             "no restart: etcd reads it again at the next handshake"
         }
+        (Effect::None, [Action::KeepConsumer { .. }, ..]) => "none on members; the consumer is told with its `reload`",
         (Effect::None, _) => "no running service notices",
     }
 }

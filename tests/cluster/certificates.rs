@@ -43,7 +43,7 @@ fn private(path: &Path) {
 
 /// Every certificate on every host verifies under the authority in `ca`, for what it is used for.
 #[track_caller]
-fn openssl_verifies(scene: &Scene, ca: &Path) {
+pub fn openssl_verifies(scene: &Scene, ca: &Path) {
     for host in scene.lab.hosts() {
         for (stem, purposes) in [
             ("server", &["sslserver", "sslclient"][..]),
@@ -241,7 +241,7 @@ fn certificates_that_someone_else_signs() {
 }
 
 /// The serials of all leaf certificates, as they lie on the hosts.
-fn serials(scene: &Scene) -> Vec<String> {
+pub fn serials(scene: &Scene) -> Vec<String> {
     let list = scene.quorate(&["certs", "list", "--json"]).exits(0).stdout;
     let list: serde_json::Value = serde_json::from_str(&list).expect("it is JSON");
     let rows = list["certificates"].as_array().expect("it is a list");
@@ -416,7 +416,7 @@ fn a_rotation_is_killed_after_every_step() {
 }
 
 /// Kills apply once its first step is done; false when there was none to do.
-fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
+pub fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let done = lines.map_while(Result::ok).any(|line| line.contains("step-done"));

@@ -6,6 +6,8 @@
 mod lab;
 #[path = "../traffic/mod.rs"]
 mod traffic;
+#[path = "../vault/server.rs"]
+mod vault_server;
 
 mod scene;
 mod secrets;
@@ -15,6 +17,7 @@ mod backup_policy;
 mod bootstrap;
 mod certificates;
 mod certs;
+mod consumers;
 mod crash;
 mod drift;
 mod lock;
@@ -23,3 +26,4 @@ mod outage;
 mod recovery;
 mod refusals;
 mod rolling;
+mod vault;

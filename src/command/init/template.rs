@@ -143,6 +143,7 @@ const REST: &str = "\
 # generated: ca.crt and ca.key (0600) are made in `dir`, once, and are yours to back up.
 # files:     `certificate` and `key` of an authority that you have, such as kubeadm's; with `passphrase` if it is encrypted.
 # external:  `certificate` alone; each node names its own pairs, and `client` and `client-key` are for our connection.
+# vault:     Vault's PKI engine at `address` signs by `role`; `token` or `approle` say as whom we come.
 [ca]
 # source = \"generated\"
 # dir = \"pki\"
@@ -177,6 +178,16 @@ const REST: &str = "\
 # max-age = \"2h\"                  # default: none; a last snapshot that is older is told by plan and status
 # metrics = \"/var/lib/prometheus/node-exporter\"    # for node exporter's textfile collector; default: there, if it exists
 # offsite = \"s3://bucket/prefix\"  # default: none; or \"file:///srv/etcd\"
+
+# Clients of the cluster whose certificates are kept with its own: issued, renewed and rotated.
+# [consumers.app]
+# host = \"app-1.example\"          # a node, or what ssh connects to
+# user = \"app\"                    # the common name; default: the name of the section
+# certificate = \"/etc/app/etcd.crt\"
+# key = \"/etc/app/etcd.key\"
+# ca = \"/etc/app/etcd-ca.crt\"     # where it reads whom to trust; leave it out if that is kept otherwise
+# owner = \"root\"
+# reload = \"systemctl reload app\"
 ";
 
 #[cfg(test)]
@@ -244,6 +255,12 @@ mod tests {
                 "sha256",
                 "enabled",
                 "prefix",
+                "host",
+                "certificate =",
+                "key",
+                "ca =",
+                "owner",
+                "reload",
             ];
             // What belongs to a section that is not there.
             let backups = ["schedule", "keep", "compression", "directory", "nodes", "max-age", "metrics", "offsite"];
@@ -265,7 +282,8 @@ mod tests {
         for line in text.lines() {
             let setting = line.strip_prefix("# ").filter(|rest| {
                 let word = rest.split(' ').nth(1);
-                word == Some("=") || ["[etcd.archive]", "[auth]", "[users.app]", "[backup]"].contains(rest)
+                let sections = ["[etcd.archive]", "[auth]", "[users.app]", "[backup]", "[consumers.app]"];
+                word == Some("=") || sections.contains(rest)
             });
             uncommented.push_str(setting.unwrap_or(line));
             uncommented.push('\n');

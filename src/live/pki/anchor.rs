@@ -22,7 +22,7 @@ pub(super) enum Chain {
 }
 
 /// An authority's certificate, which is valid now and may sign.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Anchor {
     pub(super) facts: Authority,
     /// The exact text of ca.crt.
@@ -68,6 +68,26 @@ impl Anchor {
             chain: certificates[1..].iter().map(Digest::of).collect(),
         };
         Ok(Anchor { facts, pem, certificates })
+    }
+
+    /// The authority that signs, and those above it among `chain`, as somebody told us in PEM.
+    ///
+    /// # Errors
+    /// As [`Anchor::parse`]; `place` is where they are from.
+    pub fn of_texts(signs: &str, chain: &str, place: &str, at: UnixSeconds) -> Result<Anchor, Cause> {
+        let path = Path::new(place);
+        let first = the_certificates(signs.as_bytes(), path, Chain::Forbidden)?;
+        let above = CertificateDer::pem_slice_iter(chain.as_bytes()).flatten().filter(|der| !first.contains(der));
+        let pem = |der: &CertificateDer| {
+            pkcs8::der::pem::encode_string("CERTIFICATE", pkcs8::LineEnding::LF, der)
+                .map_err(|_| unusable(format!("{place} holds a certificate that is too long"), None))
+        };
+        let text = first.iter().cloned().chain(above).map(|der| pem(&der)).collect::<Result<String, _>>()?;
+        Self::parse(text.as_bytes(), path, Chain::Allowed, at)
+    }
+
+    pub fn not_after(&self) -> UnixSeconds {
+        self.facts.not_after
     }
 
     /// For [`certificate_facts`](super::certificate_facts).

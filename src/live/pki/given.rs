@@ -11,6 +11,7 @@ use crate::names::Digest;
 use crate::observed::{Cause, GivenPair};
 
 /// The text of a pair.
+#[derive(Clone, Debug)]
 pub struct PairText {
     pub certificate: String,
     pub key: SecretString,

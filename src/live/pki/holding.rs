@@ -17,10 +17,15 @@ pub enum Holding {
         anchor: Anchor,
         client: Pair,
     },
+    /// Somebody else signs, and has signed this for our own connections.
+    Remote {
+        anchor: Anchor,
+        client: PairText,
+    },
 }
 
 impl Holding {
-    /// Reads what is declared; `None` when none was generated yet.
+    /// Reads what is declared to be in files here; `None` when none was generated yet, and where it is not in files.
     ///
     /// # Errors
     /// When a file is missing or wrong.
@@ -34,20 +39,21 @@ impl Holding {
                 let anchor = load_anchor(certificate, at)?;
                 Ok(Some(Self::Outside { anchor, client: client.clone() }))
             }
+            AuthoritySource::Vault(_) => Ok(None),
         }
     }
 
     pub fn anchor(&self) -> &Anchor {
         match self {
             Self::Signer(signer) => signer.anchor(),
-            Self::Outside { anchor, .. } => anchor,
+            Self::Outside { anchor, .. } | Self::Remote { anchor, .. } => anchor,
         }
     }
 
     pub fn signer(&self) -> Option<&Signer> {
         match self {
             Self::Signer(signer) => Some(signer),
-            Self::Outside { .. } => None,
+            Self::Outside { .. } | Self::Remote { .. } => None,
         }
     }
 
@@ -58,6 +64,7 @@ impl Holding {
     pub fn operator(&self, at: UnixSeconds) -> Result<PairText, crate::diagnostic::Diagnostic> {
         match self {
             Self::Signer(signer) => operator(signer, at),
+            Self::Remote { client, .. } => Ok(client.clone()),
             Self::Outside { client, .. } => given::read_pair(client).map_err(|why| {
                 crate::diagnostic::Diagnostic::failure("our own client certificate cannot be used").because(why)
             }),

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
+use super::anchor::Anchor;
 use super::authority::Signer;
 use super::facts::{certificate_facts, whole};
 use super::{BACKDATED_SECONDS, rcgen_time, serial_number};
@@ -30,7 +31,7 @@ pub struct Issued {
     pub key_pem: SecretString,
     /// What it says, read back.
     pub facts: Certificate,
-    /// The authority ends before the validity that was asked for, and so does the leaf.
+    /// Who signed gave less than was asked for: the authority itself ends before, or Vault's role allows no more.
     pub shortened: bool,
 }
 
@@ -63,7 +64,7 @@ impl Signer {
         key.zeroize();
         let (certificate, facts) = certificate.map_err(|why| failed().because(why))?;
         let shortened = not_after < at.plus_seconds(validity);
-        Ok(Issued { certificate_pem: self.with_chain(&certificate), key_pem, facts, shortened })
+        Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.anchor()), key_pem, facts, shortened })
     }
 
     /// A client certificate for our own connections to etcd: the root user's, for minutes, never stored.
@@ -95,14 +96,6 @@ impl Signer {
         params.use_authority_key_identifier_extension = self.has_key_identifier();
         let issuer = Issuer::from_ca_cert_der(self.certificate_der(), &self.key).map_err(|error| error.to_string())?;
         params.signed_by(key, &issuer).map_err(|error| error.to_string())
-    }
-
-    /// The leaf, and what is between it and the root.
-    fn with_chain(&self, leaf: &rcgen::Certificate) -> String {
-        let above = self.anchor().below_root().into_iter().map(|der| {
-            pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate is not that long")
-        });
-        std::iter::once(leaf.pem()).chain(above).collect()
     }
 
     fn has_key_identifier(&self) -> bool {
@@ -137,13 +130,21 @@ impl Signer {
     }
 }
 
-fn alternative_name(name: &str) -> Result<SanType, String> {
+pub(super) fn alternative_name(name: &str) -> Result<SanType, String> {
     match name.parse::<IpAddr>() {
         Ok(ip) => Ok(SanType::IpAddress(ip)),
         Err(_) => {
             name.try_into().map(SanType::DnsName).map_err(|_| format!("{name} cannot be a name in a certificate"))
         }
     }
+}
+
+/// The leaf, and what is between it and the root.
+pub(super) fn with_chain(leaf: &str, anchor: &Anchor) -> String {
+    let above = anchor.below_root().into_iter().map(|der| {
+        pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate is not that long")
+    });
+    std::iter::once(leaf.to_owned()).chain(above).collect()
 }
 
 fn purpose(usage: Usage) -> ExtendedKeyUsagePurpose {

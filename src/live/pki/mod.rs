@@ -3,6 +3,7 @@
 //! - [`load`] and [`create`] handle ca.crt and ca.key; [`Signer`] is the pair, read and proven to belong together.
 //! - [`create_next`], [`load_next`] and [`adopt_next`] handle the authority that takes its place.
 //! - [`Holding`] is that, or what a declared authority gives us without its key.
+//! - [`Request`] is for who signs while we wait.
 //! - [`Signer::issue`] makes a leaf with a new key, and reads back what was issued before anyone gets it.
 //! - [`certificate_facts`] and [`trusted`] read what was found on a host. The same code checks our own leaves, so
 //!   that what is issued and what is observed cannot mean different things.
@@ -18,6 +19,7 @@ mod given;
 mod holding;
 mod issue;
 mod key;
+mod request;
 mod rotate;
 #[cfg(test)]
 mod tests;
@@ -28,8 +30,9 @@ pub use create::create;
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
 pub use given::{PairText, look as look_at_given, read_pair};
 pub use holding::{Holding, given, operator};
-pub use issue::Issued;
+pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
 pub use key::Opener;
+pub use request::Request;
 pub use rotate::{adopt_next, create_next, load_next};
 
 /// The file names in the authority's folder: kubeadm's.
