@@ -132,7 +132,7 @@ fn unknown_keys_lead_to_known_ones() {
         "[maintenance]\nkeep = 3\n",
         &[
             "6:2 unknown section or key `maintenance` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
-         `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
+         `ca`, `certificates`, `auth`, `users`, `roles`, `paths`, `consumers` and `backup`",
         ],
     );
     check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
@@ -161,7 +161,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
-         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
+         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths`, `consumers` and `backup`",
             "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
         ],
     );
