@@ -7,6 +7,7 @@ pub mod config;
 pub mod departure;
 pub mod findings;
 pub mod given;
+pub mod keeper;
 pub mod membership;
 pub mod prepare;
 pub mod raft_log;
