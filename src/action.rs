@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Permission;
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
-    access, authority, backup, certificates, config, consumers, departure, given, membership, prepare, raft_log,
-    recovery, rotation, service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
+    raft_log, recovery, rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
@@ -25,6 +25,10 @@ use crate::observed::{File, Folder, Observed, Role};
 pub enum Action {
     /// Make ca.crt and ca.key beside cluster.toml.
     CreateAuthority,
+    /// Make ca.crt and ca.key on a node, where they stay.
+    CreateAuthorityOn { host: HostName },
+    /// Put the authority's key on a node that lacks it, for root alone.
+    InstallAuthorityKey { host: HostName },
     /// Create the account and the folders that are missing, with their owners and modes.
     PrepareHost { host: HostName },
     /// Unpack an etcd version into its own folder.
@@ -159,7 +163,9 @@ impl Action {
             | Self::RemoveRole { .. }
             | Self::EnableAuth
             | Self::DisableAuth => None,
-            Self::PrepareHost { host }
+            Self::CreateAuthorityOn { host }
+            | Self::InstallAuthorityKey { host }
+            | Self::PrepareHost { host }
             | Self::InstallBinaries { host, .. }
             | Self::LinkTools { host, .. }
             | Self::InstallTrust { host, .. }
@@ -234,6 +240,8 @@ impl Action {
     pub fn readiness(&self, desired: &Desired, observed: &Observed) -> Readiness {
         match self {
             Self::CreateAuthority => authority::readiness(observed),
+            Self::CreateAuthorityOn { host } => keeper::create_readiness(observed, host),
+            Self::InstallAuthorityKey { host } => keeper::readiness(observed, host),
             Self::CreateNextAuthority => rotation::create_readiness(observed),
             Self::AdoptAuthority => rotation::adopt_readiness(observed),
             Self::PrepareHost { host } => prepare::readiness(observed, host),
@@ -285,6 +293,8 @@ impl Action {
     pub fn effect(&self, desired: &Desired, observed: &mut Observed) {
         match self {
             Self::CreateAuthority => authority::effect(observed),
+            Self::CreateAuthorityOn { host } => keeper::create_effect(desired, observed, host),
+            Self::InstallAuthorityKey { host } => keeper::effect(observed, host),
             Self::CreateNextAuthority => rotation::create_effect(observed),
             Self::AdoptAuthority => rotation::adopt_effect(observed),
             Self::PrepareHost { host } => prepare::effect(observed, host),
@@ -335,6 +345,8 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateAuthority => f.write_str("create the certificate authority on this machine"),
+            Self::CreateAuthorityOn { .. } => f.write_str("create the certificate authority"),
+            Self::InstallAuthorityKey { .. } => f.write_str("install the authority's key"),
             Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
             Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),

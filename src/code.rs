@@ -53,9 +53,9 @@ codes! {
     AuthorityUnreadable = "authority-unreadable", Failure,
         "The certificate authority beside cluster.toml could not be read, or its key does not belong to its certificate.\n\nquorate never overwrites an authority. Restore ca.crt and ca.key from your backup. The key of `source = \"files\"` may\nbe encrypted (PKCS#8); `passphrase` in [ca] says where its passphrase is.";
     AuthorityMissing = "authority-missing", Refused,
-        "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup.";
+        "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup;\nwith `source = \"node\"`, restore ca.crt and ca.key on one node, and the others get the key from there.";
     AuthorityDiffers = "authority-differs", Refused,
-        "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`.";
+        "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`. With `source = \"node\"` it is also said of nodes that hold different keys: keep the pair that signed\nthe members' certificates, and move the other away.";
     Vault = "vault", Failure,
         "Vault (`source = \"vault\"` in [ca]) could not be asked, refused, or gave what cannot be used.\n\nquorate asks for the authority (MOUNT/ca/pem, MOUNT/ca_chain) and has certificates signed (MOUNT/sign/ROLE) for keys that\nit makes itself. The token needs `update` on MOUNT/sign/ROLE alone. A role that does:\n\n    vault write pki/roles/etcd allow_any_name=true enforce_hostnames=false allow_ip_sans=true \\\n        server_flag=true client_flag=true key_type=any max_ttl=8760h\n\nIts max_ttl must be longer than `renew-before`. What Vault signs is checked: key, authority, names, usages, validity.";
     CertificateUnusable = "certificate-unusable", Refused,

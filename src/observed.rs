@@ -119,6 +119,19 @@ pub struct Workstation {
     /// The pairs that are given for each node, and the one for our own connection; `None` where we issue them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
+    /// What each node that was seen holds of an authority that lies on the nodes; empty where it does not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keepers: BTreeMap<HostName, Held>,
+}
+
+/// What a node holds of the authority's pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// No key; perhaps a certificate.
+    Nothing,
+    /// The key, and who may read it.
+    Key(Access),
 }
 
 /// The pairs of an authority that we cannot ask.

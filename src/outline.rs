@@ -6,11 +6,15 @@ use std::collections::BTreeSet;
 
 use crate::capability::certificates::usages;
 use crate::desired::{AuthoritySource, Desired};
-use crate::observed::{Answer, Host, Observed, Seen, ServiceState};
+use crate::observed::{Answer, Held, Host, Observed, Seen, ServiceState};
 
 /// The lines, each beginning with the host it is about.
 pub fn outline(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
+    lines.extend(observed.workstation.keepers.iter().map(|(name, held)| match held {
+        Held::Nothing => format!("{name} has no key of the authority"),
+        Held::Key(access) => format!("{name} has the authority's key {access}"),
+    }));
     let authority = match &observed.workstation.authority {
         Seen::Known(Some(_)) => "present",
         Seen::Known(None) => "absent",

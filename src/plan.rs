@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
-    access, authority, backup, certificates, config, consumers, departure, findings, given, membership, prepare,
-    raft_log, recovery, rotation, service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, findings, given, keeper, membership,
+    prepare, raft_log, recovery, rotation, service, users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -278,6 +278,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "permit new data directories", next: config::permit },
     Rule { name: "install binaries", next: version::next },
     Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "keep the authority's key on every node", next: keeper::next },
     Rule { name: "issue certificates", next: certificates::next },
     Rule { name: "write etcd.yaml", next: config::next },
     Rule { name: "save a snapshot before an upgrade", next: version::snapshot },

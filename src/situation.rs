@@ -123,6 +123,11 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
     let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| rotation::is_ours(observed, trusted)));
     let blocked = foreign.map(|(name, _)| match authority {
+        None if !observed.workstation.keepers.is_empty() => {
+            let what = format!("{name} trusts an authority whose key no node has");
+            let hint = "restore ca.crt and ca.key on one node from your backup: the others get the key from there";
+            Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint)
+        }
         None => Blocked::new(Code::AuthorityMissing, format!("{name} trusts an authority that is not here"))
             .on(name)
             .hint("restore ca.crt and ca.key where [ca] says"),

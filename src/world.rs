@@ -7,7 +7,7 @@ use crate::capability::certificates;
 use crate::desired::{AuthoritySource, Binaries, Desired};
 use crate::names::{Architecture, Digest, HostName, UnixSeconds, Version};
 use crate::observed::{
-    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, Given, GivenPair, Host, Observed, Role, Seen,
+    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, Given, GivenPair, Held, Host, Observed, Role, Seen,
     Service, ServiceState, Tools, Usage, Workstation,
 };
 use crate::plan;
@@ -62,7 +62,10 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         GivenPair { path, faults: Vec::new(), certificate: Some(certificate), digest }
     };
     let given = match &desired.authority {
-        AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } | AuthoritySource::Vault(_) => None,
+        AuthoritySource::Generated { .. }
+        | AuthoritySource::Files { .. }
+        | AuthoritySource::Vault(_)
+        | AuthoritySource::Node { .. } => None,
         AuthoritySource::External { nodes, .. } => {
             let of_node = |name: &HostName| {
                 let of_role = |role: &Role| {
@@ -76,10 +79,14 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         }
     };
     let authority = match desired.authority {
-        AuthoritySource::Generated { .. } => None,
+        AuthoritySource::Generated { .. } | AuthoritySource::Node { .. } => None,
         AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Vault(_) => Some(authority),
     };
-    Workstation { authority: Seen::Known(authority), next: None, archives, given }
+    let keepers = match desired.authority {
+        AuthoritySource::Node { .. } => desired.nodes.keys().map(|name| (name.clone(), Held::Nothing)).collect(),
+        _ => BTreeMap::new(),
+    };
+    Workstation { authority: Seen::Known(authority), next: None, archives, given, keepers }
 }
 
 /// A host on which nothing was ever done.

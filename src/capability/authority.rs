@@ -1,7 +1,9 @@
 //! The certificate authority beside cluster.toml: made once, for a cluster that has not begun, and never again.
 
 use crate::action::{Action, Readiness};
+use crate::capability::keeper;
 use crate::code::Code;
+use crate::desired::AuthoritySource;
 use crate::names::Digest;
 use crate::observed::{Authority, Observed, Seen};
 use crate::plan::{Blocked, Draft, Ruling, View};
@@ -10,6 +12,9 @@ use crate::situation::Situation;
 pub fn next(view: &View) -> Ruling {
     match (&view.observed.workstation.authority, &view.situation) {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
+        (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => {
+            keeper::create(view)
+        }
         (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
         (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
             Action::CreateAuthority,

@@ -181,7 +181,10 @@ pub fn next(view: &View) -> Ruling {
             let host_name = name.clone();
             actions.push(match view.desired.authority {
                 AuthoritySource::External { .. } => Action::InstallCertificate { host: host_name, role },
-                AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } | AuthoritySource::Vault(_) => {
+                AuthoritySource::Generated { .. }
+                | AuthoritySource::Files { .. }
+                | AuthoritySource::Vault(_)
+                | AuthoritySource::Node { .. } => {
                     let by = rotation::signer(view.observed);
                     Action::IssueCertificate { host: host_name, role, also, by }
                 }

@@ -51,7 +51,9 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             let what = format!("the certificate authority expires in {} days", left.div_euclid(24 * 3600));
             let hint = Some(match desired.authority {
                 AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
-                AuthoritySource::Files { .. } | AuthoritySource::External { .. } => "plan its rotation".to_owned(),
+                AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Node { .. } => {
+                    "plan its rotation".to_owned()
+                }
                 AuthoritySource::Vault(_) => "plan its rotation in Vault".to_owned(),
             });
             findings.push(Finding { code: Code::AuthorityExpires, hosts: Vec::new(), what, hint });

@@ -10,6 +10,7 @@ pub mod departure;
 pub mod expiry;
 pub mod findings;
 pub mod given;
+pub mod keeper;
 pub mod membership;
 pub mod prepare;
 pub mod raft_log;

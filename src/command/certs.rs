@@ -22,8 +22,8 @@ use crate::render::certificates;
 
 /// List certificates, and issue client certificates of limited life
 ///
-/// `list` reads only. `issue` and `root-issue` need the authority's key, talk to no host, and store nothing: the
-/// certificate and its key are printed.
+/// `list` reads only. `issue` and `root-issue` have the authority sign and store nothing: the certificate and its key are
+/// printed. They talk to no host, unless the authority lies on the nodes, and to Vault where that signs.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:

@@ -80,6 +80,13 @@ fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
             Kind::Usage,
             "--rotate-ca: the authority of this cluster is not one that quorate makes",
         )),
+        AuthoritySource::Node { .. } => {
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster lies on its nodes");
+            Err(refused.hint(
+                "copy ca.crt and ca.key from a node, declare them with `source = \"files\"`, and declare another authority with \
+                 this one in [ca.previous]",
+            ))
+        }
         AuthoritySource::Vault(_) => {
             let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster is Vault's");
             Err(refused.hint(

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::kinds::Local;
+use super::kinds::{Local, remote_path};
 use super::problem::Problem;
 use super::table::Table;
 use super::value::one_of;
 use super::vault::{self, vault};
 use super::{AuthoritySource, Pair, Passphrase};
-use crate::names::HostName;
+use crate::names::{HostName, RemotePath};
 use crate::observed::Role;
 
 /// `[nodes.X.certificates]`, and where the node is declared.
@@ -29,6 +29,7 @@ enum Source {
     Files,
     External,
     Vault,
+    Node,
 }
 
 const SOURCES: [(&str, Option<Source>); 5] = [
@@ -36,20 +37,26 @@ const SOURCES: [(&str, Option<Source>); 5] = [
     ("files", Some(Source::Files)),
     ("external", Some(Source::External)),
     ("vault", Some(Source::Vault)),
-    ("node", None),
+    ("node", Some(Source::Node)),
 ];
 
 /// Which of its keys belong to which source.
 const KEYS: [(&str, &[Source]); 6] = [
     ("dir", &[Source::Generated]),
-    ("certificate", &[Source::Files, Source::External]),
-    ("key", &[Source::Files]),
+    ("certificate", &[Source::Files, Source::External, Source::Node]),
+    ("key", &[Source::Files, Source::Node]),
     ("passphrase", &[Source::Files]),
     ("client", &[Source::External]),
     ("client-key", &[Source::External]),
 ];
 
-pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Given>) -> AuthoritySource {
+/// `folder` is where certificates lie on the hosts.
+pub(super) fn ca(
+    table: &mut Table,
+    local: Local,
+    given: &BTreeMap<HostName, Given>,
+    folder_there: &RemotePath,
+) -> AuthoritySource {
     let source = table.get_spanned("source", one_of(&SOURCES));
     let word = source.as_ref().map_or("generated", |source| word(*source.get_ref()));
     let source = source.map_or(Source::Generated, Spanned::into_inner);
@@ -71,8 +78,14 @@ pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Giv
         declared.map(Spanned::into_inner).unwrap_or_default()
     };
     let (files, external) = (source == Source::Files, source == Source::External);
-    let certificate = path(table, "certificate", "\"ca.crt\"", files || external);
-    let key = path(table, "key", "\"ca.key\"", files);
+    // Those of `node` lie elsewhere.
+    let (certificate, key) = match source {
+        Source::Node => Default::default(),
+        _ => {
+            let certificate = path(table, "certificate", "\"ca.crt\"", files || external);
+            (certificate, path(table, "key", "\"ca.key\"", files))
+        }
+    };
     let client = Pair {
         certificate: path(table, "client", "\"client.crt\"", external),
         key: path(table, "client-key", "\"client.key\"", external),
@@ -87,12 +100,38 @@ pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Giv
             let nodes = given.iter().map(|(name, given)| (name.clone(), given.pairs.clone())).collect();
             AuthoritySource::External { certificate, client, nodes }
         }
+        Source::Node => node(table, folder_there),
         // What is missing was reported, and nothing is made of it then.
         Source::Vault => vault.map_or_else(
             || AuthoritySource::Generated { folder: local.folder.join("pki") },
             |vault| AuthoritySource::Vault(Box::new(vault)),
         ),
     }
+}
+
+/// Where the authority's pair lies on every node.
+fn node(table: &mut Table, folder: &RemotePath) -> AuthoritySource {
+    let certificate = table.get_spanned("certificate", remote_path);
+    let key = table.get_spanned("key", remote_path);
+    let certificate_path = certificate.as_ref().map_or_else(|| folder.join("ca.crt"), |path| path.get_ref().clone());
+    let key_path = key.as_ref().map_or_else(|| folder.join("ca.key"), |path| path.get_ref().clone());
+    let span = key.or(certificate).map(|path| path.span());
+    let leaves = Role::ALL.map(Role::file_stem).map(|stem| [format!("{stem}.crt"), format!("{stem}.key")]);
+    let is_taken = leaves
+        .as_flattened()
+        .iter()
+        .map(|name| folder.join(name))
+        .any(|leaf| leaf == certificate_path || leaf == key_path);
+    let is_pair = certificate_path.parent() == key_path.parent() && certificate_path != key_path;
+    if let Some(span) = span.filter(|_| is_taken || !is_pair) {
+        let problem = Problem::new(span, "`certificate` and `key` are two files of their own in one folder");
+        table.report(problem.hint(format!(
+            "without them they are {} and {}",
+            folder.join("ca.crt"),
+            folder.join("ca.key")
+        )));
+    }
+    AuthoritySource::Node { certificate: certificate_path, key: key_path }
 }
 
 fn word(source: Source) -> &'static str {

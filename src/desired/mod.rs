@@ -250,6 +250,8 @@ pub enum AuthoritySource {
     },
     /// Vault's PKI engine, which signs what we ask it to. The keys of the leaves are made here.
     Vault(Box<Vault>),
+    /// The nodes: each holds the pair, as kubeadm does it. Made on the first if no node of a new cluster has one.
+    Node { certificate: RemotePath, key: RemotePath },
 }
 
 impl AuthoritySource {
@@ -257,7 +259,7 @@ impl AuthoritySource {
     pub fn roles(&self) -> &'static [Role] {
         match self {
             Self::External { .. } => &[Role::Server, Role::Peer],
-            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) => &Role::ALL,
+            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) | Self::Node { .. } => &Role::ALL,
         }
     }
 }

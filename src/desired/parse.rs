@@ -43,13 +43,13 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let (etcd, binaries) = root.section("etcd", |table| {
         (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
     });
-    let authority = root.section("ca", |table| ca::ca(table, local, &given));
+    let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
+    let authority = root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
     let roles = root.section("roles", auth::roles);
     let mut auth = auth::complete(root, enabled, users, roles);
-    let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
     let consumers = root.section("consumers", |table| consumers::consumers(table, &nodes));
     let consumers = consumers::complete(root, consumers, &authority, auth.as_ref(), &paths.certificates);
     let names = nodes.keys().cloned().collect();

@@ -132,7 +132,7 @@ fn unknown_keys_lead_to_known_ones() {
         "[maintenance]\nkeep = 3\n",
         &[
             "6:2 unknown section or key `maintenance` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
-         `ca`, `certificates`, `auth`, `users`, `roles`, `paths`, `consumers` and `backup`",
+         `paths`, `ca`, `certificates`, `auth`, `users`, `roles`, `consumers` and `backup`",
         ],
     );
     check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
@@ -161,7 +161,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
-         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths`, `consumers` and `backup`",
+         `etcd`, `paths`, `ca`, `certificates`, `auth`, `users`, `roles`, `consumers` and `backup`",
             "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
         ],
     );
@@ -506,8 +506,7 @@ fn archives() {
 
 #[test]
 fn certificates() {
-    let supported = "supported: `generated`, `files`, `external` and `vault`";
-    check("[ca]\nsource = \"node\"\n", &[&format!("7:10 `source = \"node\"` is not supported yet -> {supported}")]);
+    check("[ca]\nsource = \"nodes\"\n", &["7:10 \"nodes\" is not a value of `source` -> did you mean \"node\"?"]);
     check(
         "[certificates]\nvalidity = \"30d\"\nrenew-before = \"30d\"\nserver-names = [\"a b\", 3]\n",
         &[
@@ -890,6 +889,32 @@ fn vaults_that_are_half_declared() {
     check(
         "[ca]\nrole = \"etcd\"\n",
         &["7:1 `role` means nothing with `source = \"generated\"` -> it belongs to `source = \"vault\"`"],
+    );
+}
+
+#[test]
+fn the_authority_on_the_nodes() {
+    let node = |more: &str| {
+        let text = format!("{VALID}[ca]\nsource = \"node\"\n{more}");
+        let AuthoritySource::Node { certificate, key } = read(&text).unwrap().authority else { panic!("{more}") };
+        (certificate.to_string(), key.to_string())
+    };
+    let both = |folder: &str| (format!("{folder}/ca.crt"), format!("{folder}/ca.key"));
+    assert_eq!(node(""), both("/etc/etcd/pki"));
+    assert_eq!(node("[paths]\ncertificates = \"/srv/etcd/pki\"\n"), both("/srv/etcd/pki"));
+    let kubeadm = "/etc/kubernetes/pki/etcd";
+    assert_eq!(node(&format!("certificate = \"{kubeadm}/ca.crt\"\nkey = \"{kubeadm}/ca.key\"\n")), both(kubeadm));
+    let folder = "`certificate` and `key` are two files of their own in one folder -> without them they are /etc/etcd/pki/ca.crt and /etc/etcd/pki/ca.key";
+    for key in ["/k/ca.key", "/etc/etcd/pki/ca.crt", "/etc/etcd/pki/peer.key"] {
+        check(&format!("[ca]\nsource = \"node\"\nkey = \"{key}\"\n"), &[&format!("8:7 {folder}")]);
+    }
+    check(
+        "[ca]\nsource = \"node\"\nkey = \"ca.key\"\ndir = \"pki\"\npassphrase = { prompt = true }\n",
+        &[
+            "8:7 `key` is not a usable path -> paths on the hosts are absolute",
+            "9:1 `dir` means nothing with `source = \"node\"` -> it belongs to `source = \"generated\"`",
+            "10:1 `passphrase` means nothing with `source = \"node\"` -> it belongs to `source = \"files\"`",
+        ],
     );
 }
 

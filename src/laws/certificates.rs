@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::desired::{AuthoritySource, Consumer, Desired, Downtime, Pair, Rotation};
 use crate::guard::{Guard, with_broken};
 use crate::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
-use crate::observed::{Cause, ConsumerFiles, GivenPair, Observed, Role, Seen, Usage};
+use crate::observed::{Access, Cause, ConsumerFiles, GivenPair, Held, Observed, Role, Seen, Usage};
 use crate::plan::{Plan, plan};
 use crate::sample;
 
@@ -244,6 +244,69 @@ fn every_plan_with_given_certificates_keeps_the_laws() {
         assert!(!issued, "nobody here can sign");
     }
     assert_eq!(acted, 6 + 2, "three bare hosts, and one that joins");
+}
+
+/// The authority on the nodes: bare ones, a cluster, one that is joined; and a node that lost the key, or shows it to all.
+fn on_nodes() -> Vec<World> {
+    let node = |nodes: usize| {
+        let mut desired = sample::desired(nodes);
+        let certificate = crate::layout::path(&desired, crate::observed::File::Trust);
+        let key = certificate.parent().join("ca.key");
+        desired.authority = AuthoritySource::Node { certificate, key };
+        desired
+    };
+    let healthy = |held: Option<Held>| {
+        let desired = node(3);
+        let mut observed = sample::healthy(&desired);
+        held.inspect(|held| drop(observed.workstation.keepers.insert(sample::name(2), held.clone())));
+        World { desired, observed, states: vec![State::Healthy; 3] }
+    };
+    let bare = World { observed: sample::bare(&node(3)), desired: node(3), states: vec![State::Bare; 3] };
+    let mut joined = World { observed: sample::healthy(&node(2)), desired: node(3), states: vec![State::Healthy; 2] };
+    joined.states.push(State::Bare);
+    joined.observed.hosts.insert(sample::name(2), bare.observed.hosts[&sample::name(2)].clone());
+    joined.observed.workstation.keepers.insert(sample::name(2), Held::Nothing);
+    joined.observed.workstation.archives = bare.observed.workstation.archives.clone();
+    let shown = Held::Key(Access::new("644", "root", "root"));
+    vec![bare, healthy(None), healthy(Some(Held::Nothing)), healthy(Some(shown)), joined]
+}
+
+#[test]
+fn every_plan_with_the_authority_on_the_nodes_keeps_the_laws() {
+    let count = |plan: &Plan, of: fn(&Action) -> bool| plan.actions().filter(|action| of(action)).count();
+    let mut counts = Vec::new();
+    for world in on_nodes() {
+        assert_eq!(complaints(&world), Vec::<String>::new(), "{:?}", world.states);
+        let plan = plan(&world.desired, &world.observed);
+        assert!(plan.blocked.is_empty(), "{:#?}", plan.blocked);
+        counts.push((
+            count(&plan, |action| matches!(action, Action::CreateAuthorityOn { .. })),
+            count(&plan, |action| matches!(action, Action::InstallAuthorityKey { .. })),
+            count(&plan, Action::touches_service) > 0,
+        ));
+    }
+    assert_eq!(counts, [(1, 2, true), (0, 0, false), (0, 1, false), (0, 1, false), (0, 1, true)]);
+}
+
+/// A second authority is never made: not beside a cluster, and not beside a key that somebody left.
+#[test]
+fn no_authority_is_made_on_a_node_beside_another() {
+    let [bare, healthy, ..] = &on_nodes()[..] else { panic!("there are some") };
+    let mut lost = World { desired: healthy.desired.clone(), observed: healthy.observed.clone(), states: Vec::new() };
+    lost.observed.workstation.authority = Seen::Known(None);
+    let mut stray = World { desired: bare.desired.clone(), observed: bare.observed.clone(), states: Vec::new() };
+    let key = Held::Key(Access::new("600", "root", "root"));
+    stray.observed.workstation.keepers.insert(sample::name(1), key.clone());
+    for world in [&lost, &stray] {
+        let plan = plan(&world.desired, &world.observed);
+        assert!(!plan.actions().any(|action| matches!(action, Action::CreateAuthorityOn { .. })));
+        assert!(plan.blocked.iter().any(|blocked| blocked.code == Code::AuthorityMissing), "{:#?}", plan.blocked);
+    }
+    // On the first node it is what a creation has left that was cut off, and that one is made anew.
+    let mut cut = World { desired: bare.desired.clone(), observed: bare.observed.clone(), states: Vec::new() };
+    cut.observed.workstation.keepers.insert(sample::name(0), key);
+    let plan = plan(&cut.desired, &cut.observed);
+    assert!(plan.actions().any(|action| matches!(action, Action::CreateAuthorityOn { .. })));
 }
 
 /// One look is enough to learn all of it.

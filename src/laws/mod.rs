@@ -292,7 +292,7 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
             action.effect(&world.desired, &mut observed);
         }
         step.actions.iter().any(|action| match action {
-            Action::CreateAuthority => true,
+            Action::CreateAuthority | Action::CreateAuthorityOn { .. } => true,
             Action::WriteFile { file: File::Permit, .. } => !serves,
             _ => false,
         })
@@ -303,7 +303,8 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
 
 fn an_authority_is_made_once(world: &World, plan: &Plan) -> Option<String> {
     let trusted = world.observed.seen_hosts().any(|(_, host)| !host.trusted.is_empty());
-    let made = plan.actions().any(|action| *action == Action::CreateAuthority);
+    let made =
+        plan.actions().any(|action| matches!(action, Action::CreateAuthority | Action::CreateAuthorityOn { .. }));
     (trusted && made).then(|| "a second authority is made".to_owned())
 }
 

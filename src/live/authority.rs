@@ -14,7 +14,7 @@ use crate::observed::Cause;
 pub(super) fn vault(desired: &Desired) -> Option<Vault> {
     match &desired.authority {
         AuthoritySource::Vault(declared) => Some(Vault::new(declared)),
-        AuthoritySource::Generated { .. } | AuthoritySource::Files { .. } | AuthoritySource::External { .. } => None,
+        _ => None,
     }
 }
 
@@ -38,9 +38,10 @@ impl Live {
 impl Shared {
     /// `None` when none was made yet.
     pub(super) async fn load_authority(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
-        match &self.vault {
-            Some(vault) => vault.holding(at).await.map(Some),
-            None => Holding::load(&self.desired.authority, &self.opener, at),
+        match (&self.vault, &self.desired.authority) {
+            (Some(vault), _) => vault.holding(at).await.map(Some),
+            (None, AuthoritySource::Node { .. }) => self.nodes.holding(self, at).await,
+            (None, source) => Holding::load(source, &self.opener, at),
         }
     }
 
@@ -51,6 +52,8 @@ impl Shared {
                 Diagnostic::failure(format!("there is no authority in {}", folder.display()))
                     .hint("restore ca.crt and ca.key there, or let the first `apply` of a new cluster make them")
             }
+            AuthoritySource::Node { .. } => Diagnostic::failure("no node has the key of the authority")
+                .hint("restore ca.crt and ca.key on one of them from your backup"),
             _ => Diagnostic::failure("there is no authority where [ca] says"),
         };
         self.load_authority(at).await.map_err(told)?.ok_or_else(missing)
@@ -84,7 +87,10 @@ impl Shared {
     pub(super) fn load_next(&self, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
         match &self.desired.authority {
             AuthoritySource::Generated { folder } => pki::load_next(folder, at),
-            AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Vault(_) => Ok(None),
+            AuthoritySource::Files { .. }
+            | AuthoritySource::External { .. }
+            | AuthoritySource::Vault(_)
+            | AuthoritySource::Node { .. } => Ok(None),
         }
     }
 

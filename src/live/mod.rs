@@ -14,6 +14,7 @@ pub mod lock;
 mod look;
 mod machine;
 mod membership;
+mod node;
 mod password;
 mod perform;
 pub mod pki;
@@ -57,6 +58,8 @@ struct Shared {
     opener: Opener,
     /// Where it signs.
     vault: Option<vault::Vault>,
+    /// Where it lies on the nodes.
+    nodes: node::Nodes,
     elevation: Elevation,
     machines: Machines,
     packages: tokio::sync::Mutex<Packages>,
@@ -83,6 +86,7 @@ impl Live {
             elevation: Elevation::of(&desired),
             machines: Machines::declared(&desired),
             vault: authority::vault(&desired),
+            nodes: node::Nodes::default(),
             desired,
             opener,
             packages: tokio::sync::Mutex::default(),
@@ -204,6 +208,7 @@ impl Fleet for Live {
 impl Live {
     async fn observe_once(&self) -> Observed {
         let at = now();
+        self.shared.nodes.look(&self.shared, at).await;
         let loaded = self.shared.load_authority(at).await;
         let next = self.shared.load_next(at);
         // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
@@ -221,8 +226,13 @@ impl Live {
             async move { look::look(&shared, &host, &known, tls).await }
         };
         let hosts = self.each(look).await;
-        let workstation =
-            Workstation { authority, next: next.map(|next| next.facts().clone()), archives: BTreeMap::new(), given };
+        let workstation = Workstation {
+            authority,
+            next: next.map(|next| next.facts().clone()),
+            archives: BTreeMap::new(),
+            given,
+            keepers: self.shared.nodes.keepers().await,
+        };
         let mut observed = Observed {
             at,
             workstation,

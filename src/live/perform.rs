@@ -82,6 +82,8 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         | Action::RemoveRole { .. }
         | Action::EnableAuth
         | Action::DisableAuth => unreachable!("it changes no host"),
+        Action::CreateAuthorityOn { .. } => create_on(shared)?,
+        Action::InstallAuthorityKey { .. } => install_key(shared).await?,
         Action::PrepareHost { .. } => Command::prepare(desired),
         Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
@@ -134,6 +136,19 @@ async fn change_authority(shared: &Shared, action: &Action) -> Result<(), Diagno
         _ => pki::create(&folder, &cluster, now()).map(drop),
     });
     made.await.unwrap_or_else(|_| Err(Diagnostic::failure("making the authority ended half-way")))
+}
+
+/// A new pair. It is not kept here: the next look reads it from where it was put.
+fn create_on(shared: &Shared) -> Result<Command, Diagnostic> {
+    let (certificate, key) = pki::generate_authority(&shared.desired.cluster.name, now())
+        .map_err(|why| Diagnostic::failure("no authority could be generated").because(why))?;
+    Ok(Command::write_authority(&shared.desired, certificate.as_bytes(), key.as_bytes(), true))
+}
+
+async fn install_key(shared: &Shared) -> Result<Command, Diagnostic> {
+    let none = || Diagnostic::failure("no node has the key of the authority");
+    let found = shared.nodes.found(shared, now()).await.map_err(told)?.ok_or_else(none)?;
+    Ok(Command::write_authority(&shared.desired, found.certificate.as_bytes(), &found.key, false))
 }
 
 async fn holding(shared: &Shared) -> Result<Holding, Diagnostic> {

@@ -24,7 +24,7 @@ fn openssl(folder: &Path, arguments: &str) -> String {
 }
 
 /// ca.crt and ca.key, RSA-2048 in PKCS#1, as `kubeadm init phase certs etcd-ca` makes them.
-fn kubeadm_authority(folder: &Path) {
+pub fn kubeadm_authority(folder: &Path) {
     fs::create_dir_all(folder).expect("the lab's folder can be written");
     openssl(folder, "genrsa -traditional -out ca.key 2048");
     let usage = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign";

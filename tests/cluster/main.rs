@@ -22,6 +22,7 @@ mod crash;
 mod drift;
 mod lock;
 mod membership;
+mod node_authority;
 mod outage;
 mod recovery;
 mod refusals;

@@ -144,6 +144,7 @@ const REST: &str = "\
 # files:     `certificate` and `key` of an authority that you have, such as kubeadm's; with `passphrase` if it is encrypted.
 # external:  `certificate` alone; each node names its own pairs, and `client` and `client-key` are for our connection.
 # vault:     Vault's PKI engine at `address` signs by `role`; `token` or `approle` say as whom we come.
+# node:      ca.crt and ca.key (0600) lie on every node, in the folder of the certificates or at `certificate` and `key`.
 [ca]
 # source = \"generated\"
 # dir = \"pki\"

@@ -113,6 +113,21 @@ pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<Signe
     assemble(anchor, certificate_path, &key.bytes, key_path, opener, at)
 }
 
+/// An authority whose pair was read elsewhere; the paths say where, for messages.
+///
+/// # Errors
+/// As [`load_files`].
+pub fn assemble_text(
+    certificate: &str,
+    certificate_path: &Path,
+    key: &[u8],
+    key_path: &Path,
+    at: UnixSeconds,
+) -> Result<Signer, Cause> {
+    let anchor = Anchor::parse(certificate.as_bytes(), certificate_path, Chain::Allowed, at)?;
+    assemble(anchor, certificate_path, key, key_path, &Opener::default(), at)
+}
+
 /// Reads the certificate of an authority whose key is not here.
 ///
 /// # Errors

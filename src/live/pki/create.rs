@@ -106,6 +106,14 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
     Ok(())
 }
 
+/// A new authority for a cluster, as PEM.
+///
+/// # Errors
+/// When no key can be made.
+pub fn generate_authority(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing<String>), String> {
+    generate(cluster, "etcd-ca", at)
+}
+
 /// The certificate and the key, as PEM.
 pub(super) fn generate(
     cluster: &ClusterName,

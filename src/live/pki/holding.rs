@@ -39,7 +39,7 @@ impl Holding {
                 let anchor = load_anchor(certificate, at)?;
                 Ok(Some(Self::Outside { anchor, client: client.clone() }))
             }
-            AuthoritySource::Vault(_) => Ok(None),
+            AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => Ok(None),
         }
     }
 

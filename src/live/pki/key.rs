@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use pkcs8::EncryptedPrivateKeyInfo;
 use pkcs8::der::Decode as _;
 use pkcs8::der::pem::PemLabel as _;
-use rcgen::KeyPair;
+use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -98,6 +98,15 @@ pub(super) fn read_key(bytes: &[u8], path: &Path, opener: &Opener) -> Result<Key
         let hint = "RSA of 2048 bits or more, P-256, P-384 and Ed25519 are understood, as PKCS#8, PKCS#1 or SEC1";
         unusable(what, Some(hint))
     })
+}
+
+/// Whether two files hold one key, whatever their forms.
+pub fn is_same_key(one: &[u8], other: &[u8]) -> bool {
+    let public = |bytes| {
+        let key = read_key(bytes, Path::new("a key"), &Opener::default()).ok()?;
+        Some(key.subject_public_key_info())
+    };
+    public(one).is_some_and(|one| public(other) == Some(one))
 }
 
 pub(super) fn is_encrypted(bytes: &[u8]) -> bool {

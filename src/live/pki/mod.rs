@@ -25,13 +25,13 @@ mod rotate;
 mod tests;
 
 pub use anchor::Anchor;
-pub use authority::{Signer, load, load_files};
-pub use create::create;
+pub use authority::{Signer, assemble_text, load, load_files};
+pub use create::{create, generate_authority};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
 pub use given::{PairText, look as look_at_given, read_pair};
 pub use holding::{Holding, given, operator};
 pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
-pub use key::Opener;
+pub use key::{Opener, is_same_key};
 pub use request::Request;
 pub use rotate::{adopt_next, create_next, load_next};
 

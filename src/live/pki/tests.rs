@@ -631,3 +631,17 @@ fn openssl_agrees_with_a_rotation() {
     let said = openssl(folder, "verify -x509_strict -purpose sslserver -CAfile pki/ca.next.crt leaf.crt").unwrap();
     assert!(said.contains("leaf.crt: OK"), "{said}");
 }
+
+#[test]
+fn a_key_is_the_same_in_every_form() {
+    let folder = TempDir::new().unwrap();
+    let Some(_) = openssl(folder.path(), "genrsa -traditional -out pkcs1.key 2048") else { return };
+    openssl(folder.path(), "pkcs8 -topk8 -nocrypt -in pkcs1.key -out pkcs8.key").unwrap();
+    openssl(folder.path(), "genrsa -out other.key 2048").unwrap();
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_ne!(read("pkcs1.key"), read("pkcs8.key"));
+    assert!(is_same_key(&read("pkcs1.key"), &read("pkcs8.key")));
+    assert!(!is_same_key(&read("pkcs1.key"), &read("other.key")));
+    // What cannot be read is not the same as anything, itself included.
+    assert!(!is_same_key(b"nonsense", b"nonsense"));
+}
