@@ -114,6 +114,14 @@ codes! {
         "The version is only changed while every member is well, speaks one minor version, and none is being added.";
     Downgrade = "downgrade", Refused,
         "The declared version is older than the one the cluster has reached.\n\nA binary may go back only while the cluster version has not been raised, that is, while one member still runs the\nold minor version. After that, restore a snapshot that was saved before the upgrade.";
+    SnapshotUnknown = "snapshot-unknown", Failure,
+        "The file does not begin as a snapshot of etcd does.\n\nA snapshot is a bbolt database with the SHA-256 of it at its end, as `quorate backup run`, `etcdctl snapshot save`\nand the nodes write it: bare, or compressed by zstd or gzip.";
+    SnapshotCut = "snapshot-cut", Failure,
+        "The snapshot ends too early: its first page tells how long it has to be.\n\nA transfer that was cut off, or a full disk. Take another one; nothing can be restored from this one.";
+    SnapshotWithoutHash = "snapshot-without-hash", Failure,
+        "The snapshot has no SHA-256 at its end.\n\netcd sends one with every snapshot. A copy of `member/snap/db`, or a file whose last 32 bytes were lost, has none, and\nnothing tells whether what is left is whole and unchanged.";
+    SnapshotDamaged = "snapshot-damaged", Failure,
+        "The snapshot is not what etcd once sent: its SHA-256 is another one.\n\nA disk or a transfer has changed it. Nothing is restored from it; take another one, and look at the disk.";
 }
 
 impl fmt::Display for Code {

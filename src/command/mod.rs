@@ -16,6 +16,7 @@ use crate::render::palette::Palette;
 use output::Out;
 
 pub mod apply;
+pub mod backup;
 pub mod certs;
 pub mod completions;
 pub mod explain;
@@ -180,6 +181,11 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             let fleet = Live::new(desired.clone());
             live::block_on(status::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Backup(args) => {
+            let desired = desired()?;
+            let fleet = Live::new(desired.clone());
+            live::block_on(backup::run(args, context, &desired, &fleet, stdout))
         }
         Command::Certs(args) => {
             let desired = desired()?;

@@ -4,6 +4,7 @@
 //! run; a host that was lost is connected to again at the next look.
 
 pub mod archive;
+pub mod backup;
 mod cause;
 pub mod etcd;
 mod former;

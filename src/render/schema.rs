@@ -16,10 +16,12 @@ pub enum Subject {
     Status,
     /// `certs list --json`.
     Certs,
+    /// `backup run --json`.
+    BackupRun,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 4] = [Self::Plan, Self::Events, Self::Status, Self::Certs];
+    pub const ALL: [Subject; 5] = [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun];
 
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Subject {
             Self::Events => "events.schema.json",
             Self::Status => "status.schema.json",
             Self::Certs => "certs.schema.json",
+            Self::BackupRun => "backup-run.schema.json",
         }
     }
 }
@@ -39,6 +42,7 @@ pub fn schema(subject: Subject) -> String {
         Subject::Events => text::<Event>(),
         Subject::Status => text::<super::status::Document>(),
         Subject::Certs => text::<super::certificates::Document>(),
+        Subject::BackupRun => text::<super::backup::Taken>(),
     }
 }
 

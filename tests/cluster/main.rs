@@ -21,3 +21,4 @@ mod outage;
 mod recovery;
 mod refusals;
 mod rolling;
+mod snapshots;

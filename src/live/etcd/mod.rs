@@ -23,12 +23,14 @@ mod auth;
 mod changes;
 mod fault;
 mod recorded;
+mod snapshot;
 mod tls;
 mod version;
 mod wire;
 
 pub use auth::AuthState;
 pub use changes::{Objection, Refusal};
+pub use snapshot::{Piece, Snapshot};
 pub use tls::Tls;
 
 use crate::code::Code;
@@ -269,6 +271,8 @@ impl Member {
     }
 }
 
+const WINDOW_BYTES: u32 = 4 << 20;
+
 /// HTTP/2 over one stream. When it ends there is no other: the caller connects again.
 async fn channel_over<S>(address: &str, stream: S) -> Result<Channel, tonic::transport::Error>
 where
@@ -284,5 +288,11 @@ where
         let lost = || io::Error::new(io::ErrorKind::NotConnected, "the connection was lost");
         std::future::ready(stream.map(TokioIo::new).ok_or_else(lost))
     });
-    endpoint.origin(origin).connect_with_connector(connector).await
+    // As much as a snapshot can be under way over a line of 50 ms without waiting for our word that it has come.
+    endpoint
+        .origin(origin)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .connect_with_connector(connector)
+        .await
 }

@@ -1,0 +1,45 @@
+//! `quorate backup`: snapshots of the cluster.
+
+use super::Context;
+use super::output::Out;
+use crate::desired::Desired;
+use crate::diagnostic::Diagnostic;
+use crate::live::Live;
+
+mod run;
+
+pub use run::RunArgs;
+
+/// Take snapshots of the cluster
+///
+/// A snapshot is the whole database of one member. It ends in its SHA-256, which is checked before the file gets its
+/// name.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate backup run
+  quorate backup run -o /srv/backups/prod.db.zst
+  quorate backup run --on etcd-2")]
+pub struct BackupArgs {
+    #[command(subcommand)]
+    pub command: BackupCommand,
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum BackupCommand {
+    Run(RunArgs),
+}
+
+/// # Errors
+/// What the command says.
+pub async fn run(
+    args: &BackupArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    match &args.command {
+        BackupCommand::Run(args) => run::run(args, context, desired, fleet, stdout).await,
+    }
+}
