@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Permission;
 use crate::capability::{
-    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, service, users,
-    version,
+    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, restore, service,
+    users, version,
 };
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
+use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, RoleName, Token, UserName, Version};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +76,14 @@ pub enum Action {
     FillLog { host: HostName, before: Version },
     /// Start a cluster of this member alone from its data, once.
     ForceNewCluster { host: HostName },
+    /// Copy a snapshot to a host, to be restored there.
+    PushSnapshot { host: HostName, digest: Digest },
+    /// Give the data directory of a member another name, before a snapshot is restored in its place.
+    SetOldDataAside { host: HostName },
+    /// Make the data directory of this member from a snapshot that was pushed there.
+    RestoreData { host: HostName, digest: Digest, token: Token },
+    /// Compare what the members hold, and forget that a restore is under way.
+    ConfirmRestore,
     /// Make a role, grant it what it lacks, and take from it what is not declared.
     KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
     /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
@@ -126,7 +134,8 @@ impl Action {
             | Self::RemoveUser { .. }
             | Self::RemoveRole { .. }
             | Self::EnableAuth
-            | Self::DisableAuth => None,
+            | Self::DisableAuth
+            | Self::ConfirmRestore => None,
             Self::PrepareHost { host }
             | Self::InstallBinaries { host, .. }
             | Self::LinkTools { host, .. }
@@ -149,7 +158,10 @@ impl Action {
             | Self::RemoveFile { host, .. }
             | Self::SaveSnapshot { host, .. }
             | Self::FillLog { host, .. }
-            | Self::ForceNewCluster { host } => Some(host),
+            | Self::ForceNewCluster { host }
+            | Self::PushSnapshot { host, .. }
+            | Self::SetOldDataAside { host }
+            | Self::RestoreData { host, .. } => Some(host),
         }
     }
 
@@ -190,6 +202,7 @@ impl Action {
             // Which follower it is taken from depends on who leads.
             Self::SaveSnapshot { before, .. } => format!("save-snapshot before {before}"),
             Self::FillLog { before, .. } => format!("fill-log before {before}"),
+            Self::RestoreData { host, digest, .. } => format!("restore-data {host} {digest}"),
             other => serde_json::to_string(other).expect("an action is plain data"),
         }
     }
@@ -226,6 +239,10 @@ impl Action {
             Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
             Self::FillLog { .. } => raft_log::readiness(observed),
             Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
+            Self::PushSnapshot { host, digest } => restore::push_readiness(observed, host, *digest),
+            Self::SetOldDataAside { host } => restore::set_aside_readiness(observed, host),
+            Self::RestoreData { host, digest, token } => restore::restore_readiness(observed, host, *digest, token),
+            Self::ConfirmRestore => restore::confirm_readiness(desired, observed),
             Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
@@ -265,6 +282,10 @@ impl Action {
             Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
             Self::FillLog { .. } => raft_log::effect(observed),
             Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
+            Self::PushSnapshot { host, digest } => restore::push_effect(observed, host, *digest),
+            Self::SetOldDataAside { host } => restore::set_aside_effect(observed, host),
+            Self::RestoreData { host, digest, token } => restore::restore_effect(observed, host, *digest, token),
+            Self::ConfirmRestore => restore::confirm_effect(observed),
             Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_effect(observed, user),
@@ -288,6 +309,7 @@ impl fmt::Display for Action {
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
+            Self::WriteFile { file: File::RestoreNote, .. } => f.write_str("note that a restore is under way"),
             Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
             Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
             Self::RestoreFolderAccess { folder, .. } => {
@@ -308,6 +330,10 @@ impl fmt::Display for Action {
             Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
             Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
             Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
+            Self::PushSnapshot { digest, .. } => write!(f, "push the snapshot {}", digest.short()),
+            Self::SetOldDataAside { .. } => f.write_str("set the old data directory aside"),
+            Self::RestoreData { digest, .. } => write!(f, "restore the data from the snapshot {}", digest.short()),
+            Self::ConfirmRestore => f.write_str("compare what the members hold, and finish the restore"),
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),

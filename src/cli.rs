@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::{
     apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs,
-    init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, schema::SchemaArgs, show::ShowArgs,
-    status::StatusArgs, validate::ValidateArgs,
+    init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, restore::RestoreArgs, schema::SchemaArgs,
+    show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
 };
 
 /// Keep etcd clusters as their cluster.toml says
@@ -87,6 +87,7 @@ pub enum Command {
     Apply(ApplyArgs),
     Status(StatusArgs),
     Backup(BackupArgs),
+    Restore(RestoreArgs),
     Certs(CertsArgs),
     Lock(LockArgs),
     Schema(SchemaArgs),

@@ -114,6 +114,12 @@ codes! {
         "The version is only changed while every member is well, speaks one minor version, and none is being added.";
     Downgrade = "downgrade", Refused,
         "The declared version is older than the one the cluster has reached.\n\nA binary may go back only while the cluster version has not been raised, that is, while one member still runs the\nold minor version. After that, restore a snapshot that was saved before the upgrade.";
+    RestoreUnfinished = "restore-unfinished", Refused,
+        "A restore was begun: a note on the hosts (/etc/etcd/restore) says which snapshot it is of.\n\nSome members may hold the old data and others the new, so nothing else is done until the restore is finished. Run\n`quorate restore SNAPSHOT --confirm CLUSTER` again with the same snapshot; it goes on where it was cut off. With\nanother one it begins anew. The old data directories are kept as DATA.before-restore-TIME.";
+    RestoreDone = "restore-done", Refused,
+        "Every member runs on data that was restored from this very snapshot.\n\nWhen that is long ago and it is to be done once more, say `--again`: what was written since is set aside.";
+    RestoreLeavesMember = "restore-leaves-member", Refused,
+        "A member of the cluster that is about to be replaced lives on a machine that cluster.toml does not declare.\n\nIt is none of the restored cluster, and goes on with the old data if it can. Stop etcd there.";
     SnapshotUnknown = "snapshot-unknown", Failure,
         "The file does not begin as a snapshot of etcd does.\n\nA snapshot is a bbolt database with the SHA-256 of it at its end, as `quorate backup run`, `etcdctl snapshot save`\nand the nodes write it: bare, or compressed by zstd or gzip.";
     SnapshotCut = "snapshot-cut", Failure,

@@ -140,6 +140,9 @@ pub struct Host {
     /// When the newest snapshot was saved here before an upgrade to each version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub snapshots: BTreeMap<Version, UnixSeconds>,
+    /// The snapshots that were pushed here for a restore, each whole, by the SHA-256 that it ends in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pushed: BTreeSet<Digest>,
     /// What `etcdutl check v2store` says of the data directory; asked only where etcd 3.5 runs and a newer minor is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v2store: Option<V2Store>,
@@ -190,10 +193,14 @@ pub enum File {
     Permit,
     /// The members that are leaving, so that a removal that was cut off is finished by the next run.
     Departures,
+    /// A restore that was begun, so that it is finished by the next run.
+    RestoreNote,
+    /// In the data directory: the snapshot that the data was restored from.
+    RestoreMark,
 }
 
 impl File {
-    pub const ALL: [File; 11] = [
+    pub const ALL: [File; 13] = [
         Self::Config,
         Self::Unit,
         Self::Trust,
@@ -205,6 +212,8 @@ impl File {
         Self::HealthcheckKey,
         Self::Permit,
         Self::Departures,
+        Self::RestoreNote,
+        Self::RestoreMark,
     ];
 }
 

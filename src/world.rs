@@ -1,6 +1,6 @@
 //! Worlds to begin from, for tests and simulations: bare hosts, and the cluster that a plan makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{Binaries, Desired};
 use crate::names::{Architecture, Digest, UnixSeconds};
@@ -54,6 +54,7 @@ pub fn bare_host() -> Host {
         taken_ports: BTreeMap::new(),
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
+        pushed: BTreeSet::new(),
         v2store: None,
         log_version: None,
     }

@@ -82,6 +82,8 @@ pub fn word(file: File) -> &'static str {
         File::HealthcheckKey => "healthcheck-client.key",
         File::Permit => "the permit for a new data directory",
         File::Departures => "the note of members that leave",
+        File::RestoreNote => "the note of a restore",
+        File::RestoreMark => "the mark of restored data",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::capability::{membership, recovery, users};
+use crate::capability::{membership, recovery, restore, users};
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::names::HostName;
@@ -29,6 +29,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     }
     findings.extend(departed(desired, observed));
     findings.extend(recovery::findings(desired, observed));
+    findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {

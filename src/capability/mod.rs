@@ -10,6 +10,7 @@ pub mod membership;
 pub mod prepare;
 pub mod raft_log;
 pub mod recovery;
+pub mod restore;
 pub mod service;
 pub mod users;
 pub mod version;

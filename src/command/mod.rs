@@ -28,6 +28,7 @@ pub mod man;
 pub mod output;
 pub mod plan;
 pub mod request;
+pub mod restore;
 pub mod schema;
 pub mod show;
 pub mod status;
@@ -186,6 +187,10 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             let fleet = Live::new(desired.clone());
             live::block_on(backup::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Restore(args) => {
+            let desired = desired()?;
+            live::block_on(restore::run(args, context, &desired, stdout))
         }
         Command::Certs(args) => {
             let desired = desired()?;

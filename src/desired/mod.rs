@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{
-    Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName, Version,
+    Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, Token, UserName, Version,
 };
 
 mod archive;
@@ -69,11 +69,29 @@ pub struct Request {
     /// `--allow remove-user`: users that are not declared and may go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove_users: BTreeSet<UserName>,
+    /// `restore`: the snapshot that the cluster is to begin again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+}
+
+/// A snapshot that was checked and is to be restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Restore {
+    /// The SHA-256 that it ends in.
+    pub digest: Digest,
+    /// Unpacked, with the SHA-256.
+    pub bytes: u64,
+    /// Where it lies here, packed or not.
+    pub file: PathBuf,
+    /// Of the life that begins with it, unless a restore of it was begun before.
+    pub token: Token,
+    /// Also when every member was restored from it already.
+    pub again: bool,
 }
 
 impl Request {
     pub fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.restarts.is_empty() && self.remove_users.is_empty()
+        self.lost.is_empty() && self.restarts.is_empty() && self.remove_users.is_empty() && self.restore.is_none()
     }
 }
 

@@ -20,6 +20,7 @@ pub mod probe;
 mod raft_log;
 mod reach;
 pub mod remote;
+mod restored;
 pub mod ssh;
 mod users;
 

@@ -20,5 +20,6 @@ mod membership;
 mod outage;
 mod recovery;
 mod refusals;
+mod restore;
 mod rolling;
 mod snapshots;

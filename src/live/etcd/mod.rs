@@ -240,6 +240,17 @@ impl Member {
         self.ask("to delete a key", deadline, deleted).await.map(drop)
     }
 
+    /// The hash of all keys and their history up to `revision` (0: up to now), and the revision it was asked at.
+    ///
+    /// # Errors
+    /// When that revision is compacted or not reached, or it is not told within `deadline`.
+    pub async fn hash_kv(&self, revision: i64, deadline: Duration) -> Result<(i64, u32), Cause> {
+        let mut client = self.client.maintenance_client();
+        let hash = async { client.hash_kv(revision).await.map_err(Fault::of_client_owned) };
+        let hash = self.ask("the hash of its keys", deadline, hash).await?;
+        Ok((hash.header().map_or(0, etcd_client::ResponseHeader::revision), hash.hash()))
+    }
+
     /// Hands leadership to another voter. Only the leader can.
     ///
     /// # Errors

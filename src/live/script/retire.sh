@@ -4,7 +4,7 @@
 unit=$1 unit_file=$2 data=$3 binaries=$4 links=$5
 shift 5
 stop_unit "$unit" "$unit_file"
-set_aside "$data"
+set_aside "$data" removed
 for tool in etcdctl etcdutl; do
     case $(readlink "$links/$tool") in
     "$binaries"/*) rm -f -- "$links/$tool" ;;
