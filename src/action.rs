@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Permission;
 use crate::capability::{
-    access, authority, certificates, config, departure, membership, prepare, raft_log, recovery, restore, service,
-    users, version,
+    access, authority, backup, certificates, config, departure, membership, prepare, raft_log, recovery, restore,
+    service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
@@ -84,6 +84,12 @@ pub enum Action {
     RestoreData { host: HostName, digest: Digest, token: Token },
     /// Compare what the members hold, and forget that a restore is under way.
     ConfirmRestore,
+    /// Write the script that takes scheduled snapshots.
+    InstallBackupScript { host: HostName },
+    /// Have systemd read the timer of scheduled snapshots, and turn it on, now and at boot.
+    EnableBackup { host: HostName },
+    /// Take the timer, its service, script and certificate off a host. The snapshots stay.
+    RemoveBackup { host: HostName },
     /// Make a role, grant it what it lacks, and take from it what is not declared.
     KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
     /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
@@ -161,7 +167,10 @@ impl Action {
             | Self::ForceNewCluster { host }
             | Self::PushSnapshot { host, .. }
             | Self::SetOldDataAside { host }
-            | Self::RestoreData { host, .. } => Some(host),
+            | Self::RestoreData { host, .. }
+            | Self::InstallBackupScript { host }
+            | Self::EnableBackup { host }
+            | Self::RemoveBackup { host } => Some(host),
         }
     }
 
@@ -243,6 +252,9 @@ impl Action {
             Self::SetOldDataAside { host } => restore::set_aside_readiness(observed, host),
             Self::RestoreData { host, digest, token } => restore::restore_readiness(observed, host, *digest, token),
             Self::ConfirmRestore => restore::confirm_readiness(desired, observed),
+            Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
+            Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
+            Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
             Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
@@ -286,6 +298,9 @@ impl Action {
             Self::SetOldDataAside { host } => restore::set_aside_effect(observed, host),
             Self::RestoreData { host, digest, token } => restore::restore_effect(observed, host, *digest, token),
             Self::ConfirmRestore => restore::confirm_effect(observed),
+            Self::InstallBackupScript { host } => backup::script_effect(observed, host),
+            Self::EnableBackup { host } => backup::enable_effect(observed, host),
+            Self::RemoveBackup { host } => backup::remove_effect(observed, host),
             Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
             Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
             Self::RemoveUser { user } => users::remove_user_effect(observed, user),
@@ -310,6 +325,9 @@ impl fmt::Display for Action {
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
             Self::WriteFile { file: File::RestoreNote, .. } => f.write_str("note that a restore is under way"),
+            Self::WriteFile { file: file @ (File::BackupService | File::BackupTimer), .. } => {
+                write!(f, "write {}", access::word(*file))
+            }
             Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
             Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
             Self::RestoreFolderAccess { folder, .. } => {
@@ -334,6 +352,9 @@ impl fmt::Display for Action {
             Self::SetOldDataAside { .. } => f.write_str("set the old data directory aside"),
             Self::RestoreData { digest, .. } => write!(f, "restore the data from the snapshot {}", digest.short()),
             Self::ConfirmRestore => f.write_str("compare what the members hold, and finish the restore"),
+            Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
+            Self::EnableBackup { .. } => f.write_str("start the backup timer"),
+            Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),

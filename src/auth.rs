@@ -19,6 +19,10 @@ use crate::names::{RoleName, UserName};
 /// The user and the role that etcd gives every right. Our own connection comes as this user.
 pub const ROOT: &str = "root";
 
+/// The user of scheduled snapshots, where etcd asks who comes. Only the role root may take one (etcd's
+/// `authMaintenanceServer`, 3.4 to 3.7), so it has that, under a name of its own: it can be told apart, and taken away.
+pub const BACKUP: &str = "quorate-backup";
+
 /// What etcd's auth store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthStore {

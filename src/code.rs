@@ -94,6 +94,10 @@ codes! {
         "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database reached its quota, and only reads and deletes work. The way out, with the health check's\ncertificate on any host:\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision of `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       on one member after the other, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the odd one.";
     AuthorityExpires = "authority-expires", Refused,
         "The certificate authority expires soon; every certificate it signed ends with it.";
+    BackupTooOld = "backup-too-old", Refused,
+        "The last good snapshot is older than `max-age` in [backup] allows, or there is none.\n\nEvery node of [backup] has a timer, and one of them takes each snapshot. Look at what the last runs said:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a member that does not run, or a cluster without a quorum keeps a node from taking one; the next\nnode takes it then, so all of them are kept from it.";
+    CompressorMissing = "compressor-missing", Refused,
+        "The program that `compression` in [backup] names is not installed on a node.\n\nquorate installs no packages. Install it there, for example with `apt-get install zstd`, or say\n`compression = \"gzip\"`, which is on every Debian host, or `\"none\"`.";
     UnknownUser = "unknown-user", Refused,
         "etcd knows a user that cluster.toml does not declare.\n\nSomeone may still come as it, so it is only told of. Declare it as [users.NAME], or remove it, and the roles that\nnobody else has, with\n\n    quorate apply --allow remove-user:NAME";
     UnknownRole = "unknown-role", Refused,

@@ -10,6 +10,8 @@ use crate::layout;
 use crate::names::{Digest, HostName, PeerUrl, Token, Version};
 use crate::observed::File;
 
+pub mod backup;
+
 const BANNER: &str =
     "# Kept by quorate from cluster.toml: what is changed here by hand is put back by the next apply.\n";
 

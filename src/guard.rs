@@ -68,10 +68,12 @@ pub enum Guard {
     UsersBeforeAuth,
     /// A user that is not declared goes only when the operator named it.
     UsersGoByName,
+    /// The timer of snapshots is turned on only where a run can succeed.
+    BackupCanRun,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 31] = [
+    pub const ALL: [Guard; 32] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -103,6 +105,7 @@ impl Guard {
         Self::RootBeforeAuth,
         Self::UsersBeforeAuth,
         Self::UsersGoByName,
+        Self::BackupCanRun,
     ];
 }
 

@@ -10,8 +10,18 @@ pub const ACCOUNT: &str = "etcd";
 /// Where `etcdctl` and `etcdutl` are linked, so that they are on every operator's PATH.
 pub const TOOLS_FOLDER: &str = "/usr/local/bin";
 
+/// Where units of ours lie.
+const UNITS_FOLDER: &str = "/etc/systemd/system";
+
 /// Where the snapshots go that are saved before an upgrade. Root's alone: a snapshot holds everything.
 pub const SNAPSHOTS_FOLDER: &str = "/var/backups/etcd";
+
+/// The units of scheduled snapshots.
+pub const BACKUP_SERVICE: &str = "quorate-backup.service";
+pub const BACKUP_TIMER: &str = "quorate-backup.timer";
+
+/// Programs of ours that the host runs by itself.
+const PROGRAMS_FOLDER: &str = "/usr/local/lib/quorate";
 
 /// The path of `file` on every host.
 pub fn path(desired: &Desired, file: File) -> RemotePath {
@@ -30,10 +40,15 @@ pub fn path(desired: &Desired, file: File) -> RemotePath {
         File::PeerKey => certificate("peer.key"),
         File::HealthcheckCertificate => certificate("healthcheck-client.crt"),
         File::HealthcheckKey => certificate("healthcheck-client.key"),
+        File::BackupScript => RemotePath::new(PROGRAMS_FOLDER).join("backup.sh"),
+        File::BackupService => RemotePath::new(UNITS_FOLDER).join(BACKUP_SERVICE),
+        File::BackupTimer => RemotePath::new(UNITS_FOLDER).join(BACKUP_TIMER),
+        File::BackupCertificate => certificate("backup-client.crt"),
+        File::BackupKey => certificate("backup-client.key"),
     }
 }
 
-/// Who may read `file`. A key is its one reader's alone: etcd's, or root's for the health check.
+/// Who may read `file`. A key is its one reader's alone: etcd's, or root's for the health check and for snapshots.
 pub fn access(file: File) -> Access {
     match file {
         File::Config
@@ -44,9 +59,13 @@ pub fn access(file: File) -> Access {
         | File::Trust
         | File::ServerCertificate
         | File::PeerCertificate
-        | File::HealthcheckCertificate => Access::new("644", "root", "root"),
+        | File::HealthcheckCertificate
+        | File::BackupService
+        | File::BackupTimer
+        | File::BackupCertificate => Access::new("644", "root", "root"),
+        File::BackupScript => Access::new("755", "root", "root"),
         File::ServerKey | File::PeerKey | File::RestoreMark => Access::new("600", ACCOUNT, ACCOUNT),
-        File::HealthcheckKey => Access::new("600", "root", "root"),
+        File::HealthcheckKey | File::BackupKey => Access::new("600", "root", "root"),
     }
 }
 

@@ -149,6 +149,33 @@ pub struct Host {
     /// The cluster version that the newest snapshot of its raft log names; looked at only where 3.7 or newer is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_version: Option<Version>,
+    /// Looked at only where `[backup]` is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
+}
+
+/// The timer of scheduled snapshots, and what it has brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub enabled: bool,
+    pub active: bool,
+    /// systemd has not read the timer or its service as they are on disk.
+    pub needs_reload: bool,
+    /// Whether the program of the declared compression is there; true when none is needed.
+    pub compressor: bool,
+    /// The newest finished snapshot in the declared folder. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Snapshot>,
+}
+
+/// A snapshot that was checked before it was given its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `snapshot-20261121_080000.db.zst`
+    pub name: String,
+    /// When it was begun, as its name says.
+    pub at: UnixSeconds,
+    pub bytes: u64,
 }
 
 /// Whether the old store, which 3.6 no longer reads, holds anything.
@@ -197,10 +224,16 @@ pub enum File {
     RestoreNote,
     /// In the data directory: the snapshot that the data was restored from.
     RestoreMark,
+    /// What takes a scheduled snapshot, and the units that run it.
+    BackupScript,
+    BackupService,
+    BackupTimer,
+    BackupCertificate,
+    BackupKey,
 }
 
 impl File {
-    pub const ALL: [File; 13] = [
+    pub const ALL: [File; 18] = [
         Self::Config,
         Self::Unit,
         Self::Trust,
@@ -214,6 +247,11 @@ impl File {
         Self::Departures,
         Self::RestoreNote,
         Self::RestoreMark,
+        Self::BackupScript,
+        Self::BackupService,
+        Self::BackupTimer,
+        Self::BackupCertificate,
+        Self::BackupKey,
     ];
 }
 
@@ -224,16 +262,19 @@ pub enum Role {
     Server,
     Peer,
     HealthcheckClient,
+    /// Only where scheduled snapshots are taken.
+    BackupClient,
 }
 
 impl Role {
-    pub const ALL: [Role; 3] = [Self::Server, Self::Peer, Self::HealthcheckClient];
+    pub const ALL: [Role; 4] = [Self::Server, Self::Peer, Self::HealthcheckClient, Self::BackupClient];
 
     pub fn certificate(self) -> File {
         match self {
             Self::Server => File::ServerCertificate,
             Self::Peer => File::PeerCertificate,
             Self::HealthcheckClient => File::HealthcheckCertificate,
+            Self::BackupClient => File::BackupCertificate,
         }
     }
 
@@ -242,6 +283,7 @@ impl Role {
             Self::Server => File::ServerKey,
             Self::Peer => File::PeerKey,
             Self::HealthcheckClient => File::HealthcheckKey,
+            Self::BackupClient => File::BackupKey,
         }
     }
 
@@ -251,6 +293,7 @@ impl Role {
             Self::Server => "server",
             Self::Peer => "peer",
             Self::HealthcheckClient => "healthcheck-client",
+            Self::BackupClient => "backup-client",
         }
     }
 }

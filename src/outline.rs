@@ -62,6 +62,10 @@ fn host_lines(desired: &Desired, observed: &Observed, host: &Host) -> impl Itera
         format!("service {} enabled={} needs-reload={}", state, host.service.enabled, host.service.needs_reload),
         format!("tools {:?}", host.tools),
     ];
+    if let Some(is) = &host.scheduled {
+        let timer = format!("enabled={} active={} needs-reload={}", is.enabled, is.active, is.needs_reload);
+        lines.push(format!("scheduled {timer} compressor={}", is.compressor));
+    }
     lines.extend(host.folders.iter().map(|(folder, access)| format!("folder {folder:?} {access}")));
     for (file, fact) in &host.files {
         let text = fact.text.as_deref().map_or(String::new(), |text| {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
-    access, authority, certificates, config, departure, findings, membership, prepare, raft_log, recovery, restore,
-    service, users, version,
+    access, authority, backup, certificates, config, departure, findings, membership, prepare, raft_log, recovery,
+    restore, service, users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -295,6 +295,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "clear away former members", next: departure::retire },
     Rule { name: "forget former members", next: departure::forget },
     Rule { name: "keep users, roles and authentication", next: users::next },
+    Rule { name: "keep scheduled snapshots", next: backup::next },
     Rule { name: "link the tools", next: version::tools },
     Rule { name: "tell what stays wrong", next: service::health },
 ];
@@ -328,7 +329,9 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
     if view.situation == Situation::New {
         // What is needed from outside must be there before the first step: no half-made hosts are left behind.
-        ruling.blocked.extend([authority::next, version::next].into_iter().flat_map(|rule| rule(&view).blocked));
+        ruling.blocked.extend(
+            [authority::next, version::next, backup::obstacles].into_iter().flat_map(|rule| rule(&view).blocked),
+        );
         if !ruling.blocked.is_empty() {
             return ruling;
         }

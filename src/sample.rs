@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::desired::{
-    ArchiveLocation, AuthoritySource, Binaries, CertificatePolicy, Cluster, Desired, Downtime, EtcdSettings, Node,
-    Paths, Places, Ports, Request, Restore, Ssh,
+    ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
+    EtcdSettings, Node, Paths, Places, Ports, Request, Restore, Schedule, Ssh,
 };
 use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
 use crate::observed::Observed;
@@ -64,6 +64,21 @@ pub fn restoring(desired: &Desired) -> Desired {
     };
     let request = Request { restore: Some(restore), ..desired.request.clone() };
     Desired { request, ..desired.clone() }
+}
+
+/// Snapshots every night, on every node.
+pub fn backup(desired: &Desired) -> Backup {
+    let schedule = Schedule { cron: "30 2 * * *".to_owned(), calendar: vec!["*-*-* 02:30:00 UTC".to_owned()] };
+    Backup {
+        schedule,
+        keep: 7,
+        compression: Compression::Zstd,
+        directory: RemotePath::new("/var/backups/etcd"),
+        nodes: desired.nodes.keys().cloned().collect(),
+        max_age_seconds: Some(26 * 3600),
+        metrics: None,
+        offsite: None,
+    }
 }
 
 /// Every declared host bare, no authority yet, the archive at hand.

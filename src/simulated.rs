@@ -184,7 +184,13 @@ fn beginnings() -> Vec<(Desired, Observed)> {
     let mut mixed = sample::healthy(&desired);
     mixed.hosts.insert(sample::name(1), Seen::Known(sample::bare_host()));
     let restores = [sample::healthy(&desired), sample::bare(&desired), mixed].map(|world| (restoring.clone(), world));
-    begin.into_iter().chain(restores).chain(changes).chain(crate::laws::users::beginnings()).collect()
+    begin
+        .into_iter()
+        .chain(restores)
+        .chain(changes)
+        .chain(crate::laws::users::beginnings())
+        .chain(crate::laws::backup::beginnings())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]

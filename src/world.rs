@@ -57,6 +57,7 @@ pub fn bare_host() -> Host {
         pushed: BTreeSet::new(),
         v2store: None,
         log_version: None,
+        scheduled: None,
     }
 }
 

@@ -84,6 +84,11 @@ pub fn word(file: File) -> &'static str {
         File::Departures => "the note of members that leave",
         File::RestoreNote => "the note of a restore",
         File::RestoreMark => "the mark of restored data",
+        File::BackupScript => "the backup script",
+        File::BackupService => "the backup service",
+        File::BackupTimer => "the backup timer",
+        File::BackupCertificate => "backup-client.crt",
+        File::BackupKey => "backup-client.key",
     }
 }
 

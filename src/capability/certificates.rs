@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Readiness};
-use crate::capability::service;
+use crate::auth::BACKUP;
+use crate::capability::{backup, service};
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::guard::{Guard, upheld};
@@ -47,6 +48,9 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
             names: BTreeSet::new(),
             usages: [Usage::ClientAuth].into(),
         },
+        Role::BackupClient => {
+            Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages: [Usage::ClientAuth].into() }
+        }
     }
 }
 
@@ -116,9 +120,13 @@ pub fn next(view: &View) -> Ruling {
         let mut because = Vec::new();
         for (name, host) in service::in_turn(view).into_iter().filter(|(_, host)| host.account) {
             let also = also(view.desired, view.observed, name);
+            if role == Role::BackupClient && backup::policy(view.desired, name).is_none() {
+                continue;
+            }
             let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };
             let silent = view.observed.seen_hosts().find(|(_, host)| host.process.is_some() && host.answer().is_none());
             if let (Some((silent, _)), true) = (silent, works(view.observed, host, role))
+                && role != Role::BackupClient
                 && !upheld(Guard::AllAnswerBeforeReissue, false)
             {
                 let what = format!("{fault} on {name}, and waits: {silent} does not answer");
@@ -126,12 +134,14 @@ pub fn next(view: &View) -> Ruling {
                 ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
                 continue;
             }
-            let reason = view.reason(fault, "certificates");
+            let place = if role == Role::BackupClient { "backup" } else { "certificates" };
+            let reason = view.reason(fault, place);
             if !because.contains(&reason) {
                 because.push(reason);
             }
             actions.push(Action::IssueCertificate { host: name.clone(), role, also });
-            if serves(host) {
+            // Nobody but our own script comes with it.
+            if serves(host) && role != Role::BackupClient {
                 break;
             }
         }
@@ -153,6 +163,12 @@ fn works(observed: &Observed, host: &Host, role: Role) -> bool {
                 && certificate.not_before <= observed.at
                 && certificate.not_after > observed.at
         })
+}
+
+/// Whether the pair of `role` is as it should be.
+pub fn is_right(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, role: Role) -> bool {
+    authority(observed).is_some()
+        && fault(desired, observed, name, host, role, &also(desired, observed, name)).is_none()
 }
 
 /// Why the pair of `role` must be issued anew; `None` when it is as it should be.

@@ -137,7 +137,9 @@ pub fn effect(observed: &mut Observed, name: &HostName, file: File, text: &str) 
     let Some(host) = observed.host_mut(name) else { return };
     let fact = FileFact { access: layout::access(file), digest: Digest::of(text), text: Some(text.to_owned()) };
     host.files.insert(file, fact);
-    if file == File::Unit {
-        host.service.needs_reload = false;
+    match (file, &mut host.scheduled) {
+        (File::Unit, _) => host.service.needs_reload = false,
+        (File::BackupService | File::BackupTimer, Some(scheduled)) => scheduled.needs_reload = false,
+        _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::capability::{membership, recovery, restore, users};
+use crate::capability::{backup, membership, recovery, restore, users};
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::names::HostName;
@@ -31,6 +31,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(recovery::findings(desired, observed));
     findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
+    findings.extend(backup::findings(desired, observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {
             findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });

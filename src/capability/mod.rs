@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod authority;
+pub mod backup;
 pub mod certificates;
 pub mod config;
 pub mod departure;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::action::{Action, Readiness};
 use crate::allowance::{AllowKind, Allowance};
-use crate::auth::{AuthStore, Permission, ROOT, User};
+use crate::auth::{AuthStore, BACKUP, Permission, ROOT, User};
 use crate::capability::version;
 use crate::code::Code;
 use crate::desired::{Auth, DeclaredUser, Desired};
@@ -140,7 +140,11 @@ fn place_of_role(desired: &Desired, role: &RoleName) -> String {
 
 fn place_of_user(desired: &Desired, user: &UserName) -> String {
     let own = format!("users.{user}");
-    if desired.places.lines.contains_key(&own) { own } else { "auth.enabled".to_owned() }
+    match desired.places.lines.contains_key(&own) {
+        true => own,
+        false if user.as_str() == BACKUP => "backup".to_owned(),
+        false => "auth.enabled".to_owned(),
+    }
 }
 
 /// What is wrong with a role; `None` when it is as declared.

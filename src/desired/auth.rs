@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::suggest::nearest;
 use super::table::{Table, enumerate};
 use super::value::{Value, one_of};
-use crate::auth::{KeyAccess, Permission, ROOT};
+use crate::auth::{BACKUP, KeyAccess, Permission, ROOT};
 use crate::names::{RoleName, UserName};
 
 /// What is declared of etcd's authentication, completed: the user and the role `root` are always among them, and a user
@@ -156,9 +156,15 @@ pub(super) fn complete(
     Some(auth)
 }
 
+/// The user of scheduled snapshots needs not be declared.
+pub(super) fn add_backup(auth: &mut Auth) {
+    let with_root = || DeclaredUser { roles: [RoleName::new(ROOT)].into(), password: None };
+    auth.users.entry(UserName::new(BACKUP)).or_insert_with(with_root);
+}
+
 /// Where the rights of a user were not understood, nothing more is said of them.
 fn roles_of_unclear(name: &UserName) -> BTreeSet<RoleName> {
-    let needs_root = name.as_str() == ROOT || COMPACTING.contains(&name.as_str());
+    let needs_root = [ROOT, BACKUP].contains(&name.as_str()) || COMPACTING.contains(&name.as_str());
     needs_root.then(|| RoleName::new(ROOT)).into_iter().collect()
 }
 
@@ -169,6 +175,9 @@ fn without_root(name: &UserName, roles: &BTreeSet<RoleName>, span: &Range<usize>
     } else if name.as_str() == ROOT {
         let problem = Problem::new(span.clone(), "the user `root` has not the role `root`");
         Some(problem.label("nobody could change anything").hint(format!("{hint}, or leave [users.root] out")))
+    } else if name.as_str() == BACKUP {
+        let problem = Problem::new(span.clone(), format!("`{name}` cannot take snapshots without the role `root`"));
+        Some(problem.label("the user of [backup]").hint(format!("{hint}, or leave [users.{name}] out")))
     } else if COMPACTING.contains(&name.as_str()) {
         let problem = Problem::new(span.clone(), format!("`{name}` cannot compact without the role `root`"));
         Some(problem.label("the database would grow to its quota").hint(hint))

@@ -46,10 +46,13 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
     let roles = root.section("roles", auth::roles);
-    let auth = auth::complete(root, enabled, users, roles);
+    let mut auth = auth::complete(root, enabled, users, roles);
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
     let names = nodes.keys().cloned().collect();
     let backup = root.section("backup", |table| backup::backup(table, &names, &paths));
+    if let (Some(auth), Some(_)) = (&mut auth, &backup) {
+        auth::add_backup(auth);
+    }
     let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
     let places = Places::default();
     let request = Request::default();

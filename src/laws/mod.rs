@@ -13,6 +13,7 @@ use crate::plan::{Plan, plan};
 use crate::quorum::{Health, Membership};
 use crate::sample;
 
+pub(crate) mod backup;
 pub(crate) mod rolling;
 pub(crate) mod users;
 
@@ -427,14 +428,16 @@ fn a_broken_guard_breaks_a_law() {
         rolling::worlds::worlds(3).chain(larger).any(|world| noticed(&|| !rolling::complaints(&world).is_empty()))
     };
     let of_users = || noticed(&users::any_complaint);
+    let of_backups = || noticed(&backup::any_complaint);
     // The family of worlds in which it matters comes first.
     let is_about_changes = |guard: Guard| guard as usize >= Guard::OneChangeAtATime as usize;
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 3] = match guard {
-            guard if guard as usize >= Guard::RootBeforeAuth as usize => [&of_users, &rolling, &at_rest],
-            guard if is_about_changes(guard) => [&rolling, &at_rest, &of_users],
-            _ => [&at_rest, &rolling, &of_users],
+        let families: [&dyn Fn() -> bool; 4] = match guard {
+            Guard::BackupCanRun => [&of_backups, &of_users, &rolling, &at_rest],
+            guard if guard as usize >= Guard::RootBeforeAuth as usize => [&of_users, &rolling, &at_rest, &of_backups],
+            guard if is_about_changes(guard) => [&rolling, &at_rest, &of_users, &of_backups],
+            _ => [&at_rest, &rolling, &of_users, &of_backups],
         };
         let missed = with_broken(guard, || families.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());

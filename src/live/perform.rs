@@ -113,6 +113,9 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::RemoveFile { file, .. } => Command::remove(desired, *file),
         Action::FillLog { .. } => unreachable!("it is done through the API"),
         Action::SaveSnapshot { before, .. } => snapshot(shared, host, *before)?,
+        Action::InstallBackupScript { .. } => Command::install_backup_script(desired),
+        Action::EnableBackup { .. } => Command::enable_backup(),
+        Action::RemoveBackup { .. } => Command::remove_backup(desired),
         Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &shared.running(host)),
     })
 }

@@ -17,6 +17,7 @@ use crate::observed::{
 };
 
 mod answer;
+mod scheduled;
 mod complaint;
 mod installed;
 mod keys;
@@ -75,6 +76,7 @@ pub fn script(desired: &Desired) -> String {
     let binaries = if preinstalled { "" } else { desired.paths.binaries.as_str() };
     let keys: Vec<File> = Role::ALL.map(Role::key).into();
     let texts: Vec<File> = File::ALL.into_iter().filter(|file| !keys.contains(file)).collect();
+    let compressor = desired.backup.as_ref().and_then(|backup| backup.compression.program());
     let assignments = [
         ("q_folders", words(&mut Folder::ALL.iter().map(|folder| layout::folder_path(desired, *folder))).join(" ")),
         ("q_texts", words(&mut texts.iter().map(path)).join(" ")),
@@ -90,6 +92,8 @@ pub fn script(desired: &Desired) -> String {
         ("q_snapshots", layout::SNAPSHOTS_FOLDER.to_owned()),
         ("q_v2store", if desired.cluster.version.minor > 5 { "yes" } else { "" }.to_owned()),
         ("q_log", if raft_log::needs_look(desired) { "yes" } else { "" }.to_owned()),
+        ("q_backup", desired.backup.as_ref().map_or("", |backup| backup.directory.as_str()).to_owned()),
+        ("q_compressor", compressor.unwrap_or_default().to_owned()),
         ("q_account", layout::ACCOUNT.to_owned()),
         ("q_loaded", LOADED_VARIABLE.to_owned()),
         ("q_config", desired.paths.config.to_string()),
@@ -161,6 +165,7 @@ pub fn parse(desired: &Desired, known: &[KnownAuthority], bytes: &[u8]) -> Resul
         snapshots: snapshots(&answer),
         pushed: pushed(desired, &answer),
         v2store: v2store(&answer),
+        scheduled: scheduled::scheduled(&answer),
         log_version: answer.value("log", "version").and_then(|version| version.parse().ok()),
     };
     let machine_id = said("machine-id").filter(|id| !id.is_empty()).map(str::to_owned);
@@ -202,7 +207,14 @@ fn files(desired: &Desired, answer: &Answer) -> Result<BTreeMap<File, FileFact>,
         }
         let is_compared = matches!(
             file,
-            File::Config | File::Unit | File::Permit | File::Departures | File::RestoreNote | File::RestoreMark
+            File::Config
+                | File::Unit
+                | File::Permit
+                | File::Departures
+                | File::RestoreNote
+                | File::RestoreMark
+                | File::BackupService
+                | File::BackupTimer
         );
         let text = body.filter(|_| is_compared).map(|body| String::from_utf8_lossy(body).into_owned());
         files.insert(file, FileFact { access: access.clone(), digest, text });

@@ -23,6 +23,7 @@ use crate::live::ssh::{Connection, Exit, Output, SshError, Stdin};
 use crate::names::{HostName, RemotePath, Version};
 use crate::observed::{Access, Cause, File, Folder, Role};
 
+mod backup;
 mod departure;
 mod data;
 
@@ -97,14 +98,17 @@ impl Previous {
     fn of(file: File) -> Self {
         match file {
             File::Permit | File::Departures | File::RestoreNote | File::RestoreMark => Self::Replaced,
-            File::Config | File::Unit => Self::KeptIfForeign,
+            File::Config | File::Unit | File::BackupService | File::BackupTimer => Self::KeptIfForeign,
             File::Trust
             | File::ServerCertificate
             | File::ServerKey
             | File::PeerCertificate
             | File::PeerKey
             | File::HealthcheckCertificate
-            | File::HealthcheckKey => Self::Kept,
+            | File::HealthcheckKey
+            | File::BackupScript
+            | File::BackupCertificate
+            | File::BackupKey => Self::Kept,
         }
     }
 
@@ -140,7 +144,11 @@ impl Command {
     pub fn write(desired: &Desired, file: File, text: &str) -> Self {
         let path = layout::path(desired, file);
         let Access { mode, owner, group } = layout::access(file);
-        let then = if file == File::Unit { "reload" } else { "" };
+        let then = match file {
+            File::Unit | File::BackupService => "reload",
+            File::BackupTimer => "restart",
+            _ => "",
+        };
         let words = [path.as_str(), &text.len().to_string(), &mode, &owner, &group, Previous::of(file).word(), then];
         let arguments = words.map(str::to_owned).into();
         Self { stdin: text.into(), ..Self::new(format!("writing {path}"), include_str!("script/write.sh"), arguments) }

@@ -166,7 +166,7 @@ mod tests {
         let host = observed.host_mut(&sample::name(1)).expect("it is seen");
         host.certificates.get_mut(&Role::Peer).expect("it has one").not_after = sample::AT.plus_seconds(7200);
         let document = document(&desired, &observed);
-        assert_eq!(document.certificates.len(), 1 + 2 * Role::ALL.len());
+        assert_eq!(document.certificates.len(), 1 + 2 * 3, "{document:?}");
         let text = text(&document, 0, Palette::plain());
         assert!(text.starts_with("NODE    ROLE                NAME"), "{text}");
         let peer = text.lines().find(|line| line.starts_with("etcd-2  peer ")).expect("it is listed");

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::json::rfc3339;
 use super::palette::Palette;
 use super::{clean, words};
+use crate::capability::backup;
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::names::{ClusterName, HostName, UnixSeconds, Version};
@@ -33,6 +34,8 @@ pub struct Document {
     /// The declared hosts and then the members that are not declared.
     pub members: Vec<MemberStatus>,
     pub authority: Option<Expiry>,
+    /// `null` when no snapshots are declared to be taken on a schedule.
+    pub backup: Option<BackupStatus>,
     /// Hosts that could not be seen, and why.
     pub unseen: Vec<Unseen>,
     pub findings: Vec<Finding>,
@@ -63,6 +66,26 @@ pub struct MemberStatus {
     pub alarms: Vec<String>,
     /// The certificate of the host that ends first.
     pub certificate: Option<CertificateExpiry>,
+}
+
+/// The snapshots of `[backup]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupStatus {
+    /// Cron, in UTC.
+    pub schedule: String,
+    /// The newest finished one that was seen on any host.
+    pub last: Option<LastSnapshot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastSnapshot {
+    pub name: String,
+    /// Where it lies.
+    pub host: HostName,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    pub age_seconds: i64,
+    pub bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +168,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         health: membership.as_ref().map(Voters::of),
         members: declared.chain(strangers).collect(),
         authority: authority(observed),
+        backup: backup(desired, observed),
         unseen: observed.hosts.iter().filter_map(unseen).collect(),
         findings: crate::capability::findings::findings(desired, observed),
     }
@@ -212,6 +236,18 @@ fn authority(observed: &Observed) -> Option<Expiry> {
     Some(Expiry { at: rfc3339(authority.not_after), days_left: days_left(authority.not_after, observed.at) })
 }
 
+fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
+    let schedule = desired.backup.as_ref()?.schedule.cron.clone();
+    let last = backup::last(observed).map(|(host, snapshot)| LastSnapshot {
+        name: snapshot.name.clone(),
+        host: host.clone(),
+        at: rfc3339(snapshot.at),
+        age_seconds: observed.at.0.saturating_sub(snapshot.at.0),
+        bytes: snapshot.bytes,
+    });
+    Some(BackupStatus { schedule, last })
+}
+
 pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
     let cause = seen.unknown().or_else(|| seen.known()?.member.unknown())?;
     Some(Unseen { host: host.clone(), code: cause.code, what: cause.summary.clone(), hint: cause.hint.clone() })
@@ -235,6 +271,9 @@ pub fn text(document: &Document, palette: Palette) -> String {
     if let Some(authority) = &document.authority {
         let _ = writeln!(out, "\nauthority ends {} ({})", day(&authority.at), left(authority.days_left));
     }
+    if let Some(backup) = &document.backup {
+        let _ = writeln!(out, "last backup {}", last_backup(backup));
+    }
     let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
     let mut notes: Vec<String> =
         troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
@@ -252,6 +291,12 @@ pub fn text(document: &Document, palette: Palette) -> String {
         let _ = writeln!(out, "{note}");
     }
     out
+}
+
+fn last_backup(backup: &BackupStatus) -> String {
+    let Some(last) = &backup.last else { return format!("none yet (schedule {})", clean(&backup.schedule)) };
+    let LastSnapshot { name, host, age_seconds, bytes, .. } = last;
+    format!("{} ago: {} on {host}, {}", backup::age(*age_seconds), clean(name), size(*bytes))
 }
 
 fn table(out: &mut String, document: &Document, palette: Palette) {

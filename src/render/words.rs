@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::clean;
 use crate::action::Action;
 use crate::names::HostName;
-use crate::observed::File;
+use crate::observed::{File, Role};
 use crate::plan::{Margin, Plan, Risk, Step, Voters};
 
 /// `[2/9] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`: the line that `plan` shows and `apply` repeats.
@@ -106,6 +106,9 @@ pub fn effect(step: &Step) -> &'static str {
         (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => {
             "none yet: etcd reads it at its next start"
         }
+        (_, [Action::EnableBackup { .. }, ..]) => "snapshots are taken from the next time of the schedule on",
+        (_, [Action::RemoveBackup { .. }, ..]) => "none are taken there any more; the snapshots stay",
+        (Effect::None, [Action::IssueCertificate { role: Role::BackupClient, .. }, ..]) => "no running service notices",
         (Effect::None, [Action::IssueCertificate { .. }, ..]) => {
             "no restart: etcd reads it again at the next handshake"
         }

@@ -11,6 +11,7 @@ mod scene;
 mod secrets;
 
 mod auth;
+mod backup_policy;
 mod bootstrap;
 mod certs;
 mod crash;

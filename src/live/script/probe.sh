@@ -195,6 +195,26 @@ loaded() {
     echo "${value#"$q_loaded="}"
 }
 
+# The timer of scheduled snapshots, and the newest one by its name. Only a finished one has such a name.
+scheduled() {
+    if [ -z "$q_compressor" ] || command -v "$q_compressor" >/dev/null; then
+        echo compressor=present
+    fi
+    newest=
+    # Sorted by the shell: the newest comes last.
+    for path in "$q_backup"/snapshot-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9].db*; do
+        case $path in
+        *.db | *.db.zst | *.db.gz) [ ! -f "$path" ] || newest=$path ;;
+        esac
+    done
+    if [ -n "$newest" ]; then
+        echo "last=${newest##*/}"
+        printf 'bytes='
+        stat -c %s "$newest"
+    fi
+    systemctl show --no-pager -p UnitFileState,ActiveState,NeedDaemonReload -- quorate-backup.timer quorate-backup.service
+}
+
 # Who listens on our ports, from the kernel's own table: ss would take three times as long to say the same. Who that is
 # ss alone can say, by reading every process; that is done only when it is not our etcd's user.
 listeners() {
@@ -309,6 +329,10 @@ main() {
     for path in "$q_data".restore-*.db; do
         [ -f "$path" ] && echo "$path"
     done
+    if [ -n "$q_backup" ]; then
+        echo '[scheduled]'
+        scheduled
+    fi
     echo '[listeners]'
     listeners
     echo '[keys]'

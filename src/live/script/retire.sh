@@ -4,16 +4,17 @@
 unit=$1 unit_file=$2 data=$3 binaries=$4 links=$5
 shift 5
 stop_unit "$unit" "$unit_file"
+for backup in quorate-backup.timer quorate-backup.service; do
+    systemctl disable --quiet -- "$backup" 2>/dev/null || :
+    systemctl stop -- "$backup" 2>/dev/null || :
+done
 set_aside "$data" removed
 for tool in etcdctl etcdutl; do
     case $(readlink "$links/$tool") in
     "$binaries"/*) rm -f -- "$links/$tool" ;;
     esac
 done
-if [ -e "$unit_file" ]; then
-    rm -f -- "$unit_file"
-    systemctl daemon-reload
-fi
+rm -f -- "$unit_file"
 for file; do
     rm -f -- "$file"
     case $file in
@@ -22,3 +23,4 @@ for file; do
     esac
     sync "${file%/*}/" 2>/dev/null || :
 done
+systemctl daemon-reload

@@ -7,6 +7,8 @@ if [ "$(readlink "$path")" = /dev/null ]; then
     refuse "$path is a link to /dev/null: it was masked by hand; \`systemctl unmask\` undoes that"
 fi
 [ ! -d "$path" ] || refuse "$path is a folder"
+# The folder of our own programs is made here; all others are prepared before.
+[ -d "$folder" ] || (umask 022 && mkdir -p -- "$folder")
 leftover=$staged
 stage "$staged" "$bytes" "$mode" "$owner" "$group"
 case $previous in
@@ -23,6 +25,10 @@ esac
 mv -T -f -- "$staged" "$path"
 leftover=
 sync "$folder"
-if [ "$then" = reload ]; then
+case $then in
+reload) systemctl daemon-reload ;;
+restart)
     systemctl daemon-reload
-fi
+    systemctl try-restart -- "${path##*/}"
+    ;;
+esac

@@ -1,0 +1,217 @@
+#!/bin/sh
+# shellcheck shell=dash
+# Kept by quorate from cluster.toml: what is changed here by hand is put back by the next apply.
+#
+# Takes a scheduled snapshot of the cluster, unless another node takes it. The service gives the settings:
+#
+#   QUORATE_CLUSTER                    the cluster's name
+#   QUORATE_ETCD                       the systemd unit of etcd
+#   QUORATE_CONFIG                     etcd.yaml, which says who the member of this node is and where it serves
+#   QUORATE_CA, QUORATE_CERTIFICATE, QUORATE_KEY
+#   QUORATE_DIRECTORY                  the folder of the snapshots
+#   QUORATE_KEEP                       how many of them stay
+#   QUORATE_COMPRESSION                zstd, gzip or none
+#   QUORATE_METRICS                    the folder for Prometheus' node exporter; may be empty
+#
+# The timers of all nodes fire at the same moment, and all of them queue for one lock in etcd itself. Whoever has it takes
+# the snapshot and marks the slot, which is the minute in UTC, as done; whoever gets it next sees the mark and goes home.
+# A node that is down does not queue. One that fails gives the lock back without a mark, and one that dies loses it with
+# its lease: in both cases the next in the queue takes the snapshot. Both keys are quorate's own, and the marks go by
+# themselves.
+set -eu
+LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL TZ PATH
+umask 077
+
+slots=/quorate/backup/slots
+lock=/quorate/backup/lock
+# Seconds. A holder that dies keeps the others waiting for that long.
+lock_lives=30
+# Seconds. Longer than clocks of nodes differ.
+mark_lives=7200
+# Its name is told from those of the snapshots, and from what others stage there.
+staged=$QUORATE_DIRECTORY/.scheduled.quorate
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# The tools of the etcd that runs here, whichever version that is.
+tools() {
+    pid=$(systemctl show -p MainPID --value -- "$QUORATE_ETCD")
+    case $pid in
+    '' | 0) fail "$QUORATE_ETCD does not run here: the other nodes take the snapshot" ;;
+    esac
+    executable=$(readlink "/proc/$pid/exe") || fail "$QUORATE_ETCD has just ended"
+    folder=${executable%/*}
+    [ -x "$folder/etcdctl" ] || fail "there is no etcdctl in $folder"
+}
+
+# Which node this is, and where its member serves.
+identify() {
+    node=$(sed -n 's/^name: //p' "$QUORATE_CONFIG")
+    endpoint=$(sed -n 's/^advertise-client-urls: //p' "$QUORATE_CONFIG")
+    case ,$node,$endpoint, in
+    *,,*) fail "$QUORATE_CONFIG does not say who this member is" ;;
+    esac
+}
+
+etcdctl() {
+    "$folder/etcdctl" --endpoints="$endpoint" --cacert="$QUORATE_CA" --cert="$QUORATE_CERTIFICATE" \
+        --key="$QUORATE_KEY" "$@"
+}
+
+# Who took the snapshot of the slot; empty when nobody has.
+taker() {
+    etcdctl --command-timeout=20s get --print-value-only "$slots/$slot" </dev/null
+}
+
+# The leader of the raft group has more to do than the others, so it queues last; they queue in an order that changes
+# from slot to slot, so that no disk holds all snapshots.
+queue_time() {
+    said=$(etcdctl --command-timeout=20s -w fields endpoint status </dev/null) || fail "the member here gives no answer"
+    member=$(echo "$said" | sed -n 's/^"MemberID" : //p')
+    leader=$(echo "$said" | sed -n 's/^"Leader" : //p')
+    order=$(printf '%s %s' "$slot" "$node" | cksum)
+    order=$((${order%% *} % 5))
+    if [ "$member" = "$leader" ]; then
+        order=$((order + 5))
+    fi
+    echo "$order"
+}
+
+# Ends with an error unless $1 is a whole snapshot: whole pages and then their SHA-256, which a cut one does not have; and
+# what it holds can be read.
+check() {
+    bytes=$(stat -c %s "$1")
+    [ "$((bytes % 512))" = 32 ] || fail "the snapshot is not whole: it has $bytes bytes"
+    sum=$(head -c "$((bytes - 32))" "$1" | sha256sum)
+    ends=$(tail -c 32 "$1" | od -An -v -tx1 | tr -d ' \n')
+    [ "${sum%% *}" = "$ends" ] || fail "the snapshot is not whole: its SHA-256 is not the one that it ends in"
+    # etcdctl cannot do it from 3.6 on, and 3.4 has nothing else.
+    tool=$folder/etcdutl
+    [ -x "$tool" ] || tool=$folder/etcdctl
+    said=$("$tool" snapshot status "$1" 2>&1 </dev/null) || fail "${tool##*/} snapshot status: $said"
+}
+
+# Compresses $1 to $2, and reads it again.
+compress() {
+    case $QUORATE_COMPRESSION in
+    zstd) zstd -q -c -- "$1" >"$2" && zstd -q -t -- "$2" ;;
+    gzip) gzip -c -- "$1" >"$2" && gzip -t -- "$2" ;;
+    none) ln -- "$1" "$2" ;;
+    *) fail "the compression $QUORATE_COMPRESSION is not known" ;;
+    esac
+}
+
+# The snapshots that were finished here, the newest first; their names say when.
+finished() {
+    for path in "$QUORATE_DIRECTORY"/snapshot-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9].db*; do
+        case $path in
+        *.db | *.db.zst | *.db.gz) [ ! -f "$path" ] || echo "$path" ;;
+        esac
+    done | sort -r
+}
+
+# Called only when the newest one has just been checked: that one always stays.
+rotate() {
+    finished | tail -n +"$((QUORATE_KEEP + 1))" | while read -r path; do
+        # Beside a name from a clock that was ahead it may not look like the newest.
+        [ "$path" != "$QUORATE_DIRECTORY/$name" ] || continue
+        rm -f -- "$path"
+        echo "removed $path"
+    done
+}
+
+# metrics SUCCESS [TIME SIZE DURATION]: without the last three, those of the last snapshot stay as they are.
+metrics() {
+    [ -n "$QUORATE_METRICS" ] && [ -d "$QUORATE_METRICS" ] || return 0
+    file=$QUORATE_METRICS/quorate_backup.prom
+    labels="{cluster=\"$QUORATE_CLUSTER\",node=\"$node\"}"
+    kept=
+    [ ! -f "$file" ] || kept=$(grep "^quorate_backup_last_success_" "$file") || :
+    next=$QUORATE_METRICS/.quorate_backup.prom.$$
+    if {
+        for gauge in last_run_timestamp_seconds last_run_success last_success_timestamp_seconds \
+            last_success_size_bytes last_success_duration_seconds; do
+            echo "# TYPE quorate_backup_$gauge gauge"
+        done
+        echo "quorate_backup_last_run_timestamp_seconds$labels $(date +%s)"
+        echo "quorate_backup_last_run_success$labels $1"
+        if [ "$#" = 4 ]; then
+            echo "quorate_backup_last_success_timestamp_seconds$labels $2"
+            echo "quorate_backup_last_success_size_bytes$labels $3"
+            echo "quorate_backup_last_success_duration_seconds$labels $4"
+        else
+            [ -z "$kept" ] || echo "$kept"
+        fi
+    } >"$next" && chmod 644 "$next" && mv -f -- "$next" "$file"; then :; else
+        rm -f -- "$next"
+        echo "the metrics could not be written to $QUORATE_METRICS" >&2
+    fi
+}
+
+# Says that we have taken the snapshot of the slot.
+mark() {
+    said=$(etcdctl lease grant "$mark_lives" </dev/null) || return 1
+    # lease 694da1fd4b357705 granted with TTL(7200s)
+    lease=${said#lease }
+    etcdctl put --lease="${lease%% *}" -- "$slots/$slot" "$node" </dev/null >/dev/null
+}
+
+# Takes the snapshot of the slot, unless that is done. We hold the lock.
+take() {
+    by=$(taker) || fail "the member here gives no answer"
+    if [ -n "$by" ]; then
+        echo "slot $slot: $by has taken it"
+        return
+    fi
+    begun=$(date +%s)
+    name=snapshot-$(date +%Y%m%d_%H%M%S).db
+    case $QUORATE_COMPRESSION in
+    zstd) name=$name.zst ;;
+    gzip) name=$name.gz ;;
+    esac
+    [ ! -e "$QUORATE_DIRECTORY/$name" ] || fail "$QUORATE_DIRECTORY/$name is there already"
+    trap 'rm -rf -- "$staged"' EXIT
+    trap 'exit 143' HUP INT TERM
+    mkdir -m 700 -- "$staged"
+    said=$(etcdctl snapshot save "$staged/db" 2>&1 </dev/null) || fail "etcdctl snapshot save: $said"
+    check "$staged/db"
+    compress "$staged/db" "$staged/$name"
+    sync "$staged/$name"
+    mv -f -- "$staged/$name" "$QUORATE_DIRECTORY/$name"
+    sync "$QUORATE_DIRECTORY"
+    # From here on there is a good one more. Without its mark the next node takes another, which does no harm.
+    mark || echo "slot $slot could not be marked as done" >&2
+    bytes=$(stat -c %s "$QUORATE_DIRECTORY/$name")
+    now=$(date +%s)
+    rotate
+    metrics 1 "$now" "$bytes" "$((now - begun))"
+    echo "slot $slot: $QUORATE_DIRECTORY/$name, $bytes bytes"
+}
+
+identify
+case ${1-} in
+'')
+    slot=$(date +%Y%m%dT%H%M)
+    # What a run that was killed has left. systemd starts no second one beside it.
+    rm -rf -- "$staged"
+    # Whatever goes wrong is told there, too, beside the last good one.
+    trap '[ "$?" = 0 ] || metrics 0' EXIT
+    trap 'exit 143' HUP INT TERM
+    tools
+    mkdir -p -- "$QUORATE_DIRECTORY"
+    chmod 700 "$QUORATE_DIRECTORY"
+    seconds=$(queue_time)
+    sleep "$seconds"
+    etcdctl lock --ttl="$lock_lives" -- "$lock" sh "$0" take "$slot" "$folder" </dev/null
+    metrics 1
+    ;;
+take)
+    slot=$2 folder=$3
+    take
+    ;;
+*) fail "usage: $0" ;;
+esac
