@@ -118,6 +118,10 @@ codes! {
         "The version is only changed while every member is well, speaks one minor version, and none is being added.";
     Downgrade = "downgrade", Refused,
         "The declared version is older than the one the cluster has reached.\n\nA binary may go back only while the cluster version has not been raised, that is, while one member still runs the\nold minor version. After that, restore a snapshot that was saved before the upgrade.";
+    SnapshotForeign = "snapshot-foreign", Failure,
+        "The snapshot is of another cluster: none of the members that it knows of is declared in cluster.toml.\n\nMembers are compared by their peer URLs, as clusters often have members of the same names. When all members of this\ncluster have moved to other addresses since, the snapshot may be its own all the same; `restore` does not ask.";
+    SnapshotDiffers = "snapshot-differs", Failure,
+        "The snapshot was restored into a scratch etcd, and what that holds is not what it should be.\n\nThe message says what differs: the revision or the number of keys from what `etcdutl snapshot status` says of the\nfile, or etcd's own hash of all keys from that of the live cluster at the same revision. Take another snapshot, and\ncompare `etcdctl endpoint hashkv` of all members: one of them may be the odd one.";
     RestoreUnfinished = "restore-unfinished", Refused,
         "A restore was begun: a note on the hosts (/etc/etcd/restore) says which snapshot it is of.\n\nSome members may hold the old data and others the new, so nothing else is done until the restore is finished. Run\n`quorate restore SNAPSHOT --confirm CLUSTER` again with the same snapshot; it goes on where it was cut off. With\nanother one it begins anew. The old data directories are kept as DATA.before-restore-TIME.";
     RestoreDone = "restore-done", Refused,

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod backup;
 mod cause;
+pub mod drill;
 pub mod etcd;
 mod former;
 mod handover;

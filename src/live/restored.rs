@@ -32,12 +32,13 @@ pub(super) async fn confirm(shared: &Shared, lock: &Lock, what: &str) -> Result<
 
 async fn compare(shared: &Shared) -> Result<(), Diagnostic> {
     let mut at = 0;
-    let mut first: Option<(&HostName, u32)> = None;
+    let mut first: Option<(&HostName, (u32, i64))> = None;
     for host in shared.desired.nodes.keys() {
         let answered = reach::of_reachable(shared, host).await;
         let (member, _) =
             answered.ok_or_else(|| Diagnostic::failure(format!("the member on {host} does not answer")))?;
-        let (revision, hash) = member.hash_kv(at, HASH_DEADLINE).await.map_err(told)?;
+        let (revision, hash, compacted) = member.hash_at(at, HASH_DEADLINE).await.map_err(told)?;
+        let hash = (hash, compacted);
         match first {
             None => (at, first) = (revision, Some((host, hash))),
             Some((other, expected)) if hash != expected => {

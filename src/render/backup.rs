@@ -29,6 +29,61 @@ pub struct Taken {
     pub seconds: Option<f64>,
 }
 
+/// What `backup verify --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "quorate backup verify")]
+pub struct Verified {
+    pub format_version: u64,
+    pub cluster: ClusterName,
+    pub snapshot: String,
+    /// RFC 3339, in UTC: when the drill was held.
+    pub at: String,
+    pub database_bytes: u64,
+    /// The SHA-256 that it ends in.
+    pub sha256: String,
+    pub revision: i64,
+    /// Keys at that revision, without their history.
+    pub keys: i64,
+    /// Everything that `etcdutl snapshot status` counts: history, leases and users, too.
+    pub entries: i64,
+    /// etcd's hash of all keys and their history.
+    pub hash: u32,
+    /// The peer URLs of the members that it knows of.
+    pub members: Vec<String>,
+    pub live: Live,
+    pub seconds: f64,
+}
+
+/// How the live cluster compares at the snapshot's revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Live {
+    EqualHash,
+    /// Compacted since, but with as many keys at that revision.
+    EqualKeys,
+    /// It does not have that revision any more.
+    Gone,
+    /// No member answers.
+    Unseen,
+}
+
+/// Two lines: that it is good, and how the live cluster compares.
+pub fn verified(verified: &Verified) -> String {
+    let Verified { snapshot, revision, keys, database_bytes, seconds, live, .. } = verified;
+    let compares = match live {
+        Live::EqualHash => "the live cluster holds the same at that revision",
+        Live::EqualKeys => "the live cluster was compacted since, and has as many keys at that revision",
+        Live::Gone => "the live cluster does not have that revision any more",
+        Live::Unseen => "no member of the live cluster answers to compare with",
+    };
+    format!(
+        "{}: restored and read: revision {revision}, {keys} keys, {}, in {}\n{compares}\n",
+        clean(snapshot),
+        size(*database_bytes),
+        words::seconds(*seconds)
+    )
+}
+
 /// The document as text, indented, with a newline at its end.
 pub fn json<T: Serialize>(document: &T) -> String {
     let mut text = serde_json::to_string_pretty(document).expect("it is plain data");

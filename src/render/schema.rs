@@ -18,10 +18,13 @@ pub enum Subject {
     Certs,
     /// `backup run --json`.
     BackupRun,
+    /// `backup verify --json`.
+    BackupVerify,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 5] = [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun];
+    pub const ALL: [Subject; 6] =
+        [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun, Self::BackupVerify];
 
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Subject {
             Self::Status => "status.schema.json",
             Self::Certs => "certs.schema.json",
             Self::BackupRun => "backup-run.schema.json",
+            Self::BackupVerify => "backup-verify.schema.json",
         }
     }
 }
@@ -43,6 +47,7 @@ pub fn schema(subject: Subject) -> String {
         Subject::Status => text::<super::status::Document>(),
         Subject::Certs => text::<super::certificates::Document>(),
         Subject::BackupRun => text::<super::backup::Taken>(),
+        Subject::BackupVerify => text::<super::backup::Verified>(),
     }
 }
 

@@ -113,3 +113,118 @@ fn taken_without_a_quorum() {
     scene.first().power_off();
     scene.quorate(&["backup", "run"]).exits(6).says(&["no member answers", "etcd-1"]);
 }
+
+/// A small generator with a printed seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % end as u64).expect("it is below a usize")
+    }
+}
+
+/// All of 200 random corruptions of real snapshots are found, compressed or not, and none in good ones.
+fn every_corruption_is_found(scene: &Scene, random: &mut Random) {
+    let bad = scene.lab.dir().join("bad");
+    let check = |bytes: &[u8]| {
+        fs::write(&bad, bytes).expect("the lab's folder can be written");
+        quorate::live::backup::check(&bad, &|_| {}).map_err(|error| error.to_string())
+    };
+    let mut found = 0;
+    for name in ["drill.db", "drill.db.zst", "drill.db.gz"] {
+        scene.quorate(&["backup", "run", "-o", name]).exits(0);
+        let whole = fs::read(scene.lab.dir().join(name)).expect("it is there");
+        (0..20).for_each(|_| assert!(check(&whole).is_ok(), "{name}"));
+        for _ in 0..70 {
+            let (at, bit) = (random.below(whole.len()), random.below(8));
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            match check(&flipped) {
+                Err(said) => {
+                    assert!(said.contains("[snapshot-"), "{name}, byte {at}: {said}");
+                    found += 1;
+                }
+                // A few bits of a compressed file mean nothing: what it holds is still the same.
+                Ok((sound, _)) => {
+                    assert_ne!(name, "drill.db", "byte {at}");
+                    assert_eq!(Ok(sound), check(&whole).map(|(sound, _)| sound), "{name}, byte {at}");
+                }
+            }
+        }
+        for _ in 0..10 {
+            let said = check(&whole[..random.below(whole.len() - 32)]).expect_err("it is cut");
+            assert!(said.contains("[snapshot-"), "{name}: {said}");
+            found += 1;
+        }
+    }
+    let whole = fs::read(scene.lab.dir().join("drill.db")).expect("it is there");
+    let said = check(&whole[..whole.len() - 32]).expect_err("its hash is gone");
+    assert!(said.contains("[snapshot-without-hash]"), "{said}");
+    assert!(found >= 200, "{found}");
+}
+
+fn drilled(test: &str, series: Series, auth: bool) {
+    let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
+    println!("{test}: QUORATE_SEED={seed}");
+    let mut random = Random(seed);
+    let Some(mut scene) = Scene::bare(test, 1, series) else { return };
+    if auth {
+        scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
+    }
+    scene.apply().exits(0);
+    for number in 0..30 {
+        let value: String = (0..400).map(|_| format!("{:08x}", random.below(1 << 31))).collect();
+        scene.etcdctl(scene.first(), &format!("put /app/{number} {value}"));
+    }
+    scene.etcdctl(scene.first(), "del /app/7");
+    every_corruption_is_found(&scene, &mut random);
+
+    let before = scene.starts();
+    let run = scene.quorate(&["backup", "verify", "drill.db.zst", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    assert_eq!((&told["keys"], &told["live"]), (&Value::from(29), &Value::from("equal-hash")), "{told}");
+    assert_eq!(told["members"][0], format!("https://{}:2380", scene.first().address()));
+    let said = status(&scene, &fs::read(scene.lab.dir().join("drill.db")).expect("it is there"));
+    assert_eq!((&told["revision"], &told["entries"]), (&said["revision"], &said["totalKey"]));
+    // Found and named, by the command too.
+    let whole = fs::read(scene.lab.dir().join("drill.db")).expect("it is there");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 4;
+    for (bytes, code) in [
+        (&flipped[..], "snapshot-damaged"),
+        (&whole[..whole.len() / 2], "snapshot-cut"),
+        (&whole[..whole.len() - 32], "snapshot-without-hash"),
+        (&b"no snapshot"[..], "snapshot-unknown"),
+    ] {
+        fs::write(scene.lab.dir().join("bad"), bytes).expect("the lab's folder can be written");
+        scene.quorate(&["backup", "verify", "bad"]).exits(1).says(&[code]);
+    }
+    // What was written since does not matter; what is compacted cannot be compared by its hash.
+    scene.etcdctl(scene.first(), "put /app/later x");
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "holds the same at that revision"]);
+    let revision = told["revision"].as_i64().expect("a number");
+    scene.etcdctl(scene.first(), &format!("compact {}", revision - 1));
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "as many keys"]);
+    scene.etcdctl(scene.first(), &format!("compact {}", revision + 1));
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "not have that revision any more"]);
+    assert_eq!(scene.starts(), before);
+    // Of a cluster at other addresses.
+    scene.declare(|scene| scene.nodes[0].1 = "10.99.0.1".to_owned());
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(1).says(&["[snapshot-foreign]", "none of them is declared"]);
+}
+
+#[test]
+fn drilled_3_4() {
+    drilled("drilled_3_4", SERIES[0], false);
+}
+
+#[test]
+fn drilled_3_5_with_authentication() {
+    drilled("drilled_3_5_with_authentication", SERIES[1], true);
+}
+
+#[test]
+fn drilled_3_7() {
+    drilled("drilled_3_7", SERIES[3], false);
+}

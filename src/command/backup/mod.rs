@@ -7,8 +7,10 @@ use crate::diagnostic::Diagnostic;
 use crate::live::Live;
 
 mod run;
+mod verify;
 
 pub use run::RunArgs;
+pub use verify::VerifyArgs;
 
 /// Take snapshots of the cluster
 ///
@@ -19,7 +21,8 @@ pub use run::RunArgs;
 Examples:
   quorate backup run
   quorate backup run -o /srv/backups/prod.db.zst
-  quorate backup run --on etcd-2")]
+  quorate backup run --on etcd-2
+  quorate backup verify snapshot-20270115_080000.db.zst")]
 pub struct BackupArgs {
     #[command(subcommand)]
     pub command: BackupCommand,
@@ -28,6 +31,7 @@ pub struct BackupArgs {
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum BackupCommand {
     Run(RunArgs),
+    Verify(VerifyArgs),
 }
 
 /// # Errors
@@ -41,5 +45,6 @@ pub async fn run(
 ) -> Result<u8, Diagnostic> {
     match &args.command {
         BackupCommand::Run(args) => run::run(args, context, desired, fleet, stdout).await,
+        BackupCommand::Verify(args) => verify::run(args, context, desired, fleet, stdout).await,
     }
 }

@@ -240,15 +240,28 @@ impl Member {
         self.ask("to delete a key", deadline, deleted).await.map(drop)
     }
 
-    /// The hash of all keys and their history up to `revision` (0: up to now), and the revision it was asked at.
+    /// The hash of all keys and their history up to `revision` (0: up to now), the revision it was asked at, and the one
+    /// that was compacted last: two hashes compare only when that is the same.
     ///
     /// # Errors
     /// When that revision is compacted or not reached, or it is not told within `deadline`.
-    pub async fn hash_kv(&self, revision: i64, deadline: Duration) -> Result<(i64, u32), Cause> {
+    pub async fn hash_at(&self, revision: i64, deadline: Duration) -> Result<(i64, u32, i64), Cause> {
         let mut client = self.client.maintenance_client();
         let hash = async { client.hash_kv(revision).await.map_err(Fault::of_client_owned) };
         let hash = self.ask("the hash of its keys", deadline, hash).await?;
-        Ok((hash.header().map_or(0, etcd_client::ResponseHeader::revision), hash.hash()))
+        let at = hash.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok((at, hash.hash(), hash.compact_version()))
+    }
+
+    /// How many keys there are at `revision`.
+    ///
+    /// # Errors
+    /// When that revision is compacted or not reached, or it is not told within `deadline`.
+    pub async fn count_at(&self, revision: i64, deadline: Duration) -> Result<i64, Cause> {
+        let options = GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
+        let mut client = self.client.kv_client();
+        let count = async { client.get("", Some(options)).await.map_err(Fault::of_client_owned) };
+        Ok(self.ask("how many keys it has", deadline, count).await?.count())
     }
 
     /// Hands leadership to another voter. Only the leader can.
