@@ -168,6 +168,25 @@ pub fn name(at: UnixSeconds, suffix: &str) -> String {
     format!("snapshot-{}.db{suffix}", at.strftime("%Y%m%d_%H%M%S"))
 }
 
+/// A finished snapshot in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub name: String,
+    /// When it was begun, as its name says.
+    pub at: UnixSeconds,
+    pub bytes: u64,
+}
+
+/// When a snapshot of this name was begun; `None` when it is no name of ours.
+pub fn begun(name: &str) -> Option<UnixSeconds> {
+    let (stamp, end) = name.strip_prefix("snapshot-")?.split_once('.')?;
+    if !matches!(end, "db" | "db.zst" | "db.gz") {
+        return None;
+    }
+    let civil = jiff::civil::DateTime::strptime("%Y%m%d_%H%M%S", stamp).ok()?;
+    Some(UnixSeconds(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()))
+}
+
 /// The folder on the nodes.
 pub fn folder(desired: &Desired) -> RemotePath {
     let declared = desired.backup.as_ref().map(|backup| backup.directory.clone());
@@ -255,5 +274,8 @@ pub(crate) mod tests {
     #[test]
     fn names_sort_by_age() {
         assert_eq!(name(UnixSeconds(1_800_000_000), ".zst"), "snapshot-20270115_080000.db.zst");
+        assert_eq!(begun("snapshot-20270115_080000.db.zst"), Some(UnixSeconds(1_800_000_000)));
+        assert_eq!(begun("snapshot-20270115_080000.db.zst.part"), None);
+        assert_eq!(begun("snapshot-20271315_080000.db"), None);
     }
 }

@@ -4,7 +4,8 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{clean, words};
+use super::palette::Palette;
+use super::{clean, table, words};
 use crate::names::{ClusterName, HostName};
 
 /// What `backup run --json` prints.
@@ -27,6 +28,49 @@ pub struct Taken {
     /// The SHA-256 that the database ends in; `null` when it lies on a node.
     pub sha256: Option<String>,
     pub seconds: Option<f64>,
+}
+
+/// What `backup list --json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "quorate backup list")]
+pub struct Document {
+    pub format_version: u64,
+    pub cluster: ClusterName,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    /// The oldest first.
+    pub snapshots: Vec<Row>,
+    /// Nodes that could not be seen, and why.
+    pub unseen: Vec<String>,
+}
+
+/// A snapshot in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Row {
+    pub name: String,
+    /// `null` for the folder in which quorate was started.
+    pub node: Option<HostName>,
+    pub path: String,
+    pub bytes: u64,
+    /// RFC 3339, in UTC: when it was begun, as its name says.
+    pub at: String,
+}
+
+/// The table, and what could not be seen. Ends with a newline.
+pub fn list(document: &Document, palette: Palette) -> String {
+    let cells = |row: &Row| {
+        let place = row.node.as_ref().map_or_else(|| "here".to_owned(), HostName::to_string);
+        [clean(&row.name), place, size(row.bytes), row.at.clone()]
+    };
+    let rows: Vec<_> = document.snapshots.iter().map(cells).collect();
+    let (heading, lines) = table::lines(["SNAPSHOT", "WHERE", "SIZE", "TAKEN"], &rows);
+    let style = palette.heading;
+    let mut out = format!("{style}{heading}{style:#}\n");
+    for line in lines.iter().map(String::as_str).chain(document.unseen.iter().map(String::as_str)) {
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
 
 /// What `backup verify --json` prints.

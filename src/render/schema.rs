@@ -20,11 +20,13 @@ pub enum Subject {
     BackupRun,
     /// `backup verify --json`.
     BackupVerify,
+    /// `backup list --json`.
+    BackupList,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 6] =
-        [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun, Self::BackupVerify];
+    pub const ALL: [Subject; 7] =
+        [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun, Self::BackupVerify, Self::BackupList];
 
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Subject {
             Self::Certs => "certs.schema.json",
             Self::BackupRun => "backup-run.schema.json",
             Self::BackupVerify => "backup-verify.schema.json",
+            Self::BackupList => "backup-list.schema.json",
         }
     }
 }
@@ -48,6 +51,7 @@ pub fn schema(subject: Subject) -> String {
         Subject::Certs => text::<super::certificates::Document>(),
         Subject::BackupRun => text::<super::backup::Taken>(),
         Subject::BackupVerify => text::<super::backup::Verified>(),
+        Subject::BackupList => text::<super::backup::Document>(),
     }
 }
 

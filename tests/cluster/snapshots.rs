@@ -71,6 +71,20 @@ fn taken(test: &str, series: Series, auth: bool) {
     let tool = "$(command -v etcdutl || command -v etcdctl)";
     let said = second.sh(&format!("ETCDCTL_API=3 {tool} snapshot status /root/checked.db -w json 2>/dev/null"));
     assert!(said.contains("totalKey"), "{said}");
+    // It is listed, fetched and drilled by its name.
+    let name = path.rsplit('/').next().expect("it has a name");
+    let listed: Value =
+        serde_json::from_str(&scene.quorate(&["backup", "list", "--json"]).exits(0).stdout).expect("JSON");
+    let rows = listed["snapshots"].as_array().expect("a list");
+    assert_eq!(rows.len(), 2, "{listed}");
+    assert!(rows.iter().any(|row| row["name"] == name && row["node"] == "etcd-2"), "{listed}");
+    scene.quorate(&["backup", "list"]).exits(0).says(&["SNAPSHOT", name, "here"]);
+    scene.quorate(&["backup", "verify", name]).exits(0).says(&["holds the same at that revision"]);
+    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(0).says(&["from etcd-2, checked"]);
+    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(1).says(&["there is a file of that name"]);
+    let fetched = fs::read(scene.lab.dir().join("fetched.db.gz")).expect("it is there");
+    assert_eq!(fetched.len() as u64, second.sh(&format!("stat -c %s {path}")).parse::<u64>().expect("a number"));
+    scene.quorate(&["backup", "get", "snapshot-20200101_000000.db"]).exits(1).says(&["no snapshot", "backup list"]);
     let left = second.sh("ls -A /var/backups/etcd; ls -A /run/quorate-credentials 2>/dev/null; true");
     assert_eq!(left.lines().count(), 1, "{left}");
     if second.exec("command -v zstd").succeeded() {

@@ -1,7 +1,8 @@
 //! `quorate backup verify`: a restore drill.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::list;
 use crate::command::Context;
 use crate::command::live::now;
 use crate::command::output::{Out, print};
@@ -28,13 +29,18 @@ Examples:
   quorate backup verify snapshot-20270115_080000.db.zst
   quorate backup verify snapshot.db --json | jq .revision")]
 pub struct VerifyArgs {
-    /// The snapshot: bare, or compressed by zstd or gzip
-    #[arg(value_name = "FILE")]
+    /// The snapshot, bare or compressed by zstd or gzip: a file, or a name of `backup list`
+    #[arg(value_name = "FILE|NAME")]
     pub snapshot: PathBuf,
 
     /// Print JSON; `quorate schema backup-verify` describes it
     #[arg(long)]
     pub json: bool,
+}
+
+/// The name of a snapshot, if it is one.
+fn named(path: &Path) -> Option<&str> {
+    path.to_str().filter(|name| snapshot::begun(name).is_some())
 }
 
 /// # Errors
@@ -46,7 +52,15 @@ pub async fn run(
     fleet: &Live,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let path = &args.snapshot;
+    // One that is only on a node is fetched into a folder that is gone afterwards.
+    let fetched = tempfile::Builder::new().prefix("quorate-drill-").tempdir();
+    let fetched = fetched.map_err(|error| Diagnostic::failure("no drill can be held here").caused_by(&error))?;
+    let mut path = args.snapshot.clone();
+    if let (false, Some(name)) = (path.exists(), named(&args.snapshot)) {
+        path = fetched.path().join(name);
+        list::fetch(name, &path, context, desired, fleet).await?;
+    }
+    let path = &path;
     let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {}", path.display())));
     let (sound, _) = files::check(path, &|_| {})?;
     let observed = fleet.observe().await;
@@ -59,7 +73,7 @@ pub async fn run(
     let verified = Verified {
         format_version: 1,
         cluster: desired.cluster.name.clone(),
-        snapshot: path.display().to_string(),
+        snapshot: args.snapshot.display().to_string(),
         at: rfc3339(now()),
         database_bytes: sound.bytes,
         sha256: sound.digest.to_string(),

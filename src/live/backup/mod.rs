@@ -4,6 +4,7 @@
 //! member ─ tunnel ─► pieces ─► [ check ─ compress ─ write ]  a thread of its own     ─► synced, renamed
 //! ```
 
+mod nodes;
 mod packing;
 mod read;
 mod receive;

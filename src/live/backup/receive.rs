@@ -35,10 +35,7 @@ pub(super) async fn receive(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Received, Diagnostic> {
     let begun = Instant::now();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // tempfile creates with 0600, and takes the file away unless it is kept.
-    let staged = tempfile::Builder::new().prefix(".snapshot-").suffix(".quorate").tempfile_in(folder);
-    let staged = staged.map_err(|error| unwritable(path, &error))?;
+    let staged = staged(path)?;
     let mut snapshot = member.snapshot().await.map_err(told)?;
     let (pieces, received) = mpsc::channel(PIECES_WAITING_MAX);
     let written = tokio::task::spawn_blocking(move || write(staged, received, compression));
@@ -63,9 +60,25 @@ pub(super) async fn receive(
     let (staged, check) = written.map_err(|error| unwritable(path, &error))?;
     let sound = check.finish().map_err(|fault| read::unsound(path, &fault))?;
     let file_bytes = staged.as_file().metadata().map_err(|error| unwritable(path, &error))?.len();
-    staged.persist_noclobber(path).map_err(|error| unwritable(path, &error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(path, &error))?;
+    keep(staged, path)?;
     Ok(Received { sound, file_bytes, took: begun.elapsed() })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file beside `path`, ours alone, which goes unless it is kept.
+pub(super) fn staged(path: &Path) -> Result<NamedTempFile, Diagnostic> {
+    let staged = tempfile::Builder::new().prefix(".snapshot-").suffix(".quorate").tempfile_in(folder_of(path));
+    staged.map_err(|error| unwritable(path, &error))
+}
+
+/// Gives a file that was synced its name, which nothing may have yet.
+pub(super) fn keep(staged: NamedTempFile, path: &Path) -> Result<(), Diagnostic> {
+    staged.persist_noclobber(path).map_err(|error| unwritable(path, &error.error))?;
+    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| unwritable(path, &error))
 }
 
 /// In a thread of its own: compressing takes longer than all the rest.
@@ -85,7 +98,7 @@ fn write(
     Ok((staged, check))
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     let failure = Diagnostic::failure("the snapshot cannot be written").at(path.display().to_string());
     let hint = match error.kind() {
         io::ErrorKind::AlreadyExists => "a snapshot is never overwritten: choose another name",
