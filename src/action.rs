@@ -10,13 +10,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Permission;
+use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
-    access, authority, backup, certificates, config, departure, membership, prepare, raft_log, recovery, restore,
-    service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
+    raft_log, recovery, restore, rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, Digest, HostName, MemberId, PeerUrl, RoleName, Token, UserName, Version};
+use crate::names::{
+    Architecture, ConsumerName, Digest, HostName, MemberId, PeerUrl, RoleName, Token, UserName, Version,
+};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,14 +27,26 @@ use crate::observed::{File, Folder, Observed, Role};
 pub enum Action {
     /// Make ca.crt and ca.key beside cluster.toml.
     CreateAuthority,
+    /// Make ca.crt and ca.key on a node, where they stay.
+    CreateAuthorityOn { host: HostName },
+    /// Put the authority's key on a node that lacks it, for root alone.
+    InstallAuthorityKey { host: HostName },
     /// Create the account and the folders that are missing, with their owners and modes.
     PrepareHost { host: HostName },
     /// Unpack an etcd version into its own folder.
     InstallBinaries { host: HostName, version: Version, architecture: Architecture },
     /// Point etcdctl and etcdutl on the PATH to a version.
     LinkTools { host: HostName, version: Version },
+    /// Make the authority that is to take the place of the one that there is, beside it.
+    CreateNextAuthority,
+    /// See that no member takes a certificate of the old authority any more, and put the new one in its place.
+    AdoptAuthority,
     /// Write ca.crt.
-    InstallTrust { host: HostName },
+    InstallTrust {
+        host: HostName,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+    },
     /// Issue a certificate with a new key and write both.
     IssueCertificate {
         host: HostName,
@@ -39,7 +54,11 @@ pub enum Action {
         /// Addresses that it must name for as long as the member is still reached there.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         also: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
     },
+    /// Put a certificate and its key in place as they are given.
+    InstallCertificate { host: HostName, role: Role },
     /// Write etcd.yaml, the unit or the permit whole, and have systemd read the unit.
     WriteFile { host: HostName, file: File, text: String },
     /// Put owner, group and mode of a file back.
@@ -84,6 +103,17 @@ pub enum Action {
     RestoreData { host: HostName, digest: Digest, token: Token },
     /// Compare what the members hold, and forget that a restore is under way.
     ConfirmRestore,
+    /// Write the files of a consumer that are not as they should be, and tell it.
+    KeepConsumer {
+        host: HostName,
+        consumer: ConsumerName,
+        /// Whether a certificate is issued with a new key.
+        issue: bool,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
+    },
     /// Write the script that takes scheduled snapshots.
     InstallBackupScript { host: HostName },
     /// Have systemd read the timer of scheduled snapshots, and turn it on, now and at boot.
@@ -135,6 +165,8 @@ impl Action {
     pub fn host(&self) -> Option<&HostName> {
         match self {
             Self::CreateAuthority
+            | Self::CreateNextAuthority
+            | Self::AdoptAuthority
             | Self::KeepRole { .. }
             | Self::KeepUser { .. }
             | Self::RemoveUser { .. }
@@ -142,11 +174,14 @@ impl Action {
             | Self::EnableAuth
             | Self::DisableAuth
             | Self::ConfirmRestore => None,
-            Self::PrepareHost { host }
+            Self::CreateAuthorityOn { host }
+            | Self::InstallAuthorityKey { host }
+            | Self::PrepareHost { host }
             | Self::InstallBinaries { host, .. }
             | Self::LinkTools { host, .. }
-            | Self::InstallTrust { host }
+            | Self::InstallTrust { host, .. }
             | Self::IssueCertificate { host, .. }
+            | Self::InstallCertificate { host, .. }
             | Self::WriteFile { host, .. }
             | Self::RestoreFileAccess { host, .. }
             | Self::RestoreFolderAccess { host, .. }
@@ -168,6 +203,7 @@ impl Action {
             | Self::PushSnapshot { host, .. }
             | Self::SetOldDataAside { host }
             | Self::RestoreData { host, .. }
+            | Self::KeepConsumer { host, .. }
             | Self::InstallBackupScript { host }
             | Self::EnableBackup { host }
             | Self::RemoveBackup { host } => Some(host),
@@ -219,15 +255,20 @@ impl Action {
     pub fn readiness(&self, desired: &Desired, observed: &Observed) -> Readiness {
         match self {
             Self::CreateAuthority => authority::readiness(observed),
+            Self::CreateAuthorityOn { host } => keeper::create_readiness(observed, host),
+            Self::InstallAuthorityKey { host } => keeper::readiness(observed, host),
+            Self::CreateNextAuthority => rotation::create_readiness(observed),
+            Self::AdoptAuthority => rotation::adopt_readiness(observed),
             Self::PrepareHost { host } => prepare::readiness(observed, host),
             Self::InstallBinaries { host, version, architecture } => {
                 version::readiness(observed, host, *version, *architecture)
             }
             Self::LinkTools { host, version } => version::tools_readiness(desired, observed, host, *version),
-            Self::InstallTrust { host } => certificates::trust_readiness(observed, host),
-            Self::IssueCertificate { host, role, also } => {
-                certificates::readiness(desired, observed, host, *role, also)
+            Self::InstallTrust { host, trust } => certificates::trust_readiness(observed, host, *trust),
+            Self::IssueCertificate { host, role, also, by } => {
+                certificates::readiness(desired, observed, host, *role, also, *by)
             }
+            Self::InstallCertificate { host, role } => given::readiness(desired, observed, host, *role),
             Self::WriteFile { host, file, text } => config::readiness(observed, host, *file, text),
             Self::RestoreFileAccess { host, file } => access::readiness(observed, host, *file),
             Self::RestoreFolderAccess { host, folder } => access::folder_readiness(observed, host, *folder),
@@ -252,6 +293,9 @@ impl Action {
             Self::SetOldDataAside { host } => restore::set_aside_readiness(observed, host),
             Self::RestoreData { host, digest, token } => restore::restore_readiness(observed, host, *digest, token),
             Self::ConfirmRestore => restore::confirm_readiness(desired, observed),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
+            }
             Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
             Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
             Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
@@ -268,15 +312,20 @@ impl Action {
     pub fn effect(&self, desired: &Desired, observed: &mut Observed) {
         match self {
             Self::CreateAuthority => authority::effect(observed),
+            Self::CreateAuthorityOn { host } => keeper::create_effect(desired, observed, host),
+            Self::InstallAuthorityKey { host } => keeper::effect(observed, host),
+            Self::CreateNextAuthority => rotation::create_effect(observed),
+            Self::AdoptAuthority => rotation::adopt_effect(observed),
             Self::PrepareHost { host } => prepare::effect(observed, host),
             Self::InstallBinaries { host, version, architecture } => {
                 version::effect(desired, observed, host, *version, *architecture);
             }
             Self::LinkTools { host, version } => version::tools_effect(desired, observed, host, *version),
-            Self::InstallTrust { host } => certificates::trust_effect(observed, host),
-            Self::IssueCertificate { host, role, also } => {
-                certificates::effect(desired, observed, host, *role, also);
+            Self::InstallTrust { host, trust } => certificates::trust_effect(observed, host, *trust),
+            Self::IssueCertificate { host, role, also, by } => {
+                certificates::effect(desired, observed, host, *role, also, *by);
             }
+            Self::InstallCertificate { host, role } => given::effect(observed, host, *role),
             Self::WriteFile { host, file, text } => config::effect(observed, host, *file, text),
             Self::RestoreFileAccess { host, file } => access::effect(observed, host, *file),
             Self::RestoreFolderAccess { host, folder } => access::folder_effect(observed, host, *folder),
@@ -298,6 +347,9 @@ impl Action {
             Self::SetOldDataAside { host } => restore::set_aside_effect(observed, host),
             Self::RestoreData { host, digest, token } => restore::restore_effect(observed, host, *digest, token),
             Self::ConfirmRestore => restore::confirm_effect(observed),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::effect(desired, observed, consumer, *issue, *trust, *by);
+            }
             Self::InstallBackupScript { host } => backup::script_effect(observed, host),
             Self::EnableBackup { host } => backup::enable_effect(observed, host),
             Self::RemoveBackup { host } => backup::remove_effect(observed, host),
@@ -316,11 +368,25 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateAuthority => f.write_str("create the certificate authority on this machine"),
+            Self::CreateAuthorityOn { .. } => f.write_str("create the certificate authority"),
+            Self::InstallAuthorityKey { .. } => f.write_str("install the authority's key"),
             Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
             Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),
-            Self::InstallTrust { .. } => f.write_str("install ca.crt"),
+            Self::CreateNextAuthority => f.write_str("create the next certificate authority"),
+            Self::AdoptAuthority => {
+                f.write_str("prove that the old authority is refused, and put the next in its place")
+            }
+            Self::InstallTrust { trust: Trust::Current, .. } => f.write_str("install ca.crt"),
+            Self::InstallTrust { trust: Trust::Both, .. } => {
+                f.write_str("install ca.crt with the old and the new authority")
+            }
+            Self::InstallTrust { trust: Trust::Next, .. } => f.write_str("install ca.crt with the new authority alone"),
+            Self::IssueCertificate { role, by: SignedBy::Next, .. } => {
+                write!(f, "issue {role}.crt of the new authority with a new key")
+            }
             Self::IssueCertificate { role, .. } => write!(f, "issue {role}.crt with a new key"),
+            Self::InstallCertificate { role, .. } => write!(f, "install {role}.crt and its key as given"),
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
@@ -352,6 +418,17 @@ impl fmt::Display for Action {
             Self::SetOldDataAside { .. } => f.write_str("set the old data directory aside"),
             Self::RestoreData { digest, .. } => write!(f, "restore the data from the snapshot {}", digest.short()),
             Self::ConfirmRestore => f.write_str("compare what the members hold, and finish the restore"),
+            Self::KeepConsumer { consumer, issue: true, by: SignedBy::Current, .. } => {
+                write!(f, "issue the certificate of {consumer} with a new key")
+            }
+            Self::KeepConsumer { consumer, issue: true, .. } => {
+                write!(f, "issue the certificate of {consumer} of the new authority with a new key")
+            }
+            Self::KeepConsumer { consumer, trust, .. } => match trust {
+                Trust::Current => write!(f, "install what {consumer} trusts"),
+                Trust::Both => write!(f, "have {consumer} trust the new authority as well"),
+                Trust::Next => write!(f, "have {consumer} trust the new authority alone"),
+            },
             Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
             Self::EnableBackup { .. } => f.write_str("start the backup timer"),
             Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::{
     apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs,
-    init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, restore::RestoreArgs, schema::SchemaArgs,
-    show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
+    export::ExportArgs, init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, restore::RestoreArgs,
+    schema::SchemaArgs, show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
 };
 
 /// Keep etcd clusters as their cluster.toml says
@@ -27,7 +27,7 @@ Examples:
 Exit codes:
   0   done; with --detailed-exitcode: nothing to change
   1   error: config, remote command, I/O
-  2   only plan --detailed-exitcode: there are changes
+  2   only plan --detailed-exitcode: there are changes; certs list --within: something ends
   3   refused by a guard
   4   the plan differs from --expect or from the saved plan
   5   locked by someone else
@@ -90,6 +90,7 @@ pub enum Command {
     Restore(RestoreArgs),
     Certs(CertsArgs),
     Lock(LockArgs),
+    Export(ExportArgs),
     Schema(SchemaArgs),
     Explain(ExplainArgs),
     Completions(CompletionsArgs),

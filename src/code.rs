@@ -51,11 +51,19 @@ codes! {
     MemberSilent = "member-silent", Unseen,
         "etcd runs on the host but does not answer on its client port.\n\nA member answers only once it has found a quorum. Look at `journalctl -u etcd` on the host. quorate restarts a\nsilent member only when what it loaded differs from what is declared.";
     AuthorityUnreadable = "authority-unreadable", Failure,
-        "The certificate authority beside cluster.toml could not be read, or its key does not belong to its certificate.\n\nquorate never overwrites an authority. Restore ca.crt and ca.key from your backup.";
+        "The certificate authority beside cluster.toml could not be read, or its key does not belong to its certificate.\n\nquorate never overwrites an authority. Restore ca.crt and ca.key from your backup. The key of `source = \"files\"` may\nbe encrypted (PKCS#8); `passphrase` in [ca] says where its passphrase is.";
     AuthorityMissing = "authority-missing", Refused,
-        "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup.";
+        "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup;\nwith `source = \"node\"`, restore ca.crt and ca.key on one node, and the others get the key from there.";
     AuthorityDiffers = "authority-differs", Refused,
-        "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`.";
+        "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`. With `source = \"node\"` it is also said of nodes that hold different keys: keep the pair that signed\nthe members' certificates, and move the other away.";
+    Vault = "vault", Failure,
+        "Vault (`source = \"vault\"` in [ca]) could not be asked, refused, or gave what cannot be used.\n\nquorate asks for the authority (MOUNT/ca/pem, MOUNT/ca_chain) and has certificates signed (MOUNT/sign/ROLE) for keys that\nit makes itself. The token needs `update` on MOUNT/sign/ROLE alone. A role that does:\n\n    vault write pki/roles/etcd allow_any_name=true enforce_hostnames=false allow_ip_sans=true \\\n        server_flag=true client_flag=true key_type=any max_ttl=8760h\n\nIts max_ttl must be longer than `renew-before`. What Vault signs is checked: key, authority, names, usages, validity.";
+    CertificateUnusable = "certificate-unusable", Refused,
+        "A certificate or key that is given for a node (`source = \"external\"`) is missing or wrong.\n\nEvery pair is checked before anything is touched: that both files are there and belong together, that the authority\nof [ca] signed it, that it is valid now, that it names the node's address (and `server-names`), and that it is for\nservers and clients both. A member dials its peers with the certificate that it serves them with.";
+    CertificateExpires = "certificate-expires", Refused,
+        "A certificate ends soon: one that quorate did not issue and so cannot renew, or one that ends within the hour and may\nend during an apply.\n\nOne that is given (`source = \"external\"`): have it issued again and put it in its place; the next apply installs it,\nwithout a restart. One that quorate issues: renew it first, alone, with `quorate apply --renew-certs`.";
+    NotServed = "certificate-not-served", Refused,
+        "A member serves another certificate than the one in its file, or what it serves could not be seen.\n\netcd reads its certificate and key anew for every handshake, so a pair that was replaced is served at once. When it is\nnot, the process was started with other files, or something else answers on that port.";
     ArchiveUnusable = "archive-unusable", Failure,
         "The etcd archive is missing, does not have the declared SHA-256, or does not hold the binaries.\n\nNothing is copied to any host before the archive was checked here. Compare `[etcd.archive] sha256` with the\nSHA256SUMS that etcd publishes beside each release.";
     BinariesUndeclared = "binaries-undeclared", Refused,
@@ -93,7 +101,9 @@ codes! {
     Alarm = "alarm", Refused,
         "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database reached its quota, and only reads and deletes work. The way out, with the health check's\ncertificate on any host:\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision of `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       on one member after the other, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the odd one.";
     AuthorityExpires = "authority-expires", Refused,
-        "The certificate authority expires soon; every certificate it signed ends with it.";
+        "The certificate authority expires soon; every certificate it signed ends with it.\n\n`quorate plan --rotate-ca` replaces one that quorate has made: two rolling restarts, without an outage.";
+    AuthorityEndsFirst = "authority-ends-first", Refused,
+        "Certificates are valid for longer than the authority that signed them.\n\nNobody accepts them once the authority has ended, whatever their own end is: openssl and kubeadm sign such ones. Those\nthat quorate issues end with the authority at the latest. Replace the authority before its end\n(`quorate plan --rotate-ca`, or another [ca] with the old one as [ca.previous]).";
     BackupTooOld = "backup-too-old", Refused,
         "The last good snapshot is older than `max-age` in [backup] allows, or there is none.\n\nEvery node of [backup] has a timer, and one of them takes each snapshot. Look at what the last runs said:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a member that does not run, or a cluster without a quorum keeps a node from taking one; the next\nnode takes it then, so all of them are kept from it.";
     CompressorMissing = "compressor-missing", Refused,

@@ -70,10 +70,20 @@ pub enum Guard {
     UsersGoByName,
     /// The timer of snapshots is turned on only where a run can succeed.
     BackupCanRun,
+    /// Nothing is touched while one of the given certificates is wrong.
+    GivenIsWhole,
+    /// A leaf of the new authority is issued only when every running member has loaded that authority.
+    TrustedBeforeIssued,
+    /// The old authority is dropped only when every leaf is the new one's.
+    IssuedBeforeDropped,
+    /// A leaf of the new authority is issued only when every consumer trusts that authority.
+    ConsumersTrustFirst,
+    /// The old authority is dropped only when every consumer has a certificate of the new one.
+    ConsumersIssuedFirst,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 32] = [
+    pub const ALL: [Guard; 37] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -106,6 +116,11 @@ impl Guard {
         Self::UsersBeforeAuth,
         Self::UsersGoByName,
         Self::BackupCanRun,
+        Self::GivenIsWhole,
+        Self::TrustedBeforeIssued,
+        Self::IssuedBeforeDropped,
+        Self::ConsumersTrustFirst,
+        Self::ConsumersIssuedFirst,
     ];
 }
 

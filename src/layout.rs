@@ -77,6 +77,11 @@ pub fn pushed_snapshot(desired: &Desired, digest: Digest) -> RemotePath {
     RemotePath::new(format!("{}.restore-{digest}.db", desired.paths.data))
 }
 
+/// Of the authority's key, where it lies on the nodes.
+pub fn authority_key_access() -> Access {
+    Access::new("600", "root", "root")
+}
+
 pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
     match folder {
         Folder::Config => desired.paths.config_folder(),

@@ -61,6 +61,10 @@ text_newtype!(
     RoleName
 );
 text_newtype!(
+    /// A client of the cluster whose certificates are kept, by the name of its table in cluster.toml.
+    ConsumerName
+);
+text_newtype!(
     /// etcd's `initial-cluster-token`: unique to one life of a cluster, so that two lives never share a cluster id.
     Token
 );

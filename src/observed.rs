@@ -4,17 +4,20 @@
 //! is never read as absent. Fields marked *volatile* change by themselves; no plan's identity depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::AuthStore;
 use crate::code::Code;
 use crate::content;
 use crate::names::{
-    Architecture, ClientUrl, ClusterId, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds, Version,
+    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds,
+    Version,
 };
+
+mod file;
+
+pub use file::{Access, File, FileFact, Folder, Role};
 
 /// A fact, or why it could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,9 @@ pub struct Observed {
     /// entry in the raft log. `None` when it was not asked, or there is no cluster to ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Seen<AuthStore>>,
+    /// One entry for every declared consumer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumers: BTreeMap<ConsumerName, Seen<ConsumerFiles>>,
     /// The member list is not one that was seen, but what a start is expected to bring. Never so of a real look.
     #[serde(skip)]
     pub guessed: bool,
@@ -87,14 +93,68 @@ pub struct Former {
     pub host: Seen<Host>,
 }
 
+/// The files of a consumer on its host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerFiles {
+    /// What its file of authorities holds, in the file's order; empty when it is not there or is kept otherwise.
+    pub trusted: Vec<Digest>,
+    /// `None` when there is no such file; the same for the two others.
+    pub authority_access: Option<Access>,
+    pub certificate: Option<Certificate>,
+    pub certificate_access: Option<Access>,
+    pub key_access: Option<Access>,
+    /// Files were changed, and it was not told yet.
+    pub reload_due: bool,
+}
+
 /// What lies on the machine that quorate runs on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workstation {
     /// The certificate authority beside cluster.toml; `Known(None)` when there is none yet.
     pub authority: Seen<Option<Authority>>,
+    /// The one that is to take its place; there while the authority is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Authority>,
     /// The archive of each version and architecture that a host still needs. One that nobody needs is not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub archives: BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>,
+    /// The pairs that are given for each node, and the one for our own connection; `None` where we issue them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+    /// What each node that was seen holds of an authority that lies on the nodes; empty where it does not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keepers: BTreeMap<HostName, Held>,
+}
+
+/// What a node holds of the authority's pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// No key; perhaps a certificate.
+    Nothing,
+    /// The key, and who may read it.
+    Key(Access),
+}
+
+/// The pairs of an authority that we cannot ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    pub client: GivenPair,
+    pub nodes: BTreeMap<HostName, BTreeMap<Role, GivenPair>>,
+}
+
+/// A pair of files as it was found here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenPair {
+    /// Where its certificate is, for messages.
+    pub path: String,
+    /// What is wrong with the files themselves: whole sentences' fragments that name the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// What the certificate says, if it can be read.
+    pub certificate: Option<Certificate>,
+    /// SHA-256 of the certificate's file.
+    pub digest: Option<Digest>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +163,18 @@ pub struct Authority {
     pub fingerprint: Digest,
     /// SHA-256 of ca.crt as it is put on the hosts.
     pub file_digest: Digest,
+    /// The first end of all the certificates in it.
     pub not_after: UnixSeconds,
+    /// The fingerprints of the authorities above it that ca.crt holds as well, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Digest>,
+}
+
+impl Authority {
+    /// What a host that has its ca.crt trusts, in the file's order.
+    pub fn trusted(&self) -> Vec<Digest> {
+        [self.fingerprint].iter().chain(&self.chain).copied().collect()
+    }
 }
 
 /// A release archive whose digest was checked and that holds what is needed.
@@ -187,153 +258,6 @@ pub enum V2Store {
     Refused(String),
 }
 
-/// The folders that a member needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Folder {
-    Config,
-    Certificates,
-    Data,
-}
-
-impl Folder {
-    pub const ALL: [Folder; 3] = [Self::Config, Self::Certificates, Self::Data];
-}
-
-/// The files that quorate keeps on a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum File {
-    /// etcd.yaml.
-    Config,
-    /// The systemd unit.
-    Unit,
-    /// ca.crt: the authorities that etcd trusts, for clients and peers alike.
-    Trust,
-    ServerCertificate,
-    ServerKey,
-    PeerCertificate,
-    PeerKey,
-    HealthcheckCertificate,
-    HealthcheckKey,
-    /// Lets etcd create a new data directory; removed by the unit once the member has served.
-    Permit,
-    /// The members that are leaving, so that a removal that was cut off is finished by the next run.
-    Departures,
-    /// A restore that was begun, so that it is finished by the next run.
-    RestoreNote,
-    /// In the data directory: the snapshot that the data was restored from.
-    RestoreMark,
-    /// What takes a scheduled snapshot, and the units that run it.
-    BackupScript,
-    BackupService,
-    BackupTimer,
-    BackupCertificate,
-    BackupKey,
-}
-
-impl File {
-    pub const ALL: [File; 18] = [
-        Self::Config,
-        Self::Unit,
-        Self::Trust,
-        Self::ServerCertificate,
-        Self::ServerKey,
-        Self::PeerCertificate,
-        Self::PeerKey,
-        Self::HealthcheckCertificate,
-        Self::HealthcheckKey,
-        Self::Permit,
-        Self::Departures,
-        Self::RestoreNote,
-        Self::RestoreMark,
-        Self::BackupScript,
-        Self::BackupService,
-        Self::BackupTimer,
-        Self::BackupCertificate,
-        Self::BackupKey,
-    ];
-}
-
-/// What a certificate is for. The names of its files are kubeadm's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    Server,
-    Peer,
-    HealthcheckClient,
-    /// Only where scheduled snapshots are taken.
-    BackupClient,
-}
-
-impl Role {
-    pub const ALL: [Role; 4] = [Self::Server, Self::Peer, Self::HealthcheckClient, Self::BackupClient];
-
-    pub fn certificate(self) -> File {
-        match self {
-            Self::Server => File::ServerCertificate,
-            Self::Peer => File::PeerCertificate,
-            Self::HealthcheckClient => File::HealthcheckCertificate,
-            Self::BackupClient => File::BackupCertificate,
-        }
-    }
-
-    pub fn key(self) -> File {
-        match self {
-            Self::Server => File::ServerKey,
-            Self::Peer => File::PeerKey,
-            Self::HealthcheckClient => File::HealthcheckKey,
-            Self::BackupClient => File::BackupKey,
-        }
-    }
-
-    /// `server`, as in server.crt.
-    pub fn file_stem(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Peer => "peer",
-            Self::HealthcheckClient => "healthcheck-client",
-            Self::BackupClient => "backup-client",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.file_stem())
-    }
-}
-
-/// Who may read and write a file or folder.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Access {
-    /// The permission bits in octal without a leading zero, as `stat -c %a` prints them: `600`.
-    pub mode: String,
-    pub owner: String,
-    pub group: String,
-}
-
-impl Access {
-    pub fn new(mode: &str, owner: &str, group: &str) -> Self {
-        Self { mode: mode.to_owned(), owner: owner.to_owned(), group: group.to_owned() }
-    }
-}
-
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}:{}", self.mode, self.owner, self.group)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileFact {
-    pub access: Access,
-    pub digest: Digest,
-    /// The whole content, for files that hold no secret and are compared as text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Usage {
@@ -347,6 +271,9 @@ pub struct Certificate {
     /// The fingerprint of the known authority (ours, or one in ca.crt) whose key signed it; `None` when none did.
     pub signed_by: Option<Digest>,
     pub common_name: String,
+    /// The common name of who signed it, as it says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
     /// DNS names and IP addresses, as text.
     pub names: BTreeSet<String>,
     pub usages: BTreeSet<Usage>,
@@ -418,6 +345,10 @@ pub struct Process {
     pub foreign_config: bool,
     /// The digest of each file as it was when the process read it.
     pub loaded: BTreeMap<File, Digest>,
+    /// The serial number of the certificate that its client port (`server`) and its peer port (`peer`) serve now; looked
+    /// at only where the member answers. Volatile, but for whether it is the one on disk.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub served: BTreeMap<Role, Seen<String>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::Desired;
-use crate::observed::{Answer, Host, Observed, Seen, ServiceState};
+use crate::capability::certificates::usages;
+use crate::desired::{AuthoritySource, Desired};
+use crate::observed::{Answer, Held, Host, Observed, Seen, ServiceState};
 
 /// The lines, each beginning with the host it is about.
 pub fn outline(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
+    lines.extend(observed.workstation.keepers.iter().map(|(name, held)| match held {
+        Held::Nothing => format!("{name} has no key of the authority"),
+        Held::Key(access) => format!("{name} has the authority's key {access}"),
+    }));
     let authority = match &observed.workstation.authority {
         Seen::Known(Some(_)) => "present",
         Seen::Known(None) => "absent",
@@ -74,12 +79,17 @@ fn host_lines(desired: &Desired, observed: &Observed, host: &Host) -> impl Itera
         lines.push(format!("file {file:?} {}{text}", fact.access));
     }
     for (role, certificate) in &host.certificates {
+        let needed = usages(*role);
+        let shown: Vec<_> = match desired.authority {
+            AuthoritySource::Vault(_) => certificate.usages.intersection(&needed).collect(),
+            _ => certificate.usages.iter().collect(),
+        };
         let signed = if certificate.signed_by == authority { "ours" } else { "others" };
         lines.push(format!(
             "certificate {role} of {} for {:?} {:?} signed-by={signed} matches-key={}",
             certificate.common_name,
             certificate.names,
-            certificate.usages,
+            shown,
             certificate.matches_key != Seen::Known(false)
         ));
     }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
-    access, authority, backup, certificates, config, departure, findings, membership, prepare, raft_log, recovery,
-    restore, service, users, version,
+    access, authority, backup, certificates, config, consumers, departure, findings, given, keeper, membership,
+    prepare, raft_log, recovery, restore, rotation, service, users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -270,6 +270,7 @@ pub struct Rule {
 /// The rules, in order. The order is the policy.
 pub const RULES: &[Rule] = &[
     Rule { name: "create the authority", next: authority::next },
+    Rule { name: "begin a rotation of the authority", next: rotation::begin },
     Rule { name: "go on with one survivor", next: recovery::next },
     Rule { name: "remove failed members", next: membership::remove_failed },
     Rule { name: "set stale data aside", next: departure::set_aside },
@@ -277,6 +278,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "permit new data directories", next: config::permit },
     Rule { name: "install binaries", next: version::next },
     Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "keep the authority's key on every node", next: keeper::next },
     Rule { name: "issue certificates", next: certificates::next },
     Rule { name: "write etcd.yaml", next: config::next },
     Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
@@ -289,14 +291,17 @@ pub const RULES: &[Rule] = &[
     Rule { name: "promote learners", next: membership::promote },
     Rule { name: "change peer URLs", next: membership::update_peer_url },
     Rule { name: "restart members", next: service::restart },
+    Rule { name: "end the rotation of the authority", next: rotation::adopt },
     Rule { name: "tell what keeps the version back", next: version::obstacles },
     Rule { name: "add members", next: membership::add },
     Rule { name: "remove undeclared members", next: membership::remove_undeclared },
     Rule { name: "clear away former members", next: departure::retire },
     Rule { name: "forget former members", next: departure::forget },
     Rule { name: "keep users, roles and authentication", next: users::next },
+    Rule { name: "keep the consumers' certificates", next: consumers::next },
     Rule { name: "keep scheduled snapshots", next: backup::next },
     Rule { name: "link the tools", next: version::tools },
+    Rule { name: "tell what is served", next: certificates::served },
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
@@ -307,6 +312,7 @@ const RESTORE_RULES: &[Rule] = &[
     Rule { name: "install binaries", next: version::next },
     Rule { name: "push the snapshot", next: restore::push },
     Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "keep the authority's key on every node", next: keeper::next },
     Rule { name: "issue certificates", next: certificates::next },
     Rule { name: "write etcd.yaml", next: config::next },
     Rule { name: "write the unit", next: service::write_unit },
@@ -327,6 +333,12 @@ const RESTORE_RULES: &[Rule] = &[
 pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
     let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
+    let faults = given::faults(desired, observed);
+    if !faults.is_empty() {
+        ruling.blocked.extend(authority::next(&view).blocked);
+        ruling.blocked.extend(faults);
+        return ruling;
+    }
     if view.situation == Situation::New {
         // What is needed from outside must be there before the first step: no half-made hosts are left behind.
         ruling.blocked.extend(

@@ -40,6 +40,7 @@ pub fn desired(nodes: usize) -> Desired {
             server_names: Vec::new(),
         },
         auth: None,
+        consumers: BTreeMap::new(),
         backup: None,
         paths: Paths {
             config: RemotePath::new("/etc/etcd/etcd.yaml"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capability::{restore, service};
+use crate::capability::{restore, rotation, service};
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::guard::{Guard, upheld};
@@ -129,15 +129,19 @@ const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
 fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
-    let foreign = trusting
-        .filter(|(_, host)| authority.as_ref().is_none_or(|authority| !host.trusted.contains(&authority.fingerprint)));
+    let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| rotation::is_ours(observed, trusted)));
     let blocked = foreign.map(|(name, _)| match authority {
+        None if !observed.workstation.keepers.is_empty() => {
+            let what = format!("{name} trusts an authority whose key no node has");
+            let hint = "restore ca.crt and ca.key on one node from your backup: the others get the key from there";
+            Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint)
+        }
         None => Blocked::new(Code::AuthorityMissing, format!("{name} trusts an authority that is not here"))
             .on(name)
-            .hint("restore ca.crt and ca.key into the folder of `[ca] dir`"),
+            .hint("restore ca.crt and ca.key where [ca] says"),
         Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts another authority than ours"))
             .on(name)
-            .hint("restore the right `[ca] dir`, or move ca.crt on the host aside"),
+            .hint("declare the right authority in [ca], or move ca.crt on the host aside"),
     });
     blocked.filter(|_| !upheld(Guard::NoSecondAuthority, false)).collect()
 }

@@ -1,5 +1,6 @@
 //! Where each declared host stands towards the member list of a cluster that serves.
 
+use crate::capability::rotation;
 use crate::code::Code;
 use crate::content;
 use crate::desired::Desired;
@@ -74,8 +75,7 @@ fn outside(observed: &Observed, name: &HostName, host: &Host) -> Result<Standing
 
 /// Whether what lies on this host was put there for this cluster: it trusts our authority, and has our etcd.yaml.
 pub fn is_ours(observed: &Observed, host: &Host) -> bool {
-    let ours = observed.workstation.authority.known().and_then(Option::as_ref).map(|authority| authority.fingerprint);
-    let trusts_us = ours.is_some_and(|ours| host.trusted.contains(&ours));
+    let trusts_us = host.trusted.iter().any(|trusted| rotation::is_ours(observed, trusted));
     trusts_us && host.text_of(File::Config).is_some_and(content::is_kept)
 }
 

@@ -2,9 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{Binaries, Desired};
-use crate::names::{Architecture, Digest, UnixSeconds};
-use crate::observed::{Archive, DataDirectory, Host, Observed, Seen, Service, ServiceState, Tools, Workstation};
+use crate::capability::authority::VALIDITY_SECONDS;
+use crate::capability::certificates;
+use crate::desired::{AuthoritySource, Binaries, Desired};
+use crate::names::{Architecture, Digest, HostName, UnixSeconds, Version};
+use crate::observed::{
+    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, Given, GivenPair, Held, Host, Observed, Role, Seen,
+    Service, ServiceState, Tools, Usage, Workstation,
+};
 use crate::plan;
 
 /// Every declared host seen and as an installer leaves it; no authority here; every declared archive at hand.
@@ -22,12 +27,66 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
     let hosts = desired.nodes.keys().map(|name| (name.clone(), Seen::Known(bare_host())));
     Observed {
         at,
-        workstation: Workstation { authority: Seen::Known(None), archives },
+        workstation: workstation(desired, at, archives),
         hosts: hosts.collect(),
         former: BTreeMap::new(),
         auth: None,
+        consumers: desired.consumers.keys().map(|name| (name.clone(), Seen::Known(ConsumerFiles::default()))).collect(),
         guessed: false,
     }
+}
+
+type Archives = BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>;
+
+/// No authority yet where one is generated; else the declared one, and every pair that is given is right.
+fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workstation {
+    let authority = Authority {
+        fingerprint: Digest::of("the declared authority"),
+        file_digest: Digest::of("the declared authority's file"),
+        not_after: at.plus_seconds(VALIDITY_SECONDS),
+        chain: Vec::new(),
+    };
+    let pair = |names: BTreeSet<String>, path: String| {
+        let certificate = Certificate {
+            signed_by: Some(authority.fingerprint),
+            common_name: "given".to_owned(),
+            issuer: String::new(),
+            names,
+            usages: BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]),
+            not_before: at,
+            not_after: at.plus_seconds(365 * 24 * 3600),
+            serial: String::new(),
+            matches_key: Seen::Known(true),
+        };
+        let digest = Some(Digest::of(&path));
+        GivenPair { path, faults: Vec::new(), certificate: Some(certificate), digest }
+    };
+    let given = match &desired.authority {
+        AuthoritySource::Generated { .. }
+        | AuthoritySource::Files { .. }
+        | AuthoritySource::Vault(_)
+        | AuthoritySource::Node { .. } => None,
+        AuthoritySource::External { nodes, .. } => {
+            let of_node = |name: &HostName| {
+                let of_role = |role: &Role| {
+                    let names = certificates::wanted(desired, name, *role, &BTreeSet::new()).names;
+                    (*role, pair(names, format!("given/{name}/{role}.crt")))
+                };
+                (name.clone(), desired.authority.roles().iter().map(of_role).collect())
+            };
+            let client = pair(BTreeSet::new(), "given/client.crt".to_owned());
+            Some(Given { client, nodes: nodes.keys().map(of_node).collect() })
+        }
+    };
+    let authority = match desired.authority {
+        AuthoritySource::Generated { .. } | AuthoritySource::Node { .. } => None,
+        AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Vault(_) => Some(authority),
+    };
+    let keepers = match desired.authority {
+        AuthoritySource::Node { .. } => desired.nodes.keys().map(|name| (name.clone(), Held::Nothing)).collect(),
+        _ => BTreeMap::new(),
+    };
+    Workstation { authority: Seen::Known(authority), next: None, archives, given, keepers }
 }
 
 /// A host on which nothing was ever done.

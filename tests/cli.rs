@@ -55,9 +55,20 @@ fn quorate(arguments: &[&str]) -> Said {
 fn help_is_documentation_and_no_error() {
     let said = quorate(&["--help"]);
     assert_eq!(said.code, 0);
-    for command in
-        ["init", "validate", "plan", "show", "apply", "status", "lock", "schema", "explain", "completions", "man"]
-    {
+    for command in [
+        "init",
+        "validate",
+        "plan",
+        "show",
+        "apply",
+        "status",
+        "certs",
+        "lock",
+        "schema",
+        "explain",
+        "completions",
+        "man",
+    ] {
         assert!(said.stdout.contains(&format!("\n  {command} ")), "{command}");
         let help = quorate(&[command, "--help"]);
         assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{command}");
@@ -229,4 +240,85 @@ fn an_init_file_is_valid_and_its_mode_is_the_users_choice() {
     let mode = fs::metadata(folder.path().join("cluster.toml")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o077 & !0o044, 0, "nobody else may write it");
     assert_eq!(quorate_with(folder.path(), &["validate"], &[]).code, 0);
+}
+
+/// A folder with a cluster.toml and the authority of its cluster.
+fn with_authority() -> TempDir {
+    let folder = folder();
+    let name = quorate::names::ClusterName::new("prod");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later");
+    let now = UnixSeconds(i64::try_from(now.as_secs()).expect("it is not that late"));
+    quorate::live::pki::create(&folder.path().join("pki"), &name, now).expect("the folder is ours");
+    folder
+}
+
+/// Runs a shell in `folder` with quorate on its PATH.
+fn shell(folder: &Path, script: &str) -> String {
+    let binary = assert_cmd::cargo::cargo_bin("quorate");
+    let path = format!(
+        "{}:{}",
+        binary.parent().expect("it is in a folder").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let output =
+        Process::new("sh").current_dir(folder).env("PATH", path).args(["-ec", script]).output().expect("sh runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
+fn has(program: &str) -> bool {
+    let found = Process::new("sh").args(["-c", &format!("command -v {program}")]).output().expect("sh runs");
+    if !found.status.success() {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found.status.success()
+}
+
+#[test]
+fn client_certificates_are_issued_and_stored_nowhere() {
+    let folder = with_authority();
+    let before = fs::read_dir(folder.path().join("pki")).expect("it is there").count();
+    let said = quorate_with(folder.path(), &["certs", "issue", "app", "--ttl", "90m"], &[]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    let printed: serde_json::Value = serde_json::from_str(&said.stdout).expect("it is JSON");
+    let keys: Vec<_> = printed.as_object().expect("it is an object").keys().cloned().collect();
+    assert_eq!(keys, ["ca_certificate", "certificate", "private_key"]);
+    let pem = quorate_with(folder.path(), &["certs", "issue", "app", "--output", "pem"], &[]).stdout;
+    assert_eq!(pem.matches("-----BEGIN ").count(), 3);
+    assert_eq!(fs::read_dir(folder.path().join("pki")).expect("it is there").count(), before);
+    // The CA of another, a name that is none, and root for longer than two hours.
+    for (arguments, code) in [
+        (&["certs", "issue", ""][..], 64),
+        (&["certs", "issue", "app", "--ttl", "5"], 64),
+        (&["certs", "issue", "app", "--ttl", "0s"], 64),
+        (&["certs", "issue", "root", "--ttl", "1h"], 64),
+        (&["certs", "root-issue", "--ttl", "121m"], 64),
+    ] {
+        assert_eq!(quorate_with(folder.path(), arguments, &[]).code, code, "{arguments:?}");
+    }
+    fs::remove_dir_all(folder.path().join("pki")).expect("it is ours");
+    let said = quorate_with(folder.path(), &["certs", "root-issue"], &[]);
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("there is no authority"), "{}", said.stderr);
+}
+
+/// CKE's recipe, word for word but for the name of the command.
+#[test]
+fn root_issue_fits_the_recipe_of_cke() {
+    if !has("jq") || !has("openssl") {
+        return;
+    }
+    let folder = with_authority();
+    let recipe = "CERT=$(quorate certs root-issue)\n\
+                  echo \"$CERT\" | jq -r .ca_certificate > etcd-ca.crt\n\
+                  echo \"$CERT\" | jq -r .certificate > etcd-root.crt\n\
+                  echo \"$CERT\" | jq -r .private_key > etcd-root.key\n\
+                  openssl verify -x509_strict -purpose sslclient -CAfile etcd-ca.crt etcd-root.crt\n\
+                  openssl x509 -in etcd-root.crt -noout -subject -checkend 7000\n\
+                  ! openssl x509 -in etcd-root.crt -noout -checkend 7300 || exit 1\n\
+                  [ \"$(openssl x509 -in etcd-root.crt -noout -pubkey)\" = \"$(openssl pkey -in etcd-root.key -pubout)\" ]";
+    let said = shell(folder.path(), recipe);
+    for words in ["etcd-root.crt: OK", "CN = root", "Certificate will not expire", "Certificate will expire"] {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
 }

@@ -38,6 +38,12 @@ fn every_key_that_is_its_default_may_be_left_out() {
     let (all, least) = (example("three-nodes.toml"), example("minimal.toml"));
     assert_eq!((all.cluster, all.ports, all.paths), (least.cluster, least.ports, least.paths));
     assert_eq!(all.authority, least.authority);
+    let mut bare = all.backup.expect("it has them all");
+    let least_of = "[cluster]\nname = \"a\"\nversion = \"3.6.16\"\n[nodes.a]\naddress = \"h\"\n[backup]\nschedule = \"0 * * * *\"\n";
+    let default = parse(least_of, "f", Path::new("/ops"), None).unwrap().backup.expect("it is declared");
+    (bare.max_age_seconds, bare.metrics, bare.offsite) = (None, None, None);
+    bare.nodes = default.nodes.clone();
+    assert_eq!(bare, default);
     assert_eq!(all.certificates.renew_before_seconds, least.certificates.renew_before_seconds);
 }
 

@@ -3,8 +3,9 @@
 //! - `cluster.toml` is what is declared. `before.toml`, if it is there, is what the world was made from.
 //! - `observed.toml` begins with `world = "bare"` or `"healthy"` (a bare world after its whole plan) and then edits it:
 //!   each `[[edit]]` names a place `at` in the JSON form of the world and either a value `to` put there, a text to
-//!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text. `lost`, `restart` and
-//!   `allow` are what the flags of these names are given; `restore` is the SHA-256 of a snapshot that is to be restored.
+//!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text. `lost`, `restart`,
+//!   `allow`, `rotate_ca` and `renew_certs` are what the flags of these names are given; `restore` is the SHA-256 of a
+//!   snapshot that is to be restored.
 //! - `plan.txt` is the plan; `plan.md`, `plan.json`, `status.txt` and `status.json` are compared where they are there.
 //!
 //! `UPDATE_FIXTURES=1 cargo test --test fixtures` writes the expected files anew, for review.
@@ -44,6 +45,12 @@ struct Script {
     allow: Vec<Allowance>,
     /// The SHA-256 of the snapshot that `restore` is given.
     restore: Option<Digest>,
+    /// `--rotate-ca`
+    #[serde(default)]
+    rotate_ca: bool,
+    /// `--renew-certs`
+    #[serde(default)]
+    renew_certs: Vec<String>,
     #[serde(default)]
     edit: Vec<Edit>,
 }
@@ -145,7 +152,13 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
     digests_follow_texts(&mut value);
     let observed =
         serde_json::from_value(value).map_err(|error| format!("the edited world cannot be read: {error}"))?;
-    let asked = RequestArgs { restart: script.restart, lost: script.lost, allow: script.allow };
+    let asked = RequestArgs {
+        allow: script.allow,
+        restart: script.restart,
+        lost: script.lost,
+        renew_certs: script.renew_certs,
+        rotate_ca: script.rotate_ca,
+    };
     let mut desired = asked.added_to(&desired).map_err(|error| error.to_string())?;
     desired.request.restore = script.restore.map(|digest| Restore {
         digest,
@@ -176,6 +189,7 @@ fn met_by(desired: &Desired, before: &Desired, mut world: Observed) -> Observed 
     if world.answers().next().is_some() {
         users::begin(desired, &mut world);
     }
+    world.workstation.given = blank.workstation.given;
     world
 }
 

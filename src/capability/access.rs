@@ -1,9 +1,10 @@
 //! Owners, groups and modes of what is there already.
 
 use crate::action::{Action, Readiness};
+use crate::capability::certificates;
 use crate::layout;
 use crate::names::HostName;
-use crate::observed::{File, Folder, Host, Observed};
+use crate::observed::{File, Folder, Host, Observed, Role};
 use crate::plan::{Draft, Ruling, View};
 
 pub fn next(view: &View) -> Ruling {
@@ -59,6 +60,17 @@ pub fn effect(observed: &mut Observed, name: &HostName, file: File) {
     if let Some(fact) = fact {
         fact.access = layout::access(file);
     }
+    serve_again(observed, name, |role| role.certificate() == file || role.key() == file);
+}
+
+/// etcd reads a pair at every handshake: one that it could not read is served again.
+fn serve_again(observed: &mut Observed, name: &HostName, is_readable: impl Fn(Role) -> bool) {
+    let Some(host) = observed.host_mut(name) else { return };
+    for role in Role::ALL.into_iter().filter(|role| is_readable(*role)) {
+        if let Some(serial) = host.certificates.get(&role).map(|certificate| certificate.serial.clone()) {
+            certificates::serve_serial(host, role, &serial);
+        }
+    }
 }
 
 pub fn folder_effect(observed: &mut Observed, name: &HostName, folder: Folder) {
@@ -66,6 +78,7 @@ pub fn folder_effect(observed: &mut Observed, name: &HostName, folder: Folder) {
     if let Some(access) = access {
         *access = layout::folder_access(folder);
     }
+    serve_again(observed, name, |_| folder == Folder::Certificates);
 }
 
 /// The file as an operator calls it.

@@ -1,7 +1,9 @@
 //! The certificate authority beside cluster.toml: made once, for a cluster that has not begun, and never again.
 
 use crate::action::{Action, Readiness};
+use crate::capability::keeper;
 use crate::code::Code;
+use crate::desired::AuthoritySource;
 use crate::names::Digest;
 use crate::observed::{Authority, Observed, Seen};
 use crate::plan::{Blocked, Draft, Ruling, View};
@@ -10,6 +12,9 @@ use crate::situation::Situation;
 pub fn next(view: &View) -> Ruling {
     match (&view.observed.workstation.authority, &view.situation) {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
+        (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => {
+            keeper::create(view)
+        }
         (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
         (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
             Action::CreateAuthority,
@@ -17,7 +22,7 @@ pub fn next(view: &View) -> Ruling {
         )),
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
             let what = "the cluster exists, but its ca.crt and ca.key are not here";
-            let hint = "restore them from your backup into the folder of `[ca] dir`";
+            let hint = "restore them from your backup where [ca] says";
             Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"))
         }
     }
@@ -40,5 +45,6 @@ pub fn effect(observed: &mut Observed) {
         fingerprint: made,
         file_digest: made,
         not_after: observed.at.plus_seconds(VALIDITY_SECONDS),
+        chain: Vec::new(),
     }));
 }

@@ -1,8 +1,8 @@
 //! What an operator should know although no step changes it.
 
-use crate::capability::{backup, membership, recovery, restore, users};
+use crate::capability::{backup, expiry, given, membership, recovery, restore, users};
 use crate::code::Code;
-use crate::desired::Desired;
+use crate::desired::{AuthoritySource, Desired};
 use crate::names::HostName;
 use crate::observed::Observed;
 use crate::plan::Finding;
@@ -32,6 +32,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
     findings.extend(backup::findings(desired, observed));
+    findings.extend(given::findings(desired, observed));
+    findings.extend(expiry::findings(observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {
             findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });
@@ -48,7 +50,13 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         let left = authority.not_after.0 - observed.at.0;
         if left < AUTHORITY_WARNING_SECONDS {
             let what = format!("the certificate authority expires in {} days", left.div_euclid(24 * 3600));
-            let hint = Some("plan its rotation".to_owned());
+            let hint = Some(match desired.authority {
+                AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
+                AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Node { .. } => {
+                    "plan its rotation".to_owned()
+                }
+                AuthoritySource::Vault(_) => "plan its rotation in Vault".to_owned(),
+            });
             findings.push(Finding { code: Code::AuthorityExpires, hosts: Vec::new(), what, hint });
         }
     }

@@ -12,7 +12,8 @@ use crate::desired::{Desired, Downtime};
 use crate::guard::{Guard, upheld};
 use crate::names::{ClientUrl, ClusterId, HostName, MemberId, Version};
 use crate::observed::{
-    Answer, Cause, DataDirectory, File, Host, MemberEntry, Observed, Process, Role, Seen, ServiceState, V2Store,
+    Answer, Cause, Certificate, DataDirectory, File, Host, MemberEntry, Observed, Process, Role, Seen, ServiceState,
+    V2Store,
 };
 use crate::plan::{Blocked, Draft, Reason, Ruling, View};
 use crate::quorum::{Health, Membership, quorum};
@@ -403,6 +404,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
     let version = version::on_disk(desired, host);
     let on_disk = LOADED_AT_START.iter().filter_map(|file| Some((*file, host.files.get(file)?.digest)));
+    let served = |(role, certificate): (&Role, &Certificate)| (*role, Seen::Known(certificate.serial.clone()));
     let before = host.process.as_ref().map_or(0, |process| process.pid);
     host.process = Some(Process {
         // Another one, whichever.
@@ -412,6 +414,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
         executable_replaced: false,
         foreign_config: false,
         loaded: on_disk.collect(),
+        served: host.certificates.iter().filter(|(role, _)| role.is_served()).map(served).collect(),
     });
     host.service.state = ServiceState::Activating;
     host.service.complaint = None;

@@ -13,7 +13,8 @@ use crate::capability::certificates::Wanted;
 use crate::desired::{AuthoritySource, Desired};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet;
-use crate::live::pki::{self, Issued, Signer};
+use crate::live::Live;
+use crate::live::pki::Issued;
 use crate::names::UnixSeconds;
 use crate::observed::Usage;
 use crate::progress;
@@ -21,8 +22,8 @@ use crate::render::certificates;
 
 /// List certificates, and issue client certificates of limited life
 ///
-/// `list` reads only. `issue` and `root-issue` need the authority's key, talk to no host, and store nothing: the
-/// certificate and its key are printed.
+/// `list` reads only. `issue` and `root-issue` have the authority sign and store nothing: the certificate and its key are
+/// printed. They talk to no host, unless the authority lies on the nodes, and to Vault where that signs.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -117,7 +118,7 @@ pub async fn run(
     args: &CertsArgs,
     context: &Context,
     desired: &Desired,
-    fleet: &impl Fleet,
+    fleet: &Live,
     at: UnixSeconds,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
@@ -127,12 +128,12 @@ pub async fn run(
             let refused = Diagnostic::new(Kind::Usage, "root's certificates are issued by `certs root-issue`");
             Err(refused.hint("they are valid for two hours at most"))
         }
-        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, desired, at, stdout),
+        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, desired, fleet, at, stdout).await,
         CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
             let refused = Diagnostic::new(Kind::Usage, "a certificate of root is valid for two hours at most");
             Err(refused.hint("issue another one then; or one for a user with the rights it needs: `certs issue USER`"))
         }
-        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, desired, at, stdout),
+        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, desired, fleet, at, stdout).await,
     }
 }
 
@@ -163,11 +164,12 @@ async fn list(
 /// As of `plan --detailed-exitcode`: there is something to do.
 const ENDS_SOON: u8 = 2;
 
-fn issue(
+async fn issue(
     user: &str,
     ttl: Duration,
     OutputArgs { output }: OutputArgs,
     desired: &Desired,
+    fleet: &Live,
     at: UnixSeconds,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
@@ -179,39 +181,31 @@ fn issue(
     if ttl.as_secs() == 0 {
         return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for a second at least"));
     }
-    let signer = signer(desired, at)?;
     let wanted =
         Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
-    let issued = signer.issue(&wanted, ttl.as_secs(), at)?;
-    if issued.shortened {
-        eprintln!("note: the authority ends before that, and so does the certificate");
+    let (issued, authority) = fleet.issue(&wanted, ttl.as_secs(), at).await?;
+    let asked_end = at.plus_seconds(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
+    if issued.shortened || issued.facts.not_after < asked_end.plus_seconds(-60) {
+        match desired.authority {
+            AuthoritySource::Vault(_) => eprintln!("note: Vault gives it a shorter life than that"),
+            _ => eprintln!("note: the authority ends before that, and so does the certificate"),
+        }
     }
-    print(stdout, &written(&signer, &issued, output))?;
+    print(stdout, &written(&authority, &issued, output))?;
     Ok(0)
 }
 
 /// The key is meant to be printed: it is stored nowhere else.
-fn written(signer: &Signer, issued: &Issued, output: Output) -> Zeroizing<String> {
-    let (authority, certificate) = (signer.certificate_pem(), &issued.certificate_pem);
+fn written(authority: &str, issued: &Issued, output: Output) -> Zeroizing<String> {
+    let certificate = &issued.certificate_pem;
     let key = issued.key_pem.expose_secret();
     Zeroizing::new(match output {
         Output::Json => {
             let document = json!({ "ca_certificate": authority, "certificate": certificate, "private_key": key });
-            format!("{document:#}\n")
+            let text = Zeroizing::new(format!("{document:#}"));
+            // The echo of some shells (dash) makes a line break of `\n`, and no JSON of what they are given.
+            format!("{}\n", text.replace("\\n", "\\u000a"))
         }
         Output::Pem => format!("{certificate}{key}{authority}"),
-    })
-}
-
-fn signer(desired: &Desired, at: UnixSeconds) -> Result<Signer, Diagnostic> {
-    let AuthoritySource::Generated { folder } = &desired.authority;
-    let loaded = pki::load(folder, at).map_err(|cause| {
-        let mut diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
-        diagnostic.hint = cause.hint;
-        diagnostic
-    })?;
-    loaded.ok_or_else(|| {
-        let missing = Diagnostic::failure(format!("there is no authority in {}", folder.display()));
-        missing.hint("restore ca.crt and ca.key there, or let the first `apply` of a new cluster make them")
     })
 }

@@ -20,12 +20,14 @@ pub mod backup;
 pub mod certs;
 pub mod completions;
 pub mod explain;
+pub mod export;
 pub mod init;
 pub mod live;
 pub mod load;
 pub mod lock;
 pub mod man;
 pub mod output;
+pub mod passphrase;
 pub mod plan;
 pub mod request;
 pub mod restore;
@@ -156,6 +158,11 @@ fn report(diagnostic: &Diagnostic, colour: bool) {
     let _ = writeln!(std::io::stderr().lock(), "{style}error:{style:#} {diagnostic}");
 }
 
+/// The real hosts, and what opens the authority's key.
+fn fleet(desired: &Desired, context: &Context) -> Result<Live, Diagnostic> {
+    Ok(Live::with_opener(desired.clone(), passphrase::opener(desired, context)?))
+}
+
 fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {
     let desired = || load::load(&context.file, context.stderr_colour, &mut std::io::stderr().lock());
     match command {
@@ -165,14 +172,14 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         }
         Command::Plan(args) => {
             let desired = desired()?;
-            let observe = async |desired: &Desired| Ok(Live::new(desired.clone()).observe().await);
+            let observe = async |desired: &Desired| Ok(fleet(desired, context)?.observe().await);
             live::block_on(plan::run(args, context, &desired, observe, stdout))
         }
         Command::Show(args) => show::run(args, context, stdout),
         Command::Apply(args) => {
             let saved = args.saved_plan()?;
             let desired = desired()?;
-            let fleet = Live::new(desired.clone());
+            let fleet = fleet(&desired, context)?;
             let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
                 live::lock(&fleet, patience, purpose, emit).await
             };
@@ -180,12 +187,12 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         }
         Command::Status(args) => {
             let desired = desired()?;
-            let fleet = Live::new(desired.clone());
+            let fleet = fleet(&desired, context)?;
             live::block_on(status::run(args, context, &desired, &fleet, stdout))
         }
         Command::Backup(args) => {
             let desired = desired()?;
-            let fleet = Live::new(desired.clone());
+            let fleet = fleet(&desired, context)?;
             live::block_on(backup::run(args, context, &desired, &fleet, stdout))
         }
         Command::Restore(args) => {
@@ -194,13 +201,14 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         }
         Command::Certs(args) => {
             let desired = desired()?;
-            let fleet = Live::new(desired.clone());
+            let fleet = fleet(&desired, context)?;
             live::block_on(certs::run(args, context, &desired, &fleet, live::now(), stdout))
         }
         Command::Lock(args) => {
             let fleet = Live::new(desired()?);
             live::block_on(lock::run(args, context, &fleet, stdout))
         }
+        Command::Export(args) => export::run(args, &desired()?, stdout),
         Command::Schema(args) => schema::run(args, stdout),
         Command::Explain(args) => explain::run(args, context, stdout),
         Command::Completions(args) => completions::run(args, stdout),

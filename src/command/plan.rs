@@ -27,6 +27,8 @@ Examples:
   quorate plan -o plan.json && quorate apply plan.json    apply only what was reviewed
   quorate plan --format markdown                          a comment for a pull request
   quorate plan --detailed-exitcode                        0 in sync, 2 changes, other codes are errors
+  quorate plan --renew-certs                              every certificate anew, without a restart
+  quorate plan --rotate-ca                                a new authority, and every certificate by it
   quorate plan --lost=etcd-2                              replace a member that will not come back")]
 pub struct PlanArgs {
     /// How to print the plan

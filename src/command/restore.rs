@@ -67,23 +67,25 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
     // Who may do what is in the snapshot; it is looked at when that is there.
     let mut restoring = Desired { auth: None, ..desired.clone() };
     restoring.request.restore = Some(checked(args, context, desired)?);
-    let fleet = Live::new(restoring.clone());
+    let fleet = super::fleet(&restoring, context)?;
     let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
         live::lock(&fleet, patience, &purpose.replace("apply of", "restore by"), emit).await
     };
     let applying =
         ApplyArgs { yes: args.yes, lock_timeout: args.lock_timeout, json: args.json, ..ApplyArgs::default() };
     let code = apply::run(&applying, None, context, &restoring, &fleet, lock, stdout).await?;
-    drop(fleet);
     if !args.json {
-        print(stdout, &what_is_left(desired).await)?;
+        // On connections of its own: what was seen of the old cluster is nothing to go by.
+        let after = fleet.with_same_authority(desired.clone());
+        drop(fleet);
+        print(stdout, &what_is_left(desired, &after).await)?;
     }
     Ok(code)
 }
 
 /// The users of the snapshot, for example, may be others than those that are declared.
-async fn what_is_left(desired: &Desired) -> String {
-    let left = plan::plan(desired, &Live::new(desired.clone()).observe().await);
+async fn what_is_left(desired: &Desired, fleet: &Live) -> String {
+    let left = plan::plan(desired, &fleet.observe().await);
     if left.is_empty() {
         return "Nothing else differs from what is declared. The old data directories are kept beside the new ones.\n"
             .to_owned();

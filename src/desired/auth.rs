@@ -30,13 +30,13 @@ pub struct DeclaredUser {
     pub password: Option<PasswordSource>,
 }
 
-/// Where a password comes from. Only apply looks there.
+/// Where a password comes from, or what else must not be written down. Only apply looks for passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordSource {
     /// Absolute.
     File(PathBuf),
     Env(String),
-    /// A program and its arguments; the password is the first line that it prints.
+    /// A program and its arguments; the first line that it prints is meant.
     Command(Vec<String>),
 }
 
@@ -71,7 +71,7 @@ pub(super) fn users(table: &mut Table, local: Local) -> Vec<UserSection> {
     table.each_section(|name, table| {
         check_name(name, "user", table);
         let rights = rights(name.get_ref(), table);
-        let password = table.section("password", |table| password(table, local));
+        let password = table.section("password", |table| secret(table, local, "a password"));
         users.push(UserSection { name: UserName::new(*name.get_ref()), span: name.span(), rights, password });
     });
     users
@@ -304,7 +304,8 @@ fn range(value: &Value) -> Result<(String, String), Problem> {
     Ok((first.to_owned(), end.to_owned()))
 }
 
-fn password(table: &mut Table, local: Local) -> Option<PasswordSource> {
+/// `{ file = "…" }`, `{ env = "…" }` or `{ command = […] }`: where `what` is, never the thing itself.
+pub(super) fn secret(table: &mut Table, local: Local, what: &str) -> Option<PasswordSource> {
     const SOURCES: [&str; 3] = ["file", "env", "command"];
     if !table.is_present() {
         return None;
@@ -322,7 +323,7 @@ fn password(table: &mut Table, local: Local) -> Option<PasswordSource> {
         [("command", _)] => Some(PasswordSource::Command(command)),
         [_] => file.or(env),
         _ => {
-            let problem = Problem::new(table.span(), "a password comes from one place");
+            let problem = Problem::new(table.span(), format!("{what} comes from one place"));
             table.report_missing(problem.hint(format!("write one of {}", enumerate(&SOURCES))));
             None
         }

@@ -9,12 +9,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{
-    Architecture, ClientUrl, ClusterName, Digest, HostName, MemberId, PeerUrl, RemotePath, Token, UserName, Version,
+    Architecture, ClientUrl, ClusterName, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, Token,
+    UserName, Version,
 };
+use crate::observed::Role;
 
 mod archive;
 mod auth;
 mod backup;
+mod ca;
+mod consumers;
 mod etcd;
 mod etcd_keys;
 mod kinds;
@@ -28,13 +32,16 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod vault;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
+pub use consumers::Consumer;
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
 pub use problem::{Problem, render};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, is_schedule};
+pub use vault::{Vault, VaultLogin};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +57,8 @@ pub struct Desired {
     pub certificates: CertificatePolicy,
     /// `None`: users and authentication are left as they are.
     pub auth: Option<Auth>,
+    /// Clients whose certificates are kept with the members' own.
+    pub consumers: BTreeMap<ConsumerName, Consumer>,
     /// `None`: no snapshots are taken on a schedule.
     pub backup: Option<Backup>,
     pub paths: Paths,
@@ -72,6 +81,16 @@ pub struct Request {
     /// `restore`: the snapshot that the cluster is to begin again from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,
+    /// `--renew-certs`: the certificates that are to be issued anew, by the serials that each host's had when it was first
+    /// looked at; `None` until then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub renewals: BTreeMap<HostName, Option<BTreeMap<Role, String>>>,
+    /// `--renew-certs` without a node: the consumers' certificates, in the same way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumer_renewals: BTreeMap<ConsumerName, Option<String>>,
+    /// `--rotate-ca`: the authority that is to be replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
 }
 
 /// A snapshot that was checked and is to be restored.
@@ -89,9 +108,16 @@ pub struct Restore {
     pub again: bool,
 }
 
+/// The fingerprint of the authority that was there when it was first looked at; `None` until then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rotation {
+    #[schemars(with = "Option<String>")]
+    pub from: Option<Digest>,
+}
+
 impl Request {
     pub fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.restarts.is_empty() && self.remove_users.is_empty() && self.restore.is_none()
+        self == &Self::default()
     }
 }
 
@@ -230,6 +256,48 @@ impl ArchiveLocation {
 pub enum AuthoritySource {
     /// ca.crt and ca.key in a folder here (absolute), made once and never overwritten.
     Generated { folder: PathBuf },
+    /// A certificate and its key that someone else made, both here. Never written to.
+    Files { pair: Pair, passphrase: Option<Passphrase> },
+    /// Nobody whom we can ask: its certificate, and the pairs that it has signed.
+    External {
+        certificate: PathBuf,
+        /// For our own connections to etcd.
+        client: Pair,
+        /// For each declared node, those of [`AuthoritySource::roles`].
+        nodes: BTreeMap<HostName, BTreeMap<Role, Pair>>,
+    },
+    /// Vault's PKI engine, which signs what we ask it to. The keys of the leaves are made here.
+    Vault(Box<Vault>),
+    /// The nodes: each holds the pair, as kubeadm does it. Made on the first if no node of a new cluster has one.
+    Node { certificate: RemotePath, key: RemotePath },
+}
+
+impl AuthoritySource {
+    /// The pairs that are kept on each host. Who is given them is not given one for the health check.
+    pub fn roles(&self) -> &'static [Role] {
+        match self {
+            Self::External { .. } => &[Role::Server, Role::Peer],
+            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) | Self::Node { .. } => &Role::ALL,
+        }
+    }
+}
+
+/// A certificate and its key, in files on this machine (absolute).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Where the passphrase of an encrypted key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passphrase {
+    /// The first line of this file (absolute).
+    File(PathBuf),
+    /// The value of this environment variable.
+    Environment(String),
+    /// Whoever runs quorate is asked for it, once a run.
+    Prompt,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,9 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{Cluster, Desired, Places, Request, archive, auth, backup, etcd, paths, sections};
+use super::{
+    AuthoritySource, Cluster, Desired, Places, Request, archive, auth, backup, ca, consumers, etcd, paths, sections,
+};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -35,23 +37,32 @@ pub fn parse(text: &str, file: &str, folder: &Path, home: Option<&Path>) -> Resu
 /// The sections, in the order in which they need each other. `None` only after a problem was reported.
 fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let cluster = root.section("cluster", sections::cluster);
-    let nodes = root.section("nodes", sections::nodes);
+    let (nodes, given) = root.section("nodes", |table| sections::nodes(table, local));
     let ports = root.section("ports", sections::ports);
     let ssh = root.section("ssh", |table| sections::ssh(table, local));
     let (etcd, binaries) = root.section("etcd", |table| {
         (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
     });
-    let authority = root.section("ca", |table| sections::ca(table, local));
+    let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
+    let authority = root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
     let roles = root.section("roles", auth::roles);
     let mut auth = auth::complete(root, enabled, users, roles);
-    let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
+    let consumers = root.section("consumers", |table| consumers::consumers(table, &nodes));
+    let consumers = consumers::complete(root, consumers, &authority, auth.as_ref(), &paths.certificates);
     let names = nodes.keys().cloned().collect();
     let backup = root.section("backup", |table| backup::backup(table, &names, &paths));
     if let (Some(auth), Some(_)) = (&mut auth, &backup) {
         auth::add_backup(auth);
+    }
+    if let (AuthoritySource::External { .. }, Some(_)) = (&authority, &backup) {
+        let problem =
+            Problem::new(root.declares("backup").unwrap_or_default(), "[backup] needs an authority that signs");
+        let hint = "quorate issues the client certificate of snapshots itself: with `source = \"external\"`, take them with \
+                    `quorate export backup-cronjob`";
+        root.report(problem.label("a client certificate of its own").hint(hint));
     }
     let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
     let places = Places::default();
@@ -66,6 +77,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         authority,
         certificates,
         auth,
+        consumers,
         backup,
         paths,
         places,

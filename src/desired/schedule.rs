@@ -29,6 +29,15 @@ pub(super) fn schedule(value: &Value) -> Result<Schedule, Problem> {
     Ok(Schedule { cron: text.to_owned(), calendar })
 }
 
+/// `text` again, if it is a cron schedule of five fields.
+///
+/// # Errors
+/// Why it is none.
+pub fn is_schedule(text: &str) -> Result<String, String> {
+    parser().parse(text).map_err(|error| format!("{}; {EXAMPLE}", complaint(&error)))?;
+    Ok(text.to_owned())
+}
+
 /// Five fields, and names such as `@daily`.
 fn parser() -> CronParser {
     CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build()

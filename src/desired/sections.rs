@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::ca::{self, Given};
 use super::kinds::{self, Local};
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, duration, one_of, port};
-use super::{AuthoritySource, CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Ssh};
+use super::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Ssh};
 use crate::names::{ClusterName, HostName, Version};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -43,8 +44,9 @@ pub(super) fn cluster(table: &mut Table) -> ClusterSection {
     }
 }
 
-pub(super) fn nodes(table: &mut Table) -> BTreeMap<HostName, Node> {
+pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node>, BTreeMap<HostName, Given>) {
     let mut nodes = BTreeMap::new();
+    let mut given = BTreeMap::new();
     let mut addresses = Places::default();
     let mut destinations = Places::default();
     let mut declared = false;
@@ -56,6 +58,10 @@ pub(super) fn nodes(table: &mut Table) -> BTreeMap<HostName, Node> {
         }
         let address = table.require("address", "\"10.0.0.11\"", kinds::address);
         let ssh = table.get_spanned("ssh", kinds::ssh_destination);
+        let host = HostName::new(*name.get_ref());
+        let (section, pairs) =
+            table.section("certificates", |table| (table.is_present().then(|| table.span()), ca::pairs(table, local)));
+        given.insert(host.clone(), Given { node: name.span(), section, pairs });
         let Some(address) = address else { return };
         if let Some(problem) = addresses.again(&address, "two nodes have the address") {
             table.report(problem);
@@ -67,13 +73,13 @@ pub(super) fn nodes(table: &mut Table) -> BTreeMap<HostName, Node> {
             table.report(problem);
         }
         let node = Node { address: address.into_inner(), ssh: ssh.map(Spanned::into_inner) };
-        nodes.insert(HostName::new(*name.get_ref()), node);
+        nodes.insert(host, node);
     });
     if !declared {
         let problem = Problem::new(table.span(), "no nodes are declared");
         table.report_missing(problem.hint("add one section for each: [nodes.etcd-1] with `address = \"10.0.0.11\"`"));
     }
-    nodes
+    (nodes, given)
 }
 
 /// The first place of each text.
@@ -122,13 +128,6 @@ pub(super) fn ssh(table: &mut Table, local: Local) -> Ssh {
         sudo: table.get("sudo", Value::boolean),
         etcd_access: table.get("etcd-access", one_of(&accesses)).unwrap_or_default(),
     }
-}
-
-pub(super) fn ca(table: &mut Table, local: Local) -> AuthoritySource {
-    let sources = [("generated", Some(())), ("files", None), ("external", None), ("vault", None), ("node", None)];
-    table.get("source", one_of(&sources));
-    let folder = table.get("dir", |value| local.path(value));
-    AuthoritySource::Generated { folder: folder.unwrap_or_else(|| local.folder.join("pki")) }
 }
 
 pub(super) fn certificates(table: &mut Table) -> CertificatePolicy {

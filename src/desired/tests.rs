@@ -132,7 +132,7 @@ fn unknown_keys_lead_to_known_ones() {
         "[maintenance]\nkeep = 3\n",
         &[
             "6:2 unknown section or key `maintenance` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, `etcd`, \
-         `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
+         `paths`, `ca`, `certificates`, `auth`, `users`, `roles`, `consumers` and `backup`",
         ],
     );
     check("[sssh]\n", &["6:2 unknown section or key `sssh` [not known] -> did you mean `ssh`?"]);
@@ -161,7 +161,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[\"a\\nb\\u001b[1m\"]\nx = 1\n[etcd.extra]\n\"\\u001b\" = 1\n",
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
-         `etcd`, `ca`, `certificates`, `auth`, `users`, `roles`, `paths` and `backup`",
+         `etcd`, `paths`, `ca`, `certificates`, `auth`, `users`, `roles`, `consumers` and `backup`",
             "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
         ],
     );
@@ -169,7 +169,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[nodes.\"\\u001b\"]\nx = 1\naddress = \"h\"\n",
         &[
             "6:8 \"\\u{1b}\" cannot be the name of a node -> a name has letters, digits, `-`, `.` and `_` only",
-            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address` and `ssh`",
+            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh` and `certificates`",
         ],
     );
 }
@@ -506,7 +506,7 @@ fn archives() {
 
 #[test]
 fn certificates() {
-    check("[ca]\nsource = \"vault\"\n", &["7:10 `source = \"vault\"` is not supported yet -> supported: `generated`"]);
+    check("[ca]\nsource = \"nodes\"\n", &["7:10 \"nodes\" is not a value of `source` -> did you mean \"node\"?"]);
     check(
         "[certificates]\nvalidity = \"30d\"\nrenew-before = \"30d\"\nserver-names = [\"a b\", 3]\n",
         &[
@@ -793,4 +793,155 @@ fn backups_are_checked() {
         "write it with three slashes: \"file:///srv/etcd\"",
     );
     offsite("s3://", "\"s3://\" names no bucket", "a bucket's name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"");
+}
+
+#[test]
+fn backups_need_a_certificate_of_their_own() {
+    check_changed(
+        "[nodes.a]",
+        "[backup]\nschedule = \"@daily\"\n[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n\
+         [nodes.a]\ncertificates = { server = \"s\", server-key = \"s\", peer = \"p\", peer-key = \"p\" }",
+        &[
+            "4:2 [backup] needs an authority that signs [a client certificate of its own] -> quorate issues the client certificate of snapshots itself: with `source = \"external\"`, take them with `quorate export backup-cronjob`",
+        ],
+    );
+}
+
+#[test]
+fn authorities() {
+    let read = |more: &str| read(&format!("{VALID}{more}")).unwrap().authority;
+    let pair = |certificate: &str, key: &str| Pair { certificate: certificate.into(), key: key.into() };
+    let passphrase = |text: &str| {
+        let more = format!("[ca]\nsource = \"files\"\ncertificate = \"a.crt\"\nkey = \"/k/a.key\"\n{text}");
+        let AuthoritySource::Files { pair: of, passphrase } = read(&more) else { panic!("{more}") };
+        assert_eq!(of, pair("/ops/prod/a.crt", "/k/a.key"));
+        passphrase
+    };
+    assert_eq!(passphrase(""), None);
+    assert_eq!(passphrase("passphrase = { prompt = true }"), Some(Passphrase::Prompt));
+    assert_eq!(passphrase("passphrase.env = \"CA_PASS\""), Some(Passphrase::Environment("CA_PASS".to_owned())));
+    let file = Passphrase::File("/home/me/ca.pass".into());
+    assert_eq!(passphrase("passphrase.file = \"~/ca.pass\""), Some(file));
+    let more = "[nodes.a.certificates]\nserver = \"s.crt\"\nserver-key = \"s.key\"\npeer = \"p.crt\"\npeer-key = \"p.key\"\n\
+                [ca]\nsource = \"external\"\ncertificate = \"a.crt\"\nclient = \"c.crt\"\nclient-key = \"c.key\"\n";
+    let AuthoritySource::External { certificate, client, nodes } = read(more) else { panic!("{more}") };
+    assert_eq!(certificate, Path::new("/ops/prod/a.crt"));
+    assert_eq!(client, pair("/ops/prod/c.crt", "/ops/prod/c.key"));
+    let pairs = &nodes[&HostName::new("a")];
+    assert_eq!(pairs[&Role::Server], pair("/ops/prod/s.crt", "/ops/prod/s.key"));
+    assert_eq!(pairs[&Role::Peer], pair("/ops/prod/p.crt", "/ops/prod/p.key"));
+}
+
+#[test]
+fn vaults() {
+    let vault = |more: &str| {
+        let text = format!("{VALID}[ca]\nsource = \"vault\"\nrole = \"etcd\"\n{more}");
+        let AuthoritySource::Vault(vault) = read(&text).unwrap().authority else { panic!("{more}") };
+        *vault
+    };
+    let least = vault("address = \"https://vault.example:8200/\"\n");
+    assert_eq!(least.address, "https://vault.example:8200");
+    assert_eq!((least.mount.as_str(), least.role.as_str(), least.namespace, least.trust), ("pki", "etcd", None, None));
+    assert_eq!(least.login, VaultLogin::Token(PasswordSource::Env("VAULT_TOKEN".to_owned())));
+    let all = vault(
+        "address = \"http://[::1]:8200\"\nmount = \"/org/pki-etcd/\"\nnamespace = \"ops\"\nvault-ca = \"vault.crt\"\n\
+         approle = { role-id = \"r\", secret-id.file = \"s\", mount = \"logins\" }\n",
+    );
+    assert_eq!((all.mount.as_str(), all.namespace.as_deref()), ("org/pki-etcd", Some("ops")));
+    assert_eq!(all.trust.as_deref(), Some(Path::new("/ops/prod/vault.crt")));
+    let secret_id = PasswordSource::File("/ops/prod/s".into());
+    assert_eq!(all.login, VaultLogin::AppRole { mount: "logins".to_owned(), role_id: "r".to_owned(), secret_id });
+    assert_eq!(vault("address = \"http://localhost\"\n").address, "http://localhost");
+}
+
+#[test]
+fn vaults_that_are_half_declared() {
+    let told = |more: &str, expected: &[&str]| check(&format!("[ca]\nsource = \"vault\"\n{more}"), expected);
+    told(
+        "dir = \"pki\"\n",
+        &[
+            "6:2 missing key `address` in [ca] -> add `address = \"https://vault.example:8200\"`",
+            "6:2 missing key `role` in [ca] -> add `role = \"etcd\"`",
+            "8:1 `dir` means nothing with `source = \"vault\"` -> it belongs to `source = \"generated\"`",
+        ],
+    );
+    let address = |text: &str, hint: &str| {
+        let problem = format!("9:11 {text:?} is not the address of a Vault -> {hint}");
+        told(&format!("role = \"etcd\"\naddress = {text:?}\n"), &[&problem]);
+    };
+    address("vault.example", "it starts with https://, such as \"https://vault.example:8200\"");
+    address("http://vault.example", "the token would go over the network as it is: use https://");
+    address("http://127.0.0.1.example:8200", "the token would go over the network as it is: use https://");
+    address("https://me@vault.example", "it is https://HOST:PORT; the engine's path goes into `mount`");
+    address("https://vault.example/v1/pki", "it is https://HOST:PORT; the engine's path goes into `mount`");
+    address("https://vault.example:port", "a port is between 1 and 65535");
+    let rest = "address = \"https://v\"\nrole = \"a/../b\"\nmount = \"a//b\"\n";
+    told(
+        &format!("{rest}token = {{ env = \"T\" }}\napprole = {{ role-id = \"\" }}\n"),
+        &[
+            "9:8 `role` is not a name in Vault -> it has letters, digits, `-`, `_` and `.`",
+            "10:9 `mount` is not a name in Vault -> it has letters, digits, `-`, `_` and `.`",
+            "12:1 `token` and `approle` exclude each other",
+            "12:1 the AppRole has no `secret-id` -> write where it is: `secret-id = { file = \"…\" }`, { env } or { command }",
+            "12:23 `role-id` is empty",
+        ],
+    );
+    check(
+        "[ca]\nrole = \"etcd\"\n",
+        &["7:1 `role` means nothing with `source = \"generated\"` -> it belongs to `source = \"vault\"`"],
+    );
+}
+
+#[test]
+fn the_authority_on_the_nodes() {
+    let node = |more: &str| {
+        let text = format!("{VALID}[ca]\nsource = \"node\"\n{more}");
+        let AuthoritySource::Node { certificate, key } = read(&text).unwrap().authority else { panic!("{more}") };
+        (certificate.to_string(), key.to_string())
+    };
+    let both = |folder: &str| (format!("{folder}/ca.crt"), format!("{folder}/ca.key"));
+    assert_eq!(node(""), both("/etc/etcd/pki"));
+    assert_eq!(node("[paths]\ncertificates = \"/srv/etcd/pki\"\n"), both("/srv/etcd/pki"));
+    let kubeadm = "/etc/kubernetes/pki/etcd";
+    assert_eq!(node(&format!("certificate = \"{kubeadm}/ca.crt\"\nkey = \"{kubeadm}/ca.key\"\n")), both(kubeadm));
+    let folder = "`certificate` and `key` are two files of their own in one folder -> without them they are /etc/etcd/pki/ca.crt and /etc/etcd/pki/ca.key";
+    for key in ["/k/ca.key", "/etc/etcd/pki/ca.crt", "/etc/etcd/pki/peer.key"] {
+        check(&format!("[ca]\nsource = \"node\"\nkey = \"{key}\"\n"), &[&format!("8:7 {folder}")]);
+    }
+    check(
+        "[ca]\nsource = \"node\"\nkey = \"ca.key\"\ndir = \"pki\"\npassphrase = { prompt = true }\n",
+        &[
+            "8:7 `key` is not a usable path -> paths on the hosts are absolute",
+            "9:1 `dir` means nothing with `source = \"node\"` -> it belongs to `source = \"generated\"`",
+            "10:1 `passphrase` means nothing with `source = \"node\"` -> it belongs to `source = \"files\"`",
+        ],
+    );
+}
+
+#[test]
+fn authorities_that_are_half_declared() {
+    check(
+        "[ca]\nsource = \"files\"\ndir = \"pki\"\nclient = \"c\"\npassphrase = { env = \"a b\", prompt = true }\n",
+        &[
+            "6:2 missing key `certificate` in [ca] -> add `certificate = \"ca.crt\"`",
+            "6:2 missing key `key` in [ca] -> add `key = \"ca.key\"`",
+            "8:1 `dir` means nothing with `source = \"files\"` -> it belongs to `source = \"generated\"`",
+            "9:1 `client` means nothing with `source = \"files\"` -> it belongs to `source = \"external\"`",
+            "10:1 the passphrase is in one place -> write one of { file = \"…\" }, { env = \"…\" } and { prompt = true }",
+            "10:22 \"a b\" is not the name of an environment variable",
+        ],
+    );
+    check(
+        "[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n[nodes.b]\naddress = \"b\"\n\
+         certificates = { server = \"s\", peer = \"p\" }\n",
+        &[
+            "4:8 a has no certificates -> with `source = \"external\"`, [nodes.a.certificates] names `server`, `server-key`, `peer` and `peer-key`",
+            "13:1 missing key `server-key` in [nodes.b.certificates] -> add `server-key = \"server.key\"`",
+            "13:1 missing key `peer-key` in [nodes.b.certificates] -> add `peer-key = \"peer.key\"`",
+        ],
+    );
+    check(
+        "[nodes.a.certificates]\nserver = \"s\"\nserver-key = \"s\"\npeer = \"p\"\npeer-key = \"p\"\n",
+        &["6:10 a is given certificates that are not used -> they belong to `source = \"external\"` in [ca]"],
+    );
 }

@@ -14,6 +14,7 @@ use crate::quorum::{Health, Membership};
 use crate::sample;
 
 pub(crate) mod backup;
+mod certificates;
 pub(crate) mod rolling;
 pub(crate) mod users;
 
@@ -66,6 +67,7 @@ const STATES: [State; 19] = [
 ];
 
 /// A world and what is true of it beyond what is seen.
+#[derive(Clone)]
 struct World {
     desired: Desired,
     observed: Observed,
@@ -290,7 +292,7 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
             action.effect(&world.desired, &mut observed);
         }
         step.actions.iter().any(|action| match action {
-            Action::CreateAuthority => true,
+            Action::CreateAuthority | Action::CreateAuthorityOn { .. } => true,
             Action::WriteFile { file: File::Permit, .. } => !serves,
             _ => false,
         })
@@ -301,7 +303,8 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
 
 fn an_authority_is_made_once(world: &World, plan: &Plan) -> Option<String> {
     let trusted = world.observed.seen_hosts().any(|(_, host)| !host.trusted.is_empty());
-    let made = plan.actions().any(|action| *action == Action::CreateAuthority);
+    let made =
+        plan.actions().any(|action| matches!(action, Action::CreateAuthority | Action::CreateAuthorityOn { .. }));
     (trusted && made).then(|| "a second authority is made".to_owned())
 }
 
@@ -429,15 +432,22 @@ fn a_broken_guard_breaks_a_law() {
     };
     let of_users = || noticed(&users::any_complaint);
     let of_backups = || noticed(&backup::any_complaint);
+    let of_certificates =
+        || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     // The family of worlds in which it matters comes first.
     let is_about_changes = |guard: Guard| guard as usize >= Guard::OneChangeAtATime as usize;
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 4] = match guard {
-            Guard::BackupCanRun => [&of_backups, &of_users, &rolling, &at_rest],
-            guard if guard as usize >= Guard::RootBeforeAuth as usize => [&of_users, &rolling, &at_rest, &of_backups],
-            guard if is_about_changes(guard) => [&rolling, &at_rest, &of_users, &of_backups],
-            _ => [&at_rest, &rolling, &of_users, &of_backups],
+        let families: [&dyn Fn() -> bool; 5] = match guard {
+            Guard::BackupCanRun => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates],
+            guard if guard as usize >= Guard::GivenIsWhole as usize => {
+                [&of_certificates, &rolling, &at_rest, &of_users, &of_backups]
+            }
+            guard if guard as usize >= Guard::RootBeforeAuth as usize => {
+                [&of_users, &rolling, &at_rest, &of_certificates, &of_backups]
+            }
+            guard if is_about_changes(guard) => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups],
+            _ => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups],
         };
         let missed = with_broken(guard, || families.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());

@@ -60,6 +60,6 @@ pub fn no_credentials(host: &HostName) -> Cause {
     Cause {
         code: Code::AuthorityMissing,
         summary: format!("the member on {host} was not asked: there is no authority here to log in with"),
-        hint: Some("restore ca.crt and ca.key into the folder of `[ca] dir`".to_owned()),
+        hint: Some("restore ca.crt and ca.key where [ca] says".to_owned()),
     }
 }

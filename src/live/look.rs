@@ -48,7 +48,7 @@ async fn look_once(
     let connection = opened.map_err(|error| Failed::Seen(cause::of_ssh(host, &error)))?;
     let (sight, member) =
         tokio::join!(probe(shared, host, &connection, known), reach::ask(shared, host, &connection, tls));
-    let Sight { host: seen, own_ports, machine_id, .. } = match sight {
+    let Sight { host: mut seen, own_ports, machine_id, .. } = match sight {
         Ok(sight) => sight,
         Err(ProbeError::Ssh(error)) => {
             shared.disconnect(host).await;
@@ -69,7 +69,12 @@ async fn look_once(
         (member, _) => member,
     };
     let member = match member {
-        Ok((_, answer)) => Seen::Known(Some(answer)),
+        Ok((_, answer)) => {
+            if let (Some(process), Some(tls)) = (&mut seen.process, tls) {
+                process.served = reach::served(shared, host, &connection, tls, &answer).await;
+            }
+            Seen::Known(Some(answer))
+        }
         Err(_) if seen.process.is_none() => Seen::Known(None),
         Err(missed) => Seen::Unknown(missed.into_cause()),
     };

@@ -11,7 +11,7 @@ use super::etcd::Member;
 use super::guarded;
 use super::ssh::Connection;
 use crate::desired::Desired;
-use crate::names::{HostName, RemotePath};
+use crate::names::{HostName, PeerUrl, RemotePath};
 
 /// To log in. A slow name server or a loaded sshd takes seconds; more is no host to work on.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
@@ -25,7 +25,7 @@ const SILENT_CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 pub(super) struct Machine {
     /// As ssh takes it.
     pub destination: String,
-    /// Where its member is declared to answer, or was told to.
+    /// Where its member is declared to answer, or was told to; empty where none is.
     pub address: String,
     pub declared: bool,
     connect_deadline: Duration,
@@ -45,6 +45,12 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// From a member's URL.
+    pub fn of(url: &PeerUrl) -> Option<Self> {
+        let (_, port) = url.as_str().trim_end_matches('/').rsplit_once(':')?;
+        Some(Self { address: url.address().to_owned(), port: port.parse().ok()? })
+    }
+
     /// `https://10.0.0.1:2379`
     pub fn url(&self) -> String {
         let Self { address, port } = self;
@@ -123,7 +129,10 @@ impl Machines {
         let machine = |(name, node): (&HostName, &crate::desired::Node)| {
             (name.clone(), Arc::new(Machine::new(node.ssh_destination(), &node.address, true)))
         };
-        Self(Mutex::new(nodes.map(machine).collect()))
+        let consumers = desired.consumers.values().map(|consumer| &consumer.host);
+        let others = consumers.filter(|host| !desired.nodes.contains_key(*host));
+        let other = |host: &HostName| (host.clone(), Arc::new(Machine::new(host.as_str(), "", false)));
+        Self(Mutex::new(nodes.map(machine).chain(others.map(other)).collect()))
     }
 
     pub fn get(&self, host: &HostName) -> Option<Arc<Machine>> {
@@ -138,8 +147,10 @@ impl Machines {
         same.map(|(host, _)| host.clone())
     }
 
+    /// Those that are, or were, members.
     pub fn names(&self) -> Vec<HostName> {
-        guarded(&self.0).keys().cloned().collect()
+        let machines = guarded(&self.0);
+        machines.iter().filter(|(_, machine)| !machine.address.is_empty()).map(|(host, _)| host.clone()).collect()
     }
 
     /// Makes a machine known that is not declared. What is known of it already stays, unless it has moved.

@@ -4,8 +4,10 @@
 //! run; a host that was lost is connected to again at the next look.
 
 pub mod archive;
+mod authority;
 pub mod backup;
 mod cause;
+mod consumers;
 pub mod drill;
 pub mod etcd;
 mod former;
@@ -14,6 +16,7 @@ pub mod lock;
 mod look;
 mod machine;
 mod membership;
+mod node;
 mod password;
 mod perform;
 pub mod pki;
@@ -24,6 +27,7 @@ pub mod remote;
 mod restored;
 pub mod ssh;
 mod users;
+mod vault;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -31,7 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::action::Action;
 use crate::capability::version;
-use crate::desired::{AuthoritySource, Desired};
+use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
 use crate::fleet::Fleet;
 use crate::names::{Architecture, HostName, RemotePath, UnixSeconds, Version};
@@ -42,7 +46,7 @@ use archive::Package;
 use etcd::Tls;
 use lock::{Errand, Holder, Lock};
 use machine::{Machine, Machines};
-use pki::Signer;
+use pki::{Holding, Opener};
 use remote::{Elevation, Remote};
 use ssh::{Connection, SshError, Target};
 
@@ -54,13 +58,21 @@ pub struct Live {
 /// What the tasks of all hosts share.
 struct Shared {
     desired: Desired,
+    opener: Arc<Opener>,
+    /// Where it signs.
+    vault: Option<vault::Vault>,
+    /// Where it lies on the nodes.
+    nodes: node::Nodes,
     elevation: Elevation,
     machines: Machines,
     packages: tokio::sync::Mutex<Packages>,
-    tls: Mutex<Option<Tls>>,
+    tls: Mutex<Option<(Authorities, Tls)>>,
     lock: Mutex<Weak<Lock>>,
     users: Mutex<users::Kept>,
 }
+
+/// ca.crt, and that of the next authority.
+type Authorities = (String, Option<String>);
 
 /// Each archive that was fetched and checked, or why it cannot be used.
 type Packages = BTreeMap<(Version, Architecture), Result<Arc<Package>, Cause>>;
@@ -68,10 +80,27 @@ type Packages = BTreeMap<(Version, Architecture), Result<Arc<Package>, Cause>>;
 impl Live {
     /// Connects to nothing yet.
     pub fn new(desired: Desired) -> Self {
+        Self::with_opener(desired, Opener::default())
+    }
+
+    /// As [`Live::new`], with what opens the authority's key.
+    pub fn with_opener(desired: Desired, opener: Opener) -> Self {
+        Self::sharing(desired, Arc::new(opener))
+    }
+
+    /// As [`Live::new`] for what is declared otherwise, with the same authority: nobody is asked for its passphrase again.
+    pub fn with_same_authority(&self, desired: Desired) -> Self {
+        Self::sharing(desired, Arc::clone(&self.shared.opener))
+    }
+
+    fn sharing(desired: Desired, opener: Arc<Opener>) -> Self {
         let shared = Shared {
             elevation: Elevation::of(&desired),
             machines: Machines::declared(&desired),
+            vault: authority::vault(&desired),
+            nodes: node::Nodes::default(),
             desired,
+            opener,
             packages: tokio::sync::Mutex::default(),
             tls: Mutex::default(),
             lock: Mutex::default(),
@@ -191,23 +220,47 @@ impl Fleet for Live {
 impl Live {
     async fn observe_once(&self) -> Observed {
         let at = now();
-        let loaded = self.shared.load_authority(at);
-        let known: Arc<[_]> = loaded.iter().flatten().map(Signer::known).collect();
-        let authority = Signer::seen(&loaded);
-        let tls = loaded.ok().flatten().and_then(|signer| self.shared.tls_of(&signer, at));
+        self.shared.nodes.look(&self.shared, at).await;
+        let loaded = self.shared.load_authority(at).await;
+        let next = self.shared.load_next(at);
+        // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
+        let (next, loaded) = match next {
+            Ok(next) => (next, loaded),
+            Err(cause) => (None, Err(cause)),
+        };
+        let known = loaded.iter().flatten().map(|holding| holding.anchor().known());
+        let known: Arc<[_]> = known.chain(next.iter().map(pki::Signer::known)).collect();
+        let authority = Holding::seen(&loaded);
+        let given = pki::given(&self.shared.desired.authority, &loaded);
+        let tls = loaded.ok().flatten().and_then(|holding| self.shared.tls_of(&holding, next.as_ref(), at));
         let look = |shared: Arc<Shared>, host: HostName| {
             let (known, tls) = (Arc::clone(&known), tls.clone());
             async move { look::look(&shared, &host, &known, tls).await }
         };
         let hosts = self.each(look).await;
-        let workstation = Workstation { authority, archives: BTreeMap::new() };
-        let mut observed = Observed { at, workstation, hosts, former: BTreeMap::new(), auth: None, guessed: false };
+        let workstation = Workstation {
+            authority,
+            next: next.map(|next| next.facts().clone()),
+            archives: BTreeMap::new(),
+            given,
+            keepers: self.shared.nodes.keepers().await,
+        };
+        let mut observed = Observed {
+            at,
+            workstation,
+            hosts,
+            former: BTreeMap::new(),
+            auth: None,
+            consumers: BTreeMap::new(),
+            guessed: false,
+        };
         let found = former::found(&self.shared.desired, &observed);
         let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
         usable().for_each(|(name, lead)| self.shared.machines.add_former(name, lead.peer_url.address()));
         let looked_at = self.each_of(usable().map(|(name, _)| name), look).await;
         observed.former = former::seen(&observed, found, looked_at, |former| self.shared.machines.declared_as(former));
         observed.auth = users::look(&self.shared, &observed).await;
+        observed.consumers = consumers::look(&self.shared, &known).await;
         for (version, architecture) in version::wanted_archives(&self.shared.desired, &observed) {
             let package = self.shared.package(version, architecture).await;
             let seen = match package {
@@ -253,25 +306,6 @@ impl Shared {
             known_hosts: ssh.known_hosts.clone(),
             ..target
         })
-    }
-
-    fn load_authority(&self, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
-        let AuthoritySource::Generated { folder } = &self.desired.authority;
-        pki::load(folder, at)
-    }
-
-    /// Our own credentials for etcd, if there is an authority that can issue them.
-    fn tls(&self, at: UnixSeconds) -> Option<Tls> {
-        self.tls_of(&self.load_authority(at).ok()??, at)
-    }
-
-    fn tls_of(&self, signer: &Signer, at: UnixSeconds) -> Option<Tls> {
-        let mut kept = guarded(&self.tls);
-        if let Some(tls) = kept.as_ref().filter(|tls| !tls.is_due(at)) {
-            return Some(tls.clone());
-        }
-        *kept = Tls::new(signer, at).ok();
-        kept.clone()
     }
 
     /// The archive of a version for an architecture: fetched and checked once in a run.

@@ -22,16 +22,30 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 /// # Errors
 /// When the source cannot be read, or what it gives begins with an empty line. What it gave is never told.
 pub(super) async fn fetch(user: &UserName, source: &PasswordSource) -> Result<Secret, Diagnostic> {
+    secret(source).await.map_err(|Failure { from, why }| {
+        Diagnostic::failure(format!("the password of user {user} could not be had from {from}"))
+            .because(why)
+            .hint(format!("look at `password` in [users.{user}]; then run apply again"))
+    })
+}
+
+/// Where a secret was looked for, and why it was not had. What the place gave is not in it.
+pub(super) struct Failure {
+    pub from: String,
+    pub why: String,
+}
+
+/// The first line of what a source gives.
+///
+/// # Errors
+/// As [`fetch`].
+pub(super) async fn secret(source: &PasswordSource) -> Result<Secret, Failure> {
     let (from, read) = match source {
         PasswordSource::File(path) => (path.display().to_string(), file(path)),
         PasswordSource::Env(name) => (format!("the variable {name}"), environment(name)),
         PasswordSource::Command(words) => (format!("`{}`", words[0]), command(words).await),
     };
-    let failed = |why: String| {
-        Diagnostic::failure(format!("the password of user {user} could not be had from {from}"))
-            .because(why)
-            .hint(format!("look at `password` in [users.{user}]; then run apply again"))
-    };
+    let failed = |why: String| Failure { from: from.clone(), why };
     let bytes = read.map_err(failed)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| failed("it is not UTF-8".to_owned()))?;
     let line = text.lines().next().unwrap_or_default();

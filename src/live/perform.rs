@@ -1,17 +1,20 @@
 //! One function for every action: what is done on a host, or here.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::action::Action;
-use crate::capability::certificates::wanted;
+use crate::capability::certificates::{Wanted, client, wanted};
+use crate::capability::rotation::{SignedBy, Trust};
 use crate::content::Restoration;
-use crate::desired::{AuthoritySource, Restore};
+use crate::desired::{AuthoritySource, Desired, Restore};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
+use crate::live::pki::{Holding, Issued};
 use crate::live::remote::{Command, Remote, Verb, Warrant};
-use crate::live::{Shared, backup, cause, handover, membership, now, pki, raft_log, restored, users};
-use crate::names::{Architecture, Digest, HostName, Version};
+use crate::live::{Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users};
+use crate::names::{Architecture, ConsumerName, Digest, HostName, Version};
 use crate::observed::{Cause, File, Role};
 
 /// Does one action.
@@ -23,7 +26,7 @@ pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diag
         return restored::confirm(shared, &*shared.lock().ok_or_else(nobody_locked)?, &action.to_string()).await;
     }
     let Some(host) = action.host() else {
-        return create_authority(shared).await;
+        return change_authority(shared, action).await;
     };
     let lock = shared.lock().ok_or_else(|| not_locked(host, None))?;
     if action.changes_members() {
@@ -74,6 +77,8 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
     let desired = &shared.desired;
     Ok(match action {
         Action::CreateAuthority
+        | Action::CreateNextAuthority
+        | Action::AdoptAuthority
         | Action::KeepRole { .. }
         | Action::KeepUser { .. }
         | Action::RemoveUser { .. }
@@ -81,11 +86,14 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         | Action::EnableAuth
         | Action::DisableAuth
         | Action::ConfirmRestore => unreachable!("it changes no host"),
+        Action::CreateAuthorityOn { .. } => create_on(shared)?,
+        Action::InstallAuthorityKey { .. } => install_key(shared).await?,
         Action::PrepareHost { .. } => Command::prepare(desired),
         Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
-        Action::InstallTrust { .. } => Command::write(desired, File::Trust, signer(shared)?.certificate_pem()),
-        Action::IssueCertificate { role, also, .. } => issue(shared, host, *role, also)?,
+        Action::InstallTrust { trust, .. } => Command::write(desired, File::Trust, &trust_text(shared, *trust).await?),
+        Action::IssueCertificate { role, also, by, .. } => issue(shared, host, *role, also, *by).await?,
+        Action::InstallCertificate { role, .. } => install_pair(shared, host, *role).await?,
         Action::WriteFile { file, text, .. } => Command::write(desired, *file, text),
         Action::RestoreFileAccess { file, .. } => {
             Command::restore_access(&layout::path(desired, *file), layout::access(*file))
@@ -112,39 +120,160 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::Retire { .. } => Command::retire(desired),
         Action::RemoveFile { file, .. } => Command::remove(desired, *file),
         Action::FillLog { .. } => unreachable!("it is done through the API"),
-        Action::SaveSnapshot { before, .. } => snapshot(shared, host, *before)?,
+        Action::SaveSnapshot { before, .. } => snapshot(shared, host, *before).await?,
         Action::InstallBackupScript { .. } => Command::install_backup_script(desired),
         Action::EnableBackup { .. } => Command::enable_backup(),
         Action::RemoveBackup { .. } => Command::remove_backup(desired),
         Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &shared.running(host)),
+        Action::KeepConsumer { consumer, issue, trust, by, .. } => {
+            keep_consumer(shared, consumer, *issue, *trust, *by).await?
+        }
     })
 }
 
-async fn create_authority(shared: &Shared) -> Result<(), Diagnostic> {
-    let AuthoritySource::Generated { folder } = shared.desired.authority.clone();
+async fn change_authority(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
+    let AuthoritySource::Generated { folder } = shared.desired.authority.clone() else {
+        return Err(Diagnostic::failure("the declared authority is not one that quorate makes"));
+    };
     let cluster = shared.desired.cluster.name.clone();
-    let made = tokio::task::spawn_blocking(move || pki::create(&folder, &cluster, now()).map(drop));
+    if *action == Action::AdoptAuthority {
+        reach::refuses_the_old(shared).await?;
+    }
+    let action = action.clone();
+    let made = tokio::task::spawn_blocking(move || match action {
+        Action::CreateNextAuthority => pki::create_next(&folder, &cluster, now()).map(drop),
+        Action::AdoptAuthority => pki::adopt_next(&folder, now()),
+        _ => pki::create(&folder, &cluster, now()).map(drop),
+    });
     made.await.unwrap_or_else(|_| Err(Diagnostic::failure("making the authority ended half-way")))
 }
 
-fn signer(shared: &Shared) -> Result<pki::Signer, Diagnostic> {
-    shared.load_authority(now()).map_err(told)?.ok_or_else(|| {
-        let AuthoritySource::Generated { folder } = &shared.desired.authority;
-        Diagnostic::failure(format!("there is no authority in {}", folder.display()))
+/// A new pair. It is not kept here: the next look reads it from where it was put.
+fn create_on(shared: &Shared) -> Result<Command, Diagnostic> {
+    let (certificate, key) = pki::generate_authority(&shared.desired.cluster.name, now())
+        .map_err(|why| Diagnostic::failure("no authority could be generated").because(why))?;
+    Ok(Command::write_authority(&shared.desired, certificate.as_bytes(), key.as_bytes(), true))
+}
+
+async fn install_key(shared: &Shared) -> Result<Command, Diagnostic> {
+    let none = || Diagnostic::failure("no node has the key of the authority");
+    let found = shared.nodes.found(shared, now()).await.map_err(told)?.ok_or_else(none)?;
+    Ok(Command::write_authority(&shared.desired, found.certificate.as_bytes(), &found.key, false))
+}
+
+async fn holding(shared: &Shared) -> Result<Holding, Diagnostic> {
+    shared.holding(now()).await
+}
+
+fn next(shared: &Shared) -> Result<pki::Signer, Diagnostic> {
+    let none = || Diagnostic::failure("there is no next authority beside the one that there is");
+    shared.load_next(now()).map_err(told)?.ok_or_else(none)
+}
+
+/// The text of ca.crt.
+async fn trust_text(shared: &Shared, trust: Trust) -> Result<String, Diagnostic> {
+    let current =
+        async || -> Result<String, Diagnostic> { Ok(holding(shared).await?.anchor().certificate_pem().to_owned()) };
+    Ok(match trust {
+        Trust::Current => current().await?,
+        Trust::Next => next(shared)?.certificate_pem().to_owned(),
+        Trust::Both => {
+            let (current, next) = (current().await?, next(shared)?);
+            let end = if current.ends_with('\n') { "" } else { "\n" };
+            format!("{current}{end}{}", next.certificate_pem())
+        }
     })
 }
 
-fn issue(shared: &Shared, host: &HostName, role: Role, also: &BTreeSet<String>) -> Result<Command, Diagnostic> {
+async fn issue(
+    shared: &Shared,
+    host: &HostName,
+    role: Role,
+    also: &BTreeSet<String>,
+    by: SignedBy,
+) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
-    let wanted = wanted(desired, host, role, also);
-    let issued = signer(shared)?.issue(&wanted, desired.certificates.validity_seconds, now())?;
+    let issued = signed(shared, &wanted(desired, host, role, also), by).await?;
+    lives_long_enough(desired, &issued, &format!("the {role} certificate of {host}"))?;
     Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
 }
 
-/// Through wherever the member answers, as whoever may read everything.
-fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<Command, Diagnostic> {
+async fn signed(shared: &Shared, wanted: &Wanted, by: SignedBy) -> Result<Issued, Diagnostic> {
+    let validity = shared.desired.certificates.validity_seconds;
+    match by {
+        SignedBy::Next => next(shared)?.issue(wanted, validity, now()),
+        SignedBy::Current => shared.issue(wanted, validity, now()).await,
+    }
+}
+
+async fn keep_consumer(
+    shared: &Shared,
+    name: &ConsumerName,
+    issue: bool,
+    trust: Trust,
+    by: SignedBy,
+) -> Result<Command, Diagnostic> {
     let desired = &shared.desired;
-    let client = signer(shared)?.operator(now())?;
+    let gone = || Diagnostic::failure(format!("{name} is not declared"));
+    let consumer = desired.consumers.get(name).ok_or_else(gone)?;
+    let authority = match consumer.authority {
+        Some(_) => Some(trust_text(shared, trust).await?),
+        None => None,
+    };
+    let issued = match issue {
+        true => Some(signed(shared, &client(consumer.user.as_str()), by).await?),
+        false => None,
+    };
+    if let Some(issued) = &issued {
+        lives_long_enough(desired, issued, &format!("the certificate of {name}"))?;
+    }
+    let pair = issued.as_ref().map(|issued| (issued.certificate_pem.as_str(), &issued.key_pem));
+    Ok(Command::keep_consumer(consumer, &consumers::due_marker(consumer), authority.as_deref(), pair))
+}
+
+/// What Vault's role allows may be so little that a certificate is due for renewal as soon as it is there: it would be
+/// issued again and again.
+fn lives_long_enough(desired: &Desired, issued: &Issued, whose: &str) -> Result<(), Diagnostic> {
+    const DAY_SECONDS: u64 = 24 * 3600;
+    let span = |seconds: u64| match (seconds + DAY_SECONDS / 2) / DAY_SECONDS {
+        0 | 1 => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
+        days => format!("{days} days"),
+    };
+    let life = u64::try_from(issued.facts.not_after.0 - now().0).unwrap_or_default();
+    let renew_before = desired.certificates.renew_before_seconds;
+    if !issued.shortened || !matches!(desired.authority, AuthoritySource::Vault(_)) || life > renew_before {
+        return Ok(());
+    }
+    let what = format!(
+        "Vault gives {whose} {} only, and it is to be renewed {} before its end",
+        span(life),
+        span(renew_before)
+    );
+    let hint = "raise `max_ttl` of Vault's role (and of its mount), or declare a shorter `renew-before`";
+    Err(Diagnostic::failure(what).at(desired.places.of("certificates.renew-before")).hint(hint))
+}
+
+/// Puts the pair in place that is given for a host, unless it has become another since it was looked at.
+async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Command, Diagnostic> {
+    let failed =
+        || Diagnostic::failure(format!("the {role} certificate of {host} cannot be installed")).at(host.as_str());
+    let AuthoritySource::External { nodes, .. } = &shared.desired.authority else {
+        return Err(failed().because("none is given"));
+    };
+    let pair = nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is given"))?;
+    let known = [holding(shared).await?.anchor().known()];
+    // What the plan has checked may have been overwritten since.
+    if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
+        return Err(failed().because(fault));
+    }
+    let text = pki::read_pair(pair).map_err(|why| failed().because(why))?;
+    Ok(Command::replace_pair(&shared.desired, role, &text.certificate, &text.key))
+}
+
+/// Through wherever the member answers, as whoever may read everything.
+async fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<Command, Diagnostic> {
+    let desired = &shared.desired;
+    let client = holding(shared).await?.operator(now())?;
     let place = shared.machines.get(host).and_then(|machine| machine.place());
     let endpoint = place.map_or_else(|| desired.client_url(host).to_string(), |place| place.url());
     Ok(Command::snapshot(desired, before, &shared.running(host), &endpoint, &client))

@@ -276,6 +276,7 @@ fn process(
         executable_replaced: said("replaced").is_some(),
         foreign_config: said("foreign-config").is_some(),
         loaded: loaded(desired, answer, files, started),
+        served: BTreeMap::new(),
     };
     Ok(Some(SeenProcess { process, uid: said("uid").and_then(|text| text.parse().ok()) }))
 }

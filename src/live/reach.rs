@@ -4,17 +4,22 @@
 //! kept ─► declared address:port ─► where its process listens: loopback first, then the declared address
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpStream;
+
+use crate::code::Code;
 use crate::desired::EtcdAccess;
-use crate::live::etcd::{Member, Tls, Unreachable};
+use crate::diagnostic::Diagnostic;
+use crate::live::etcd::{Member, Tls, Unreachable, refusal, served};
 use crate::live::machine::{Machine, Place};
 use crate::live::ssh::Connection;
 use crate::live::{Shared, cause, now};
 use crate::names::HostName;
-use crate::observed::{Answer, Cause};
+use crate::observed::{Answer, Cause, Role, Seen};
 
 /// For a tunnel to a port and the TLS handshake in it.
 pub(super) const DIAL_DEADLINE: Duration = Duration::from_secs(5);
@@ -56,7 +61,7 @@ pub(super) async fn of_reachable(shared: &Shared, host: &HostName) -> Option<Ans
 }
 
 async fn of_host(shared: &Shared, host: &HostName, connection: &Connection) -> Option<Answered> {
-    let tls = shared.tls(now())?;
+    let tls = shared.tls(now()).await?;
     if let Ok(answered) = ask(shared, host, connection, Some(&tls)).await {
         return Some(answered);
     }
@@ -131,6 +136,89 @@ pub(super) async fn dial(
     }
 }
 
+/// The serials of the certificates that the member serves to clients and to peers: where it answered, and where its peers
+/// find it.
+pub(super) async fn served(
+    shared: &Shared,
+    host: &HostName,
+    connection: &Connection,
+    tls: &Tls,
+    answer: &Answer,
+) -> BTreeMap<Role, Seen<String>> {
+    let lists = answer.members.known().into_iter().chain([&answer.own_members]);
+    let own = lists.flatten().find(|entry| entry.id == answer.member);
+    let peer = own.and_then(|entry| Place::of(entry.peer_urls.first()?));
+    let client = shared.machines.get(host).and_then(|machine| machine.place());
+    let look = async |place: Place| match serial_at(shared, connection, tls, &place).await {
+        Ok(serial) => Seen::Known(serial),
+        Err(why) => Seen::Unknown(Cause {
+            code: Code::NotServed,
+            summary: format!("what {host} serves at {} could not be seen: {why}", place.url()),
+            hint: Some(format!("on {host}: journalctl -u {}", shared.desired.paths.service)),
+        }),
+    };
+    let of_role = async |role: Role, place: Option<Place>| Some((role, look(place?).await));
+    let (server, peer) = tokio::join!(of_role(Role::Server, client), of_role(Role::Peer, peer));
+    server.into_iter().chain(peer).collect()
+}
+
+async fn serial_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<String, String> {
+    let Place { address, port } = place;
+    match shared.desired.ssh.etcd_access {
+        EtcdAccess::Direct => {
+            let connect = TcpStream::connect((address.as_str(), *port));
+            let stream =
+                tokio::time::timeout(DIAL_DEADLINE, connect).await.map_err(|_| "no answer in time".to_owned())?;
+            served::serial(stream.map_err(|error| error.to_string())?, address, tls, DIAL_DEADLINE).await
+        }
+        EtcdAccess::Tunnel => {
+            let stream = connection.tunnel(address, *port, DIAL_DEADLINE).await.map_err(|error| error.to_string())?;
+            served::serial(stream, address, tls, DIAL_DEADLINE).await
+        }
+    }
+}
+
+/// Sees that both ports of every declared host refuse a client certificate of the authority that is to go.
+pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
+    let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
+    let old = shared.load_authority(now()).await.map_err(told)?;
+    let next = shared.load_next(now()).map_err(told)?;
+    // A swap that was cut off had its proof, and has no old key any more.
+    let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
+    if old.anchor().certificate_pem() == next.certificate_pem() {
+        return Ok(());
+    }
+    let tls = Tls::of(&old, None, now())?;
+    for host in shared.desired.nodes.keys() {
+        let failed = |what: String| Diagnostic::failure(what).at(host.as_str());
+        let opened = shared.connection(host).await;
+        let connection = opened.map_err(|error| failed(cause::of_ssh(host, &error).summary))?;
+        let address = shared.desired.nodes[host].address.clone();
+        for port in [shared.desired.ports.client, shared.desired.ports.peer] {
+            let place = Place { address: address.clone(), port };
+            let refused = match shared.desired.ssh.etcd_access {
+                EtcdAccess::Direct => match TcpStream::connect((address.as_str(), port)).await {
+                    Ok(stream) => refusal::is_refused(stream, &address, &tls, DIAL_DEADLINE).await,
+                    Err(error) => Err(error.to_string()),
+                },
+                EtcdAccess::Tunnel => match connection.tunnel(&address, port, DIAL_DEADLINE).await {
+                    Ok(stream) => refusal::is_refused(stream, &address, &tls, DIAL_DEADLINE).await,
+                    Err(error) => Err(error.to_string()),
+                },
+            };
+            let what = match refused {
+                Ok(true) => continue,
+                Ok(false) => format!("{host} still takes a client certificate of the old authority at {}", place.url()),
+                Err(why) => {
+                    format!("whether {host} refuses the old authority at {} could not be seen: {why}", place.url())
+                }
+            };
+            return Err(failed(what).hint("both authorities stay where they are; look at the host, and run again"));
+        }
+    }
+    Ok(())
+}
+
 /// Writes one key over a connection of its own, as a client does that has just come; how long all of it took.
 pub(super) async fn write_once(
     shared: &Shared,
@@ -139,7 +227,7 @@ pub(super) async fn write_once(
     value: &str,
     deadline: Duration,
 ) -> Result<Duration, Cause> {
-    let tls = shared.tls(now()).ok_or_else(|| cause::no_credentials(host))?;
+    let tls = shared.tls(now()).await.ok_or_else(|| cause::no_credentials(host))?;
     // Logging in is not what a client waits for.
     let connection = shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
     let machine = machine(shared, host).map_err(Unreachable::into_cause)?;

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::code::Code;
-use crate::desired::{Desired, Paths};
+use crate::desired::{AuthoritySource, Consumer, Desired, Paths};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::archive::Package;
@@ -168,6 +168,43 @@ impl Command {
         both.extend_from_slice(key.as_bytes());
         let what = format!("replacing {stem}.crt and {stem}.key");
         Self { stdin: Stdin::Bytes(both), ..Self::new(what, include_str!("script/pair.sh"), arguments) }
+    }
+
+    /// Writes the files of a consumer that are given, and tells it.
+    pub fn keep_consumer(
+        consumer: &Consumer,
+        due: &RemotePath,
+        authority: Option<&str>,
+        pair: Option<(&str, &SecretString)>,
+    ) -> Self {
+        let (certificate, key) = pair.map_or(("", ""), |(certificate, key)| (certificate, key.expose_secret()));
+        let bodies = [certificate, key, authority.unwrap_or_default()];
+        let path = |path: Option<&RemotePath>| path.map_or_else(String::new, RemotePath::to_string);
+        let paths = [Some(&consumer.certificate), Some(&consumer.key), consumer.authority.as_ref()].map(path);
+        let [owner, group, due] = [consumer.owner.clone(), consumer.group.clone(), due.to_string()];
+        let lengths = bodies.map(|body| body.len().to_string());
+        let last = [consumer.reload.clone().unwrap_or_default()];
+        let arguments = paths.into_iter().chain([owner, group, due]).chain(lengths).chain(last).collect();
+        let mut all = Zeroizing::new(Vec::with_capacity(bodies.iter().map(|body| body.len()).sum()));
+        bodies.iter().for_each(|body| all.extend_from_slice(body.as_bytes()));
+        let what = format!("keeping the files beside {}", consumer.certificate);
+        Self { stdin: Stdin::Bytes(all), ..Self::new(what, include_str!("script/consumer.sh"), arguments) }
+    }
+
+    /// Puts the authority's pair on a node; a certificate that is there is only replaced where the pair is new.
+    pub fn write_authority(desired: &Desired, certificate: &[u8], key: &[u8], is_new: bool) -> Self {
+        let AuthoritySource::Node { certificate: certificate_path, key: key_path } = &desired.authority else {
+            unreachable!("the authority does not lie on the nodes")
+        };
+        let which = if is_new { "always" } else { "absent" };
+        let (trust, own) = (layout::access(File::Trust), layout::authority_key_access());
+        let lengths = [certificate.len(), key.len()].map(|length| length.to_string());
+        let words =
+            [certificate_path.as_str(), which, &lengths[0], &trust.mode, key_path.as_str(), &lengths[1], &own.mode];
+        let arguments = words.map(str::to_owned).into();
+        let stdin = Stdin::Bytes(Zeroizing::new([certificate, key].concat()));
+        let what = format!("writing {key_path}");
+        Self { stdin, ..Self::new(what, include_str!("script/authority.sh"), arguments) }
     }
 
     /// Pushes and unpacks an archive.

@@ -11,8 +11,8 @@ use super::status::{Unseen, days_left, unseen};
 use super::{clean, table};
 use crate::desired::Desired;
 use crate::layout;
-use crate::names::{ClusterName, HostName, UnixSeconds};
-use crate::observed::{Certificate, Host, Observed, Role};
+use crate::names::{ClusterName, ConsumerName, HostName, UnixSeconds};
+use crate::observed::{Certificate, ConsumerFiles, Host, Observed, Role, Seen};
 
 /// What `certs list --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,9 +30,9 @@ pub struct Document {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
-    /// `null` for the authority.
+    /// The host; `null` for the authority.
     pub node: Option<HostName>,
-    /// `authority`, `server`, `peer`, `healthcheck-client`.
+    /// `authority`, `server`, `peer`, `healthcheck-client`, or `consumer NAME`.
     pub role: String,
     /// Where it lies on the node; `null` for the authority.
     pub path: Option<String>,
@@ -75,30 +75,52 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         expires: rfc3339(authority.not_after),
         seconds_left: authority.not_after.0.saturating_sub(at.0),
     });
-    let of_host = |(node, host): (&HostName, &Host)| -> Vec<Row> {
-        let row = |(role, certificate): (&Role, &Certificate)| Row {
-            node: Some(node.clone()),
-            role: role.to_string(),
-            path: Some(layout::path(desired, role.certificate()).to_string()),
-            common_name: Some(certificate.common_name.clone()),
-            names: certificate.names.iter().cloned().collect(),
-            issuer: match certificate.signed_by {
-                Some(signer) if Some(signer) == ours => Issuer::Authority,
-                Some(_) => Issuer::Trusted,
-                None => Issuer::Unknown,
-            },
-            serial: Some(certificate.serial.clone()),
-            expires: rfc3339(certificate.not_after),
-            seconds_left: certificate.not_after.0.saturating_sub(at.0),
-        };
-        host.certificates.iter().map(row).collect()
+    let row = |host: &HostName, role: String, path: String, certificate: &Certificate| Row {
+        node: Some(host.clone()),
+        role,
+        path: Some(path),
+        common_name: Some(certificate.common_name.clone()),
+        names: certificate.names.iter().cloned().collect(),
+        issuer: match certificate.signed_by {
+            Some(signer) if Some(signer) == ours => Issuer::Authority,
+            Some(_) => Issuer::Trusted,
+            None => Issuer::Unknown,
+        },
+        serial: Some(certificate.serial.clone()),
+        expires: rfc3339(certificate.not_after),
+        seconds_left: certificate.not_after.0.saturating_sub(at.0),
     };
+    let of_host = |(node, host): (&HostName, &Host)| -> Vec<Row> {
+        let path = |role: Role| layout::path(desired, role.certificate()).to_string();
+        let of_role =
+            |(role, certificate): (&Role, &Certificate)| row(node, role.to_string(), path(*role), certificate);
+        host.certificates.iter().map(of_role).collect()
+    };
+    let of_consumer = |(name, files): (&ConsumerName, &Seen<ConsumerFiles>)| -> Option<Row> {
+        let consumer = desired.consumers.get(name)?;
+        let certificate = files.known()?.certificate.as_ref()?;
+        Some(row(&consumer.host, format!("consumer {name}"), consumer.certificate.to_string(), certificate))
+    };
+    let unseen_consumers = observed.consumers.iter().filter_map(|(name, files)| {
+        let (host, cause) = (desired.consumers.get(name)?.host.clone(), files.unknown()?);
+        Some(Unseen { host, code: cause.code, what: cause.summary.clone(), hint: cause.hint.clone() })
+    });
     Document {
         format_version: 1,
         cluster: desired.cluster.name.clone(),
         at: rfc3339(at),
-        certificates: own.into_iter().chain(observed.seen_hosts().flat_map(of_host)).collect(),
-        unseen: observed.hosts.iter().filter(|(_, host)| host.known().is_none()).filter_map(unseen).collect(),
+        certificates: own
+            .into_iter()
+            .chain(observed.seen_hosts().flat_map(of_host))
+            .chain(observed.consumers.iter().filter_map(of_consumer))
+            .collect(),
+        unseen: observed
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.known().is_none())
+            .filter_map(unseen)
+            .chain(unseen_consumers)
+            .collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod certificates;
+pub mod cronjob;
 pub mod diff;
 pub mod json;
 pub mod markdown;

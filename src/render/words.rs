@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clean;
 use crate::action::Action;
+use crate::capability::rotation::Trust;
 use crate::names::HostName;
 use crate::observed::{File, Role};
 use crate::plan::{Margin, Plan, Risk, Step, Voters};
@@ -103,15 +104,19 @@ pub fn effect(step: &Step) -> &'static str {
         }
         (_, [Action::SetDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
         (_, [Action::Retire { .. }, ..]) => "the data directory gets another name; the keys are deleted",
+        (Effect::None, [Action::InstallTrust { trust: Trust::Both | Trust::Next, .. }, ..]) => {
+            "none yet: etcd reads it at its next start"
+        }
         (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => {
             "none yet: etcd reads it at its next start"
         }
         (_, [Action::EnableBackup { .. }, ..]) => "snapshots are taken from the next time of the schedule on",
         (_, [Action::RemoveBackup { .. }, ..]) => "none are taken there any more; the snapshots stay",
         (Effect::None, [Action::IssueCertificate { role: Role::BackupClient, .. }, ..]) => "no running service notices",
-        (Effect::None, [Action::IssueCertificate { .. }, ..]) => {
+        (Effect::None, [Action::IssueCertificate { .. } | Action::InstallCertificate { .. }, ..]) => {
             "no restart: etcd reads it again at the next handshake"
         }
+        (Effect::None, [Action::KeepConsumer { .. }, ..]) => "none on members; the consumer is told with its `reload`",
         (Effect::None, _) => "no running service notices",
     }
 }

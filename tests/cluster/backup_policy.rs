@@ -15,7 +15,7 @@ fn policy(more: &str) -> String {
     format!("\n[backup]\nschedule = \"* * * * *\"\n{more}\n")
 }
 
-const AUTH: &str = "\n[auth]\nenabled = true\n";
+const AUTH: &str = "\n[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n";
 
 /// A cluster under a policy, and nothing left to do.
 fn scene(test: &str, hosts: usize, series: Series, more: &str) -> Option<Scene> {
@@ -151,8 +151,11 @@ fn the_timers_fire(test: &str, series: Series, auth: &str, compression: &str, su
     assert!(status["backup"]["last"]["age_seconds"].as_i64().is_some_and(|age| (0..180).contains(&age)), "{status}");
 
     if !auth.is_empty() {
-        let said = scene.etcdctl_as("stranger", scene.first(), "snapshot save /root/stolen.db");
-        assert!(said.contains("permission denied"), "{said}");
+        // Whoever has less than the role root may not.
+        for (user, refusal) in [("app", "permission denied"), ("stranger", "not found")] {
+            let said = scene.etcdctl_as(user, scene.first(), "snapshot save /root/stolen.db");
+            assert!(said.contains(refusal) && scene.first().read("/root/stolen.db").is_none(), "{user}: {said}");
+        }
     }
     drift_is_mended(&scene);
     // What is not declared any more goes, and the snapshots stay.

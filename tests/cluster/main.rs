@@ -6,6 +6,8 @@
 mod lab;
 #[path = "../traffic/mod.rs"]
 mod traffic;
+#[path = "../vault/server.rs"]
+mod vault_server;
 
 mod scene;
 mod secrets;
@@ -13,14 +15,18 @@ mod secrets;
 mod auth;
 mod backup_policy;
 mod bootstrap;
+mod certificates;
 mod certs;
+mod consumers;
 mod crash;
 mod drift;
 mod lock;
 mod membership;
+mod node_authority;
 mod outage;
 mod recovery;
 mod refusals;
 mod restore;
 mod rolling;
 mod snapshots;
+mod vault;

@@ -97,7 +97,12 @@ fn keys_certificates_and_files_of_others_are_kept_when_they_are_replaced() {
     let etcd_1 = || name("etcd-1");
     let digest = |path: &str| Digest::of(host.read(path).unwrap_or_else(|| panic!("there is no {path}")));
     let (key, certificate) = (digest("/etc/etcd/pki/server.key"), digest("/etc/etcd/pki/server.crt"));
-    let issue = Action::IssueCertificate { host: etcd_1(), role: Role::Server, also: Default::default() };
+    let issue = Action::IssueCertificate {
+        host: etcd_1(),
+        role: Role::Server,
+        also: Default::default(),
+        by: Default::default(),
+    };
     // What a run that was killed in the middle leaves behind.
     host.sh("mkdir /etc/etcd/pki/.server.quorate; echo half >/etc/etcd/pki/.server.quorate/server.key");
     world.perform(&live, &issue);

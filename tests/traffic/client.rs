@@ -13,10 +13,11 @@ use quorate::capability::certificates::Wanted;
 use quorate::live::pki::{self, Issued, Signer};
 use quorate::names::UnixSeconds;
 use quorate::observed::Usage;
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -40,19 +41,27 @@ impl Credentials {
         Self::issue_for(folder, "writer")
     }
 
-    /// Of a user by its name.
+    /// Of a user by its name. While the authority is rotated the client trusts both, and shows the certificate of the one
+    /// that a member names, as a client that was told of the rotation does.
     pub fn issue_for(folder: &Path, user: &str) -> Credentials {
-        let (signer, issued) = issued(folder, user);
-        let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).expect("it is PEM");
-        let key = PrivateKeyDer::from_pem_slice(issued.key_pem.expose_secret().as_bytes()).expect("it is PEM");
+        let next = pki::load_next(folder, now()).expect("the next authority can be read");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add(signer.certificate_der().clone()).expect("the authority is a certificate");
-        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        let mut identities = Vec::new();
+        for signer in [Some(current(folder)), next].into_iter().flatten() {
+            let issued = issued(&signer, user);
+            let certificate = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).expect("it is PEM");
+            let key = PrivateKeyDer::from_pem_slice(issued.key_pem.expose_secret().as_bytes()).expect("it is PEM");
+            roots.add(signer.certificate_der().clone()).expect("the authority is a certificate");
+            let identity =
+                CertifiedKey::from_der(vec![certificate], key, &provider).expect("the key is the certificate's");
+            identities.push((signer.anchor().subject(), Arc::new(identity)));
+        }
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("aws-lc speaks TLS 1.3")
             .with_root_certificates(roots)
-            .with_client_auth_cert(vec![certificate], key)
-            .expect("the key is the certificate's");
+            .with_client_cert_resolver(Arc::new(Identities(identities)));
         config.alpn_protocols = vec![b"h2".to_vec()];
         // Every connection is a whole handshake, as a client's first one is.
         config.resumption = Resumption::disabled();
@@ -62,18 +71,38 @@ impl Credentials {
 
 /// A client certificate of a user and its key, as PEM.
 pub fn pair(folder: &Path, user: &str) -> (String, String) {
-    let (_, issued) = issued(folder, user);
+    let issued = issued(&current(folder), user);
     (issued.certificate_pem, issued.key_pem.expose_secret().to_owned())
 }
 
-fn issued(folder: &Path, user: &str) -> (Signer, Issued) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    let at = UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"));
-    let signer = pki::load(folder, at).expect("the authority can be read").expect("bootstrap made one");
+fn current(folder: &Path) -> Signer {
+    pki::load(folder, now()).expect("the authority can be read").expect("bootstrap made one")
+}
+
+fn issued(signer: &Signer, user: &str) -> Issued {
     let wanted =
         Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
-    let issued = signer.issue(&wanted, VALIDITY_SECONDS, at).expect("a client certificate can be issued");
-    (signer, issued)
+    signer.issue(&wanted, VALIDITY_SECONDS, now()).expect("a client certificate can be issued")
+}
+
+fn now() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"))
+}
+
+/// By the name of the authority that each is from.
+#[derive(Debug)]
+struct Identities(Vec<(Vec<u8>, Arc<CertifiedKey>)>);
+
+impl ResolvesClientCert for Identities {
+    fn resolve(&self, trusted: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let fitting = self.0.iter().find(|(authority, _)| trusted.contains(&authority.as_slice()));
+        Some(Arc::clone(&fitting.or(self.0.first())?.1))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// The client ports of a host, in the order in which a client tries them.

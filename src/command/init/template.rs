@@ -139,7 +139,12 @@ const ARCHIVE_UNKNOWN: &str = "\
 ";
 
 const REST: &str = "\
-# Who signs the certificates. `generated`: ca.crt and ca.key (0600) are made here, once, and are yours to back up.
+# Who signs the certificates.
+# generated: ca.crt and ca.key (0600) are made in `dir`, once, and are yours to back up.
+# files:     `certificate` and `key` of an authority that you have, such as kubeadm's; with `passphrase` if it is encrypted.
+# external:  `certificate` alone; each node names its own pairs, and `client` and `client-key` are for our connection.
+# vault:     Vault's PKI engine at `address` signs by `role`; `token` or `approle` say as whom we come.
+# node:      ca.crt and ca.key (0600) lie on every node, in the folder of the certificates or at `certificate` and `key`.
 [ca]
 # source = \"generated\"
 # dir = \"pki\"
@@ -163,6 +168,16 @@ const REST: &str = "\
 # enabled = true
 # [users.app]
 # prefix = \"/app/\"                # or permissions = [{ prefix = \"/app/\", access = \"read\" }], or roles = [\"root\"]
+
+# Clients of the cluster whose certificates are kept with its own: issued, renewed and rotated.
+# [consumers.app]
+# host = \"app-1.example\"          # a node, or what ssh connects to
+# user = \"app\"                    # the common name; default: the name of the section
+# certificate = \"/etc/app/etcd.crt\"
+# key = \"/etc/app/etcd.key\"
+# ca = \"/etc/app/etcd-ca.crt\"     # where it reads whom to trust; leave it out if that is kept otherwise
+# owner = \"root\"
+# reload = \"systemctl reload app\"
 
 # Snapshots on a schedule: every named node stands ready, and one of them takes each. Without [backup], none are taken.
 # [backup]
@@ -241,6 +256,12 @@ mod tests {
                 "sha256",
                 "enabled",
                 "prefix",
+                "host",
+                "certificate =",
+                "key",
+                "ca =",
+                "owner",
+                "reload",
             ];
             // What belongs to a section that is not there.
             let backups = ["schedule", "keep", "compression", "directory", "nodes", "max-age", "metrics", "offsite"];
@@ -262,7 +283,8 @@ mod tests {
         for line in text.lines() {
             let setting = line.strip_prefix("# ").filter(|rest| {
                 let word = rest.split(' ').nth(1);
-                word == Some("=") || ["[etcd.archive]", "[auth]", "[users.app]", "[backup]"].contains(rest)
+                let headings = ["[etcd.archive]", "[auth]", "[users.app]", "[consumers.app]", "[backup]"];
+                word == Some("=") || headings.contains(rest)
             });
             uncommented.push_str(setting.unwrap_or(line));
             uncommented.push('\n');

@@ -59,9 +59,7 @@ impl Live {
         if let Some((_, cause)) = lock.skipped.first() {
             return Err(told(cause.clone()));
         }
-        let signer = shared.load_authority(now()).map_err(told)?;
-        let signer = signer.ok_or_else(|| told(cause::no_credentials(host)))?;
-        let client = signer.operator(now())?;
+        let client = shared.holding(now()).await?.operator(now())?;
         let place = shared.machines.get(host).and_then(|machine| machine.place());
         let endpoint = place.map_or_else(|| shared.desired.client_url(host).to_string(), |place| place.url());
         let command =

@@ -4,8 +4,8 @@
 //! check all bytes ─► unpack ─► snapshot status ─► snapshot restore ─► etcd ─► revision, keys, hash ─► the live cluster's
 //! ```
 //!
-//! The scratch etcd asks for certificates of the cluster's own authority as the real members do: what it serves for a few
-//! seconds is everything.
+//! The scratch etcd asks for certificates as the real members do, of an authority that is made for the drill and never
+//! written down: what it serves for a few seconds is everything.
 
 mod scratch;
 
@@ -22,7 +22,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::backup::open;
 use crate::live::etcd::Member;
 use crate::live::perform::told;
-use crate::live::{Live, now, reach};
+use crate::live::{Live, reach};
 use crate::names::HostName;
 
 /// What a drill has shown.
@@ -76,8 +76,7 @@ impl Live {
     pub async fn drill(&self, path: &Path, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
         let begun = Instant::now();
         let desired = &self.shared.desired;
-        let signer = self.shared.load_authority(now()).map_err(told)?;
-        let signer = signer.ok_or_else(|| Diagnostic::failure("a drill needs the authority of `[ca] dir`"))?;
+        let signer = scratch::authority(&desired.cluster.name)?;
         // It goes with everything in it, whatever happens.
         let folder = tempfile::Builder::new().prefix("quorate-drill-").tempdir().map_err(|error| failed(&error))?;
         let tools = scratch::tools(&self.shared, folder.path()).await?;

@@ -19,9 +19,9 @@ use crate::diagnostic::Diagnostic;
 use crate::live::archive::Package;
 use crate::live::etcd::{Member, Tls};
 use crate::live::perform::told;
-use crate::live::pki::Signer;
+use crate::live::pki::{self, Signer};
 use crate::live::{Shared, now};
-use crate::names::{Architecture, HostName};
+use crate::names::{Architecture, ClusterName, HostName};
 use crate::observed::Usage;
 
 /// etcd and its tools, unpacked.
@@ -45,6 +45,14 @@ const LOOPBACK: &str = "127.0.0.1";
 
 /// Ends etcd when our end of its stdin goes, however we end.
 const LEASHED: &str = "\"$@\" </dev/null & child=$!; read -r _; kill -9 \"$child\"";
+
+/// One that nobody else has, so that a drill needs nothing of the cluster's.
+pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
+    let (certificate, key) = pki::generate_authority(cluster, now())
+        .map_err(|why| Diagnostic::failure("no authority could be generated for the drill").because(why))?;
+    let memory = Path::new("the authority of the drill");
+    pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(told)
+}
 
 pub(super) async fn tools(shared: &Shared, folder: &Path) -> Result<Tools, Diagnostic> {
     let desired = &shared.desired;

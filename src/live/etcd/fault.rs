@@ -177,7 +177,7 @@ fn told_certificate(error: &CertificateError, host: &HostName, address: &str) ->
         // Of another authority with the same name, the signature is what differs.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             "its server certificate was signed by another authority than the one beside cluster.toml".to_owned(),
-            "restore the right ca.crt and ca.key into the folder of `[ca] dir`".to_owned(),
+            "restore the right ca.crt and ca.key where [ca] says".to_owned(),
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("its server certificate does not name {address}"),
@@ -196,7 +196,7 @@ fn told_alert(alert: AlertDescription, host: &HostName) -> (String, String) {
         AlertDescription::CertificateExpired => ("it finds our client certificate expired".to_owned(), clocks),
         AlertDescription::UnknownCA => (
             "it does not trust the authority beside cluster.toml".to_owned(),
-            "restore the right ca.crt and ca.key into the folder of `[ca] dir`".to_owned(),
+            "restore the right ca.crt and ca.key where [ca] says".to_owned(),
         ),
         // What Go says of every fault of a client's certificate, but in its newest versions.
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => (

@@ -24,6 +24,8 @@ mod changes;
 mod fault;
 mod recorded;
 mod snapshot;
+pub(super) mod refusal;
+pub(super) mod served;
 mod tls;
 mod version;
 mod wire;

@@ -3,15 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use secrecy::ExposeSecret as _;
 use tokio_rustls::TlsConnector;
 
+use super::served::Onlooker;
 use crate::diagnostic::Diagnostic;
-use crate::live::pki::Signer;
+use crate::live::pki::{self, Anchor, Holding, PairText, Signer, certificate_facts};
 use crate::names::UnixSeconds;
 
 pub(super) const HTTP_2: &[u8] = b"h2";
@@ -20,6 +23,8 @@ pub(super) const HTTP_2: &[u8] = b"h2";
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
+    /// Presents the same certificate, and takes any.
+    onlooker: Arc<ClientConfig>,
     not_after: UnixSeconds,
 }
 
@@ -32,34 +37,48 @@ impl Tls {
     /// # Errors
     /// When no certificate can be issued.
     pub fn new(signer: &Signer, at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        let identity = signer.operator(at)?;
-        let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose_secret().as_bytes());
-        let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes());
-        let (key, certificate) = key
-            .and_then(|key| Ok((key, certificate?)))
-            .map_err(|error| Diagnostic::failure("our own certificate cannot be used").caused_by(&error))?;
-        Self::with_identity(signer.certificate_der().clone(), certificate, key, identity.facts.not_after)
+        Self::with_pairs(&[(signer.anchor(), pki::operator(signer, at)?)], at)
     }
 
-    fn with_identity(
-        authority: CertificateDer<'static>,
-        certificate: CertificateDer<'static>,
-        key: PrivateKeyDer<'static>,
-        not_after: UnixSeconds,
-    ) -> Result<Tls, Diagnostic> {
+    /// As [`Tls::new`], or with the certificate that is given where we cannot issue one. While an authority is rotated it
+    /// trusts both, and each member is shown the certificate of the one that it names.
+    ///
+    /// # Errors
+    /// As [`Tls::new`], and when the given one cannot be read.
+    pub fn of(holding: &Holding, next: Option<&Signer>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
+        let mut pairs = vec![(holding.anchor(), holding.operator(at)?)];
+        if let Some(next) = next {
+            pairs.push((next.anchor(), pki::operator(next, at)?));
+        }
+        Self::with_pairs(&pairs, at)
+    }
+
+    fn with_pairs(pairs: &[(&Anchor, PairText)], at: UnixSeconds) -> Result<Tls, Diagnostic> {
         let unusable = |error: rustls::Error| Diagnostic::failure("no TLS client could be set up").caused_by(&error);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        roots.add(authority).map_err(unusable)?;
-        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(unusable)?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![certificate], key)
-            .map_err(unusable)?;
+        let mut identities = Vec::with_capacity(pairs.len());
+        let mut not_after = None;
+        for (anchor, pair) in pairs {
+            roots.add(anchor.certificate_der().clone()).map_err(unusable)?;
+            identities.push((anchor.subject(), identity(pair, &provider)?));
+            let end = certificate_facts(&pair.certificate, None, &[]).map_or(at, |facts| facts.not_after);
+            not_after = Some(not_after.map_or(end, |first: UnixSeconds| first.min(end)));
+        }
+        let identities: Arc<dyn ResolvesClientCert> = Arc::new(Identities(identities));
+        let builder = || {
+            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+            builder.with_safe_default_protocol_versions().map_err(unusable)
+        };
+        let onlooker = Arc::new(Onlooker(Arc::clone(&provider)));
+        let onlooker = builder()?.dangerous().with_custom_certificate_verifier(onlooker);
+        let mut onlooker = onlooker.with_client_cert_resolver(Arc::clone(&identities));
+        onlooker.resumption = Resumption::disabled();
+        let mut config = builder()?.with_root_certificates(roots).with_client_cert_resolver(identities);
         config.alpn_protocols = vec![HTTP_2.to_vec()];
         // A resumed session would not show the certificate that a member has now.
         config.resumption = Resumption::disabled();
-        Ok(Tls { config: Arc::new(config), not_after })
+        Ok(Tls { config: Arc::new(config), onlooker: Arc::new(onlooker), not_after: not_after.unwrap_or(at) })
     }
 
     /// Whether a new one should be made before the next connection.
@@ -67,8 +86,40 @@ impl Tls {
         self.not_after <= at.plus_seconds(REMAINING_SECONDS_MIN)
     }
 
+    /// For a look at what is served.
+    pub(super) fn onlooker(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.onlooker)
+    }
+
     pub(super) fn connector(&self) -> TlsConnector {
         TlsConnector::from(Arc::clone(&self.config))
+    }
+}
+
+/// A certificate and its key, as rustls takes them.
+fn identity(pair: &PairText, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Diagnostic> {
+    let failed = || Diagnostic::failure("our own certificate cannot be used");
+    let key = PrivateKeyDer::from_pem_slice(pair.key.expose_secret().as_bytes());
+    let key = key.map_err(|error| failed().caused_by(&error))?;
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| failed().caused_by(&error))?;
+    let identity = CertifiedKey::from_der(chain, key, provider).map_err(|error| failed().caused_by(&error))?;
+    Ok(Arc::new(identity))
+}
+
+/// Our certificates, each with the name of the authority that it is from. etcd names those that it trusts when it asks
+/// for one (Go's crypto/tls does so whenever it has a pool for clients).
+#[derive(Debug)]
+struct Identities(Vec<(Vec<u8>, Arc<CertifiedKey>)>);
+
+impl ResolvesClientCert for Identities {
+    fn resolve(&self, trusted: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let fitting = self.0.iter().find(|(authority, _)| trusted.contains(&authority.as_slice()));
+        Some(Arc::clone(&fitting.or(self.0.first())?.1))
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
     }
 }
 

@@ -1,57 +1,50 @@
 //! ca.crt and ca.key, read from their folder and proven to belong together.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rcgen::{KeyPair, PublicKeyData as _};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
-use zeroize::{Zeroize as _, Zeroizing};
+use rustls::pki_types::CertificateDer;
+use zeroize::Zeroize as _;
 
+use super::anchor::{Anchor, Chain, parse};
 use super::create::{self, Interrupted};
-use super::facts::{self, KnownAuthority};
-use super::{CERTIFICATE, KEY, date};
-use crate::code::Code;
-use crate::names::{Digest, UnixSeconds};
-use crate::observed::{Authority, Cause, Seen};
+use super::facts::KnownAuthority;
+use super::file::{check_mode, read, unusable};
+use super::key::{Opener, read_key};
+use super::rotate;
+use super::{CERTIFICATE, KEY};
+use crate::desired::Pair;
+use crate::names::UnixSeconds;
+use crate::observed::{Authority, Cause};
 
 /// An authority that can sign. Its key stays in memory, is never printed, and is overwritten when dropped.
 pub struct Signer {
-    pub(super) facts: Authority,
-    pub(super) certificate_pem: String,
-    pub(super) certificate: CertificateDer<'static>,
+    pub(super) anchor: Anchor,
     pub(super) key: KeyPair,
 }
 
 impl Signer {
     pub fn facts(&self) -> &Authority {
-        &self.facts
+        &self.anchor.facts
+    }
+
+    pub fn anchor(&self) -> &Anchor {
+        &self.anchor
     }
 
     /// The exact text of ca.crt, as it is put on the hosts.
     pub fn certificate_pem(&self) -> &str {
-        &self.certificate_pem
+        &self.anchor.pem
     }
 
     pub fn certificate_der(&self) -> &CertificateDer<'static> {
-        &self.certificate
+        &self.anchor.certificates[0]
     }
 
     /// For [`certificate_facts`](super::certificate_facts).
     pub fn known(&self) -> KnownAuthority {
-        KnownAuthority::new(self.certificate.clone())
-    }
-
-    /// What a load says as a fact.
-    pub fn seen(loaded: &Result<Option<Signer>, Cause>) -> Seen<Option<Authority>> {
-        match loaded {
-            Ok(signer) => Seen::Known(signer.as_ref().map(|signer| signer.facts.clone())),
-            Err(cause) => Seen::Unknown(cause.clone()),
-        }
+        self.anchor.known()
     }
 }
 
@@ -63,7 +56,7 @@ impl Drop for Signer {
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer").field("facts", &self.facts).field("key", &"***").finish_non_exhaustive()
+        f.debug_struct("Signer").field("facts", self.facts()).field("key", &"***").finish_non_exhaustive()
     }
 }
 
@@ -74,13 +67,18 @@ impl fmt::Debug for Signer {
 /// authority's or has expired, or when the key is not its own. Nothing here is ever overwritten, so each is for the
 /// operator to mend.
 pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
+    // The key has its new name already, and the certificate not yet.
+    if rotate::is_half_adopted(folder) {
+        return rotate::load_next(folder, at);
+    }
     let certificate_path = folder.join(CERTIFICATE);
     let key_path = folder.join(KEY);
     match (read(&certificate_path)?, read(&key_path)?) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
             check_mode(&key, &key_path)?;
-            let signer = assemble(&certificate.bytes, &certificate_path, &key.bytes, &key_path, at)?;
+            let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+            let signer = assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at)?;
             Ok(Some(signer))
         }
         (Some(_), None) => {
@@ -102,79 +100,65 @@ pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
     }
 }
 
-pub(super) struct Content {
-    pub bytes: Zeroizing<Vec<u8>>,
-    mode: u32,
+/// Reads an authority that someone else made: `certificate` may hold the chain above it, and the key may be encrypted.
+///
+/// # Errors
+/// As [`load`], and when one of the files is not there: nobody but the operator can make it.
+pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<Signer, Cause> {
+    let Pair { certificate: certificate_path, key: key_path } = pair;
+    let certificate = needed(certificate_path)?;
+    let key = needed(key_path)?;
+    check_mode(&key, key_path)?;
+    let anchor = Anchor::parse(&certificate.bytes, certificate_path, Chain::Allowed, at)?;
+    assemble(anchor, certificate_path, &key.bytes, key_path, opener, at)
 }
 
-/// No certificate or key is near this size.
-const FILE_BYTES_MAX: u64 = 64 << 10;
-
-/// The file's content, or `None` when it does not exist.
-pub(super) fn read(path: &Path) -> Result<Option<Content>, Cause> {
-    let cannot = |error: &io::Error| unusable(format!("{} cannot be read: {error}", path.display()), None);
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(|error| cannot(&error))?,
-    };
-    let metadata = file.metadata().map_err(|error| cannot(&error))?;
-    if !metadata.is_file() {
-        return Err(unusable(format!("{} is not a file", path.display()), None));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(unusable(format!("{} is too large to be a certificate or a key", path.display()), None));
-    }
-    Ok(Some(Content { bytes, mode: metadata.mode() }))
-}
-
-fn check_mode(key: &Content, path: &Path) -> Result<(), Cause> {
-    if key.mode & 0o077 == 0 {
-        return Ok(());
-    }
-    let path = path.display();
-    let what = format!("{path} can be read by others than its owner (mode {:o})", key.mode & 0o7777);
-    Err(unusable(what, Some(&format!("chmod 600 {path}; if others may have read it, make a new authority"))))
-}
-
-/// Checks that the two files are an authority and its key, that it is valid now, and that what it signs verifies.
-pub(super) fn assemble(
-    certificate_bytes: &[u8],
+/// An authority whose pair was read elsewhere; the paths say where, for messages.
+///
+/// # Errors
+/// As [`load_files`].
+pub fn assemble_text(
+    certificate: &str,
     certificate_path: &Path,
-    key_bytes: &[u8],
+    key: &[u8],
     key_path: &Path,
     at: UnixSeconds,
 ) -> Result<Signer, Cause> {
+    let anchor = Anchor::parse(certificate.as_bytes(), certificate_path, Chain::Allowed, at)?;
+    assemble(anchor, certificate_path, key, key_path, &Opener::default(), at)
+}
+
+/// Reads the certificate of an authority whose key is not here.
+///
+/// # Errors
+/// When it is missing or no authority's.
+pub fn load_anchor(certificate_path: &Path, at: UnixSeconds) -> Result<Anchor, Cause> {
+    Anchor::parse(&needed(certificate_path)?.bytes, certificate_path, Chain::Allowed, at)
+}
+
+fn needed(path: &Path) -> Result<super::file::Content, Cause> {
+    let hint = "correct the path in [ca], or put the file there";
+    read(path)?.ok_or_else(|| unusable(format!("{} does not exist", path.display()), Some(hint)))
+}
+
+/// Checks that the key is the authority's, and that what it signs verifies.
+pub(super) fn assemble(
+    anchor: Anchor,
+    certificate_path: &Path,
+    key_bytes: &[u8],
+    key_path: &Path,
+    opener: &Opener,
+    at: UnixSeconds,
+) -> Result<Signer, Cause> {
     let crt = certificate_path.display();
-    let certificate_pem = text_of_certificate(certificate_bytes, certificate_path)?;
-    let certificate = the_certificate(certificate_bytes, certificate_path)?;
-    let key = read_key(key_bytes, key_path)?;
-    let parsed = parse(&certificate)
-        .ok_or_else(|| unusable(format!("{crt} is not a certificate that can be read"), Some(RESTORE)))?;
-    if parsed.public_key().subject_public_key.data.as_ref() != key.der_bytes() {
+    let key = read_key(key_bytes, key_path, opener)?;
+    let is_its_own = parse(&anchor.certificates[0])
+        .is_some_and(|parsed| parsed.public_key().subject_public_key.data.as_ref() == key.der_bytes());
+    let signer = Signer { anchor, key };
+    if !is_its_own {
         let what = format!("{} is not the key of {crt}", key_path.display());
         return Err(unusable(what, Some("put back the pair that belongs together, from one backup")));
     }
-    if let Some(what) = why_no_authority(&parsed) {
-        return Err(unusable(format!("{crt} {what}"), Some(RESTORE)));
-    }
-    let not_before = UnixSeconds(parsed.validity().not_before.timestamp());
-    let not_after = UnixSeconds(parsed.validity().not_after.timestamp());
-    if not_after <= at {
-        let what = format!("{crt} expired on {}", date(not_after));
-        return Err(unusable(
-            what,
-            Some("every certificate that it signed has ended with it: a new authority is needed"),
-        ));
-    }
-    if not_before > at {
-        let what = format!("{crt} is not valid before {}", date(not_before));
-        return Err(unusable(what, Some("check this machine's clock")));
-    }
-    let facts =
-        Authority { fingerprint: Digest::of(&certificate), file_digest: Digest::of(certificate_bytes), not_after };
-    let signer = Signer { facts, certificate_pem, certificate: certificate.clone(), key };
     // Some authorities parse, and yet what rcgen signs in their name does not verify: a subject with a repeated
     // attribute loses one of them. Better found by `plan` than by a half-finished `apply`.
     signer.operator(at).map_err(|diagnostic| {
@@ -184,77 +168,4 @@ pub(super) fn assemble(
     Ok(signer)
 }
 
-const RESTORE: &str = "restore ca.crt and ca.key from your backup";
 const SUBJECT: &str = "an authority with an RSA, P-256, P-384 or Ed25519 key can be used, whose subject names each attribute once (CN=…, O=…)";
-
-/// ca.crt goes to every host, readable by all: it must hold nothing but certificates.
-fn text_of_certificate(bytes: &[u8], path: &Path) -> Result<String, Cause> {
-    let path = path.display();
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| unusable(format!("{path} is not in PEM form"), Some("openssl x509 -inform DER converts it")))?;
-    if text.contains("PRIVATE KEY-----") {
-        let what = format!("{path} holds a private key, and would be put on every host");
-        return Err(unusable(what, Some("leave only the certificate in it; the key belongs into ca.key")));
-    }
-    Ok(text.to_owned())
-}
-
-fn the_certificate(bytes: &[u8], path: &Path) -> Result<CertificateDer<'static>, Cause> {
-    let path = path.display();
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    match certificates.as_deref() {
-        Ok([certificate]) => Ok(certificate.clone()),
-        Ok([]) => Err(unusable(format!("{path} holds no certificate in PEM form"), Some(RESTORE))),
-        Ok(several) => {
-            let what = format!("{path} holds {} certificates, and only one can be the authority's", several.len());
-            Err(unusable(what, Some("leave the one that ca.key belongs to")))
-        }
-        Err(error) => Err(unusable(format!("{path} is not in PEM form: {error}"), Some(RESTORE))),
-    }
-}
-
-fn read_key(bytes: &[u8], path: &Path) -> Result<KeyPair, Cause> {
-    let path = path.display();
-    if bytes.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED)
-        || bytes.windows(PROC_TYPE.len()).any(|window| window == PROC_TYPE)
-    {
-        let what = format!("{path} is encrypted, and quorate asks for no passphrase");
-        return Err(unusable(what, Some("decrypt it with `openssl pkey`, and keep it readable by you alone")));
-    }
-    let mut der = PrivateKeyDer::from_pem_slice(bytes)
-        .map_err(|_| unusable(format!("{path} holds no private key in PEM form"), Some(RESTORE)))?;
-    let key = KeyPair::try_from(&der);
-    der.zeroize();
-    key.map_err(|_| {
-        let what = format!("{path} is not a private key that can be used");
-        unusable(
-            what,
-            Some("RSA of 2048 bits or more, P-256, P-384 and Ed25519 are understood, as PKCS#8, PKCS#1 or SEC1"),
-        )
-    })
-}
-
-const ENCRYPTED: &[u8] = b"ENCRYPTED PRIVATE KEY";
-/// The header of the older encrypted form: `Proc-Type: 4,ENCRYPTED`.
-const PROC_TYPE: &[u8] = b"Proc-Type: 4,ENCRYPTED";
-
-/// Why the certificate cannot sign others.
-fn why_no_authority(certificate: &X509Certificate<'_>) -> Option<&'static str> {
-    let is_authority = matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
-    if !is_authority {
-        return Some("is no authority's certificate (its basic constraints do not say CA)");
-    }
-    match certificate.key_usage() {
-        Ok(None) => None,
-        Ok(Some(usage)) if usage.value.key_cert_sign() => None,
-        _ => Some("may not sign certificates (its key usage does not say so)"),
-    }
-}
-
-fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
-    facts::whole(X509Certificate::from_der(certificate))
-}
-
-pub(super) fn unusable(summary: String, hint: Option<&str>) -> Cause {
-    Cause { code: Code::AuthorityUnreadable, summary, hint: hint.map(str::to_owned) }
-}

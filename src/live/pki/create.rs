@@ -19,7 +19,10 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::authority::{Signer, assemble, load, read};
+use super::anchor::{Anchor, Chain};
+use super::authority::{Signer, assemble, load};
+use super::file::read;
+use super::key::Opener;
 use super::{BACKDATED_SECONDS, CERTIFICATE, KEY, rcgen_time, serial_number};
 use crate::capability::authority::VALIDITY_SECONDS;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -84,7 +87,8 @@ pub(super) fn interrupted(folder: &Path) -> Option<Interrupted> {
     // Valid at its own beginning, whatever the time is now: `load` judges that once it has its name.
     let made = x509_parser::pem::parse_x509_pem(&certificate.bytes).ok()?.1;
     let at = UnixSeconds(made.parse_x509().ok()?.validity().not_before.timestamp());
-    assemble(&certificate.bytes, &certificate_path, &key.bytes, &key_path, at).ok()?;
+    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at).ok()?;
+    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).ok()?;
     Some(Interrupted::BeforeCertificate)
 }
 
@@ -92,7 +96,7 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
     let cannot = |path: &Path, error: io::Error| {
         Diagnostic::failure(format!("{} could not be written", path.display())).caused_by(&error)
     };
-    let (certificate, key) = generate(cluster, at).map_err(|why| {
+    let (certificate, key) = generate(cluster, "etcd-ca", at).map_err(|why| {
         Diagnostic::failure(format!("no authority for cluster {cluster} could be generated")).because(why)
     })?;
     for (name, mode, content) in [(KEY_PENDING, 0o600, key.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
@@ -102,8 +106,20 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
     Ok(())
 }
 
+/// A new authority for a cluster, as PEM.
+///
+/// # Errors
+/// When no key can be made.
+pub fn generate_authority(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing<String>), String> {
+    generate(cluster, "etcd-ca", at)
+}
+
 /// The certificate and the key, as PEM.
-fn generate(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing<String>), String> {
+pub(super) fn generate(
+    cluster: &ClusterName,
+    common_name: &str,
+    at: UnixSeconds,
+) -> Result<(String, Zeroizing<String>), String> {
     let mut params = CertificateParams::default();
     params.not_before = rcgen_time(at.plus_seconds(-BACKDATED_SECONDS)).map_err(|error| error.to_string())?;
     params.not_after = rcgen_time(at.plus_seconds(VALIDITY_SECONDS)).map_err(|error| error.to_string())?;
@@ -111,7 +127,7 @@ fn generate(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing
     params.distinguished_name = DistinguishedName::new();
     // kubeadm's name for it, and the cluster's: authorities of two clusters must not be mistaken for each other.
     params.distinguished_name.push(DnType::OrganizationName, cluster.as_str());
-    params.distinguished_name.push(DnType::CommonName, "etcd-ca");
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let mut key = KeyPair::generate().map_err(|error| error.to_string())?;
@@ -122,7 +138,7 @@ fn generate(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing
 }
 
 /// Writes a file that does not outlive a crash half-written, in place of one that such a crash left.
-fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
+pub(super) fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -146,7 +162,7 @@ fn publish(folder: &Path, pending: &str, name: &str) -> io::Result<()> {
     }
 }
 
-fn told(cause: Cause) -> Diagnostic {
+pub(super) fn told(cause: Cause) -> Diagnostic {
     let diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
     match cause.hint {
         Some(hint) => diagnostic.hint(hint),

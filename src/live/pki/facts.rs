@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
 use crate::capability::certificates::canonical;
 use crate::code::Code;
@@ -63,7 +63,8 @@ pub fn certificate_facts(pem: &str, key: Option<Digest>, known: &[KnownAuthority
     let signed_by = known.iter().find(|authority| authority.signed(&certificate));
     Some(Certificate {
         signed_by: signed_by.map(|authority| authority.fingerprint),
-        common_name: common_name(&certificate),
+        common_name: common_name(certificate.subject()),
+        issuer: common_name(certificate.issuer()),
         names: names(&certificate),
         usages: usages(&certificate),
         not_before: UnixSeconds(certificate.validity().not_before.timestamp()),
@@ -71,6 +72,11 @@ pub fn certificate_facts(pem: &str, key: Option<Digest>, known: &[KnownAuthority
         serial: hexadecimal(certificate.raw_serial()),
         matches_key: matches_key(&certificate, key),
     })
+}
+
+/// The serial number of a certificate, as [`Certificate::serial`] has it.
+pub fn serial_of(der: &CertificateDer<'_>) -> Option<String> {
+    Some(hexadecimal(whole(X509Certificate::from_der(der))?.raw_serial()))
 }
 
 /// The value of a parse that used up its input.
@@ -98,8 +104,8 @@ fn matches_key(certificate: &X509Certificate<'_>, key: Option<Digest>) -> Seen<b
     }
 }
 
-fn common_name(certificate: &X509Certificate<'_>) -> String {
-    let mut names = certificate.subject().iter_common_name();
+fn common_name(of: &X509Name<'_>) -> String {
+    let mut names = of.iter_common_name();
     names.next().and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned()
 }
 
@@ -123,10 +129,12 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
+/// One that names no usages may be used for all.
 fn usages(certificate: &X509Certificate<'_>) -> BTreeSet<Usage> {
-    let Ok(Some(extension)) = certificate.extended_key_usage() else { return BTreeSet::new() };
-    let server = extension.value.server_auth.then_some(Usage::ServerAuth);
-    let client = extension.value.client_auth.then_some(Usage::ClientAuth);
+    let Ok(extension) = certificate.extended_key_usage() else { return BTreeSet::new() };
+    let may = |named: bool| extension.as_ref().is_none_or(|extension| extension.value.any || named);
+    let server = may(extension.as_ref().is_some_and(|of| of.value.server_auth)).then_some(Usage::ServerAuth);
+    let client = may(extension.as_ref().is_some_and(|of| of.value.client_auth)).then_some(Usage::ClientAuth);
     server.into_iter().chain(client).collect()
 }
 

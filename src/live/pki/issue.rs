@@ -3,10 +3,10 @@
 //! rcgen does not check what it is given: an authority with a repeated attribute in its subject, or a key that is not
 //! the authority's, gives a certificate that verifies nowhere, and no error (rcgen 0.14.10).
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
+use pkcs8::LineEnding;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PublicKeyData as _, SanType,
@@ -15,10 +15,11 @@ use secrecy::SecretString;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
+use super::anchor::Anchor;
 use super::authority::Signer;
 use super::facts::{certificate_facts, whole};
 use super::{BACKDATED_SECONDS, rcgen_time, serial_number};
-use crate::capability::certificates::Wanted;
+use crate::capability::certificates::{Wanted, client};
 use crate::diagnostic::Diagnostic;
 use crate::names::{Digest, UnixSeconds};
 use crate::observed::{Certificate, Seen, Usage};
@@ -30,7 +31,7 @@ pub struct Issued {
     pub key_pem: SecretString,
     /// What it says, read back.
     pub facts: Certificate,
-    /// The authority ends before the validity that was asked for, and so does the leaf.
+    /// Who signed gave less than was asked for: the authority itself ends before, or Vault's role allows no more.
     pub shortened: bool,
 }
 
@@ -52,7 +53,7 @@ impl Signer {
         let failed = || Diagnostic::failure(format!("no certificate for {} could be issued", wanted.common_name));
         let validity = i64::try_from(validity_seconds).unwrap_or(i64::MAX);
         let not_before = at.plus_seconds(-BACKDATED_SECONDS);
-        let not_after = at.plus_seconds(validity).min(self.facts.not_after);
+        let not_after = at.plus_seconds(validity).min(self.facts().not_after);
         let mut key = KeyPair::generate().map_err(|error| failed().caused_by(&error))?;
         let result = self.sign(wanted, not_before, not_after, &key);
         let key_pem = SecretString::from(key.serialize_pem());
@@ -63,7 +64,7 @@ impl Signer {
         key.zeroize();
         let (certificate, facts) = certificate.map_err(|why| failed().because(why))?;
         let shortened = not_after < at.plus_seconds(validity);
-        Ok(Issued { certificate_pem: certificate.pem(), key_pem, facts, shortened })
+        Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.anchor()), key_pem, facts, shortened })
     }
 
     /// A client certificate for our own connections to etcd: the root user's, for minutes, never stored.
@@ -71,12 +72,7 @@ impl Signer {
     /// # Errors
     /// As [`Signer::issue`].
     pub fn operator(&self, at: UnixSeconds) -> Result<Issued, Diagnostic> {
-        let wanted = Wanted {
-            common_name: "root".to_owned(),
-            names: BTreeSet::new(),
-            usages: BTreeSet::from([Usage::ClientAuth]),
-        };
-        self.issue(&wanted, OPERATOR_VALIDITY_SECONDS, at)
+        self.issue(&client("root"), OPERATOR_VALIDITY_SECONDS, at)
     }
 
     fn sign(
@@ -98,13 +94,13 @@ impl Signer {
         params.extended_key_usages = wanted.usages.iter().map(|usage| purpose(*usage)).collect();
         // The authority's own key identifier is copied; one that it does not have must not be made up.
         params.use_authority_key_identifier_extension = self.has_key_identifier();
-        let issuer = Issuer::from_ca_cert_der(&self.certificate, &self.key).map_err(|error| error.to_string())?;
+        let issuer = Issuer::from_ca_cert_der(self.certificate_der(), &self.key).map_err(|error| error.to_string())?;
         params.signed_by(key, &issuer).map_err(|error| error.to_string())
     }
 
     fn has_key_identifier(&self) -> bool {
         let identifier = x509_parser::oid_registry::OID_X509_EXT_SUBJECT_KEY_IDENTIFIER;
-        whole(X509Certificate::from_der(&self.certificate))
+        whole(X509Certificate::from_der(self.certificate_der()))
             .is_some_and(|authority| matches!(authority.get_extension_unique(&identifier), Ok(Some(_))))
     }
 
@@ -120,7 +116,7 @@ impl Signer {
         let facts = certificate_facts(&certificate.pem(), Some(public_key), &[self.known()])
             .ok_or("what was issued cannot be read")?;
         let checks = [
-            (facts.signed_by == Some(self.facts.fingerprint), "its issuer or signature is not the authority's"),
+            (facts.signed_by == Some(self.facts().fingerprint), "its issuer or signature is not the authority's"),
             (facts.common_name == wanted.common_name, "its common name is not the one asked for"),
             (facts.names == wanted.names, "its names are not those asked for"),
             (facts.usages == wanted.usages, "its key usages are not those asked for"),
@@ -134,13 +130,21 @@ impl Signer {
     }
 }
 
-fn alternative_name(name: &str) -> Result<SanType, String> {
+pub(super) fn alternative_name(name: &str) -> Result<SanType, String> {
     match name.parse::<IpAddr>() {
         Ok(ip) => Ok(SanType::IpAddress(ip)),
         Err(_) => {
             name.try_into().map(SanType::DnsName).map_err(|_| format!("{name} cannot be a name in a certificate"))
         }
     }
+}
+
+/// The leaf, and what is between it and the root.
+pub(super) fn with_chain(leaf: &str, anchor: &Anchor) -> String {
+    let above = anchor.below_root().into_iter().map(|der| {
+        pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate is not that long")
+    });
+    std::iter::once(leaf.to_owned()).chain(above).collect()
 }
 
 fn purpose(usage: Usage) -> ExtendedKeyUsagePurpose {

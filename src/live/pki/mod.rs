@@ -1,23 +1,39 @@
 //! Certificates: the authority beside cluster.toml, the leaves that it signs, and what the hosts' certificates say.
 //!
 //! - [`load`] and [`create`] handle ca.crt and ca.key; [`Signer`] is the pair, read and proven to belong together.
+//! - [`create_next`], [`load_next`] and [`adopt_next`] handle the authority that takes its place.
+//! - [`Holding`] is that, or what a declared authority gives us without its key.
+//! - [`Request`] is for who signs while we wait.
 //! - [`Signer::issue`] makes a leaf with a new key, and reads back what was issued before anyone gets it.
 //! - [`certificate_facts`] and [`trusted`] read what was found on a host. The same code checks our own leaves, so
 //!   that what is issued and what is observed cannot mean different things.
 //!
 //! All signatures are made and verified by aws-lc, which reads the PKCS#1 and SEC1 keys that kubeadm and openssl write.
 
+mod anchor;
 mod authority;
 mod create;
 mod facts;
+mod file;
+mod given;
+mod holding;
 mod issue;
+mod key;
+mod request;
+mod rotate;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Signer, load};
-pub use create::create;
-pub use facts::{KnownAuthority, authorities, certificate_facts, trusted};
-pub use issue::Issued;
+pub use anchor::Anchor;
+pub use authority::{Signer, assemble_text, load, load_files};
+pub use create::{create, generate_authority};
+pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
+pub use given::{PairText, look as look_at_given, read_pair};
+pub use holding::{Holding, given, operator};
+pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
+pub use key::{Opener, is_same_key};
+pub use request::Request;
+pub use rotate::{adopt_next, create_next, load_next};
 
 /// The file names in the authority's folder: kubeadm's.
 const CERTIFICATE: &str = "ca.crt";

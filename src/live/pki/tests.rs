@@ -427,3 +427,221 @@ fn leaf_facts(leaf: &Issued) -> crate::observed::Certificate {
     let unknown = certificate_facts(&leaf.certificate_pem, None, &[]).unwrap().matches_key;
     crate::observed::Certificate { matches_key: unknown, ..leaf.facts.clone() }
 }
+
+fn files(folder: &Path) -> crate::desired::Pair {
+    crate::desired::Pair { certificate: folder.join("ca.crt"), key: folder.join("ca.key") }
+}
+
+fn opener(passphrase: &str) -> Opener {
+    Opener::with(Some(secrecy::SecretString::from(passphrase)))
+}
+
+/// As kubeadm makes it: RSA-2048 in PKCS#1, CN=etcd-ca with itself as its name, and key encipherment.
+#[test]
+fn an_authority_as_kubeadm_makes_it_signs() {
+    let request = "req -x509 -new -key ca.key -out ca.crt -days 3650 -subj /CN=etcd-ca -addext \
+                   keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign -addext subjectAltName=DNS:etcd-ca";
+    let Some(folder) = made_by_openssl(&["genrsa -traditional -out ca.key 2048", request]) else { return };
+    let folder = folder.path();
+    assert!(fs::read_to_string(folder.join("ca.key")).unwrap().starts_with("-----BEGIN RSA PRIVATE KEY-----"));
+    let signer = load_files(&files(folder), &Opener::default(), now()).unwrap();
+    for (name, wanted) in [("server", server()), ("client", client())] {
+        let leaf = signer.issue(&wanted, 365 * DAY, now()).unwrap();
+        fs::write(folder.join("leaf.crt"), &leaf.certificate_pem).unwrap();
+        let said = openssl(folder, &format!("verify -x509_strict -purpose ssl{name} -CAfile ca.crt leaf.crt")).unwrap();
+        assert!(said.contains("leaf.crt: OK"), "{said}");
+        let text = openssl(folder, "x509 -in leaf.crt -noout -text").unwrap();
+        for line in ["Issuer: CN = etcd-ca", "Signature Algorithm: sha256WithRSAEncryption", "CA:FALSE"] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+}
+
+/// What openssl encrypts a key with, now and for the last ten years.
+#[test]
+fn an_encrypted_key_is_opened_with_its_passphrase() {
+    let ways = ["-v2 aes-256-cbc -v2prf hmacWithSHA256", "-v2 aes-128-cbc -v2prf hmacWithSHA512", "-scrypt"];
+    for algorithm in ["RSA -pkeyopt rsa_keygen_bits:2048", "EC -pkeyopt ec_paramgen_curve:P-256"] {
+        let commands = [
+            &format!("genpkey -algorithm {algorithm} -out plain.key"),
+            "req -x509 -new -key plain.key -out ca.crt -days 30 -subj /CN=etcd-ca -addext keyUsage=critical,keyCertSign",
+        ];
+        let folder = TempDir::new().unwrap();
+        for command in commands {
+            if openssl(folder.path(), command).is_none() {
+                return;
+            }
+        }
+        let folder = folder.path();
+        for way in ways {
+            openssl(folder, &format!("pkcs8 -topk8 -in plain.key -out ca.key {way} -passout pass:hunter2")).unwrap();
+            fs::set_permissions(folder.join("ca.key"), fs::Permissions::from_mode(0o600)).unwrap();
+            let right = opener("hunter2");
+            for _ in 0..2 {
+                let signer =
+                    load_files(&files(folder), &right, now()).unwrap_or_else(|cause| panic!("{way}: {cause:?}"));
+                signer.issue(&server(), DAY, now()).unwrap();
+            }
+            assert!(!format!("{right:?}").contains("hunter2"));
+            let wrong = load_files(&files(folder), &opener("hunter3"), now()).unwrap_err();
+            assert!(wrong.summary.contains("cannot be decrypted"), "{wrong:?}");
+            assert_eq!(wrong.hint.as_deref(), Some("check the passphrase that [ca] refers to"));
+            let none = load_files(&files(folder), &Opener::default(), now()).unwrap_err();
+            assert!(none.summary.ends_with("is encrypted, and no passphrase is declared"), "{none:?}");
+        }
+    }
+}
+
+/// An intermediate authority: hosts trust the whole chain, and a leaf leads whoever trusts the root alone there.
+#[test]
+fn an_authority_may_have_others_above_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    fs::write(path.join("extensions"), "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n").unwrap();
+    let commands = [
+        "ecparam -name prime256v1 -genkey -noout -out root.key",
+        "req -x509 -new -key root.key -out root.crt -days 30 -subj /CN=root -addext keyUsage=critical,keyCertSign",
+        "genrsa -out ca.key 2048",
+        "req -new -key ca.key -out ca.csr -subj /CN=etcd-ca",
+        "x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial -days 20 -extfile extensions -out lower.crt",
+    ];
+    for command in commands {
+        if openssl(path, command).is_none() {
+            return;
+        }
+    }
+    fs::set_permissions(path.join("ca.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let [lower, root] = ["lower.crt", "root.crt"].map(|name| fs::read_to_string(path.join(name)).unwrap());
+    fs::write(path.join("ca.crt"), format!("{lower}{root}")).unwrap();
+    let signer = load_files(&files(path), &Opener::default(), now()).unwrap();
+    assert_eq!(signer.facts().trusted(), trusted(signer.certificate_pem()));
+    assert_eq!(signer.facts().chain.len(), 1);
+    let leaf = signer.issue(&server(), 365 * DAY, now()).unwrap();
+    assert!(leaf.shortened, "the lower authority ends first");
+    assert_eq!(leaf.certificate_pem.matches("BEGIN CERTIFICATE").count(), 2);
+    fs::write(path.join("leaf.crt"), &leaf.certificate_pem).unwrap();
+    let said = openssl(path, "verify -x509_strict -purpose sslserver -CAfile root.crt -untrusted leaf.crt leaf.crt");
+    assert!(said.unwrap().contains("leaf.crt: OK"));
+    fs::write(path.join("ca.crt"), format!("{root}{lower}")).unwrap();
+    assert!(load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.contains("no chain"));
+    fs::remove_file(path.join("ca.crt")).unwrap();
+    assert!(
+        load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.ends_with("ca.crt does not exist")
+    );
+}
+
+/// Each file of a pair, missing and wrong in turn.
+#[test]
+fn a_given_pair_is_looked_at_file_by_file() {
+    let (_parent, signer) = created();
+    let (_other, stranger) = created();
+    let folder = TempDir::new().unwrap();
+    let pair = crate::desired::Pair { certificate: folder.path().join("a.crt"), key: folder.path().join("a.key") };
+    let write = |certificate: &str, key: &str, mode: u32| {
+        fs::write(&pair.certificate, certificate).unwrap();
+        fs::write(&pair.key, key).unwrap();
+        fs::set_permissions(&pair.key, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let known = [signer.known()];
+    let faults = || look_at_given(&pair, &known).faults.join("; ");
+    assert_eq!(faults().matches("does not exist").count(), 2);
+    let (leaf, other) = (signer.issue(&server(), DAY, now()).unwrap(), stranger.issue(&server(), DAY, now()).unwrap());
+    let (pem, key) = (leaf.certificate_pem.as_str(), leaf.key_pem.expose_secret());
+    write(pem, key, 0o600);
+    let seen = look_at_given(&pair, &known);
+    assert_eq!((seen.faults.len(), seen.digest), (0, Some(Digest::of(pem))));
+    assert_eq!(seen.certificate.unwrap().signed_by, Some(signer.facts().fingerprint));
+    let text = read_pair(&pair).unwrap();
+    assert_eq!((text.certificate.as_str(), text.key.expose_secret()), (pem, key));
+    write(pem, key, 0o644);
+    assert!(faults().contains("can be read by others"));
+    write(pem, other.key_pem.expose_secret(), 0o600);
+    assert!(faults().contains("a.key is not the key of"));
+    write(&other.certificate_pem, other.key_pem.expose_secret(), 0o600);
+    assert_eq!(look_at_given(&pair, &known).certificate.unwrap().signed_by, None);
+    write("hello", key, 0o600);
+    assert!(faults().contains("is not a certificate that can be read"));
+    write(pem, "hello", 0o600);
+    assert!(faults().contains("no private key"));
+    write(&format!("{pem}{key}"), key, 0o600);
+    assert!(faults().contains("holds a private key"));
+    write(pem, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIH\n-----END ENCRYPTED PRIVATE KEY-----\n", 0o600);
+    assert!(faults().contains("is encrypted, and etcd cannot open it"));
+}
+
+/// Every state that a crash can leave while the next authority is made, and while it takes its place.
+#[test]
+fn a_rotation_that_was_cut_off_goes_on() {
+    let (parent, old) = created();
+    let folder = parent.path().join("pki");
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let fingerprint = |signer: &Signer| signer.facts().fingerprint;
+    assert!(load_next(&folder, now()).unwrap().is_none());
+    adopt_next(&folder, now()).unwrap_err();
+    // A key alone is nobody's yet.
+    fs::write(folder.join("ca.next.key"), "cut off").unwrap();
+    assert!(load_next(&folder, now()).unwrap().is_none());
+    let next = create_next(&folder, &prod(), now()).unwrap();
+    assert_ne!(fingerprint(&next), fingerprint(&old));
+    assert_ne!(next.anchor().subject(), old.anchor().subject(), "an issuer is found by its name");
+    assert_eq!(names(), ["ca.crt", "ca.key", "ca.next.crt", "ca.next.key"]);
+    assert_eq!(fs::metadata(folder.join("ca.next.key")).unwrap().mode() & 0o777, 0o600);
+    create_next(&folder, &prod(), now()).unwrap_err();
+    assert_eq!(fingerprint(&load(&folder, now()).unwrap().unwrap()), fingerprint(&old));
+    // The old pair has its other name, and nothing else was done; then the key has its new place, too.
+    let kept = format!("ca.{}", &fingerprint(&old).to_string()[..12]);
+    fs::hard_link(folder.join("ca.crt"), folder.join(format!("{kept}.crt"))).unwrap();
+    fs::hard_link(folder.join("ca.key"), folder.join(format!("{kept}.key"))).unwrap();
+    fs::rename(folder.join("ca.next.key"), folder.join("ca.key")).unwrap();
+    for loaded in [load(&folder, now()), load_next(&folder, now())] {
+        assert_eq!(fingerprint(&loaded.unwrap().unwrap()), fingerprint(&next));
+    }
+    adopt_next(&folder, now()).unwrap();
+    let done = [format!("{kept}.crt"), format!("{kept}.key"), "ca.crt".to_owned(), "ca.key".to_owned()];
+    assert_eq!(names(), done);
+    assert_eq!(fingerprint(&load(&folder, now()).unwrap().unwrap()), fingerprint(&next));
+    assert!(load_next(&folder, now()).unwrap().is_none());
+    // And the whole of it again, undisturbed.
+    let third = create_next(&folder, &prod(), now().plus_seconds(1)).unwrap();
+    adopt_next(&folder, now().plus_seconds(1)).unwrap();
+    assert_eq!(fingerprint(&load(&folder, now().plus_seconds(1)).unwrap().unwrap()), fingerprint(&third));
+    assert_eq!(names().len(), 6);
+}
+
+/// Leaves of the next one verify where both are trusted, and where the next alone is.
+#[test]
+fn openssl_agrees_with_a_rotation() {
+    let (parent, old) = created();
+    let folder = parent.path();
+    let next = create_next(&folder.join("pki"), &prod(), now()).unwrap();
+    fs::write(folder.join("both.crt"), format!("{}{}", old.certificate_pem(), next.certificate_pem())).unwrap();
+    for signer in [&old, &next] {
+        let leaf = signer.issue(&server(), DAY, now()).unwrap();
+        fs::write(folder.join("leaf.crt"), &leaf.certificate_pem).unwrap();
+        let Some(said) = openssl(folder, "verify -x509_strict -purpose sslserver -CAfile both.crt leaf.crt") else {
+            return;
+        };
+        assert!(said.contains("leaf.crt: OK"), "{said}");
+    }
+    let said = openssl(folder, "verify -x509_strict -purpose sslserver -CAfile pki/ca.next.crt leaf.crt").unwrap();
+    assert!(said.contains("leaf.crt: OK"), "{said}");
+}
+
+#[test]
+fn a_key_is_the_same_in_every_form() {
+    let folder = TempDir::new().unwrap();
+    let Some(_) = openssl(folder.path(), "genrsa -traditional -out pkcs1.key 2048") else { return };
+    openssl(folder.path(), "pkcs8 -topk8 -nocrypt -in pkcs1.key -out pkcs8.key").unwrap();
+    openssl(folder.path(), "genrsa -out other.key 2048").unwrap();
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_ne!(read("pkcs1.key"), read("pkcs8.key"));
+    assert!(is_same_key(&read("pkcs1.key"), &read("pkcs8.key")));
+    assert!(!is_same_key(&read("pkcs1.key"), &read("other.key")));
+    // What cannot be read is not the same as anything, itself included.
+    assert!(!is_same_key(b"nonsense", b"nonsense"));
+}

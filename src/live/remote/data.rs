@@ -7,7 +7,7 @@ use super::{Command, LONG};
 use crate::desired::Compression;
 use crate::desired::Desired;
 use crate::layout;
-use crate::live::pki::Issued;
+use crate::live::pki::PairText;
 use crate::live::ssh::Stdin;
 use crate::names::{RemotePath, Version};
 use crate::observed::File;
@@ -20,8 +20,8 @@ macro_rules! saving {
 }
 
 /// The certificate, then the key.
-fn both(client: &Issued) -> ([String; 2], Stdin) {
-    let (certificate, key) = (client.certificate_pem.as_bytes(), client.key_pem.expose_secret().as_bytes());
+fn both(client: &PairText) -> ([String; 2], Stdin) {
+    let (certificate, key) = (client.certificate.as_bytes(), client.key.expose_secret().as_bytes());
     let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + key.len()));
     both.extend_from_slice(certificate);
     both.extend_from_slice(key);
@@ -30,7 +30,13 @@ fn both(client: &Issued) -> ([String; 2], Stdin) {
 
 impl Command {
     /// With a certificate and key of ours, which are gone when it ends.
-    pub fn snapshot(desired: &Desired, before: Version, folder: &RemotePath, endpoint: &str, client: &Issued) -> Self {
+    pub fn snapshot(
+        desired: &Desired,
+        before: Version,
+        folder: &RemotePath,
+        endpoint: &str,
+        client: &PairText,
+    ) -> Self {
         let (lengths, stdin) = both(client);
         let words = [
             layout::SNAPSHOTS_FOLDER.to_owned(),
@@ -52,7 +58,7 @@ impl Command {
         compression: Compression,
         binaries: &RemotePath,
         endpoint: &str,
-        client: &Issued,
+        client: &PairText,
     ) -> Self {
         let (lengths, stdin) = both(client);
         let words = [

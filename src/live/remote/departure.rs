@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Command, LONG};
 use crate::content::{self, Initial, Restoration};
-use crate::desired::{Desired, Restore};
+use crate::desired::{AuthoritySource, Desired, Restore};
 use crate::layout;
 use crate::live::ssh::Stdin;
 use crate::names::HostName;
@@ -84,7 +84,13 @@ impl Command {
         let words = [&paths.service, unit.as_str(), paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
         let last = [File::Config, File::Trust];
         let first = File::ALL.into_iter().filter(|file| *file != File::Unit && !last.contains(file));
+        // The others hold it, too: a member goes only while its authority is known.
+        let authority = match &desired.authority {
+            AuthoritySource::Node { key, .. } => Some(key.to_string()),
+            _ => None,
+        };
         let files = first.chain(last).map(|file| layout::path(desired, file).to_string());
+        let files = authority.into_iter().chain(files);
         let words = words.into_iter().map(str::to_owned).chain(files).collect();
         let what = "clearing away what is left of the member";
         Self { allowed: STOP_TAKES, ..Self::new(what, leaving!("retire.sh"), words) }

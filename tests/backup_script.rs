@@ -1,0 +1,302 @@
+//! The script of scheduled snapshots under dash and busybox's sh, with an etcdctl that breaks what a real one would not:
+//! snapshots that are cut or flipped, a lock that is lost, marks that cannot be written. The lab has the real one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use quorate::content::backup::SCRIPT;
+use tempfile::TempDir;
+
+const SHELLS: [&[&str]; 2] = [&["dash"], &["busybox", "sh"]];
+
+/// Answers as etcdctl of 3.5 does, from files beside it: `snapshot`, `marks/`, and what is to fail in `broken`.
+const ETCDCTL: &str = r#"#!/bin/sh
+here=${0%/*}
+while :; do
+    case $1 in
+    -w) shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+    esac
+done
+if grep -qx "$1" "$here/broken" 2>/dev/null; then
+    echo "Error: broken" >&2
+    exit 1
+fi
+case $1 in
+endpoint) printf '"MemberID" : 1\n"Leader" : 2\n' ;;
+lock)
+    while [ "$1" != -- ]; do shift; done
+    shift 2
+    exec flock "$here/lock" "$@"
+    ;;
+get)
+    while [ "$2" ]; do shift; done
+    cat "$here/marks/${1##*/}" 2>/dev/null || :
+    ;;
+lease) echo "lease 694da1fd4b357705 granted with TTL(7200s)" ;;
+put) while [ "$1" != -- ]; do shift; done; mkdir -p "$here/marks"; echo "$3" >"$here/marks/${2##*/}" ;;
+snapshot)
+    case $2 in
+    save) cp "$here/snapshot" "$3"; [ ! -e "$here/after-save" ] || sh "$here/after-save" ;;
+    status) [ -s "$3" ] ;;
+    esac
+    ;;
+*) exit 1 ;;
+esac
+"#;
+
+struct Node {
+    dir: TempDir,
+    shell: &'static [&'static str],
+    etcd: Child,
+    compression: &'static str,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.etcd.kill().and_then(|()| self.etcd.wait()).expect("it was started by us");
+    }
+}
+
+fn executable(path: &Path, text: &str) {
+    fs::write(path, text).expect("a temporary folder can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+}
+
+/// Whole pages and their SHA-256.
+fn whole() -> Vec<u8> {
+    let mut bytes: Vec<u8> = (0..4096_u32 * 4).map(|index| (index % 251) as u8).collect();
+    let sum = quorate::names::Digest::of(&bytes).to_string();
+    let byte = |at: usize| u8::from_str_radix(&sum[at..at + 2], 16).expect("it is hexadecimal");
+    bytes.extend((0..64).step_by(2).map(byte));
+    bytes
+}
+
+impl Node {
+    fn new(shell: &'static [&'static str]) -> Option<Self> {
+        if Command::new(shell[0]).args(&shell[1..]).args(["-c", ":"]).output().is_err() {
+            eprintln!("skipped: {shell:?} is not on this machine");
+            return None;
+        }
+        let dir = TempDir::new().expect("there is a temporary folder");
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["bin", "etcd", "snapshots", "metrics"] {
+            fs::create_dir(at(folder)).expect("it is new");
+        }
+        fs::copy("/bin/sleep", at("etcd/etcd")).expect("there is a sleep");
+        let mut etcd = Command::new(at("etcd/etcd"));
+        let etcd = etcd.arg("600").stdout(Stdio::null()).spawn().expect("it can be run");
+        executable(&at("etcd/etcdctl"), ETCDCTL);
+        executable(&at("bin/systemctl"), &format!("#!/bin/sh\necho {}\n", etcd.id()));
+        // Nobody waits for a turn here.
+        executable(&at("bin/sleep"), "#!/bin/sh\n");
+        fs::write(at("etcd/snapshot"), whole()).expect("it can be written");
+        fs::write(at("etcd.yaml"), "name: etcd-1\nadvertise-client-urls: https://10.0.0.11:2379\n").expect("it too");
+        let node = Self { shell, etcd, compression: "gzip", dir };
+        let first = "PATH=";
+        let ours = format!("{first}{}:", node.at("bin").display());
+        assert!(SCRIPT.contains(first));
+        fs::write(node.at("backup.sh"), SCRIPT.replacen(first, &ours, 1)).expect("it too");
+        Some(node)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self) -> Output {
+        let mut command = Command::new(self.shell[0]);
+        command.args(&self.shell[1..]).arg(self.at("backup.sh")).env_clear().stdin(Stdio::null());
+        for (name, value) in [
+            ("CLUSTER", "prod".into()),
+            ("ETCD", "etcd.service".into()),
+            ("CONFIG", self.at("etcd.yaml")),
+            ("CA", "/ca".into()),
+            ("CERTIFICATE", "/certificate".into()),
+            ("KEY", "/key".into()),
+            ("DIRECTORY", self.at("snapshots")),
+            ("KEEP", "2".into()),
+            ("COMPRESSION", self.compression.into()),
+            ("METRICS", self.at("metrics")),
+        ] {
+            command.env(format!("QUORATE_{name}"), value);
+        }
+        command.output().expect("the shell runs")
+    }
+
+    /// Everything in the folder of the snapshots, sorted.
+    fn there(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.at("snapshots")).expect("it is there");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("it too").file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn old(&self, names: &[&str]) {
+        names.iter().for_each(|name| fs::write(self.at("snapshots").join(name), "old").expect("it can be written"));
+    }
+
+    /// The slots go on as if a minute had passed.
+    fn next_slot(&self) {
+        let _ = fs::remove_dir_all(self.at("etcd/marks"));
+        // Two snapshots of one second would have one name.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    }
+
+    fn metric(&self, gauge: &str) -> Option<String> {
+        let text = fs::read_to_string(self.at("metrics/quorate_backup.prom")).ok()?;
+        let labels = "{cluster=\"prod\",node=\"etcd-1\"} ";
+        text.lines().find_map(|line| line.strip_prefix(&format!("quorate_backup_{gauge}{labels}")).map(str::to_owned))
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.at(name), content).expect("it can be written");
+    }
+}
+
+fn words(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Under every shell that there is; at least one of them.
+fn under_every_shell(test: impl Fn(Node)) {
+    let nodes: Vec<_> = SHELLS.into_iter().filter_map(Node::new).collect();
+    assert!(!nodes.is_empty(), "neither dash nor busybox is on this machine");
+    nodes.into_iter().for_each(test);
+}
+
+#[test]
+fn a_snapshot_is_taken_once_a_slot_and_the_oldest_go() {
+    under_every_shell(|mut node| {
+        let old = ["snapshot-20200101_000000.db.zst", "snapshot-20200102_000000.db", "snapshot-20200103_000000.db.gz"];
+        node.old(&old);
+        node.old(&["other.db", "snapshot-x.db", "before-3.6.0-20200101-000000.db"]);
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        let there = node.there();
+        let taken: Vec<_> =
+            there.iter().filter(|name| name.starts_with("snapshot-2") && !old.contains(&name.as_str())).collect();
+        assert_eq!(taken.len(), 1, "{there:?}");
+        assert!(taken[0].ends_with(".db.gz") && there.contains(&old[2].to_owned()), "{there:?}");
+        assert_eq!(there.len(), 5, "{there:?}");
+        assert_eq!(node.metric("last_run_success").as_deref(), Some("1"));
+        assert_eq!(node.metric("last_success_duration_seconds").map(|seconds| seconds.len()), Some(1));
+        // The same slot, or the one after it when a minute has just passed: then there is nothing to compare.
+        let again = node.run();
+        assert!(again.status.success(), "{}", words(&again));
+        if words(&again).contains("etcd-1 has taken it") {
+            assert_eq!(node.there(), there);
+        }
+        for (compression, suffix) in [("zstd", ".db.zst"), ("none", ".db")] {
+            node.next_slot();
+            node.compression = compression;
+            let output = node.run();
+            assert!(output.status.success(), "{}", words(&output));
+            let newest = node.there().into_iter().rfind(|name| name.starts_with("snapshot-2")).expect("there is one");
+            assert!(newest.ends_with(suffix), "{newest}: {}", words(&output));
+        }
+    });
+}
+
+#[test]
+fn a_broken_snapshot_never_takes_the_place_of_a_good_one() {
+    under_every_shell(|node| {
+        let good =
+            ["snapshot-20200101_000000.db.gz", "snapshot-20200102_000000.db.gz", "snapshot-20200103_000000.db.gz"];
+        node.old(&good);
+        let mut flipped = whole();
+        flipped[5000] ^= 1;
+        let cut = whole()[..4096 * 3 + 32].to_vec();
+        let bare = whole()[..4096 * 4].to_vec();
+        for (what, bytes) in [("flipped", flipped), ("cut", cut), ("without its sum", bare), ("empty", Vec::new())] {
+            node.write("etcd/snapshot", bytes);
+            let output = node.run();
+            assert!(!output.status.success() && words(&output).contains("not whole"), "{what}: {}", words(&output));
+            assert_eq!(node.there(), good, "{what}");
+            assert_eq!(node.metric("last_run_success").as_deref(), Some("0"), "{what}");
+            assert_eq!(node.metric("last_success_timestamp_seconds"), None);
+        }
+        // The slot is not marked: it is taken as soon as that can be.
+        node.write("etcd/snapshot", whole());
+        let output = node.run();
+        assert!(output.status.success() && node.there().len() == 2, "{}", words(&output));
+        let success = node.metric("last_success_timestamp_seconds").expect("it is told");
+        // What goes wrong later leaves the time of the last success.
+        for broken in ["endpoint", "lock", "get", "snapshot"] {
+            node.next_slot();
+            let there = node.there();
+            node.write("etcd/broken", format!("{broken}\n"));
+            let output = node.run();
+            assert!(!output.status.success(), "{broken}: {}", words(&output));
+            assert_eq!(node.there(), there, "{broken}");
+            assert_eq!(node.metric("last_run_success").as_deref(), Some("0"), "{broken}");
+            assert_eq!(node.metric("last_success_timestamp_seconds").as_ref(), Some(&success), "{broken}");
+        }
+    });
+}
+
+#[test]
+fn what_is_good_stays_when_its_mark_cannot_be_written() {
+    under_every_shell(|node| {
+        node.write("etcd/broken", "lease\n");
+        let output = node.run();
+        assert!(output.status.success() && words(&output).contains("could not be marked"), "{}", words(&output));
+        assert_eq!(node.there().len(), 1);
+        assert_eq!(node.metric("last_run_success").as_deref(), Some("1"));
+    });
+}
+
+#[test]
+fn names_of_a_clock_that_was_ahead_do_not_cost_the_new_one() {
+    under_every_shell(|node| {
+        let ahead =
+            ["snapshot-20990101_000000.db.gz", "snapshot-20990102_000000.db.gz", "snapshot-20990103_000000.db.gz"];
+        node.old(&ahead);
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        let there = node.there();
+        assert!(there.iter().any(|name| !ahead.contains(&name.as_str())), "{there:?}");
+    });
+}
+
+#[test]
+fn what_a_killed_run_has_left_goes_with_the_next() {
+    under_every_shell(|node| {
+        // It kills the run when the snapshot is there and not yet checked.
+        node.write("etcd/after-save", "kill -9 $(cat \"${0%/*}/../victim\")\n");
+        let victim = node.at("victim");
+        let script = fs::read_to_string(node.at("backup.sh")).expect("it was written");
+        let marked = script.replacen(
+            "    begun=$(date +%s)\n",
+            &format!("    begun=$(date +%s)\n    echo $$ >{}\n", victim.display()),
+            1,
+        );
+        assert_ne!(marked, script);
+        node.write("backup.sh", marked);
+        let output = node.run();
+        assert!(!output.status.success(), "{}", words(&output));
+        assert_eq!(node.there(), [".scheduled.quorate"]);
+        fs::remove_file(node.at("etcd/after-save")).expect("it was written");
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        let there = node.there();
+        assert!(there.len() == 1 && there[0].starts_with("snapshot-"), "{there:?}");
+    });
+}
+
+#[test]
+fn without_an_etcd_it_says_so() {
+    under_every_shell(|node| {
+        executable(&node.at("bin/systemctl"), "#!/bin/sh\necho 0\n");
+        let output = node.run();
+        assert!(!output.status.success() && words(&output).contains("does not run here"), "{}", words(&output));
+        executable(&node.at("bin/systemctl"), &format!("#!/bin/sh\necho {}\n", node.etcd.id()));
+        node.write("etcd.yaml", "name: etcd-1\n");
+        let output = node.run();
+        assert!(!output.status.success() && words(&output).contains("does not say who"), "{}", words(&output));
+    });
+}
