@@ -13,11 +13,13 @@ use crate::auth::Permission;
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
-    raft_log, recovery, rotation, service, users, version,
+    raft_log, recovery, restore, rotation, service, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
-use crate::names::{Architecture, ConsumerName, Digest, HostName, MemberId, PeerUrl, RoleName, UserName, Version};
+use crate::names::{
+    Architecture, ConsumerName, Digest, HostName, MemberId, PeerUrl, RoleName, Token, UserName, Version,
+};
 use crate::observed::{File, Folder, Observed, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +95,14 @@ pub enum Action {
     FillLog { host: HostName, before: Version },
     /// Start a cluster of this member alone from its data, once.
     ForceNewCluster { host: HostName },
+    /// Copy a snapshot to a host, to be restored there.
+    PushSnapshot { host: HostName, digest: Digest },
+    /// Give the data directory of a member another name, before a snapshot is restored in its place.
+    SetOldDataAside { host: HostName },
+    /// Make the data directory of this member from a snapshot that was pushed there.
+    RestoreData { host: HostName, digest: Digest, token: Token },
+    /// Compare what the members hold, and forget that a restore is under way.
+    ConfirmRestore,
     /// Write the files of a consumer that are not as they should be, and tell it.
     KeepConsumer {
         host: HostName,
@@ -162,7 +172,8 @@ impl Action {
             | Self::RemoveUser { .. }
             | Self::RemoveRole { .. }
             | Self::EnableAuth
-            | Self::DisableAuth => None,
+            | Self::DisableAuth
+            | Self::ConfirmRestore => None,
             Self::CreateAuthorityOn { host }
             | Self::InstallAuthorityKey { host }
             | Self::PrepareHost { host }
@@ -189,6 +200,9 @@ impl Action {
             | Self::SaveSnapshot { host, .. }
             | Self::FillLog { host, .. }
             | Self::ForceNewCluster { host }
+            | Self::PushSnapshot { host, .. }
+            | Self::SetOldDataAside { host }
+            | Self::RestoreData { host, .. }
             | Self::KeepConsumer { host, .. }
             | Self::InstallBackupScript { host }
             | Self::EnableBackup { host }
@@ -233,6 +247,7 @@ impl Action {
             // Which follower it is taken from depends on who leads.
             Self::SaveSnapshot { before, .. } => format!("save-snapshot before {before}"),
             Self::FillLog { before, .. } => format!("fill-log before {before}"),
+            Self::RestoreData { host, digest, .. } => format!("restore-data {host} {digest}"),
             other => serde_json::to_string(other).expect("an action is plain data"),
         }
     }
@@ -274,6 +289,10 @@ impl Action {
             Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
             Self::FillLog { .. } => raft_log::readiness(observed),
             Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
+            Self::PushSnapshot { host, digest } => restore::push_readiness(observed, host, *digest),
+            Self::SetOldDataAside { host } => restore::set_aside_readiness(observed, host),
+            Self::RestoreData { host, digest, token } => restore::restore_readiness(observed, host, *digest, token),
+            Self::ConfirmRestore => restore::confirm_readiness(desired, observed),
             Self::KeepConsumer { consumer, issue, trust, by, .. } => {
                 consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
             }
@@ -324,6 +343,10 @@ impl Action {
             Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
             Self::FillLog { .. } => raft_log::effect(observed),
             Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
+            Self::PushSnapshot { host, digest } => restore::push_effect(observed, host, *digest),
+            Self::SetOldDataAside { host } => restore::set_aside_effect(observed, host),
+            Self::RestoreData { host, digest, token } => restore::restore_effect(observed, host, *digest, token),
+            Self::ConfirmRestore => restore::confirm_effect(observed),
             Self::KeepConsumer { consumer, issue, trust, by, .. } => {
                 consumers::effect(desired, observed, consumer, *issue, *trust, *by);
             }
@@ -367,6 +390,7 @@ impl fmt::Display for Action {
             Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
             Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
             Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
+            Self::WriteFile { file: File::RestoreNote, .. } => f.write_str("note that a restore is under way"),
             Self::WriteFile { file: file @ (File::BackupService | File::BackupTimer), .. } => {
                 write!(f, "write {}", access::word(*file))
             }
@@ -390,6 +414,10 @@ impl fmt::Display for Action {
             Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
             Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
             Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
+            Self::PushSnapshot { digest, .. } => write!(f, "push the snapshot {}", digest.short()),
+            Self::SetOldDataAside { .. } => f.write_str("set the old data directory aside"),
+            Self::RestoreData { digest, .. } => write!(f, "restore the data from the snapshot {}", digest.short()),
+            Self::ConfirmRestore => f.write_str("compare what the members hold, and finish the restore"),
             Self::KeepConsumer { consumer, issue: true, by: SignedBy::Current, .. } => {
                 write!(f, "issue the certificate of {consumer} with a new key")
             }

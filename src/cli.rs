@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::command::{
-    apply::ApplyArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs, export::ExportArgs,
-    init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, schema::SchemaArgs, show::ShowArgs,
-    status::StatusArgs, validate::ValidateArgs,
+    apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs,
+    export::ExportArgs, init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, restore::RestoreArgs,
+    schema::SchemaArgs, show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
 };
 
 /// Keep etcd clusters as their cluster.toml says
@@ -86,6 +86,8 @@ pub enum Command {
     Show(ShowArgs),
     Apply(ApplyArgs),
     Status(StatusArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     Certs(CertsArgs),
     Lock(LockArgs),
     Export(ExportArgs),

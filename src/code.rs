@@ -130,6 +130,24 @@ codes! {
         "The version is only changed while every member is well, speaks one minor version, and none is being added.";
     Downgrade = "downgrade", Refused,
         "The declared version is older than the one the cluster has reached.\n\nA binary may go back only while the cluster version has not been raised, that is, while one member still runs the\nold minor version. After that, restore a snapshot that was saved before the upgrade.";
+    SnapshotForeign = "snapshot-foreign", Failure,
+        "The snapshot is of another cluster: none of the members that it knows of is declared in cluster.toml.\n\nMembers are compared by their peer URLs, as clusters often have members of the same names. When all members of this\ncluster have moved to other addresses since, the snapshot may be its own all the same; `restore` does not ask.";
+    SnapshotDiffers = "snapshot-differs", Failure,
+        "The snapshot was restored into a scratch etcd, and what that holds is not what it should be.\n\nThe message says what differs: the revision or the number of keys from what `etcdutl snapshot status` says of the\nfile, or etcd's own hash of all keys from that of the live cluster at the same revision. Take another snapshot, and\ncompare `etcdctl endpoint hashkv` of all members: one of them may be the odd one.";
+    RestoreUnfinished = "restore-unfinished", Refused,
+        "A restore was begun: a note on the hosts (/etc/etcd/restore) says which snapshot it is of.\n\nSome members may hold the old data and others the new, so nothing else is done until the restore is finished. Run\n`quorate restore SNAPSHOT --confirm CLUSTER` again with the same snapshot; it goes on where it was cut off. With\nanother one it begins anew. The old data directories are kept as DATA.before-restore-TIME.";
+    RestoreDone = "restore-done", Refused,
+        "Every member runs on data that was restored from this very snapshot.\n\nWhen that is long ago and it is to be done once more, say `--again`: what was written since is set aside.";
+    RestoreLeavesMember = "restore-leaves-member", Refused,
+        "A member of the cluster that is about to be replaced lives on a machine that cluster.toml does not declare.\n\nIt is none of the restored cluster, and goes on with the old data if it can. Stop etcd there.";
+    SnapshotUnknown = "snapshot-unknown", Failure,
+        "The file does not begin as a snapshot of etcd does.\n\nA snapshot is a bbolt database with the SHA-256 of it at its end, as `quorate backup run`, `etcdctl snapshot save`\nand the nodes write it: bare, or compressed by zstd or gzip.";
+    SnapshotCut = "snapshot-cut", Failure,
+        "The snapshot ends too early: its first page tells how long it has to be.\n\nA transfer that was cut off, or a full disk. Take another one; nothing can be restored from this one.";
+    SnapshotWithoutHash = "snapshot-without-hash", Failure,
+        "The snapshot has no SHA-256 at its end.\n\netcd sends one with every snapshot. A copy of `member/snap/db`, or a file whose last 32 bytes were lost, has none, and\nnothing tells whether what is left is whole and unchanged.";
+    SnapshotDamaged = "snapshot-damaged", Failure,
+        "The snapshot is not what etcd once sent: its SHA-256 is another one.\n\nA disk or a transfer has changed it. Nothing is restored from it; take another one, and look at the disk.";
 }
 
 impl fmt::Display for Code {

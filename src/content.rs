@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::desired::{Binaries, CompactionMode, Desired};
 use crate::layout;
-use crate::names::{HostName, PeerUrl, Token, Version};
+use crate::names::{Digest, HostName, PeerUrl, Token, Version};
 use crate::observed::File;
 
 pub mod backup;
@@ -242,6 +242,34 @@ pub fn read_departures(text: &str) -> impl Iterator<Item = Departure> {
         let usable = url.starts_with("https://") && url.bytes().all(|byte| byte.is_ascii_graphic());
         usable.then(|| Departure { name: HostName::new(name), peer_url: PeerUrl::new(url) })
     })
+}
+
+/// A cluster's life that begins with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Restoration {
+    /// The SHA-256 that the snapshot ends in.
+    pub digest: Digest,
+    pub token: Token,
+}
+
+/// What lies on a host while a restore is under way.
+pub fn restore_note(restoration: &Restoration) -> String {
+    restored_from("# A restore is under way: `quorate restore` goes on with it.", restoration)
+}
+
+/// What lies beside the data that was restored.
+pub fn restore_mark(restoration: &Restoration) -> String {
+    restored_from("# quorate restored this data.", restoration)
+}
+
+fn restored_from(banner: &str, Restoration { digest, token }: &Restoration) -> String {
+    format!("{banner}\nsnapshot: {digest}\n{TOKEN_KEY}: {token}\n")
+}
+
+/// `None` unless both lines are there.
+pub fn read_restoration(text: &str) -> Option<Restoration> {
+    let value = |key: &str| text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim()));
+    Some(Restoration { digest: value("snapshot")?.parse().ok()?, token: permitted_token(value(TOKEN_KEY)?)? })
 }
 
 /// The permit carries the token of the life that it permits.

@@ -1,7 +1,7 @@
 //! What each file and folder on a host is called, and who may read it.
 
 use crate::desired::Desired;
-use crate::names::RemotePath;
+use crate::names::{Digest, RemotePath};
 use crate::observed::{Access, File, Folder};
 
 /// The user and group that etcd runs as.
@@ -31,6 +31,8 @@ pub fn path(desired: &Desired, file: File) -> RemotePath {
         File::Unit => desired.paths.unit(),
         File::Permit => desired.paths.permit(),
         File::Departures => desired.paths.config_folder().join("departures"),
+        File::RestoreNote => desired.paths.config_folder().join("restore"),
+        File::RestoreMark => desired.paths.data.join(RESTORE_MARK),
         File::Trust => certificate("ca.crt"),
         File::ServerCertificate => certificate("server.crt"),
         File::ServerKey => certificate("server.key"),
@@ -53,6 +55,7 @@ pub fn access(file: File) -> Access {
         | File::Unit
         | File::Permit
         | File::Departures
+        | File::RestoreNote
         | File::Trust
         | File::ServerCertificate
         | File::PeerCertificate
@@ -61,9 +64,17 @@ pub fn access(file: File) -> Access {
         | File::BackupTimer
         | File::BackupCertificate => Access::new("644", "root", "root"),
         File::BackupScript => Access::new("755", "root", "root"),
-        File::ServerKey | File::PeerKey => Access::new("600", ACCOUNT, ACCOUNT),
+        File::ServerKey | File::PeerKey | File::RestoreMark => Access::new("600", ACCOUNT, ACCOUNT),
         File::HealthcheckKey | File::BackupKey => Access::new("600", "root", "root"),
     }
+}
+
+/// Beside `member` in the data directory; etcd looks at nothing there that it did not make.
+const RESTORE_MARK: &str = "quorate-restored";
+
+/// Where a snapshot lies that is to be restored: beside the data, under the SHA-256 that it ends in.
+pub fn pushed_snapshot(desired: &Desired, digest: Digest) -> RemotePath {
+    RemotePath::new(format!("{}.restore-{digest}.db", desired.paths.data))
 }
 
 /// Of the authority's key, where it lies on the nodes.

@@ -40,6 +40,7 @@ pub mod guard;
 pub mod allowance;
 pub mod layout;
 pub mod content;
+pub mod snapshot;
 pub mod action;
 pub mod capability;
 pub mod plan;

@@ -12,7 +12,7 @@ use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
     access, authority, backup, certificates, config, consumers, departure, findings, given, keeper, membership,
-    prepare, raft_log, recovery, rotation, service, users, version,
+    prepare, raft_log, recovery, restore, rotation, service, users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -305,6 +305,30 @@ pub const RULES: &[Rule] = &[
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
+/// The rules while a restore is under way: everything is laid ready before the first member stops.
+const RESTORE_RULES: &[Rule] = &[
+    Rule { name: "create the authority", next: authority::next },
+    Rule { name: "prepare hosts", next: prepare::next },
+    Rule { name: "install binaries", next: version::next },
+    Rule { name: "push the snapshot", next: restore::push },
+    Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "keep the authority's key on every node", next: keeper::next },
+    Rule { name: "issue certificates", next: certificates::next },
+    Rule { name: "write etcd.yaml", next: config::next },
+    Rule { name: "write the unit", next: service::write_unit },
+    Rule { name: "restore owners and modes", next: access::next },
+    Rule { name: "reload units", next: service::reload },
+    Rule { name: "note the restore", next: restore::note },
+    Rule { name: "stop members", next: restore::stop },
+    Rule { name: "set old data aside", next: restore::set_aside },
+    Rule { name: "restore data", next: restore::restore },
+    Rule { name: "enable the service", next: service::enable },
+    Rule { name: "start members", next: service::start },
+    Rule { name: "link the tools", next: version::tools },
+    Rule { name: "confirm the restore", next: restore::confirm },
+    Rule { name: "tell what stays wrong", next: service::health },
+];
+
 /// The next step in this world and everything that is blocked in it.
 pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
@@ -324,7 +348,13 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
             return ruling;
         }
     }
-    for rule in RULES {
+    let rules = match &desired.request.restore {
+        // A restore is one thing; what else differs is for a plan of its own.
+        Some(_) if restore::under_way(desired, observed).is_none() => &[],
+        Some(_) => RESTORE_RULES,
+        None => RULES,
+    };
+    for rule in rules {
         let said = (rule.next)(&view);
         ruling.blocked.extend(said.blocked);
         if said.step.is_some() {
@@ -409,6 +439,12 @@ fn take(desired: &Desired, world: &mut Observed, draft: Draft) -> Step {
 
 fn during(desired: &Desired, world: &Observed, actions: &[Action]) -> Option<i32> {
     let membership = Membership::of(desired, world)?;
+    let stops: Vec<_> = actions.iter().filter(|action| matches!(action, Action::Stop { .. })).collect();
+    if stops.len() > 1 {
+        let without =
+            |action: &&&Action| action.host().is_some_and(|host| membership.margin_without(host) < membership.margin());
+        return Some(membership.margin() - i32::try_from(stops.iter().filter(without).count()).unwrap_or(i32::MAX));
+    }
     let margin = actions.iter().find_map(|action| match action {
         Action::Restart { host } | Action::Stop { host } => Some(membership.margin_without(host)),
         Action::RemoveMember { member, .. } => Some(membership.margin_after_removal(*member)),
@@ -421,14 +457,14 @@ fn risk(actions: &[Action], margin: Margin) -> Risk {
     let any = |is: fn(&Action) -> bool| actions.iter().any(is);
     let restarts = any(|action| matches!(action, Action::Restart { .. }));
     let outage = margin.during.is_some_and(|during| during < 0) && margin.before >= Some(0);
-    if any(|action| matches!(action, Action::ForceNewCluster { .. })) || (restarts && outage) {
+    let stops = any(|action| matches!(action, Action::Stop { .. }));
+    let replaces = any(|action| matches!(action, Action::SetOldDataAside { .. } | Action::RestoreData { .. }));
+    let is_final = replaces || any(|action| matches!(action, Action::ForceNewCluster { .. }));
+    if is_final || ((restarts || stops) && outage) {
         Risk::High
     } else if restarts || any(is_felt) {
         Risk::Medium
-    } else if any(Action::touches_service)
-        || any(Action::changes_access)
-        || any(|action| matches!(action, Action::Stop { .. }))
-    {
+    } else if any(Action::touches_service) || any(Action::changes_access) || stops {
         Risk::Low
     } else {
         Risk::None

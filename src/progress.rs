@@ -196,6 +196,13 @@ pub fn spinner(message: String) -> ProgressBar {
     bar
 }
 
+/// A bar on stderr for bytes that come. Its length is set when it is known; it draws nothing when stderr is no terminal.
+pub fn bytes(message: String) -> ProgressBar {
+    let template = "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
+    ProgressBar::new(0).with_style(style).with_message(message)
+}
+
 /// What is looked at, for a spinner.
 pub fn looking<'a>(hosts: impl ExactSizeIterator<Item = &'a HostName>) -> String {
     format!("looking at {}", words::count(hosts.len(), "host"))

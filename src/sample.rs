@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::desired::{
     ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
-    EtcdSettings, Node, Paths, Places, Ports, Request, Schedule, Ssh,
+    EtcdSettings, Node, Paths, Places, Ports, Request, Restore, Schedule, Ssh,
 };
-use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
+use crate::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
 use crate::observed::Observed;
 use crate::world;
 
@@ -53,6 +53,19 @@ pub fn desired(nodes: usize) -> Desired {
         places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
         request: Request::default(),
     }
+}
+
+/// The same declaration when a snapshot is to be restored.
+pub fn restoring(desired: &Desired) -> Desired {
+    let restore = Restore {
+        digest: Digest::of("snapshot"),
+        bytes: 20 << 20,
+        file: "/snapshots/kept.db.zst".into(),
+        token: Token::new("prod-1800000000"),
+        again: false,
+    };
+    let request = Request { restore: Some(restore), ..desired.request.clone() };
+    Desired { request, ..desired.clone() }
 }
 
 /// Snapshots every night, on every node.

@@ -179,8 +179,14 @@ fn beginnings() -> Vec<(Desired, Observed)> {
         (desired, observed)
     });
     let begin = [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)];
+    let restoring = sample::restoring(&desired);
+    // Over a cluster that serves, onto new hosts, and onto one new host among old ones.
+    let mut mixed = sample::healthy(&desired);
+    mixed.hosts.insert(sample::name(1), Seen::Known(sample::bare_host()));
+    let restores = [sample::healthy(&desired), sample::bare(&desired), mixed].map(|world| (restoring.clone(), world));
     begin
         .into_iter()
+        .chain(restores)
         .chain(changes)
         .chain(crate::laws::users::beginnings())
         .chain(crate::laws::backup::beginnings())

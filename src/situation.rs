@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capability::{rotation, service};
+use crate::capability::{restore, rotation, service};
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::guard::{Guard, upheld};
@@ -27,6 +27,14 @@ pub enum Situation {
 /// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
 pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
     let unseen = with(unseen_hosts(observed), skewed_hosts(observed));
+    if restore::under_way(desired, observed).is_some() {
+        // Whatever there was, a new cluster is made.
+        let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
+        return if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) };
+    }
+    if let Some(unfinished) = restore::unfinished(desired, observed) {
+        return (Situation::Closed, with(unseen, [unfinished]));
+    }
     if let Some(what) = quorum::disagreement(observed) {
         let hint = "run `quorate plan` again in a moment; hosts of two clusters cannot be declared together";
         let blocked = Blocked::new(Code::MembersDisagree, what).hint(hint);

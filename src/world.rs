@@ -113,6 +113,7 @@ pub fn bare_host() -> Host {
         taken_ports: BTreeMap::new(),
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
+        pushed: BTreeSet::new(),
         v2store: None,
         log_version: None,
         scheduled: None,

@@ -4,7 +4,8 @@
 //! - `observed.toml` begins with `world = "bare"` or `"healthy"` (a bare world after its whole plan) and then edits it:
 //!   each `[[edit]]` names a place `at` in the JSON form of the world and either a value `to` put there, a text to
 //!   `append`, `null = true`, or `remove = true`. The digest of an edited file follows its text. `lost`, `restart`,
-//!   `allow`, `rotate_ca` and `renew_certs` are what the flags of these names are given.
+//!   `allow`, `rotate_ca` and `renew_certs` are what the flags of these names are given; `restore` is the SHA-256 of a
+//!   snapshot that is to be restored.
 //! - `plan.txt` is the plan; `plan.md`, `plan.json`, `status.txt` and `status.json` are compared where they are there.
 //!
 //! `UPDATE_FIXTURES=1 cargo test --test fixtures` writes the expected files anew, for review.
@@ -15,8 +16,8 @@ use std::path::{Path, PathBuf};
 use quorate::allowance::Allowance;
 use quorate::capability::users;
 use quorate::command::request::{self, RequestArgs};
-use quorate::desired::{self, Desired};
-use quorate::names::{Digest, UnixSeconds};
+use quorate::desired::{self, Desired, Restore};
+use quorate::names::{Digest, Token, UnixSeconds};
 use quorate::observed::{Former, Observed};
 use quorate::plan::{self, Plan};
 use quorate::render::palette::Palette;
@@ -42,6 +43,8 @@ struct Script {
     /// `--allow`
     #[serde(default)]
     allow: Vec<Allowance>,
+    /// The SHA-256 of the snapshot that `restore` is given.
+    restore: Option<Digest>,
     /// `--rotate-ca`
     #[serde(default)]
     rotate_ca: bool,
@@ -157,6 +160,13 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
         rotate_ca: script.rotate_ca,
     };
     let mut desired = asked.added_to(&desired).map_err(|error| error.to_string())?;
+    desired.request.restore = script.restore.map(|digest| Restore {
+        digest,
+        bytes: 20_971_552,
+        file: "/work/kept.db.zst".into(),
+        token: Token::new("prod-1800000000"),
+        again: false,
+    });
     request::bind(&mut desired, &observed).map_err(|error| error.to_string())?;
     Ok((desired, observed))
 }

@@ -95,6 +95,8 @@ pub fn word(file: File) -> &'static str {
         File::HealthcheckKey => "healthcheck-client.key",
         File::Permit => "the permit for a new data directory",
         File::Departures => "the note of members that leave",
+        File::RestoreNote => "the note of a restore",
+        File::RestoreMark => "the mark of restored data",
         File::BackupScript => "the backup script",
         File::BackupService => "the backup service",
         File::BackupTimer => "the backup timer",

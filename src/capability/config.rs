@@ -1,7 +1,7 @@
 //! etcd.yaml and the permit: what is written whole and compared as text.
 
 use crate::action::{Action, Readiness};
-use crate::capability::{membership, service, version};
+use crate::capability::{membership, restore, service, version};
 use crate::code::Code;
 use crate::content::{self, Initial};
 use crate::layout;
@@ -39,6 +39,9 @@ pub fn permit(view: &View) -> Ruling {
 ///
 /// Of two that were left, the later wins: it sorts last, being made from the time.
 fn token(view: &View) -> Token {
+    if let Some(restoration) = restore::under_way(view.desired, view.observed) {
+        return restoration.token;
+    }
     let left = view.observed.seen_hosts().filter_map(|(_, host)| content::permitted_token(host.text_of(File::Permit)?));
     left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
 }

@@ -83,7 +83,7 @@ fn is_back(view: &View, departure: &Departure) -> bool {
     matches!(standing, Some(Standing::Member | Standing::Newcomer))
 }
 
-fn is_stopped(host: &Host) -> bool {
+pub(super) fn is_stopped(host: &Host) -> bool {
     let idle = matches!(host.service.state, ServiceState::Inactive | ServiceState::Failed);
     host.process.is_none() && !host.service.enabled && idle
 }

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::capability::{backup, expiry, given, membership, recovery, rotation, users};
+use crate::capability::{backup, expiry, given, membership, recovery, restore, rotation, users};
 use crate::code::Code;
 use crate::desired::{AuthoritySource, Desired};
 use crate::names::HostName;
@@ -29,6 +29,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     }
     findings.extend(departed(desired, observed));
     findings.extend(recovery::findings(desired, observed));
+    findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));

@@ -15,6 +15,7 @@ pub mod membership;
 pub mod prepare;
 pub mod raft_log;
 pub mod recovery;
+pub mod restore;
 pub mod rotation;
 pub mod service;
 pub mod users;

@@ -16,6 +16,7 @@ use crate::render::palette::Palette;
 use output::Out;
 
 pub mod apply;
+pub mod backup;
 pub mod certs;
 pub mod completions;
 pub mod explain;
@@ -29,6 +30,7 @@ pub mod output;
 pub mod passphrase;
 pub mod plan;
 pub mod request;
+pub mod restore;
 pub mod schema;
 pub mod show;
 pub mod status;
@@ -187,6 +189,15 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             let fleet = fleet(&desired, context)?;
             live::block_on(status::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Backup(args) => {
+            let desired = desired()?;
+            let fleet = fleet(&desired, context)?;
+            live::block_on(backup::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Restore(args) => {
+            let desired = desired()?;
+            live::block_on(restore::run(args, context, &desired, stdout))
         }
         Command::Certs(args) => {
             let desired = desired()?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -20,7 +21,7 @@ pub fn openers(desired: &Desired, context: &Context) -> Result<Openers, Diagnost
     let place = |path: &str| desired.places.of(path);
     let authority = opener(Some(&desired.authority), place("ca.passphrase"), context)?;
     let previous = opener(desired.previous_authority.as_ref(), place("ca.previous.passphrase"), context)?;
-    Ok(Openers { authority, previous })
+    Ok(Openers { authority: Arc::new(authority), previous: Arc::new(previous) })
 }
 
 fn opener(source: Option<&AuthoritySource>, place: String, context: &Context) -> Result<Opener, Diagnostic> {

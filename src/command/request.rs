@@ -1,6 +1,7 @@
 //! What `plan` and `apply` can be asked for beyond what cluster.toml declares.
 
 use crate::allowance::{AllowKind, Allowance};
+use crate::capability::restore;
 use crate::desired::{AuthoritySource, Desired, Request, Rotation};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::names::{HostName, UserName};
@@ -156,6 +157,12 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
             return Err(unknown("--lost", name, desired));
         }
         *id = membership.as_ref().and_then(|membership| membership.member_of(name)).map(|member| member.entry.id);
+    }
+    // A restore that was cut off goes on under its own token.
+    if let Some(restore) = &mut request.restore
+        && let Some(token) = restore::begun(observed, restore.digest)
+    {
+        restore.token = token;
     }
     desired.request = request;
     Ok(())

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{
-    Architecture, ClientUrl, ClusterName, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, UserName,
-    Version,
+    Architecture, ClientUrl, ClusterName, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, Token,
+    UserName, Version,
 };
 use crate::observed::Role;
 
@@ -80,6 +80,9 @@ pub struct Request {
     /// `--allow remove-user`: users that are not declared and may go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove_users: BTreeSet<UserName>,
+    /// `restore`: the snapshot that the cluster is to begin again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
     /// `--renew-certs`: the certificates that are to be issued anew, by the serials that each host's had when it was first
     /// looked at; `None` until then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -90,6 +93,21 @@ pub struct Request {
     /// `--rotate-ca`: the authority that is to be replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
+}
+
+/// A snapshot that was checked and is to be restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Restore {
+    /// The SHA-256 that it ends in.
+    pub digest: Digest,
+    /// Unpacked, with the SHA-256.
+    pub bytes: u64,
+    /// Where it lies here, packed or not.
+    pub file: PathBuf,
+    /// Of the life that begins with it, unless a restore of it was begun before.
+    pub token: Token,
+    /// Also when every member was restored from it already.
+    pub again: bool,
 }
 
 /// The fingerprint of the authority that was there when it was first looked at; `None` until then.

@@ -1,5 +1,6 @@
 //! The cluster's authority: from files here, or from who signs while we wait.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::capability::certificates::Wanted;
@@ -17,12 +18,12 @@ use crate::observed::Cause;
 /// Where one authority is: in files here, or with someone who signs while we wait.
 pub(super) struct Origin {
     source: AuthoritySource,
-    opener: Opener,
+    opener: Arc<Opener>,
     vault: Option<Vault>,
 }
 
 impl Origin {
-    pub fn new(source: &AuthoritySource, opener: Opener) -> Self {
+    pub fn new(source: &AuthoritySource, opener: Arc<Opener>) -> Self {
         let vault = match source {
             AuthoritySource::Vault(declared) => Some(Vault::new(declared)),
             _ => None,
@@ -50,9 +51,10 @@ pub(super) struct Origins {
 }
 
 impl Origins {
-    pub fn new(desired: &Desired, openers: Openers) -> Self {
-        let previous = desired.previous_authority.as_ref().map(|source| Origin::new(source, openers.previous));
-        let declared = Origin::new(&desired.authority, openers.authority);
+    pub fn new(desired: &Desired, openers: &Openers) -> Self {
+        let of_previous = |source| Origin::new(source, Arc::clone(&openers.previous));
+        let previous = desired.previous_authority.as_ref().map(of_previous);
+        let declared = Origin::new(&desired.authority, Arc::clone(&openers.authority));
         Self { declared, previous, is_replaced: AtomicBool::new(false), was_looked_at: AtomicBool::new(false) }
     }
 
@@ -63,10 +65,10 @@ impl Origins {
 }
 
 /// What opens the keys of both.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Openers {
-    pub authority: Opener,
-    pub previous: Opener,
+    pub authority: Arc<Opener>,
+    pub previous: Arc<Opener>,
 }
 
 impl Live {

@@ -5,8 +5,10 @@
 
 pub mod archive;
 mod authority;
+pub mod backup;
 mod cause;
 mod consumers;
+pub mod drill;
 pub mod etcd;
 mod former;
 mod handover;
@@ -22,6 +24,7 @@ pub mod probe;
 mod raft_log;
 mod reach;
 pub mod remote;
+mod restored;
 pub mod ssh;
 mod users;
 mod vault;
@@ -57,6 +60,7 @@ pub struct Live {
 /// What the tasks of all hosts share.
 struct Shared {
     desired: Desired,
+    openers: Openers,
     /// Where it signs.
     origins: Origins,
     /// Where it lies on the nodes.
@@ -86,7 +90,8 @@ impl Live {
         let shared = Shared {
             elevation: Elevation::of(&desired),
             machines: Machines::declared(&desired),
-            origins: Origins::new(&desired, openers),
+            origins: Origins::new(&desired, &openers),
+            openers,
             nodes: node::Nodes::default(),
             desired,
             packages: tokio::sync::Mutex::default(),
@@ -95,6 +100,11 @@ impl Live {
             users: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// As [`Live::new`] for what is declared otherwise, with the same authority: nobody is asked for its passphrase again.
+    pub fn with_same_authority(&self, desired: Desired) -> Self {
+        Self::with_openers(desired, self.shared.openers.clone())
     }
 
     /// Takes the lock of every host that can be reached; what changes a host is refused without it. Dropping the result

@@ -6,21 +6,24 @@ use std::time::Duration;
 use crate::action::Action;
 use crate::capability::certificates::{Wanted, client, wanted};
 use crate::capability::rotation::{SignedBy, Trust};
-use crate::desired::{AuthoritySource, Desired};
+use crate::content::Restoration;
+use crate::desired::{AuthoritySource, Desired, Restore};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
 use crate::live::pki::{Holding, Issued};
 use crate::live::remote::{Command, Remote, Verb, Warrant};
-use crate::live::{Shared, cause, consumers, handover, membership, now, pki, raft_log, reach, users};
-use crate::names::{Architecture, ConsumerName, HostName, Version};
+use crate::live::{Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users};
+use crate::names::{Architecture, ConsumerName, Digest, HostName, Version};
 use crate::observed::{Cause, File, Role};
 
 /// Does one action.
 pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
     if action.changes_access() {
-        let why = || Diagnostic::new(Kind::Locked, "no host is locked by us").hint("run again");
-        return users::change(shared, &*shared.lock().ok_or_else(why)?, action).await;
+        return users::change(shared, &*shared.lock().ok_or_else(nobody_locked)?, action).await;
+    }
+    if let Action::ConfirmRestore = action {
+        return restored::confirm(shared, &*shared.lock().ok_or_else(nobody_locked)?, &action.to_string()).await;
     }
     let Some(host) = action.host() else {
         return change_authority(shared, action).await;
@@ -81,7 +84,8 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         | Action::RemoveUser { .. }
         | Action::RemoveRole { .. }
         | Action::EnableAuth
-        | Action::DisableAuth => unreachable!("it changes no host"),
+        | Action::DisableAuth
+        | Action::ConfirmRestore => unreachable!("it changes no host"),
         Action::CreateAuthorityOn { .. } => create_on(shared)?,
         Action::InstallAuthorityKey { .. } => install_key(shared).await?,
         Action::PrepareHost { .. } => Command::prepare(desired),
@@ -106,7 +110,13 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         | Action::UpdatePeerUrl { .. }
         | Action::RemoveMember { .. } => unreachable!("it is done through a voter"),
         Action::Stop { .. } => Command::stop(desired),
-        Action::SetDataAside { .. } => Command::set_data_aside(desired),
+        Action::SetDataAside { .. } => Command::set_data_aside(desired, "removed"),
+        Action::SetOldDataAside { .. } => Command::set_data_aside(desired, "before-restore"),
+        Action::PushSnapshot { digest, .. } => push(shared, *digest)?,
+        Action::RestoreData { digest, token, .. } => {
+            let bytes = wanted_snapshot(shared, *digest)?.bytes;
+            Command::restore_data(desired, host, &Restoration { digest: *digest, token: token.clone() }, bytes)
+        }
         Action::Retire { .. } => Command::retire(desired),
         Action::RemoveFile { file, .. } => Command::remove(desired, *file),
         Action::FillLog { .. } => unreachable!("it is done through the API"),
@@ -275,6 +285,22 @@ async fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<C
 async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {
     let package = shared.package(version, architecture).await.map_err(told)?;
     Ok(Command::install(&shared.desired.paths, version, &package))
+}
+
+/// The snapshot that this run has checked.
+fn wanted_snapshot(shared: &Shared, digest: Digest) -> Result<&Restore, Diagnostic> {
+    let restore = shared.desired.request.restore.as_ref().filter(|restore| restore.digest == digest);
+    restore.ok_or_else(|| Diagnostic::failure("the snapshot that is to be restored is not the one that was checked"))
+}
+
+fn push(shared: &Shared, digest: Digest) -> Result<Command, Diagnostic> {
+    let restore = wanted_snapshot(shared, digest)?;
+    let unpacked = backup::open(&restore.file)?;
+    Ok(Command::push_snapshot(&shared.desired, restore, Box::new(unpacked)))
+}
+
+fn nobody_locked() -> Diagnostic {
+    Diagnostic::new(Kind::Locked, "no host is locked by us").hint("run again")
 }
 
 fn not_locked(host: &HostName, why: Option<&Cause>) -> Diagnostic {

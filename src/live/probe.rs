@@ -3,7 +3,7 @@
 //! The parser is pure and takes any bytes: a host may say anything. It reads a fact as absent only when the script has
 //! said so; whatever it cannot make sense of is a [`Trouble`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::capability::raft_log;
@@ -163,6 +163,7 @@ pub fn parse(desired: &Desired, known: &[KnownAuthority], bytes: &[u8]) -> Resul
         files,
         member: Seen::Known(None),
         snapshots: snapshots(&answer),
+        pushed: pushed(desired, &answer),
         v2store: v2store(&answer),
         scheduled: scheduled::scheduled(&answer),
         log_version: answer.value("log", "version").and_then(|version| version.parse().ok()),
@@ -206,7 +207,14 @@ fn files(desired: &Desired, answer: &Answer) -> Result<BTreeMap<File, FileFact>,
         }
         let is_compared = matches!(
             file,
-            File::Config | File::Unit | File::Permit | File::Departures | File::BackupService | File::BackupTimer
+            File::Config
+                | File::Unit
+                | File::Permit
+                | File::Departures
+                | File::RestoreNote
+                | File::RestoreMark
+                | File::BackupService
+                | File::BackupTimer
         );
         let text = body.filter(|_| is_compared).map(|body| String::from_utf8_lossy(body).into_owned());
         files.insert(file, FileFact { access: access.clone(), digest, text });
@@ -327,6 +335,13 @@ fn snapshots(answer: &Answer) -> BTreeMap<Version, UnixSeconds> {
         *kept = (*kept).max(UnixSeconds(at));
     }
     newest
+}
+
+/// The snapshots for a restore, by their names; one is there whole or not at all.
+fn pushed(desired: &Desired, answer: &Answer) -> BTreeSet<Digest> {
+    let before = format!("{}.restore-", desired.paths.data);
+    let digest = |path: &str| path.strip_prefix(&before)?.strip_suffix(".db")?.parse().ok();
+    answer.lines("pushed").filter_map(digest).collect()
 }
 
 /// What `timeout` ends with when it had to end the program.

@@ -97,7 +97,7 @@ impl Previous {
     /// Keys and certificates are never lost, nor is what someone else wrote.
     fn of(file: File) -> Self {
         match file {
-            File::Permit | File::Departures => Self::Replaced,
+            File::Permit | File::Departures | File::RestoreNote | File::RestoreMark => Self::Replaced,
             File::Config | File::Unit | File::BackupService | File::BackupTimer => Self::KeptIfForeign,
             File::Trust
             | File::ServerCertificate

@@ -1,5 +1,6 @@
 //! A plan as people and programs read it. Pure: the same plan gives the same bytes.
 
+pub mod backup;
 pub mod certificates;
 pub mod cronjob;
 pub mod diff;

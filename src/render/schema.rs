@@ -16,10 +16,17 @@ pub enum Subject {
     Status,
     /// `certs list --json`.
     Certs,
+    /// `backup run --json`.
+    BackupRun,
+    /// `backup verify --json`.
+    BackupVerify,
+    /// `backup list --json`.
+    BackupList,
 }
 
 impl Subject {
-    pub const ALL: [Subject; 4] = [Self::Plan, Self::Events, Self::Status, Self::Certs];
+    pub const ALL: [Subject; 7] =
+        [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun, Self::BackupVerify, Self::BackupList];
 
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
@@ -28,6 +35,9 @@ impl Subject {
             Self::Events => "events.schema.json",
             Self::Status => "status.schema.json",
             Self::Certs => "certs.schema.json",
+            Self::BackupRun => "backup-run.schema.json",
+            Self::BackupVerify => "backup-verify.schema.json",
+            Self::BackupList => "backup-list.schema.json",
         }
     }
 }
@@ -39,6 +49,9 @@ pub fn schema(subject: Subject) -> String {
         Subject::Events => text::<Event>(),
         Subject::Status => text::<super::status::Document>(),
         Subject::Certs => text::<super::certificates::Document>(),
+        Subject::BackupRun => text::<super::backup::Taken>(),
+        Subject::BackupVerify => text::<super::backup::Verified>(),
+        Subject::BackupList => text::<super::backup::Document>(),
     }
 }
 

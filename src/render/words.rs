@@ -83,7 +83,12 @@ pub fn effect(step: &Step) -> &'static str {
         (Effect::Restart, _) => "restarts etcd, after it has handed over leadership if it leads",
         (Effect::Start, [_]) => "starts etcd",
         (Effect::Start, _) => "starts etcd on all of them together",
-        (Effect::Stop, _) => "stops etcd",
+        (Effect::Stop, [_]) => "stops etcd",
+        (Effect::Stop, _) => "stops etcd on all of them",
+        (_, [Action::PushSnapshot { .. }, ..]) => "none yet: it lies beside the data directory",
+        (_, [Action::SetOldDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
+        (_, [Action::RestoreData { .. }, ..]) => "a new data directory, of a new cluster id and new member ids",
+        (_, [Action::ConfirmRestore]) => "no member restarts; the pushed snapshots go",
         (_, [Action::AddMember { .. }, ..]) => "one learner more, which does not vote; no member restarts",
         (_, [Action::Promote { .. }, ..]) => "one voter more, once it has caught up; no member restarts",
         (_, [Action::RemoveMember { .. }, ..]) => {
@@ -148,6 +153,9 @@ pub fn risk(step: &Step) -> Option<&'static str> {
         (Risk::Medium, _) => Some("medium: a serving member restarts while the others are a quorum"),
         (Risk::High, _) if matches!(step.actions.as_slice(), [Action::ForceNewCluster { .. }]) => {
             Some("high: what only the lost members had is lost")
+        }
+        (Risk::High, _) if matches!(step.actions.as_slice(), [Action::RestoreData { .. }, ..]) => {
+            Some("high: what was written since the snapshot is only in the old data")
         }
         (Risk::High, _) => Some("high: the cluster does not serve meanwhile"),
     }

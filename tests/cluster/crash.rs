@@ -12,16 +12,16 @@ use crate::scene::{SERIES, Scene};
 
 /// Where a run is killed: at the first event of this kind and title that no earlier run was killed at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    title: String,
+pub struct Place {
+    pub title: String,
     /// Shortly after the step began, or when its effect was seen.
-    in_the_middle: bool,
+    pub in_the_middle: bool,
 }
 
 /// Runs apply until it comes to a place that is not in `visited`, kills it there, and notes the place.
 /// Returns false when it came to its end.
-fn killed_at_a_new_place(scene: &Scene, allow: &[&str], visited: &mut BTreeSet<Place>, pauses: &mut Pauses) -> bool {
-    let mut child = spawn(scene, allow);
+fn killed_at_a_new_place(scene: &Scene, verb: &[&str], visited: &mut BTreeSet<Place>, pauses: &mut Pauses) -> bool {
+    let mut child = spawn(scene, verb);
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let mut title = String::new();
     for line in lines {
@@ -51,13 +51,13 @@ fn killed_at_a_new_place(scene: &Scene, allow: &[&str], visited: &mut BTreeSet<P
     false
 }
 
-fn spawn(scene: &Scene, allow: &[&str]) -> Child {
-    let arguments = [&["apply", "--yes", "--json", "--lock-timeout", "10s"], allow].concat();
+fn spawn(scene: &Scene, verb: &[&str]) -> Child {
+    let arguments = [verb, &["--yes", "--json", "--lock-timeout", "10s"]].concat();
     scene.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary runs")
 }
 
 /// From two to forty milliseconds, never the same twice in a row: long enough for a remote command to have begun.
-struct Pauses(u64);
+pub struct Pauses(u64);
 
 impl Pauses {
     fn next(&mut self) -> Duration {
@@ -66,14 +66,18 @@ impl Pauses {
     }
 }
 
-/// No bound is needed to end: each run either visits a new place or comes to its end.
 fn killed_everywhere(scene: &Scene, allow: &[&str], pauses: &mut Pauses) -> BTreeSet<Place> {
+    killed_everywhere_in(scene, &[&["apply"], allow].concat(), pauses)
+}
+
+/// No bound is needed to end: each run either visits a new place or comes to its end.
+pub fn killed_everywhere_in(scene: &Scene, verb: &[&str], pauses: &mut Pauses) -> BTreeSet<Place> {
     let mut visited = BTreeSet::new();
-    while killed_at_a_new_place(scene, allow, &mut visited, pauses) {}
+    while killed_at_a_new_place(scene, verb, &mut visited, pauses) {}
     visited
 }
 
-fn pauses(test: &str) -> Pauses {
+pub fn pauses(test: &str) -> Pauses {
     let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_120);
     println!("{test}: QUORATE_SEED={seed}");
     Pauses(seed)

@@ -26,5 +26,7 @@ mod node_authority;
 mod outage;
 mod recovery;
 mod refusals;
+mod restore;
 mod rolling;
+mod snapshots;
 mod vault;

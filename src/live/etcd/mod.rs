@@ -23,6 +23,7 @@ mod auth;
 mod changes;
 mod fault;
 mod recorded;
+mod snapshot;
 pub(super) mod refusal;
 pub(super) mod served;
 mod tls;
@@ -31,6 +32,7 @@ mod wire;
 
 pub use auth::AuthState;
 pub use changes::{Objection, Refusal};
+pub use snapshot::{Piece, Snapshot};
 pub use tls::Tls;
 
 use crate::code::Code;
@@ -240,6 +242,30 @@ impl Member {
         self.ask("to delete a key", deadline, deleted).await.map(drop)
     }
 
+    /// The hash of all keys and their history up to `revision` (0: up to now), the revision it was asked at, and the one
+    /// that was compacted last: two hashes compare only when that is the same.
+    ///
+    /// # Errors
+    /// When that revision is compacted or not reached, or it is not told within `deadline`.
+    pub async fn hash_at(&self, revision: i64, deadline: Duration) -> Result<(i64, u32, i64), Cause> {
+        let mut client = self.client.maintenance_client();
+        let hash = async { client.hash_kv(revision).await.map_err(Fault::of_client_owned) };
+        let hash = self.ask("the hash of its keys", deadline, hash).await?;
+        let at = hash.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok((at, hash.hash(), hash.compact_version()))
+    }
+
+    /// How many keys there are at `revision`.
+    ///
+    /// # Errors
+    /// When that revision is compacted or not reached, or it is not told within `deadline`.
+    pub async fn count_at(&self, revision: i64, deadline: Duration) -> Result<i64, Cause> {
+        let options = GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
+        let mut client = self.client.kv_client();
+        let count = async { client.get("", Some(options)).await.map_err(Fault::of_client_owned) };
+        Ok(self.ask("how many keys it has", deadline, count).await?.count())
+    }
+
     /// Hands leadership to another voter. Only the leader can.
     ///
     /// # Errors
@@ -271,6 +297,8 @@ impl Member {
     }
 }
 
+const WINDOW_BYTES: u32 = 4 << 20;
+
 /// HTTP/2 over one stream. When it ends there is no other: the caller connects again.
 async fn channel_over<S>(address: &str, stream: S) -> Result<Channel, tonic::transport::Error>
 where
@@ -286,5 +314,11 @@ where
         let lost = || io::Error::new(io::ErrorKind::NotConnected, "the connection was lost");
         std::future::ready(stream.map(TokioIo::new).ok_or_else(lost))
     });
-    endpoint.origin(origin).connect_with_connector(connector).await
+    // As much as a snapshot can be under way over a line of 50 ms without waiting for our word that it has come.
+    endpoint
+        .origin(origin)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .connect_with_connector(connector)
+        .await
 }

@@ -51,7 +51,9 @@ fn a_running_member_is_seen_whole() {
     assert!(host.account && host.service.enabled && !host.service.needs_reload);
     assert_eq!(host.service.state, ServiceState::Active);
     assert_eq!(host.data, DataDirectory::Member);
-    let not_there = [File::Permit, File::Departures].into_iter().chain(crate::capability::backup::FILES);
+    let not_there = [File::Permit, File::Departures, File::RestoreNote, File::RestoreMark]
+        .into_iter()
+        .chain(crate::capability::backup::FILES);
     let not_there: Vec<_> = not_there.collect();
     for file in File::ALL.into_iter().filter(|file| !not_there.contains(file)) {
         assert_eq!(host.files[&file].access, layout::access(file), "{file:?}");

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use super::Command;
-use crate::desired::{AuthoritySource, Desired};
+use super::{Command, LONG};
+use crate::content::{self, Initial, Restoration};
+use crate::desired::{AuthoritySource, Desired, Restore};
 use crate::layout;
+use crate::live::ssh::Stdin;
+use crate::names::HostName;
 use crate::observed::File;
 
 /// systemd kills a service that has not stopped within its own deadline, which is 90 s unless the host says otherwise.
 const STOP_TAKES: Duration = Duration::from_secs(240);
+
+/// A line or a disk that is slower than this is not to be waited for.
+const SLOWEST_BYTES_A_SECOND: u64 = 1 << 20;
 
 /// A script behind the functions that all of these share.
 macro_rules! leaving {
@@ -25,10 +31,50 @@ impl Command {
         Self { allowed: STOP_TAKES, ..Self::new(what, leaving!("stop.sh"), words.into()) }
     }
 
-    pub fn set_data_aside(desired: &Desired) -> Self {
+    /// Under a name with `word` in it, which says why.
+    pub fn set_data_aside(desired: &Desired, word: &str) -> Self {
         let (data, permit) = (&desired.paths.data, layout::path(desired, File::Permit));
-        let words = [desired.paths.service.as_str(), data.as_str(), permit.as_str()];
+        let words = [desired.paths.service.as_str(), data.as_str(), permit.as_str(), word];
         Self::new(format!("setting {data} aside"), leaving!("aside.sh"), words.map(str::to_owned).into())
+    }
+
+    /// A snapshot as it comes from `reader`, unpacked.
+    pub fn push_snapshot(desired: &Desired, restore: &Restore, reader: Box<dyn std::io::Read + Send>) -> Self {
+        let path = layout::pushed_snapshot(desired, restore.digest);
+        let words =
+            [path.to_string(), restore.bytes.to_string(), restore.digest.to_string(), desired.paths.data.to_string()];
+        let stdin = Stdin::Reader { reader, progress: None };
+        let command = Self::new("pushing the snapshot", include_str!("../script/push.sh"), words.into());
+        Self { stdin, allowed: LONG + Duration::from_secs(restore.bytes / SLOWEST_BYTES_A_SECOND), ..command }
+    }
+
+    /// With the tools of the declared version.
+    pub fn restore_data(desired: &Desired, host: &HostName, restoration: &Restoration, bytes: u64) -> Self {
+        let initial = Initial::new_cluster(desired, restoration.token.clone());
+        let mark = content::restore_mark(restoration);
+        let path = layout::path(desired, File::RestoreMark);
+        let words = [
+            desired.paths.service.clone(),
+            desired.paths.data.to_string(),
+            desired.binaries_folder().to_string(),
+            layout::pushed_snapshot(desired, restoration.digest).to_string(),
+            host.to_string(),
+            initial.cluster,
+            initial.token.to_string(),
+            desired.peer_url(host).to_string(),
+            layout::ACCOUNT.to_owned(),
+            mark.len().to_string(),
+            path.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
+        ];
+        let command = Self::new("restoring the snapshot", leaving!("restore.sh"), words.into());
+        let allowed = LONG + Duration::from_secs(bytes / SLOWEST_BYTES_A_SECOND);
+        Self { stdin: mark.as_str().into(), allowed, ..command }
+    }
+
+    pub fn forget_restore(desired: &Desired) -> Self {
+        let note = layout::path(desired, File::RestoreNote).to_string();
+        let words = vec![note, format!("{}.restore-", desired.paths.data)];
+        Self::new("finishing the restore", include_str!("../script/restored.sh"), words)
     }
 
     /// Everything but binaries and folders; the data under another name.

@@ -20,21 +20,21 @@ is_dead() {
     [ "$(systemctl show --value -p MainPID -- "$1")" = 0 ]
 }
 
-# set_aside DATA: gives the data directory another name, which nothing has yet. One that cannot be renamed, as it is a
+# set_aside DATA WORD: gives the data directory another name, DATA.WORD-TIME, which nothing has yet. One that cannot be renamed, as it is a
 # disk of its own or a link to one, keeps its content in a folder of its own.
 set_aside() {
     [ -d "$1" ] || return 0
     moved=
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
         case ${entry##*/} in
-        lost+found | .touch | removed-[0-9]* | before-force-[0-9]*) continue ;;
+        lost+found | .touch | removed-[0-9]* | before-force-[0-9]* | before-restore-[0-9]*) continue ;;
         esac
         [ -e "$entry" ] || [ -L "$entry" ] || continue
         stamp=${stamp:-$(date +%Y%m%d-%H%M%S)}
-        if [ -z "$moved" ] && rename_aside "$1" "$1.removed-$stamp"; then
+        if [ -z "$moved" ] && rename_aside "$1" "$1.$2-$stamp"; then
             return
         fi
-        moved=$1/removed-$stamp
+        moved=$1/$2-$stamp
         [ -d "$moved" ] || mkdir -m 700 -- "$moved"
         mv -T -n -- "$entry" "$moved/${entry##*/}"
         [ ! -e "$entry" ] || refuse "$entry could not be moved into $moved"

@@ -65,9 +65,9 @@ data() {
     for entry in "$q_data"/* "$q_data"/.[!.]* "$q_data"/..?*; do
         case ${entry##*/} in
         # What mkfs leaves on a disk of its own, and what etcd leaves when it is killed while it tries the folder.
-        lost+found | .touch) continue ;;
+        lost+found | .touch | quorate-restored) continue ;;
         # Where the data of a removed member, or the copy of a survivor's, is kept on such a disk.
-        removed-[0-9]* | before-force-[0-9]*) continue ;;
+        removed-[0-9]* | before-force-[0-9]* | before-restore-[0-9]*) continue ;;
         esac
         if [ -e "$entry" ] || [ -L "$entry" ]; then
             echo data=foreign
@@ -325,6 +325,10 @@ main() {
         echo '[snapshots]'
         stat -c '%Y %n' "$q_snapshots"/before-*.db 2>/dev/null
     fi
+    echo '[pushed]'
+    for path in "$q_data".restore-*.db; do
+        [ -f "$path" ] && echo "$path"
+    done
     if [ -n "$q_backup" ]; then
         echo '[scheduled]'
         scheduled

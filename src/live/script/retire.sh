@@ -8,7 +8,7 @@ for backup in quorate-backup.timer quorate-backup.service; do
     systemctl disable --quiet -- "$backup" 2>/dev/null || :
     systemctl stop -- "$backup" 2>/dev/null || :
 done
-set_aside "$data"
+set_aside "$data" removed
 for tool in etcdctl etcdutl; do
     case $(readlink "$links/$tool") in
     "$binaries"/*) rm -f -- "$links/$tool" ;;

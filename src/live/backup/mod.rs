@@ -1,0 +1,77 @@
+//! Snapshots: taken of a member, kept here or on its host, and read again.
+//!
+//! ```text
+//! member ─ tunnel ─► pieces ─► [ check ─ compress ─ write ]  a thread of its own     ─► synced, renamed
+//! ```
+
+mod nodes;
+mod packing;
+mod read;
+mod receive;
+
+pub use packing::{Packer, Unpacked};
+pub use read::{check, open};
+pub use receive::Received;
+
+use crate::desired::Compression;
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::live::lock::Errand;
+use crate::live::perform::told;
+use crate::live::remote::{Command, Remote, Warrant};
+use crate::live::{Live, cause, lock, now, reach};
+use crate::names::{HostName, RemotePath};
+
+impl Live {
+    /// Receives a snapshot of the member on `host` into `file`, checked and compressed on its way. `progress` is told
+    /// how many bytes of the database have come, and how many there are.
+    ///
+    /// # Errors
+    /// When the member cannot be reached, the stream ends, the snapshot is not sound, or the file cannot be written;
+    /// nothing is left then.
+    pub async fn receive_snapshot(
+        &self,
+        host: &HostName,
+        file: &std::path::Path,
+        compression: Compression,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Received, Diagnostic> {
+        let answered = reach::of_reachable(&self.shared, host).await;
+        let (member, _) = answered.ok_or_else(|| silent(host))?;
+        receive::receive(&member, file, compression, progress).await
+    }
+
+    /// Has `host` save a snapshot of its own member into `folder` under `name`; it stays there.
+    ///
+    /// # Errors
+    /// When the host is locked by someone else, or the snapshot could not be taken, is not sound, or finds no room.
+    pub async fn snapshot_on(
+        &self,
+        host: &HostName,
+        folder: &RemotePath,
+        name: &str,
+        compression: Compression,
+        errand: Errand,
+    ) -> Result<(), Diagnostic> {
+        let shared = &self.shared;
+        let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
+        let hosts = vec![(host.clone(), Ok(connection.clone()))];
+        let lock = lock::take(hosts, shared.elevation, errand, std::time::Duration::ZERO, &|_, _| {}).await?;
+        if let Some((_, cause)) = lock.skipped.first() {
+            return Err(told(cause.clone()));
+        }
+        let client = shared.holding(now()).await?.operator(now())?;
+        let place = shared.machines.get(host).and_then(|machine| machine.place());
+        let endpoint = place.map_or_else(|| shared.desired.client_url(host).to_string(), |place| place.url());
+        let command =
+            Command::backup(&shared.desired, folder, name, compression, &shared.running(host), &endpoint, &client);
+        let remote = Remote { host, connection: &connection, elevation: shared.elevation };
+        let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(&format!("save {name}")) };
+        remote.run(command, &warrant).await
+    }
+}
+
+fn silent(host: &HostName) -> Diagnostic {
+    Diagnostic::new(Kind::Unseen, format!("the member on {host} does not answer"))
+        .at(host.as_str())
+        .hint(format!("look at `quorate status`, and at `journalctl -u etcd` on {host}"))
+}

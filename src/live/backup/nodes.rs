@@ -1,0 +1,121 @@
+//! The snapshots that lie on the nodes: listed, and fetched from there.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+
+use super::{read, receive};
+use crate::diagnostic::Diagnostic;
+use crate::live::perform::told;
+use crate::live::remote::{Remote, host_words};
+use crate::live::{Live, cause};
+use crate::names::{HostName, RemotePath};
+use crate::observed::Seen;
+use crate::snapshot::{self, Listed};
+
+/// A node that sends nothing for so long has gone.
+const IDLE: Duration = Duration::from_secs(60);
+
+impl Live {
+    /// The finished snapshots in `folder` on every node, the newest last.
+    pub async fn snapshots(&self, folder: &RemotePath) -> BTreeMap<HostName, Seen<Vec<Listed>>> {
+        let asked = self.each(|shared, host| {
+            let folder = folder.clone();
+            async move {
+                let connection = match shared.connection(&host).await {
+                    Ok(connection) => connection,
+                    Err(error) => return Seen::Unknown(cause::of_ssh(&host, &error)),
+                };
+                let remote = Remote { host: &host, connection: &connection, elevation: shared.elevation };
+                let script = include_str!("../script/list.sh");
+                match remote.ask("listing the snapshots", script, &[folder.as_str()]).await {
+                    Ok((_, said)) => Seen::Known(listed(&said)),
+                    Err(failure) => Seen::Unknown(cause::of_diagnostic(failure)),
+                }
+            }
+        });
+        asked.await
+    }
+
+    /// Fetches a snapshot from a node into `to`, and checks it on its way. `progress` is told how many bytes have come.
+    ///
+    /// # Errors
+    /// When the node is lost, the file cannot be written or is there already, or the snapshot is not sound.
+    pub async fn fetch_snapshot(
+        &self,
+        host: &HostName,
+        path: &RemotePath,
+        to: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<u64, Diagnostic> {
+        let shared = &self.shared;
+        let lost = |error| told(cause::of_ssh(host, &error));
+        let connection = shared.connection(host).await.map_err(lost)?;
+        let command = shared.elevation.command(&["cat", "--", path.as_str()]);
+        let mut stream = connection.stream(&command, Vec::new(), IDLE).map_err(lost)?;
+        let staged = receive::staged(to)?;
+        let unwritable = |error: &io::Error| receive::unwritable(to, error);
+        let file = staged.as_file().try_clone().map_err(|error| unwritable(&error))?;
+        let mut file = tokio::fs::File::from_std(file);
+        let mut bytes = 0;
+        let mut piece = vec![0; 256 << 10];
+        loop {
+            match tokio::io::AsyncReadExt::read(&mut stream.stdout, &mut piece).await {
+                Ok(0) => break,
+                Ok(count) => {
+                    file.write_all(&piece[..count]).await.map_err(|error| unwritable(&error))?;
+                    bytes += count as u64;
+                    progress(bytes);
+                }
+                Err(error) => return Err(Diagnostic::failure(format!("{host} was lost")).caused_by(&error)),
+            }
+        }
+        file.sync_all().await.map_err(|error| unwritable(&error))?;
+        let output = stream.exit.wait().await.map_err(lost)?;
+        if !output.is_success() {
+            let what = format!("{path} could not be read on {host}");
+            return Err(Diagnostic::failure(what).at(host.as_str()).because(host_words(&output)));
+        }
+        let checked = staged.path().to_owned();
+        let checked = tokio::task::spawn_blocking(move || read::check(&checked, &|_| {})).await;
+        checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))??;
+        receive::keep(staged, to)?;
+        Ok(bytes)
+    }
+}
+
+/// Lines of `SIZE NAME`; what is no name of ours is left out.
+fn listed(said: &str) -> Vec<Listed> {
+    let mut listed: Vec<_> = said
+        .lines()
+        .filter_map(|line| {
+            let (bytes, name) = line.split_once(' ')?;
+            Some(Listed { at: snapshot::begun(name)?, name: name.to_owned(), bytes: bytes.parse().ok()? })
+        })
+        .collect();
+    listed.sort_by(|one, other| one.name.cmp(&other.name));
+    listed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::UnixSeconds;
+
+    #[test]
+    fn only_names_of_ours_are_listed() {
+        let said = "12 snapshot-20270115_080000.db.zst\nx snapshot-20270115_080000.db\n9 snapshot-noon.db\n\
+                    7 snapshot-20270114_080000.db;rm.db\n5 snapshot-20270114_080000.db\n";
+        let names: Vec<_> = listed(said).into_iter().map(|listed| (listed.name, listed.bytes, listed.at)).collect();
+        assert_eq!(
+            names,
+            [
+                ("snapshot-20270114_080000.db".to_owned(), 5, UnixSeconds(1_799_913_600)),
+                ("snapshot-20270115_080000.db.zst".to_owned(), 12, UnixSeconds(1_800_000_000)),
+            ]
+        );
+    }
+}

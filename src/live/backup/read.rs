@@ -1,0 +1,96 @@
+//! A snapshot that lies here: opened, and checked from its first byte to its last.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::Unpacked;
+use crate::desired::Compression;
+use crate::diagnostic::Diagnostic;
+use crate::snapshot::{Check, Fault, Sound};
+
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Opens a snapshot, compressed or not.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn open(path: &Path) -> Result<Unpacked, Diagnostic> {
+    File::open(path).and_then(Unpacked::new).map_err(|error| unreadable(path, &error))
+}
+
+/// Reads all of a snapshot. `progress` is told how many bytes of the database were read.
+///
+/// # Errors
+/// When it cannot be read, or what is wrong with it.
+pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<(Sound, Compression), Diagnostic> {
+    let mut unpacked = open(path)?;
+    let mut check = Check::default();
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match unpacked.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => check.update(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if unpacked.compression == Compression::None => return Err(unreadable(path, &error)),
+            Err(error) => return Err(unsound(path, &of_packing(&error))),
+        }
+        progress(check.bytes());
+    }
+    let sound = check.finish().map_err(|fault| unsound(path, &fault))?;
+    Ok((sound, unpacked.compression))
+}
+
+/// What a decoder objects to.
+fn of_packing(error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::PackedCut,
+        _ => Fault::Damaged(format!("its compressed data are not whole: {error}")),
+    }
+}
+
+pub(super) fn unsound(path: &Path, fault: &Fault) -> Diagnostic {
+    let code = fault.code();
+    Diagnostic::new(code.kind(), format!("{} is no snapshot to rely on [{code}]", path.display()))
+        .because(fault.to_string())
+        .hint(format!("`quorate explain {code}`"))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    Diagnostic::failure("the snapshot cannot be read").at(path.display().to_string()).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::super::Packer;
+    use super::*;
+    use crate::code::Code;
+    use crate::snapshot::tests::snapshot;
+
+    fn packed(compression: Compression) -> Vec<u8> {
+        let mut packer = Packer::new(compression, Vec::new()).expect("there is memory");
+        packer.write_all(&snapshot()).expect("a Vec takes every write");
+        packer.finish().expect("a Vec takes every write")
+    }
+
+    fn fault_of(bytes: &[u8]) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("snapshot.db");
+        std::fs::write(&path, bytes).expect("the folder is ours");
+        check(&path, &|_| {}).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_compressed_snapshot_is_checked_to_its_last_byte() {
+        for compression in [Compression::Zstd, Compression::Gzip, Compression::None] {
+            let whole = packed(compression);
+            assert_eq!(fault_of(&whole), None);
+            for length in [whole.len() / 2, whole.len() - 1] {
+                let said = fault_of(&whole[..length]).expect("it is cut");
+                assert!(said.contains(Code::SnapshotCut.as_str()), "{compression:?}: {said}");
+            }
+        }
+    }
+}

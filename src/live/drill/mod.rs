@@ -1,0 +1,220 @@
+//! A restore drill: a snapshot is restored here into an etcd of its own, on loopback, which is then asked what it holds.
+//!
+//! ```text
+//! check all bytes ─► unpack ─► snapshot status ─► snapshot restore ─► etcd ─► revision, keys, hash ─► the live cluster's
+//! ```
+//!
+//! The scratch etcd asks for certificates as the real members do, of an authority that is made for the drill and never
+//! written down: what it serves for a few seconds is everything.
+
+mod scratch;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::code::Code;
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::live::backup::open;
+use crate::live::etcd::Member;
+use crate::live::perform::told;
+use crate::live::{Live, reach};
+use crate::names::HostName;
+
+/// What a drill has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drilled {
+    /// As `snapshot status` claims.
+    pub claim: Claim,
+    /// Keys that are there at that revision, without their history.
+    pub keys: i64,
+    /// etcd's hash of all keys and their history.
+    pub hash: u32,
+    /// The peer URLs of the members that the snapshot knows of, former ones perhaps among them.
+    pub members: BTreeSet<String>,
+    pub live: Comparison,
+    pub took: Duration,
+}
+
+/// What `etcdutl snapshot status` says of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    pub hash: u32,
+    pub revision: i64,
+    /// Everything in the database: the history of keys, leases, users.
+    pub total_key: i64,
+}
+
+/// How the live cluster compares at the snapshot's revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Its hash is the same.
+    EqualHash,
+    /// It was compacted since, so that hashes cannot be compared; it has as many keys at that revision.
+    EqualKeys,
+    /// It does not have that revision any more.
+    Gone,
+    /// No member answers.
+    Unseen,
+}
+
+/// For a question that reads the whole database.
+const READ_DEADLINE: Duration = Duration::from_secs(120);
+
+impl Live {
+    /// Restores the snapshot at `path`, which was checked, into a scratch etcd here. `sources` are the members of the
+    /// live cluster that are asked for their hash.
+    ///
+    /// # Errors
+    /// When what is restored is not what the snapshot claims, or not what the live cluster holds at its revision; when it
+    /// is of another cluster; and when no drill can be held here.
+    pub async fn drill(&self, path: &Path, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
+        let begun = Instant::now();
+        let desired = &self.shared.desired;
+        let signer = scratch::authority(&desired.cluster.name)?;
+        // It goes with everything in it, whatever happens.
+        let folder = tempfile::Builder::new().prefix("quorate-drill-").tempdir().map_err(|error| failed(&error))?;
+        let tools = scratch::tools(&self.shared, folder.path()).await?;
+        let database = folder.path().join("snapshot.db");
+        let (from, to) = (path.to_owned(), database.clone());
+        let unpacked = tokio::task::spawn_blocking(move || unpack(&from, &to)).await;
+        let members = unpacked.map_err(|_| Diagnostic::failure("unpacking the snapshot ended half-way"))??;
+        self.is_of_this_cluster(path, &members)?;
+        let claim = tools.status(&database).await?;
+        let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
+        let (revision, hash, compacted) = scratch.member.hash_at(0, READ_DEADLINE).await.map_err(told)?;
+        let keys = scratch.member.count_at(revision, READ_DEADLINE).await.map_err(told)?;
+        drop(scratch);
+        if revision != claim.revision || keys > claim.total_key {
+            let what = format!(
+                "it claims revision {} and {} entries, and what was restored is at revision {revision} with {keys} keys",
+                claim.revision, claim.total_key
+            );
+            return Err(differs(path, what));
+        }
+        let restored = Restored { revision, hash, compacted, keys };
+        let live = self.compare(path, sources, &restored).await?;
+        Ok(Drilled { claim, keys, hash, members, live, took: begun.elapsed() })
+    }
+
+    /// By the peer URLs of its members: names are often the same in all clusters.
+    fn is_of_this_cluster(&self, path: &Path, members: &BTreeSet<String>) -> Result<(), Diagnostic> {
+        let desired = &self.shared.desired;
+        let declared: BTreeSet<_> = desired.nodes.keys().map(|name| desired.peer_url(name).to_string()).collect();
+        if members.is_empty() || !members.is_disjoint(&declared) {
+            return Ok(());
+        }
+        let code = Code::SnapshotForeign;
+        let members: Vec<_> = members.iter().map(String::as_str).collect();
+        let what = format!("{} is of another cluster than {} [{code}]", path.display(), desired.cluster.name);
+        Err(Diagnostic::new(code.kind(), what)
+            .because(format!("its members were {}, and none of them is declared", members.join(", ")))
+            .hint(format!("`quorate explain {code}`")))
+    }
+
+    async fn compare(&self, path: &Path, sources: &[HostName], is: &Restored) -> Result<Comparison, Diagnostic> {
+        let Some(source) = sources.first() else { return Ok(Comparison::Unseen) };
+        let Some((member, _)) = reach::of_reachable(&self.shared, source).await else { return Ok(Comparison::Unseen) };
+        let Ok((_, hash, compacted)) = member.hash_at(is.revision, READ_DEADLINE).await else {
+            return Ok(Comparison::Gone);
+        };
+        if compacted == is.compacted {
+            let what = || {
+                format!(
+                    "at revision {} the hash of {source} is {hash}, and that of the snapshot {}",
+                    is.revision, is.hash
+                )
+            };
+            return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(differs(path, what())) };
+        }
+        let Ok(keys) = member.count_at(is.revision, READ_DEADLINE).await else { return Ok(Comparison::Gone) };
+        let what = || format!("at revision {} {source} has {keys} keys, and the snapshot {}", is.revision, is.keys);
+        if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(differs(path, what())) }
+    }
+}
+
+/// What the scratch etcd holds.
+struct Restored {
+    revision: i64,
+    hash: u32,
+    compacted: i64,
+    keys: i64,
+}
+
+/// Unpacks a snapshot, and finds the peer URLs in it.
+fn unpack(from: &Path, to: &Path) -> Result<BTreeSet<String>, Diagnostic> {
+    let mut unpacked = open(from)?;
+    let mut written = io::BufWriter::new(File::create(to).map_err(|error| failed(&error))?);
+    io::copy(&mut unpacked, &mut written).and_then(|_| written.flush()).map_err(|error| failed(&error))?;
+    File::open(to).and_then(|file| peer_urls(BufReader::new(file))).map_err(|error| failed(&error))
+}
+
+/// Members are kept as JSON, whole in one place; those of old pages that are not in use any more are found, too.
+fn peer_urls(mut database: impl io::Read) -> io::Result<BTreeSet<String>> {
+    const BEFORE: &[u8] = b"\"peerURLs\":[";
+    const LIST_BYTES_MAX: usize = 4096;
+    const MEMBERS_MAX: usize = 1000;
+    let finder = memchr::memmem::Finder::new(BEFORE);
+    let mut found = BTreeSet::new();
+    let mut buffer = Vec::new();
+    loop {
+        let read = database.by_ref().take(1 << 20).read_to_end(&mut buffer)?;
+        for at in finder.find_iter(&buffer) {
+            let list = &buffer[at + BEFORE.len()..buffer.len().min(at + BEFORE.len() + LIST_BYTES_MAX)];
+            let Some(end) = memchr::memchr(b']', list) else { continue };
+            let text = String::from_utf8_lossy(&list[..end]);
+            let urls = text.split(',').map(|url| url.trim_matches('"').to_owned());
+            found.extend(urls.filter(|url| url.starts_with("http") && found_room(url)));
+        }
+        if read == 0 || found.len() > MEMBERS_MAX {
+            return Ok(found);
+        }
+        // A list that lies across two pieces is found in the next.
+        let keep = buffer.len().min(LIST_BYTES_MAX);
+        buffer.drain(..buffer.len() - keep);
+    }
+}
+
+fn found_room(url: &str) -> bool {
+    url.len() < 300 && url.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn differs(path: &Path, what: String) -> Diagnostic {
+    let code = Code::SnapshotDiffers;
+    Diagnostic::new(code.kind(), format!("{} did not stand the drill [{code}]", path.display()))
+        .because(what)
+        .hint(format!("`quorate explain {code}`"))
+}
+
+pub(super) fn failed(error: &io::Error) -> Diagnostic {
+    let hint = "the database is unpacked and restored in the folder of temporary files: TMPDIR names another one";
+    Diagnostic::new(Kind::Failure, "no drill can be held here").caused_by(error).hint(hint)
+}
+
+/// The cause of a member that does not do what is asked, for the module below.
+fn silent(member: &Result<Member, crate::live::etcd::Unreachable>) -> Option<String> {
+    member.as_ref().err().map(|missed| missed.clone().into_cause().summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_wherever_they_lie() {
+        let entry = br#"{"id":1,"peerURLs":["https://10.0.0.1:2380","https://10.0.0.2:2380"],"name":"a"}"#;
+        for before in [0, 10, (1 << 20) - 40, (1 << 20) - 5, 3 << 20] {
+            let mut bytes = vec![b'x'; before];
+            bytes.extend_from_slice(entry);
+            bytes.extend(vec![b'y'; 9000]);
+            let found = peer_urls(bytes.as_slice()).expect("memory can be read");
+            assert_eq!(found.len(), 2, "{before}");
+        }
+        assert!(peer_urls(&b"\"peerURLs\":[\"no url\"] \"peerURLs\":["[..]).expect("it can be read").is_empty());
+    }
+}

@@ -1,0 +1,212 @@
+//! The etcd of a drill: from the declared archive, in a folder of its own, on ports that nobody else has.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret as _;
+use tokio::process::{Child, Command};
+
+use super::{Claim, failed, silent};
+use crate::capability::certificates::Wanted;
+use crate::desired::Binaries;
+use crate::diagnostic::Diagnostic;
+use crate::live::archive::Package;
+use crate::live::etcd::{Member, Tls};
+use crate::live::perform::told;
+use crate::live::pki::{self, Signer};
+use crate::live::{Shared, now};
+use crate::names::{Architecture, ClusterName, HostName};
+use crate::observed::Usage;
+
+/// etcd and its tools, unpacked.
+pub(super) struct Tools {
+    folder: PathBuf,
+    /// etcdutl; etcdctl where there is none yet (3.4).
+    utility: PathBuf,
+}
+
+/// A running scratch etcd. Dropping it ends it.
+pub(super) struct Scratch {
+    pub member: Member,
+    _process: Child,
+}
+
+/// An etcd of one member reads its database and elects itself.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+const DIAL_DEADLINE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(100);
+const LOOPBACK: &str = "127.0.0.1";
+
+/// Ends etcd when our end of its stdin goes, however we end.
+const LEASHED: &str = "\"$@\" </dev/null & child=$!; read -r _; kill -9 \"$child\"";
+
+/// One that nobody else has, so that a drill needs nothing of the cluster's.
+pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
+    let (certificate, key) = pki::generate_authority(cluster, now())
+        .map_err(|why| Diagnostic::failure("no authority could be generated for the drill").because(why))?;
+    let memory = Path::new("the authority of the drill");
+    pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(told)
+}
+
+pub(super) async fn tools(shared: &Shared, folder: &Path) -> Result<Tools, Diagnostic> {
+    let desired = &shared.desired;
+    let uname = rustix::system::uname();
+    let machine = uname.machine().to_string_lossy();
+    let architecture = Architecture::from_uname(&machine).ok_or_else(|| {
+        Diagnostic::failure(format!("there is no etcd for this machine ({machine}) to hold a drill with"))
+    })?;
+    let folder = match &desired.binaries {
+        Binaries::Archive { .. } => {
+            let package = shared.package(desired.cluster.version, architecture).await.map_err(told)?;
+            let to = folder.join("etcd");
+            let unpacked = to.clone();
+            let result = tokio::task::spawn_blocking(move || unpack(&package, &unpacked)).await;
+            result
+                .map_err(|_| Diagnostic::failure("unpacking etcd ended half-way"))?
+                .map_err(|error| failed(&error))?;
+            to
+        }
+        Binaries::Preinstalled { folder } => PathBuf::from(folder.as_str()),
+        Binaries::Undeclared => {
+            let what = "cluster.toml does not say where to get the etcd that a drill is held with";
+            return Err(Diagnostic::failure(what).hint("add [etcd.archive] with `url` or `path`, and `sha256`"));
+        }
+    };
+    let utility = [folder.join("etcdutl"), folder.join("etcdctl")].into_iter().find(|path| path.exists());
+    let etcd = Some(folder.join("etcd")).filter(|path| path.exists());
+    match (utility, etcd) {
+        (Some(utility), Some(_)) => Ok(Tools { folder, utility }),
+        _ => Err(Diagnostic::failure(format!("there are no etcd and etcdctl in {} here", folder.display()))),
+    }
+}
+
+fn unpack(package: &Package, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(package.reader()));
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        // Only what was looked at when the archive was checked, each under its own name.
+        if let (true, Some(name)) = (package.members.contains(&path), path.rsplit('/').next()) {
+            let mut file = File::options().write(true).create_new(true).mode(0o700).open(to.join(name))?;
+            io::copy(&mut entry, &mut file)?;
+        }
+    }
+    Ok(())
+}
+
+impl Tools {
+    pub async fn status(&self, database: &Path) -> Result<Claim, Diagnostic> {
+        let said = self.run("snapshot status", &["snapshot", "status", "--write-out=json"], database).await?;
+        serde_json::from_str(said.trim())
+            .map_err(|error| Diagnostic::failure("what `snapshot status` says of it makes no sense").caused_by(&error))
+    }
+
+    async fn run(&self, what: &str, arguments: &[&str], database: &Path) -> Result<String, Diagnostic> {
+        let mut command = Command::new(&self.utility);
+        command.args(arguments).arg(database).env("ETCDCTL_API", "3").stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await.map_err(|error| failed(&error))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or_default();
+        Err(Diagnostic::failure(format!("`{what}` refuses the snapshot")).because(last))
+    }
+
+    /// Restores `database` and starts etcd on it.
+    pub async fn start(&self, signer: &Signer, database: &Path, validity_seconds: u64) -> Result<Scratch, Diagnostic> {
+        let folder = database.parent().expect("it lies in the folder of the drill");
+        let (client, peer) = ports().map_err(|error| failed(&error))?;
+        let (client_url, peer_url) = (format!("https://{LOOPBACK}:{client}"), format!("https://{LOOPBACK}:{peer}"));
+        let data = folder.join("data");
+        let cluster = format!("drill={peer_url}");
+        let data_flag = format!("--data-dir={}", data.display());
+        let (initial, advertised) =
+            (format!("--initial-cluster={cluster}"), format!("--initial-advertise-peer-urls={peer_url}"));
+        let restore = ["snapshot", "restore", "--name=drill", &initial, &advertised, &data_flag];
+        self.run("snapshot restore", &restore, database).await?;
+        let files = keys(signer, folder, validity_seconds)?;
+        let log = File::create(folder.join("etcd.log")).map_err(|error| failed(&error))?;
+        let mut command = Command::new("sh");
+        command.args(["-c", LEASHED, "sh"]).arg(self.folder.join("etcd"));
+        command.args(["--name=drill", &data_flag, &initial, &advertised]);
+        command.args([format!("--listen-client-urls={client_url}"), format!("--advertise-client-urls={client_url}")]);
+        command.arg(format!("--listen-peer-urls={peer_url}"));
+        for before in ["", "peer-"] {
+            command.arg(format!("--{before}cert-file={}", files.certificate.display()));
+            command.arg(format!("--{before}key-file={}", files.key.display()));
+            command.arg(format!("--{before}trusted-ca-file={}", files.trust.display()));
+            command.arg(format!("--{before}client-cert-auth=true"));
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+        let process = command.spawn().map_err(|error| failed(&error))?;
+        let member = answering(signer, client, folder).await?;
+        Ok(Scratch { member, _process: process })
+    }
+}
+
+async fn answering(signer: &Signer, port: u16, folder: &Path) -> Result<Member, Diagnostic> {
+    let begun = Instant::now();
+    let tls = Tls::new(signer, now())?;
+    let host = HostName::new("the scratch etcd");
+    loop {
+        let dialled = Member::direct(&host, LOOPBACK, port, &tls, DIAL_DEADLINE).await;
+        let why = match (&dialled, silent(&dialled)) {
+            (Ok(member), _) => match member.answer(DIAL_DEADLINE).await {
+                Ok(answer) if answer.reads => return dialled.map_err(|missed| told(missed.into_cause())),
+                Ok(_) => "it does not lead itself yet".to_owned(),
+                Err(cause) => cause.summary,
+            },
+            (Err(_), why) => why.unwrap_or_default(),
+        };
+        if begun.elapsed() >= START_DEADLINE {
+            let log = fs::read_to_string(folder.join("etcd.log")).unwrap_or_default();
+            let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let failure = Diagnostic::failure("etcd does not serve what was restored").because(why);
+            return Err(failure.because(last.chars().take(500).collect::<String>()));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+struct Keys {
+    certificate: PathBuf,
+    key: PathBuf,
+    trust: PathBuf,
+}
+
+fn keys(signer: &Signer, folder: &Path, validity_seconds: u64) -> Result<Keys, Diagnostic> {
+    let wanted = Wanted {
+        common_name: "quorate-drill".to_owned(),
+        names: BTreeSet::from([LOOPBACK.to_owned()]),
+        usages: BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]),
+    };
+    // It is gone with the folder, in minutes.
+    let issued = signer.issue(&wanted, validity_seconds.min(24 * 3600), now())?;
+    let write = |name: &str, text: &str| -> Result<PathBuf, Diagnostic> {
+        let path = folder.join(name);
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes())).map_err(|error| failed(&error))?;
+        Ok(path)
+    };
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|error| failed(&error))?;
+    Ok(Keys {
+        certificate: write("scratch.crt", &issued.certificate_pem)?,
+        key: write("scratch.key", issued.key_pem.expose_secret())?,
+        trust: write("ca.crt", signer.certificate_pem())?,
+    })
+}
+
+/// Two free ports. Somebody may take them in the moment before etcd does; then the drill fails and can be repeated.
+fn ports() -> io::Result<(u16, u16)> {
+    let listen = || TcpListener::bind((LOOPBACK, 0));
+    let (client, peer) = (listen()?, listen()?);
+    Ok((client.local_addr()?.port(), peer.local_addr()?.port()))
+}

@@ -1,0 +1,48 @@
+# shellcheck shell=dash disable=SC2034,SC2154
+# Makes the data directory of this member from a snapshot. $1: the unit; $2: the data directory; $3: the folder of the
+# binaries; $4: the snapshot; $5: the member's name; $6: all members; $7: the token; $8: its peer URL; $9: the account;
+# then the bytes of the mark, which comes on stdin, and its name.
+unit=$1 data=$2 binaries=$3 snapshot=$4 name=$5 cluster=$6 token=$7 url=$8 account=$9
+shift 9
+is_dead "$unit" || refuse "$unit still runs here"
+[ ! -e "$data/member" ] || refuse "$data holds a member already"
+[ -f "$snapshot" ] || refuse "there is no $snapshot"
+# From 3.6 on etcdctl cannot; before 3.5 there is no etcdutl.
+tool=$binaries/etcdutl
+[ -x "$tool" ] || tool=$binaries/etcdctl
+beside=${data%/*}/
+is_own_disk=
+if [ -L "$data" ] || mountpoint -q -- "$data"; then
+    beside=$data/
+    is_own_disk=yes
+fi
+staged=$beside.restore-data.quorate
+rm -rf -- "$staged"
+leftover=$staged
+mkdir -m 700 "$staged"
+mark_bytes=$1 mark=$2
+set -- --name="$name" --initial-cluster="$cluster" --initial-cluster-token="$token" \
+    --initial-advertise-peer-urls="$url" --data-dir="$staged/data"
+# Clients that watch have seen revisions that the snapshot knows nothing of: they must not meet them again with other
+# content, and are told that what they have is compacted. etcd's own documentation says a thousand million is enough.
+case $(ETCDCTL_API=3 "$tool" snapshot restore --help 2>&1 </dev/null) in
+*--mark-compacted*) set -- "$@" --bump-revision=1000000000 --mark-compacted ;;
+esac
+said=$(ETCDCTL_API=3 "$tool" snapshot restore "$snapshot" "$@" 2>&1 </dev/null) ||
+    refuse "${tool##*/} snapshot restore: $(echo "$said" | tail -n 3)"
+[ -d "$staged/data/member" ] || refuse "${tool##*/} made no member"
+stage "$staged/data/$mark" "$mark_bytes" 600 "$account" "$account"
+chown -R "$account:$account" "$staged/data"
+chmod 700 "$staged/data"
+sync -f "$staged"
+if [ -n "$is_own_disk" ]; then
+    mv -T -- "$staged/data/member" "$data/member"
+    mv -T -f -- "$staged/data/$mark" "$data/$mark"
+    chown "$account:$account" "$data/."
+    chmod 700 "$data/."
+    sync "$data/."
+else
+    # Over an empty folder, and over no other.
+    mv -T -- "$staged/data" "$data"
+fi
+sync "$beside"

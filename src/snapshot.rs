@@ -1,0 +1,281 @@
+//! What a snapshot of etcd is, how it is checked as it passes by, and what it is called.
+//!
+//! ```text
+//! ┌──────────────┬──────────────┬────────────────┬─────────┐
+//! │ meta page 0  │ meta page 1  │ pages …        │ SHA-256 │
+//! └──────────────┴──────────────┴────────────────┴─────────┘
+//!   bbolt, as many pages as a meta page says        32 bytes
+//! ```
+//!
+//! Source: `Tx.WriteTo` in bbolt and `Snapshot` in etcd's v3rpc/maintenance.go, the same from 3.4 to 3.7. A copy of
+//! `member/snap/db` has no SHA-256 at its end: nothing then tells whether it is whole and unchanged.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
+
+use crate::code::Code;
+use crate::desired::Desired;
+use crate::layout;
+use crate::names::{Digest, HostName, RemotePath, UnixSeconds};
+use crate::observed::Observed;
+
+/// Checks a snapshot piece by piece, in constant memory.
+pub struct Check {
+    context: Context,
+    /// The beginning, with both meta pages.
+    head: Vec<u8>,
+    /// The last bytes, which may be the SHA-256 of all before them.
+    tail: Vec<u8>,
+    bytes: u64,
+}
+
+/// A snapshot that is whole and unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// With the SHA-256 at its end.
+    pub bytes: u64,
+    /// The SHA-256 that it ends in: that of the database, without itself.
+    pub digest: Digest,
+}
+
+/// What is wrong with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It does not begin as a database of etcd does.
+    NotOne,
+    /// It ends too early: so many bytes are there, and so many should be.
+    Cut { bytes: u64, whole: u64 },
+    /// Its compressed form ends too early.
+    PackedCut,
+    /// It has no SHA-256 at its end.
+    NoHash,
+    /// It was changed.
+    Damaged(String),
+}
+
+impl Fault {
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotOne => Code::SnapshotUnknown,
+            Self::Cut { .. } | Self::PackedCut => Code::SnapshotCut,
+            Self::NoHash => Code::SnapshotWithoutHash,
+            Self::Damaged(_) => Code::SnapshotDamaged,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOne => f.write_str("it does not begin as a snapshot of etcd does"),
+            Self::Cut { bytes, whole } => write!(f, "it is cut short: {bytes} of {whole} bytes are there"),
+            Self::PackedCut => f.write_str("it is cut short: its compressed data end too early"),
+            Self::NoHash => f.write_str("it has no SHA-256 at its end, so nothing tells whether it is unchanged"),
+            Self::Damaged(how) => write!(f, "it was changed: {how}"),
+        }
+    }
+}
+
+const HASH_BYTES: usize = 32;
+/// The largest page that bbolt has is the machine's: 64 KiB on ppc64le.
+const PAGE_BYTES_MAX: usize = 64 << 10;
+/// A meta page's header, then the meta itself.
+const META_AT: usize = 16;
+const META_BYTES: usize = 64;
+/// bbolt's `magic`.
+const MAGIC: u32 = 0xED0C_DAED;
+
+impl Default for Check {
+    fn default() -> Self {
+        Self { context: Context::new(&SHA256), head: Vec::new(), tail: Vec::new(), bytes: 0 }
+    }
+}
+
+impl Check {
+    pub fn update(&mut self, piece: &[u8]) {
+        self.bytes += piece.len() as u64;
+        let room = (PAGE_BYTES_MAX + META_AT + META_BYTES).saturating_sub(self.head.len());
+        self.head.extend_from_slice(&piece[..room.min(piece.len())]);
+        // All but the last 32 bytes are hashed: those may be the hash.
+        if piece.len() >= HASH_BYTES {
+            let (body, tail) = piece.split_at(piece.len() - HASH_BYTES);
+            self.context.update(&self.tail);
+            self.context.update(body);
+            self.tail.clear();
+            self.tail.extend_from_slice(tail);
+        } else {
+            self.tail.extend_from_slice(piece);
+            let over = self.tail.len().saturating_sub(HASH_BYTES);
+            self.context.update(&self.tail[..over]);
+            self.tail.drain(..over);
+        }
+    }
+
+    /// So many bytes have come.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// # Errors
+    /// What is wrong with it.
+    pub fn finish(self) -> Result<Sound, Fault> {
+        let bytes = self.bytes;
+        let database = meta(&self.head, 0).or_else(|| {
+            // A machine's pages are powers of two; the first meta page tells which, unless it is the damaged one.
+            [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10].into_iter().find_map(|page| meta(&self.head, page))
+        });
+        let ends_in = <[u8; HASH_BYTES]>::try_from(self.tail.as_slice());
+        let digest = self.context.finish();
+        let matches = ends_in.is_ok_and(|ends_in| digest.as_ref() == ends_in);
+        let Some(database) = database else {
+            return Err(if matches { Fault::Damaged("its first page".to_owned()) } else { Fault::NotOne });
+        };
+        let whole = database + HASH_BYTES as u64;
+        match ends_in {
+            Ok(ends_in) if matches && bytes == whole => Ok(Sound { bytes, digest: Digest::from_bytes(ends_in) }),
+            _ if bytes == database => Err(Fault::NoHash),
+            _ if bytes < whole => Err(Fault::Cut { bytes, whole }),
+            // A copy of a member's file: etcd makes it larger than what is in use, in whole pages.
+            _ if bytes.is_multiple_of(512) => Err(Fault::NoHash),
+            _ if bytes > whole => Err(Fault::Damaged(format!("{bytes} bytes are there instead of {whole}"))),
+            _ => Err(Fault::Damaged("its SHA-256 is not the one that it ends in".to_owned())),
+        }
+    }
+}
+
+/// How many bytes the database has by the meta page at `page`; `None` when that is none.
+fn meta(head: &[u8], page: usize) -> Option<u64> {
+    let meta = head.get(page + META_AT..page + META_AT + META_BYTES)?;
+    let number = |at: usize| u32::from_le_bytes(meta[at..at + 4].try_into().expect("four bytes"));
+    let long = |at: usize| u64::from_le_bytes(meta[at..at + 8].try_into().expect("eight bytes"));
+    // magic, version, page size, flags, root page and sequence, free list, high-water mark, transaction, checksum.
+    let (magic, version, page_bytes) = (number(0), number(4), number(8));
+    let is_size = page_bytes.is_power_of_two() && (512..=PAGE_BYTES_MAX as u32).contains(&page_bytes);
+    let is_meta = magic == MAGIC && version == 2 && is_size && fnv(&meta[..META_BYTES - 8]) == long(META_BYTES - 8);
+    is_meta.then(|| long(40).checked_mul(u64::from(page_bytes))).flatten()
+}
+
+/// FNV-1a of 64 bits, as bbolt signs its meta pages with.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// `snapshot-20270115_080000.db`: when it was taken, in UTC, so that the names sort by age.
+pub fn name(at: UnixSeconds, suffix: &str) -> String {
+    let at = Timestamp::from_second(at.0).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("snapshot-{}.db{suffix}", at.strftime("%Y%m%d_%H%M%S"))
+}
+
+/// A finished snapshot in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub name: String,
+    /// When it was begun, as its name says.
+    pub at: UnixSeconds,
+    pub bytes: u64,
+}
+
+/// When a snapshot of this name was begun; `None` when it is no name of ours.
+pub fn begun(name: &str) -> Option<UnixSeconds> {
+    let (stamp, end) = name.strip_prefix("snapshot-")?.split_once('.')?;
+    if !matches!(end, "db" | "db.zst" | "db.gz") {
+        return None;
+    }
+    let civil = jiff::civil::DateTime::strptime("%Y%m%d_%H%M%S", stamp).ok()?;
+    Some(UnixSeconds(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()))
+}
+
+/// The folder on the nodes.
+pub fn folder(desired: &Desired) -> RemotePath {
+    let declared = desired.backup.as_ref().map(|backup| backup.directory.clone());
+    declared.unwrap_or_else(|| RemotePath::new(layout::SNAPSHOTS_FOLDER))
+}
+
+/// The members that a snapshot can be taken of, the best first: who follows and has seen the most. The leader has
+/// work enough. Where nobody serves, any voter that answers will do: better an old snapshot than none.
+pub fn sources(desired: &Desired, observed: &Observed) -> Vec<HostName> {
+    let mut sources: Vec<_> = observed
+        .answers()
+        .filter(|(name, answer)| desired.nodes.contains_key(*name) && !answer.learner)
+        .filter(|(_, answer)| !answer.alarms.contains("CORRUPT"))
+        .map(|(name, answer)| {
+            let leads = answer.leader == Some(answer.member);
+            ((!answer.reads, leads, std::cmp::Reverse(answer.applied)), name.clone())
+        })
+        .collect();
+    sources.sort();
+    sources.into_iter().map(|(_, name)| name).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Three pages with a SHA-256 behind them, as etcd sends them.
+    pub(crate) fn snapshot() -> Vec<u8> {
+        const PAGE: usize = 4096;
+        let mut bytes = vec![7_u8; 3 * PAGE];
+        for (index, page) in bytes.chunks_mut(PAGE).take(2).enumerate() {
+            let mut meta = Vec::new();
+            meta.extend(MAGIC.to_le_bytes());
+            meta.extend(2_u32.to_le_bytes());
+            meta.extend((PAGE as u32).to_le_bytes());
+            meta.extend(0_u32.to_le_bytes());
+            for number in [2, 0, 2, 3, 9 - index as u64] {
+                meta.extend(u64::to_le_bytes(number));
+            }
+            meta.extend(fnv(&meta).to_le_bytes());
+            page[META_AT..META_AT + META_BYTES].copy_from_slice(&meta);
+        }
+        let digest = aws_lc_rs::digest::digest(&SHA256, &bytes);
+        bytes.extend_from_slice(digest.as_ref());
+        bytes
+    }
+
+    fn checked(bytes: &[u8], piece: usize) -> Result<Sound, Fault> {
+        let mut check = Check::default();
+        bytes.chunks(piece).for_each(|piece| check.update(piece));
+        check.finish()
+    }
+
+    #[test]
+    fn a_snapshot_is_sound_in_whatever_pieces_it_comes() {
+        let bytes = snapshot();
+        for piece in [1, 5, 31, 32, 33, 4096, 32 << 10] {
+            let sound = checked(&bytes, piece).expect("it is sound");
+            assert_eq!(sound.bytes, bytes.len() as u64);
+            assert_eq!(sound.digest, Digest::of(&bytes[..bytes.len() - 32]));
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_every_cut_and_a_missing_hash_are_found_and_named() {
+        let bytes = snapshot();
+        let whole = bytes.len() as u64;
+        for at in (0..bytes.len()).step_by(7).chain(0..100) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            let fault = checked(&flipped, 1000).expect_err("it was changed");
+            assert!(matches!(fault, Fault::Damaged(_)), "{at}: {fault}");
+        }
+        for length in (4200..bytes.len()).step_by(11).filter(|length| *length != bytes.len() - 32) {
+            let fault = checked(&bytes[..length], 1000).expect_err("it is cut");
+            assert_eq!(fault, Fault::Cut { bytes: length as u64, whole });
+        }
+        assert_eq!(checked(&bytes[..bytes.len() - 32], 1000), Err(Fault::NoHash));
+        assert_eq!(checked(b"", 1), Err(Fault::NotOne));
+        assert_eq!(checked(&[0; 5000], 1000), Err(Fault::NotOne));
+        let longer = [&bytes[..], b"x"].concat();
+        assert!(matches!(checked(&longer, 1000), Err(Fault::Damaged(_))));
+    }
+
+    #[test]
+    fn names_sort_by_age() {
+        assert_eq!(name(UnixSeconds(1_800_000_000), ".zst"), "snapshot-20270115_080000.db.zst");
+        assert_eq!(begun("snapshot-20270115_080000.db.zst"), Some(UnixSeconds(1_800_000_000)));
+        assert_eq!(begun("snapshot-20270115_080000.db.zst.part"), None);
+        assert_eq!(begun("snapshot-20271315_080000.db"), None);
+    }
+}

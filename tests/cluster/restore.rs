@@ -1,0 +1,151 @@
+//! A cluster begins again from a snapshot: over what it has become, over nothing, and killed at every step.
+
+use std::fs;
+
+use crate::crash::{killed_everywhere_in, pauses};
+use crate::lab::Series;
+use crate::scene::{SERIES, Scene};
+
+const RESTORE: [&str; 5] = ["restore", "kept.db.zst", "--confirm", "lab", "--yes"];
+const KEYS: usize = 50;
+
+/// A cluster with keys, a snapshot of it, and what was written after that.
+fn with_a_snapshot(test: &str, series: Series, auth: bool) -> Option<Scene> {
+    let mut scene = Scene::bare(test, 3, series)?;
+    if auth {
+        scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
+    }
+    scene.apply().exits(0);
+    for number in 0..KEYS {
+        scene.etcdctl(scene.first(), &format!("put /app/{number} before"));
+    }
+    scene.quorate(&["backup", "run", "-o", "kept.db.zst"]).exits(0);
+    scene.etcdctl(scene.first(), "put /app/1 after");
+    scene.etcdctl(scene.first(), "put /app/later after");
+    scene.etcdctl(scene.first(), "del /app/2");
+    Some(scene)
+}
+
+/// Every key that was there when the snapshot was taken is there as it was, on every member, and no other.
+#[track_caller]
+fn is_restored(scene: &Scene) {
+    scene.is_as_declared();
+    for host in scene.lab.hosts() {
+        let said = scene.etcdctl(host, "get --prefix /app/ --print-value-only");
+        // Besides what newer ones log of variables that they do not know.
+        let values: Vec<_> = said.lines().filter(|line| !line.is_empty() && !line.starts_with('{')).collect();
+        assert_eq!(values, ["before"; KEYS], "{}", host.name());
+        let left = host.sh("ls -A /var/lib | grep -e restore -e quorate; ls /etc/etcd/restore 2>/dev/null; true");
+        let left: Vec<_> = left.lines().filter(|name| !name.starts_with("etcd.before-restore-")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+fn kept_aside(scene: &Scene) -> Vec<usize> {
+    let count = |said: String| said.lines().filter(|line| line.contains("before-restore-")).count();
+    scene.lab.hosts().iter().map(|host| count(host.sh("ls -d /var/lib/etcd.before-restore-*/member || true"))).collect()
+}
+
+fn restored(test: &str, series: Series, auth: bool) {
+    let Some(scene) = with_a_snapshot(test, series, auth) else { return };
+    let before = scene.starts();
+    // Nothing is touched for a wrong name or a damaged snapshot.
+    scene.quorate(&["restore", "kept.db.zst", "--confirm", "other", "--yes"]).exits(3).says(&["is not the cluster"]);
+    let whole = fs::read(scene.lab.dir().join("kept.db.zst")).expect("it is there");
+    fs::write(scene.lab.dir().join("cut.db.zst"), &whole[..whole.len() / 2]).expect("the folder is ours");
+    scene.quorate(&["restore", "cut.db.zst", "--confirm", "lab", "--yes"]).exits(1).says(&["snapshot-cut"]);
+    scene.quorate(&["restore", "kept.db.zst", "--confirm", "lab", "--no-input"]).exits(64).says(&["--yes"]);
+    assert_eq!(scene.starts(), before);
+    scene.is_in_sync();
+
+    let run = scene.quorate(&RESTORE).exits(0).says(&["set the old data directory aside", "Nothing else differs"]);
+    assert!(!run.stderr.contains("surprise"), "{}", run.stderr);
+    is_restored(&scene);
+    assert_eq!(kept_aside(&scene), [1, 1, 1]);
+    if auth {
+        assert!(scene.etcdctl_as("app", scene.first(), "get /app/0").contains("before"));
+        assert!(scene.etcdctl_as("app", scene.first(), "put /other x").contains("permission denied"));
+        assert!(scene.etcdctl(scene.first(), "user list").contains("app"));
+    }
+    // The same command does not throw away what is written now, unless it is said again.
+    scene.etcdctl(scene.first(), "put /app/later after");
+    scene.quorate(&RESTORE).exits(0).says(&["[restore-done]", "--again"]);
+    assert!(scene.etcdctl(scene.first(), "get /app/later").contains("after"));
+    scene.quorate(&[&RESTORE[..], &["--again"]].concat()).exits(0);
+    is_restored(&scene);
+    assert_eq!(kept_aside(&scene), [2, 2, 2]);
+}
+
+#[test]
+fn restored_3_4() {
+    restored("restored_3_4", SERIES[0], false);
+}
+
+#[test]
+fn restored_3_5_with_authentication() {
+    restored("restored_3_5_with_authentication", SERIES[1], true);
+}
+
+#[test]
+fn restored_3_6() {
+    restored("restored_3_6", SERIES[2], false);
+}
+
+#[test]
+fn restored_3_7_with_authentication() {
+    restored("restored_3_7_with_authentication", SERIES[3], true);
+}
+
+fn killed(test: &str, series: Series) {
+    let mut pauses = pauses(test);
+    let Some(scene) = with_a_snapshot(test, series, false) else { return };
+    let visited = killed_everywhere_in(&scene, &RESTORE[..4], &mut pauses);
+    for step in ["push the snapshot", "stop etcd", "set the old data", "restore the data", "start etcd", "compare what"]
+    {
+        let is_there = |place: &&crate::crash::Place| place.title.contains(step) && place.in_the_middle;
+        assert!(visited.iter().any(|place| is_there(&place)), "{step}: {visited:?}");
+    }
+    // What a killed run has begun is often done by the host: no run sees the end of such a step.
+    assert!(visited.len() >= 15, "too few places: {visited:?}");
+    is_restored(&scene);
+    assert_eq!(kept_aside(&scene), [1, 1, 1]);
+}
+
+#[test]
+fn restore_killed_everywhere_3_5() {
+    killed("restore_killed_everywhere_3_5", SERIES[1]);
+}
+
+#[test]
+fn restore_killed_everywhere_3_7() {
+    killed("restore_killed_everywhere_3_7", SERIES[3]);
+}
+
+/// All hosts are gone. What is left is cluster.toml, the authority's folder and the snapshot.
+#[test]
+fn restored_onto_new_hosts() {
+    let Some(scene) = with_a_snapshot("restored_onto_new_hosts", Series::V3_5, true) else { return };
+    scene.first().power_off();
+    scene.quorate(&RESTORE).exits(6).says(&["cannot reach etcd-1"]);
+    scene.lab.hosts().iter().for_each(crate::lab::Host::wipe);
+    scene.quorate(&RESTORE).exits(0).says(&["prepare account and folders", "Nothing else differs"]);
+    is_restored(&scene);
+    assert_eq!(kept_aside(&scene), [0, 0, 0]);
+}
+
+/// Between the first member that stops and the end, nothing else may be done.
+#[test]
+fn a_restore_that_was_begun_is_finished_first() {
+    let test = "a_restore_that_was_begun_is_finished_first";
+    let Some(scene) = with_a_snapshot(test, Series::V3_5, false) else { return };
+    let digest = "0".repeat(64);
+    for host in scene.lab.hosts() {
+        host.write("/etc/etcd/restore", format!("# by hand\nsnapshot: {digest}\ninitial-cluster-token: lab-1\n"));
+    }
+    let said = scene.plan().exits(3).says(&["[restore-unfinished]", "quorate restore SNAPSHOT --confirm lab"]);
+    assert!(!said.stdout.contains("start etcd"), "{}", said.stdout);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    // With another snapshot it begins anew.
+    scene.quorate(&RESTORE).exits(0);
+    is_restored(&scene);
+}

@@ -1,0 +1,244 @@
+//! Snapshots of real members: here, on a node, and what is refused.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::Series;
+use crate::scene::{SERIES, Scene, until};
+
+/// The files of the lab's folder that are snapshots, or begin as one.
+fn here(scene: &Scene) -> Vec<PathBuf> {
+    let entries = fs::read_dir(scene.lab.dir()).expect("the lab's folder can be read");
+    let mut found: Vec<_> = entries.map(|entry| entry.expect("its entries too").path()).collect();
+    found.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("snapshot-")));
+    found.sort();
+    found
+}
+
+/// What etcd itself says of a snapshot.
+fn status(scene: &Scene, bytes: &[u8]) -> Value {
+    let host = scene.first();
+    host.write("/root/checked.db", bytes);
+    let tool = "$(command -v etcdutl || command -v etcdctl)";
+    let said = host.sh(&format!("ETCDCTL_API=3 {tool} snapshot status /root/checked.db -w json 2>/dev/null"));
+    serde_json::from_str(&said).expect("it is JSON")
+}
+
+fn taken(test: &str, series: Series, auth: bool) {
+    let Some(mut scene) = Scene::bare(test, 3, series) else { return };
+    if auth {
+        scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
+    }
+    scene.apply().exits(0);
+    let first = scene.first();
+    for number in 0..20 {
+        scene.etcdctl(first, &format!("put /kept/{number} {}", "x".repeat(2000)));
+    }
+    scene.quorate(&["backup", "run"]).exits(0).says(&[".db.zst: snapshot of etcd-", "SHA-256 checked"]);
+    let files = here(&scene);
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    assert_eq!(file.metadata().expect("it is there").permissions().mode() & 0o777, 0o600);
+    let packed = fs::read(file).expect("it can be read");
+    let bytes = zstd::decode_all(packed.as_slice()).expect("it is zstd");
+    let keys = status(&scene, &bytes)["totalKey"].as_u64().expect("a number");
+    assert!(keys >= 20, "{keys}");
+
+    let run = scene.quorate(&["backup", "run", "-o", "plain.db", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let bytes = fs::read(scene.lab.dir().join("plain.db")).expect("it is there");
+    assert_eq!(told["database_bytes"], bytes.len());
+    assert_eq!(told["file_bytes"], bytes.len());
+    let ends: String = bytes[bytes.len() - 32..].iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(told["sha256"], ends);
+    assert_ne!(told["member"], format!("etcd-{}", scene.leader() + 1), "it was taken of the leader");
+
+    // Nothing is overwritten, and nothing is left of what was not taken.
+    scene.quorate(&["backup", "run", "-o", "plain.db"]).exits(1).says(&["there is a file of that name", "-o"]);
+    scene.quorate(&["backup", "run", "-o", "no/such/folder.db"]).exits(1).says(&["cannot be written"]);
+    scene.quorate(&["backup", "run", "--on", "etcd-9"]).exits(64).says(&["no such node"]);
+    assert_eq!(here(&scene).len(), 1);
+
+    let run = scene.quorate(&["backup", "run", "--on", "etcd-2", "--compression", "gzip", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let path = told["path"].as_str().expect("it has a path");
+    let second = &scene.lab.hosts()[1];
+    second.sh(&format!("gzip -dc {path} >/root/checked.db"));
+    assert_eq!(second.sh(&format!("stat -c '%a %U' {path}")), "600 root");
+    let tool = "$(command -v etcdutl || command -v etcdctl)";
+    let said = second.sh(&format!("ETCDCTL_API=3 {tool} snapshot status /root/checked.db -w json 2>/dev/null"));
+    assert!(said.contains("totalKey"), "{said}");
+    // It is listed, fetched and drilled by its name.
+    let name = path.rsplit('/').next().expect("it has a name");
+    let listed: Value =
+        serde_json::from_str(&scene.quorate(&["backup", "list", "--json"]).exits(0).stdout).expect("JSON");
+    let rows = listed["snapshots"].as_array().expect("a list");
+    assert_eq!(rows.len(), 2, "{listed}");
+    assert!(rows.iter().any(|row| row["name"] == name && row["node"] == "etcd-2"), "{listed}");
+    scene.quorate(&["backup", "list"]).exits(0).says(&["SNAPSHOT", name, "here"]);
+    scene.quorate(&["backup", "verify", name]).exits(0).says(&["holds the same at that revision"]);
+    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(0).says(&["from etcd-2, checked"]);
+    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(1).says(&["there is a file of that name"]);
+    let fetched = fs::read(scene.lab.dir().join("fetched.db.gz")).expect("it is there");
+    assert_eq!(fetched.len() as u64, second.sh(&format!("stat -c %s {path}")).parse::<u64>().expect("a number"));
+    scene.quorate(&["backup", "get", "snapshot-20200101_000000.db"]).exits(1).says(&["no snapshot", "backup list"]);
+    let left = second.sh("ls -A /var/backups/etcd; ls -A /run/quorate-credentials 2>/dev/null; true");
+    assert_eq!(left.lines().count(), 1, "{left}");
+    if second.exec("command -v zstd").succeeded() {
+        return;
+    }
+    scene.quorate(&["backup", "run", "--on", "etcd-2"]).exits(1).says(&["there is no zstd", "--compression"]);
+}
+
+#[test]
+fn taken_3_4() {
+    taken("taken_3_4", SERIES[0], false);
+}
+
+#[test]
+fn taken_3_5_with_authentication() {
+    taken("taken_3_5_with_authentication", SERIES[1], true);
+}
+
+#[test]
+fn taken_3_7() {
+    taken("taken_3_7", SERIES[3], false);
+}
+
+/// A member alone still has what it has, and says that there may be more.
+#[test]
+fn taken_without_a_quorum() {
+    let Some(scene) = Scene::healthy("taken_without_a_quorum", 3, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    for host in &scene.lab.hosts()[1..] {
+        host.power_off();
+    }
+    let last = scene.lab.dir().join("last.db");
+    until("the quorum is gone", Duration::from_secs(30), || {
+        let _ = fs::remove_file(&last);
+        let run = scene.quorate(&["backup", "run", "-o", "last.db"]);
+        run.code == 0 && run.stderr.contains("no quorum serves")
+    });
+    let bytes = fs::read(last).expect("it is there");
+    assert!(status(&scene, &bytes)["totalKey"].as_u64().is_some_and(|keys| keys >= 1));
+    scene.first().power_off();
+    scene.quorate(&["backup", "run"]).exits(6).says(&["no member answers", "etcd-1"]);
+}
+
+/// A small generator with a printed seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % end as u64).expect("it is below a usize")
+    }
+}
+
+/// All of 200 random corruptions of real snapshots are found, compressed or not, and none in good ones.
+fn every_corruption_is_found(scene: &Scene, random: &mut Random) {
+    let bad = scene.lab.dir().join("bad");
+    let check = |bytes: &[u8]| {
+        fs::write(&bad, bytes).expect("the lab's folder can be written");
+        quorate::live::backup::check(&bad, &|_| {}).map_err(|error| error.to_string())
+    };
+    let mut found = 0;
+    for name in ["drill.db", "drill.db.zst", "drill.db.gz"] {
+        scene.quorate(&["backup", "run", "-o", name]).exits(0);
+        let whole = fs::read(scene.lab.dir().join(name)).expect("it is there");
+        (0..20).for_each(|_| assert!(check(&whole).is_ok(), "{name}"));
+        for _ in 0..70 {
+            let (at, bit) = (random.below(whole.len()), random.below(8));
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            match check(&flipped) {
+                Err(said) => {
+                    assert!(said.contains("[snapshot-"), "{name}, byte {at}: {said}");
+                    found += 1;
+                }
+                // A few bits of a compressed file mean nothing: what it holds is still the same.
+                Ok((sound, _)) => {
+                    assert_ne!(name, "drill.db", "byte {at}");
+                    assert_eq!(Ok(sound), check(&whole).map(|(sound, _)| sound), "{name}, byte {at}");
+                }
+            }
+        }
+        for _ in 0..10 {
+            let said = check(&whole[..random.below(whole.len() - 32)]).expect_err("it is cut");
+            assert!(said.contains("[snapshot-"), "{name}: {said}");
+            found += 1;
+        }
+    }
+    let whole = fs::read(scene.lab.dir().join("drill.db")).expect("it is there");
+    let said = check(&whole[..whole.len() - 32]).expect_err("its hash is gone");
+    assert!(said.contains("[snapshot-without-hash]"), "{said}");
+    assert!(found >= 200, "{found}");
+}
+
+fn drilled(test: &str, series: Series, auth: bool) {
+    let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
+    println!("{test}: QUORATE_SEED={seed}");
+    let mut random = Random(seed);
+    let Some(mut scene) = Scene::bare(test, 1, series) else { return };
+    if auth {
+        scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
+    }
+    scene.apply().exits(0);
+    for number in 0..30 {
+        let value: String = (0..400).map(|_| format!("{:08x}", random.below(1 << 31))).collect();
+        scene.etcdctl(scene.first(), &format!("put /app/{number} {value}"));
+    }
+    scene.etcdctl(scene.first(), "del /app/7");
+    every_corruption_is_found(&scene, &mut random);
+
+    let before = scene.starts();
+    let run = scene.quorate(&["backup", "verify", "drill.db.zst", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    assert_eq!((&told["keys"], &told["live"]), (&Value::from(29), &Value::from("equal-hash")), "{told}");
+    assert_eq!(told["members"][0], format!("https://{}:2380", scene.first().address()));
+    let said = status(&scene, &fs::read(scene.lab.dir().join("drill.db")).expect("it is there"));
+    assert_eq!((&told["revision"], &told["entries"]), (&said["revision"], &said["totalKey"]));
+    // Found and named, by the command too.
+    let whole = fs::read(scene.lab.dir().join("drill.db")).expect("it is there");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 4;
+    for (bytes, code) in [
+        (&flipped[..], "snapshot-damaged"),
+        (&whole[..whole.len() / 2], "snapshot-cut"),
+        (&whole[..whole.len() - 32], "snapshot-without-hash"),
+        (&b"no snapshot"[..], "snapshot-unknown"),
+    ] {
+        fs::write(scene.lab.dir().join("bad"), bytes).expect("the lab's folder can be written");
+        scene.quorate(&["backup", "verify", "bad"]).exits(1).says(&[code]);
+    }
+    // What was written since does not matter; what is compacted cannot be compared by its hash.
+    scene.etcdctl(scene.first(), "put /app/later x");
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "holds the same at that revision"]);
+    let revision = told["revision"].as_i64().expect("a number");
+    scene.etcdctl(scene.first(), &format!("compact {}", revision - 1));
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "as many keys"]);
+    scene.etcdctl(scene.first(), &format!("compact {}", revision + 1));
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "not have that revision any more"]);
+    assert_eq!(scene.starts(), before);
+    // Of a cluster at other addresses.
+    scene.declare(|scene| scene.nodes[0].1 = "10.99.0.1".to_owned());
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(1).says(&["[snapshot-foreign]", "none of them is declared"]);
+}
+
+#[test]
+fn drilled_3_4() {
+    drilled("drilled_3_4", SERIES[0], false);
+}
+
+#[test]
+fn drilled_3_5_with_authentication() {
+    drilled("drilled_3_5_with_authentication", SERIES[1], true);
+}
+
+#[test]
+fn drilled_3_7() {
+    drilled("drilled_3_7", SERIES[3], false);
+}
