@@ -128,6 +128,47 @@ fn taken_without_a_quorum() {
     scene.quorate(&["backup", "run"]).exits(6).says(&["no member answers", "etcd-1"]);
 }
 
+/// The newest stay, on the nodes and here, and nothing goes where none of them is whole.
+#[test]
+fn pruned() {
+    let Some(scene) = Scene::healthy("pruned", 1, Series::V3_6) else { return };
+    let host = scene.first();
+    let left = || host.sh("ls /var/backups/etcd");
+    let run = scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "gzip", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let path = told["path"].as_str().expect("it has a path").to_owned();
+    let name = path.rsplit('/').next().expect("it has a name");
+    let old = |number: u32| format!("snapshot-20200101_00000{number}.db.gz");
+    (1..=4).for_each(|number| drop(host.sh(&format!("cp -p {path} /var/backups/etcd/{}", old(number)))));
+    host.sh("echo mine >/var/backups/etcd/snapshot-notes.db; echo before >/var/backups/etcd/before-3.6.0.db");
+    scene.quorate(&["backup", "prune"]).exits(64).says(&["how many snapshots stay", "--keep N"]);
+    scene.quorate(&["--no-input", "backup", "prune", "--keep", "2"]).exits(64).says(&[&old(1), "--yes"]);
+    scene.quorate(&["backup", "prune", "--keep", "0", "--yes"]).exits(64);
+    assert_eq!(left().lines().count(), 7);
+    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["etcd-1: 2 removed"]);
+    assert_eq!(left(), ["before-3.6.0.db", &old(3), &old(4), name, "snapshot-notes.db"].join("\n"));
+    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["Nothing to remove"]);
+    // The newest one is no snapshot any more.
+    host.sh(&format!("head -c 300 {path} >/root/cut && cp /root/cut {path}"));
+    scene.quorate(&["backup", "prune", "--keep", "1", "--yes"]).exits(1).says(&["would stay", "nothing was removed"]);
+    assert_eq!(left().lines().count(), 5);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["etcd-1: 1 removed"]);
+    assert_eq!(left(), ["before-3.6.0.db", &old(4), name, "snapshot-notes.db"].join("\n"));
+    // Here, only when it is asked for.
+    scene.quorate(&["backup", "get", &old(4)]).exits(0);
+    let from = scene.lab.dir().join(old(4));
+    for number in 1..=3 {
+        fs::copy(&from, scene.lab.dir().join(old(number))).expect("it can be copied");
+    }
+    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["Nothing to remove"]);
+    fs::write(&from, b"no snapshot").expect("the lab's folder can be written");
+    let run = scene.quorate(&["backup", "prune", "--keep", "1", "--here", "--yes"]);
+    run.exits(1).says(&["this folder", "nothing was removed"]);
+    assert_eq!(here(&scene).len(), 4);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--here", "--yes"]).exits(0).says(&["this folder: 2 removed"]);
+    assert_eq!(here(&scene), [scene.lab.dir().join(old(3)), from]);
+}
+
 /// A small generator with a printed seed.
 struct Random(u64);
 

@@ -13,7 +13,7 @@ use crate::observed::Seen;
 use crate::progress;
 use crate::render::backup::{self, Document, Row};
 use crate::render::json::rfc3339;
-use crate::snapshot;
+use crate::snapshot::{self, Listed};
 
 /// List the snapshots on the nodes and in this folder
 ///
@@ -60,7 +60,14 @@ pub async fn list(
     let folder = snapshot::folder(desired);
     let nodes = fleet.snapshots(&folder).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    let mut snapshots = here();
+    let row = |listed: Listed| Row {
+        path: format!("./{}", listed.name),
+        name: listed.name,
+        node: None,
+        bytes: listed.bytes,
+        at: rfc3339(listed.at),
+    };
+    let mut snapshots: Vec<_> = here().into_iter().map(row).collect();
     let mut unseen = Vec::new();
     for (node, seen) in &nodes {
         match seen {
@@ -83,15 +90,15 @@ pub async fn list(
 }
 
 /// The snapshots in this folder, by their names.
-fn here() -> Vec<Row> {
+pub fn here() -> Vec<Listed> {
     let entries = std::fs::read_dir(".").into_iter().flatten().flatten();
-    let row = |entry: std::fs::DirEntry| {
+    let listed = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
         let at = snapshot::begun(&name)?;
         let bytes = entry.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
-        Some(Row { path: format!("./{name}"), name, node: None, bytes, at: rfc3339(at) })
+        Some(Listed { name, at, bytes })
     };
-    entries.filter_map(row).collect()
+    entries.filter_map(listed).collect()
 }
 
 /// Fetches it, and says where it lies.

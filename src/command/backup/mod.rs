@@ -7,14 +7,16 @@ use crate::diagnostic::Diagnostic;
 use crate::live::Live;
 
 mod list;
+mod prune;
 mod run;
 mod verify;
 
 pub use list::{GetArgs, ListArgs};
+pub use prune::PruneArgs;
 pub use run::RunArgs;
 pub use verify::VerifyArgs;
 
-/// Take snapshots of the cluster, list, fetch and verify them
+/// Take snapshots of the cluster, list, fetch, verify and prune them
 ///
 /// A snapshot is the whole database of one member. It ends in its SHA-256, which is checked before the file gets its
 /// name.
@@ -37,6 +39,7 @@ pub enum BackupCommand {
     List(ListArgs),
     Get(GetArgs),
     Verify(VerifyArgs),
+    Prune(PruneArgs),
 }
 
 /// # Errors
@@ -52,6 +55,7 @@ pub async fn run(
         BackupCommand::Run(args) => run::run(args, context, desired, fleet, stdout).await,
         BackupCommand::List(args) => list::list(args, context, desired, fleet, stdout).await,
         BackupCommand::Get(args) => list::get(args, context, desired, fleet, stdout).await,
+        BackupCommand::Prune(args) => prune::run(args, context, desired, fleet, stdout).await,
         BackupCommand::Verify(args) => verify::run(args, context, desired, fleet, stdout).await,
     }
 }
