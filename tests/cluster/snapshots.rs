@@ -169,6 +169,48 @@ fn pruned() {
     assert_eq!(here(&scene), [scene.lab.dir().join(old(3)), from]);
 }
 
+/// A copy goes off-site, and is had again from there when the node has gone.
+#[test]
+fn copied_off_site() {
+    let Some(mut scene) = Scene::bare("copied_off_site", 1, Series::V3_7) else { return };
+    let there = scene.lab.dir().join("off-site");
+    let more = format!(
+        "[backup]\nschedule = \"@yearly\"\ncompression = \"gzip\"\nkeep = 2\noffsite = \"file://{}\"\n",
+        there.display()
+    );
+    scene.declare(|scene| scene.more = more);
+    scene.apply().exits(0);
+    scene.etcdctl(scene.first(), "put /kept yes");
+    scene.quorate(&["backup", "run"]).exits(1).says(&["off-site cannot be used", "mount"]);
+    assert!(here(&scene).is_empty());
+    fs::create_dir(&there).expect("the lab's folder is ours");
+    let run = scene.quorate(&["backup", "run", "-o", "first.db", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let name = told["offsite"].as_str().and_then(|url| url.rsplit('/').next()).expect("an address").to_owned();
+    assert_eq!(
+        fs::read(there.join(&name)).expect("it is there"),
+        fs::read(scene.lab.dir().join("first.db")).expect("too")
+    );
+    assert_eq!(fs::metadata(there.join(&name)).expect("it is there").permissions().mode() & 0o777, 0o600);
+    scene.quorate(&["backup", "run", "-o", "second.db", "--no-offsite"]).exits(0);
+    assert_eq!(fs::read_dir(&there).expect("it can be read").count(), 1);
+    scene.quorate(&["backup", "list"]).exits(0).says(&[&name, "off-site"]);
+    for number in 1..=2 {
+        fs::copy(there.join(&name), there.join(format!("snapshot-20200101_00000{number}.db")))
+            .expect("it can be copied");
+    }
+    scene
+        .quorate(&["backup", "prune", "--yes"])
+        .exits(0)
+        .says(&["20200101_000001.db (off-site", "off-site: 1 removed"]);
+    scene.quorate(&["backup", "verify", &name]).exits(0).says(&["holds the same at that revision"]);
+    scene.first().power_off();
+    scene.quorate(&["backup", "list"]).exits(6).says(&[&name]);
+    scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "checked"]);
+    fs::rename(&there, scene.lab.dir().join("gone")).expect("the lab's folder is ours");
+    scene.quorate(&["backup", "list"]).exits(6).says(&["off-site cannot be used"]);
+}
+
 /// A small generator with a printed seed.
 struct Random(u64);
 

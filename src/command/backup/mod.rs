@@ -5,6 +5,7 @@ use super::output::Out;
 use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
 use crate::live::Live;
+use crate::live::offsite::Offsite;
 
 mod list;
 mod prune;
@@ -40,6 +41,18 @@ pub enum BackupCommand {
     Get(GetArgs),
     Verify(VerifyArgs),
     Prune(PruneArgs),
+}
+
+/// The declared place off-site, with what the environment says of it.
+///
+/// # Errors
+/// When it cannot be used.
+fn offsite(desired: &Desired) -> Result<Option<Offsite>, Diagnostic> {
+    let declared = desired.backup.as_ref().and_then(|backup| backup.offsite.as_ref());
+    // A variable that is no text is none of those that are looked for.
+    let environment =
+        || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    declared.map(|declared| Offsite::open(declared, environment())).transpose()
 }
 
 /// # Errors

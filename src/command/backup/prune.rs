@@ -13,6 +13,7 @@ use crate::command::output::{Out, print};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::lock::Lock;
+use crate::live::offsite::Offsite;
 use crate::live::{Live, backup as files};
 use crate::names::HostName;
 use crate::observed::Seen;
@@ -20,13 +21,13 @@ use crate::progress;
 use crate::render::backup as render;
 use crate::snapshot::{self, Listed};
 
-/// Remove old snapshots from the nodes, and from this folder on request
+/// Remove old snapshots from the nodes and off-site, and from this folder on request
 ///
 /// In every place the newest stay, as many as `keep` in [backup] says. Before anything goes, one of those that stay is read
 /// there to its end: when none of them is whole, nothing is removed in that place. Snapshots from before upgrades have other
 /// names, and stay.
 ///
-/// Exits with 6 when a node could not be seen; the others are pruned.
+/// Exits with 6 when a node, or the place off-site, could not be seen; the others are pruned.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
@@ -47,22 +48,31 @@ pub struct PruneArgs {
     pub yes: bool,
 }
 
+enum Of {
+    Node(HostName),
+    Offsite(Offsite),
+    Here,
+}
+
 /// Snapshots in one place, the newest first.
 struct Place {
-    /// `None`: this folder.
-    node: Option<HostName>,
+    of: Of,
     kept: Vec<Listed>,
     surplus: Vec<Listed>,
 }
 
 impl Place {
-    fn new(node: Option<HostName>, listed: &[Listed], keep: u32) -> Option<Self> {
+    fn new(of: Of, listed: &[Listed], keep: u32) -> Option<Self> {
         let (kept, surplus) = snapshot::kept_and_surplus(listed, keep as usize);
-        (!surplus.is_empty()).then_some(Self { node, kept, surplus })
+        (!surplus.is_empty()).then_some(Self { of, kept, surplus })
     }
 
     fn name(&self) -> &str {
-        self.node.as_ref().map_or("this folder", HostName::as_str)
+        match &self.of {
+            Of::Node(node) => node.as_str(),
+            Of::Offsite(_) => "off-site",
+            Of::Here => "this folder",
+        }
     }
 }
 
@@ -87,15 +97,24 @@ pub async fn run(
     let mut unseen = false;
     for (node, seen) in &nodes {
         match seen {
-            Seen::Known(listed) => places.extend(Place::new(Some(node.clone()), listed, keep)),
+            Seen::Known(listed) => places.extend(Place::new(Of::Node(node.clone()), listed, keep)),
             Seen::Unknown(cause) => {
                 eprintln!("warning: {}", cause.summary);
                 unseen = true;
             }
         }
     }
+    if let Some(offsite) = super::offsite(desired)? {
+        match offsite.list().await {
+            Ok(listed) => places.extend(Place::new(Of::Offsite(offsite), &listed, keep)),
+            Err(failure) => {
+                eprintln!("warning: {failure}");
+                unseen = true;
+            }
+        }
+    }
     if args.here {
-        places.extend(Place::new(None, &list::here(), keep));
+        places.extend(Place::new(Of::Here, &list::here(), keep));
     }
     let code = if unseen { Kind::Unseen.exit_code() } else { 0 };
     if places.is_empty() {
@@ -121,8 +140,7 @@ fn listed(places: &[Place]) -> String {
     for place in places {
         for one in place.surplus.iter().rev() {
             let Listed { name, bytes, .. } = one;
-            writeln!(out, "- {name} on {}, {}", place.name(), render::size(*bytes))
-                .expect("a String takes every write");
+            writeln!(out, "- {name} ({}, {})", place.name(), render::size(*bytes)).expect("a String takes every write");
         }
     }
     out
@@ -144,9 +162,11 @@ fn approve(yes: bool, context: &Context) -> Result<(), Diagnostic> {
 }
 
 async fn remove(place: &Place, desired: &Desired, fleet: &Live, lock: &Lock) -> Result<(), Diagnostic> {
-    match &place.node {
-        Some(node) => fleet.prune_snapshots(lock, node, &snapshot::folder(desired), &place.kept, &place.surplus).await,
-        None => remove_here(place),
+    let Place { of, kept, surplus } = place;
+    match of {
+        Of::Node(node) => fleet.prune_snapshots(lock, node, &snapshot::folder(desired), kept, surplus).await,
+        Of::Offsite(offsite) => offsite.prune(kept, surplus).await,
+        Of::Here => remove_here(place),
     }
 }
 
