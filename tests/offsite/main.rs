@@ -42,7 +42,7 @@ fn program() -> Option<PathBuf> {
 
 fn moto(test: &str) -> Option<Moto> {
     let Some(program) = program() else {
-        println!("{test}: skipped: moto[server] cannot be installed here");
+        println!("skipped: {test}: moto[server] cannot be installed here");
         return None;
     };
     let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).expect("a port").port();
