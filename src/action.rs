@@ -315,7 +315,7 @@ impl Action {
             Self::CreateAuthorityOn { host } => keeper::create_effect(desired, observed, host),
             Self::InstallAuthorityKey { host } => keeper::effect(observed, host),
             Self::CreateNextAuthority => rotation::create_effect(observed),
-            Self::AdoptAuthority => rotation::adopt_effect(observed),
+            Self::AdoptAuthority => rotation::adopt_effect(desired, observed),
             Self::PrepareHost { host } => prepare::effect(observed, host),
             Self::InstallBinaries { host, version, architecture } => {
                 version::effect(desired, observed, host, *version, *architecture);

@@ -115,6 +115,9 @@ pub struct Workstation {
     /// The one that is to take its place; there while the authority is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Authority>,
+    /// [ca.previous] is declared, and nobody trusts that authority any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replaced: bool,
     /// The archive of each version and architecture that a host still needs. One that nobody needs is not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub archives: BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>,

@@ -39,6 +39,7 @@ pub fn desired(nodes: usize) -> Desired {
             renew_before_seconds: 90 * 24 * 3600,
             server_names: Vec::new(),
         },
+        previous_authority: None,
         auth: None,
         consumers: BTreeMap::new(),
         backup: None,

@@ -141,7 +141,7 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
             .hint("restore ca.crt and ca.key where [ca] says"),
         Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts another authority than ours"))
             .on(name)
-            .hint("declare the right authority in [ca], or move ca.crt on the host aside"),
+            .hint("declare the right authority in [ca]; or theirs as [ca.previous], to go from that to this one"),
     });
     blocked.filter(|_| !upheld(Guard::NoSecondAuthority, false)).collect()
 }

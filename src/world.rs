@@ -86,7 +86,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         AuthoritySource::Node { .. } => desired.nodes.keys().map(|name| (name.clone(), Held::Nothing)).collect(),
         _ => BTreeMap::new(),
     };
-    Workstation { authority: Seen::Known(authority), next: None, archives, given, keepers }
+    Workstation { authority: Seen::Known(authority), next: None, is_replaced: false, archives, given, keepers }
 }
 
 /// A host on which nothing was ever done.

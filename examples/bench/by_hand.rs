@@ -1,7 +1,14 @@
 //! Each operation as a careful operator does it with etcdctl and systemctl: one member at a time, the leader last and
 //! only after it has handed over, everyone healthy in between.
 
-use crate::cluster::Cluster;
+use std::collections::BTreeSet;
+
+use quorate::capability::certificates::wanted;
+use quorate::live::pki::Signer;
+use quorate::observed::Role;
+use secrecy::ExposeSecret as _;
+
+use crate::cluster::{Cluster, now};
 use crate::lab::Archive;
 use crate::operations::Operation;
 use crate::staging;
@@ -37,6 +44,45 @@ pub fn perform(cluster: &Cluster, operation: &Operation) {
             add(cluster, name);
         }
         Operation::Upgrade { archive } => upgrade(cluster, archive),
+        Operation::Renew => issue_all(cluster, &cluster.authority()),
+        Operation::Rotate => rotate(cluster),
+    }
+}
+
+/// A bundle and a restart of each member, new certificates, the new authority alone and a restart of each again.
+fn rotate(cluster: &Cluster) {
+    let (old, new) = (cluster.authority(), cluster.next_authority());
+    let trust = |text: String| {
+        rolling(cluster, |name| {
+            let host = cluster.host(name);
+            host.write("/etc/etcd/pki/.ca.crt", &text);
+            host.sh("chmod 644 /etc/etcd/pki/.ca.crt && mv /etc/etcd/pki/.ca.crt /etc/etcd/pki/ca.crt");
+        });
+    };
+    trust(format!("{}{}", old.certificate_pem(), new.certificate_pem()));
+    issue_all(cluster, &new);
+    trust(new.certificate_pem().to_owned());
+    cluster.adopt_next_authority();
+}
+
+/// Every pair of every member, both files renamed together.
+fn issue_all(cluster: &Cluster, signer: &Signer) {
+    let desired = cluster.desired();
+    for name in desired.nodes.keys() {
+        let host = cluster.host(name.as_str());
+        for role in [Role::Server, Role::Peer, Role::HealthcheckClient] {
+            let wanted = wanted(&desired, name, role, &BTreeSet::new());
+            let issued = signer.issue(&wanted, desired.certificates.validity_seconds, now()).expect("it can be issued");
+            let stem = role.file_stem();
+            host.sh("mkdir -p -m 700 /etc/etcd/pki/.new");
+            host.write(&format!("/etc/etcd/pki/.new/{stem}.crt"), &issued.certificate_pem);
+            host.write(&format!("/etc/etcd/pki/.new/{stem}.key"), issued.key_pem.expose_secret());
+            host.sh(&format!(
+                "cd /etc/etcd/pki/.new && chown --reference=../{stem}.key * && chmod 600 {stem}.key && chmod 644 {stem}.crt && \
+                 mv -f -t .. {stem}.crt {stem}.key"
+            ));
+        }
+        cluster.wait_until_healthy(None);
     }
 }
 

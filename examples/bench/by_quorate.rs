@@ -16,6 +16,9 @@ pub fn perform(cluster: &Cluster, operation: &Operation) {
         }
         Operation::Remove { name, .. } => flags.extend(["--allow".to_owned(), format!("remove-member:{name}")]),
         Operation::Replace { name } => flags.extend(["--allow".to_owned(), format!("replace-member:{name}")]),
+        Operation::Renew => flags.push("--renew-certs".to_owned()),
+        // It goes on with the one that was made.
+        Operation::Rotate => {}
         Operation::Setting | Operation::PeerPort | Operation::Add { .. } | Operation::Upgrade { .. } => {}
     }
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();

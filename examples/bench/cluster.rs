@@ -1,9 +1,13 @@
 //! A cluster that serves, with a client that writes to it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quorate::desired::Desired;
+use quorate::live::pki::{self, Signer};
+use quorate::names::{ClusterName, UnixSeconds};
 
 use crate::declaration::{Archives, Declaration};
 use crate::lab::{Archive, Host, Lab};
@@ -34,6 +38,34 @@ impl Cluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let writer = Writer::begin(Credentials::issue(&lab.dir().join("pki")), "/bench/");
         Cluster { writer, lab, archives, declaration }
+    }
+
+    /// cluster.toml, as quorate reads it.
+    pub fn desired(&self) -> Desired {
+        let text = self.declaration.text(&self.lab, &self.archives);
+        quorate::desired::parse(&text, "cluster.toml", &self.lab.dir(), None).expect("it is valid")
+    }
+
+    fn pki(&self) -> PathBuf {
+        self.lab.dir().join("pki")
+    }
+
+    pub fn authority(&self) -> Signer {
+        pki::load(&self.pki(), now()).expect("it can be read").expect("bootstrap made one")
+    }
+
+    /// Made beside the one that there is; the client trusts both from now on.
+    pub fn announce_next_authority(&mut self) {
+        pki::create_next(&self.pki(), &ClusterName::new("bench"), now()).expect("it can be made");
+        self.writer = Writer::begin(Credentials::issue(&self.pki()), "/bench/");
+    }
+
+    pub fn next_authority(&self) -> Signer {
+        pki::load_next(&self.pki(), now()).expect("it can be read").expect("it was announced")
+    }
+
+    pub fn adopt_next_authority(&self) {
+        pki::adopt_next(&self.pki(), now()).expect("it can take its place");
     }
 
     pub fn host(&self, member: &str) -> &Host {
@@ -109,6 +141,11 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+pub fn now() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"))
 }
 
 /// The built binary of the same profile, in the folder of a cluster.toml.

@@ -33,6 +33,10 @@ pub enum Operation {
     Upgrade {
         archive: Archive,
     },
+    /// Every certificate anew, by the authority that there is.
+    Renew,
+    /// Another authority, and every certificate anew by that. It is made before, and clients are told of it.
+    Rotate,
 }
 
 /// What is told of an operation, done one way.
@@ -45,7 +49,7 @@ struct Figures {
 /// Brings about what an operation is the answer to, and edits the declaration.
 type Prepare = fn(&mut Cluster, usize, &Archive) -> Operation;
 
-const OPERATIONS: [(&str, Prepare); 7] = [
+const OPERATIONS: [(&str, Prepare); 9] = [
     ("rolling restart", |_, _, _| Operation::Restart),
     ("settings change", |cluster, round, _| {
         let bytes = 1_572_864 + 65_536 * (round + 1);
@@ -74,6 +78,11 @@ const OPERATIONS: [(&str, Prepare); 7] = [
         cluster.host(&name).wipe();
         cluster.wait_until_healthy(Some(&name));
         Operation::Replace { name }
+    }),
+    ("renew certificates", |_, _, _| Operation::Renew),
+    ("rotate the authority", |cluster, _, _| {
+        cluster.announce_next_authority();
+        Operation::Rotate
     }),
     ("upgrade", |cluster, _, to| {
         cluster.archives.add(to);
@@ -133,7 +142,12 @@ fn row(name: &str, [quorate, hand]: &[Figures; 2]) -> String {
 fn watched(cluster: &Cluster, operation: &Operation, by_quorate: bool) -> (Tally, Duration) {
     let away = match operation {
         Operation::Add { name } | Operation::Remove { name, .. } | Operation::Replace { name } => Some(name.as_str()),
-        Operation::Restart | Operation::Setting | Operation::PeerPort | Operation::Upgrade { .. } => None,
+        Operation::Restart
+        | Operation::Setting
+        | Operation::PeerPort
+        | Operation::Upgrade { .. }
+        | Operation::Renew
+        | Operation::Rotate => None,
     };
     cluster.aim_without(away);
     assert!(cluster.writer.settles(SETTLES), "nothing can be written before {operation:?}");

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::capability::{backup, expiry, given, membership, recovery, restore, users};
+use crate::capability::{backup, expiry, given, membership, recovery, restore, rotation, users};
 use crate::code::Code;
 use crate::desired::{AuthoritySource, Desired};
 use crate::names::HostName;
@@ -34,6 +34,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
+    findings.extend(rotation::findings(observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {
             findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });

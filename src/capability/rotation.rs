@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Readiness};
 use crate::capability::authority::VALIDITY_SECONDS;
 use crate::capability::consumers;
+use crate::code::Code;
 use crate::desired::{AuthoritySource, Desired};
 use crate::guard::{Guard, upheld};
 use crate::names::Digest;
 use crate::observed::{Authority, File, Host, Observed, Role, Seen};
-use crate::plan::{Draft, Ruling, View};
+use crate::plan::{Draft, Finding, Ruling, View};
 use crate::situation::Situation;
 
 /// Which authorities a ca.crt holds.
@@ -154,10 +155,17 @@ pub fn begin(view: &View) -> Ruling {
     if !asked || !view.blocked.is_empty() {
         return Ruling::default();
     }
-    Ruling::step(Draft::of(Action::CreateNextAuthority, view.reason("`--rotate-ca` asks for it", "ca")))
+    let why = match view.desired.previous_authority {
+        Some(_) => "another authority is declared than the members trust",
+        None => "`--rotate-ca` asks for it",
+    };
+    Ruling::step(Draft::of(Action::CreateNextAuthority, view.reason(why, "ca")))
 }
 
 fn is_asked(desired: &Desired, observed: &Observed) -> bool {
+    if desired.previous_authority.is_some() {
+        return next_one(observed).is_none() && !observed.workstation.is_replaced;
+    }
     let AuthoritySource::Generated { .. } = desired.authority else { return false };
     let Some(current) = current(observed) else { return false };
     let asked = desired.request.rotation.is_some_and(|of| of.from.is_none_or(|from| from == current.fingerprint));
@@ -205,8 +213,24 @@ pub fn adopt_readiness(observed: &Observed) -> Readiness {
     Readiness::Ready
 }
 
-pub fn adopt_effect(observed: &mut Observed) {
+pub fn adopt_effect(desired: &Desired, observed: &mut Observed) {
     if let Some(next) = observed.workstation.next.take() {
         observed.workstation.authority = Seen::Known(Some(next));
+        observed.workstation.is_replaced = desired.previous_authority.is_some();
     }
+}
+
+/// Whether nobody trusts the one that was to go any more, nor has anything of it.
+pub fn is_over(observed: &Observed) -> bool {
+    next_one(observed).is_some() && adopt_readiness(observed) == Readiness::Ready
+}
+
+/// What [ca.previous] is still for.
+pub fn findings(observed: &Observed) -> Option<Finding> {
+    observed.workstation.is_replaced.then(|| Finding {
+        code: Code::AuthorityReplaced,
+        hosts: Vec::new(),
+        what: "nobody trusts the authority of [ca.previous] any more".to_owned(),
+        hint: Some("remove [ca.previous] from cluster.toml; keep its key as long as you like".to_owned()),
+    })
 }

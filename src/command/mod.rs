@@ -160,7 +160,7 @@ fn report(diagnostic: &Diagnostic, colour: bool) {
 
 /// The real hosts, and what opens the authority's key.
 fn fleet(desired: &Desired, context: &Context) -> Result<Live, Diagnostic> {
-    Ok(Live::with_opener(desired.clone(), passphrase::opener(desired, context)?))
+    Ok(Live::with_openers(desired.clone(), passphrase::openers(desired, context)?))
 }
 
 fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {

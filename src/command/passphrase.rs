@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -9,16 +10,23 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::desired::{AuthoritySource, Desired, Passphrase};
 use crate::diagnostic::Diagnostic;
+use crate::live::Openers;
 use crate::live::pki::Opener;
 
-/// What opens the key of the declared authority.
+/// What opens the keys of the declared authority and of the previous one.
 ///
 /// # Errors
-/// When the passphrase is not where [ca] says, or nobody can be asked for it.
-pub fn opener(desired: &Desired, context: &Context) -> Result<Opener, Diagnostic> {
-    match &desired.authority {
-        AuthoritySource::Files { passphrase: Some(passphrase), pair } => {
-            let place = desired.places.of("ca.passphrase");
+/// When a passphrase is not where [ca] says, or nobody can be asked for it.
+pub fn openers(desired: &Desired, context: &Context) -> Result<Openers, Diagnostic> {
+    let place = |path: &str| desired.places.of(path);
+    let authority = opener(Some(&desired.authority), place("ca.passphrase"), context)?;
+    let previous = opener(desired.previous_authority.as_ref(), place("ca.previous.passphrase"), context)?;
+    Ok(Openers { authority: Arc::new(authority), previous: Arc::new(previous) })
+}
+
+fn opener(source: Option<&AuthoritySource>, place: String, context: &Context) -> Result<Opener, Diagnostic> {
+    match source {
+        Some(AuthoritySource::Files { passphrase: Some(passphrase), pair }) => {
             let read = read(passphrase, &pair.key.display().to_string(), context);
             Ok(Opener::with(Some(read.map_err(|failure| failure.at(place))?)))
         }

@@ -75,6 +75,10 @@ impl RequestArgs {
 
 /// Only an authority that quorate has made is one that it can make again.
 fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
+    if desired.previous_authority.is_some() {
+        let failure = Diagnostic::new(Kind::Usage, "--rotate-ca: [ca.previous] asks for another authority already");
+        return Err(failure.hint("leave --rotate-ca out; or remove [ca.previous], if nobody trusts that any more"));
+    }
     match desired.authority {
         AuthoritySource::Generated { .. } => Ok(Rotation::default()),
         AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Err(Diagnostic::new(

@@ -50,8 +50,33 @@ const KEYS: [(&str, &[Source]); 6] = [
     ("client-key", &[Source::External]),
 ];
 
-/// `folder` is where certificates lie on the hosts.
+/// Who signs, and who did before. `folder_there` is where certificates lie on the hosts.
 pub(super) fn ca(
+    table: &mut Table,
+    local: Local,
+    given: &BTreeMap<HostName, Given>,
+    folder_there: &RemotePath,
+) -> (AuthoritySource, Option<AuthoritySource>) {
+    let previous = table.section("previous", |table| {
+        let span = table.is_present().then(|| table.span())?;
+        Some((span, authority(table, local, &BTreeMap::new(), folder_there)))
+    });
+    let declared = authority(table, local, given, folder_there);
+    check_given(table, given, matches!(declared, AuthoritySource::External { .. }));
+    let Some((span, previous)) = previous else { return (declared, None) };
+    let is_elsewhere =
+        |source: &AuthoritySource| matches!(source, AuthoritySource::External { .. } | AuthoritySource::Node { .. });
+    if is_elsewhere(&declared) || is_elsewhere(&previous) {
+        let problem = Problem::new(span, "quorate does not go from or to such an authority");
+        table.report(problem.hint("`[ca.previous]` is for `generated`, `files` and `vault`, on both sides"));
+    } else if declared == previous {
+        let problem = Problem::new(span, "[ca.previous] is the same authority as [ca]");
+        table.report(problem.hint("say there where the certificate and key lie that the members trust now"));
+    }
+    (declared, Some(previous))
+}
+
+fn authority(
     table: &mut Table,
     local: Local,
     given: &BTreeMap<HostName, Given>,
@@ -91,7 +116,6 @@ pub(super) fn ca(
         key: path(table, "client-key", "\"client.key\"", external),
     };
     let passphrase = table.section("passphrase", |table| passphrase(table, local));
-    check_given(table, given, external);
     let vault = vault(table, local, source == Source::Vault);
     match source {
         Source::Generated => AuthoritySource::Generated { folder: folder.unwrap_or_else(|| local.folder.join("pki")) },

@@ -54,6 +54,8 @@ pub struct Desired {
     pub etcd: EtcdSettings,
     pub binaries: Binaries,
     pub authority: AuthoritySource,
+    /// `[ca.previous]`: the authority that the declared one is to take the place of.
+    pub previous_authority: Option<AuthoritySource>,
     pub certificates: CertificatePolicy,
     /// `None`: users and authentication are left as they are.
     pub auth: Option<Auth>,

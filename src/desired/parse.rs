@@ -44,7 +44,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
     });
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
-    let authority = root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
+    let (authority, previous_authority) = root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
@@ -75,6 +75,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         etcd,
         binaries,
         authority,
+        previous_authority,
         certificates,
         auth,
         consumers,

@@ -35,7 +35,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::action::Action;
-use crate::capability::version;
+use crate::capability::{rotation, version};
 use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
 use crate::fleet::Fleet;
@@ -44,10 +44,12 @@ use crate::observed::{Cause, Observed, Seen, Workstation};
 use crate::quorum;
 
 use archive::Package;
+pub use authority::Openers;
+use authority::Origins;
 use etcd::Tls;
 use lock::{Errand, Holder, Lock};
 use machine::{Machine, Machines};
-use pki::{Holding, Opener};
+use pki::Holding;
 use remote::{Elevation, Remote};
 use ssh::{Connection, SshError, Target};
 
@@ -59,9 +61,9 @@ pub struct Live {
 /// What the tasks of all hosts share.
 struct Shared {
     desired: Desired,
-    opener: Arc<Opener>,
+    openers: Openers,
     /// Where it signs.
-    vault: Option<vault::Vault>,
+    origins: Origins,
     /// Where it lies on the nodes.
     nodes: node::Nodes,
     elevation: Elevation,
@@ -81,33 +83,29 @@ type Packages = BTreeMap<(Version, Architecture), Result<Arc<Package>, Cause>>;
 impl Live {
     /// Connects to nothing yet.
     pub fn new(desired: Desired) -> Self {
-        Self::with_opener(desired, Opener::default())
+        Self::with_openers(desired, Openers::default())
     }
 
-    /// As [`Live::new`], with what opens the authority's key.
-    pub fn with_opener(desired: Desired, opener: Opener) -> Self {
-        Self::sharing(desired, Arc::new(opener))
-    }
-
-    /// As [`Live::new`] for what is declared otherwise, with the same authority: nobody is asked for its passphrase again.
-    pub fn with_same_authority(&self, desired: Desired) -> Self {
-        Self::sharing(desired, Arc::clone(&self.shared.opener))
-    }
-
-    fn sharing(desired: Desired, opener: Arc<Opener>) -> Self {
+    /// As [`Live::new`], with what opens the authority's key, and that of the previous one.
+    pub fn with_openers(desired: Desired, openers: Openers) -> Self {
         let shared = Shared {
             elevation: Elevation::of(&desired),
             machines: Machines::declared(&desired),
-            vault: authority::vault(&desired),
+            origins: Origins::new(&desired, &openers),
+            openers,
             nodes: node::Nodes::default(),
             desired,
-            opener,
             packages: tokio::sync::Mutex::default(),
             tls: Mutex::default(),
             lock: Mutex::default(),
             users: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// As [`Live::new`] for what is declared otherwise, with the same authority: nobody is asked for its passphrase again.
+    pub fn with_same_authority(&self, desired: Desired) -> Self {
+        Self::with_openers(desired, self.shared.openers.clone())
     }
 
     /// Takes the lock of every host that can be reached; what changes a host is refused without it. Dropping the result
@@ -219,18 +217,24 @@ impl Fleet for Live {
 }
 
 impl Live {
+    /// Where nobody runs there is nobody to ask.
+    async fn old_is_refused(&self, observed: &Observed) -> bool {
+        let runs = observed.seen_hosts().any(|(_, host)| host.process.is_some());
+        !runs || reach::refuses_the_old(&self.shared).await.is_ok()
+    }
+
     async fn observe_once(&self) -> Observed {
         let at = now();
         self.shared.nodes.look(&self.shared, at).await;
         let loaded = self.shared.load_authority(at).await;
-        let next = self.shared.load_next(at);
+        let next = self.shared.load_next(at).await;
         // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
         let (next, loaded) = match next {
             Ok(next) => (next, loaded),
             Err(cause) => (None, Err(cause)),
         };
         let known = loaded.iter().flatten().map(|holding| holding.anchor().known());
-        let known: Arc<[_]> = known.chain(next.iter().map(pki::Signer::known)).collect();
+        let known: Arc<[_]> = known.chain(next.iter().map(|next| next.anchor().known())).collect();
         let authority = Holding::seen(&loaded);
         let given = pki::given(&self.shared.desired.authority, &loaded);
         let tls = loaded.ok().flatten().and_then(|holding| self.shared.tls_of(&holding, next.as_ref(), at));
@@ -241,9 +245,10 @@ impl Live {
         let hosts = self.each(look).await;
         let workstation = Workstation {
             authority,
-            next: next.map(|next| next.facts().clone()),
+            next: next.map(|next| next.anchor().facts().clone()),
             archives: BTreeMap::new(),
             given,
+            is_replaced: false,
             keepers: self.shared.nodes.keepers().await,
         };
         let mut observed = Observed {
@@ -262,6 +267,17 @@ impl Live {
         observed.former = former::seen(&observed, found, looked_at, |former| self.shared.machines.declared_as(former));
         observed.auth = users::look(&self.shared, &observed).await;
         observed.consumers = consumers::look(&self.shared, &known).await;
+        let is_first = self.shared.is_first_look();
+        if is_first
+            && self.shared.is_being_replaced()
+            && rotation::is_over(&observed)
+            && self.old_is_refused(&observed).await
+        {
+            self.shared.is_replaced();
+            rotation::adopt_effect(&self.shared.desired, &mut observed);
+        }
+        observed.workstation.is_replaced =
+            self.shared.desired.previous_authority.is_some() && !self.shared.is_being_replaced();
         for (version, architecture) in version::wanted_archives(&self.shared.desired, &observed) {
             let package = self.shared.package(version, architecture).await;
             let seen = match package {

@@ -132,16 +132,24 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
 }
 
 async fn change_authority(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
+    let takes_the_place_of_another = shared.desired.previous_authority.is_some();
+    if *action == Action::AdoptAuthority {
+        reach::refuses_the_old(shared).await?;
+        // Nothing lies here that has to be put in its place: cluster.toml says which it is.
+        if takes_the_place_of_another {
+            shared.is_replaced();
+            return Ok(());
+        }
+    }
     let AuthoritySource::Generated { folder } = shared.desired.authority.clone() else {
         return Err(Diagnostic::failure("the declared authority is not one that quorate makes"));
     };
     let cluster = shared.desired.cluster.name.clone();
-    if *action == Action::AdoptAuthority {
-        reach::refuses_the_old(shared).await?;
-    }
     let action = action.clone();
     let made = tokio::task::spawn_blocking(move || match action {
-        Action::CreateNextAuthority => pki::create_next(&folder, &cluster, now()).map(drop),
+        Action::CreateNextAuthority if !takes_the_place_of_another => {
+            pki::create_next(&folder, &cluster, now()).map(drop)
+        }
         Action::AdoptAuthority => pki::adopt_next(&folder, now()),
         _ => pki::create(&folder, &cluster, now()).map(drop),
     });
@@ -165,22 +173,17 @@ async fn holding(shared: &Shared) -> Result<Holding, Diagnostic> {
     shared.holding(now()).await
 }
 
-fn next(shared: &Shared) -> Result<pki::Signer, Diagnostic> {
-    let none = || Diagnostic::failure("there is no next authority beside the one that there is");
-    shared.load_next(now()).map_err(told)?.ok_or_else(none)
-}
-
 /// The text of ca.crt.
 async fn trust_text(shared: &Shared, trust: Trust) -> Result<String, Diagnostic> {
     let current =
         async || -> Result<String, Diagnostic> { Ok(holding(shared).await?.anchor().certificate_pem().to_owned()) };
     Ok(match trust {
         Trust::Current => current().await?,
-        Trust::Next => next(shared)?.certificate_pem().to_owned(),
+        Trust::Next => shared.next(now()).await?.anchor().certificate_pem().to_owned(),
         Trust::Both => {
-            let (current, next) = (current().await?, next(shared)?);
+            let (current, next) = (current().await?, shared.next(now()).await?);
             let end = if current.ends_with('\n') { "" } else { "\n" };
-            format!("{current}{end}{}", next.certificate_pem())
+            format!("{current}{end}{}", next.anchor().certificate_pem())
         }
     })
 }
@@ -201,7 +204,7 @@ async fn issue(
 async fn signed(shared: &Shared, wanted: &Wanted, by: SignedBy) -> Result<Issued, Diagnostic> {
     let validity = shared.desired.certificates.validity_seconds;
     match by {
-        SignedBy::Next => next(shared)?.issue(wanted, validity, now()),
+        SignedBy::Next => shared.issue_by_next(wanted, validity, now()).await,
         SignedBy::Current => shared.issue(wanted, validity, now()).await,
     }
 }

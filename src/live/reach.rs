@@ -182,10 +182,10 @@ async fn serial_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &
 pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
     let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
     let old = shared.load_authority(now()).await.map_err(told)?;
-    let next = shared.load_next(now()).map_err(told)?;
+    let next = shared.load_next(now()).await.map_err(told)?;
     // A swap that was cut off had its proof, and has no old key any more.
     let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
-    if old.anchor().certificate_pem() == next.certificate_pem() {
+    if old.anchor().certificate_pem() == next.anchor().certificate_pem() {
         return Ok(());
     }
     let tls = Tls::of(&old, None, now())?;

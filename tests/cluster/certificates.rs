@@ -453,6 +453,59 @@ fn a_rotation_is_killed_after_every_step() {
     old_authority_is_gone(&scene, &old);
 }
 
+/// Another [ca], with the one before as [ca.previous]: the members go over to it while clients write and apply is killed
+/// after every step; and from there to one that has yet to be made.
+#[test]
+fn another_authority_is_declared() {
+    let Some(mut scene) = Scene::healthy("another_authority_is_declared", 3, Series::V3_5) else { return };
+    let old = OldClient::issue(&scene);
+    kubeadm_authority(&scene.lab.dir().join("kubeadm"));
+    let files = "[ca]\nsource = \"files\"\ncertificate = \"kubeadm/ca.crt\"\nkey = \"kubeadm/ca.key\"\n";
+    // Without the one before there is no way to go over.
+    scene.declare(|scene| scene.more = files.to_owned());
+    scene.plan().exits(3).says(&["trusts another authority than ours", "[ca.previous]"]);
+    scene.declare(|scene| scene.more = format!("{files}[ca.previous]\nsource = \"generated\"\n"));
+    let plan =
+        scene.plan().exits(2).says(&["with the old and the new authority", "prove that the old authority is refused"]);
+    assert_eq!(plan.stdout.matches("] restart etcd").count(), 6, "{}", plan.stdout);
+    scene.quorate(&["plan", "--rotate-ca"]).exits(64);
+    let mut kills = 0;
+    while one_step(&scene, &["apply", "--yes", "--json"]) {
+        kills += 1;
+        assert!(kills < 60, "it does not end");
+    }
+    assert!(kills > 15, "{kills}");
+    scene.plan().exits(0).says(&["[authority-replaced]"]);
+    openssl_verifies(&scene, &scene.lab.dir().join("kubeadm/ca.crt"));
+    let is_refused = |old: &OldClient| {
+        for host in scene.lab.hosts() {
+            host.write("/root/old.crt", &old.certificate);
+            host.write("/root/old.key", &old.key);
+            let said = host.exec(&format!(
+                "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
+                 --key=/root/old.key --command-timeout=3s get x",
+                host.address()
+            ));
+            assert!(!said.succeeded(), "{} still takes the old client certificate", host.name());
+        }
+    };
+    is_refused(&old);
+    // From there to one that quorate makes, in one run.
+    scene.write_with(files);
+    scene.is_as_declared();
+    let old = OldClient::issue(&scene);
+    scene.write_with(&format!(
+        "[ca]\nsource = \"generated\"\ndir = \"made\"\n{}",
+        files.replace("[ca]", "[ca.previous]")
+    ));
+    scene.plan().exits(2).says(&["create the next certificate authority", "another authority is declared"]);
+    scene.apply().exits(0);
+    openssl_verifies(&scene, &scene.lab.dir().join("made/ca.crt"));
+    is_refused(&old);
+    scene.write_with("[ca]\nsource = \"generated\"\ndir = \"made\"\n");
+    scene.is_as_declared();
+}
+
 /// Kills apply once its first step is done; false when there was none to do.
 pub fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");

@@ -139,6 +139,14 @@ impl Scene {
         self.write();
     }
 
+    /// Writes cluster.toml with another end.
+    pub fn write_with(&self, more: &str) {
+        self.write();
+        let text = fs::read_to_string(self.file()).expect("it was written");
+        let text = text.replacen(&self.more, more, 1);
+        fs::write(self.file(), text).expect("the lab's folder can be written");
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
         command.current_dir(self.lab.dir()).args(arguments).stdin(Stdio::null()).env_remove("SSH_AUTH_SOCK");

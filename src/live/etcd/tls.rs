@@ -45,10 +45,10 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::new`], and when the given one cannot be read.
-    pub fn of(holding: &Holding, next: Option<&Signer>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
+    pub fn of(holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
         let mut pairs = vec![(holding.anchor(), holding.operator(at)?)];
         if let Some(next) = next {
-            pairs.push((next.anchor(), pki::operator(next, at)?));
+            pairs.push((next.anchor(), next.operator(at)?));
         }
         Self::with_pairs(&pairs, at)
     }

@@ -90,6 +90,10 @@ impl Anchor {
         self.facts.not_after
     }
 
+    pub fn facts(&self) -> &Authority {
+        &self.facts
+    }
+
     /// For [`certificate_facts`](super::certificate_facts).
     pub fn known(&self) -> KnownAuthority {
         KnownAuthority::new(self.certificates[0].clone())
