@@ -168,6 +168,14 @@ pub fn name(at: UnixSeconds, suffix: &str) -> String {
     format!("snapshot-{}.db{suffix}", at.strftime("%Y%m%d_%H%M%S"))
 }
 
+/// Those that stay when the newest `keep` do, and those that go; both the newest first.
+pub fn kept_and_surplus(listed: &[Listed], keep: usize) -> (Vec<Listed>, Vec<Listed>) {
+    let mut kept = listed.to_vec();
+    kept.sort_by(|one, other| (other.at, &other.name).cmp(&(one.at, &one.name)));
+    let surplus = kept.split_off(keep.max(1).min(kept.len()));
+    (kept, surplus)
+}
+
 /// A finished snapshot in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -269,6 +277,18 @@ pub(crate) mod tests {
         assert_eq!(checked(&[0; 5000], 1000), Err(Fault::NotOne));
         let longer = [&bytes[..], b"x"].concat();
         assert!(matches!(checked(&longer, 1000), Err(Fault::Damaged(_))));
+    }
+
+    #[test]
+    fn the_newest_stay() {
+        let of = |second| Listed { name: name(UnixSeconds(second), ".zst"), at: UnixSeconds(second), bytes: 1 };
+        let listed = [of(1_800_000_060), of(1_800_000_000), of(1_800_000_120)];
+        let (kept, surplus) = kept_and_surplus(&listed, 2);
+        assert_eq!((kept, surplus), (vec![listed[2].clone(), listed[0].clone()], vec![listed[1].clone()]));
+        assert_eq!(kept_and_surplus(&listed, 3).1, []);
+        // One stays whatever is asked for.
+        assert_eq!(kept_and_surplus(&listed, 0).0, [listed[2].clone()]);
+        assert_eq!(kept_and_surplus(&[], 2), (Vec::new(), Vec::new()));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod look;
 mod machine;
 mod membership;
 mod node;
+pub mod offsite;
 mod password;
 mod perform;
 pub mod pki;

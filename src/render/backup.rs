@@ -19,6 +19,9 @@ pub struct Taken {
     /// Where it lies; `null` for this machine.
     pub node: Option<HostName>,
     pub path: String,
+    /// The address of its copy off-site, which was read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offsite: Option<String>,
     /// `zstd`, `gzip` or `none`.
     pub compression: String,
     /// With the SHA-256 at its end; `null` when it lies on a node.
@@ -40,7 +43,7 @@ pub struct Document {
     pub at: String,
     /// The oldest first.
     pub snapshots: Vec<Row>,
-    /// Nodes that could not be seen, and why.
+    /// Why nodes, or the place off-site, could not be seen.
     pub unseen: Vec<String>,
 }
 
@@ -48,8 +51,10 @@ pub struct Document {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     pub name: String,
-    /// `null` for the folder in which quorate was started.
+    /// `null` off-site, and for the folder in which quorate was started.
     pub node: Option<HostName>,
+    /// Whether it lies in the place off-site.
+    pub offsite: bool,
     pub path: String,
     pub bytes: u64,
     /// RFC 3339, in UTC: when it was begun, as its name says.
@@ -59,7 +64,8 @@ pub struct Row {
 /// The table, and what could not be seen. Ends with a newline.
 pub fn list(document: &Document, palette: Palette) -> String {
     let cells = |row: &Row| {
-        let place = row.node.as_ref().map_or_else(|| "here".to_owned(), HostName::to_string);
+        let elsewhere = if row.offsite { "off-site" } else { "here" };
+        let place = row.node.as_ref().map_or_else(|| elsewhere.to_owned(), HostName::to_string);
         [clean(&row.name), place, size(row.bytes), row.at.clone()]
     };
     let rows: Vec<_> = document.snapshots.iter().map(cells).collect();
@@ -137,7 +143,7 @@ pub fn json<T: Serialize>(document: &T) -> String {
 
 /// One line, the path first.
 pub fn taken(taken: &Taken) -> String {
-    let Taken { member, node, path, database_bytes, file_bytes, seconds, .. } = taken;
+    let Taken { member, node, path, database_bytes, file_bytes, seconds, offsite, .. } = taken;
     let place = node.as_ref().map_or_else(String::new, |node| format!("{node}:"));
     let sizes = match (file_bytes, database_bytes) {
         (Some(file), Some(database)) if file != database => format!(", {} of {}", size(*file), size(*database)),
@@ -145,7 +151,8 @@ pub fn taken(taken: &Taken) -> String {
         (None, _) => String::new(),
     };
     let took = seconds.map_or_else(String::new, |seconds| format!(", in {}", words::seconds(seconds)));
-    format!("{place}{}: snapshot of {member}{sizes}{took}, SHA-256 checked\n", clean(path))
+    let copied = offsite.as_ref().map_or_else(String::new, |url| format!("{}: the same, read back\n", clean(url)));
+    format!("{place}{}: snapshot of {member}{sizes}{took}, SHA-256 checked\n{copied}", clean(path))
 }
 
 /// `12.3 MiB`

@@ -128,6 +128,89 @@ fn taken_without_a_quorum() {
     scene.quorate(&["backup", "run"]).exits(6).says(&["no member answers", "etcd-1"]);
 }
 
+/// The newest stay, on the nodes and here, and nothing goes where none of them is whole.
+#[test]
+fn pruned() {
+    let Some(scene) = Scene::healthy("pruned", 1, Series::V3_6) else { return };
+    let host = scene.first();
+    let left = || host.sh("ls /var/backups/etcd");
+    let run = scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "gzip", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let path = told["path"].as_str().expect("it has a path").to_owned();
+    let name = path.rsplit('/').next().expect("it has a name");
+    let old = |number: u32| format!("snapshot-20200101_00000{number}.db.gz");
+    (1..=4).for_each(|number| drop(host.sh(&format!("cp -p {path} /var/backups/etcd/{}", old(number)))));
+    host.sh("echo mine >/var/backups/etcd/snapshot-notes.db; echo before >/var/backups/etcd/before-3.6.0.db");
+    scene.quorate(&["backup", "prune"]).exits(64).says(&["how many snapshots stay", "--keep N"]);
+    scene.quorate(&["--no-input", "backup", "prune", "--keep", "2"]).exits(64).says(&[&old(1), "--yes"]);
+    scene.quorate(&["backup", "prune", "--keep", "0", "--yes"]).exits(64);
+    assert_eq!(left().lines().count(), 7);
+    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["etcd-1: 2 removed"]);
+    assert_eq!(left(), ["before-3.6.0.db", &old(3), &old(4), name, "snapshot-notes.db"].join("\n"));
+    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["Nothing to remove"]);
+    // The newest one is no snapshot any more.
+    host.sh(&format!("head -c 300 {path} >/root/cut && cp /root/cut {path}"));
+    scene.quorate(&["backup", "prune", "--keep", "1", "--yes"]).exits(1).says(&["would stay", "nothing was removed"]);
+    assert_eq!(left().lines().count(), 5);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["etcd-1: 1 removed"]);
+    assert_eq!(left(), ["before-3.6.0.db", &old(4), name, "snapshot-notes.db"].join("\n"));
+    // Here, only when it is asked for.
+    scene.quorate(&["backup", "get", &old(4)]).exits(0);
+    let from = scene.lab.dir().join(old(4));
+    for number in 1..=3 {
+        fs::copy(&from, scene.lab.dir().join(old(number))).expect("it can be copied");
+    }
+    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["Nothing to remove"]);
+    fs::write(&from, b"no snapshot").expect("the lab's folder can be written");
+    let run = scene.quorate(&["backup", "prune", "--keep", "1", "--here", "--yes"]);
+    run.exits(1).says(&["this folder", "nothing was removed"]);
+    assert_eq!(here(&scene).len(), 4);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--here", "--yes"]).exits(0).says(&["this folder: 2 removed"]);
+    assert_eq!(here(&scene), [scene.lab.dir().join(old(3)), from]);
+}
+
+/// A copy goes off-site, and is had again from there when the node has gone.
+#[test]
+fn copied_off_site() {
+    let Some(mut scene) = Scene::bare("copied_off_site", 1, Series::V3_7) else { return };
+    let there = scene.lab.dir().join("off-site");
+    let more = format!(
+        "[backup]\nschedule = \"@yearly\"\ncompression = \"gzip\"\nkeep = 2\noffsite = \"file://{}\"\n",
+        there.display()
+    );
+    scene.declare(|scene| scene.more = more);
+    scene.apply().exits(0);
+    scene.etcdctl(scene.first(), "put /kept yes");
+    scene.quorate(&["backup", "run"]).exits(1).says(&["off-site cannot be used", "mount"]);
+    assert!(here(&scene).is_empty());
+    fs::create_dir(&there).expect("the lab's folder is ours");
+    let run = scene.quorate(&["backup", "run", "-o", "first.db", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let name = told["offsite"].as_str().and_then(|url| url.rsplit('/').next()).expect("an address").to_owned();
+    assert_eq!(
+        fs::read(there.join(&name)).expect("it is there"),
+        fs::read(scene.lab.dir().join("first.db")).expect("too")
+    );
+    assert_eq!(fs::metadata(there.join(&name)).expect("it is there").permissions().mode() & 0o777, 0o600);
+    scene.quorate(&["backup", "run", "-o", "second.db", "--no-offsite"]).exits(0);
+    assert_eq!(fs::read_dir(&there).expect("it can be read").count(), 1);
+    scene.quorate(&["backup", "list"]).exits(0).says(&[&name, "off-site"]);
+    for number in 1..=2 {
+        fs::copy(there.join(&name), there.join(format!("snapshot-20200101_00000{number}.db")))
+            .expect("it can be copied");
+    }
+    scene
+        .quorate(&["backup", "prune", "--yes"])
+        .exits(0)
+        .says(&["20200101_000001.db (off-site", "off-site: 1 removed"]);
+    scene.quorate(&["backup", "verify", &name]).exits(0).says(&["holds the same at that revision"]);
+    scene.first().power_off();
+    scene.quorate(&["backup", "list"]).exits(6).says(&[&name]);
+    scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "checked"]);
+    fs::rename(&there, scene.lab.dir().join("gone")).expect("the lab's folder is ours");
+    scene.quorate(&["backup", "list"]).exits(6).says(&["off-site cannot be used"]);
+}
+
 /// A small generator with a printed seed.
 struct Random(u64);
 

@@ -8,16 +8,16 @@ use crate::command::output::{Out, print};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::Live;
-use crate::names::{HostName, RemotePath};
+use crate::names::RemotePath;
 use crate::observed::Seen;
 use crate::progress;
 use crate::render::backup::{self, Document, Row};
 use crate::render::json::rfc3339;
-use crate::snapshot;
+use crate::snapshot::{self, Listed};
 
-/// List the snapshots on the nodes and in this folder
+/// List the snapshots on the nodes, off-site and in this folder
 ///
-/// Reads only. Exits with 6 when a node could not be seen.
+/// Reads only. Exits with 6 when a node, or the place off-site, could not be seen.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Fetch a snapshot from the node that has it, and check it
+/// Fetch a snapshot from the node that has it, or from off-site, and check it
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -60,7 +60,15 @@ pub async fn list(
     let folder = snapshot::folder(desired);
     let nodes = fleet.snapshots(&folder).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    let mut snapshots = here();
+    let row = |listed: Listed| Row {
+        path: format!("./{}", listed.name),
+        name: listed.name,
+        node: None,
+        offsite: false,
+        bytes: listed.bytes,
+        at: rfc3339(listed.at),
+    };
+    let mut snapshots: Vec<_> = here().into_iter().map(row).collect();
     let mut unseen = Vec::new();
     for (node, seen) in &nodes {
         match seen {
@@ -68,13 +76,25 @@ pub async fn list(
             Seen::Known(listed) => snapshots.extend(listed.iter().map(|listed| Row {
                 name: listed.name.clone(),
                 node: Some(node.clone()),
+                offsite: false,
                 path: folder.join(&listed.name).to_string(),
                 bytes: listed.bytes,
                 at: rfc3339(listed.at),
             })),
         }
     }
-    snapshots.sort_by(|one, other| (&one.name, &one.node).cmp(&(&other.name, &other.node)));
+    match listed_offsite(desired).await {
+        Ok(listed) => snapshots.extend(listed.into_iter().map(|(listed, path)| Row {
+            name: listed.name,
+            node: None,
+            offsite: true,
+            path,
+            bytes: listed.bytes,
+            at: rfc3339(listed.at),
+        })),
+        Err(failure) => unseen.push(failure.to_string()),
+    }
+    snapshots.sort_by(|one, other| (&one.name, &one.node, one.offsite).cmp(&(&other.name, &other.node, other.offsite)));
     let is_complete = unseen.is_empty();
     let document =
         Document { format_version: 1, cluster: desired.cluster.name.clone(), at: rfc3339(now()), snapshots, unseen };
@@ -82,16 +102,23 @@ pub async fn list(
     Ok(if is_complete { 0 } else { Kind::Unseen.exit_code() })
 }
 
+/// The snapshots off-site, with their addresses; none where no place is declared.
+async fn listed_offsite(desired: &Desired) -> Result<Vec<(Listed, String)>, Diagnostic> {
+    let Some(offsite) = super::offsite(desired)? else { return Ok(Vec::new()) };
+    let listed = offsite.list().await?;
+    Ok(listed.into_iter().map(|listed| (listed.clone(), offsite.url_of(&listed.name))).collect())
+}
+
 /// The snapshots in this folder, by their names.
-fn here() -> Vec<Row> {
+pub fn here() -> Vec<Listed> {
     let entries = std::fs::read_dir(".").into_iter().flatten().flatten();
-    let row = |entry: std::fs::DirEntry| {
+    let listed = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
         let at = snapshot::begun(&name)?;
         let bytes = entry.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
-        Some(Row { path: format!("./{name}"), name, node: None, bytes, at: rfc3339(at) })
+        Some(Listed { name, at, bytes })
     };
-    entries.filter_map(row).collect()
+    entries.filter_map(listed).collect()
 }
 
 /// Fetches it, and says where it lies.
@@ -114,12 +141,12 @@ pub async fn get(
         let what = Diagnostic::failure("there is a file of that name already").at(to.display().to_string());
         return Err(what.hint("a snapshot is never overwritten: choose another name with `-o`"));
     }
-    let (node, bytes) = fetch(&args.name, &to, context, desired, fleet).await?;
-    print(stdout, &format!("{}: {} from {node}, checked\n", to.display(), backup::size(bytes)))?;
+    let (place, bytes) = fetch(&args.name, &to, context, desired, fleet).await?;
+    print(stdout, &format!("{}: {} from {place}, checked\n", to.display(), backup::size(bytes)))?;
     Ok(0)
 }
 
-/// From the first node that has it.
+/// From the first node that has it, or from off-site; tells which.
 ///
 /// # Errors
 /// As [`get`].
@@ -129,7 +156,7 @@ pub async fn fetch(
     context: &Context,
     desired: &Desired,
     fleet: &Live,
-) -> Result<(HostName, u64), Diagnostic> {
+) -> Result<(String, u64), Diagnostic> {
     let folder: RemotePath = snapshot::folder(desired);
     let nodes = fleet.snapshots(&folder).await;
     let found = nodes.iter().find_map(|(node, seen)| {
@@ -137,7 +164,19 @@ pub async fn fetch(
         Some((node.clone(), listed.bytes))
     });
     let Some((node, bytes)) = found else {
-        let nowhere = Diagnostic::failure(format!("there is no snapshot {name:?} here or on a node"));
+        let offsite = super::offsite(desired)?;
+        if let Some(offsite) = &offsite
+            && let Some(listed) = offsite.list().await?.into_iter().find(|listed| listed.name == name)
+        {
+            let bar = (!context.quiet).then(|| progress::bytes(format!("{name} from off-site")));
+            bar.iter().for_each(|bar| bar.set_length(listed.bytes));
+            let told = |bytes: u64| bar.iter().for_each(|bar| bar.set_position(bytes));
+            let fetched = offsite.fetch(name, to, &told).await;
+            bar.inspect(|bar| bar.finish_and_clear());
+            return Ok((offsite.url_of(name), fetched?));
+        }
+        let places = if offsite.is_some() { "here, off-site or on a node" } else { "here or on a node" };
+        let nowhere = Diagnostic::failure(format!("there is no snapshot {name:?} {places}"));
         let unseen = nodes.values().filter_map(Seen::unknown).take(3);
         let nowhere = unseen.fold(nowhere, |nowhere, cause| nowhere.because(cause.summary.clone()));
         return Err(nowhere.hint("`quorate backup list` shows those that there are"));
@@ -147,5 +186,5 @@ pub async fn fetch(
     let told = |bytes: u64| bar.iter().for_each(|bar| bar.set_position(bytes));
     let fetched = fleet.fetch_snapshot(&node, &folder.join(name), to, &told).await;
     bar.inspect(|bar| bar.finish_and_clear());
-    Ok((node, fetched?))
+    Ok((node.to_string(), fetched?))
 }

@@ -5,16 +5,19 @@ use super::output::Out;
 use crate::desired::Desired;
 use crate::diagnostic::Diagnostic;
 use crate::live::Live;
+use crate::live::offsite::Offsite;
 
 mod list;
+mod prune;
 mod run;
 mod verify;
 
 pub use list::{GetArgs, ListArgs};
+pub use prune::PruneArgs;
 pub use run::RunArgs;
 pub use verify::VerifyArgs;
 
-/// Take snapshots of the cluster, list, fetch and verify them
+/// Take snapshots of the cluster, list, fetch, verify and prune them
 ///
 /// A snapshot is the whole database of one member. It ends in its SHA-256, which is checked before the file gets its
 /// name.
@@ -37,6 +40,19 @@ pub enum BackupCommand {
     List(ListArgs),
     Get(GetArgs),
     Verify(VerifyArgs),
+    Prune(PruneArgs),
+}
+
+/// The declared place off-site, with what the environment says of it.
+///
+/// # Errors
+/// When it cannot be used.
+fn offsite(desired: &Desired) -> Result<Option<Offsite>, Diagnostic> {
+    let declared = desired.backup.as_ref().and_then(|backup| backup.offsite.as_ref());
+    // A variable that is no text is none of those that are looked for.
+    let environment =
+        || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    declared.map(|declared| Offsite::open(declared, environment())).transpose()
 }
 
 /// # Errors
@@ -52,6 +68,7 @@ pub async fn run(
         BackupCommand::Run(args) => run::run(args, context, desired, fleet, stdout).await,
         BackupCommand::List(args) => list::list(args, context, desired, fleet, stdout).await,
         BackupCommand::Get(args) => list::get(args, context, desired, fleet, stdout).await,
+        BackupCommand::Prune(args) => prune::run(args, context, desired, fleet, stdout).await,
         BackupCommand::Verify(args) => verify::run(args, context, desired, fleet, stdout).await,
     }
 }

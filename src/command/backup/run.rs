@@ -21,6 +21,10 @@ use crate::snapshot;
 ///
 /// It is streamed from a member that follows, checked against the SHA-256 that etcd sends at its end, compressed on its
 /// way, and gets its name only when all of it lies on the disk. Nothing is ever overwritten.
+///
+/// Where [backup] declares `offsite`, it is copied there too, from here, and read back. Credentials for S3 come from the
+/// environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL …). One that is taken `--on` a node
+/// stays there alone.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
@@ -40,6 +44,10 @@ pub struct RunArgs {
     /// How it is compressed: as the end of PATH says (.db, .gz, .zst), as [backup] says, or zstd
     #[arg(long, value_name = "HOW", value_enum)]
     pub compression: Option<Packing>,
+
+    /// Do not copy it to the place off-site that [backup] declares
+    #[arg(long)]
+    pub no_offsite: bool,
 
     /// Print JSON; `quorate schema backup-run` describes it
     #[arg(long)]
@@ -88,13 +96,25 @@ pub async fn run(
         let what = Diagnostic::failure("there is a file of that name already").at(path.display().to_string());
         return Err(what.hint("a snapshot is never overwritten: choose another name with `-o`"));
     }
+    let offsite = if on.is_none() && !args.no_offsite { super::offsite(desired)? } else { None };
     let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
     let observed = fleet.observe().await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    let taken = match on {
+    // Its name off-site says when it was begun, whatever its name is here.
+    let copy = name(compression);
+    let mut taken = match on {
         Some(host) => on_node(desired, &observed, fleet, &host, compression).await?,
         None => here(context, desired, &observed, fleet, &path, compression).await?,
     };
+    if let Some(offsite) = &offsite {
+        let bar = (!context.quiet).then(|| progress::bytes(format!("to {}", offsite.url_of(&copy))));
+        let of = taken.file_bytes.unwrap_or_default();
+        bar.iter().for_each(|bar| bar.set_length(of));
+        let sent = offsite.upload(&path, &copy, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
+        bar.inspect(|bar| bar.finish_and_clear());
+        sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
+        taken.offsite = Some(offsite.url_of(&copy));
+    }
     print(stdout, &if args.json { backup::json(&taken) } else { backup::taken(&taken) })?;
     Ok(0)
 }
@@ -148,6 +168,7 @@ async fn here(
         member: source.clone(),
         node: None,
         path: path.display().to_string(),
+        offsite: None,
         compression: compression.as_str().to_owned(),
         database_bytes: Some(received.sound.bytes),
         file_bytes: Some(received.file_bytes),
@@ -176,6 +197,7 @@ async fn on_node(
         member: host.clone(),
         node: Some(host.clone()),
         path: RemotePath::join(&folder, &name).to_string(),
+        offsite: None,
         compression: compression.as_str().to_owned(),
         database_bytes: None,
         file_bytes: None,

@@ -12,6 +12,7 @@ mod receive;
 pub use packing::{Packer, Unpacked};
 pub use read::{check, open};
 pub use receive::Received;
+pub(in crate::live) use receive::{keep, staged, unwritable};
 
 use crate::desired::Compression;
 use crate::diagnostic::{Diagnostic, Kind};

@@ -9,8 +9,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{read, receive};
 use crate::diagnostic::Diagnostic;
-use crate::live::perform::told;
-use crate::live::remote::{Remote, host_words};
+use crate::live::lock::Lock;
+use crate::live::perform::{run_on, told};
+use crate::live::remote::{Command, Remote, host_words};
 use crate::live::{Live, cause};
 use crate::names::{HostName, RemotePath};
 use crate::observed::Seen;
@@ -38,6 +39,33 @@ impl Live {
             }
         });
         asked.await
+    }
+
+    /// Removes `surplus` from a node, unless none of `kept` is whole; both the newest first. We hold its lock.
+    ///
+    /// # Errors
+    /// When the lock is not ours, the node is lost, or what would stay is not whole: nothing is removed then.
+    pub async fn prune_snapshots(
+        &self,
+        lock: &Lock,
+        host: &HostName,
+        folder: &RemotePath,
+        kept: &[Listed],
+        surplus: &[Listed],
+    ) -> Result<(), Diagnostic> {
+        // All of them are words of one command line, which may have 128 KiB.
+        const KEPT_LOOKED_AT_MAX: usize = 20;
+        const AT_ONCE: usize = 1000;
+        let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        let kept = names(&kept[..kept.len().min(KEPT_LOOKED_AT_MAX)]);
+        let kept: Vec<_> = kept.iter().map(String::as_str).collect();
+        // The oldest go first: whenever it ends, the newest are there.
+        for some in names(surplus).rchunks(AT_ONCE) {
+            let some: Vec<_> = some.iter().map(String::as_str).collect();
+            let what = format!("remove {} old snapshots", some.len());
+            run_on(&self.shared, lock, host, Command::prune_snapshots(folder, &kept, &some), &what).await?;
+        }
+        Ok(())
     }
 
     /// Fetches a snapshot from a node into `to`, and checks it on its way. `progress` is told how many bytes have come.

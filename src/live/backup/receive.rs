@@ -69,13 +69,13 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A file beside `path`, ours alone, which goes unless it is kept.
-pub(super) fn staged(path: &Path) -> Result<NamedTempFile, Diagnostic> {
+pub(in crate::live) fn staged(path: &Path) -> Result<NamedTempFile, Diagnostic> {
     let staged = tempfile::Builder::new().prefix(".snapshot-").suffix(".quorate").tempfile_in(folder_of(path));
     staged.map_err(|error| unwritable(path, &error))
 }
 
 /// Gives a file that was synced its name, which nothing may have yet.
-pub(super) fn keep(staged: NamedTempFile, path: &Path) -> Result<(), Diagnostic> {
+pub(in crate::live) fn keep(staged: NamedTempFile, path: &Path) -> Result<(), Diagnostic> {
     staged.persist_noclobber(path).map_err(|error| unwritable(path, &error.error))?;
     let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
     synced.map_err(|error| unwritable(path, &error))
@@ -98,7 +98,7 @@ fn write(
     Ok((staged, check))
 }
 
-pub(super) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
+pub(in crate::live) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
     let failure = Diagnostic::failure("the snapshot cannot be written").at(path.display().to_string());
     let hint = match error.kind() {
         io::ErrorKind::AlreadyExists => "a snapshot is never overwritten: choose another name",

@@ -1,10 +1,11 @@
 //! The commands that keep what `[backup]` puts on a node.
 
-use super::Command;
+use super::{Command, LONG};
 use crate::capability::backup::FILES;
 use crate::content::backup::SCRIPT;
 use crate::desired::Desired;
 use crate::layout;
+use crate::names::RemotePath;
 use crate::observed::File;
 
 impl Command {
@@ -23,5 +24,14 @@ impl Command {
         let units = [layout::BACKUP_TIMER, layout::BACKUP_SERVICE].map(str::to_owned);
         let arguments = units.into_iter().chain(files).collect();
         Self::new("removing the backup timer", include_str!("../script/backup-remove.sh"), arguments)
+    }
+
+    /// Removes `surplus` if one of `kept`, the newest first, is whole. Names of ours alone: they become paths.
+    pub fn prune_snapshots(folder: &RemotePath, kept: &[&str], surplus: &[&str]) -> Self {
+        let words = [folder.to_string(), kept.len().to_string()];
+        let names = kept.iter().chain(surplus).map(|name| (*name).to_owned());
+        let arguments = words.into_iter().chain(names).collect();
+        let command = Self::new("removing old snapshots", include_str!("../script/prune.sh"), arguments);
+        Self { allowed: LONG, ..command }
     }
 }

@@ -1,0 +1,184 @@
+//! `quorate backup prune`: old snapshots go, and a good one always stays.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::list;
+use crate::command::Context;
+use crate::command::live::errand;
+use crate::command::output::{Out, print};
+use crate::desired::Desired;
+use crate::diagnostic::{Diagnostic, Kind};
+use crate::live::lock::Lock;
+use crate::live::offsite::Offsite;
+use crate::live::{Live, backup as files};
+use crate::names::HostName;
+use crate::observed::Seen;
+use crate::progress;
+use crate::render::backup as render;
+use crate::snapshot::{self, Listed};
+
+/// Remove old snapshots from the nodes and off-site, and from this folder on request
+///
+/// In every place the newest stay, as many as `keep` in [backup] says. Before anything goes, one of those that stay is read
+/// there to its end: when none of them is whole, nothing is removed in that place. Snapshots from before upgrades have other
+/// names, and stay.
+///
+/// Exits with 6 when a node, or the place off-site, could not be seen; the others are pruned.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  quorate backup prune
+  quorate backup prune --keep 3 --yes
+  quorate -C /srv/backups -f ~/prod/cluster.toml backup prune --here")]
+pub struct PruneArgs {
+    /// How many stay in each place, instead of `keep` in [backup]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+
+    /// Also in this folder: its snapshots must all be of this cluster
+    #[arg(long)]
+    pub here: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+enum Of {
+    Node(HostName),
+    Offsite(Offsite),
+    Here,
+}
+
+/// Snapshots in one place, the newest first.
+struct Place {
+    of: Of,
+    kept: Vec<Listed>,
+    surplus: Vec<Listed>,
+}
+
+impl Place {
+    fn new(of: Of, listed: &[Listed], keep: u32) -> Option<Self> {
+        let (kept, surplus) = snapshot::kept_and_surplus(listed, keep as usize);
+        (!surplus.is_empty()).then_some(Self { of, kept, surplus })
+    }
+
+    fn name(&self) -> &str {
+        match &self.of {
+            Of::Node(node) => node.as_str(),
+            Of::Offsite(_) => "off-site",
+            Of::Here => "this folder",
+        }
+    }
+}
+
+/// Says what would go, asks, and removes it.
+///
+/// # Errors
+/// When nothing says how many stay, it is not approved, or what would stay in a place is not whole.
+pub async fn run(
+    args: &PruneArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let keep = args.keep.or(desired.backup.as_ref().map(|backup| backup.keep)).ok_or_else(|| {
+        Diagnostic::new(Kind::Usage, "nothing says how many snapshots stay").hint("add --keep N, or declare [backup]")
+    })?;
+    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let nodes = fleet.snapshots(&snapshot::folder(desired)).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let mut places = Vec::new();
+    let mut unseen = false;
+    for (node, seen) in &nodes {
+        match seen {
+            Seen::Known(listed) => places.extend(Place::new(Of::Node(node.clone()), listed, keep)),
+            Seen::Unknown(cause) => {
+                eprintln!("warning: {}", cause.summary);
+                unseen = true;
+            }
+        }
+    }
+    if let Some(offsite) = super::offsite(desired)? {
+        match offsite.list().await {
+            Ok(listed) => places.extend(Place::new(Of::Offsite(offsite), &listed, keep)),
+            Err(failure) => {
+                eprintln!("warning: {failure}");
+                unseen = true;
+            }
+        }
+    }
+    if args.here {
+        places.extend(Place::new(Of::Here, &list::here(), keep));
+    }
+    let code = if unseen { Kind::Unseen.exit_code() } else { 0 };
+    if places.is_empty() {
+        print(stdout, &format!("Nothing to remove: no place has more than {keep}.\n"))?;
+        return Ok(code);
+    }
+    print(stdout, &listed(&places))?;
+    approve(args.yes, context)?;
+    let lock = fleet.lock(errand("backup prune"), Duration::ZERO, &|_, _| {}).await?;
+    let mut failed = None;
+    for place in &places {
+        match remove(place, desired, fleet, &lock).await {
+            Ok(()) => print(stdout, &format!("{}: {} removed\n", place.name(), place.surplus.len()))?,
+            Err(failure) if failed.is_none() => failed = Some(failure),
+            Err(failure) => eprintln!("error: {failure}"),
+        }
+    }
+    failed.map_or(Ok(code), Err)
+}
+
+fn listed(places: &[Place]) -> String {
+    let mut out = String::new();
+    for place in places {
+        for one in place.surplus.iter().rev() {
+            let Listed { name, bytes, .. } = one;
+            writeln!(out, "- {name} ({}, {})", place.name(), render::size(*bytes)).expect("a String takes every write");
+        }
+    }
+    out
+}
+
+fn approve(yes: bool, context: &Context) -> Result<(), Diagnostic> {
+    if yes {
+        return Ok(());
+    }
+    if context.no_input {
+        let what = "removing snapshots asks first, and --no-input forbids it";
+        return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes"));
+    }
+    eprint!("Remove these snapshots? They cannot be had again. Only \"yes\" is accepted: ");
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(Diagnostic::failure("not approved: nothing was removed")) }
+}
+
+async fn remove(place: &Place, desired: &Desired, fleet: &Live, lock: &Lock) -> Result<(), Diagnostic> {
+    let Place { of, kept, surplus } = place;
+    match of {
+        Of::Node(node) => fleet.prune_snapshots(lock, node, &snapshot::folder(desired), kept, surplus).await,
+        Of::Offsite(offsite) => offsite.prune(kept, surplus).await,
+        Of::Here => remove_here(place),
+    }
+}
+
+fn remove_here(place: &Place) -> Result<(), Diagnostic> {
+    if !place.kept.iter().any(|one| files::check(Path::new(&one.name), &|_| {}).is_ok()) {
+        let what = "none of the snapshots that would stay in this folder is whole: nothing was removed";
+        return Err(Diagnostic::failure(what).hint("`quorate backup verify NAME` tells what is wrong with one"));
+    }
+    for one in place.surplus.iter().rev() {
+        fs::remove_file(&one.name).map_err(|error| {
+            Diagnostic::failure("a snapshot could not be removed").at(one.name.clone()).caused_by(&error)
+        })?;
+    }
+    Ok(())
+}
