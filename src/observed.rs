@@ -240,6 +240,17 @@ pub struct Scheduled {
     /// The newest finished snapshot in the declared folder. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Snapshot>,
+    /// The last drill that was passed, as it was noted here. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
+}
+
+/// A restore drill that a snapshot has stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    pub at: UnixSeconds,
+    /// The snapshot's name or path.
+    pub snapshot: String,
 }
 
 /// A snapshot that was checked before it was given its name.

@@ -10,6 +10,9 @@
 //! Source: `Tx.WriteTo` in bbolt and `Snapshot` in etcd's v3rpc/maintenance.go, the same from 3.4 to 3.7. A copy of
 //! `member/snap/db` has no SHA-256 at its end: nothing then tells whether it is whole and unchanged.
 
+mod facts;
+mod revision;
+
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -20,6 +23,9 @@ use crate::desired::Desired;
 use crate::layout;
 use crate::names::{Digest, HostName, RemotePath, UnixSeconds};
 use crate::observed::Observed;
+
+pub use facts::{FACTS_BYTES_MAX, Facts, facts_name, newest};
+pub use revision::Finder;
 
 /// Checks a snapshot piece by piece, in constant memory.
 pub struct Check {
@@ -84,6 +90,8 @@ const PAGE_BYTES_MAX: usize = 64 << 10;
 /// A meta page's header, then the meta itself.
 const META_AT: usize = 16;
 const META_BYTES: usize = 64;
+/// Both meta pages begin in it.
+const HEAD_BYTES: usize = PAGE_BYTES_MAX + META_AT + META_BYTES;
 /// bbolt's `magic`.
 const MAGIC: u32 = 0xED0C_DAED;
 
@@ -96,7 +104,7 @@ impl Default for Check {
 impl Check {
     pub fn update(&mut self, piece: &[u8]) {
         self.bytes += piece.len() as u64;
-        let room = (PAGE_BYTES_MAX + META_AT + META_BYTES).saturating_sub(self.head.len());
+        let room = HEAD_BYTES.saturating_sub(self.head.len());
         self.head.extend_from_slice(&piece[..room.min(piece.len())]);
         // All but the last 32 bytes are hashed: those may be the hash.
         if piece.len() >= HASH_BYTES {
@@ -121,14 +129,34 @@ impl Check {
     /// # Errors
     /// What is wrong with it.
     pub fn finish(self) -> Result<Sound, Fault> {
-        let bytes = self.bytes;
-        let database = meta(&self.head, 0).or_else(|| {
-            // A machine's pages are powers of two; the first meta page tells which, unless it is the damaged one.
-            [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10].into_iter().find_map(|page| meta(&self.head, page))
-        });
-        let ends_in = <[u8; HASH_BYTES]>::try_from(self.tail.as_slice());
         let digest = self.context.finish();
-        let matches = ends_in.is_ok_and(|ends_in| digest.as_ref() == ends_in);
+        let digest = Digest::from_bytes(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"));
+        Parts { head: &self.head, tail: &self.tail, digest, bytes: self.bytes }.judged()
+    }
+}
+
+/// What is needed of a snapshot to judge it.
+pub struct Parts<'a> {
+    /// Its beginning with both meta pages, or all of it.
+    pub head: &'a [u8],
+    /// Its last 32 bytes, or all of it.
+    pub tail: &'a [u8],
+    /// The SHA-256 of all before the last 32 bytes.
+    pub digest: Digest,
+    pub bytes: u64,
+}
+
+impl Parts<'_> {
+    /// # Errors
+    /// What is wrong with it.
+    pub fn judged(&self) -> Result<Sound, Fault> {
+        let bytes = self.bytes;
+        let database = meta(self.head, 0).or_else(|| {
+            // A machine's pages are powers of two; the first meta page tells which, unless it is the damaged one.
+            [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10].into_iter().find_map(|page| meta(self.head, page))
+        });
+        let ends_in = <[u8; HASH_BYTES]>::try_from(self.tail);
+        let matches = ends_in.is_ok_and(|ends_in| self.digest == Digest::from_bytes(ends_in));
         let Some(database) = database else {
             return Err(if matches { Fault::Damaged("its first page".to_owned()) } else { Fault::NotOne });
         };
@@ -157,6 +185,14 @@ fn meta(head: &[u8], page: usize) -> Option<u64> {
     is_meta.then(|| long(40).checked_mul(u64::from(page_bytes))).flatten()
 }
 
+/// The page size and the page of the root bucket, by the first meta page.
+fn layout_of(head: &[u8]) -> Option<(usize, u64)> {
+    meta(head, 0)?;
+    let meta = &head[META_AT..];
+    let page_bytes = u32::from_le_bytes(meta[8..12].try_into().expect("four bytes"));
+    Some((page_bytes as usize, u64::from_le_bytes(meta[16..24].try_into().expect("eight bytes"))))
+}
+
 /// FNV-1a of 64 bits, as bbolt signs its meta pages with.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
@@ -183,6 +219,7 @@ pub struct Listed {
     /// When it was begun, as its name says.
     pub at: UnixSeconds,
     pub bytes: u64,
+    pub facts: Facts,
 }
 
 /// When a snapshot of this name was begun; `None` when it is no name of ours.
@@ -221,22 +258,27 @@ pub fn sources(desired: &Desired, observed: &Observed) -> Vec<HostName> {
 pub(crate) mod tests {
     use super::*;
 
+    const PAGE: usize = 4096;
+
+    /// One of the two, of a database of three pages.
+    pub(crate) fn meta_page(root: u64, index: u64) -> Vec<u8> {
+        let mut page = vec![7_u8; PAGE];
+        let mut meta = Vec::new();
+        meta.extend(MAGIC.to_le_bytes());
+        meta.extend(2_u32.to_le_bytes());
+        meta.extend((PAGE as u32).to_le_bytes());
+        meta.extend(0_u32.to_le_bytes());
+        for number in [root, 0, 2, 3, 9 - index] {
+            meta.extend(u64::to_le_bytes(number));
+        }
+        meta.extend(fnv(&meta).to_le_bytes());
+        page[META_AT..META_AT + META_BYTES].copy_from_slice(&meta);
+        page
+    }
+
     /// Three pages with a SHA-256 behind them, as etcd sends them.
     pub(crate) fn snapshot() -> Vec<u8> {
-        const PAGE: usize = 4096;
-        let mut bytes = vec![7_u8; 3 * PAGE];
-        for (index, page) in bytes.chunks_mut(PAGE).take(2).enumerate() {
-            let mut meta = Vec::new();
-            meta.extend(MAGIC.to_le_bytes());
-            meta.extend(2_u32.to_le_bytes());
-            meta.extend((PAGE as u32).to_le_bytes());
-            meta.extend(0_u32.to_le_bytes());
-            for number in [2, 0, 2, 3, 9 - index as u64] {
-                meta.extend(u64::to_le_bytes(number));
-            }
-            meta.extend(fnv(&meta).to_le_bytes());
-            page[META_AT..META_AT + META_BYTES].copy_from_slice(&meta);
-        }
+        let mut bytes = [meta_page(2, 0), meta_page(2, 1), vec![7_u8; PAGE]].concat();
         let digest = aws_lc_rs::digest::digest(&SHA256, &bytes);
         bytes.extend_from_slice(digest.as_ref());
         bytes
@@ -281,7 +323,12 @@ pub(crate) mod tests {
 
     #[test]
     fn the_newest_stay() {
-        let of = |second| Listed { name: name(UnixSeconds(second), ".zst"), at: UnixSeconds(second), bytes: 1 };
+        let of = |second| Listed {
+            name: name(UnixSeconds(second), ".zst"),
+            at: UnixSeconds(second),
+            bytes: 1,
+            facts: Facts::default(),
+        };
         let listed = [of(1_800_000_060), of(1_800_000_000), of(1_800_000_120)];
         let (kept, surplus) = kept_and_surplus(&listed, 2);
         assert_eq!((kept, surplus), (vec![listed[2].clone(), listed[0].clone()], vec![listed[1].clone()]));

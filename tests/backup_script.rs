@@ -26,7 +26,7 @@ if grep -qx "$1" "$here/broken" 2>/dev/null; then
     exit 1
 fi
 case $1 in
-endpoint) printf '"MemberID" : 1\n"Leader" : 2\n' ;;
+endpoint) printf '"ClusterID" : 18446744073709551615\n"MemberID" : 1\n"Leader" : 2\n' ;;
 lock)
     while [ "$1" != -- ]; do shift; done
     shift 2
@@ -41,7 +41,7 @@ put) while [ "$1" != -- ]; do shift; done; mkdir -p "$here/marks"; echo "$3" >"$
 snapshot)
     case $2 in
     save) cp "$here/snapshot" "$3"; [ ! -e "$here/after-save" ] || sh "$here/after-save" ;;
-    status) [ -s "$3" ] ;;
+    status) [ -s "$3" ] && echo '{"hash":1,"revision":7,"totalKey":3,"totalSize":4}' ;;
     esac
     ;;
 *) exit 1 ;;
@@ -127,8 +127,14 @@ impl Node {
         command.output().expect("the shell runs")
     }
 
-    /// Everything in the folder of the snapshots, sorted.
+    /// Everything in the folder of the snapshots, sorted, without what is known of them.
     fn there(&self) -> Vec<String> {
+        let mut names = self.all();
+        names.retain(|name| !name.ends_with(".json"));
+        names
+    }
+
+    fn all(&self) -> Vec<String> {
         let entries = fs::read_dir(self.at("snapshots")).expect("it is there");
         let mut names: Vec<_> =
             entries.map(|entry| entry.expect("it too").file_name().into_string().unwrap()).collect();
@@ -183,6 +189,8 @@ fn a_snapshot_is_taken_once_a_slot_and_the_oldest_go() {
         assert_eq!(taken.len(), 1, "{there:?}");
         assert!(taken[0].ends_with(".db.gz") && there.contains(&old[2].to_owned()), "{there:?}");
         assert_eq!(there.len(), 5, "{there:?}");
+        let facts = fs::read_to_string(node.at("snapshots").join(format!("{}.json", taken[0]))).expect("it is there");
+        assert_eq!(facts, "{\"cluster_id\":\"ffffffffffffffff\",\"revision\":7}\n");
         assert_eq!(node.metric("last_run_success").as_deref(), Some("1"));
         assert_eq!(node.metric("last_success_duration_seconds").map(|seconds| seconds.len()), Some(1));
         // The same slot, or the one after it when a minute has just passed: then there is nothing to compare.
@@ -199,6 +207,8 @@ fn a_snapshot_is_taken_once_a_slot_and_the_oldest_go() {
             let newest = node.there().into_iter().rfind(|name| name.starts_with("snapshot-2")).expect("there is one");
             assert!(newest.ends_with(suffix), "{newest}: {}", words(&output));
         }
+        // What is known of a snapshot has gone with it.
+        assert_eq!(node.all().iter().filter(|name| name.ends_with(".json")).count(), 2, "{:?}", node.all());
     });
 }
 

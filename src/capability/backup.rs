@@ -16,7 +16,7 @@ use crate::desired::{Backup, Desired};
 use crate::guard::{Guard, upheld};
 use crate::layout;
 use crate::names::{HostName, RoleName, UserName};
-use crate::observed::{File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
+use crate::observed::{Drill, File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
 use crate::plan::{Blocked, Draft, Finding, Ruling, View};
 
 /// Everything that it puts on a node.
@@ -215,6 +215,12 @@ pub fn remove_effect(observed: &mut Observed, name: &HostName) {
 pub fn last(observed: &Observed) -> Option<(&HostName, &Snapshot)> {
     let all = observed.seen_hosts().filter_map(|(name, host)| Some((name, host.scheduled.as_ref()?.last.as_ref()?)));
     all.max_by_key(|(_, snapshot)| snapshot.at)
+}
+
+/// The last drill, as any node that was seen has noted it.
+pub fn last_drill(observed: &Observed) -> Option<&Drill> {
+    let all = observed.seen_hosts().filter_map(|(_, host)| host.scheduled.as_ref()?.drill.as_ref());
+    all.max_by_key(|drill| drill.at)
 }
 
 /// A last snapshot that is older than it may be. A node that was not seen may hold a newer one.

@@ -67,12 +67,18 @@ taker() {
     etcdctl --command-timeout=20s get --print-value-only "$slots/$slot" </dev/null
 }
 
-# The leader of the raft group has more to do than the others, so it queues last; they queue in an order that changes
-# from slot to slot, so that no disk holds all snapshots.
-queue_time() {
+# Who the member here is, who leads, and of which cluster; whoever takes the snapshot is told the last.
+ask() {
     said=$(etcdctl --command-timeout=20s -w fields endpoint status </dev/null) || fail "the member here gives no answer"
     member=$(echo "$said" | sed -n 's/^"MemberID" : //p')
     leader=$(echo "$said" | sed -n 's/^"Leader" : //p')
+    cluster=$(echo "$said" | sed -n 's/^"ClusterID" : //p')
+    export cluster
+}
+
+# The leader of the raft group has more to do than the others, so it queues last; they queue in an order that changes
+# from slot to slot, so that no disk holds all snapshots.
+queue_time() {
     order=$(printf '%s %s' "$slot" "$node" | cksum)
     order=$((${order%% *} % 5))
     if [ "$member" = "$leader" ]; then
@@ -82,7 +88,7 @@ queue_time() {
 }
 
 # Ends with an error unless $1 is a whole snapshot: whole pages and then their SHA-256, which a cut one does not have; and
-# what it holds can be read.
+# what it holds can be read. Then its revision is known.
 check() {
     bytes=$(stat -c %s "$1")
     [ "$((bytes % 512))" = 32 ] || fail "the snapshot is not whole: it has $bytes bytes"
@@ -92,7 +98,14 @@ check() {
     # etcdctl cannot do it from 3.6 on, and 3.4 has nothing else.
     tool=$folder/etcdutl
     [ -x "$tool" ] || tool=$folder/etcdctl
-    said=$("$tool" snapshot status "$1" 2>&1 </dev/null) || fail "${tool##*/} snapshot status: $said"
+    said=$("$tool" -w json snapshot status "$1" 2>&1 </dev/null) || fail "${tool##*/} snapshot status: $said"
+    revision=$(echo "$said" | sed -n 's/.*"revision":\([0-9]*\).*/\1/p')
+}
+
+# What is known of $name besides its bytes, for the list of snapshots.
+describe() {
+    printf '{"cluster_id":"%x","revision":%d}\n' "$cluster" "$revision" >"$staged/facts" &&
+        mv -f -- "$staged/facts" "$QUORATE_DIRECTORY/$name.json"
 }
 
 # Compresses $1 to $2, and reads it again.
@@ -119,7 +132,7 @@ rotate() {
     finished | tail -n +"$((QUORATE_KEEP + 1))" | while read -r path; do
         # Beside a name from a clock that was ahead it may not look like the newest.
         [ "$path" != "$QUORATE_DIRECTORY/$name" ] || continue
-        rm -f -- "$path"
+        rm -f -- "$path.json" "$path"
         echo "removed $path"
     done
 }
@@ -183,6 +196,7 @@ take() {
     sync "$staged/$name"
     mv -f -- "$staged/$name" "$QUORATE_DIRECTORY/$name"
     sync "$QUORATE_DIRECTORY"
+    describe 2>/dev/null || echo "$name.json could not be written" >&2
     # From here on there is a good one more. Without its mark the next node takes another, which does no harm.
     mark || echo "slot $slot could not be marked as done" >&2
     bytes=$(stat -c %s "$QUORATE_DIRECTORY/$name")
@@ -204,6 +218,7 @@ case ${1-} in
     tools
     mkdir -p -- "$QUORATE_DIRECTORY"
     chmod 700 "$QUORATE_DIRECTORY"
+    ask
     seconds=$(queue_time)
     sleep "$seconds"
     etcdctl lock --ttl="$lock_lives" -- "$lock" sh "$0" take "$slot" "$folder" </dev/null

@@ -2,6 +2,7 @@
 //!
 //! Credentials come from the environment alone, as `AWS_…`; no node ever has them.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::backup::{self, keep, staged, unwritable};
 use crate::names::Digest;
-use crate::snapshot::{self, Listed};
+use crate::snapshot::{self, FACTS_BYTES_MAX, Facts, Listed, Sound, facts_name};
 
 /// A place for copies, which may not be there.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub struct Offsite {
 const PART_BYTES: usize = 16 << 20;
 const PARTS_UNDER_WAY_MAX: usize = 2;
 const PIECE_BYTES: usize = 256 << 10;
+const QUESTIONS_UNDER_WAY_MAX: usize = 8;
 /// How long the place may fail to answer before that is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -190,20 +192,47 @@ impl Offsite {
     pub async fn list(&self) -> Result<Vec<Listed>, Diagnostic> {
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
         let found = self.store.list_with_delimiter(prefix).await.map_err(|error| self.failed("", &error))?;
-        let listed = |object: object_store::ObjectMeta| {
-            let name = object.location.filename()?.to_owned();
-            Some(Listed { at: snapshot::begun(&name)?, name, bytes: object.size })
+        let objects = found.objects.iter().filter_map(|object| Some((object.location.filename()?, object.size)));
+        let objects: BTreeMap<_, _> = objects.collect();
+        let of = |(name, bytes): (&&str, &u64)| Some((snapshot::begun(name)?, (*name).to_owned(), *bytes));
+        let listed = objects.iter().filter_map(of).map(|(at, name, bytes)| {
+            let has_facts = objects.contains_key(facts_name(&name).as_str());
+            async move {
+                let facts = if has_facts { self.facts(&name).await } else { Facts::default() };
+                Listed { name, at, bytes, facts }
+            }
+        });
+        let listed: Vec<_> = listed.collect();
+        Ok(futures_util::stream::iter(listed).buffered(QUESTIONS_UNDER_WAY_MAX).collect().await)
+    }
+
+    /// What is known of one besides its bytes; nothing where that cannot be had.
+    async fn facts(&self, name: &str) -> Facts {
+        let read = async {
+            let found = self.store.get(&self.key(&facts_name(name))).await.ok()?;
+            if found.meta.size > FACTS_BYTES_MAX {
+                return None;
+            }
+            String::from_utf8(found.bytes().await.ok()?.to_vec()).ok()
         };
-        let mut listed: Vec<_> = found.objects.into_iter().filter_map(listed).collect();
-        listed.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(listed)
+        read.await.map(|line| Facts::read(&line)).unwrap_or_default()
+    }
+
+    /// Keeps what is known of one beside it.
+    ///
+    /// # Errors
+    /// When the place fails.
+    pub async fn keep_facts(&self, name: &str, facts: &Facts) -> Result<(), Diagnostic> {
+        let line = format!("{}\n", facts.line());
+        let put = self.store.put(&self.key(&facts_name(name)), line.into()).await;
+        put.map(drop).map_err(|error| self.failed(name, &error))
     }
 
     /// Fetches one into `to`, and checks it.
     ///
     /// # Errors
     /// When the place fails, the file cannot be written or is there already, or the snapshot is not sound.
-    pub async fn fetch(&self, name: &str, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<u64, Diagnostic> {
+    pub async fn fetch(&self, name: &str, to: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<Sound, Diagnostic> {
         let mut pieces = self.pieces(name).await?;
         let staged = staged(to)?;
         let file = staged.as_file().try_clone().map_err(|error| unwritable(to, &error))?;
@@ -217,9 +246,9 @@ impl Offsite {
         // Writing goes on behind us until then.
         file.flush().await.map_err(|error| unwritable(to, &error))?;
         file.sync_all().await.map_err(|error| unwritable(to, &error))?;
-        check(staged.path().to_owned()).await?;
+        let sound = check(staged.path().to_owned()).await?;
         keep(staged, to)?;
-        Ok(bytes)
+        Ok(sound)
     }
 
     /// Removes `surplus`, unless none of `kept` is whole; both the newest first.
@@ -245,6 +274,10 @@ impl Offsite {
             return Err(Diagnostic::failure(what).at(self.url.clone()));
         }
         for one in surplus.iter().rev() {
+            match self.store.delete(&self.key(&facts_name(&one.name))).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed(&one.name, &error)),
+            }
             self.store.delete(&self.key(&one.name)).await.map_err(|error| self.failed(&one.name, &error))?;
         }
         Ok(())
@@ -267,9 +300,9 @@ fn digest(context: Context) -> Digest {
     Digest::from_bytes(context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
-async fn check(path: PathBuf) -> Result<(), Diagnostic> {
+async fn check(path: PathBuf) -> Result<Sound, Diagnostic> {
     let checked = tokio::task::spawn_blocking(move || backup::check(&path, &|_| {})).await;
-    checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?.map(drop)
+    checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?.map(|(sound, _)| sound)
 }
 
 #[cfg(test)]
@@ -304,6 +337,11 @@ mod tests {
         fs::write(there.join("notes.txt"), "mine").expect("the folder is ours");
         let listed = offsite.list().await.expect("it can be listed");
         assert_eq!(listed.iter().map(|one| one.name.clone()).collect::<Vec<_>>(), names);
+        let facts = Facts { revision: Some(7), ..Facts::default() };
+        offsite.keep_facts(&names[1], &facts).await.expect("they can be kept");
+        let listed = offsite.list().await.expect("it can be listed");
+        let known: Vec<_> = listed.iter().map(|one| one.facts.revision).collect();
+        assert_eq!(known, [None, Some(7), None]);
         let to = folder.path().join("fetched.db");
         offsite.fetch(&names[0], &to, &|_| {}).await.expect("it can be fetched");
         assert_eq!(fs::read(&to).expect("it is there"), bytes_of_one());
@@ -323,6 +361,13 @@ mod tests {
         let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2);
         offsite.prune(&kept, &surplus).await.expect("one is whole");
         assert_eq!(offsite.list().await.expect("it can be listed").len(), 2);
+        // Those two, what is known of one of them, and what is not ours.
+        assert_eq!(fs::read_dir(&there).expect("it is there").count(), 4);
+        // What is known of one goes with it.
+        fs::write(there.join(&names[2]), bytes_of_one()).expect("the folder is ours");
+        let (kept, surplus) = snapshot::kept_and_surplus(&offsite.list().await.expect("it can be listed"), 1);
+        offsite.prune(&kept, &surplus).await.expect("it is whole");
+        assert_eq!(fs::read_dir(&there).expect("it is there").count(), 2);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
 use crate::live::pki::{Holding, Issued};
-use crate::live::remote::{Command, Remote, Verb, Warrant};
+use crate::live::remote::{Command, Remote, Source, Verb, Warrant};
 use crate::live::{Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users};
 use crate::names::{Architecture, ConsumerName, Digest, HostName, Version};
 use crate::observed::{Cause, File, Role};
@@ -70,7 +70,7 @@ pub(super) async fn run_on(
     let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
     let remote = Remote { host, connection: &connection, elevation: shared.elevation };
     let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
-    remote.run(command, &warrant).await
+    remote.run(command, &warrant).await.map(drop)
 }
 
 async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Command, Diagnostic> {
@@ -279,7 +279,8 @@ async fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<C
     let client = holding(shared).await?.operator(now())?;
     let place = shared.machines.get(host).and_then(|machine| machine.place());
     let endpoint = place.map_or_else(|| desired.client_url(host).to_string(), |place| place.url());
-    Ok(Command::snapshot(desired, before, &shared.running(host), &endpoint, &client))
+    let from = Source { binaries: &shared.running(host), endpoint: &endpoint, client: &client };
+    Ok(Command::snapshot(desired, before, &from))
 }
 
 async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {

@@ -27,6 +27,8 @@ mod backup;
 mod departure;
 mod data;
 
+pub use data::Source;
+
 /// One word of a shell's command line.
 pub fn quoted(word: &str) -> String {
     // It refuses only a NUL. None of our words holds one, and the connection refuses a command that does.
@@ -276,11 +278,11 @@ const PRELUDE: &str = include_str!("script/prelude.sh");
 const GRACE: Duration = Duration::from_secs(10);
 
 impl Remote<'_> {
-    /// Runs a command that changes something, under our lock and with a line in the host's log.
+    /// Runs a command that changes something, under our lock and with a line in the host's log, and returns what it said.
     ///
     /// # Errors
     /// When it failed, when the lock is no longer ours, or when the host was lost; it may have been done all the same.
-    pub async fn run(&self, command: Command, warrant: &Warrant<'_>) -> Result<(), Diagnostic> {
+    pub async fn run(&self, command: Command, warrant: &Warrant<'_>) -> Result<String, Diagnostic> {
         let Command { what, script, arguments, stdin, allowed } = command;
         let script = format!("{PRELUDE}\n{}", script.trim_end());
         let seconds = allowed.as_secs().to_string();
@@ -292,10 +294,10 @@ impl Remote<'_> {
         let stdin = after(script, stdin);
         let output = self.connection.exec(&line, stdin, allowed + GRACE).await;
         let output = output.map_err(|error| self.lost(&what, &error))?;
-        if output.is_success() && has_begun(&output) {
-            return Ok(());
+        match after_begin(&output.stdout) {
+            Some(said) if output.is_success() => Ok(String::from_utf8_lossy(said).into_owned()),
+            _ => Err(self.failure(&what, &output)),
         }
-        Err(self.failure(&what, &output))
     }
 
     /// Runs a script that needs no lock, and returns its exit code and what it said after its beginning.

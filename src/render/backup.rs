@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::palette::Palette;
 use super::{clean, table, words};
-use crate::names::{ClusterName, HostName};
+use crate::names::{ClusterId, ClusterName, HostName};
 
 /// What `backup run --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,12 @@ pub struct Taken {
     /// The address of its copy off-site, which was read back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offsite: Option<String>,
+    /// Of the cluster that it was taken of, in hexadecimal.
+    #[serde(default)]
+    pub cluster_id: Option<ClusterId>,
+    /// That of its newest key; `null` when it lies on a node.
+    #[serde(default)]
+    pub revision: Option<i64>,
     /// `zstd`, `gzip` or `none`.
     pub compression: String,
     /// With the SHA-256 at its end; `null` when it lies on a node.
@@ -59,6 +65,15 @@ pub struct Row {
     pub bytes: u64,
     /// RFC 3339, in UTC: when it was begun, as its name says.
     pub at: String,
+    /// That of its newest key; `null` when it is not known.
+    #[serde(default)]
+    pub revision: Option<i64>,
+    /// Of the cluster that it was taken of, in hexadecimal; `null` when it is not known.
+    #[serde(default)]
+    pub cluster_id: Option<ClusterId>,
+    /// RFC 3339, in UTC: when it last stood a drill; `null` when it has not.
+    #[serde(default)]
+    pub verified: Option<String>,
 }
 
 /// The table, and what could not be seen. Ends with a newline.
@@ -66,10 +81,13 @@ pub fn list(document: &Document, palette: Palette) -> String {
     let cells = |row: &Row| {
         let elsewhere = if row.offsite { "off-site" } else { "here" };
         let place = row.node.as_ref().map_or_else(|| elsewhere.to_owned(), HostName::to_string);
-        [clean(&row.name), place, size(row.bytes), row.at.clone()]
+        let revision = row.revision.map_or_else(|| "-".to_owned(), |revision| revision.to_string());
+        let cluster = row.cluster_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        let verified = row.verified.clone().unwrap_or_else(|| "no".to_owned());
+        [clean(&row.name), place, size(row.bytes), revision, cluster, verified]
     };
     let rows: Vec<_> = document.snapshots.iter().map(cells).collect();
-    let (heading, lines) = table::lines(["SNAPSHOT", "WHERE", "SIZE", "TAKEN"], &rows);
+    let (heading, lines) = table::lines(["SNAPSHOT", "WHERE", "SIZE", "REVISION", "CLUSTER ID", "VERIFIED"], &rows);
     let style = palette.heading;
     let mut out = format!("{style}{heading}{style:#}\n");
     for line in lines.iter().map(String::as_str).chain(document.unseen.iter().map(String::as_str)) {
@@ -86,6 +104,9 @@ pub struct Verified {
     pub format_version: u64,
     pub cluster: ClusterName,
     pub snapshot: String,
+    /// Where the drill was held; `null` for this machine.
+    #[serde(default)]
+    pub node: Option<HostName>,
     /// RFC 3339, in UTC: when the drill was held.
     pub at: String,
     pub database_bytes: u64,
@@ -119,7 +140,8 @@ pub enum Live {
 
 /// Two lines: that it is good, and how the live cluster compares.
 pub fn verified(verified: &Verified) -> String {
-    let Verified { snapshot, revision, keys, database_bytes, seconds, live, .. } = verified;
+    let Verified { snapshot, node, revision, keys, database_bytes, seconds, live, .. } = verified;
+    let place = node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
     let compares = match live {
         Live::EqualHash => "the live cluster holds the same at that revision",
         Live::EqualKeys => "the live cluster was compacted since, and has as many keys at that revision",
@@ -127,7 +149,7 @@ pub fn verified(verified: &Verified) -> String {
         Live::Unseen => "no member of the live cluster answers to compare with",
     };
     format!(
-        "{}: restored and read: revision {revision}, {keys} keys, {}, in {}\n{compares}\n",
+        "{}: restored and read{place}: revision {revision}, {keys} keys, {}, in {}\n{compares}\n",
         clean(snapshot),
         size(*database_bytes),
         words::seconds(*seconds)

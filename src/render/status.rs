@@ -75,6 +75,18 @@ pub struct BackupStatus {
     pub schedule: String,
     /// The newest finished one that was seen on any host.
     pub last: Option<LastSnapshot>,
+    /// The last drill of `backup verify` that was passed, as the nodes have noted it.
+    #[serde(default)]
+    pub last_drill: Option<LastDrill>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastDrill {
+    /// The name or the path of the snapshot.
+    pub snapshot: String,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    pub age_seconds: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -245,7 +257,12 @@ fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
         age_seconds: observed.at.0.saturating_sub(snapshot.at.0),
         bytes: snapshot.bytes,
     });
-    Some(BackupStatus { schedule, last })
+    let last_drill = backup::last_drill(observed).map(|drill| LastDrill {
+        snapshot: drill.snapshot.clone(),
+        at: rfc3339(drill.at),
+        age_seconds: observed.at.0.saturating_sub(drill.at.0),
+    });
+    Some(BackupStatus { schedule, last, last_drill })
 }
 
 pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
@@ -272,7 +289,7 @@ pub fn text(document: &Document, palette: Palette) -> String {
         let _ = writeln!(out, "\nauthority ends {} ({})", day(&authority.at), left(authority.days_left));
     }
     if let Some(backup) = &document.backup {
-        let _ = writeln!(out, "last backup {}", last_backup(backup));
+        let _ = writeln!(out, "last backup {}\nlast drill {}", last_backup(backup), last_drill(backup));
     }
     let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
     let mut notes: Vec<String> =
@@ -291,6 +308,11 @@ pub fn text(document: &Document, palette: Palette) -> String {
         let _ = writeln!(out, "{note}");
     }
     out
+}
+
+fn last_drill(backup: &BackupStatus) -> String {
+    let Some(last) = &backup.last_drill else { return "none yet (`quorate backup verify`)".to_owned() };
+    format!("{} ago: {}, restored and read", backup::age(last.age_seconds), clean(&last.snapshot))
 }
 
 fn last_backup(backup: &BackupStatus) -> String {

@@ -29,7 +29,8 @@ fn scene(test: &str, hosts: usize, series: Series, more: &str) -> Option<Scene> 
 /// The finished snapshots of a host, the oldest first.
 fn snapshots(host: &Host) -> Vec<String> {
     let said = host.sh(&format!("ls {FOLDER} 2>/dev/null || :"));
-    said.lines().filter(|line| line.starts_with("snapshot-")).map(str::to_owned).collect()
+    let is_one = |line: &&str| line.starts_with("snapshot-") && !line.ends_with(".json");
+    said.lines().filter(is_one).map(str::to_owned).collect()
 }
 
 fn all_snapshots(scene: &Scene) -> Vec<(String, String)> {
@@ -138,6 +139,8 @@ fn the_timers_fire(test: &str, series: Series, auth: &str, compression: &str, su
         if let Some(newest) = fresh.last() {
             assert!(newest.ends_with(suffix), "{newest}");
             is_good(&scene, host, newest);
+            let facts = host.read(&format!("{FOLDER}/{newest}.json")).expect("it is told what it is of");
+            assert!(facts.contains("\"cluster_id\":\"") && facts.contains("\"revision\":"), "{facts}");
             let last = metric(host, "last_success_timestamp_seconds").expect("it is told");
             assert!(last > 1_700_000_000.0 && metric(host, "last_success_size_bytes") > Some(100.0));
         }

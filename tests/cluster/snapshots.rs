@@ -14,9 +14,25 @@ use crate::scene::{SERIES, Scene, until};
 fn here(scene: &Scene) -> Vec<PathBuf> {
     let entries = fs::read_dir(scene.lab.dir()).expect("the lab's folder can be read");
     let mut found: Vec<_> = entries.map(|entry| entry.expect("its entries too").path()).collect();
-    found.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("snapshot-")));
+    let is_one = |name: &str| name.contains("snapshot-") && !name.ends_with(".json");
+    found.retain(|path| path.file_name().is_some_and(|name| is_one(&name.to_string_lossy())));
     found.sort();
     found
+}
+
+/// The rows of `backup list`.
+#[track_caller]
+fn listed(scene: &Scene) -> Vec<Value> {
+    let run = scene.quorate(&["backup", "list", "--json"]).exits(0);
+    let document: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    document["snapshots"].as_array().expect("a list").clone()
+}
+
+/// As etcd says it, in hexadecimal.
+fn cluster_id(scene: &Scene) -> String {
+    let said = scene.etcdctl(scene.first(), "-w fields endpoint status");
+    let id = said.lines().find_map(|line| line.strip_prefix("\"ClusterID\" : ")).expect("it says so");
+    format!("{:x}", id.parse::<u64>().expect("a number"))
 }
 
 /// What etcd itself says of a snapshot.
@@ -38,14 +54,20 @@ fn taken(test: &str, series: Series, auth: bool) {
     for number in 0..20 {
         scene.etcdctl(first, &format!("put /kept/{number} {}", "x".repeat(2000)));
     }
+    // A value of many pages, and the key of the newest revision behind it.
+    scene.etcdctl(first, &format!("put /kept/large {}", "y".repeat(100_000)));
     scene.quorate(&["backup", "run"]).exits(0).says(&[".db.zst: snapshot of etcd-", "SHA-256 checked"]);
     let files = here(&scene);
     let [file] = files.as_slice() else { panic!("{files:?}") };
     assert_eq!(file.metadata().expect("it is there").permissions().mode() & 0o777, 0o600);
     let packed = fs::read(file).expect("it can be read");
     let bytes = zstd::decode_all(packed.as_slice()).expect("it is zstd");
-    let keys = status(&scene, &bytes)["totalKey"].as_u64().expect("a number");
+    let said = status(&scene, &bytes);
+    let keys = said["totalKey"].as_u64().expect("a number");
     assert!(keys >= 20, "{keys}");
+    let row = listed(&scene).pop().expect("it is listed");
+    assert_eq!((&row["revision"], &row["verified"]), (&said["revision"], &Value::Null), "{row}");
+    assert_eq!(row["cluster_id"], cluster_id(&scene), "{row}");
 
     let run = scene.quorate(&["backup", "run", "-o", "plain.db", "--json"]).exits(0);
     let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
@@ -73,20 +95,38 @@ fn taken(test: &str, series: Series, auth: bool) {
     assert!(said.contains("totalKey"), "{said}");
     // It is listed, fetched and drilled by its name.
     let name = path.rsplit('/').next().expect("it has a name");
-    let listed: Value =
-        serde_json::from_str(&scene.quorate(&["backup", "list", "--json"]).exits(0).stdout).expect("JSON");
-    let rows = listed["snapshots"].as_array().expect("a list");
-    assert_eq!(rows.len(), 2, "{listed}");
-    assert!(rows.iter().any(|row| row["name"] == name && row["node"] == "etcd-2"), "{listed}");
+    let rows = listed(&scene);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let there = |rows: &[Value]| rows.iter().find(|row| row["name"] == name && row["node"] == "etcd-2").cloned();
+    let row = there(&rows).expect("it is listed");
+    assert_eq!((&row["revision"], &row["cluster_id"]), (&rows[0]["revision"], &rows[0]["cluster_id"]), "{rows:?}");
     scene.quorate(&["backup", "list"]).exits(0).says(&["SNAPSHOT", name, "here"]);
+    // The newest, which is the one on the node: fetched from there, then drilled there.
+    let held = scene.quorate(&["backup", "verify", "--json"]).exits(0);
+    let held: Value = serde_json::from_str(&held.stdout).expect("it is JSON");
+    let on = scene.quorate(&["backup", "verify", "--on", "etcd-2", "--json"]).exits(0);
+    let on: Value = serde_json::from_str(&on.stdout).expect("it is JSON");
+    assert_eq!((&held["snapshot"], &held["node"], &on["node"]), (&name.into(), &Value::Null, &"etcd-2".into()));
+    for key in ["snapshot", "database_bytes", "sha256", "revision", "keys", "entries", "hash", "members", "live"] {
+        assert_eq!(held[key], on[key], "{key}: {held} {on}");
+    }
+    assert_eq!((&on["live"], &on["revision"]), (&"equal-hash".into(), &row["revision"]), "{on}");
+    let row = there(&listed(&scene)).expect("it is listed");
+    assert_eq!(
+        (&row["verified"], &row["revision"], &row["cluster_id"]),
+        (&on["at"], &on["revision"], &rows[0]["cluster_id"])
+    );
     scene.quorate(&["backup", "verify", name]).exits(0).says(&["holds the same at that revision"]);
+    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["no snapshot", "on etcd-1", "backup list"]);
+    scene.quorate(&["backup", "verify", "--on", "etcd-9"]).exits(64).says(&["no such node"]);
     scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(0).says(&["from etcd-2, checked"]);
     scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(1).says(&["there is a file of that name"]);
     let fetched = fs::read(scene.lab.dir().join("fetched.db.gz")).expect("it is there");
     assert_eq!(fetched.len() as u64, second.sh(&format!("stat -c %s {path}")).parse::<u64>().expect("a number"));
     scene.quorate(&["backup", "get", "snapshot-20200101_000000.db"]).exits(1).says(&["no snapshot", "backup list"]);
-    let left = second.sh("ls -A /var/backups/etcd; ls -A /run/quorate-credentials 2>/dev/null; true");
-    assert_eq!(left.lines().count(), 1, "{left}");
+    let left =
+        second.sh("ls -A /var/backups/etcd; ls -A /run/quorate-credentials 2>/dev/null; pgrep -f [n]ame=drill; true");
+    assert_eq!(left, format!("last-drill.json\n{name}\n{name}.json"));
     if second.exec("command -v zstd").succeeded() {
         return;
     }
@@ -133,13 +173,15 @@ fn taken_without_a_quorum() {
 fn pruned() {
     let Some(scene) = Scene::healthy("pruned", 1, Series::V3_6) else { return };
     let host = scene.first();
-    let left = || host.sh("ls /var/backups/etcd");
+    let left = || host.sh("ls /var/backups/etcd | grep -v json");
     let run = scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "gzip", "--json"]).exits(0);
     let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
     let path = told["path"].as_str().expect("it has a path").to_owned();
     let name = path.rsplit('/').next().expect("it has a name");
     let old = |number: u32| format!("snapshot-20200101_00000{number}.db.gz");
-    (1..=4).for_each(|number| drop(host.sh(&format!("cp -p {path} /var/backups/etcd/{}", old(number)))));
+    let beside =
+        |number| format!("for end in '' .json; do cp -p {path}$end /var/backups/etcd/{}$end; done", old(number));
+    (1..=4).for_each(|number| drop(host.sh(&beside(number))));
     host.sh("echo mine >/var/backups/etcd/snapshot-notes.db; echo before >/var/backups/etcd/before-3.6.0.db");
     scene.quorate(&["backup", "prune"]).exits(64).says(&["how many snapshots stay", "--keep N"]);
     scene.quorate(&["--no-input", "backup", "prune", "--keep", "2"]).exits(64).says(&[&old(1), "--yes"]);
@@ -154,11 +196,15 @@ fn pruned() {
     assert_eq!(left().lines().count(), 5);
     scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["etcd-1: 1 removed"]);
     assert_eq!(left(), ["before-3.6.0.db", &old(4), name, "snapshot-notes.db"].join("\n"));
+    // What is known of them has gone with them.
+    assert_eq!(host.sh("cd /var/backups/etcd && ls *.json"), format!("{0}.json\n{name}.json", old(4)));
     // Here, only when it is asked for.
     scene.quorate(&["backup", "get", &old(4)]).exits(0);
     let from = scene.lab.dir().join(old(4));
     for number in 1..=3 {
         fs::copy(&from, scene.lab.dir().join(old(number))).expect("it can be copied");
+        let beside = |number| scene.lab.dir().join(format!("{}.json", old(number)));
+        fs::copy(beside(4), beside(number)).expect("it can be copied");
     }
     scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["Nothing to remove"]);
     fs::write(&from, b"no snapshot").expect("the lab's folder can be written");
@@ -167,6 +213,7 @@ fn pruned() {
     assert_eq!(here(&scene).len(), 4);
     scene.quorate(&["backup", "prune", "--keep", "2", "--here", "--yes"]).exits(0).says(&["this folder: 2 removed"]);
     assert_eq!(here(&scene), [scene.lab.dir().join(old(3)), from]);
+    assert!(!scene.lab.dir().join(format!("{}.json", old(2))).exists());
 }
 
 /// A copy goes off-site, and is had again from there when the node has gone.
@@ -193,7 +240,11 @@ fn copied_off_site() {
     );
     assert_eq!(fs::metadata(there.join(&name)).expect("it is there").permissions().mode() & 0o777, 0o600);
     scene.quorate(&["backup", "run", "-o", "second.db", "--no-offsite"]).exits(0);
-    assert_eq!(fs::read_dir(&there).expect("it can be read").count(), 1);
+    // And what is known of it.
+    assert_eq!(fs::read_dir(&there).expect("it can be read").count(), 2);
+    let row = listed(&scene).into_iter().find(|row| row["offsite"] == true).expect("it is listed");
+    assert_eq!((&row["revision"], &row["cluster_id"]), (&told["revision"], &told["cluster_id"]), "{row}");
+    scene.quorate(&["status"]).exits(0).says(&["last drill none yet"]);
     scene.quorate(&["backup", "list"]).exits(0).says(&[&name, "off-site"]);
     for number in 1..=2 {
         fs::copy(there.join(&name), there.join(format!("snapshot-20200101_00000{number}.db")))
@@ -204,6 +255,17 @@ fn copied_off_site() {
         .exits(0)
         .says(&["20200101_000001.db (off-site", "off-site: 1 removed"]);
     scene.quorate(&["backup", "verify", &name]).exits(0).says(&["holds the same at that revision"]);
+    let row =
+        listed(&scene).into_iter().find(|row| row["offsite"] == true && row["name"] == name).expect("it is listed");
+    assert!(row["verified"].is_string() && row["revision"] == told["revision"], "{row}");
+    scene.quorate(&["status"]).exits(0).says(&["last drill", " s ago", &name]);
+    // One of a file here is noted, too.
+    let run = scene.quorate(&["backup", "verify", "first.db", "--json"]).exits(0);
+    let held: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+    let status: Value =
+        serde_json::from_str(&scene.quorate(&["status", "--json"]).exits(0).stdout).expect("it is JSON");
+    assert_eq!(status["backup"]["last_drill"]["at"], held["at"], "{status}");
+    scene.is_in_sync();
     scene.first().power_off();
     scene.quorate(&["backup", "list"]).exits(6).says(&[&name]);
     scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "checked"]);
@@ -296,7 +358,18 @@ fn drilled(test: &str, series: Series, auth: bool) {
     ] {
         fs::write(scene.lab.dir().join("bad"), bytes).expect("the lab's folder can be written");
         scene.quorate(&["backup", "verify", "bad"]).exits(1).says(&[code]);
+        scene.first().write("/var/backups/etcd/snapshot-20200101_000000.db", bytes);
+        scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&[code, "on etcd-1"]);
     }
+    let packed = fs::read(scene.lab.dir().join("drill.db.gz")).expect("it is there");
+    scene.first().write("/var/backups/etcd/snapshot-20200102_000000.db.gz", &packed[..packed.len() / 2]);
+    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["snapshot-cut", "on etcd-1"]);
+    scene.first().write("/var/backups/etcd/snapshot-20200103_000000.db.gz", &packed);
+    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&[
+        "restored and read on etcd-1",
+        "29 keys",
+        "holds the same",
+    ]);
     // What was written since does not matter; what is compacted cannot be compared by its hash.
     scene.etcdctl(scene.first(), "put /app/later x");
     scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "holds the same at that revision"]);
@@ -309,6 +382,7 @@ fn drilled(test: &str, series: Series, auth: bool) {
     // Of a cluster at other addresses.
     scene.declare(|scene| scene.nodes[0].1 = "10.99.0.1".to_owned());
     scene.quorate(&["backup", "verify", "drill.db"]).exits(1).says(&["[snapshot-foreign]", "none of them is declared"]);
+    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["[snapshot-foreign]"]);
 }
 
 #[test]

@@ -115,10 +115,14 @@ async fn copies_in_s3() {
         listed.iter().map(|one| (one.name.clone(), one.bytes)).collect::<Vec<_>>(),
         names.iter().map(|name| (name.clone(), bytes.len() as u64)).collect::<Vec<_>>()
     );
+    let facts = snapshot::Facts { revision: Some(7), ..snapshot::Facts::default() };
+    offsite.keep_facts(&names[0], &facts).await.expect("they can be kept");
+    let known: Vec<_> = offsite.list().await.expect("it can be listed").iter().map(|one| one.facts.revision).collect();
+    assert_eq!(known, [Some(7), None, None]);
     // Another prefix is another place.
     assert_eq!(moto.open("s3://etcd-copies/prod").list().await.expect("it can be listed"), []);
     let to = folder.path().join("fetched.db");
-    assert_eq!(offsite.fetch(&names[1], &to, &|_| {}).await.expect("it can be fetched"), bytes.len() as u64);
+    assert_eq!(offsite.fetch(&names[1], &to, &|_| {}).await.expect("it can be fetched").bytes, bytes.len() as u64);
     assert!(fs::read(&to).expect("it is there") == bytes);
     offsite.confirm(&names[1], Digest::of(&bytes)).await.expect("it is what was sent");
     // Somebody has written over the newest.

@@ -3,16 +3,19 @@
 use super::Context;
 use super::output::Out;
 use crate::desired::Desired;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::Live;
-use crate::live::offsite::Offsite;
+use crate::names::HostName;
 
+mod get;
 mod list;
+mod places;
 mod prune;
 mod run;
 mod verify;
 
-pub use list::{GetArgs, ListArgs};
+pub use get::GetArgs;
+pub use list::ListArgs;
 pub use prune::PruneArgs;
 pub use run::RunArgs;
 pub use verify::VerifyArgs;
@@ -43,16 +46,18 @@ pub enum BackupCommand {
     Prune(PruneArgs),
 }
 
-/// The declared place off-site, with what the environment says of it.
+/// The node that `--on` names.
 ///
 /// # Errors
-/// When it cannot be used.
-fn offsite(desired: &Desired) -> Result<Option<Offsite>, Diagnostic> {
-    let declared = desired.backup.as_ref().and_then(|backup| backup.offsite.as_ref());
-    // A variable that is no text is none of those that are looked for.
-    let environment =
-        || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    declared.map(|declared| Offsite::open(declared, environment())).transpose()
+/// When it is not declared.
+fn declared(desired: &Desired, name: &str) -> Result<HostName, Diagnostic> {
+    let host = HostName::new(name);
+    if desired.nodes.contains_key(&host) {
+        return Ok(host);
+    }
+    let known: Vec<_> = desired.nodes.keys().map(HostName::as_str).collect();
+    Err(Diagnostic::new(Kind::Usage, format!("--on {name}: no such node"))
+        .hint(format!("declared are {}", known.join(", "))))
 }
 
 /// # Errors
@@ -67,7 +72,7 @@ pub async fn run(
     match &args.command {
         BackupCommand::Run(args) => run::run(args, context, desired, fleet, stdout).await,
         BackupCommand::List(args) => list::list(args, context, desired, fleet, stdout).await,
-        BackupCommand::Get(args) => list::get(args, context, desired, fleet, stdout).await,
+        BackupCommand::Get(args) => get::get(args, context, desired, fleet, stdout).await,
         BackupCommand::Prune(args) => prune::run(args, context, desired, fleet, stdout).await,
         BackupCommand::Verify(args) => verify::run(args, context, desired, fleet, stdout).await,
     }

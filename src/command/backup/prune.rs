@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::list;
+use super::places;
 use crate::command::Context;
 use crate::command::live::errand;
 use crate::command::output::{Out, print};
@@ -19,7 +19,7 @@ use crate::names::HostName;
 use crate::observed::Seen;
 use crate::progress;
 use crate::render::backup as render;
-use crate::snapshot::{self, Listed};
+use crate::snapshot::{self, Listed, facts_name};
 
 /// Remove old snapshots from the nodes and off-site, and from this folder on request
 ///
@@ -104,7 +104,7 @@ pub async fn run(
             }
         }
     }
-    if let Some(offsite) = super::offsite(desired)? {
+    if let Some(offsite) = places::offsite(desired)? {
         match offsite.list().await {
             Ok(listed) => places.extend(Place::new(Of::Offsite(offsite), &listed, keep)),
             Err(failure) => {
@@ -114,7 +114,7 @@ pub async fn run(
         }
     }
     if args.here {
-        places.extend(Place::new(Of::Here, &list::here(), keep));
+        places.extend(Place::new(Of::Here, &places::here(), keep));
     }
     let code = if unseen { Kind::Unseen.exit_code() } else { 0 };
     if places.is_empty() {
@@ -176,7 +176,13 @@ fn remove_here(place: &Place) -> Result<(), Diagnostic> {
         return Err(Diagnostic::failure(what).hint("`quorate backup verify NAME` tells what is wrong with one"));
     }
     for one in place.surplus.iter().rev() {
-        fs::remove_file(&one.name).map_err(|error| {
+        // What is known of it goes first: nothing is left that is of nothing.
+        let beside = facts_name(&one.name);
+        let gone = fs::remove_file(beside).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        });
+        gone.and_then(|()| fs::remove_file(&one.name)).map_err(|error| {
             Diagnostic::failure("a snapshot could not be removed").at(one.name.clone()).caused_by(&error)
         })?;
     }

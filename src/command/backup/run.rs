@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::get::{destination, named};
+use super::places;
 use crate::command::Context;
 use crate::command::live::{errand, now};
 use crate::command::output::{Out, print};
 use crate::desired::{Compression, Desired};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet as _;
-use crate::live::Live;
-use crate::names::{HostName, RemotePath};
-use crate::observed::Observed;
+use crate::live::{Live, backup as files};
+use crate::names::{ClusterId, HostName, RemotePath};
+use crate::observed::{Cause, Observed};
 use crate::progress;
 use crate::render::backup::{self, Taken};
-use crate::snapshot;
+use crate::snapshot::{self, Facts};
 
 /// Take a snapshot now, here or on a node
 ///
@@ -83,20 +85,13 @@ pub async fn run(
     fleet: &Live,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let on = args.on.as_deref().map(|name| declared(desired, name)).transpose()?;
+    let on = args.on.as_deref().map(|name| super::declared(desired, name)).transpose()?;
     let name = |compression: Compression| snapshot::name(now(), compression.suffix());
     let path = args.output.as_deref();
     let compression = compression(args, desired, path);
-    let path = path.map_or_else(
-        || PathBuf::from(name(compression)),
-        |path| if path.is_dir() { path.join(name(compression)) } else { path.to_owned() },
-    );
     // Before anything is asked for: a database of some GiB is not fetched in vain.
-    if on.is_none() && path.symlink_metadata().is_ok() {
-        let what = Diagnostic::failure("there is a file of that name already").at(path.display().to_string());
-        return Err(what.hint("a snapshot is never overwritten: choose another name with `-o`"));
-    }
-    let offsite = if on.is_none() && !args.no_offsite { super::offsite(desired)? } else { None };
+    let path = if on.is_none() { destination(path, &name(compression))? } else { PathBuf::new() };
+    let offsite = if on.is_none() && !args.no_offsite { places::offsite(desired)? } else { None };
     let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
     let observed = fleet.observe().await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
@@ -113,20 +108,13 @@ pub async fn run(
         let sent = offsite.upload(&path, &copy, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
         bar.inspect(|bar| bar.finish_and_clear());
         sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
+        offsite
+            .keep_facts(&copy, &Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision })
+            .await?;
         taken.offsite = Some(offsite.url_of(&copy));
     }
     print(stdout, &if args.json { backup::json(&taken) } else { backup::taken(&taken) })?;
     Ok(0)
-}
-
-fn declared(desired: &Desired, name: &str) -> Result<HostName, Diagnostic> {
-    let host = HostName::new(name);
-    if desired.nodes.contains_key(&host) {
-        return Ok(host);
-    }
-    let known: Vec<_> = desired.nodes.keys().map(HostName::as_str).collect();
-    Err(Diagnostic::new(Kind::Usage, format!("--on {name}: no such node"))
-        .hint(format!("declared are {}", known.join(", "))))
 }
 
 /// What is asked for, else what the file's name says, else what is declared.
@@ -162,6 +150,10 @@ async fn here(
     let received = fleet.receive_snapshot(source, path, compression, &told).await;
     bar.inspect(|bar| bar.finish_and_clear());
     let received = received?;
+    let facts = Facts { cluster_id: cluster_of(observed, source), revision: received.revision, verified: None };
+    if named(path).is_some() {
+        files::keep_facts(path, &facts)?;
+    }
     Ok(Taken {
         format_version: 1,
         cluster: desired.cluster.name.clone(),
@@ -169,6 +161,8 @@ async fn here(
         node: None,
         path: path.display().to_string(),
         offsite: None,
+        cluster_id: facts.cluster_id,
+        revision: facts.revision,
         compression: compression.as_str().to_owned(),
         database_bytes: Some(received.sound.bytes),
         file_bytes: Some(received.file_bytes),
@@ -184,13 +178,12 @@ async fn on_node(
     host: &HostName,
     compression: Compression,
 ) -> Result<Taken, Diagnostic> {
-    if !snapshot::sources(desired, observed).contains(host) {
-        return Err(nobody_on(observed, host));
-    }
+    let is_source = snapshot::sources(desired, observed).contains(host);
+    let cluster = cluster_of(observed, host).filter(|_| is_source).ok_or_else(|| nobody_on(observed, host))?;
     warn_of_a_stale_source(observed, host);
     let folder = snapshot::folder(desired);
     let name = snapshot::name(now(), compression.suffix());
-    fleet.snapshot_on(host, &folder, &name, compression, errand("backup run")).await?;
+    fleet.snapshot_on(host, &folder, &name, compression, cluster, errand("backup run")).await?;
     Ok(Taken {
         format_version: 1,
         cluster: desired.cluster.name.clone(),
@@ -198,12 +191,18 @@ async fn on_node(
         node: Some(host.clone()),
         path: RemotePath::join(&folder, &name).to_string(),
         offsite: None,
+        cluster_id: Some(cluster),
+        revision: None,
         compression: compression.as_str().to_owned(),
         database_bytes: None,
         file_bytes: None,
         sha256: None,
         seconds: None,
     })
+}
+
+fn cluster_of(observed: &Observed, host: &HostName) -> Option<ClusterId> {
+    observed.host(host)?.answer().map(|answer| answer.cluster)
 }
 
 /// Better than nothing, and what the others have seen since may be missing.
@@ -214,12 +213,17 @@ fn warn_of_a_stale_source(observed: &Observed, source: &HostName) {
     }
 }
 
-/// Why no member could be asked, in the words of the first that could not be seen.
-fn nobody(desired: &Desired, observed: &Observed) -> Diagnostic {
-    let causes = desired.nodes.keys().filter_map(|name| match observed.host(name) {
+/// Why the member on a host, or the host itself, could not be seen.
+fn why_silent<'a>(observed: &'a Observed, name: &HostName) -> Option<&'a Cause> {
+    match observed.host(name) {
         Some(host) => host.member.unknown(),
         None => observed.sight(name)?.unknown(),
-    });
+    }
+}
+
+/// Why no member could be asked, in the words of the first that could not be seen.
+fn nobody(desired: &Desired, observed: &Observed) -> Diagnostic {
+    let causes = desired.nodes.keys().filter_map(|name| why_silent(observed, name));
     let nobody = Diagnostic::new(Kind::Unseen, "no member answers that a snapshot could be taken of");
     let nobody = causes.take(3).fold(nobody, |nobody, cause| nobody.because(cause.summary.clone()));
     nobody.hint("look at `quorate status`")
@@ -228,11 +232,7 @@ fn nobody(desired: &Desired, observed: &Observed) -> Diagnostic {
 fn nobody_on(observed: &Observed, host: &HostName) -> Diagnostic {
     let nobody = Diagnostic::new(Kind::Unseen, format!("no voter answers on {host} that a snapshot could be taken of"));
     let nobody = nobody.at(host.as_str());
-    let cause = match observed.host(host) {
-        Some(host) => host.member.unknown(),
-        None => observed.sight(host).and_then(|sight| sight.unknown()),
-    };
-    match cause {
+    match why_silent(observed, host) {
         Some(cause) => nobody.because(cause.summary.clone()),
         None => nobody.hint("a learner, or a member that is not started, has nothing to give"),
     }

@@ -1,46 +1,55 @@
 //! `quorate backup verify`: a restore drill.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::list;
+use super::get::named;
+use super::places::{self, Found, Place, everywhere, fetch, find};
 use crate::command::Context;
-use crate::command::live::now;
+use crate::command::live::{errand, now};
 use crate::command::output::{Out, print};
 use crate::desired::Desired;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet as _;
-use crate::live::drill::Comparison;
+use crate::live::drill::{Comparison, Drilled};
 use crate::live::{Live, backup as files};
+use crate::names::{HostName, UnixSeconds};
+use crate::observed::{Drill, Seen};
 use crate::progress;
 use crate::render::backup::{self, Verified};
 use crate::render::json::rfc3339;
-use crate::snapshot;
+use crate::snapshot::{self, Facts, Sound};
 
 /// Restore a snapshot into a scratch etcd, and compare what that holds
 ///
 /// All of the file is checked first. Then an etcd of the declared archive is started from it here, on loopback and in a
 /// folder that is gone afterwards: its revision and keys are compared with what the snapshot claims, and where the live
-/// cluster still has that revision, its hash of all keys with the live one. Nothing is changed on any host.
+/// cluster still has that revision, its hash of all keys with the live one. `--on` does the same on a node with the etcd
+/// that is installed there; the snapshot does not leave it.
+///
+/// No member notices. That the drill was passed is noted beside the snapshot, for `backup list`, and where [backup] is
+/// declared on the nodes, for `status`.
 ///
 /// Exits with 1 and a code when the snapshot is cut short, damaged, without its hash, or of another cluster.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
+  quorate backup verify                                    the newest that there is
   quorate backup verify snapshot-20270115_080000.db.zst
+  quorate backup verify --on etcd-2                        the newest there, on that node
   quorate backup verify snapshot.db --json | jq .revision")]
 pub struct VerifyArgs {
-    /// The snapshot, bare or compressed by zstd or gzip: a file, or a name of `backup list`
+    /// The snapshot, bare or compressed by zstd or gzip: a file, or a name of `backup list`; else the newest
     #[arg(value_name = "FILE|NAME")]
-    pub snapshot: PathBuf,
+    pub snapshot: Option<PathBuf>,
+
+    /// Hold the drill on this node, with a snapshot that lies there
+    #[arg(long, value_name = "NODE")]
+    pub on: Option<String>,
 
     /// Print JSON; `quorate schema backup-verify` describes it
     #[arg(long)]
     pub json: bool,
-}
-
-/// The name of a snapshot, if it is one.
-fn named(path: &Path) -> Option<&str> {
-    path.to_str().filter(|name| snapshot::begun(name).is_some())
 }
 
 /// # Errors
@@ -52,29 +61,22 @@ pub async fn run(
     fleet: &Live,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    // One that is only on a node is fetched into a folder that is gone afterwards.
-    let fetched = tempfile::Builder::new().prefix("quorate-drill-").tempdir();
-    let fetched = fetched.map_err(|error| Diagnostic::failure("no drill can be held here").caused_by(&error))?;
-    let mut path = args.snapshot.clone();
-    if let (false, Some(name)) = (path.exists(), named(&args.snapshot)) {
-        path = fetched.path().join(name);
-        list::fetch(name, &path, context, desired, fleet).await?;
+    let held = match &args.on {
+        Some(name) => on_node(args, &super::declared(desired, name)?, context, desired, fleet).await?,
+        None => here(args, context, desired, fleet).await?,
+    };
+    let at = now();
+    let Held { what, subject, node, sound, drilled } = held;
+    // The drill was passed, whether or not that can be noted.
+    for failure in note(&what, &subject, at, &drilled, desired, fleet).await {
+        eprintln!("warning: the drill could not be noted: {failure}");
     }
-    let path = &path;
-    let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {}", path.display())));
-    let (sound, _) = files::check(path, &|_| {})?;
-    let observed = fleet.observe().await;
-    if let Some(spinner) = &spinner {
-        spinner.set_message(format!("restoring {} into a scratch etcd", path.display()));
-    }
-    let drilled = fleet.drill(path, &snapshot::sources(desired, &observed)).await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
-    let drilled = drilled?;
     let verified = Verified {
         format_version: 1,
         cluster: desired.cluster.name.clone(),
-        snapshot: args.snapshot.display().to_string(),
-        at: rfc3339(now()),
+        snapshot: what,
+        node,
+        at: rfc3339(at),
         database_bytes: sound.bytes,
         sha256: sound.digest.to_string(),
         revision: drilled.claim.revision,
@@ -92,4 +94,142 @@ pub async fn run(
     };
     print(stdout, &if args.json { backup::json(&verified) } else { backup::verified(&verified) })?;
     Ok(0)
+}
+
+/// A drill that was passed.
+struct Held {
+    /// The snapshot, as it is called.
+    what: String,
+    subject: Subject,
+    /// Where it was held, if not here.
+    node: Option<HostName>,
+    sound: Sound,
+    drilled: Drilled,
+}
+
+/// Whose drill it was.
+enum Subject {
+    File(PathBuf),
+    Found(Found),
+}
+
+async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &Live) -> Result<Held, Diagnostic> {
+    let subject = match &args.snapshot {
+        Some(path) => match path.to_str().filter(|name| snapshot::begun(name).is_some()) {
+            Some(name) if !path.exists() => Subject::Found(find(name, desired, fleet).await?),
+            _ => Subject::File(path.clone()),
+        },
+        None => newest(desired, fleet).await?,
+    };
+    // One that is not here is fetched into a folder that is gone afterwards.
+    let fetched = tempfile::Builder::new().prefix("quorate-drill-").tempdir();
+    let fetched = fetched.map_err(|error| Diagnostic::failure("no drill can be held here").caused_by(&error))?;
+    let (path, what, known) = match &subject {
+        Subject::File(path) => (path.clone(), path.display().to_string(), None),
+        Subject::Found(found) => {
+            let to = fetched.path().join(&found.listed.name);
+            let sound = fetch(found, &to, context, desired, fleet).await?;
+            (to, found.listed.name.clone(), Some(sound))
+        }
+    };
+    let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {what}")));
+    let sound = known.map_or_else(|| files::check(&path, &|_| {}).map(|(sound, _)| sound), Ok)?;
+    let observed = fleet.observe().await;
+    spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {what} into a scratch etcd")));
+    let drilled = fleet.drill(&path, &snapshot::sources(desired, &observed)).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    Ok(Held { what, subject, node: None, sound, drilled: drilled? })
+}
+
+/// The newest snapshot that there is; here, where it lies here as well.
+async fn newest(desired: &Desired, fleet: &Live) -> Result<Subject, Diagnostic> {
+    let (found, unseen) = everywhere(desired, fleet).await;
+    let newest = found.iter().map(|found| (found.listed.at, found.listed.name.clone())).max();
+    let newest = newest.and_then(|(_, name)| found.into_iter().find(|found| found.listed.name == name));
+    let Some(newest) = newest else {
+        let none = Diagnostic::failure("there is no snapshot to hold a drill with");
+        let none = unseen.into_iter().take(3).fold(none, Diagnostic::because);
+        return Err(none.hint("take one with `quorate backup run`"));
+    };
+    for unseen in &unseen {
+        eprintln!("warning: {unseen}: there may be a newer snapshot");
+    }
+    Ok(if newest.place == Place::Here { Subject::File(newest.path.into()) } else { Subject::Found(newest) })
+}
+
+async fn on_node(
+    args: &VerifyArgs,
+    host: &HostName,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+) -> Result<Held, Diagnostic> {
+    let folder = snapshot::folder(desired);
+    let spinner = (!context.quiet).then(|| progress::spinner(format!("looking at {host}")));
+    let listed = match fleet.snapshots(&folder).await.remove(host) {
+        Some(Seen::Known(listed)) => listed,
+        Some(Seen::Unknown(cause)) => {
+            return Err(Diagnostic::new(cause.code.kind(), cause.summary).hint(cause.hint.unwrap_or_default()));
+        }
+        None => Vec::new(),
+    };
+    let wanted = args.snapshot.as_deref().map(|path| path.to_string_lossy().into_owned());
+    let listed = match &wanted {
+        Some(name) => listed.into_iter().find(|one| one.name == *name),
+        None => snapshot::newest(&listed).cloned(),
+    };
+    let listed = listed.ok_or_else(|| {
+        let what = wanted.map_or_else(|| "no snapshot".to_owned(), |name| format!("no snapshot {name:?}"));
+        let none = Diagnostic::new(Kind::Failure, format!("there is {what} in {folder} on {host}")).at(host.as_str());
+        none.hint("`quorate backup list` shows which there are; without --on, one is fetched from where it lies")
+    })?;
+    let observed = fleet.observe().await;
+    let name = listed.name.clone();
+    spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {name} into a scratch etcd on {host}")));
+    let sources = snapshot::sources(desired, &observed);
+    let held = fleet.drill_on(host, &folder, &name, &sources, errand("backup verify")).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let (sound, drilled) = held?;
+    let found = Found { place: Place::Node(host.clone()), path: folder.join(&name).to_string(), listed };
+    Ok(Held { what: name, subject: Subject::Found(found), node: Some(host.clone()), sound, drilled })
+}
+
+/// Notes it beside the snapshot, and on the nodes for `status`; returns what could not be noted.
+async fn note(
+    what: &str,
+    subject: &Subject,
+    at: UnixSeconds,
+    drilled: &Drilled,
+    desired: &Desired,
+    fleet: &Live,
+) -> Vec<Diagnostic> {
+    let known = |facts: Facts| Facts { revision: Some(drilled.claim.revision), verified: Some(at), ..facts };
+    let mut failed = Vec::new();
+    let mut on_node = None;
+    match subject {
+        Subject::File(path) if named(path).is_some() => {
+            failed.extend(files::keep_facts(path, &known(files::facts(path))).err());
+        }
+        Subject::File(_) => {}
+        Subject::Found(Found { place, listed, .. }) => match (place, places::offsite(desired)) {
+            (Place::Node(node), _) => on_node = Some((node, listed.name.as_str(), known(listed.facts))),
+            (Place::Offsite, Ok(Some(offsite))) => {
+                failed.extend(offsite.keep_facts(&listed.name, &known(listed.facts)).await.err());
+            }
+            (Place::Here | Place::Offsite, _) => {}
+        },
+    }
+    if desired.backup.is_none() && on_node.is_none() {
+        return failed;
+    }
+    let drill = Drill { at, snapshot: what.to_owned() };
+    let noted = match fleet.lock(errand("backup verify"), Duration::ZERO, &|_, _| {}).await {
+        Ok(lock) => {
+            let with = on_node.as_ref().map(|(node, name, facts)| (*node, *name, facts));
+            fleet.note_drill(&lock, &snapshot::folder(desired), &drill, with).await
+        }
+        Err(failure) => Err(failure),
+    };
+    failed.extend(noted.err());
+    failed
 }

@@ -10,7 +10,8 @@ mod read;
 mod receive;
 
 pub use packing::{Packer, Unpacked};
-pub use read::{check, open};
+pub(in crate::live) use read::unsound;
+pub use read::{check, facts, keep_facts, open};
 pub use receive::Received;
 pub(in crate::live) use receive::{keep, staged, unwritable};
 
@@ -18,9 +19,9 @@ use crate::desired::Compression;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::lock::Errand;
 use crate::live::perform::told;
-use crate::live::remote::{Command, Remote, Warrant};
+use crate::live::remote::{Command, Remote, Source, Warrant};
 use crate::live::{Live, cause, lock, now, reach};
-use crate::names::{HostName, RemotePath};
+use crate::names::{ClusterId, HostName, RemotePath};
 
 impl Live {
     /// Receives a snapshot of the member on `host` into `file`, checked and compressed on its way. `progress` is told
@@ -41,7 +42,7 @@ impl Live {
         receive::receive(&member, file, compression, progress).await
     }
 
-    /// Has `host` save a snapshot of its own member into `folder` under `name`; it stays there.
+    /// Has `host` save a snapshot of its own member, which is of `cluster`, into `folder` under `name`; it stays there.
     ///
     /// # Errors
     /// When the host is locked by someone else, or the snapshot could not be taken, is not sound, or finds no room.
@@ -51,8 +52,26 @@ impl Live {
         folder: &RemotePath,
         name: &str,
         compression: Compression,
+        cluster: ClusterId,
         errand: Errand,
     ) -> Result<(), Diagnostic> {
+        let shared = &self.shared;
+        let client = shared.holding(now()).await?.operator(now())?;
+        let place = shared.machines.get(host).and_then(|machine| machine.place());
+        let endpoint = place.map_or_else(|| shared.desired.client_url(host).to_string(), |place| place.url());
+        let from = Source { binaries: &shared.running(host), endpoint: &endpoint, client: &client };
+        let command = Command::backup(&shared.desired, folder, name, compression, cluster, &from);
+        self.run_alone(host, command, errand, &format!("save {name}")).await.map(drop)
+    }
+
+    /// Runs a command on one host while we hold the lock of that host alone, and returns what it said.
+    pub(in crate::live) async fn run_alone(
+        &self,
+        host: &HostName,
+        command: Command,
+        errand: Errand,
+        what: &str,
+    ) -> Result<String, Diagnostic> {
         let shared = &self.shared;
         let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
         let hosts = vec![(host.clone(), Ok(connection.clone()))];
@@ -60,13 +79,8 @@ impl Live {
         if let Some((_, cause)) = lock.skipped.first() {
             return Err(told(cause.clone()));
         }
-        let client = shared.holding(now()).await?.operator(now())?;
-        let place = shared.machines.get(host).and_then(|machine| machine.place());
-        let endpoint = place.map_or_else(|| shared.desired.client_url(host).to_string(), |place| place.url());
-        let command =
-            Command::backup(&shared.desired, folder, name, compression, &shared.running(host), &endpoint, &client);
         let remote = Remote { host, connection: &connection, elevation: shared.elevation };
-        let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(&format!("save {name}")) };
+        let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
         remote.run(command, &warrant).await
     }
 }

@@ -14,8 +14,8 @@ use crate::live::perform::{run_on, told};
 use crate::live::remote::{Command, Remote, host_words};
 use crate::live::{Live, cause};
 use crate::names::{HostName, RemotePath};
-use crate::observed::Seen;
-use crate::snapshot::{self, Listed};
+use crate::observed::{Drill, Seen};
+use crate::snapshot::{self, Facts, Listed, Sound};
 
 /// A node that sends nothing for so long has gone.
 const IDLE: Duration = Duration::from_secs(60);
@@ -68,7 +68,27 @@ impl Live {
         Ok(())
     }
 
-    /// Fetches a snapshot from a node into `to`, and checks it on its way. `progress` is told how many bytes have come.
+    /// Notes on every node under our lock that a drill was passed; where the snapshot lies on one, what is known of it, too.
+    ///
+    /// # Errors
+    /// When a node is lost or its lock is not ours; the others have noted it.
+    pub async fn note_drill(
+        &self,
+        lock: &Lock,
+        folder: &RemotePath,
+        drill: &Drill,
+        with: Option<(&HostName, &str, &Facts)>,
+    ) -> Result<(), Diagnostic> {
+        let mut noted = Ok(());
+        for host in self.shared.desired.nodes.keys().filter(|host| lock.covers(host)) {
+            let with = with.filter(|(of, ..)| *of == host).map(|(_, name, facts)| (name, facts));
+            let command = Command::note_drill(folder, drill, with);
+            noted = noted.and(run_on(&self.shared, lock, host, command, "note the drill").await);
+        }
+        noted
+    }
+
+    /// Fetches a snapshot from a node into `to`, and checks it there. `progress` is told how many bytes have come.
     ///
     /// # Errors
     /// When the node is lost, the file cannot be written or is there already, or the snapshot is not sound.
@@ -78,7 +98,7 @@ impl Live {
         path: &RemotePath,
         to: &Path,
         progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<u64, Diagnostic> {
+    ) -> Result<Sound, Diagnostic> {
         let shared = &self.shared;
         let lost = |error| told(cause::of_ssh(host, &error));
         let connection = shared.connection(host).await.map_err(lost)?;
@@ -109,19 +129,21 @@ impl Live {
         }
         let checked = staged.path().to_owned();
         let checked = tokio::task::spawn_blocking(move || read::check(&checked, &|_| {})).await;
-        checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))??;
+        let (sound, _) = checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))??;
         receive::keep(staged, to)?;
-        Ok(bytes)
+        Ok(sound)
     }
 }
 
-/// Lines of `SIZE NAME`; what is no name of ours is left out.
+/// Lines of `SIZE NAME FACTS`; what is no name of ours is left out.
 fn listed(said: &str) -> Vec<Listed> {
     let mut listed: Vec<_> = said
         .lines()
         .filter_map(|line| {
-            let (bytes, name) = line.split_once(' ')?;
-            Some(Listed { at: snapshot::begun(name)?, name: name.to_owned(), bytes: bytes.parse().ok()? })
+            let (bytes, rest) = line.split_once(' ')?;
+            let (name, facts) = rest.split_once(' ').unwrap_or((rest, ""));
+            let (at, bytes) = (snapshot::begun(name)?, bytes.parse().ok()?);
+            Some(Listed { at, name: name.to_owned(), bytes, facts: Facts::read(facts) })
         })
         .collect();
     listed.sort_by(|one, other| one.name.cmp(&other.name));
@@ -135,14 +157,17 @@ mod tests {
 
     #[test]
     fn only_names_of_ours_are_listed() {
-        let said = "12 snapshot-20270115_080000.db.zst\nx snapshot-20270115_080000.db\n9 snapshot-noon.db\n\
-                    7 snapshot-20270114_080000.db;rm.db\n5 snapshot-20270114_080000.db\n";
-        let names: Vec<_> = listed(said).into_iter().map(|listed| (listed.name, listed.bytes, listed.at)).collect();
+        let said = "12 snapshot-20270115_080000.db.zst {\"revision\":7}\nx snapshot-20270115_080000.db\n9 snapshot-noon.db\n\
+                    7 snapshot-20270114_080000.db;rm.db\n5 snapshot-20270114_080000.db \n";
+        let names: Vec<_> = listed(said)
+            .into_iter()
+            .map(|listed| (listed.name, listed.bytes, listed.at, listed.facts.revision))
+            .collect();
         assert_eq!(
             names,
             [
-                ("snapshot-20270114_080000.db".to_owned(), 5, UnixSeconds(1_799_913_600)),
-                ("snapshot-20270115_080000.db.zst".to_owned(), 12, UnixSeconds(1_800_000_000)),
+                ("snapshot-20270114_080000.db".to_owned(), 5, UnixSeconds(1_799_913_600), None),
+                ("snapshot-20270115_080000.db.zst".to_owned(), 12, UnixSeconds(1_800_000_000), Some(7)),
             ]
         );
     }

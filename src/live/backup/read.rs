@@ -1,13 +1,14 @@
 //! A snapshot that lies here: opened, and checked from its first byte to its last.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use super::Unpacked;
+use super::receive::{staged, unwritable};
 use crate::desired::Compression;
 use crate::diagnostic::Diagnostic;
-use crate::snapshot::{Check, Fault, Sound};
+use crate::snapshot::{Check, FACTS_BYTES_MAX, Facts, Fault, Sound, facts_name};
 
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -41,6 +42,32 @@ pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<(Sound, Compression)
     Ok((sound, unpacked.compression))
 }
 
+/// Where the facts of the snapshot at `path` are; `None` for a name that is no text.
+fn facts_path(path: &Path) -> Option<PathBuf> {
+    Some(path.with_file_name(facts_name(path.file_name()?.to_str()?)))
+}
+
+/// What is known of the snapshot at `path` besides its bytes.
+pub fn facts(path: &Path) -> Facts {
+    let mut text = String::new();
+    let file = facts_path(path).and_then(|path| File::open(path).ok());
+    let read = file.map(|file| file.take(FACTS_BYTES_MAX).read_to_string(&mut text));
+    if matches!(read, Some(Ok(_))) { Facts::read(&text) } else { Facts::default() }
+}
+
+/// Keeps what is known of the snapshot at `path` beside it.
+///
+/// # Errors
+/// When that cannot be written.
+pub fn keep_facts(path: &Path, facts: &Facts) -> Result<(), Diagnostic> {
+    let Some(beside) = facts_path(path) else { return Ok(()) };
+    staged(&beside).and_then(|mut staged| {
+        let line = writeln!(staged, "{}", facts.line());
+        let kept = line.and_then(|()| staged.persist(&beside).map(drop).map_err(|error| error.error));
+        kept.map_err(|error| unwritable(&beside, &error))
+    })
+}
+
 /// What a decoder objects to.
 fn of_packing(error: &io::Error) -> Fault {
     match error.kind() {
@@ -49,7 +76,7 @@ fn of_packing(error: &io::Error) -> Fault {
     }
 }
 
-pub(super) fn unsound(path: &Path, fault: &Fault) -> Diagnostic {
+pub(in crate::live) fn unsound(path: &Path, fault: &Fault) -> Diagnostic {
     let code = fault.code();
     Diagnostic::new(code.kind(), format!("{} is no snapshot to rely on [{code}]", path.display()))
         .because(fault.to_string())
@@ -62,8 +89,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::super::Packer;
     use super::*;
     use crate::code::Code;

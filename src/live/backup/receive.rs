@@ -13,12 +13,14 @@ use crate::desired::Compression;
 use crate::diagnostic::Diagnostic;
 use crate::live::etcd::Member;
 use crate::live::perform::told;
-use crate::snapshot::{Check, Sound};
+use crate::snapshot::{Check, Finder, Sound};
 
 /// A snapshot that was written.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
     pub sound: Sound,
+    /// That of its newest key, if it could be told.
+    pub revision: Option<i64>,
     /// How large the file is.
     pub file_bytes: u64,
     pub took: Duration,
@@ -57,11 +59,11 @@ pub(super) async fn receive(
     drop(pieces);
     let written = written.await.map_err(|_| Diagnostic::failure("writing the snapshot ended half-way"))?;
     sent?;
-    let (staged, check) = written.map_err(|error| unwritable(path, &error))?;
+    let (staged, check, finder) = written.map_err(|error| unwritable(path, &error))?;
     let sound = check.finish().map_err(|fault| read::unsound(path, &fault))?;
     let file_bytes = staged.as_file().metadata().map_err(|error| unwritable(path, &error))?.len();
     keep(staged, path)?;
-    Ok(Received { sound, file_bytes, took: begun.elapsed() })
+    Ok(Received { sound, revision: finder.found(), file_bytes, took: begun.elapsed() })
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -86,16 +88,17 @@ fn write(
     staged: NamedTempFile,
     mut pieces: mpsc::Receiver<Vec<u8>>,
     compression: Compression,
-) -> io::Result<(NamedTempFile, Check)> {
-    let mut check = Check::default();
+) -> io::Result<(NamedTempFile, Check, Finder)> {
+    let (mut check, mut finder) = (Check::default(), Finder::default());
     let mut packer = Packer::new(compression, BufWriter::with_capacity(BUFFER_BYTES, staged.as_file()))?;
     while let Some(piece) = pieces.blocking_recv() {
         check.update(&piece);
+        finder.update(&piece);
         packer.write_all(&piece)?;
     }
     packer.finish()?.flush()?;
     staged.as_file().sync_all()?;
-    Ok((staged, check))
+    Ok((staged, check, finder))
 }
 
 pub(in crate::live) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {

@@ -1,4 +1,5 @@
-//! A restore drill: a snapshot is restored here into an etcd of its own, on loopback, which is then asked what it holds.
+//! A restore drill: a snapshot is restored into an etcd of its own, on loopback, here or on a node, which is then asked
+//! what it holds.
 //!
 //! ```text
 //! check all bytes ─► unpack ─► snapshot status ─► snapshot restore ─► etcd ─► revision, keys, hash ─► the live cluster's
@@ -7,6 +8,7 @@
 //! The scratch etcd asks for certificates as the real members do, of an authority that is made for the drill and never
 //! written down: what it serves for a few seconds is everything.
 
+mod on_node;
 mod scratch;
 
 use std::collections::BTreeSet;
@@ -90,6 +92,20 @@ impl Live {
         let (revision, hash, compacted) = scratch.member.hash_at(0, READ_DEADLINE).await.map_err(told)?;
         let keys = scratch.member.count_at(revision, READ_DEADLINE).await.map_err(told)?;
         drop(scratch);
+        let restored = Restored { revision, hash, compacted, keys };
+        self.judge(path, Evidence { claim, members, restored }, sources, begun).await
+    }
+
+    /// What was restored against what the snapshot claims, and against the live cluster.
+    async fn judge(
+        &self,
+        path: &Path,
+        evidence: Evidence,
+        sources: &[HostName],
+        begun: Instant,
+    ) -> Result<Drilled, Diagnostic> {
+        let Evidence { claim, members, restored } = evidence;
+        let Restored { revision, hash, keys, .. } = restored;
         if revision != claim.revision || keys > claim.total_key {
             let what = format!(
                 "it claims revision {} and {} entries, and what was restored is at revision {revision} with {keys} keys",
@@ -97,7 +113,6 @@ impl Live {
             );
             return Err(differs(path, what));
         }
-        let restored = Restored { revision, hash, compacted, keys };
         let live = self.compare(path, sources, &restored).await?;
         Ok(Drilled { claim, keys, hash, members, live, took: begun.elapsed() })
     }
@@ -138,7 +153,15 @@ impl Live {
     }
 }
 
+/// What a drill has brought to light.
+struct Evidence {
+    claim: Claim,
+    members: BTreeSet<String>,
+    restored: Restored,
+}
+
 /// What the scratch etcd holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Restored {
     revision: i64,
     hash: u32,
@@ -169,7 +192,7 @@ fn peer_urls(mut database: impl io::Read) -> io::Result<BTreeSet<String>> {
             let Some(end) = memchr::memchr(b']', list) else { continue };
             let text = String::from_utf8_lossy(&list[..end]);
             let urls = text.split(',').map(|url| url.trim_matches('"').to_owned());
-            found.extend(urls.filter(|url| url.starts_with("http") && found_room(url)));
+            found.extend(urls.filter(|url| is_url(url)));
         }
         if read == 0 || found.len() > MEMBERS_MAX {
             return Ok(found);
@@ -180,8 +203,8 @@ fn peer_urls(mut database: impl io::Read) -> io::Result<BTreeSet<String>> {
     }
 }
 
-fn found_room(url: &str) -> bool {
-    url.len() < 300 && url.bytes().all(|byte| byte.is_ascii_graphic())
+fn is_url(text: &str) -> bool {
+    text.starts_with("http") && text.len() < 300 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn differs(path: &Path, what: String) -> Diagnostic {

@@ -19,7 +19,7 @@ use crate::diagnostic::Diagnostic;
 use crate::live::archive::Package;
 use crate::live::etcd::{Member, Tls};
 use crate::live::perform::told;
-use crate::live::pki::{self, Signer};
+use crate::live::pki::{self, Issued, Signer};
 use crate::live::{Shared, now};
 use crate::names::{Architecture, ClusterName, HostName};
 use crate::observed::Usage;
@@ -182,14 +182,19 @@ struct Keys {
     trust: PathBuf,
 }
 
-fn keys(signer: &Signer, folder: &Path, validity_seconds: u64) -> Result<Keys, Diagnostic> {
+/// For a scratch etcd and who asks it. It lives as long as a drill may take.
+pub(super) fn pair(signer: &Signer, common_name: &str, validity_seconds: u64) -> Result<Issued, Diagnostic> {
     let wanted = Wanted {
-        common_name: "quorate-drill".to_owned(),
+        common_name: common_name.to_owned(),
         names: BTreeSet::from([LOOPBACK.to_owned()]),
         usages: BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]),
     };
     // It is gone with the folder, in minutes.
-    let issued = signer.issue(&wanted, validity_seconds.min(24 * 3600), now())?;
+    signer.issue(&wanted, validity_seconds.min(24 * 3600), now())
+}
+
+fn keys(signer: &Signer, folder: &Path, validity_seconds: u64) -> Result<Keys, Diagnostic> {
+    let issued = pair(signer, "quorate-drill", validity_seconds)?;
     let write = |name: &str, text: &str| -> Result<PathBuf, Diagnostic> {
         let path = folder.join(name);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);

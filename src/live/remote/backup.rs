@@ -6,7 +6,8 @@ use crate::content::backup::SCRIPT;
 use crate::desired::Desired;
 use crate::layout;
 use crate::names::RemotePath;
-use crate::observed::File;
+use crate::observed::{Drill, File};
+use crate::snapshot::Facts;
 
 impl Command {
     pub fn install_backup_script(desired: &Desired) -> Self {
@@ -31,7 +32,15 @@ impl Command {
         let words = [folder.to_string(), kept.len().to_string()];
         let names = kept.iter().chain(surplus).map(|name| (*name).to_owned());
         let arguments = words.into_iter().chain(names).collect();
-        let command = Self::new("removing old snapshots", include_str!("../script/prune.sh"), arguments);
-        Self { allowed: LONG, ..command }
+        let script = concat!(include_str!("../script/unpack.sh"), "\n", include_str!("../script/prune.sh"));
+        Self { allowed: LONG, ..Self::new("removing old snapshots", script, arguments) }
+    }
+
+    /// Notes that a drill was passed; `with` is the snapshot's name in this folder, and what is known of it.
+    pub fn note_drill(folder: &RemotePath, drill: &Drill, with: Option<(&str, &Facts)>) -> Self {
+        let line = serde_json::to_string(drill).expect("it is plain data");
+        let with = with.into_iter().flat_map(|(name, facts)| [name.to_owned(), facts.line()]);
+        let arguments = [folder.to_string(), line].into_iter().chain(with).collect();
+        Self::new("noting the drill", include_str!("../script/note.sh"), arguments)
     }
 }

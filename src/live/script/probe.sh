@@ -195,7 +195,7 @@ loaded() {
     echo "${value#"$q_loaded="}"
 }
 
-# The timer of scheduled snapshots, and the newest one by its name. Only a finished one has such a name.
+# The timer of scheduled snapshots, the newest one by its name, and the last drill. Only a finished one has such a name.
 scheduled() {
     if [ -z "$q_compressor" ] || command -v "$q_compressor" >/dev/null; then
         echo compressor=present
@@ -211,6 +211,11 @@ scheduled() {
         echo "last=${newest##*/}"
         printf 'bytes='
         stat -c %s "$newest"
+    fi
+    if [ -f "$q_backup/last-drill.json" ]; then
+        printf 'drill='
+        head -c 1000 "$q_backup/last-drill.json" | tr -d '\n'
+        echo
     fi
     systemctl show --no-pager -p UnitFileState,ActiveState,NeedDaemonReload -- quorate-backup.timer quorate-backup.service
 }

@@ -4,21 +4,13 @@
 folder=$1 stay=$2
 shift 2
 
-unpack() {
-    case $1 in
-    *.zst) zstd -d -c -q -- "$1" ;;
-    *.gz) gzip -d -c -q -- "$1" ;;
-    *) cat -- "$1" ;;
-    esac 2>/dev/null
-}
-
 # Whole pages, and then their SHA-256.
 is_whole() {
     [ -f "$1" ] || return 1
-    bytes=$(unpack "$1" | wc -c)
+    bytes=$(unpack "$1" 2>/dev/null | wc -c)
     [ "$((bytes % 512))" = 32 ] || return 1
-    sum=$(unpack "$1" | head -c "$((bytes - 32))" | sha256sum)
-    ends=$(unpack "$1" | tail -c 32 | od -An -v -tx1 | tr -d ' \n')
+    sum=$(unpack "$1" 2>/dev/null | head -c "$((bytes - 32))" | sha256sum)
+    ends=$(unpack "$1" 2>/dev/null | tail -c 32 | od -An -v -tx1 | tr -d ' \n')
     [ "${sum%% *}" = "$ends" ]
 }
 
@@ -32,6 +24,6 @@ while [ "$stay" -gt 0 ]; do
 done
 [ -n "$whole" ] || refuse "none of the snapshots that would stay in $folder is whole: nothing was removed"
 for name; do
-    rm -f -- "$folder/$name"
+    rm -f -- "$folder/$name.json" "$folder/$name"
 done
 sync "$folder"
