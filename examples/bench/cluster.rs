@@ -14,7 +14,7 @@ use crate::lab::{Archive, Host, Lab};
 use crate::traffic::{Credentials, Endpoint, Writer, addresses};
 
 /// A wait that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Cluster {
     // Before the lab, so that nobody writes while the hosts go.
