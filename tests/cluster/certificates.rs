@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use quorate::names::{ClusterName, UnixSeconds};
+use quorate::names::ClusterName;
 
 use crate::lab::{Host, Series};
 use crate::scene::Scene;
 use crate::secrets::Watch;
-use crate::traffic::{Credentials, Endpoint, Writer, addresses};
+use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
 
 /// Runs openssl in `folder`; words are split at spaces.
 #[track_caller]
@@ -323,10 +323,8 @@ fn certificates_are_renewed_without_a_restart() {
 
 /// The next authority is made as by a run that was cut off after its first step; clients are told of both.
 fn begin_rotation(scene: &Scene) -> Credentials {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
-    let now = UnixSeconds(i64::try_from(now.as_secs()).expect("a few more years"));
     let pki = scene.lab.dir().join("pki");
-    quorate::live::pki::create_next(&pki, &ClusterName::new("lab"), now).expect("the lab's folder can be written");
+    quorate::live::pki::create_next(&pki, &ClusterName::new("lab"), now()).expect("the lab's folder can be written");
     Credentials::issue(&pki)
 }
 
