@@ -61,8 +61,7 @@ impl Live {
             return Err(told(cause.clone()));
         }
         let client = shared.holding(now()).await?.operator(now())?;
-        let place = shared.machines.get(host).and_then(|machine| machine.place());
-        let endpoint = place.map_or_else(|| shared.desired.client_url(host).to_string(), |place| place.url());
+        let endpoint = shared.endpoint(host);
         let command =
             Command::backup(&shared.desired, folder, name, compression, &shared.running(host), &endpoint, &client);
         let remote = Remote { host, connection: &connection, elevation: shared.elevation };
