@@ -8,10 +8,11 @@ use quorate::live::pki::Signer;
 use quorate::observed::Role;
 use secrecy::ExposeSecret as _;
 
-use crate::cluster::{Cluster, now};
+use crate::cluster::Cluster;
 use crate::lab::Archive;
 use crate::operations::Operation;
 use crate::staging;
+use crate::traffic::now;
 
 /// Does it to a cluster whose declaration was edited already.
 pub fn perform(cluster: &Cluster, operation: &Operation) {

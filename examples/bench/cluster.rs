@@ -3,18 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use quorate::desired::Desired;
 use quorate::live::pki::{self, Signer};
-use quorate::names::{ClusterName, UnixSeconds};
+use quorate::names::ClusterName;
 
 use crate::declaration::{Archives, Declaration};
 use crate::lab::{Archive, Host, Lab};
-use crate::traffic::{Credentials, Endpoint, Writer, addresses};
+use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
 
 /// A wait that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Cluster {
     // Before the lab, so that nobody writes while the hosts go.
@@ -141,11 +141,6 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-}
-
-pub fn now() -> UnixSeconds {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"))
 }
 
 /// The built binary of the same profile, in the folder of a cluster.toml.

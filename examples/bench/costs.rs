@@ -15,9 +15,9 @@ const ROUNDS: usize = 10;
 
 /// Wall-clock and CPU time of what was run; the CPU of the processes started here, not of the hosts'.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
+pub struct Cost {
+    pub wall: Duration,
+    pub cpu: Duration,
 }
 
 /// Bootstraps three bare hosts and looks at them, again and again.
@@ -62,7 +62,7 @@ fn best(costs: &[Cost]) -> Cost {
     Cost { wall: least(|cost| cost.wall), cpu: least(|cost| cost.cpu) }
 }
 
-fn cost(work: impl FnOnce()) -> Cost {
+pub fn cost(work: impl FnOnce()) -> Cost {
     let (begun, before) = (Instant::now(), children_cpu());
     work();
     Cost { wall: begun.elapsed(), cpu: children_cpu() - before }

@@ -3,13 +3,15 @@
 //!
 //! ```text
 //! cargo build --release && cargo run --release --example bench
-//! cargo run --release --example bench -- costs         or only `operations`
+//! cargo run --release --example bench -- costs         or only `operations`, or `backup`
 //! ```
 //!
 //! - `plan` of three healthy hosts against three `ssh HOST true` at once: the best of ten rounds each, taken in turn.
 //! - The bootstrap of three bare hosts, the copy of the binaries apart.
 //! - Failed writes and the longest stall of a client with fresh connections, while a cluster is changed by quorate and
 //!   another by hand.
+//! - A snapshot of 2 GiB by `backup run`, and by etcdctl and zstd through `ssh -L`. It needs 16 GiB of memory and 6 GiB in
+//!   /var/tmp.
 //!
 //! Needs root, for the lab.
 
@@ -20,6 +22,7 @@ mod lab;
 #[path = "../../tests/traffic/mod.rs"]
 mod traffic;
 
+mod backup;
 mod by_hand;
 mod by_quorate;
 mod cluster;
@@ -42,6 +45,9 @@ fn main() {
     }
     if is_asked("operations") {
         println!("\n{}", operations::measure(&archive, &wanted(Series::V3_6)));
+    }
+    if is_asked("backup") {
+        println!("\n{}", backup::measure(&archive));
     }
 }
 

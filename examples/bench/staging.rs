@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use quorate::capability::certificates::Wanted;
 use quorate::live::pki;
-use quorate::names::UnixSeconds;
 use quorate::observed::Usage;
 use secrecy::ExposeSecret as _;
 
 use crate::cluster::Cluster;
 use crate::lab::{Archive, Host};
+use crate::traffic::now;
 
 /// Puts everything but data on the host of `name`, as it is on the host of `model`: account, binaries, unit,
 /// certificates, etcd.yaml.
@@ -63,8 +62,7 @@ fn config(cluster: &Cluster, name: &str, model: &str) -> String {
 }
 
 fn certify(cluster: &Cluster, host: &Host, name: &str) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    let at = UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"));
+    let at = now();
     let signer = pki::load(&cluster.lab.dir().join("pki"), at).expect("it can be read").expect("there is an authority");
     let names = [name, "localhost", "127.0.0.1", &host.address().to_string()].map(str::to_owned);
     for role in ["server", "peer"] {

@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::desired::{AuthoritySource, Desired};
 use crate::guard::{Guard, upheld};
 use crate::layout;
-use crate::names::{ClientUrl, Digest, HostName, PeerUrl};
+use crate::names::{ClientUrl, Digest, HostName, PeerUrl, UnixSeconds};
 use crate::observed::{Authority, Certificate, File, FileFact, Host, Observed, Role, Seen, Usage};
 use crate::plan::{Blocked, Draft, Ruling, View};
 use crate::quorum::Membership;
@@ -343,6 +343,29 @@ pub fn readiness(
     }
 }
 
+/// What is there once it was issued in the place of `before`.
+pub(super) fn issued(
+    desired: &Desired,
+    authority: &Authority,
+    at: UnixSeconds,
+    wanted: Wanted,
+    before: Option<&Certificate>,
+) -> Certificate {
+    let validity = i64::try_from(desired.certificates.validity_seconds).unwrap_or(i64::MAX);
+    Certificate {
+        signed_by: Some(authority.fingerprint),
+        common_name: wanted.common_name,
+        issuer: String::new(),
+        names: wanted.names,
+        usages: wanted.usages,
+        not_before: at,
+        not_after: at.plus_seconds(validity),
+        // Another one than before, whichever.
+        serial: before.map_or_else(String::new, |before| format!("{}'", before.serial)),
+        matches_key: Seen::Known(true),
+    }
+}
+
 pub fn effect(
     desired: &Desired,
     observed: &mut Observed,
@@ -355,24 +378,9 @@ pub fn effect(
     let at = observed.at;
     let Some(host) = observed.host_mut(name) else { return };
     let wanted = wanted(desired, name, role, also);
-    let validity = i64::try_from(desired.certificates.validity_seconds).unwrap_or(i64::MAX);
-    // Another one than before, whichever.
-    let serial = host.certificates.get(&role).map_or_else(String::new, |before| format!("{}'", before.serial));
-    serve_serial(host, role, &serial);
-    host.certificates.insert(
-        role,
-        Certificate {
-            signed_by: Some(authority.fingerprint),
-            common_name: wanted.common_name,
-            issuer: String::new(),
-            names: wanted.names,
-            usages: wanted.usages,
-            not_before: at,
-            not_after: at.plus_seconds(validity),
-            serial,
-            matches_key: Seen::Known(true),
-        },
-    );
+    let issued = issued(desired, &authority, at, wanted, host.certificates.get(&role));
+    serve_serial(host, role, &issued.serial);
+    host.certificates.insert(role, issued);
     for file in [role.certificate(), role.key()] {
         let digest = Digest::of(format!("{name} {file:?} to be issued"));
         host.files.insert(file, FileFact { access: layout::access(file), digest, text: None });

@@ -4,11 +4,11 @@
 //! certificate of it before any member stops trusting the old one.
 
 use crate::action::{Action, Readiness};
-use crate::capability::certificates::{client, is_due};
+use crate::capability::certificates::{client, is_due, issued};
 use crate::capability::rotation::{self, SignedBy, Trust};
 use crate::desired::{Consumer, Desired};
 use crate::names::{ConsumerName, Digest};
-use crate::observed::{Access, Certificate, ConsumerFiles, Observed, Seen};
+use crate::observed::{Access, ConsumerFiles, Observed, Seen};
 use crate::plan::{Blocked, Draft, Ruling, View};
 use crate::situation::Situation;
 
@@ -159,19 +159,7 @@ pub fn effect(
     }
     if issue {
         let wanted = client(consumer.user.as_str());
-        let validity = i64::try_from(desired.certificates.validity_seconds).unwrap_or(i64::MAX);
-        let before = files.certificate.as_ref().map(|before| before.serial.clone()).unwrap_or_default();
-        files.certificate = Some(Certificate {
-            signed_by: Some(authority.fingerprint),
-            common_name: wanted.common_name,
-            issuer: String::new(),
-            names: wanted.names,
-            usages: wanted.usages,
-            not_before: at,
-            not_after: at.plus_seconds(validity),
-            serial: format!("{before}'"),
-            matches_key: Seen::Known(true),
-        });
+        files.certificate = Some(issued(desired, &authority, at, wanted, files.certificate.as_ref()));
         files.certificate_access = Some(access(consumer, false));
         files.key_access = Some(access(consumer, true));
     }

@@ -1,10 +1,11 @@
 //! `quorate apply`: shows the plan, asks, and carries it out.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::approval::confirm;
 use super::output::{Out, print};
 use super::plan::{Format, formatted, worst};
 use super::request::{self, RequestArgs};
@@ -208,17 +209,8 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
     let is_final = plan.needs().iter().any(|needs| needs.kind == AllowKind::LoseQuorum);
     let expected = if is_final { plan.cluster.as_str() } else { "yes" };
     let what = if is_final { "Only the cluster's name" } else { "Only \"yes\"" };
-    eprint!("Carry out {these} on cluster {}? {what} is accepted: ", plan.cluster);
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    if !io::stdin().is_terminal() {
-        eprintln!();
-    }
-    read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
-    if answer.trim() == expected {
-        return Ok(());
-    }
-    Err(Diagnostic::failure("not approved: nothing was changed"))
+    let question = format!("Carry out {these} on cluster {}? {what}", plan.cluster);
+    confirm(&question, expected, "nothing was changed")
 }
 
 /// The first ^C asks to stop after the step at hand. A second one ends the process: that is safe, too.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _};
 
 use super::Context;
+use super::approval::approve;
 use super::output::{Out, print};
-use crate::diagnostic::{Diagnostic, Kind};
+use crate::diagnostic::Diagnostic;
 use crate::live::Live;
 use crate::live::lock::Holder;
 use crate::names::HostName;
@@ -51,7 +51,8 @@ pub async fn run(args: &LockArgs, context: &Context, fleet: &Live, stdout: &mut 
     if let LockCommand::Break { yes } = args.command {
         let held: Vec<_> = seen.iter().filter_map(|(host, state)| Some((host, state.known()?.as_ref()?))).collect();
         if !held.is_empty() {
-            approve(yes, context)?;
+            let question = "End these processes? The apply that holds the locks stops before its next action.";
+            approve(yes, context, "breaking a lock", question, "no lock was broken")?;
         }
         for (host, holder) in held {
             fleet.break_lock(host, holder, &super::live::errand("lock break")).await?;
@@ -82,24 +83,4 @@ fn table(seen: &BTreeMap<HostName, Seen<Option<Holder>>>) -> String {
         writeln!(out, "{host}: {}", crate::render::clean(&words)).expect("a String takes every write");
     }
     out
-}
-
-fn approve(yes: bool, context: &Context) -> Result<(), Diagnostic> {
-    if yes {
-        return Ok(());
-    }
-    if context.no_input {
-        return Err(
-            Diagnostic::new(Kind::Usage, "breaking a lock asks first, and --no-input forbids it").hint("add --yes")
-        );
-    }
-    eprint!(
-        "End these processes? The apply that holds the locks stops before its next action. Only \"yes\" is accepted: "
-    );
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Diagnostic::failure("not approved: no lock was broken")) }
 }

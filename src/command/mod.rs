@@ -16,6 +16,7 @@ use crate::render::palette::Palette;
 use output::Out;
 
 pub mod apply;
+pub mod approval;
 pub mod backup;
 pub mod certs;
 pub mod completions;

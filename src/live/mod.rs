@@ -344,6 +344,12 @@ impl Shared {
         seen.unwrap_or_else(|| self.desired.binaries_folder())
     }
 
+    /// Where the member of a host serves clients: as it was last seen, or as it is declared.
+    fn endpoint(&self, host: &HostName) -> String {
+        let place = self.machines.get(host).and_then(|machine| machine.place());
+        place.map_or_else(|| self.desired.client_url(host).to_string(), |place| place.url())
+    }
+
     fn lock(&self) -> Option<Arc<Lock>> {
         guarded(&self.lock).upgrade()
     }

@@ -11,7 +11,7 @@ use crate::desired::{AuthoritySource, Desired, Restore};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
-use crate::live::pki::{Holding, Issued};
+use crate::live::pki::Issued;
 use crate::live::remote::{Command, Remote, Source, Verb, Warrant};
 use crate::live::{Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users};
 use crate::names::{Architecture, ConsumerName, Digest, HostName, Version};
@@ -169,14 +169,11 @@ async fn install_key(shared: &Shared) -> Result<Command, Diagnostic> {
     Ok(Command::write_authority(&shared.desired, found.certificate.as_bytes(), &found.key, false))
 }
 
-async fn holding(shared: &Shared) -> Result<Holding, Diagnostic> {
-    shared.holding(now()).await
-}
-
 /// The text of ca.crt.
 async fn trust_text(shared: &Shared, trust: Trust) -> Result<String, Diagnostic> {
-    let current =
-        async || -> Result<String, Diagnostic> { Ok(holding(shared).await?.anchor().certificate_pem().to_owned()) };
+    let current = async || -> Result<String, Diagnostic> {
+        Ok(shared.holding(now()).await?.anchor().certificate_pem().to_owned())
+    };
     Ok(match trust {
         Trust::Current => current().await?,
         Trust::Next => shared.next(now()).await?.anchor().certificate_pem().to_owned(),
@@ -264,7 +261,7 @@ async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Co
         return Err(failed().because("none is given"));
     };
     let pair = nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is given"))?;
-    let known = [holding(shared).await?.anchor().known()];
+    let known = [shared.holding(now()).await?.anchor().known()];
     // What the plan has checked may have been overwritten since.
     if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
         return Err(failed().because(fault));
@@ -275,12 +272,9 @@ async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Co
 
 /// Through wherever the member answers, as whoever may read everything.
 async fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<Command, Diagnostic> {
-    let desired = &shared.desired;
-    let client = holding(shared).await?.operator(now())?;
-    let place = shared.machines.get(host).and_then(|machine| machine.place());
-    let endpoint = place.map_or_else(|| desired.client_url(host).to_string(), |place| place.url());
-    let from = Source { binaries: &shared.running(host), endpoint: &endpoint, client: &client };
-    Ok(Command::snapshot(desired, before, &from))
+    let client = shared.holding(now()).await?.operator(now())?;
+    let from = Source { binaries: &shared.running(host), endpoint: &shared.endpoint(host), client: &client };
+    Ok(Command::snapshot(&shared.desired, before, &from))
 }
 
 async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {

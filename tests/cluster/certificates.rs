@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use quorate::names::{ClusterName, UnixSeconds};
+use quorate::names::ClusterName;
 
 use crate::lab::{Host, Series};
 use crate::scene::Scene;
 use crate::secrets::Watch;
-use crate::traffic::{Credentials, Endpoint, Writer, addresses};
+use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
 
 /// Runs openssl in `folder`; words are split at spaces.
 #[track_caller]
@@ -323,10 +323,8 @@ fn certificates_are_renewed_without_a_restart() {
 
 /// The next authority is made as by a run that was cut off after its first step; clients are told of both.
 fn begin_rotation(scene: &Scene) -> Credentials {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
-    let now = UnixSeconds(i64::try_from(now.as_secs()).expect("a few more years"));
     let pki = scene.lab.dir().join("pki");
-    quorate::live::pki::create_next(&pki, &ClusterName::new("lab"), now).expect("the lab's folder can be written");
+    quorate::live::pki::create_next(&pki, &ClusterName::new("lab"), now()).expect("the lab's folder can be written");
     Credentials::issue(&pki)
 }
 
@@ -338,15 +336,8 @@ fn old_authority_is_gone(scene: &Scene, old: &OldClient) {
     let new = fs::read_to_string(pki.join("ca.crt")).expect("it is there");
     for host in scene.lab.hosts() {
         assert_eq!(host.read("/etc/etcd/pki/ca.crt").as_deref(), Some(new.as_str()), "{}", host.name());
-        host.write("/root/old.crt", &old.certificate);
-        host.write("/root/old.key", &old.key);
-        let said = host.exec(&format!(
-            "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
-             --key=/root/old.key --command-timeout=3s get x",
-            host.address()
-        ));
-        assert!(!said.succeeded(), "{} still takes the old client certificate", host.name());
     }
+    old.is_refused(scene);
     let names: Vec<_> =
         fs::read_dir(&pki).expect("it is there").map(|entry| entry.expect("it too").file_name()).collect();
     let names: Vec<_> = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -366,6 +357,21 @@ impl OldClient {
         let printed: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
         let text = |key: &str| printed[key].as_str().expect("it is text").to_owned();
         Self { certificate: text("certificate"), key: text("private_key") }
+    }
+
+    /// By every member.
+    #[track_caller]
+    fn is_refused(&self, scene: &Scene) {
+        for host in scene.lab.hosts() {
+            host.write("/root/old.crt", &self.certificate);
+            host.write("/root/old.key", &self.key);
+            let said = host.exec(&format!(
+                "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
+                 --key=/root/old.key --command-timeout=3s get x",
+                host.address()
+            ));
+            assert!(!said.succeeded(), "{} still takes the old client certificate", host.name());
+        }
     }
 }
 
@@ -440,21 +446,15 @@ fn the_authority_is_rotated_on_3_7() {
 fn a_rotation_is_killed_after_every_step() {
     let Some(scene) = Scene::healthy("a_rotation_is_killed_after_every_step", 3, Series::V3_5) else { return };
     let old = OldClient::issue(&scene);
-    let mut asked = vec!["apply", "--yes", "--json", "--rotate-ca"];
-    let mut kills = 0;
-    while one_step(&scene, &asked) {
-        asked.truncate(3);
-        kills += 1;
-        assert!(kills < 60, "it does not end");
-    }
+    let kills = killed_after_every_step(&scene, &["--rotate-ca"]);
     println!("killed {kills} times");
     assert!(kills > 15, "{kills}");
     scene.is_as_declared();
     old_authority_is_gone(&scene, &old);
 }
 
-/// Another [ca], with the one before as [ca.previous]: the members go over to it while clients write and apply is killed
-/// after every step; and from there to one that has yet to be made.
+/// Another [ca], with the one before as [ca.previous]: the members go over to it while apply is killed after every step; and
+/// from there to one that has yet to be made.
 #[test]
 fn another_authority_is_declared() {
     let Some(mut scene) = Scene::healthy("another_authority_is_declared", 3, Series::V3_5) else { return };
@@ -469,27 +469,11 @@ fn another_authority_is_declared() {
         scene.plan().exits(2).says(&["with the old and the new authority", "prove that the old authority is refused"]);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 6, "{}", plan.stdout);
     scene.quorate(&["plan", "--rotate-ca"]).exits(64);
-    let mut kills = 0;
-    while one_step(&scene, &["apply", "--yes", "--json"]) {
-        kills += 1;
-        assert!(kills < 60, "it does not end");
-    }
+    let kills = killed_after_every_step(&scene, &[]);
     assert!(kills > 15, "{kills}");
     scene.plan().exits(0).says(&["[authority-replaced]"]);
     openssl_verifies(&scene, &scene.lab.dir().join("kubeadm/ca.crt"));
-    let is_refused = |old: &OldClient| {
-        for host in scene.lab.hosts() {
-            host.write("/root/old.crt", &old.certificate);
-            host.write("/root/old.key", &old.key);
-            let said = host.exec(&format!(
-                "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
-                 --key=/root/old.key --command-timeout=3s get x",
-                host.address()
-            ));
-            assert!(!said.succeeded(), "{} still takes the old client certificate", host.name());
-        }
-    };
-    is_refused(&old);
+    old.is_refused(&scene);
     // From there to one that quorate makes, in one run.
     scene.write_with(files);
     scene.is_as_declared();
@@ -501,13 +485,27 @@ fn another_authority_is_declared() {
     scene.plan().exits(2).says(&["create the next certificate authority", "another authority is declared"]);
     scene.apply().exits(0);
     openssl_verifies(&scene, &scene.lab.dir().join("made/ca.crt"));
-    is_refused(&old);
+    old.is_refused(&scene);
     scene.write_with("[ca]\nsource = \"generated\"\ndir = \"made\"\n");
     scene.is_as_declared();
 }
 
+/// Applies, killed after every single step, until there is none left. `asked` are flags of the first run. How often that was.
+#[track_caller]
+pub fn killed_after_every_step(scene: &Scene, asked: &[&str]) -> usize {
+    let again = ["apply", "--yes", "--json"];
+    let mut arguments = [&again, asked].concat();
+    let mut kills = 0;
+    while one_step(scene, &arguments) {
+        arguments.truncate(again.len());
+        kills += 1;
+        assert!(kills < 60, "it does not end");
+    }
+    kills
+}
+
 /// Kills apply once its first step is done; false when there was none to do.
-pub fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
+fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let done = lines.map_while(Result::ok).any(|line| line.contains("step-done"));

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::certificates::one_step;
+use crate::certificates::killed_after_every_step;
 use crate::lab::{Host, Series};
 use crate::scene::{Scene, until};
 
@@ -99,13 +99,7 @@ fn consumers_are_kept_through_renewal_and_rotation() {
     assert_eq!(beside(&scene), "2");
     // Rotation, killed after every step.
     let old = host.read("/srv/app/etcd.crt").expect("it is there");
-    let mut asked = vec!["apply", "--yes", "--json", "--rotate-ca"];
-    let mut kills = 0;
-    while one_step(&scene, &asked) {
-        asked.truncate(3);
-        kills += 1;
-        assert!(kills < 60, "it does not end");
-    }
+    let kills = killed_after_every_step(&scene, &["--rotate-ca"]);
     scene.is_in_sync();
     // The one for root that this test uses is of the old authority.
     host.sh("rm -f /root/root.*");

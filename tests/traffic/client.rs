@@ -85,7 +85,7 @@ fn issued(signer: &Signer, user: &str) -> Issued {
     signer.issue(&wanted, VALIDITY_SECONDS, now()).expect("a client certificate can be issued")
 }
 
-fn now() -> UnixSeconds {
+pub fn now() -> UnixSeconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     UnixSeconds(i64::try_from(since.as_secs()).expect("a few more years"))
 }

@@ -9,5 +9,5 @@ mod client;
 pub mod history;
 mod writer;
 
-pub use client::{Connection, Credentials, addresses, pair, run};
+pub use client::{Connection, Credentials, addresses, now, pair, run};
 pub use writer::{Endpoint, Tally, Writer, value};

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, BufRead as _};
 use std::path::Path;
 use std::time::Duration;
 
 use super::places;
 use crate::command::Context;
+use crate::command::approval::approve;
 use crate::command::live::errand;
 use crate::command::output::{Out, print};
 use crate::desired::Desired;
@@ -122,7 +122,8 @@ pub async fn run(
         return Ok(code);
     }
     print(stdout, &listed(&places))?;
-    approve(args.yes, context)?;
+    let question = "Remove these snapshots? They cannot be had again.";
+    approve(args.yes, context, "removing snapshots", question, "nothing was removed")?;
     let lock = fleet.lock(errand("backup prune"), Duration::ZERO, &|_, _| {}).await?;
     let mut failed = None;
     for place in &places {
@@ -144,21 +145,6 @@ fn listed(places: &[Place]) -> String {
         }
     }
     out
-}
-
-fn approve(yes: bool, context: &Context) -> Result<(), Diagnostic> {
-    if yes {
-        return Ok(());
-    }
-    if context.no_input {
-        let what = "removing snapshots asks first, and --no-input forbids it";
-        return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes"));
-    }
-    eprint!("Remove these snapshots? They cannot be had again. Only \"yes\" is accepted: ");
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
-    if answer.trim() == "yes" { Ok(()) } else { Err(Diagnostic::failure("not approved: nothing was removed")) }
 }
 
 async fn remove(place: &Place, desired: &Desired, fleet: &Live, lock: &Lock) -> Result<(), Diagnostic> {

@@ -57,9 +57,7 @@ impl Live {
     ) -> Result<(), Diagnostic> {
         let shared = &self.shared;
         let client = shared.holding(now()).await?.operator(now())?;
-        let place = shared.machines.get(host).and_then(|machine| machine.place());
-        let endpoint = place.map_or_else(|| shared.desired.client_url(host).to_string(), |place| place.url());
-        let from = Source { binaries: &shared.running(host), endpoint: &endpoint, client: &client };
+        let from = Source { binaries: &shared.running(host), endpoint: &shared.endpoint(host), client: &client };
         let command = Command::backup(&shared.desired, folder, name, compression, cluster, &from);
         self.run_alone(host, command, errand, &format!("save {name}")).await.map(drop)
     }
