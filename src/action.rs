@@ -13,12 +13,12 @@ use crate::auth::Permission;
 use crate::capability::rotation::{SignedBy, Trust};
 use crate::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
-    raft_log, recovery, restore, rotation, service, users, version,
+    raft_log, recovery, restore, rotation, service, snapshot, users, version,
 };
 use crate::content;
 use crate::desired::Desired;
 use crate::names::{
-    Architecture, ConsumerName, Digest, HostName, MemberId, PeerUrl, RoleName, Token, UserName, Version,
+    Architecture, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RoleName, Token, UserName, Version,
 };
 use crate::observed::{File, Folder, Observed, Role};
 
@@ -89,8 +89,8 @@ pub enum Action {
     Retire { host: HostName },
     /// Remove a file that has served its purpose.
     RemoveFile { host: HostName, file: File },
-    /// Save a snapshot of this member on its host, before an upgrade to a version.
-    SaveSnapshot { host: HostName, before: Version },
+    /// Save a snapshot of this member on its host, before an upgrade or another change that cannot be taken back.
+    SaveSnapshot { host: HostName, before: Occasion },
     /// Write entries that change nothing through this member, until every member has cut its raft log.
     FillLog { host: HostName, before: Version },
     /// Start a cluster of this member alone from its data, once.
@@ -286,7 +286,7 @@ impl Action {
             Self::SetDataAside { host } => departure::set_aside_readiness(desired, observed, host),
             Self::Retire { host } => departure::retire_readiness(observed, host),
             Self::RemoveFile { host, file } => departure::remove_file_readiness(observed, host, *file),
-            Self::SaveSnapshot { before, .. } => version::snapshot_readiness(observed, *before),
+            Self::SaveSnapshot { before, .. } => snapshot::readiness(observed, *before),
             Self::FillLog { .. } => raft_log::readiness(observed),
             Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
             Self::PushSnapshot { host, digest } => restore::push_readiness(observed, host, *digest),
@@ -340,7 +340,7 @@ impl Action {
             Self::SetDataAside { host } => departure::set_aside_effect(observed, host),
             Self::Retire { host } => departure::retire_effect(observed, host),
             Self::RemoveFile { host, file } => departure::remove_file_effect(observed, host, *file),
-            Self::SaveSnapshot { host, before } => version::snapshot_effect(observed, host, *before),
+            Self::SaveSnapshot { host, before } => snapshot::effect(observed, host, *before),
             Self::FillLog { .. } => raft_log::effect(observed),
             Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
             Self::PushSnapshot { host, digest } => restore::push_effect(observed, host, *digest),
@@ -411,7 +411,10 @@ impl fmt::Display for Action {
             Self::SetDataAside { .. } => f.write_str("set the data directory aside"),
             Self::Retire { .. } => f.write_str("clear away what is left of the member"),
             Self::RemoveFile { file, .. } => write!(f, "remove {}", access::word(*file)),
-            Self::SaveSnapshot { before, .. } => write!(f, "save a snapshot before the change to {before}"),
+            Self::SaveSnapshot { before: Occasion::Upgrade(version), .. } => {
+                write!(f, "save a snapshot before the change to {version}")
+            }
+            Self::SaveSnapshot { before: Occasion::Change, .. } => f.write_str("save a snapshot before the next step"),
             Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
             Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
             Self::PushSnapshot { digest, .. } => write!(f, "push the snapshot {}", digest.short()),

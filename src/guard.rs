@@ -58,6 +58,8 @@ pub enum Guard {
     NoDowngradeOfACluster,
     /// The first member is upgraded only when there is a fresh snapshot.
     SnapshotBeforeUpgrade,
+    /// What cannot be taken back is done only when there is a fresh snapshot, where any member can be asked for one.
+    SnapshotBeforeRisk,
     /// The first member goes to 3.7 only when no member's log holds entries of 3.5 any more.
     LogBeforeUpgrade,
     /// The members are told another peer URL only of the one that is about to restart there.
@@ -83,7 +85,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Guard; 37] = [
+    pub const ALL: [Guard; 38] = [
         Self::NoDataBeforeBootstrap,
         Self::AllSeenBeforeBootstrap,
         Self::PortsFreeBeforeBootstrap,
@@ -110,6 +112,7 @@ impl Guard {
         Self::WellBeforeUpgrade,
         Self::NoDowngradeOfACluster,
         Self::SnapshotBeforeUpgrade,
+        Self::SnapshotBeforeRisk,
         Self::LogBeforeUpgrade,
         Self::StagedBeforeAnnounced,
         Self::RootBeforeAuth,

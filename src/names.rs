@@ -210,6 +210,59 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
+/// What a snapshot is saved before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occasion {
+    Upgrade(Version),
+    /// Another change that cannot be taken back.
+    Change,
+}
+
+const CHANGE: &str = "change";
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upgrade(version) => version.fmt(f),
+            Self::Change => f.write_str(CHANGE),
+        }
+    }
+}
+
+impl FromStr for Occasion {
+    type Err = NotAVersion;
+
+    fn from_str(text: &str) -> Result<Self, NotAVersion> {
+        if text == CHANGE { Ok(Self::Change) } else { text.parse().map(Self::Upgrade) }
+    }
+}
+
+impl Serialize for Occasion {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Occasion {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Occasion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Occasion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "What a snapshot is saved before: an etcd version, `3.5.16`, or `change`.",
+            "type": "string",
+            "pattern": "^([0-9]+\\.[0-9]+\\.[0-9]+|change)$",
+        })
+    }
+}
+
 /// A SHA-256, printed as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);

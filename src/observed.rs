@@ -11,8 +11,8 @@ use crate::auth::AuthStore;
 use crate::code::Code;
 use crate::content;
 use crate::names::{
-    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, UnixSeconds,
-    Version,
+    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RemotePath,
+    UnixSeconds, Version,
 };
 
 mod file;
@@ -211,9 +211,9 @@ pub struct Host {
     pub taken_ports: BTreeMap<u16, String>,
     /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
     pub member: Seen<Option<Answer>>,
-    /// When the newest snapshot was saved here before an upgrade to each version.
+    /// When the newest snapshot was saved here before an upgrade to each version, or another change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub snapshots: BTreeMap<Version, UnixSeconds>,
+    pub snapshots: BTreeMap<Occasion, UnixSeconds>,
     /// The snapshots that were pushed here for a restore, each whole, by the SHA-256 that it ends in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pushed: BTreeSet<Digest>,

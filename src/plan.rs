@@ -12,7 +12,7 @@ use crate::action::Action;
 use crate::allowance::Allowance;
 use crate::capability::{
     access, authority, backup, certificates, config, consumers, departure, findings, given, keeper, membership,
-    prepare, raft_log, recovery, restore, rotation, service, users, version,
+    prepare, raft_log, recovery, restore, rotation, service, snapshot, users, version,
 };
 use crate::code::Code;
 use crate::desired::{Desired, Request};
@@ -357,8 +357,8 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     for rule in rules {
         let said = (rule.next)(&view);
         ruling.blocked.extend(said.blocked);
-        if said.step.is_some() {
-            ruling.step = said.step;
+        if let Some(draft) = said.step {
+            ruling.step = Some(snapshot::insured(&view, draft));
             break;
         }
     }
@@ -451,6 +451,12 @@ fn during(desired: &Desired, world: &Observed, actions: &[Action]) -> Option<i32
         _ => None,
     });
     Some(margin.unwrap_or_else(|| membership.margin()))
+}
+
+/// The risk of doing `actions` in this world.
+pub fn risk_of(desired: &Desired, world: &Observed, actions: &[Action]) -> Risk {
+    let before = Membership::of(desired, world).map(|membership| membership.margin());
+    risk(actions, Margin { before, during: during(desired, world, actions), after: None })
 }
 
 fn risk(actions: &[Action], margin: Margin) -> Risk {

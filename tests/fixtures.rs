@@ -43,6 +43,9 @@ struct Script {
     /// `--allow`
     #[serde(default)]
     allow: Vec<Allowance>,
+    /// `--no-snapshot`
+    #[serde(default)]
+    no_snapshot: bool,
     /// The SHA-256 of the snapshot that `restore` is given.
     restore: Option<Digest>,
     /// `--rotate-ca`
@@ -154,6 +157,7 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
         serde_json::from_value(value).map_err(|error| format!("the edited world cannot be read: {error}"))?;
     let asked = RequestArgs {
         allow: script.allow,
+        no_snapshot: script.no_snapshot,
         restart: script.restart,
         lost: script.lost,
         renew_certs: script.renew_certs,

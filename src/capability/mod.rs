@@ -18,5 +18,6 @@ pub mod recovery;
 pub mod restore;
 pub mod rotation;
 pub mod service;
+pub mod snapshot;
 pub mod users;
 pub mod version;

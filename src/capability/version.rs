@@ -11,11 +11,12 @@
 use std::collections::BTreeSet;
 
 use crate::action::{Action, Readiness};
+use crate::capability::snapshot::is_saved;
 use crate::code::Code;
 use crate::content;
 use crate::desired::{Binaries, Desired, Downtime};
 use crate::guard::{Guard, upheld};
-use crate::names::{Architecture, HostName, Version};
+use crate::names::{Architecture, HostName, Occasion, Version};
 use crate::observed::{File, Host, Installed, Observed, Seen, Tools, V2Store};
 use crate::plan::{Blocked, Draft, Ruling, View};
 use crate::quorum::{Health, Membership};
@@ -378,15 +379,12 @@ pub fn goes_back(view: &View, action: &Action) -> bool {
     matches!((before.and_then(version), version(text)), (Some(before), Some(after)) if after < before)
 }
 
-/// A snapshot counts for this long.
-const SNAPSHOT_FRESH_SECONDS: i64 = 24 * 3600;
-
 /// Saves a snapshot before the first member is taken to another version.
 pub fn snapshot(view: &View) -> Ruling {
     let (Some(membership), Some(stop)) = (view.members(), next_allowed(view)) else { return Ruling::default() };
     let begun =
         || view.observed.seen_hosts().any(|(_, host)| host.answer().is_some() && on_disk(view.desired, host) == stop);
-    if has_snapshot(view.observed, stop) || begun() || upheld(Guard::SnapshotBeforeUpgrade, false) {
+    if is_saved(view.observed, Occasion::Upgrade(stop)) || begun() || upheld(Guard::SnapshotBeforeUpgrade, false) {
         return Ruling::default();
     }
     let follower = super::service::in_turn(view)
@@ -394,23 +392,7 @@ pub fn snapshot(view: &View) -> Ruling {
         .find(|(name, _)| membership.member_of(name).is_some_and(|member| !member.entry.learner));
     let Some((name, _)) = follower else { return Ruling::default() };
     let reason = view.reason(format!("the way back from {stop} is a restore"), "cluster.version");
-    Ruling::step(Draft::of(Action::SaveSnapshot { host: name.clone(), before: stop }, reason))
-}
-
-fn has_snapshot(observed: &Observed, before: Version) -> bool {
-    let saved = observed.seen_hosts().filter_map(|(_, host)| host.snapshots.get(&before));
-    saved.max().is_some_and(|at| at.0 + SNAPSHOT_FRESH_SECONDS > observed.at.0)
-}
-
-pub fn snapshot_readiness(observed: &Observed, before: Version) -> Readiness {
-    if has_snapshot(observed, before) { Readiness::Done } else { Readiness::Ready }
-}
-
-pub fn snapshot_effect(observed: &mut Observed, name: &HostName, before: Version) {
-    let at = observed.at;
-    if let Some(host) = observed.host_mut(name) {
-        host.snapshots.insert(before, at);
-    }
+    Ruling::step(Draft::of(Action::SaveSnapshot { host: name.clone(), before: Occasion::Upgrade(stop) }, reason))
 }
 
 /// Whether the probe asks `etcdutl check v2store` on a host that runs `version`.

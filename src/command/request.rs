@@ -27,6 +27,14 @@ pub struct RequestArgs {
     /// needed is no error. Only a user that may be removed changes the plan itself: without it the user is only told of.
     #[arg(long, value_name = "KIND:NAME")]
     pub allow: Vec<Allowance>,
+
+    /// Save no snapshot before steps that cannot be taken back
+    ///
+    /// Otherwise one is saved on a node before a step that the cluster does not serve meanwhile, or that needs --allow, where
+    /// a member can be asked and none was saved within the hour. One before an upgrade is saved in any case.
+    #[arg(long)]
+    pub no_snapshot: bool,
+
     /// Issue the certificates of this node anew, or of all of them, although none is due; may be repeated
     #[arg(long, value_name = "NODE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub renew_certs: Vec<String>,
@@ -41,7 +49,8 @@ pub struct RequestArgs {
 
 impl RequestArgs {
     pub fn is_empty(&self) -> bool {
-        self.restart.is_empty() && self.lost.is_empty() && self.renew_certs.is_empty() && !self.rotate_ca
+        let Self { restart, lost, allow: _, no_snapshot, renew_certs, rotate_ca } = self;
+        restart.is_empty() && lost.is_empty() && renew_certs.is_empty() && !rotate_ca && !no_snapshot
     }
 
     /// `desired` with what is asked for.
@@ -57,6 +66,7 @@ impl RequestArgs {
             }
             desired.request.restarts.insert(name, None);
         }
+        desired.request.no_snapshot = self.no_snapshot;
         let users = self.allow.iter().filter(|allowed| allowed.kind == AllowKind::RemoveUser);
         desired.request.remove_users = users.map(|allowed| UserName::new(&allowed.name)).collect();
         if self.rotate_ca {
@@ -178,5 +188,5 @@ pub fn of_saved(args: &RequestArgs, saved: &Request) -> Result<Request, Diagnost
     }
     let what = "a saved plan already holds what is to be restarted or renewed, or is lost";
     Err(Diagnostic::new(Kind::Usage, what)
-        .hint("leave --restart, --renew-certs, --rotate-ca and --lost out, or plan again with them"))
+        .hint("leave --restart, --renew-certs, --rotate-ca, --no-snapshot and --lost out, or plan again with them"))
 }

@@ -45,6 +45,10 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub again: bool,
 
+    /// Save no snapshot of what is there before the members stop; their data is kept all the same
+    #[arg(long)]
+    pub no_snapshot: bool,
+
     /// How long to wait for a lock that someone else holds
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
@@ -67,6 +71,7 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
     // Who may do what is in the snapshot; it is looked at when that is there.
     let mut restoring = Desired { auth: None, ..desired.clone() };
     restoring.request.restore = Some(checked(args, context, desired)?);
+    restoring.request.no_snapshot = args.no_snapshot;
     let fleet = super::fleet(&restoring, context)?;
     let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
         live::lock(&fleet, patience, &purpose.replace("apply of", "restore by"), emit).await

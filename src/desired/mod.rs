@@ -80,6 +80,9 @@ pub struct Request {
     /// `--allow remove-user`: users that are not declared and may go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove_users: BTreeSet<UserName>,
+    /// `--no-snapshot`: none is saved before what cannot be taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_snapshot: bool,
     /// `restore`: the snapshot that the cluster is to begin again from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Restore>,

@@ -7,9 +7,9 @@ use proptest::strategy::Strategy as _;
 use super::hosts_max;
 use crate::action::{Action, Readiness};
 use crate::content;
-use crate::names::{HostName, PeerUrl, Version};
+use crate::names::{HostName, Occasion, PeerUrl, Version};
 use crate::observed::{File, Host, Observed};
-use crate::plan::{Plan, Step, plan};
+use crate::plan::{Plan, Risk, Step, plan};
 use crate::quorum::{Health, Membership, quorum};
 use crate::sample;
 
@@ -39,6 +39,7 @@ fn walk(world: &World, whole: &Plan) -> Vec<String> {
         minor_versions_are_neighbours,
         the_version_changes_among_healthy_members,
         a_snapshot_comes_before_an_upgrade,
+        a_snapshot_comes_before_what_cannot_be_taken_back,
         no_old_entries_come_before_3_7,
         the_last_survivor_is_made_of_what_is_left,
     ];
@@ -240,9 +241,23 @@ fn the_version_changes_among_healthy_members(around: &Around) -> Option<String> 
 
 fn a_snapshot_comes_before_an_upgrade(around: &Around) -> Option<String> {
     let (host, version) = version_changed(around)?;
-    let saved = around.before.seen_hosts().any(|(_, host)| host.snapshots.contains_key(&version));
+    let saved = around.before.seen_hosts().any(|(_, host)| host.snapshots.contains_key(&Occasion::Upgrade(version)));
     let begun = around.before.answers().any(|(_, answer)| answer.version == version);
     (!saved && !begun).then(|| format!("{host} gets {version} without a snapshot"))
+}
+
+/// Wherever a member could be asked for one.
+fn a_snapshot_comes_before_what_cannot_be_taken_back(around: &Around) -> Option<String> {
+    let Step { actions, needs, risk, .. } = around.step;
+    let is_final = *risk == Risk::High || !needs.is_empty();
+    // That one keeps all that the member has.
+    if !is_final || actions.iter().any(|action| matches!(action, Action::ForceNewCluster { .. })) {
+        return None;
+    }
+    let declared = |name: &HostName| around.world.desired.nodes.contains_key(name);
+    let asked = around.before.answers().find(|(name, answer)| declared(name) && !answer.learner)?;
+    let saved = around.before.seen_hosts().any(|(_, host)| !host.snapshots.is_empty());
+    (!saved).then(|| format!("{} without a snapshot, which {} could give", around.step.title(), asked.0))
 }
 
 /// A member of 3.7 does not start on a log that one of 3.5 has written to.

@@ -14,7 +14,7 @@ use crate::live::lock::Lock;
 use crate::live::pki::Issued;
 use crate::live::remote::{Command, Remote, Source, Verb, Warrant};
 use crate::live::{Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users};
-use crate::names::{Architecture, ConsumerName, Digest, HostName, Version};
+use crate::names::{Architecture, ConsumerName, Digest, HostName, Occasion, Version};
 use crate::observed::{Cause, File, Role};
 
 /// Does one action.
@@ -40,7 +40,18 @@ pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diag
         handover::hand_over(shared, host).await?;
     }
     let command = command(shared, host, action).await?;
-    run_on(shared, &lock, host, command, &action.to_string()).await
+    let done = run_on(shared, &lock, host, command, &action.to_string()).await;
+    match action {
+        Action::SaveSnapshot { before: Occasion::Change, .. } => done.map_err(with_a_way_on),
+        _ => done,
+    }
+}
+
+fn with_a_way_on(failure: Diagnostic) -> Diagnostic {
+    match failure.hint {
+        None => failure.hint("what comes next was not begun; `--no-snapshot` leaves the snapshot out"),
+        Some(_) => failure,
+    }
 }
 
 /// Makes sure that the lock of `host` is ours. That of a machine which is not declared is taken when it is first needed.
@@ -271,7 +282,7 @@ async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Co
 }
 
 /// Through wherever the member answers, as whoever may read everything.
-async fn snapshot(shared: &Shared, host: &HostName, before: Version) -> Result<Command, Diagnostic> {
+async fn snapshot(shared: &Shared, host: &HostName, before: Occasion) -> Result<Command, Diagnostic> {
     let client = shared.holding(now()).await?.operator(now())?;
     let from = Source { binaries: &shared.running(host), endpoint: &shared.endpoint(host), client: &client };
     Ok(Command::snapshot(&shared.desired, before, &from))

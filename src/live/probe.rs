@@ -11,7 +11,7 @@ use crate::content::{LOADED_AT_START, LOADED_VARIABLE};
 use crate::desired::{Binaries, Desired};
 use crate::layout;
 use crate::live::pki::{self, KnownAuthority};
-use crate::names::{Architecture, Digest, RemotePath, UnixSeconds, Version};
+use crate::names::{Architecture, Digest, Occasion, RemotePath, UnixSeconds};
 use crate::observed::{
     Access, DataDirectory, File, FileFact, Folder, Host, Process, Role, Seen, Service, ServiceState, Tools, V2Store,
 };
@@ -324,14 +324,14 @@ fn digest_and_path(line: &str) -> Option<(Digest, &str)> {
 }
 
 /// The newest snapshot before each version.
-fn snapshots(answer: &Answer) -> BTreeMap<Version, UnixSeconds> {
+fn snapshots(answer: &Answer) -> BTreeMap<Occasion, UnixSeconds> {
     let mut newest = BTreeMap::new();
     for line in answer.lines("snapshots") {
         let Some((at, path)) = line.split_once(' ') else { continue };
         let name = path.rsplit('/').next().unwrap_or(path);
-        let version = name.strip_prefix("before-").and_then(|rest| rest.split('-').next()?.parse().ok());
-        let (Some(version), Ok(at)) = (version, at.parse()) else { continue };
-        let kept = newest.entry(version).or_insert(UnixSeconds(at));
+        let occasion = name.strip_prefix("before-").and_then(|rest| rest.split('-').next()?.parse().ok());
+        let (Some(occasion), Ok(at)) = (occasion, at.parse()) else { continue };
+        let kept = newest.entry(occasion).or_insert(UnixSeconds(at));
         *kept = (*kept).max(UnixSeconds(at));
     }
     newest

@@ -67,6 +67,51 @@ fn members_are_removed_by_name_and_nothing_of_them_stays() {
     assert!(scene.etcdctl(scene.first_member(), "get /kept").contains("yes"));
 }
 
+/// A snapshot comes first; where none can be saved nothing else is done, unless the operator says so.
+#[test]
+fn a_snapshot_is_saved_before_a_member_is_removed() {
+    let test = "a_snapshot_is_saved_before_a_member_is_removed";
+    let Some(mut scene) = Scene::healthy(test, 3, Series::V3_6) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    let folder = "/var/backups/etcd";
+    for host in scene.lab.hosts() {
+        host.sh(&format!(
+            "mkdir -p {folder} && cd {folder} && for day in 1 2 3 4; do touch -d 2020-01-0$day before-change-2020010$day-000000.db; done
+             touch -d 2020-01-01 before-3.5.30-20200101-000000.db; mv {folder} {folder}.away; touch {folder}"
+        ));
+    }
+    scene.declare_hosts(0..2);
+    let words = "save a snapshot before the next step";
+    scene.plan().exits(2).says(&[words, "should the next step go wrong: remove member"]);
+    let plan = scene.quorate(&["plan", "--no-snapshot"]).exits(0).says(&["remove member"]);
+    assert!(!plan.stdout.contains(words), "{}", plan.stdout);
+    let allow = ["--allow", "remove-member:etcd-3"];
+    scene.apply_with(&allow).exits(7).says(&[words, "--no-snapshot"]);
+    assert_eq!(scene.etcdctl(scene.first(), "member list").matches("started").count(), 3);
+    for host in scene.lab.hosts() {
+        host.sh(&format!("rm {folder}; mv {folder}.away {folder}"));
+    }
+    scene.apply_with(&allow).exits(0).says(&[words]);
+    scene.is_as_declared();
+    let saved = |host: &crate::lab::Host| {
+        host.sh(&format!("cd {folder}; ls | grep ^before-change | grep -v change-2020 || true"))
+    };
+    let saved: Vec<_> =
+        scene.lab.hosts().iter().map(|host| (host, saved(host))).filter(|(_, of)| !of.is_empty()).collect();
+    let [(host, name)] = saved.as_slice() else { panic!("{}", saved.len()) };
+    let left = host.sh(&format!("cd {folder}; ls; /opt/etcd/*/etcdutl snapshot status {name} -w json"));
+    let (left, said) = left.rsplit_once('\n').expect("it has lines");
+    // The newest three stay, and those from before upgrades.
+    let old =
+        ["before-3.5.30-20200101-000000.db", "before-change-20200103-000000.db", "before-change-20200104-000000.db"];
+    assert_eq!(left, [&old[..], &[name.as_str()]].concat().join("\n"));
+    assert!(said.contains("\"totalKey\":"), "{said}");
+    // It is fresh enough for what comes next.
+    scene.declare_hosts(0..1);
+    let plan = scene.plan().exits(2).says(&["remove member"]);
+    assert!(!plan.stdout.contains(words), "{}", plan.stdout);
+}
+
 /// A removal that is killed after the member is gone is finished by the next run, from the note on the others.
 #[test]
 fn an_unreachable_member_is_removed_and_cleared_away_when_it_returns() {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::crash::{killed_everywhere_in, pauses};
-use crate::lab::Series;
+use crate::lab::{Host, Series};
 use crate::scene::{SERIES, Scene};
 
 const RESTORE: [&str; 5] = ["restore", "kept.db.zst", "--confirm", "lab", "--yes"];
@@ -46,6 +46,12 @@ fn kept_aside(scene: &Scene) -> Vec<usize> {
     scene.lab.hosts().iter().map(|host| count(host.sh("ls -d /var/lib/etcd.before-restore-*/member || true"))).collect()
 }
 
+/// The snapshots that were saved before a change, on all hosts.
+fn saved_before(scene: &Scene) -> usize {
+    let of = |host: &Host| host.sh("ls /var/backups/etcd/before-change-*.db 2>/dev/null || true").lines().count();
+    scene.lab.hosts().iter().map(of).sum()
+}
+
 fn restored(test: &str, series: Series, auth: bool) {
     let Some(scene) = with_a_snapshot(test, series, auth) else { return };
     let before = scene.starts();
@@ -57,11 +63,14 @@ fn restored(test: &str, series: Series, auth: bool) {
     scene.quorate(&["restore", "kept.db.zst", "--confirm", "lab", "--no-input"]).exits(64).says(&["--yes"]);
     assert_eq!(scene.starts(), before);
     scene.is_in_sync();
+    assert_eq!(saved_before(&scene), 0);
 
     let run = scene.quorate(&RESTORE).exits(0).says(&["set the old data directory aside", "Nothing else differs"]);
     assert!(!run.stderr.contains("surprise"), "{}", run.stderr);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [1, 1, 1]);
+    // Of what was there before; it counts for the next one, too.
+    assert_eq!(saved_before(&scene), 1);
     if auth {
         assert!(scene.etcdctl_as("app", scene.first(), "get /app/0").contains("before"));
         assert!(scene.etcdctl_as("app", scene.first(), "put /other x").contains("permission denied"));
@@ -74,6 +83,7 @@ fn restored(test: &str, series: Series, auth: bool) {
     scene.quorate(&[&RESTORE[..], &["--again"]].concat()).exits(0);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [2, 2, 2]);
+    assert_eq!(saved_before(&scene), 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use quorate::action::{Action, Readiness, Removal};
 use quorate::diagnostic::Kind;
 use quorate::fleet::Fleet as _;
 use quorate::live::Live;
-use quorate::names::{HostName, MemberId, Version};
+use quorate::names::{HostName, MemberId, Occasion, Version};
 use quorate::observed::{DataDirectory, File, Observed, ServiceState, Tools, V2Store};
 
 use super::lab::{Host, User};
@@ -58,12 +58,12 @@ fn a_snapshot_is_whole_or_not_kept(world: &World) {
     let live = world.live();
     let _lock = world.lock(&live);
     let host = world.lab.host("etcd-2");
-    let save = Action::SaveSnapshot { host: name("etcd-2"), before: NEXT };
+    let save = Action::SaveSnapshot { host: name("etcd-2"), before: Occasion::Upgrade(NEXT) };
     // What a run that was killed leaves.
     host.sh("mkdir -p /run/quorate-credentials /var/backups/etcd/.snapshot.quorate; touch /run/quorate-credentials/client.key");
     world.observe(&live);
     world.perform(&live, &save);
-    let seen_at = |observed: &Observed| seen(observed, "etcd-2").snapshots.get(&NEXT).copied();
+    let seen_at = |observed: &Observed| seen(observed, "etcd-2").snapshots.get(&Occasion::Upgrade(NEXT)).copied();
     let observed = world.observe(&live);
     assert!(seen_at(&observed).is_some_and(|at| (observed.at.0 - at.0).abs() < 30), "{observed:?}");
     assert_eq!(save.readiness(&world.desired, &observed), Readiness::Done);

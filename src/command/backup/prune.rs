@@ -1,9 +1,9 @@
 //! `quorate backup prune`: old snapshots go, and a good one always stays.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 use super::places;
 use crate::command::Context;

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::names::Version;
+use crate::names::{Occasion, Version};
 use crate::observed::{Installed, Usage};
 
 const BARE: &[u8] = include_bytes!("../../../fixtures/remote/bare.txt");
@@ -139,10 +139,14 @@ fn the_newest_snapshot_before_each_version_is_told() {
     let folder = layout::SNAPSHOTS_FOLDER;
     let snapshots = with(&format!(
         "1795219000 {folder}/before-3.6.16-20261120-231640.db\n1795219900 {folder}/before-3.6.16-20261120-233140.db\n\
-         1795219100 {folder}/before-3.7.3-20261120-231820.db\n1795219100 {folder}/before-noon.db\nx {folder}/before-3.5.30-1.db\n"
+         1795219100 {folder}/before-3.7.3-20261120-231820.db\n1795219100 {folder}/before-noon.db\nx {folder}/before-3.5.30-1.db\n\
+         1795219200 {folder}/before-change-20261120-232000.db\n"
     ));
-    let expected =
-        [(Version::new(3, 6, 16), UnixSeconds(1_795_219_900)), (Version::new(3, 7, 3), UnixSeconds(1_795_219_100))];
+    let expected = [
+        (Occasion::Upgrade(Version::new(3, 6, 16)), UnixSeconds(1_795_219_900)),
+        (Occasion::Upgrade(Version::new(3, 7, 3)), UnixSeconds(1_795_219_100)),
+        (Occasion::Change, UnixSeconds(1_795_219_200)),
+    ];
     assert_eq!(snapshots, BTreeMap::from(expected));
     assert!(seen(RUNNING).snapshots.is_empty());
 }

@@ -9,7 +9,7 @@ use crate::desired::Desired;
 use crate::layout;
 use crate::live::pki::{Issued, PairText};
 use crate::live::ssh::Stdin;
-use crate::names::{ClusterId, RemotePath, Version};
+use crate::names::{ClusterId, Occasion, RemotePath};
 use crate::observed::File;
 
 /// A script behind the function that takes a snapshot.
@@ -46,7 +46,7 @@ fn together<const N: usize>(texts: [&str; N]) -> ([String; N], Stdin) {
 
 impl Command {
     /// With a certificate and key of ours, which are gone when it ends.
-    pub fn snapshot(desired: &Desired, before: Version, from: &Source) -> Self {
+    pub fn snapshot(desired: &Desired, before: Occasion, from: &Source) -> Self {
         let (source, stdin) = from.words(desired);
         let words = [layout::SNAPSHOTS_FOLDER.to_owned(), before.to_string()];
         let arguments = words.into_iter().chain(source).collect();
