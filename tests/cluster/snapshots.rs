@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use quorate::names::Digest;
 use serde_json::Value;
 
 use crate::lab::Series;
@@ -323,6 +324,13 @@ fn every_corruption_is_found(scene: &Scene, random: &mut Random) {
     assert!(found >= 200, "{found}");
 }
 
+fn with_its_hash(mut bytes: Vec<u8>) -> Vec<u8> {
+    let digest = Digest::of(&bytes).to_string();
+    let byte = |at: usize| u8::from_str_radix(&digest[at..at + 2], 16).expect("it is hexadecimal");
+    bytes.extend((0..digest.len()).step_by(2).map(byte));
+    bytes
+}
+
 fn drilled(test: &str, series: Series, auth: bool) {
     let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
     println!("{test}: QUORATE_SEED={seed}");
@@ -350,11 +358,14 @@ fn drilled(test: &str, series: Series, auth: bool) {
     let whole = fs::read(scene.lab.dir().join("drill.db")).expect("it is there");
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 4;
+    // Its SHA-256 is right; only etcd could not read it.
+    let pages_of_nothing = with_its_hash(vec![7; 3 * 4096]);
     for (bytes, code) in [
         (&flipped[..], "snapshot-damaged"),
         (&whole[..whole.len() / 2], "snapshot-cut"),
         (&whole[..whole.len() - 32], "snapshot-without-hash"),
         (&b"no snapshot"[..], "snapshot-unknown"),
+        (&pages_of_nothing[..], "snapshot-damaged"),
     ] {
         fs::write(scene.lab.dir().join("bad"), bytes).expect("the lab's folder can be written");
         scene.quorate(&["backup", "verify", "bad"]).exits(1).says(&[code]);
@@ -398,4 +409,54 @@ fn drilled_3_5_with_authentication() {
 #[test]
 fn drilled_3_7() {
     drilled("drilled_3_7", SERIES[3], false);
+}
+
+/// Fifty snapshots, each of another state, are good in every check; some of them in the whole drill.
+#[test]
+fn nothing_is_found_in_fifty_good_ones() {
+    let Some(scene) = Scene::healthy("nothing_is_found_in_fifty_good_ones", 1, Series::V3_6) else { return };
+    let mut revisions = Vec::new();
+    for number in 0..50 {
+        scene.etcdctl(scene.first(), &format!("put /kept/{} {}", number % 20, "x".repeat(1 + number * 97 % 5000)));
+        let name = format!("good-{number}.db{}", ["", ".zst", ".gz"][number % 3]);
+        let run = scene.quorate(&["backup", "run", "-o", &name, "--json"]).exits(0);
+        let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+        let path = scene.lab.dir().join(&name);
+        let (sound, _) = quorate::live::backup::check(&path, &|_| {}).expect("it is good");
+        assert_eq!(
+            (told["sha256"].clone(), told["revision"].clone()),
+            (sound.digest.to_string().into(), (number + 2).into())
+        );
+        revisions.push(told["revision"].clone());
+        if number % 10 == 9 {
+            scene.quorate(&["backup", "verify", &name]).exits(0).says(&["restored and read"]);
+        }
+    }
+    assert_eq!(revisions.len(), 50);
+}
+
+/// quorate is killed while the scratch etcd of a node runs: that ends, and the next drill is held.
+#[test]
+fn a_drill_that_is_killed_leaves_nothing() {
+    let Some(scene) = Scene::healthy("a_drill_that_is_killed_leaves_nothing", 1, Series::V3_5) else { return };
+    let host = scene.first();
+    (0..20).for_each(|number| drop(scene.etcdctl(host, &format!("put /kept/{number} yes"))));
+    scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "none"]).exits(0);
+    let runs = || host.sh("pgrep -f '[-]-name=drill' || true");
+    for _ in 0..3 {
+        let mut command = scene.command(&["backup", "verify", "--on", "etcd-1"]);
+        let mut child = command.spawn().expect("quorate can be started");
+        until("the scratch etcd runs", Duration::from_secs(30), || !runs().is_empty());
+        child.kill().and_then(|()| child.wait()).expect("it is ours");
+        let left = || host.sh("ls -A /var/backups/etcd | grep drill.quorate || true");
+        until("nothing is left", Duration::from_secs(60), || runs().is_empty() && left().is_empty());
+    }
+    // One that is killed on the node itself leaves its etcd; the next drill ends that.
+    let mut child = scene.command(&["backup", "verify", "--on", "etcd-1"]).spawn().expect("quorate can be started");
+    until("the scratch etcd runs", Duration::from_secs(30), || !runs().is_empty());
+    host.sh("kill -9 $(pgrep -f '[s]h -c s=\\$.head') 2>/dev/null || true");
+    let _ = child.wait();
+    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&["restored and read on etcd-1"]);
+    assert!(runs().is_empty());
+    scene.is_in_sync();
 }

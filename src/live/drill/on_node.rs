@@ -40,6 +40,9 @@ impl Live {
         let label = format!("{name} on {host}");
         let label = Path::new(&label);
         let sound = told.sound().map_err(|fault| backup::unsound(label, &fault))?;
+        if let Some(said) = told.one("refused") {
+            return Err(Diagnostic::failure("etcd refuses the snapshot").at(host.as_str()).because(said));
+        }
         let nonsense =
             || Diagnostic::failure(format!("what {host} says of the drill makes no sense")).at(host.as_str());
         let evidence = told.evidence().ok_or_else(nonsense)?;

@@ -11,10 +11,11 @@ tool=$binaries/etcdutl
 [ -x "$tool" ] || tool=$binaries/etcdctl
 export ETCDCTL_API=3
 
-child=
-trap 'status=$?; [ -z "$child" ] || kill -9 "$child" 2>/dev/null || :; (exit "$status"); ended' EXIT
+# When nobody listens any more this ends as it does otherwise, and etcd with it.
+trap '' PIPE
 # What a drill that was killed has left goes with the next one.
 scratch=$folder/.drill.quorate
+pkill -9 -f -- "--data-dir=$scratch/data" 2>/dev/null || :
 rm -rf -- "$scratch"
 leftover=$scratch
 mkdir -m 700 "$scratch"
@@ -39,8 +40,10 @@ echo "head $(head -c 65616 "$scratch/db" | od -An -v -tx1 | tr -d ' \n')"
 echo "tail $(tail -c 32 "$scratch/db" | od -An -v -tx1 | tr -d ' \n')"
 echo "sum ${sum%% *}"
 [ "$(tail -c 32 "$scratch/db" | od -An -v -tx1 | tr -d ' \n')" = "${sum%% *}" ] || exit 0
-said=$("$tool" -w json snapshot status "$scratch/db" 2>"$scratch/said" </dev/null) ||
-    refuse "${tool##*/} snapshot status: $(tail -n 1 "$scratch/said")"
+if ! said=$("$tool" -w json snapshot status "$scratch/db" 2>"$scratch/said" </dev/null); then
+    echo "refused ${tool##*/} snapshot status: $(tail -n 1 "$scratch/said")"
+    exit 0
+fi
 echo "claim $said"
 # Members are kept as JSON, whole in one place.
 tr '\0' '\n' <"$scratch/db" | grep -a -o '"peerURLs":\[[^]]*\]' | sort -u | head -n 1000 | sed 's/^/peers /' || :
@@ -60,7 +63,7 @@ start() {
         --cert-file="$scratch/tls.crt" --key-file="$scratch/tls.key" --trusted-ca-file="$scratch/ca.crt" \
         --peer-cert-file="$scratch/tls.crt" --peer-key-file="$scratch/tls.key" \
         --peer-trusted-ca-file="$scratch/ca.crt" --client-cert-auth --peer-client-cert-auth \
-        >"$scratch/log" 2>&1 </dev/null &
+        >"$scratch/log" 2>&1 </dev/null 8>&- &
     child=$!
 }
 

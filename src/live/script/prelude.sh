@@ -7,8 +7,9 @@ umask 077
 token=$1 audit=$2
 shift 2
 echo quorate-begin
-# What goes in any case when the script ends: what it has half made, and keys that it was given for a while.
-leftover='' secret=''
+# What goes in any case when the script ends: a process that it has started, what it has half made, and keys that it was
+# given for a while.
+child='' leftover='' secret=''
 
 refuse() {
     echo "$*" >&2
@@ -17,6 +18,7 @@ refuse() {
 
 ended() {
     status=$?
+    [ -z "$child" ] || kill -9 "$child" 2>/dev/null || :
     [ -z "$leftover" ] || rm -rf -- "$leftover"
     [ -z "$secret" ] || rm -rf -- "$secret"
     case $status in
