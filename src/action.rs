@@ -237,6 +237,11 @@ impl Action {
         service || self.changes_members()
     }
 
+    /// Whether nothing is decided by it: it is there or not by what was saved within the hour, and leaves the cluster as it is.
+    pub fn is_precaution(&self) -> bool {
+        matches!(self, Self::SaveSnapshot { before: Occasion::Change, .. })
+    }
+
     /// What makes two actions the same decision. Volatile parts (a token not yet chosen) are left out.
     pub fn identity(&self) -> String {
         match self {

@@ -92,6 +92,11 @@ struct Run<'a, F> {
     steps: usize,
 }
 
+/// Whether an action may be done: the approved plan holds it, or it is one that nobody decides.
+fn is_held(approved: &BTreeSet<String>, action: &Action) -> bool {
+    action.is_precaution() || approved.contains(&action.identity())
+}
+
 impl<F: Fleet> Run<'_, F> {
     async fn until_nothing_is_due(&mut self, stop: &Stop) -> Result<Report, Diagnostic> {
         let identities: BTreeSet<_> = self.approved.actions().map(Action::identity).collect();
@@ -103,7 +108,7 @@ impl<F: Fleet> Run<'_, F> {
                 }
                 return Err(Diagnostic::new(Kind::Stopped, why));
             }
-            if let Some(action) = draft.actions.iter().find(|action| !identities.contains(&action.identity())) {
+            if let Some(action) = draft.actions.iter().find(|action| !is_held(&identities, action)) {
                 return Err(self.not_approved(action));
             }
             observed = self.step(&draft, observed).await?;
@@ -119,9 +124,7 @@ impl<F: Fleet> Run<'_, F> {
             let Ruling { step, blocked } = plan::next(self.desired, observed);
             let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&blocked.what)).collect();
             // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
-            let is_next = step
-                .as_ref()
-                .is_some_and(|step| step.actions.iter().all(|action| approved.contains(&action.identity())));
+            let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| is_held(approved, action)));
             let (false, Some(first)) = (is_next, passing.first()) else { return step };
             if self.steps == 0 || !patience.wait(self.emit, &first.what).await {
                 return step;

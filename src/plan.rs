@@ -504,7 +504,8 @@ impl Plan {
     pub fn id(&self) -> String {
         let mut text = format!("{} {}\n", self.cluster, self.version);
         // As a set: which member comes last depends on who leads now.
-        let identities: BTreeSet<_> = self.actions().map(Action::identity).collect();
+        let decided = self.actions().filter(|action| !action.is_precaution());
+        let identities: BTreeSet<_> = decided.map(Action::identity).collect();
         for identity in identities {
             text.push_str(&identity);
             text.push('\n');

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::event::Event;
 use crate::fleet::Fleet;
 use crate::laws::rolling::worlds::{Course, State, World, world};
-use crate::names::{Digest, HostName};
+use crate::names::{Digest, HostName, Occasion};
 use crate::observed::{Cause, File, Host, Observed, Seen};
 use crate::plan::{Plan, plan};
 use crate::sample;
@@ -266,6 +266,21 @@ async fn what_was_not_approved_is_not_done() {
     let (result, _) = run(&fleet, &nothing).await;
     assert_eq!(result.expect_err("nothing was approved").kind, Kind::PlanChanged);
     assert_eq!(fleet.calls.load(Ordering::SeqCst), 0);
+}
+
+/// A snapshot that has grown too old since the plan was approved is saved again.
+#[tokio::test(start_paused = true)]
+async fn a_precaution_needs_no_approval() {
+    let world = sample::healthy(&sample::desired(3));
+    let desired = sample::restoring(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let mut fresh = world.clone();
+    fresh.host_mut(&sample::name(0)).expect("it was seen").snapshots.insert(Occasion::Change, world.at);
+    let without = plan(&desired, &fresh);
+    assert_eq!((without.steps.len() + 1, without.id()), (approved.steps.len(), approved.id()));
+    let fleet = Simulated::new(&desired, world, Fault::Nothing);
+    let (result, _) = run(&fleet, &without).await;
+    assert_eq!(result.expect("nothing fails").steps, approved.steps.len());
 }
 
 #[tokio::test(start_paused = true)]

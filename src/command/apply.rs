@@ -149,7 +149,8 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
         return Err(Diagnostic::new(Kind::PlanChanged, what));
     }
     let held: Vec<_> = saved.actions().map(Action::identity).collect();
-    let mut others = fresh.actions().filter(|action| !held.contains(&action.identity())).peekable();
+    let is_held = |action: &&Action| action.is_precaution() || held.contains(&action.identity());
+    let mut others = fresh.actions().filter(|action| !is_held(action)).peekable();
     if others.peek().is_none() {
         return Ok(());
     }
