@@ -8,13 +8,12 @@ use crate::scene::{SERIES, Scene};
 
 const RESTORE: [&str; 5] = ["restore", "kept.db.zst", "--confirm", "lab", "--yes"];
 const KEYS: usize = 50;
+const AUTH: &str = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n";
 
 /// A cluster with keys, a snapshot of it, and what was written after that.
-fn with_a_snapshot(test: &str, series: Series, auth: bool) -> Option<Scene> {
+fn with_a_snapshot(test: &str, series: Series, more: &str) -> Option<Scene> {
     let mut scene = Scene::bare(test, 3, series)?;
-    if auth {
-        scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
-    }
+    scene.declare(|scene| scene.more = more.to_owned());
     scene.apply().exits(0);
     for number in 0..KEYS {
         scene.etcdctl(scene.first(), &format!("put /app/{number} before"));
@@ -53,7 +52,7 @@ fn saved_before(scene: &Scene) -> usize {
 }
 
 fn restored(test: &str, series: Series, auth: bool) {
-    let Some(scene) = with_a_snapshot(test, series, auth) else { return };
+    let Some(scene) = with_a_snapshot(test, series, if auth { AUTH } else { "" }) else { return };
     let before = scene.starts();
     // Nothing is touched for a wrong name or a damaged snapshot.
     scene.quorate(&["restore", "kept.db.zst", "--confirm", "other", "--yes"]).exits(3).says(&["is not the cluster"]);
@@ -108,7 +107,7 @@ fn restored_3_7_with_authentication() {
 
 fn killed(test: &str, series: Series) {
     let mut pauses = pauses(test);
-    let Some(scene) = with_a_snapshot(test, series, false) else { return };
+    let Some(scene) = with_a_snapshot(test, series, "") else { return };
     let visited = killed_everywhere_in(&scene, &RESTORE[..4], &mut pauses);
     for step in ["push the snapshot", "stop etcd", "set the old data", "restore the data", "start etcd", "compare what"]
     {
@@ -134,20 +133,37 @@ fn restore_killed_everywhere_3_7() {
 /// All hosts are gone. What is left is cluster.toml, the authority's folder and the snapshot.
 #[test]
 fn restored_onto_new_hosts() {
-    let Some(scene) = with_a_snapshot("restored_onto_new_hosts", Series::V3_5, true) else { return };
+    let Some(scene) = with_a_snapshot("restored_onto_new_hosts", Series::V3_5, AUTH) else { return };
     scene.first().power_off();
     scene.quorate(&RESTORE).exits(6).says(&["cannot reach etcd-1"]);
-    scene.lab.hosts().iter().for_each(crate::lab::Host::wipe);
+    scene.lab.hosts().iter().for_each(Host::wipe);
     scene.quorate(&RESTORE).exits(0).says(&["prepare account and folders", "Nothing else differs"]);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [0, 0, 0]);
+}
+
+/// One host is a new one, then all are: with them the authority has gone, and another is made.
+#[test]
+fn restored_where_the_nodes_hold_the_authority() {
+    let test = "restored_where_the_nodes_hold_the_authority";
+    let Some(scene) = with_a_snapshot(test, Series::V3_6, "[ca]\nsource = \"node\"\n") else { return };
+    let authority = || scene.first().read("/etc/etcd/pki/ca.crt").expect("it is there");
+    let before = authority();
+    scene.lab.hosts()[2].wipe();
+    scene.quorate(&RESTORE).exits(0).says(&["install the authority's key", "Nothing else differs"]);
+    is_restored(&scene);
+    assert_eq!((authority(), kept_aside(&scene)), (before.clone(), vec![1, 1, 0]));
+    scene.lab.hosts().iter().for_each(Host::wipe);
+    scene.quorate(&RESTORE).exits(0).says(&["create the certificate authority on etcd-1", "Nothing else differs"]);
+    is_restored(&scene);
+    assert_ne!(authority(), before);
 }
 
 /// Between the first member that stops and the end, nothing else may be done.
 #[test]
 fn a_restore_that_was_begun_is_finished_first() {
     let test = "a_restore_that_was_begun_is_finished_first";
-    let Some(scene) = with_a_snapshot(test, Series::V3_5, false) else { return };
+    let Some(scene) = with_a_snapshot(test, Series::V3_5, "") else { return };
     let digest = "0".repeat(64);
     for host in scene.lab.hosts() {
         host.write("/etc/etcd/restore", format!("# by hand\nsnapshot: {digest}\ninitial-cluster-token: lab-1\n"));
