@@ -21,8 +21,8 @@ if ((EUID == 0)); then
     step "lab: image and etcd versions"
     # Made once and kept outside the repository; a version that cannot be had is named here and skipped by name later.
     cargo run --locked --quiet --example lab -- prepare
-    # Two cores: more labs at once would only make each slower.
-    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
+    # On two cores: most of the time a test waits for systemd, an election or the next minute of a schedule.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-3}
 else
     step "without root: the tests on real hosts (tests/cluster, tests/lab_*) say that they are skipped"
 fi

@@ -246,7 +246,7 @@ impl Offsite {
         // Writing goes on behind us until then.
         file.flush().await.map_err(|error| unwritable(to, &error))?;
         file.sync_all().await.map_err(|error| unwritable(to, &error))?;
-        let sound = check(staged.path().to_owned()).await?;
+        let sound = check(staged.path().to_owned(), self.url_of(name)).await?;
         keep(staged, to)?;
         Ok(sound)
     }
@@ -300,8 +300,8 @@ fn digest(context: Context) -> Digest {
     Digest::from_bytes(context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
-async fn check(path: PathBuf) -> Result<Sound, Diagnostic> {
-    let checked = tokio::task::spawn_blocking(move || backup::check(&path, &|_| {})).await;
+async fn check(path: PathBuf, name: String) -> Result<Sound, Diagnostic> {
+    let checked = tokio::task::spawn_blocking(move || backup::check_called(&path, &name, &|_| {})).await;
     checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?.map(|(sound, _)| sound)
 }
 

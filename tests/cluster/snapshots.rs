@@ -415,6 +415,12 @@ fn drilled_3_7() {
 #[test]
 fn nothing_is_found_in_fifty_good_ones() {
     let Some(scene) = Scene::healthy("nothing_is_found_in_fifty_good_ones", 1, Series::V3_6) else { return };
+    // One of nothing at all is a good one, too.
+    scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "gzip"]).exits(0);
+    for on in [&[][..], &["--on", "etcd-1"]] {
+        let run = scene.quorate(&[&["backup", "verify"], on].concat()).exits(0);
+        run.says(&["revision 0, 0 keys", "holds the same at that revision"]);
+    }
     let mut revisions = Vec::new();
     for number in 0..50 {
         scene.etcdctl(scene.first(), &format!("put /kept/{} {}", number % 20, "x".repeat(1 + number * 97 % 5000)));
@@ -433,6 +439,11 @@ fn nothing_is_found_in_fifty_good_ones() {
         }
     }
     assert_eq!(revisions.len(), 50);
+    // All is deleted, and that is compacted away: etcd goes on behind the last key that there is.
+    scene.etcdctl(scene.first(), "del --prefix /kept/");
+    scene.etcdctl(scene.first(), "compact --physical 52");
+    scene.quorate(&["backup", "run", "-o", "emptied.db"]).exits(0);
+    scene.quorate(&["backup", "verify", "emptied.db"]).exits(0).says(&["revision 52, 0 keys", "as many keys"]);
 }
 
 /// quorate is killed while the scratch etcd of a node runs: that ends, and the next drill is held.

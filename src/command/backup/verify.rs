@@ -136,7 +136,7 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
     let sound = known.map_or_else(|| files::check(&path, &|_| {}).map(|(sound, _)| sound), Ok)?;
     let observed = fleet.observe().await;
     spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {what} into a scratch etcd")));
-    let drilled = fleet.drill(&path, &snapshot::sources(desired, &observed)).await;
+    let drilled = fleet.drill(&path, &what, &snapshot::sources(desired, &observed)).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
     Ok(Held { what, subject, node: None, sound, drilled: drilled? })
 }

@@ -10,8 +10,8 @@ mod read;
 mod receive;
 
 pub use packing::{Packer, Unpacked};
-pub(in crate::live) use read::unsound;
 pub use read::{check, facts, keep_facts, open};
+pub(in crate::live) use read::{check_called, unsound};
 pub use receive::Received;
 pub(in crate::live) use receive::{keep, staged, unwritable};
 

@@ -128,7 +128,8 @@ impl Live {
             return Err(Diagnostic::failure(what).at(host.as_str()).because(host_words(&output)));
         }
         let checked = staged.path().to_owned();
-        let checked = tokio::task::spawn_blocking(move || read::check(&checked, &|_| {})).await;
+        let name = format!("{path} on {host}");
+        let checked = tokio::task::spawn_blocking(move || read::check_called(&checked, &name, &|_| {})).await;
         let (sound, _) = checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))??;
         receive::keep(staged, to)?;
         Ok(sound)

@@ -25,6 +25,15 @@ pub fn open(path: &Path) -> Result<Unpacked, Diagnostic> {
 /// # Errors
 /// When it cannot be read, or what is wrong with it.
 pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<(Sound, Compression), Diagnostic> {
+    check_called(path, &path.display().to_string(), progress)
+}
+
+/// As [`check`], of a file that messages call by another name.
+pub(in crate::live) fn check_called(
+    path: &Path,
+    name: &str,
+    progress: &dyn Fn(u64),
+) -> Result<(Sound, Compression), Diagnostic> {
     let mut unpacked = open(path)?;
     let mut check = Check::default();
     let mut piece = vec![0; PIECE_BYTES];
@@ -34,11 +43,11 @@ pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<(Sound, Compression)
             Ok(count) => check.update(&piece[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if unpacked.compression == Compression::None => return Err(unreadable(path, &error)),
-            Err(error) => return Err(unsound(path, &of_packing(&error))),
+            Err(error) => return Err(unsound(name, &of_packing(&error))),
         }
         progress(check.bytes());
     }
-    let sound = check.finish().map_err(|fault| unsound(path, &fault))?;
+    let sound = check.finish().map_err(|fault| unsound(name, &fault))?;
     Ok((sound, unpacked.compression))
 }
 
@@ -76,9 +85,9 @@ fn of_packing(error: &io::Error) -> Fault {
     }
 }
 
-pub(in crate::live) fn unsound(path: &Path, fault: &Fault) -> Diagnostic {
+pub(in crate::live) fn unsound(name: &str, fault: &Fault) -> Diagnostic {
     let code = fault.code();
-    Diagnostic::new(code.kind(), format!("{} is no snapshot to rely on [{code}]", path.display()))
+    Diagnostic::new(code.kind(), format!("{name} is no snapshot to rely on [{code}]"))
         .because(fault.to_string())
         .hint(format!("`quorate explain {code}`"))
 }

@@ -60,7 +60,7 @@ pub(super) async fn receive(
     let written = written.await.map_err(|_| Diagnostic::failure("writing the snapshot ended half-way"))?;
     sent?;
     let (staged, check, finder) = written.map_err(|error| unwritable(path, &error))?;
-    let sound = check.finish().map_err(|fault| read::unsound(path, &fault))?;
+    let sound = check.finish().map_err(|fault| read::unsound(&path.display().to_string(), &fault))?;
     let file_bytes = staged.as_file().metadata().map_err(|error| unwritable(path, &error))?.len();
     keep(staged, path)?;
     Ok(Received { sound, revision: finder.found(), file_bytes, took: begun.elapsed() })

@@ -69,13 +69,13 @@ pub enum Comparison {
 const READ_DEADLINE: Duration = Duration::from_secs(120);
 
 impl Live {
-    /// Restores the snapshot at `path`, which was checked, into a scratch etcd here. `sources` are the members of the
-    /// live cluster that are asked for their hash.
+    /// Restores the snapshot at `path`, which was checked and is called `name`, into a scratch etcd here. `sources` are the
+    /// members of the live cluster that are asked for their hash.
     ///
     /// # Errors
     /// When what is restored is not what the snapshot claims, or not what the live cluster holds at its revision; when it
     /// is of another cluster; and when no drill can be held here.
-    pub async fn drill(&self, path: &Path, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
+    pub async fn drill(&self, path: &Path, name: &str, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
         let begun = Instant::now();
         let desired = &self.shared.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
@@ -86,39 +86,41 @@ impl Live {
         let (from, to) = (path.to_owned(), database.clone());
         let unpacked = tokio::task::spawn_blocking(move || unpack(&from, &to)).await;
         let members = unpacked.map_err(|_| Diagnostic::failure("unpacking the snapshot ended half-way"))??;
-        self.is_of_this_cluster(path, &members)?;
+        self.is_of_this_cluster(name, &members)?;
         let claim = tools.status(&database).await?;
         let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
         let (revision, hash, compacted) = scratch.member.hash_at(0, READ_DEADLINE).await.map_err(told)?;
         let keys = scratch.member.count_at(revision, READ_DEADLINE).await.map_err(told)?;
         drop(scratch);
         let restored = Restored { revision, hash, compacted, keys };
-        self.judge(path, Evidence { claim, members, restored }, sources, begun).await
+        self.judge(name, Evidence { claim, members, restored }, sources, begun).await
     }
 
     /// What was restored against what the snapshot claims, and against the live cluster.
     async fn judge(
         &self,
-        path: &Path,
+        name: &str,
         evidence: Evidence,
         sources: &[HostName],
         begun: Instant,
     ) -> Result<Drilled, Diagnostic> {
         let Evidence { claim, members, restored } = evidence;
-        let Restored { revision, hash, keys, .. } = restored;
-        if revision != claim.revision || keys > claim.total_key {
+        let Restored { revision, hash, compacted, keys } = restored;
+        // etcd begins at 1, and where the newest keys were deleted and compacted away, at that compaction.
+        let expected = claim.revision.max(compacted).max(1);
+        if revision != expected || keys > claim.total_key {
             let what = format!(
                 "it claims revision {} and {} entries, and what was restored is at revision {revision} with {keys} keys",
                 claim.revision, claim.total_key
             );
-            return Err(differs(path, what));
+            return Err(differs(name, what));
         }
-        let live = self.compare(path, sources, &restored).await?;
+        let live = self.compare(name, sources, &restored).await?;
         Ok(Drilled { claim, keys, hash, members, live, took: begun.elapsed() })
     }
 
     /// By the peer URLs of its members: names are often the same in all clusters.
-    fn is_of_this_cluster(&self, path: &Path, members: &BTreeSet<String>) -> Result<(), Diagnostic> {
+    fn is_of_this_cluster(&self, name: &str, members: &BTreeSet<String>) -> Result<(), Diagnostic> {
         let desired = &self.shared.desired;
         let declared: BTreeSet<_> = desired.nodes.keys().map(|name| desired.peer_url(name).to_string()).collect();
         if members.is_empty() || !members.is_disjoint(&declared) {
@@ -126,13 +128,13 @@ impl Live {
         }
         let code = Code::SnapshotForeign;
         let members: Vec<_> = members.iter().map(String::as_str).collect();
-        let what = format!("{} is of another cluster than {} [{code}]", path.display(), desired.cluster.name);
+        let what = format!("{name} is of another cluster than {} [{code}]", desired.cluster.name);
         Err(Diagnostic::new(code.kind(), what)
             .because(format!("its members were {}, and none of them is declared", members.join(", ")))
             .hint(format!("`quorate explain {code}`")))
     }
 
-    async fn compare(&self, path: &Path, sources: &[HostName], is: &Restored) -> Result<Comparison, Diagnostic> {
+    async fn compare(&self, name: &str, sources: &[HostName], is: &Restored) -> Result<Comparison, Diagnostic> {
         let Some(source) = sources.first() else { return Ok(Comparison::Unseen) };
         let Some((member, _)) = reach::of_reachable(&self.shared, source).await else { return Ok(Comparison::Unseen) };
         let Ok((_, hash, compacted)) = member.hash_at(is.revision, READ_DEADLINE).await else {
@@ -145,11 +147,11 @@ impl Live {
                     is.revision, is.hash
                 )
             };
-            return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(differs(path, what())) };
+            return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(differs(name, what())) };
         }
         let Ok(keys) = member.count_at(is.revision, READ_DEADLINE).await else { return Ok(Comparison::Gone) };
         let what = || format!("at revision {} {source} has {keys} keys, and the snapshot {}", is.revision, is.keys);
-        if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(differs(path, what())) }
+        if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(differs(name, what())) }
     }
 }
 
@@ -207,9 +209,9 @@ fn is_url(text: &str) -> bool {
     text.starts_with("http") && text.len() < 300 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn differs(path: &Path, what: String) -> Diagnostic {
+fn differs(name: &str, what: String) -> Diagnostic {
     let code = Code::SnapshotDiffers;
-    Diagnostic::new(code.kind(), format!("{} did not stand the drill [{code}]", path.display()))
+    Diagnostic::new(code.kind(), format!("{name} did not stand the drill [{code}]"))
         .because(what)
         .hint(format!("`quorate explain {code}`"))
 }

@@ -1,7 +1,6 @@
 //! A drill on a node, with the etcd that is installed there: one script does all of it, and tells what it has seen.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -38,16 +37,15 @@ impl Live {
         let said = self.run_alone(host, command, errand, &format!("hold a drill with {name}")).await?;
         let told = Told::read(&said);
         let label = format!("{name} on {host}");
-        let label = Path::new(&label);
-        let sound = told.sound().map_err(|fault| backup::unsound(label, &fault))?;
+        let sound = told.sound().map_err(|fault| backup::unsound(&label, &fault))?;
         if let Some(said) = told.one("refused") {
             return Err(Diagnostic::failure("etcd refuses the snapshot").at(host.as_str()).because(said));
         }
         let nonsense =
             || Diagnostic::failure(format!("what {host} says of the drill makes no sense")).at(host.as_str());
         let evidence = told.evidence().ok_or_else(nonsense)?;
-        self.is_of_this_cluster(label, &evidence.members)?;
-        Ok((sound, self.judge(label, evidence, sources, begun).await?))
+        self.is_of_this_cluster(&label, &evidence.members)?;
+        Ok((sound, self.judge(&label, evidence, sources, begun).await?))
     }
 }
 
