@@ -175,7 +175,8 @@ fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Opt
     if answer.alarms.contains("CORRUPT") {
         return Health::Unhealthy("the alarm CORRUPT is raised".to_owned());
     }
-    if !answer.reads && !answer.learner {
+    // One that was just promoted is no voter to count on before it has learnt that itself.
+    if !answer.reads && !entry.learner {
         return Health::Unhealthy("a linearizable read through it failed".to_owned());
     }
     Health::Healthy

@@ -11,11 +11,26 @@ check() {
     [ ! -d "$1" ] || refuse "$1 is a folder"
 }
 beside() { echo "${1%/*}/.${1##*/}.quorate"; }
-put() {
-    # What was written before is kept, and not what is written now.
-    cmp -s "$1" "$(beside "$1")" || keep "$1"
-    mv -T -f -- "$(beside "$1")" "$1"
-    sync "${1%/*}"
+# What was written before is kept, and not what is written now.
+keep_before() { cmp -s "$1" "$(beside "$1")" || keep "$1"; }
+# Back to back, by one process where they lie in one folder: a client that reads both in between meets an odd pair.
+put_pair() {
+    keep_before "$key"
+    keep_before "$certificate"
+    folder=${certificate%/*}
+    if [ "$folder" = "${key%/*}" ]; then
+        leftover=$folder/.pair.quorate
+        rm -rf -- "$leftover"
+        mkdir -m 700 "$leftover"
+        mv -T -- "$(beside "$key")" "$leftover/${key##*/}"
+        mv -T -- "$(beside "$certificate")" "$leftover/${certificate##*/}"
+        mv -f -t "$folder" -- "$leftover/${key##*/}" "$leftover/${certificate##*/}"
+    else
+        new_key=$(beside "$key") new_certificate=$(beside "$certificate")
+        mv -T -f -- "$new_key" "$key"
+        mv -T -f -- "$new_certificate" "$certificate"
+    fi
+    sync "$folder" "${key%/*}"
 }
 getent passwd "$owner" >/dev/null || refuse "there is no account $owner: correct \`owner\` in cluster.toml"
 getent group "$group" >/dev/null || refuse "there is no group $group: correct \`group\` in cluster.toml"
@@ -32,11 +47,12 @@ if [ "$certificate_bytes" != 0 ]; then
 fi
 if [ "$authority_bytes" != 0 ]; then
     stage "$(beside "$authority")" "$authority_bytes" 644 "$owner" "$group"
-    put "$authority"
+    keep_before "$authority"
+    mv -T -f -- "$(beside "$authority")" "$authority"
+    sync "${authority%/*}"
 fi
 if [ "$certificate_bytes" != 0 ]; then
-    put "$key"
-    put "$certificate"
+    put_pair
 fi
 if [ -n "$reload" ]; then
     # What it starts does not hold our lock for as long as it lives.
