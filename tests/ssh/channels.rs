@@ -194,6 +194,35 @@ async fn each_end_of_a_tunnel_notices_the_other() {
     assert_eq!(stream.read(&mut [0; 8]).await.expect("reads"), 0);
 }
 
+/// As a TLS connection is dropped whose server has sent session tickets: a kernel tells the end of such a one as an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_that_is_dropped_with_something_unread_in_it_ends() {
+    let Some(server) = server() else { return };
+    let host = server.connect().await;
+    for bytes in [1000, 10 << 20] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let port = listener.local_addr().expect("bound").port();
+        // More than a connection may have at once.
+        for round in 0..70 {
+            let tunnel = host.tunnel("127.0.0.1", port, SECONDS(5)).await;
+            let tunnel = tunnel.unwrap_or_else(|error| panic!("{bytes} bytes, tunnel {round}: {error}"));
+            let (mut far, _) = listener.accept().await.expect("somebody comes");
+            let (mut from, mut to) = far.split();
+            let talk = async {
+                // It fails when nobody is there to read it, and that is an end, too.
+                let _ = to.write_all(&vec![1; bytes]).await;
+                from.read(&mut [0]).await
+            };
+            let leave = async {
+                tunnel.readable().await.expect("something comes");
+                drop(tunnel);
+            };
+            let ended = tokio::time::timeout(SECONDS(5), async { tokio::join!(talk, leave) }).await;
+            assert!(ended.is_ok(), "{bytes} bytes, tunnel {round}: the far end was not told");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_stalls_does_not_stall_the_others() {
     let Some(server) = server() else { return };

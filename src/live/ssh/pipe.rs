@@ -55,7 +55,7 @@ pub(super) struct LocalEnd {
     /// closes and the far end waits.
     pending: Pending,
     readable: bool,
-    /// The task will write no more.
+    /// The task will write no more, and all that it wrote was read.
     pub at_eof: bool,
     /// The task reads no more. What it wrote before may still be here.
     pub is_gone: bool,
@@ -153,7 +153,8 @@ impl LocalEnd {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
-                    self.is_gone = true;
+                    // What it wrote before, and then the end, is read without another word of poll.
+                    (self.is_gone, self.readable) = (true, true);
                     break;
                 }
             }

@@ -9,6 +9,7 @@ use rustix::event::PollFlags;
 use ssh2::Channel;
 use tokio::sync::oneshot;
 
+use super::connect::would_block;
 use super::error::SshError;
 use super::link::Stage;
 use super::pipe::{LocalEnd, Pending};
@@ -96,10 +97,6 @@ impl Tunnel {
         while moved < TURN_BYTES_MAX && turn.may_send() {
             if self.up.is_empty() {
                 match self.up.fill(turn.scratch.len(), |buffer| self.local.read(buffer)) {
-                    Ok(0) if !self.eof_sent => {
-                        self.eof_sent = self.channel.send_eof().is_ok();
-                        return true;
-                    }
                     Ok(0) | Err(_) => break,
                     Ok(_) => {}
                 }
@@ -112,7 +109,12 @@ impl Tunnel {
                 }
             }
         }
-        moved > 0
+        let is_last = self.local.at_eof && self.up.is_empty() && !self.eof_sent;
+        if is_last {
+            // Any other error is of the connection, and ends it.
+            self.eof_sent = !matches!(self.channel.send_eof(), Err(error) if would_block(&error));
+        }
+        moved > 0 || (is_last && self.eof_sent)
     }
 
     fn pump_down(&mut self, turn: &mut Turn<'_>) -> bool {
