@@ -71,6 +71,7 @@ pub fn advertised_peer_url(text: &str) -> Option<&str> {
 }
 
 const TOKEN_KEY: &str = "initial-cluster-token";
+const MEMBERS_KEY: &str = "initial-cluster";
 
 fn declared_members(desired: &Desired) -> String {
     let members: Vec<_> = desired.nodes.keys().map(|host| format!("{host}={}", desired.peer_url(host))).collect();
@@ -252,9 +253,17 @@ pub struct Restoration {
     pub token: Token,
 }
 
-/// What lies on a host while a restore is under way.
-pub fn restore_note(restoration: &Restoration) -> String {
-    restored_from("# A restore is under way: `quorate restore` goes on with it.", restoration)
+/// What lies on a host while a restore is under way, of these members.
+pub fn restore_note(desired: &Desired, restoration: &Restoration) -> String {
+    let note = restored_from("# A restore is under way: `quorate restore` goes on with it.", restoration);
+    format!("{note}{MEMBERS_KEY}: {}\n", declared_members(desired))
+}
+
+/// Whether the restore that is noted was begun for the members that are declared. One of others would make a cluster of
+/// another id, though under the same token: etcd makes the id from both.
+pub fn is_restore_of(desired: &Desired, note: &str) -> bool {
+    let members = note.lines().find_map(|line| Some(line.strip_prefix(MEMBERS_KEY)?.strip_prefix(':')?.trim()));
+    members == Some(declared_members(desired).as_str())
 }
 
 /// What lies beside the data that was restored.

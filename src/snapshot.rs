@@ -204,10 +204,19 @@ pub fn name(at: UnixSeconds, suffix: &str) -> String {
     format!("snapshot-{}.db{suffix}", at.strftime("%Y%m%d_%H%M%S"))
 }
 
+/// Clocks of hosts differ a little; a name that is further ahead was given by a clock that was wrong.
+const AHEAD_SECONDS_MAX: i64 = 600;
+
+/// What orders snapshots by age, the newest last. Nobody knows how old one is that a clock was ahead for: it stands for
+/// nothing that was taken lately.
+pub fn age(at: UnixSeconds, now: UnixSeconds) -> (bool, UnixSeconds) {
+    (at.0 <= now.0 + AHEAD_SECONDS_MAX, at)
+}
+
 /// Those that stay when the newest `keep` do, and those that go; both the newest first.
-pub fn kept_and_surplus(listed: &[Listed], keep: usize) -> (Vec<Listed>, Vec<Listed>) {
+pub fn kept_and_surplus(listed: &[Listed], keep: usize, now: UnixSeconds) -> (Vec<Listed>, Vec<Listed>) {
     let mut kept = listed.to_vec();
-    kept.sort_by(|one, other| (other.at, &other.name).cmp(&(one.at, &one.name)));
+    kept.sort_by(|one, other| (age(other.at, now), &other.name).cmp(&(age(one.at, now), &one.name)));
     let surplus = kept.split_off(keep.max(1).min(kept.len()));
     (kept, surplus)
 }
@@ -330,12 +339,17 @@ pub(crate) mod tests {
             facts: Facts::default(),
         };
         let listed = [of(1_800_000_060), of(1_800_000_000), of(1_800_000_120)];
+        let kept_and_surplus = |listed: &[Listed], keep| kept_and_surplus(listed, keep, UnixSeconds(1_800_000_121));
         let (kept, surplus) = kept_and_surplus(&listed, 2);
         assert_eq!((kept, surplus), (vec![listed[2].clone(), listed[0].clone()], vec![listed[1].clone()]));
         assert_eq!(kept_and_surplus(&listed, 3).1, []);
         // One stays whatever is asked for.
         assert_eq!(kept_and_surplus(&listed, 0).0, [listed[2].clone()]);
         assert_eq!(kept_and_surplus(&[], 2), (Vec::new(), Vec::new()));
+        // One whose name is of the future goes first.
+        let ahead = [&listed[..], &[of(1_900_000_000)]].concat();
+        assert_eq!(kept_and_surplus(&ahead, 3).1, [ahead[3].clone()]);
+        assert_eq!(newest(&ahead, UnixSeconds(1_800_000_121)), Some(&ahead[2]));
     }
 
     #[test]

@@ -26,7 +26,10 @@ if grep -qx "$1" "$here/broken" 2>/dev/null; then
     exit 1
 fi
 case $1 in
-endpoint) printf '"ClusterID" : 18446744073709551615\n"MemberID" : 1\n"Leader" : 2\n' ;;
+endpoint)
+    printf '"ClusterID" : 18446744073709551615\n"MemberID" : 1\n"Leader" : 2\n'
+    printf '"DBSize" : %s\n' "$(cat "$here/size" 2>/dev/null || echo 20480)"
+    ;;
 lock)
     while [ "$1" != -- ]; do shift; done
     shift 2
@@ -99,7 +102,9 @@ impl Node {
         // Nobody waits for a turn here.
         executable(&at("bin/sleep"), "#!/bin/sh\n");
         fs::write(at("etcd/snapshot"), whole()).expect("it can be written");
-        fs::write(at("etcd.yaml"), "name: etcd-1\nadvertise-client-urls: https://10.0.0.11:2379\n").expect("it too");
+        let data = format!("data-dir: {}", at("etcd").display());
+        let config = format!("name: etcd-1\n{data}\nadvertise-client-urls: https://10.0.0.11:2379\n");
+        fs::write(at("etcd.yaml"), config).expect("it too");
         let node = Self { shell, etcd, compression: "gzip", dir };
         let first = "PATH=";
         let ours = format!("{first}{}:", node.at("bin").display());
@@ -281,6 +286,29 @@ fn names_of_a_clock_that_was_ahead_do_not_cost_the_new_one() {
         assert!(output.status.success(), "{}", words(&output));
         let there = node.there();
         assert!(there.iter().any(|name| !ahead.contains(&name.as_str())), "{there:?}");
+        // They go before any that was taken since.
+        node.next_slot();
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        let there = node.there();
+        assert!(there.len() == 2 && there.iter().all(|name| !ahead.contains(&name.as_str())), "{there:?}");
+    });
+}
+
+/// etcd ends when its disk is full: no snapshot may fill it.
+#[test]
+fn without_room_nothing_is_begun() {
+    under_every_shell(|node| {
+        node.old(&["snapshot-20200101_000000.db.gz"]);
+        node.write("etcd/size", "1000000000000000");
+        let output = node.run();
+        let said = words(&output);
+        assert!(!output.status.success() && said.contains("a snapshot needs"), "{said}");
+        assert_eq!(node.there(), ["snapshot-20200101_000000.db.gz"]);
+        assert_eq!(node.metric("last_run_success").as_deref(), Some("0"));
+        node.write("etcd/size", "20480");
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
     });
 }
 

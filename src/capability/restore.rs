@@ -26,15 +26,21 @@ use super::departure::is_stopped;
 /// The restore that is asked for, and the token of the life that it begins, unless it is over.
 pub fn under_way(desired: &Desired, observed: &Observed) -> Option<Restoration> {
     let restore = desired.request.restore.as_ref()?;
-    let begun = begun(observed, restore.digest);
+    let begun = begun(desired, observed, restore.digest);
     let token = begun.clone().unwrap_or_else(|| restore.token.clone());
     let is_due = begun.is_some() || !is_over(desired, observed, restore);
     is_due.then_some(Restoration { digest: restore.digest, token })
 }
 
-/// The token of a restore of this snapshot that was begun and cut off. Of two, the later wins: it is made from the time.
-pub fn begun(observed: &Observed, digest: Digest) -> Option<Token> {
-    notes(observed).map(|(_, note)| note).filter(|note| note.digest == digest).map(|note| note.token).max()
+/// The token of a restore of this snapshot that was begun for the members that are declared, and cut off. Of two, the
+/// later wins: it is made from the time. When other members are declared since, it begins anew.
+pub fn begun(desired: &Desired, observed: &Observed, digest: Digest) -> Option<Token> {
+    let is_of_members = |name: &HostName| {
+        let note = observed.host(name).and_then(|host| host.text_of(File::RestoreNote));
+        note.is_some_and(|note| content::is_restore_of(desired, note))
+    };
+    let begun = notes(observed).filter(|(name, note)| note.digest == digest && is_of_members(name));
+    begun.map(|(_, note)| note.token).max()
 }
 
 fn notes(observed: &Observed) -> impl Iterator<Item = (&HostName, Restoration)> {
@@ -99,7 +105,7 @@ pub fn push(view: &View) -> Ruling {
 /// From here on the cluster is what the snapshot holds.
 pub fn note(view: &View) -> Ruling {
     let Some(restoration) = under_way(view.desired, view.observed) else { return Ruling::default() };
-    let text = content::restore_note(&restoration);
+    let text = content::restore_note(view.desired, &restoration);
     let without = view
         .hosts()
         .filter(|(_, host)| !is_restored(host, &restoration.token))

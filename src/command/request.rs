@@ -170,7 +170,7 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
     }
     // A restore that was cut off goes on under its own token.
     if let Some(restore) = &mut request.restore
-        && let Some(token) = restore::begun(observed, restore.digest)
+        && let Some(token) = restore::begun(desired, observed, restore.digest)
     {
         restore.token = token;
     }

@@ -73,7 +73,22 @@ ask() {
     member=$(echo "$said" | sed -n 's/^"MemberID" : //p')
     leader=$(echo "$said" | sed -n 's/^"Leader" : //p')
     cluster=$(echo "$said" | sed -n 's/^"ClusterID" : //p')
-    export cluster
+    database=$(echo "$said" | sed -n 's/^"DBSize" : //p')
+    export cluster database
+}
+
+# Ends with an error unless the snapshot has room, and what is made of it. Where etcd's data lies on the same disk, room
+# must be left for etcd: it ends when that is full, and then the next node would take the snapshot.
+room() {
+    needed=$((database / 1024))
+    [ "$QUORATE_COMPRESSION" = none ] || needed=$((needed * 2))
+    data=$(sed -n 's/^data-dir: //p' "$QUORATE_CONFIG")
+    if [ "$(stat -L -c %d "$QUORATE_DIRECTORY")" = "$(stat -L -c %d "$data")" ]; then
+        needed=$((needed + 262144))
+    fi
+    free=$(df -P -k -- "$QUORATE_DIRECTORY" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+    [ "$free" -ge "$needed" ] ||
+        fail "a snapshot needs $((needed / 1024)) MiB free in $QUORATE_DIRECTORY, and $((free / 1024)) are"
 }
 
 # The leader of the raft group has more to do than the others, so it queues last; they queue in an order that changes
@@ -118,13 +133,21 @@ compress() {
     esac
 }
 
-# The snapshots that were finished here, the newest first; their names say when.
+# The snapshots that were finished here, the newest first; their names say when. What a clock that was ahead has named
+# comes last: nobody knows how old that is. Clocks of nodes differ a little.
 finished() {
+    latest=$QUORATE_DIRECTORY/snapshot-$(date -d "@$(($(date +%s) + 600))" +%Y%m%d_%H%M%S).latest
+    sorted=$({ named && echo "$latest"; } | sort -r)
+    echo "$sorted" | sed -n '/\.latest$/,$p' | sed 1d
+    echo "$sorted" | sed '/\.latest$/,$d'
+}
+
+named() {
     for path in "$QUORATE_DIRECTORY"/snapshot-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9].db*; do
         case $path in
         *.db | *.db.zst | *.db.gz) [ ! -f "$path" ] || echo "$path" ;;
         esac
-    done | sort -r
+    done
 }
 
 # Called only when the newest one has just been checked: that one always stays.
@@ -187,6 +210,7 @@ take() {
     gzip) name=$name.gz ;;
     esac
     [ ! -e "$QUORATE_DIRECTORY/$name" ] || fail "$QUORATE_DIRECTORY/$name is there already"
+    room
     trap 'rm -rf -- "$staged"' EXIT
     trap 'exit 143' HUP INT TERM
     mkdir -m 700 -- "$staged"

@@ -311,7 +311,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::names::UnixSeconds;
     use crate::snapshot::tests::snapshot as bytes_of_one;
+
+    const NOW: UnixSeconds = UnixSeconds(4_000_000_000);
 
     fn open(url: &str) -> Result<Offsite, Diagnostic> {
         Offsite::open(&desired::Offsite { url: url.to_owned() }, [])
@@ -355,17 +358,17 @@ mod tests {
         let again = folder.path().join("again.db");
         let said = offsite.fetch(&names[2], &again, &|_| {}).await.expect_err("it was changed").to_string();
         assert!(said.contains("snapshot-damaged") && !again.exists(), "{said}");
-        let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1);
+        let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1, NOW);
         let said = offsite.prune(&kept, &surplus).await.expect_err("the newest is not whole").to_string();
         assert!(said.contains("nothing was removed"), "{said}");
-        let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2);
+        let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2, NOW);
         offsite.prune(&kept, &surplus).await.expect("one is whole");
         assert_eq!(offsite.list().await.expect("it can be listed").len(), 2);
         // Those two, what is known of one of them, and what is not ours.
         assert_eq!(fs::read_dir(&there).expect("it is there").count(), 4);
         // What is known of one goes with it.
         fs::write(there.join(&names[2]), bytes_of_one()).expect("the folder is ours");
-        let (kept, surplus) = snapshot::kept_and_surplus(&offsite.list().await.expect("it can be listed"), 1);
+        let (kept, surplus) = snapshot::kept_and_surplus(&offsite.list().await.expect("it can be listed"), 1, NOW);
         offsite.prune(&kept, &surplus).await.expect("it is whole");
         assert_eq!(fs::read_dir(&there).expect("it is there").count(), 2);
     }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Listed;
+use super::{Listed, age};
 use crate::names::{ClusterId, UnixSeconds};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ pub fn facts_name(name: &str) -> String {
 }
 
 /// The newest of them.
-pub fn newest(listed: &[Listed]) -> Option<&Listed> {
-    listed.iter().max_by_key(|one| (one.at, &one.name))
+pub fn newest(listed: &[Listed], now: UnixSeconds) -> Option<&Listed> {
+    listed.iter().max_by_key(|one| (age(one.at, now), &one.name))
 }
 
 #[cfg(test)]

@@ -51,6 +51,22 @@ fn killed_at_a_new_place(scene: &Scene, verb: &[&str], visited: &mut BTreeSet<Pl
     false
 }
 
+/// Runs it, and kills it as soon as a step of this title begins.
+pub fn killed_at(scene: &Scene, verb: &[&str], title: &str) {
+    let mut child = spawn(scene, verb);
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    for line in lines {
+        let event: Value = serde_json::from_str(&line.expect("quorate prints text")).expect("every line is JSON");
+        let began = event["title"].as_str().filter(|_| event["event"] == "step-started");
+        if began.is_some_and(|began| began.contains(title)) {
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+            return;
+        }
+    }
+    panic!("no step {title:?}: {:?}", child.wait());
+}
+
 fn spawn(scene: &Scene, verb: &[&str]) -> Child {
     let arguments = [verb, &["--yes", "--json", "--lock-timeout", "10s"]].concat();
     scene.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary runs")

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::crash::{killed_everywhere_in, pauses};
+use crate::crash::{killed_at, killed_everywhere_in, pauses};
 use crate::lab::{Host, Series};
 use crate::scene::{SERIES, Scene};
 
@@ -15,6 +15,11 @@ fn with_a_snapshot(test: &str, series: Series, more: &str) -> Option<Scene> {
     let mut scene = Scene::bare(test, 3, series)?;
     scene.declare(|scene| scene.more = more.to_owned());
     scene.apply().exits(0);
+    write_and_take(&scene);
+    Some(scene)
+}
+
+fn write_and_take(scene: &Scene) {
     for number in 0..KEYS {
         scene.etcdctl(scene.first(), &format!("put /app/{number} before"));
     }
@@ -22,13 +27,17 @@ fn with_a_snapshot(test: &str, series: Series, more: &str) -> Option<Scene> {
     scene.etcdctl(scene.first(), "put /app/1 after");
     scene.etcdctl(scene.first(), "put /app/later after");
     scene.etcdctl(scene.first(), "del /app/2");
-    Some(scene)
 }
 
 /// Every key that was there when the snapshot was taken is there as it was, on every member, and no other.
 #[track_caller]
 fn is_restored(scene: &Scene) {
     scene.is_as_declared();
+    holds_what_was_taken(scene);
+}
+
+#[track_caller]
+fn holds_what_was_taken(scene: &Scene) {
     for host in scene.lab.hosts() {
         let said = scene.etcdctl(host, "get --prefix /app/ --print-value-only");
         // Besides what newer ones log of variables that they do not know.
@@ -157,6 +166,48 @@ fn restored_where_the_nodes_hold_the_authority() {
     scene.quorate(&RESTORE).exits(0).says(&["create the certificate authority on etcd-1", "Nothing else differs"]);
     is_restored(&scene);
     assert_ne!(authority(), before);
+}
+
+/// A restore is cut off, and goes on for other members than it was begun for: one cluster, whoever had restored already.
+#[test]
+fn a_restore_for_other_members_begins_anew() {
+    let test = "a_restore_for_other_members_begins_anew";
+    let Some(mut scene) = with_a_snapshot(test, Series::V3_5, "") else { return };
+    killed_at(&scene, &RESTORE[..4], "start etcd");
+    let lives = |host: &Host| host.sh("grep initial-cluster-token /var/lib/etcd/quorate-restored");
+    let before: Vec<_> = scene.lab.hosts().iter().map(lives).collect();
+    assert!(before.iter().all(|life| !life.is_empty() && *life == before[0]), "{before:?}");
+    scene.declare(|scene| scene.more = "[ports]\npeer = 12380\n".to_owned());
+    scene.plan().exits(3).says(&["[restore-unfinished]"]);
+    scene.quorate(&RESTORE).exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+    assert_eq!(scene.etcdctl(scene.first(), "member list").matches(":12380").count(), 3);
+    holds_what_was_taken(&scene);
+    assert_ne!(lives(scene.first()), before[0]);
+    assert_eq!(kept_aside(&scene), [2, 2, 2]);
+}
+
+/// Data on a disk of its own, and behind a link to one: what a power cut leaves there is in nobody's way.
+#[test]
+fn restored_onto_disks_of_their_own() {
+    let Some(mut scene) = Scene::bare("restored_onto_disks_of_their_own", 3, Series::V3_6) else { return };
+    scene.lab.hosts()[0].sh("mkdir -p /var/lib/etcd && mount -t tmpfs -o size=1g none /var/lib/etcd");
+    scene.lab.hosts()[1].sh("mkdir -p /srv/etcd && ln -s /srv/etcd /var/lib/etcd");
+    scene.declare(|scene| scene.more = String::new());
+    scene.apply().exits(0);
+    write_and_take(&scene);
+    killed_at(&scene, &RESTORE[..4], "restore the data");
+    for host in &scene.lab.hosts()[..2] {
+        host.sh(
+            "until ! pgrep -x etcdutl; do sleep 0.1; done; rm -rf /var/lib/etcd/member /var/lib/etcd/quorate-restored
+                 mkdir -p /var/lib/etcd/.restore-data.quorate/data/member",
+        );
+    }
+    scene.quorate(&RESTORE).exits(0);
+    is_restored(&scene);
+    let left = scene.lab.hosts()[0].sh("ls -A /var/lib/etcd");
+    assert!(!left.contains(".restore-data.quorate") && left.contains("before-restore-"), "{left}");
 }
 
 /// Between the first member that stops and the end, nothing else may be done.

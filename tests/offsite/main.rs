@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use quorate::desired;
 use quorate::live::offsite::Offsite;
-use quorate::names::Digest;
+use quorate::names::{Digest, UnixSeconds};
 use quorate::snapshot;
+
+const NOW: UnixSeconds = UnixSeconds(4_000_000_000);
 
 /// A server that ends with the test.
 struct Moto {
@@ -132,10 +134,10 @@ async fn copies_in_s3() {
     let again = folder.path().join("again.db");
     let said = offsite.fetch(&names[2], &again, &|_| {}).await.expect_err("it is cut").to_string();
     assert!(said.contains("snapshot-cut") && !again.exists(), "{said}");
-    let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1);
+    let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1, NOW);
     offsite.prune(&kept, &surplus).await.expect_err("the one that would stay is cut");
     assert_eq!(offsite.list().await.expect("it can be listed").len(), 3);
-    let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2);
+    let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2, NOW);
     offsite.prune(&kept, &surplus).await.expect("one is whole");
     let left: Vec<_> = offsite.list().await.expect("it can be listed").into_iter().map(|one| one.name).collect();
     assert_eq!(left, names[1..]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::places::{Place, fetch, find};
+use super::places::{Place, fetch, find, warn_of};
 use crate::command::Context;
 use crate::command::output::{Out, print};
 use crate::desired::Desired;
@@ -64,7 +64,7 @@ pub async fn get(
     let found = find(&args.name, desired, fleet).await?;
     fetch(&found, &to, context, desired, fleet).await?;
     if named(&to).is_some() {
-        files::keep_facts(&to, &found.listed.facts)?;
+        warn_of(files::keep_facts(&to, &found.listed.facts));
     }
     let place = if let Place::Node(node) = &found.place { node.to_string() } else { found.path };
     print(stdout, &format!("{}: {} from {place}, checked\n", to.display(), backup::size(found.listed.bytes)))?;

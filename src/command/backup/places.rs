@@ -57,6 +57,13 @@ pub fn offsite(desired: &Desired) -> Result<Option<Offsite>, Diagnostic> {
     declared.map(|declared| Offsite::open(declared, environment())).transpose()
 }
 
+/// What is known of a snapshot could not be kept beside it. The snapshot is there all the same.
+pub fn warn_of(kept: Result<(), Diagnostic>) {
+    if let Err(failure) = kept {
+        eprintln!("warning: {failure}");
+    }
+}
+
 /// Every snapshot, by name and place, and why some places could not be seen.
 pub async fn everywhere(desired: &Desired, fleet: &Live) -> (Vec<Found>, Vec<String>) {
     let folder = snapshot::folder(desired);

@@ -8,7 +8,7 @@ use std::{fs, io};
 use super::places;
 use crate::command::Context;
 use crate::command::approval::approve;
-use crate::command::live::errand;
+use crate::command::live::{errand, now};
 use crate::command::output::{Out, print};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
@@ -63,7 +63,7 @@ struct Place {
 
 impl Place {
     fn new(of: Of, listed: &[Listed], keep: u32) -> Option<Self> {
-        let (kept, surplus) = snapshot::kept_and_surplus(listed, keep as usize);
+        let (kept, surplus) = snapshot::kept_and_surplus(listed, keep as usize, now());
         (!surplus.is_empty()).then_some(Self { of, kept, surplus })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use super::get::{destination, named};
-use super::places;
+use super::places::{self, warn_of};
 use crate::command::Context;
 use crate::command::live::{errand, now};
 use crate::command::output::{Out, print};
@@ -108,9 +108,8 @@ pub async fn run(
         let sent = offsite.upload(&path, &copy, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
         bar.inspect(|bar| bar.finish_and_clear());
         sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
-        offsite
-            .keep_facts(&copy, &Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision })
-            .await?;
+        let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
+        warn_of(offsite.keep_facts(&copy, &facts).await);
         taken.offsite = Some(offsite.url_of(&copy));
     }
     print(stdout, &if args.json { backup::json(&taken) } else { backup::taken(&taken) })?;
@@ -152,7 +151,7 @@ async fn here(
     let received = received?;
     let facts = Facts { cluster_id: cluster_of(observed, source), revision: received.revision, verified: None };
     if named(path).is_some() {
-        files::keep_facts(path, &facts)?;
+        warn_of(files::keep_facts(path, &facts));
     }
     Ok(Taken {
         format_version: 1,

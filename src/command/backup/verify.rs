@@ -144,8 +144,9 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
 /// The newest snapshot that there is; here, where it lies here as well.
 async fn newest(desired: &Desired, fleet: &Live) -> Result<Subject, Diagnostic> {
     let (found, unseen) = everywhere(desired, fleet).await;
-    let newest = found.iter().map(|found| (found.listed.at, found.listed.name.clone())).max();
-    let newest = newest.and_then(|(_, name)| found.into_iter().find(|found| found.listed.name == name));
+    let listed: Vec<_> = found.iter().map(|found| found.listed.clone()).collect();
+    let newest = snapshot::newest(&listed, now()).map(|newest| &newest.name);
+    let newest = newest.and_then(|name| found.into_iter().find(|found| found.listed.name == *name));
     let Some(newest) = newest else {
         let none = Diagnostic::failure("there is no snapshot to hold a drill with");
         let none = unseen.into_iter().take(3).fold(none, Diagnostic::because);
@@ -176,7 +177,7 @@ async fn on_node(
     let wanted = args.snapshot.as_deref().map(|path| path.to_string_lossy().into_owned());
     let listed = match &wanted {
         Some(name) => listed.into_iter().find(|one| one.name == *name),
-        None => snapshot::newest(&listed).cloned(),
+        None => snapshot::newest(&listed, now()).cloned(),
     };
     let listed = listed.ok_or_else(|| {
         let what = wanted.map_or_else(|| "no snapshot".to_owned(), |name| format!("no snapshot {name:?}"));

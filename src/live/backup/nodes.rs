@@ -53,9 +53,9 @@ impl Live {
         kept: &[Listed],
         surplus: &[Listed],
     ) -> Result<(), Diagnostic> {
-        // All of them are words of one command line, which may have 128 KiB.
+        // All of them are words of one command line, and the SSH layer takes 32 KiB.
         const KEPT_LOOKED_AT_MAX: usize = 20;
-        const AT_ONCE: usize = 1000;
+        const AT_ONCE: usize = 400;
         let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
         let kept = names(&kept[..kept.len().min(KEPT_LOOKED_AT_MAX)]);
         let kept: Vec<_> = kept.iter().map(String::as_str).collect();

@@ -48,7 +48,7 @@ impl Command {
     /// With a certificate and key of ours, which are gone when it ends.
     pub fn snapshot(desired: &Desired, before: Occasion, from: &Source) -> Self {
         let (source, stdin) = from.words(desired);
-        let words = [layout::SNAPSHOTS_FOLDER.to_owned(), before.to_string()];
+        let words = [layout::SNAPSHOTS_FOLDER.to_owned(), before.to_string(), desired.paths.data.to_string()];
         let arguments = words.into_iter().chain(source).collect();
         let command = Self::new("saving a snapshot", saving!("snapshot.sh"), arguments);
         Self { stdin, allowed: LONG, ..command }
@@ -69,6 +69,7 @@ impl Command {
             name.to_owned(),
             compression.program().unwrap_or_default().to_owned(),
             cluster.to_string(),
+            desired.paths.data.to_string(),
         ];
         let arguments = words.into_iter().chain(source).collect();
         let command = Self::new(format!("saving {name}"), saving!("backup.sh"), arguments);

@@ -4,10 +4,11 @@ LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 echo quorate-begin
 cd "$1" 2>/dev/null || exit 0
-for name in snapshot-*.db snapshot-*.db.zst snapshot-*.db.gz; do
+# There may be thousands: one program for all of them, and none for each. read takes one line, however long it is.
+stat -c '%s %n' -- snapshot-*.db snapshot-*.db.zst snapshot-*.db.gz 2>/dev/null | while read -r size name; do
     [ -f "$name" ] || continue
     facts=
-    [ ! -f "$name.json" ] || facts=$(head -c 1000 -- "$name.json" | tr -d '\n')
-    echo "$(stat -c '%s %n' -- "$name") $facts"
+    [ ! -f "$name.json" ] || read -r facts <"$name.json" || :
+    echo "$size $name $facts"
 done
 exit 0

@@ -68,6 +68,8 @@ data() {
         lost+found | .touch | quorate-restored) continue ;;
         # Where the data of a removed member, or the copy of a survivor's, is kept on such a disk.
         removed-[0-9]* | before-force-[0-9]* | before-restore-[0-9]*) continue ;;
+        # What one that was killed has left of its work; the next one clears it away.
+        .restore-data.quorate | .before-force.quorate) continue ;;
         esac
         if [ -e "$entry" ] || [ -L "$entry" ]; then
             echo data=foreign
@@ -201,11 +203,19 @@ scheduled() {
         echo compressor=present
     fi
     newest=
+    # What a clock that was ahead has named says nothing of when the last one was taken. Clocks of hosts differ a little.
+    latest=$(date -d '10 minutes' +%Y%m%d%H%M%S 2>/dev/null) || latest=99999999999999
     # Sorted by the shell: the newest comes last.
     for path in "$q_backup"/snapshot-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9].db*; do
         case $path in
-        *.db | *.db.zst | *.db.gz) [ ! -f "$path" ] || newest=$path ;;
+        *.db | *.db.zst | *.db.gz) ;;
+        *) continue ;;
         esac
+        stamp=${path##*/snapshot-}
+        stamp=${stamp%%.*}
+        if [ -f "$path" ] && [ "${stamp%_*}${stamp#*_}" -le "$latest" ]; then
+            newest=$path
+        fi
     done
     if [ -n "$newest" ]; then
         echo "last=${newest##*/}"

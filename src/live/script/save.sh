@@ -1,8 +1,9 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # What the scripts share that take a snapshot.
 
-# save FOLDER ETCDCTL ENDPOINT CA CERTIFICATE_BYTES KEY_BYTES: leaves a snapshot that was checked in $staged/db. The
-# certificate and the key come on stdin.
+# save FOLDER ETCDCTL ENDPOINT CA CERTIFICATE_BYTES KEY_BYTES DATA COPIES: leaves a snapshot that was checked in $staged/db.
+# The certificate and the key come on stdin. There must be room for so many of it; and more where etcd's data lies on the
+# same disk: it ends when that is full.
 save() {
     mkdir -p -- "$1"
     chmod 700 "$1"
@@ -16,8 +17,15 @@ save() {
     rm -rf -- "$staged"
     leftover=$staged
     mkdir -m 700 "$staged"
-    said=$(ETCDCTL_API=3 "$2" --endpoints="$3" --cacert="$4" --cert="$secret/client.crt" \
-        --key="$secret/client.key" snapshot save "$staged/db" 2>&1 </dev/null) || refuse "etcdctl snapshot save: $said"
+    said=$(ctl "$2" "$3" "$4" -w fields --command-timeout=20s endpoint status) || refuse "etcdctl endpoint status: $said"
+    size=$(echo "$said" | sed -n 's/^"DBSize" : //p')
+    needed=$((size * $8 / 1024))
+    if [ "$(stat -L -c %d "$1")" = "$(stat -L -c %d "$7")" ]; then
+        needed=$((needed + 262144))
+    fi
+    free=$(df -P -k -- "$1" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+    [ "$free" -ge "$needed" ] || refuse "a snapshot needs $((needed / 1024)) MiB free in $1, and $((free / 1024)) are"
+    said=$(ctl "$2" "$3" "$4" snapshot save "$staged/db") || refuse "etcdctl snapshot save: $said"
     # A snapshot ends in the SHA-256 of all before it, which is whole pages. Nothing else tells one that is cut short.
     size=$(stat -c %s "$staged/db")
     [ "$((size % 512))" = 32 ] || refuse "the snapshot is not whole: it has $size bytes, which is not a multiple of 512 and 32 more"
@@ -26,4 +34,12 @@ save() {
     [ "${sum%% *}" = "$ends" ] || refuse "the snapshot is not whole: its SHA-256 is not the one that it ends in"
     chmod 600 "$staged/db"
     sync "$staged/db"
+}
+
+# ctl ETCDCTL ENDPOINT CA ARGUMENT…: what it says, with the credentials that came on stdin.
+ctl() {
+    program=$1 endpoint=$2 trust=$3
+    shift 3
+    ETCDCTL_API=3 "$program" --endpoints="$endpoint" --cacert="$trust" --cert="$secret/client.crt" \
+        --key="$secret/client.key" "$@" 2>&1 </dev/null
 }

@@ -1,8 +1,10 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # Saves a snapshot of the member on this host. $1: the folder; $2: the version that comes next, or "change" for another
-# change; $3: etcdctl; $4: the endpoint; $5: ca.crt; $6 and $7: the bytes of the certificate and key on stdin.
-folder=$1 before=$2
-save "$folder" "$3" "$4" "$5" "$6" "$7"
+# change; $3: etcd's data; $4: etcdctl; $5: the endpoint; $6: ca.crt; $7 and $8: the bytes of the certificate and key on
+# stdin.
+folder=$1 before=$2 data=$3
+shift 3
+save "$folder" "$@" "$data" 1
 # Not over another one: two of one second would be of the same state.
 mv -T -f -- "$staged/db" "$folder/before-$before-$(date +%Y%m%d-%H%M%S).db"
 sync "$folder"
