@@ -239,8 +239,10 @@ impl<F: Fleet> Run<'_, F> {
     fn where_to_look(&self, action: &Action) -> String {
         match action.host() {
             Some(host) if action.touches_service() => {
-                format!("look at `journalctl -u {}` on {host}; then run apply again", self.desired.paths.service)
+                let again = if self.is_restoring() { "the same `quorate restore`" } else { "apply" };
+                format!("look at `journalctl -u {}` on {host}; then run {again} again", self.desired.paths.service)
             }
+            _ if self.is_restoring() => RESTORE_AGAIN.to_owned(),
             _ => "run `quorate plan` to see what is there, then apply again".to_owned(),
         }
     }
@@ -250,6 +252,10 @@ impl<F: Fleet> Run<'_, F> {
         Diagnostic::new(Kind::PlanChanged, what).hint("run `quorate plan` again, review it, and apply that")
     }
 
+    fn is_restoring(&self) -> bool {
+        self.desired.request.restore.is_some()
+    }
+
     /// Once a step was begun, a failure means that apply stopped part-way.
     fn tell_how_far(&self, failure: Diagnostic) -> Diagnostic {
         if self.steps == 0 || failure.kind == Kind::Locked {
@@ -257,18 +263,23 @@ impl<F: Fleet> Run<'_, F> {
         }
         let steps = if self.steps == 1 { "step 1".to_owned() } else { format!("step {}", self.steps) };
         let hint = failure.hint.clone();
+        let (doing, again) = match self.is_restoring() {
+            true => ("the restore", RESTORE_AGAIN),
+            false => ("apply", "nothing is lost: run apply again, and it goes on from what is there"),
+        };
         let told = Diagnostic {
             kind: Kind::Stopped,
             place: failure.place.clone(),
-            summary: format!("apply stopped in {steps} of {}: {}", self.approved.steps.len(), failure.summary),
+            summary: format!("{doing} stopped in {steps} of {}: {}", self.approved.steps.len(), failure.summary),
             causes: failure.causes.clone(),
             hint: None,
         };
-        told.hint(
-            hint.unwrap_or_else(|| "nothing is lost: run apply again, and it goes on from what is there".to_owned()),
-        )
+        told.hint(hint.unwrap_or_else(|| again.to_owned()))
     }
 }
+
+const RESTORE_AGAIN: &str = "nothing is lost: run the same `quorate restore` again, and it goes on from what is there; \
+                             until it has ended, the cluster may not serve";
 
 fn on(action: &Action) -> String {
     action.host().map_or_else(String::new, |host: &HostName| format!(" on {host}"))

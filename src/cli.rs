@@ -32,7 +32,7 @@ Exit codes:
   4   the plan differs from --expect or from the saved plan
   5   locked by someone else
   6   could not see enough to plan safely
-  7   apply stopped part-way; the cluster serves; run it again
+  7   apply stopped part-way; the cluster serves (in a restore it may not); run it again
   64  wrong usage")]
 pub struct Cli {
     #[command(flatten)]

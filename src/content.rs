@@ -253,6 +253,22 @@ pub struct Restoration {
     pub token: Token,
 }
 
+/// No cluster makes as many revisions in a second, for as long as one life of it may take.
+const REVISIONS_A_SECOND: u64 = 10_000;
+/// For a token that does not end in a time: etcd's own documentation says that this is enough.
+const REVISIONS_AHEAD: u64 = 1_000_000_000;
+
+impl Restoration {
+    /// By how much the revisions go on, the same for all members: beyond all that clients have seen, also of the cluster
+    /// that a restore of the same snapshot made before. So it grows with the time, which the token ends in.
+    pub fn revisions_ahead(&self) -> u64 {
+        let begun = self.token.as_str().rsplit('-').next().and_then(|begun| begun.parse::<u64>().ok());
+        // Dates of this century and the next, whatever a token may end in.
+        let begun = begun.filter(|begun| (1_500_000_000..7_000_000_000).contains(begun));
+        begun.map_or(REVISIONS_AHEAD, |begun| begun * REVISIONS_A_SECOND)
+    }
+}
+
 /// What lies on a host while a restore is under way, of these members.
 pub fn restore_note(desired: &Desired, restoration: &Restoration) -> String {
     let note = restored_from("# A restore is under way: `quorate restore` goes on with it.", restoration);

@@ -314,11 +314,12 @@ const RESTORE_RULES: &[Rule] = &[
     Rule { name: "install the trusted authority", next: certificates::trust },
     Rule { name: "keep the authority's key on every node", next: keeper::next },
     Rule { name: "issue certificates", next: certificates::next },
+    // Until here nothing has changed for the cluster that serves; etcd.yaml is of the one to come.
+    Rule { name: "note the restore", next: restore::note },
     Rule { name: "write etcd.yaml", next: config::next },
     Rule { name: "write the unit", next: service::write_unit },
     Rule { name: "restore owners and modes", next: access::next },
     Rule { name: "reload units", next: service::reload },
-    Rule { name: "note the restore", next: restore::note },
     Rule { name: "stop members", next: restore::stop },
     Rule { name: "set old data aside", next: restore::set_aside },
     Rule { name: "restore data", next: restore::restore },

@@ -174,8 +174,9 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
 fn lost_data(name: &HostName, host: &Host) -> Blocked {
     if has_lost_data(host) {
         let what = format!("{name} was a member, and its data directory is gone");
-        let hint = "is its volume mounted? A member that lost its data must be removed and added again; \
-                    to begin a new cluster instead, move etcd.yaml and the unit on the host aside";
+        let hint = "is its volume mounted? A member that lost its data must be removed and added again; where all have, \
+                    `quorate restore SNAPSHOT` brings the cluster back; to begin an empty one instead, move etcd.yaml \
+                    and the unit on the host aside";
         return Blocked::new(Code::DataLost, what).on(name).hint(hint);
     }
     let what = format!("{name} has no data of a cluster, while other hosts do");

@@ -17,7 +17,7 @@ use crate::code::Code;
 use crate::content::{self, Restoration};
 use crate::desired::{Desired, Restore};
 use crate::layout;
-use crate::names::{Digest, HostName, Token};
+use crate::names::{Digest, HostName, Occasion, Token};
 use crate::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::plan::{Blocked, Draft, Finding, Ruling, View};
 
@@ -43,9 +43,14 @@ pub fn begun(desired: &Desired, observed: &Observed, digest: Digest) -> Option<T
     begun.map(|(_, note)| note.token).max()
 }
 
+/// A note that is older than data which others have restored since is none: its host was away, and the restore was begun
+/// anew without it.
 fn notes(observed: &Observed) -> impl Iterator<Item = (&HostName, Restoration)> {
     let note = |host: &Host| content::read_restoration(host.text_of(File::RestoreNote)?);
-    observed.seen_hosts().filter_map(move |(name, host)| Some((name, note(host)?)))
+    let latest = observed.seen_hosts().filter_map(|(_, host)| mark(host)).map(|mark| mark.token).max();
+    let is_past = move |note: &Restoration| latest.as_ref().is_some_and(|latest| note.token < *latest);
+    let noted = observed.seen_hosts().filter_map(move |(name, host)| Some((name, note(host)?)));
+    noted.filter(move |(_, note)| !is_past(note))
 }
 
 fn mark(host: &Host) -> Option<Restoration> {
@@ -69,7 +74,11 @@ pub fn unfinished(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     let (name, note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
     let what =
         format!("a restore was begun and is not finished: {name} waits for the snapshot {}", note.digest.short());
-    let hint = format!("run `quorate restore SNAPSHOT --confirm {}` again", desired.cluster.name);
+    let pushed = layout::pushed_snapshot(desired, note.digest);
+    let hint = format!(
+        "run `quorate restore SNAPSHOT --confirm {}` again; the snapshot lies on the nodes, too, as {pushed}",
+        desired.cluster.name
+    );
     Some(Blocked::new(Code::RestoreUnfinished, what).on(name).hint(hint))
 }
 
@@ -81,6 +90,16 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         what: "every member runs on data that was restored from this snapshot".to_owned(),
         hint: Some("say `--again` to restore it once more, and set aside what was written since".to_owned()),
     });
+    let is_left = |host: &Host| !host.pushed.is_empty();
+    let left_over: Vec<_> =
+        observed.seen_hosts().filter(|(_, host)| is_left(host)).map(|(name, _)| name.clone()).collect();
+    let is_forgotten = desired.request.restore.is_none() && notes(observed).next().is_none() && !left_over.is_empty();
+    let forgotten = is_forgotten.then(|| Finding {
+        code: Code::RestoreUnfinished,
+        hosts: left_over,
+        what: "a snapshot that was pushed for a restore still lies there; no member was stopped for it".to_owned(),
+        hint: Some(format!("go on with the restore, or remove {}.restore-*.db there", desired.paths.data)),
+    });
     let former = under_way(desired, observed).into_iter().flat_map(|_| &observed.former);
     let left = former.map(|(name, former)| Finding {
         code: Code::RestoreLeavesMember,
@@ -88,7 +107,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         what: format!("a member of the cluster that is replaced lives at {} and is not declared", former.address),
         hint: Some("stop etcd there, or its clients go on with the old data".to_owned()),
     });
-    done.into_iter().chain(left).collect()
+    done.into_iter().chain(forgotten).chain(left).collect()
 }
 
 /// The file to every host that has not restored it yet, while the old cluster still serves.
@@ -237,5 +256,7 @@ pub fn confirm_effect(observed: &mut Observed) {
     for host in observed.hosts.values_mut().filter_map(|host| host.known_mut()) {
         host.files.remove(&File::RestoreNote);
         host.pushed.clear();
+        // They are of data that was set aside.
+        host.snapshots.retain(|occasion, _| *occasion != Occasion::Change);
     }
 }

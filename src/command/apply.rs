@@ -201,8 +201,12 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
     }
     if context.no_input || args.json {
         let by = if context.no_input { "--no-input" } else { "--json" };
-        let what = format!("apply asks for approval, and with {by} it cannot");
-        return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes, and --expect PLAN_ID to be sure of the plan"));
+        let (verb, hint) = match plan.request.restore {
+            None => ("apply", "add --yes, and --expect PLAN_ID to be sure of the plan"),
+            Some(_) => ("restore", "add --yes"),
+        };
+        let what = format!("{verb} asks for approval, and with {by} it cannot");
+        return Err(Diagnostic::new(Kind::Usage, what).hint(hint));
     }
     let steps = words::count(plan.steps.len(), "step");
     let these = if plan.steps.len() == 1 { "this step".to_owned() } else { format!("these {steps}") };
@@ -243,7 +247,12 @@ fn restore_interrupt() {
 fn conclude(args: &ApplyArgs, report: &Report, stdout: &mut Out) -> Result<u8, Diagnostic> {
     let left = &report.left;
     if !args.json {
-        print(stdout, &format!("Applied: {}. {}\n", words::count(report.steps, "step"), remains(left)))?;
+        let steps = words::count(report.steps, "step");
+        let said = match left.request.restore {
+            Some(_) if left.is_empty() => format!("Restored: {steps}. Every member holds what the snapshot holds.\n"),
+            _ => format!("Applied: {steps}. {}\n", remains(left)),
+        };
+        print(stdout, &said)?;
     }
     match worst(left) {
         Some(kind) => Err(left_over(left, kind)),

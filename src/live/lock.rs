@@ -196,8 +196,8 @@ fn unusable(host: &HostName, said: &str) -> Cause {
 
 fn locked(host: &HostName, holder: &Holder) -> Diagnostic {
     let what = format!("{host} is locked by {holder}");
-    let hint = "wait until it has ended (`--lock-timeout 5m` waits for you), or look at `quorate lock status`; \
-                `quorate lock break` ends a holder that is stuck";
+    let hint = "wait until it has ended (apply and restore wait for you with `--lock-timeout 5m`), or look at `quorate lock \
+                status`; `quorate lock break` ends a holder that is stuck";
     Diagnostic::new(Kind::Locked, what).at(host.as_str()).hint(hint)
 }
 

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::json::rfc3339;
 use super::palette::Palette;
 use super::{clean, words};
-use crate::capability::backup;
+use crate::capability::{backup, restore};
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::names::{ClusterName, HostName, UnixSeconds, Version};
 use crate::observed::{Answer, Host, Observed, Role, Seen, ServiceState};
-use crate::plan::{Finding, Voters};
+use crate::plan::{Blocked, Finding, Voters};
 use crate::quorum::{Health, Member, Membership};
 
 /// What `status --json` prints.
@@ -182,7 +182,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         authority: authority(observed),
         backup: backup(desired, observed),
         unseen: observed.hosts.iter().filter_map(unseen).collect(),
-        findings: crate::capability::findings::findings(desired, observed),
+        findings: findings(desired, observed),
     }
 }
 
@@ -246,6 +246,13 @@ fn first_to_end(host: &Host, now: UnixSeconds) -> Option<CertificateExpiry> {
 fn authority(observed: &Observed) -> Option<Expiry> {
     let authority = observed.workstation.authority.known()?.as_ref()?;
     Some(Expiry { at: rfc3339(authority.not_after), days_left: days_left(authority.not_after, observed.at) })
+}
+
+/// Those of a plan, and that a restore waits to be finished: in a plan that stands in the way of everything else.
+fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let unfinished = restore::unfinished(desired, observed);
+    let unfinished = unfinished.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
+    unfinished.into_iter().chain(crate::capability::findings::findings(desired, observed)).collect()
 }
 
 fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {

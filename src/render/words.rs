@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::clean;
 use crate::action::Action;
 use crate::capability::rotation::Trust;
+use crate::code::Code;
 use crate::names::HostName;
 use crate::observed::{File, Role};
 use crate::plan::{Margin, Plan, Risk, Step, Voters};
@@ -183,6 +184,9 @@ pub fn health(plan: &Plan) -> String {
     match &plan.health {
         Some(health) => format!("{}{unseen}", voters(health)),
         None if plan.unseen == plan.hosts => "no host could be seen".to_owned(),
+        None if plan.blocked.iter().any(|blocked| blocked.code == Code::RestoreUnfinished) => {
+            format!("no member answers: a restore is under way{unseen}")
+        }
         None if plan.bare == plan.hosts => format!("no cluster yet: {}", count(plan.hosts, "bare host")),
         None if plan.bare + plan.unseen == plan.hosts => {
             format!("no cluster seen: {}{unseen}", count(plan.bare, "bare host"))

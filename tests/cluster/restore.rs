@@ -1,6 +1,9 @@
 //! A cluster begins again from a snapshot: over what it has become, over nothing, and killed at every step.
 
 use std::fs;
+use std::process::Command;
+
+use quorate::names::Digest;
 
 use crate::crash::{killed_at, killed_everywhere_in, pauses};
 use crate::lab::{Host, Series};
@@ -54,10 +57,35 @@ fn kept_aside(scene: &Scene) -> Vec<usize> {
     scene.lab.hosts().iter().map(|host| count(host.sh("ls -d /var/lib/etcd.before-restore-*/member || true"))).collect()
 }
 
-/// The snapshots that were saved before a change, on all hosts.
+/// The snapshots that were saved before a restore that is done by now, on all hosts.
 fn saved_before(scene: &Scene) -> usize {
-    let of = |host: &Host| host.sh("ls /var/backups/etcd/before-change-*.db 2>/dev/null || true").lines().count();
+    let of = |host: &Host| host.sh("ls /var/backups/etcd/before-restore-*.db 2>/dev/null || true").lines().count();
     scene.lab.hosts().iter().map(of).sum()
+}
+
+/// As a member sends it whose database was damaged: no page with keys can be read, and the SHA-256 is right.
+fn damaged(scene: &Scene) {
+    let unpacked = Command::new("zstd").args(["-d", "-c", "kept.db.zst"]).current_dir(scene.lab.dir()).output();
+    let unpacked = unpacked.expect("zstd is there").stdout;
+    let mut bytes = unpacked[..unpacked.len() - 32].to_vec();
+    let mut damaged = 0;
+    for page in bytes.chunks_mut(4096).skip(2) {
+        // The flags of a leaf.
+        if page[8..10] == [2, 0] {
+            page[8] = 0x77;
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "the pages are of another size");
+    let sum = Digest::of(&bytes).to_string();
+    bytes.extend((0..64).step_by(2).map(|at| u8::from_str_radix(&sum[at..at + 2], 16).expect("it is hexadecimal")));
+    fs::write(scene.lab.dir().join("damaged.db"), bytes).expect("the folder is ours");
+}
+
+fn revision(scene: &Scene) -> u64 {
+    let said = scene.etcdctl(scene.first(), "get /app/0 -w fields");
+    let line = said.lines().find_map(|line| line.strip_prefix("\"Revision\" : "));
+    line.and_then(|line| line.parse().ok()).expect("etcdctl tells the revision")
 }
 
 fn restored(test: &str, series: Series, auth: bool) {
@@ -69,6 +97,9 @@ fn restored(test: &str, series: Series, auth: bool) {
     fs::write(scene.lab.dir().join("cut.db.zst"), &whole[..whole.len() / 2]).expect("the folder is ours");
     scene.quorate(&["restore", "cut.db.zst", "--confirm", "lab", "--yes"]).exits(1).says(&["snapshot-cut"]);
     scene.quorate(&["restore", "kept.db.zst", "--confirm", "lab", "--no-input"]).exits(64).says(&["--yes"]);
+    damaged(&scene);
+    let refused = scene.quorate(&["restore", "damaged.db", "--confirm", "lab", "--yes"]).exits(7);
+    refused.says(&["the restore stopped in step 1", "cannot be read, though its SHA-256 is right"]);
     assert_eq!(scene.starts(), before);
     scene.is_in_sync();
     assert_eq!(saved_before(&scene), 0);
@@ -77,8 +108,8 @@ fn restored(test: &str, series: Series, auth: bool) {
     assert!(!run.stderr.contains("surprise"), "{}", run.stderr);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [1, 1, 1]);
-    // Of what was there before; it counts for the next one, too.
     assert_eq!(saved_before(&scene), 1);
+    let first = revision(&scene);
     if auth {
         assert!(scene.etcdctl_as("app", scene.first(), "get /app/0").contains("before"));
         assert!(scene.etcdctl_as("app", scene.first(), "put /other x").contains("permission denied"));
@@ -91,7 +122,12 @@ fn restored(test: &str, series: Series, auth: bool) {
     scene.quorate(&[&RESTORE[..], &["--again"]].concat()).exits(0);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [2, 2, 2]);
-    assert_eq!(saved_before(&scene), 1);
+    // The one of before was of data that nobody serves any more.
+    assert_eq!(saved_before(&scene), 2);
+    // Clients have seen what the first one led to: 3.4 alone cannot say so.
+    if series != SERIES[0] {
+        assert!(revision(&scene) > first + 1000, "{} after {first}", revision(&scene));
+    }
 }
 
 #[test]
@@ -173,18 +209,26 @@ fn restored_where_the_nodes_hold_the_authority() {
 fn a_restore_for_other_members_begins_anew() {
     let test = "a_restore_for_other_members_begins_anew";
     let Some(mut scene) = with_a_snapshot(test, Series::V3_5, "") else { return };
+    // Before it is noted nothing has changed, and what was pushed is told of.
+    killed_at(&scene, &RESTORE[..4], "save a snapshot before the next step");
+    scene.is_in_sync();
+    scene.plan().exits(0).says(&["still lies there", "[restore-unfinished]"]);
     killed_at(&scene, &RESTORE[..4], "start etcd");
     let lives = |host: &Host| host.sh("grep initial-cluster-token /var/lib/etcd/quorate-restored");
     let before: Vec<_> = scene.lab.hosts().iter().map(lives).collect();
     assert!(before.iter().all(|life| !life.is_empty() && *life == before[0]), "{before:?}");
     scene.declare(|scene| scene.more = "[ports]\npeer = 12380\n".to_owned());
-    scene.plan().exits(3).says(&["[restore-unfinished]"]);
+    scene.plan().exits(3).says(&["[restore-unfinished]", "a restore is under way"]);
+    scene.quorate(&["status"]).says(&["[restore-unfinished]"]);
     scene.quorate(&RESTORE).exits(0);
     scene.is_in_sync();
     scene.is_healthy();
     assert_eq!(scene.etcdctl(scene.first(), "member list").matches(":12380").count(), 3);
     holds_what_was_taken(&scene);
     assert_ne!(lives(scene.first()), before[0]);
+    // A host that was away meanwhile brings an old note back.
+    scene.first().write("/etc/etcd/restore", format!("snapshot: {}\n{}", "0".repeat(64), before[0]));
+    scene.is_in_sync();
     assert_eq!(kept_aside(&scene), [2, 2, 2]);
 }
 

@@ -41,8 +41,13 @@ impl Command {
     /// A snapshot as it comes from `reader`, unpacked.
     pub fn push_snapshot(desired: &Desired, restore: &Restore, reader: Box<dyn std::io::Read + Send>) -> Self {
         let path = layout::pushed_snapshot(desired, restore.digest);
-        let words =
-            [path.to_string(), restore.bytes.to_string(), restore.digest.to_string(), desired.paths.data.to_string()];
+        let words = [
+            path.to_string(),
+            restore.bytes.to_string(),
+            restore.digest.to_string(),
+            desired.paths.data.to_string(),
+            desired.binaries_folder().to_string(),
+        ];
         let stdin = Stdin::Reader { reader, progress: None };
         let command = Self::new("pushing the snapshot", include_str!("../script/push.sh"), words.into());
         Self { stdin, allowed: LONG + Duration::from_secs(restore.bytes / SLOWEST_BYTES_A_SECOND), ..command }
@@ -65,6 +70,7 @@ impl Command {
             layout::ACCOUNT.to_owned(),
             mark.len().to_string(),
             path.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
+            restoration.revisions_ahead().to_string(),
         ];
         let command = Self::new("restoring the snapshot", leaving!("restore.sh"), words.into());
         let allowed = LONG + Duration::from_secs(bytes / SLOWEST_BYTES_A_SECOND);
@@ -73,7 +79,7 @@ impl Command {
 
     pub fn forget_restore(desired: &Desired) -> Self {
         let note = layout::path(desired, File::RestoreNote).to_string();
-        let words = vec![note, format!("{}.restore-", desired.paths.data)];
+        let words = vec![note, format!("{}.restore-", desired.paths.data), layout::SNAPSHOTS_FOLDER.to_owned()];
         Self::new("finishing the restore", include_str!("../script/restored.sh"), words)
     }
 

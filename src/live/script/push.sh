@@ -1,7 +1,7 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # Takes a snapshot that is to be restored, which comes on stdin. $1: where it goes, beside the data; $2: its bytes; $3: the
-# SHA-256 that it ends in; $4: the data directory.
-path=$1 bytes=$2 digest=$3 data=$4
+# SHA-256 that it ends in; $4: the data directory; $5: the folder of the binaries.
+path=$1 bytes=$2 digest=$3 data=$4 binaries=$5
 folder=${path%/*}/
 beside=$folder
 if [ -L "$data" ] || mountpoint -q -- "$data"; then
@@ -26,6 +26,12 @@ leftover=$staged
 stage "$staged" "$bytes" 600 root root
 sum=$(head -c "$((bytes - 32))" "$staged" | sha256sum)
 [ "${sum%% *}" = "$digest" ] || refuse "the snapshot that arrived is not the one that was sent: its SHA-256 is ${sum%% *}"
+# A member whose database was damaged sends it whole: then nothing must stop for it. From 3.6 on etcdctl cannot tell.
+tool=$binaries/etcdutl
+[ -x "$tool" ] || tool=$binaries/etcdctl
+said=$(ETCDCTL_API=3 "$tool" snapshot status "$staged" 2>&1 </dev/null) ||
+    refuse "the snapshot cannot be read, though its SHA-256 is right: ${tool##*/} snapshot status says" \
+        "$(echo "$said" | head -n 1)"
 mv -T -f -- "$staged" "$path"
 leftover=
 sync "$folder"

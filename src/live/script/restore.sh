@@ -1,7 +1,7 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # Makes the data directory of this member from a snapshot. $1: the unit; $2: the data directory; $3: the folder of the
 # binaries; $4: the snapshot; $5: the member's name; $6: all members; $7: the token; $8: its peer URL; $9: the account;
-# then the bytes of the mark, which comes on stdin, and its name.
+# then the bytes of the mark, which comes on stdin, its name, and how far the revisions go on.
 unit=$1 data=$2 binaries=$3 snapshot=$4 name=$5 cluster=$6 token=$7 url=$8 account=$9
 shift 9
 is_dead "$unit" || refuse "$unit still runs here"
@@ -20,13 +20,13 @@ staged=$beside.restore-data.quorate
 rm -rf -- "$staged"
 leftover=$staged
 mkdir -m 700 "$staged"
-mark_bytes=$1 mark=$2
+mark_bytes=$1 mark=$2 bump=$3
 set -- --name="$name" --initial-cluster="$cluster" --initial-cluster-token="$token" \
     --initial-advertise-peer-urls="$url" --data-dir="$staged/data"
 # Clients that watch have seen revisions that the snapshot knows nothing of: they must not meet them again with other
-# content, and are told that what they have is compacted. etcd's own documentation says a thousand million is enough.
+# content, and are told that what they have is compacted.
 case $(ETCDCTL_API=3 "$tool" snapshot restore --help 2>&1 </dev/null) in
-*--mark-compacted*) set -- "$@" --bump-revision=1000000000 --mark-compacted ;;
+*--mark-compacted*) set -- "$@" --bump-revision="$bump" --mark-compacted ;;
 esac
 said=$(ETCDCTL_API=3 "$tool" snapshot restore "$snapshot" "$@" 2>&1 </dev/null) ||
     refuse "${tool##*/} snapshot restore: $(echo "$said" | tail -n 3)"

@@ -1,5 +1,9 @@
 # shellcheck shell=dash disable=SC2034,SC2154
-# Forgets a restore that is finished. $1: the note, which goes last; $2: what the names of pushed snapshots begin with.
+# Forgets a restore that is finished. $1: the note, which goes last; $2: what the names of pushed snapshots begin with; $3:
+# the folder of the snapshots that are saved before changes: they are of data that was set aside.
 rm -f -- "$2"*.db
+for snapshot in "$3"/before-change-*.db; do
+    [ ! -f "$snapshot" ] || mv -T -n -- "$snapshot" "$3/before-restore-${snapshot##*/before-change-}"
+done
 rm -f -- "$1"
 sync "${1%/*}"
