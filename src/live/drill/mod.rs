@@ -14,6 +14,7 @@ mod scratch;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Write as _};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,9 +24,10 @@ use crate::code::Code;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::backup::open;
 use crate::live::etcd::Member;
+use crate::live::machine::Place;
 use crate::live::perform::told;
 use crate::live::{Live, reach};
-use crate::names::HostName;
+use crate::names::{HostName, PeerUrl};
 
 /// What a drill has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,8 +124,8 @@ impl Live {
     /// By the peer URLs of its members: names are often the same in all clusters.
     fn is_of_this_cluster(&self, name: &str, members: &BTreeSet<String>) -> Result<(), Diagnostic> {
         let desired = &self.shared.desired;
-        let declared: BTreeSet<_> = desired.nodes.keys().map(|name| desired.peer_url(name).to_string()).collect();
-        if members.is_empty() || !members.is_disjoint(&declared) {
+        let declared: Vec<_> = desired.nodes.keys().map(|name| desired.peer_url(name)).collect();
+        if members.is_empty() || any_of(members, &declared) {
             return Ok(());
         }
         let code = Code::SnapshotForeign;
@@ -181,7 +183,7 @@ fn unpack(from: &Path, to: &Path) -> Result<BTreeSet<String>, Diagnostic> {
 
 /// Members are kept as JSON, whole in one place; those of old pages that are not in use any more are found, too.
 fn peer_urls(mut database: impl io::Read) -> io::Result<BTreeSet<String>> {
-    const BEFORE: &[u8] = b"\"peerURLs\":[";
+    const BEFORE: &[u8] = b"\"peerURLs\":";
     const LIST_BYTES_MAX: usize = 4096;
     const MEMBERS_MAX: usize = 1000;
     let finder = memchr::memmem::Finder::new(BEFORE);
@@ -190,11 +192,7 @@ fn peer_urls(mut database: impl io::Read) -> io::Result<BTreeSet<String>> {
     loop {
         let read = database.by_ref().take(1 << 20).read_to_end(&mut buffer)?;
         for at in finder.find_iter(&buffer) {
-            let list = &buffer[at + BEFORE.len()..buffer.len().min(at + BEFORE.len() + LIST_BYTES_MAX)];
-            let Some(end) = memchr::memchr(b']', list) else { continue };
-            let text = String::from_utf8_lossy(&list[..end]);
-            let urls = text.split(',').map(|url| url.trim_matches('"').to_owned());
-            found.extend(urls.filter(|url| is_url(url)));
+            found.extend(urls(&buffer[at + BEFORE.len()..buffer.len().min(at + BEFORE.len() + LIST_BYTES_MAX)]));
         }
         if read == 0 || found.len() > MEMBERS_MAX {
             return Ok(found);
@@ -203,6 +201,23 @@ fn peer_urls(mut database: impl io::Read) -> io::Result<BTreeSet<String>> {
         let keep = buffer.len().min(LIST_BYTES_MAX);
         buffer.drain(..buffer.len() - keep);
     }
+}
+
+/// Of the list that these bytes begin with: JSON, as the address of IPv6 has a `]` of its own.
+fn urls(bytes: &[u8]) -> impl Iterator<Item = String> + use<> {
+    let list = serde_json::Deserializer::from_slice(bytes).into_iter::<Vec<String>>().next();
+    list.and_then(Result::ok).unwrap_or_default().into_iter().filter(|url| is_url(url))
+}
+
+/// Whether one of these URLs is declared, however its address is written.
+fn any_of(urls: &BTreeSet<String>, declared: &[PeerUrl]) -> bool {
+    let place = |url: &PeerUrl| {
+        let Place { address, port } = Place::of(url)?;
+        let address = address.parse().map_or_else(|_| address.to_lowercase(), |address: IpAddr| address.to_string());
+        Some((address, port))
+    };
+    let declared: BTreeSet<_> = declared.iter().filter_map(place).collect();
+    urls.iter().filter_map(|url| place(&PeerUrl::new(url.as_str()))).any(|place| declared.contains(&place))
 }
 
 fn is_url(text: &str) -> bool {
@@ -241,5 +256,18 @@ mod tests {
             assert_eq!(found.len(), 2, "{before}");
         }
         assert!(peer_urls(&b"\"peerURLs\":[\"no url\"] \"peerURLs\":["[..]).expect("it can be read").is_empty());
+    }
+
+    #[test]
+    fn members_of_ipv6_are_of_this_cluster() {
+        let entry = br#"x{"id":1,"peerURLs":["https://[fd00::1]:2380","https://[FD00:0::2]:2380"],"name":"a"}y"#;
+        let found = peer_urls(&entry[..]).expect("memory can be read");
+        assert_eq!(found, ["https://[FD00:0::2]:2380", "https://[fd00::1]:2380"].map(str::to_owned).into());
+        let is_of = |url: &str| any_of(&found, &[PeerUrl::new("https://10.0.0.1:2380"), PeerUrl::new(url)]);
+        assert!(is_of("https://[fd00::1]:2380"));
+        // However it is written.
+        assert!(is_of("https://[fd00::2]:2380"));
+        assert!(!is_of("https://[fd00::3]:2380"));
+        assert!(!is_of("https://[fd00::1]:2381"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Claim, Drilled, Evidence, Restored, is_url, scratch};
+use super::{Claim, Drilled, Evidence, Restored, scratch, urls};
 use crate::auth::ROOT;
 use crate::diagnostic::Diagnostic;
 use crate::live::lock::Errand;
@@ -111,8 +111,8 @@ impl<'a> Told<'a> {
         let keys = self.one("keys")?.parse().ok()?;
         let restored = Restored { revision: header.revision, hash, compacted: compact_revision, keys };
         // "peerURLs":["https://10.0.0.1:2380"]
-        let urls = self.all("peers").flat_map(|list| list.split(['"', '[', ']', ',']));
-        let members: BTreeSet<_> = urls.filter(|url| is_url(url)).map(str::to_owned).collect();
+        let lists = self.all("peers").filter_map(|said| said.split_once(':'));
+        let members: BTreeSet<_> = lists.flat_map(|(_, list)| urls(list.as_bytes())).collect();
         Some(Evidence { claim, members, restored })
     }
 }
@@ -169,5 +169,33 @@ mod tests {
         assert_eq!(evidence.restored, Restored { revision: 7, hash: 5, compacted: 3, keys: 4 });
         assert_eq!(evidence.members.len(), 2);
         assert!(Told::read("claim {}\n").evidence().is_none());
+    }
+
+    /// The script's own function, by the shell that hosts have.
+    #[test]
+    fn a_node_finds_members_of_either_family() {
+        let script = include_str!("../script/drill.sh");
+        let from = script.find("peers() {").expect("it has that function");
+        let (function, _) = script[from..].split_once("\n}\n").expect("it ends");
+        let mut database = b"\xff\xfe\0".to_vec();
+        for list in [r#"["https://10.0.0.1:2380"]"#, r#"["https://[fd00::1]:2380","https://[fd00::2]:2380"]"#, "[]"] {
+            database.extend(format!("\u{7f}\0{{\"id\":1,\"peerURLs\":{list},\"name\":\"a]\"}}\n\0]").bytes());
+        }
+        let file = tempfile::tempdir().expect("a folder");
+        std::fs::write(file.path().join("db"), &database).expect("it can be written");
+        let run = std::process::Command::new("sh")
+            .args(["-euc", &format!("{function}\n}}\npeers \"$1\""), "sh"])
+            .arg(file.path().join("db"))
+            .output()
+            .expect("sh runs");
+        let said = String::from_utf8(run.stdout).expect("it is text");
+        let found = Told(said.lines().filter_map(|line| line.split_once(' ')).collect());
+        let said = format!(
+            "claim {{\"hash\":1,\"revision\":7,\"totalKey\":9}}\n{said}keys 4\n\
+            hash [{{\"HashKV\":{{\"header\":{{\"revision\":7}},\"hash\":5}}}}]\n"
+        );
+        assert_eq!(found.all("peers").count(), 3, "{said}");
+        let wanted = ["https://10.0.0.1:2380", "https://[fd00::1]:2380", "https://[fd00::2]:2380"];
+        assert_eq!(Told::read(&said).evidence().expect("it is whole").members, wanted.map(str::to_owned).into());
     }
 }

@@ -11,6 +11,11 @@ tool=$binaries/etcdutl
 [ -x "$tool" ] || tool=$binaries/etcdctl
 export ETCDCTL_API=3
 
+# peers FILE: the peer URLs of its members, which are kept as JSON, whole in one place. An address of IPv6 has a ] of its own.
+peers() {
+    tr '\0' '\n' <"$1" | grep -a -o -E '"peerURLs":\[("[^"]*",?)*\]' | sort -u | head -n 1000 | sed 's/^/peers /' || :
+}
+
 # When nobody listens any more this ends as it does otherwise, and etcd with it.
 trap '' PIPE
 # What a drill that was killed has left goes with the next one.
@@ -45,8 +50,7 @@ if ! said=$("$tool" -w json snapshot status "$scratch/db" 2>"$scratch/said" </de
     exit 0
 fi
 echo "claim $said"
-# Members are kept as JSON, whole in one place.
-tr '\0' '\n' <"$scratch/db" | grep -a -o '"peerURLs":\[[^]]*\]' | sort -u | head -n 1000 | sed 's/^/peers /' || :
+peers "$scratch/db"
 
 # start: restores, and starts etcd on two ports that nobody has.
 start() {
