@@ -134,6 +134,8 @@ pub enum Live {
     EqualKeys,
     /// It does not have that revision any more.
     Gone,
+    /// It has begun anew since, under another cluster id.
+    BegunAnew,
     /// No member answers.
     Unseen,
 }
@@ -146,6 +148,7 @@ pub fn verified(verified: &Verified) -> String {
         Live::EqualHash => "the live cluster holds the same at that revision",
         Live::EqualKeys => "the live cluster was compacted since, and has as many keys at that revision",
         Live::Gone => "the live cluster does not have that revision any more",
+        Live::BegunAnew => "the live cluster has begun anew since, under another id: there is nothing to compare with",
         Live::Unseen => "no member of the live cluster answers to compare with",
     };
     format!(

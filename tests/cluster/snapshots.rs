@@ -446,6 +446,39 @@ fn nothing_is_found_in_fifty_good_ones() {
     scene.quorate(&["backup", "verify", "emptied.db"]).exits(0).says(&["revision 52, 0 keys", "as many keys"]);
 }
 
+/// The cluster was restored to what it was before, and has written as many other revisions since.
+#[test]
+fn a_snapshot_of_a_former_life_is_good() {
+    let Some(scene) = Scene::healthy("a_snapshot_of_a_former_life_is_good", 1, Series::V3_4) else { return };
+    let host = scene.first();
+    let write =
+        |word: &str| (0..20).for_each(|number| drop(scene.etcdctl(host, &format!("put /kept/{number} {word}"))));
+    write("first");
+    scene.quorate(&["backup", "run", "-o", "first.db"]).exits(0);
+    write("lost");
+    let taken = |on: &[&str]| {
+        let run = scene.quorate(&[&["backup", "run", "--json"], on].concat()).exits(0);
+        let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
+        told["path"].as_str().and_then(|path| path.rsplit('/').next()).expect("it has a path").to_owned()
+    };
+    let (here, there) = (taken(&[]), taken(&["--on", "etcd-1", "--compression", "gzip"]));
+    let drills = [&["backup", "verify", &here][..], &["backup", "verify", &there, "--on", "etcd-1"]];
+    for drill in drills {
+        scene.quorate(drill).exits(0).says(&["holds the same at that revision"]);
+    }
+    scene.quorate(&["restore", "first.db", "--confirm", "lab", "--yes"]).exits(0);
+    write("other");
+    write("other");
+    for drill in drills {
+        scene.quorate(drill).exits(0).says(&["20 keys", "has begun anew since"]);
+    }
+    fs::remove_file(scene.lab.dir().join(format!("{here}.json"))).expect("it is there");
+    host.sh(&format!("rm /var/backups/etcd/{there}.json"));
+    for drill in drills {
+        scene.quorate(drill).exits(1).says(&["[snapshot-differs]", "the cluster was restored since"]);
+    }
+}
+
 /// quorate is killed while the scratch etcd of a node runs: that ends, and the next drill is held.
 #[test]
 fn a_drill_that_is_killed_leaves_nothing() {

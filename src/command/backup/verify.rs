@@ -11,7 +11,7 @@ use crate::command::output::{Out, print};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet as _;
-use crate::live::drill::{Comparison, Drilled};
+use crate::live::drill::{self, Comparison, Drilled};
 use crate::live::{Live, backup as files};
 use crate::names::{HostName, UnixSeconds};
 use crate::observed::{Drill, Seen};
@@ -24,7 +24,8 @@ use crate::snapshot::{self, Facts, Sound};
 ///
 /// All of the file is checked first. Then an etcd of the declared archive is started from it here, on loopback and in a
 /// folder that is gone afterwards: its revision and keys are compared with what the snapshot claims, and where the live
-/// cluster still has that revision, its hash of all keys with the live one. `--on` does the same on a node with the etcd
+/// cluster still has that revision, its hash of all keys with the live one; not with that of a cluster that has begun anew
+/// since, as by `restore`. `--on` does the same on a node with the etcd
 /// that is installed there; the snapshot does not leave it.
 ///
 /// No member notices. That the drill was passed is noted beside the snapshot, for `backup list`, and where [backup] is
@@ -88,6 +89,7 @@ pub async fn run(
             Comparison::EqualHash => backup::Live::EqualHash,
             Comparison::EqualKeys => backup::Live::EqualKeys,
             Comparison::Gone => backup::Live::Gone,
+            Comparison::BegunAnew => backup::Live::BegunAnew,
             Comparison::Unseen => backup::Live::Unseen,
         },
         seconds: drilled.took.as_secs_f64(),
@@ -132,11 +134,16 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
             (to, found.listed.name.clone(), Some(sound))
         }
     };
+    let cluster = match &subject {
+        Subject::File(path) => named(path).and_then(|_| files::facts(path).cluster_id),
+        Subject::Found(found) => found.listed.facts.cluster_id,
+    };
     let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {what}")));
     let sound = known.map_or_else(|| files::check(&path, &|_| {}).map(|(sound, _)| sound), Ok)?;
     let observed = fleet.observe().await;
     spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {what} into a scratch etcd")));
-    let drilled = fleet.drill(&path, &what, &snapshot::sources(desired, &observed)).await;
+    let held = drill::Subject { name: &what, cluster };
+    let drilled = fleet.drill(&path, held, &snapshot::sources(desired, &observed)).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
     Ok(Held { what, subject, node: None, sound, drilled: drilled? })
 }
@@ -188,7 +195,7 @@ async fn on_node(
     let name = listed.name.clone();
     spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {name} into a scratch etcd on {host}")));
     let sources = snapshot::sources(desired, &observed);
-    let held = fleet.drill_on(host, &folder, &name, &sources, errand("backup verify")).await;
+    let held = fleet.drill_on(host, &folder, &listed, &sources, errand("backup verify")).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
     let (sound, drilled) = held?;
     let found = Found { place: Place::Node(host.clone()), path: folder.join(&name).to_string(), listed };

@@ -27,7 +27,7 @@ use crate::live::etcd::Member;
 use crate::live::machine::Place;
 use crate::live::perform::told;
 use crate::live::{Live, reach};
-use crate::names::{HostName, PeerUrl};
+use crate::names::{ClusterId, HostName, PeerUrl};
 
 /// What a drill has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,14 @@ pub struct Claim {
     pub total_key: i64,
 }
 
+/// The snapshot that a drill is held with.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub name: &'a str,
+    /// The cluster that it was taken of, if that was noted. etcd keeps the id in its log, not in its database (3.4 to 3.7).
+    pub cluster: Option<ClusterId>,
+}
+
 /// How the live cluster compares at the snapshot's revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
@@ -63,6 +71,8 @@ pub enum Comparison {
     EqualKeys,
     /// It does not have that revision any more.
     Gone,
+    /// It has begun anew since, under another id: its revisions are not those of the snapshot.
+    BegunAnew,
     /// No member answers.
     Unseen,
 }
@@ -71,13 +81,13 @@ pub enum Comparison {
 const READ_DEADLINE: Duration = Duration::from_secs(120);
 
 impl Live {
-    /// Restores the snapshot at `path`, which was checked and is called `name`, into a scratch etcd here. `sources` are the
-    /// members of the live cluster that are asked for their hash.
+    /// Restores the snapshot at `path`, which was checked, into a scratch etcd here. `sources` are the members of the live
+    /// cluster that are asked for their hash.
     ///
     /// # Errors
     /// When what is restored is not what the snapshot claims, or not what the live cluster holds at its revision; when it
     /// is of another cluster; and when no drill can be held here.
-    pub async fn drill(&self, path: &Path, name: &str, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
+    pub async fn drill(&self, path: &Path, subject: Subject<'_>, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
         let begun = Instant::now();
         let desired = &self.shared.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
@@ -88,20 +98,20 @@ impl Live {
         let (from, to) = (path.to_owned(), database.clone());
         let unpacked = tokio::task::spawn_blocking(move || unpack(&from, &to)).await;
         let members = unpacked.map_err(|_| Diagnostic::failure("unpacking the snapshot ended half-way"))??;
-        self.is_of_this_cluster(name, &members)?;
+        self.is_of_this_cluster(subject.name, &members)?;
         let claim = tools.status(&database).await?;
         let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
         let (revision, hash, compacted) = scratch.member.hash_at(0, READ_DEADLINE).await.map_err(told)?;
         let keys = scratch.member.count_at(revision, READ_DEADLINE).await.map_err(told)?;
         drop(scratch);
         let restored = Restored { revision, hash, compacted, keys };
-        self.judge(name, Evidence { claim, members, restored }, sources, begun).await
+        self.judge(subject, Evidence { claim, members, restored }, sources, begun).await
     }
 
     /// What was restored against what the snapshot claims, and against the live cluster.
     async fn judge(
         &self,
-        name: &str,
+        subject: Subject<'_>,
         evidence: Evidence,
         sources: &[HostName],
         begun: Instant,
@@ -115,9 +125,9 @@ impl Live {
                 "it claims revision {} and {} entries, and what was restored is at revision {revision} with {keys} keys",
                 claim.revision, claim.total_key
             );
-            return Err(differs(name, what));
+            return Err(differs(subject.name, what));
         }
-        let live = self.compare(name, sources, &restored).await?;
+        let live = self.compare(subject, sources, &restored).await?;
         Ok(Drilled { claim, keys, hash, members, live, took: begun.elapsed() })
     }
 
@@ -136,9 +146,19 @@ impl Live {
             .hint(format!("`quorate explain {code}`")))
     }
 
-    async fn compare(&self, name: &str, sources: &[HostName], is: &Restored) -> Result<Comparison, Diagnostic> {
+    async fn compare(
+        &self,
+        subject: Subject<'_>,
+        sources: &[HostName],
+        is: &Restored,
+    ) -> Result<Comparison, Diagnostic> {
         let Some(source) = sources.first() else { return Ok(Comparison::Unseen) };
-        let Some((member, _)) = reach::of_reachable(&self.shared, source).await else { return Ok(Comparison::Unseen) };
+        let Some((member, answer)) = reach::of_reachable(&self.shared, source).await else {
+            return Ok(Comparison::Unseen);
+        };
+        if subject.cluster.is_some_and(|cluster| cluster != answer.cluster) {
+            return Ok(Comparison::BegunAnew);
+        }
         let Ok((_, hash, compacted)) = member.hash_at(is.revision, READ_DEADLINE).await else {
             return Ok(Comparison::Gone);
         };
@@ -149,11 +169,24 @@ impl Live {
                     is.revision, is.hash
                 )
             };
-            return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(differs(name, what())) };
+            return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(subject.differs_from_live(what())) };
         }
         let Ok(keys) = member.count_at(is.revision, READ_DEADLINE).await else { return Ok(Comparison::Gone) };
         let what = || format!("at revision {} {source} has {keys} keys, and the snapshot {}", is.revision, is.keys);
-        if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(differs(name, what())) }
+        if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(subject.differs_from_live(what())) }
+    }
+}
+
+impl Subject<'_> {
+    fn differs_from_live(self, what: String) -> Diagnostic {
+        let differs = differs(self.name, what);
+        match self.cluster {
+            Some(_) => differs,
+            None => differs.because(
+                "of which cluster it is was not noted: either the snapshot or the member is not what it should be, or the \
+                 cluster was restored since the snapshot was taken, which may be good then",
+            ),
+        }
     }
 }
 
@@ -269,5 +302,13 @@ mod tests {
         assert!(is_of("https://[fd00::2]:2380"));
         assert!(!is_of("https://[fd00::3]:2380"));
         assert!(!is_of("https://[fd00::1]:2381"));
+    }
+
+    #[test]
+    fn a_difference_may_be_of_a_later_life_where_the_cluster_is_not_known() {
+        let said = |cluster| Subject { name: "x.db", cluster }.differs_from_live("hashes".to_owned()).to_string();
+        let (known, unknown) = (said(Some(ClusterId(1))), said(None));
+        assert!(known.contains("[snapshot-differs]") && !known.contains("restored since"), "{known}");
+        assert!(unknown.contains("[snapshot-differs]") && unknown.contains("restored since"), "{unknown}");
     }
 }

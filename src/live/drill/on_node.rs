@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Claim, Drilled, Evidence, Restored, scratch, urls};
+use super::{Claim, Drilled, Evidence, Restored, Subject, scratch, urls};
 use crate::auth::ROOT;
 use crate::diagnostic::Diagnostic;
 use crate::live::lock::Errand;
 use crate::live::remote::Command;
 use crate::live::{Live, backup};
 use crate::names::{Digest, HostName, RemotePath};
-use crate::snapshot::{Fault, Parts, Sound};
+use crate::snapshot::{Fault, Listed, Parts, Sound};
 
 impl Live {
-    /// Has `host` restore the snapshot `name` in its `folder` into a scratch etcd of its own. `sources` are the members of
+    /// Has `host` restore a snapshot in its `folder` into a scratch etcd of its own. `sources` are the members of
     /// the live cluster that are asked for their hash. Nobody else works on that host meanwhile.
     ///
     /// # Errors
@@ -24,11 +24,12 @@ impl Live {
         &self,
         host: &HostName,
         folder: &RemotePath,
-        name: &str,
+        listed: &Listed,
         sources: &[HostName],
         errand: Errand,
     ) -> Result<(Sound, Drilled), Diagnostic> {
         let begun = Instant::now();
+        let name = &listed.name;
         let desired = &self.shared.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
         let pair = scratch::pair(&signer, ROOT, desired.certificates.validity_seconds)?;
@@ -45,7 +46,8 @@ impl Live {
             || Diagnostic::failure(format!("what {host} says of the drill makes no sense")).at(host.as_str());
         let evidence = told.evidence().ok_or_else(nonsense)?;
         self.is_of_this_cluster(&label, &evidence.members)?;
-        Ok((sound, self.judge(&label, evidence, sources, begun).await?))
+        let subject = Subject { name: &label, cluster: listed.facts.cluster_id };
+        Ok((sound, self.judge(subject, evidence, sources, begun).await?))
     }
 }
 
