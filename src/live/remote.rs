@@ -85,6 +85,14 @@ const QUICK: Duration = Duration::from_secs(60);
 /// For copying and unpacking an archive of some 25 MB, also over a slow line.
 const LONG: Duration = Duration::from_secs(900);
 
+/// A line or a disk that is slower than this is not to be waited for.
+const SLOWEST_BYTES_A_SECOND: u64 = 1 << 20;
+
+/// For work on so many bytes of a database, after `least` for all that does not depend on them.
+pub(super) fn scaled(least: Duration, bytes: u64) -> Duration {
+    least + Duration::from_secs(bytes / SLOWEST_BYTES_A_SECOND)
+}
+
 /// What happens to the file that another one replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Previous {

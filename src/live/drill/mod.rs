@@ -26,6 +26,7 @@ use crate::live::backup::open;
 use crate::live::etcd::Member;
 use crate::live::machine::Place;
 use crate::live::perform::told;
+use crate::live::remote::scaled;
 use crate::live::{Live, reach};
 use crate::names::{ClusterId, HostName, PeerUrl};
 
@@ -77,7 +78,7 @@ pub enum Comparison {
     Unseen,
 }
 
-/// For a question that reads the whole database.
+/// For a question that reads the whole database. More for a large one.
 const READ_DEADLINE: Duration = Duration::from_secs(120);
 
 impl Live {
@@ -101,11 +102,13 @@ impl Live {
         self.is_of_this_cluster(subject.name, &members)?;
         let claim = tools.status(&database).await?;
         let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
-        let (revision, hash, compacted) = scratch.member.hash_at(0, READ_DEADLINE).await.map_err(told)?;
-        let keys = scratch.member.count_at(revision, READ_DEADLINE).await.map_err(told)?;
+        let bytes = database.metadata().map_err(|error| failed(&error))?.len();
+        let deadline = scaled(READ_DEADLINE, bytes);
+        let (revision, hash, compacted) = scratch.member.hash_at(0, deadline).await.map_err(told)?;
+        let keys = scratch.member.count_at(revision, deadline).await.map_err(told)?;
         drop(scratch);
         let restored = Restored { revision, hash, compacted, keys };
-        self.judge(subject, Evidence { claim, members, restored }, sources, begun).await
+        self.judge(subject, Evidence { bytes, claim, members, restored }, sources, begun).await
     }
 
     /// What was restored against what the snapshot claims, and against the live cluster.
@@ -116,7 +119,7 @@ impl Live {
         sources: &[HostName],
         begun: Instant,
     ) -> Result<Drilled, Diagnostic> {
-        let Evidence { claim, members, restored } = evidence;
+        let Evidence { bytes, claim, members, restored } = evidence;
         let Restored { revision, hash, compacted, keys } = restored;
         // etcd begins at 1, and where the newest keys were deleted and compacted away, at that compaction.
         let expected = claim.revision.max(compacted).max(1);
@@ -127,7 +130,7 @@ impl Live {
             );
             return Err(differs(subject.name, what));
         }
-        let live = self.compare(subject, sources, &restored).await?;
+        let live = self.compare(subject, sources, &restored, scaled(READ_DEADLINE, bytes)).await?;
         Ok(Drilled { claim, keys, hash, members, live, took: begun.elapsed() })
     }
 
@@ -151,6 +154,7 @@ impl Live {
         subject: Subject<'_>,
         sources: &[HostName],
         is: &Restored,
+        deadline: Duration,
     ) -> Result<Comparison, Diagnostic> {
         let Some(source) = sources.first() else { return Ok(Comparison::Unseen) };
         let Some((member, answer)) = reach::of_reachable(&self.shared, source).await else {
@@ -159,7 +163,7 @@ impl Live {
         if subject.cluster.is_some_and(|cluster| cluster != answer.cluster) {
             return Ok(Comparison::BegunAnew);
         }
-        let Ok((_, hash, compacted)) = member.hash_at(is.revision, READ_DEADLINE).await else {
+        let Ok((_, hash, compacted)) = member.hash_at(is.revision, deadline).await else {
             return Ok(Comparison::Gone);
         };
         if compacted == is.compacted {
@@ -171,7 +175,7 @@ impl Live {
             };
             return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(subject.differs_from_live(what())) };
         }
-        let Ok(keys) = member.count_at(is.revision, READ_DEADLINE).await else { return Ok(Comparison::Gone) };
+        let Ok(keys) = member.count_at(is.revision, deadline).await else { return Ok(Comparison::Gone) };
         let what = || format!("at revision {} {source} has {keys} keys, and the snapshot {}", is.revision, is.keys);
         if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(subject.differs_from_live(what())) }
     }
@@ -192,6 +196,8 @@ impl Subject<'_> {
 
 /// What a drill has brought to light.
 struct Evidence {
+    /// Of the database.
+    bytes: u64,
     claim: Claim,
     members: BTreeSet<String>,
     restored: Restored,

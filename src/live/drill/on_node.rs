@@ -93,6 +93,10 @@ impl<'a> Told<'a> {
         (0..digits.len()).step_by(2).map_while(byte).collect()
     }
 
+    fn database_bytes(&self) -> u64 {
+        self.one("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
+    }
+
     /// What the file is, judged here as every other.
     fn sound(&self) -> Result<Sound, Fault> {
         if let Some(said) = self.one("packed") {
@@ -102,8 +106,7 @@ impl<'a> Told<'a> {
         }
         let (head, tail) = (self.bytes("head"), self.bytes("tail"));
         let digest = self.one("sum").and_then(|sum| sum.parse().ok()).unwrap_or(Digest::from_bytes([0; 32]));
-        let bytes = self.one("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
-        Parts { head: &head, tail: &tail, digest, bytes }.judged()
+        Parts { head: &head, tail: &tail, digest, bytes: self.database_bytes() }.judged()
     }
 
     fn evidence(&self) -> Option<Evidence> {
@@ -115,7 +118,7 @@ impl<'a> Told<'a> {
         // "peerURLs":["https://10.0.0.1:2380"]
         let lists = self.all("peers").filter_map(|said| said.split_once(':'));
         let members: BTreeSet<_> = lists.flat_map(|(_, list)| urls(list.as_bytes())).collect();
-        Some(Evidence { claim, members, restored })
+        Some(Evidence { bytes: self.database_bytes(), claim, members, restored })
     }
 }
 

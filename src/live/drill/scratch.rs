@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::{Claim, failed, silent};
 use crate::capability::certificates::Wanted;
@@ -20,6 +20,7 @@ use crate::live::archive::Package;
 use crate::live::etcd::{Member, Tls};
 use crate::live::perform::told;
 use crate::live::pki::{self, Issued, Signer};
+use crate::live::remote::scaled;
 use crate::live::{Shared, now};
 use crate::names::{Architecture, ClusterName, HostName};
 use crate::observed::Usage;
@@ -34,17 +35,24 @@ pub(super) struct Tools {
 /// A running scratch etcd. Dropping it ends it.
 pub(super) struct Scratch {
     pub member: Member,
+    /// Whoever writes to one that is closed is ended.
+    _stdout: ChildStdout,
     _process: Child,
 }
 
-/// An etcd of one member reads its database and elects itself.
+/// An etcd of one member reads its database and elects itself. More for a large one.
 const START_DEADLINE: Duration = Duration::from_secs(120);
+/// For reading, or writing, the database once. More for a large one.
+const TOOL_DEADLINE: Duration = Duration::from_secs(300);
+/// Each time on other ports.
+const STARTS_MAX: usize = 5;
 const DIAL_DEADLINE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
+const LOG_SHOWN_MAX: usize = 500;
 const LOOPBACK: &str = "127.0.0.1";
 
-/// Ends etcd when our end of its stdin goes, however we end.
-const LEASHED: &str = "\"$@\" </dev/null & child=$!; read -r _; kill -9 \"$child\"";
+/// Ends etcd when our end of its stdin goes, however we end. Its stdout, on which it says nothing, ends when etcd does.
+const LEASHED: &str = "\"$@\" </dev/null & child=$!; exec >&-; read -r _; kill -9 \"$child\"";
 
 /// One that nobody else has, so that a drill needs nothing of the cluster's.
 pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
@@ -111,7 +119,12 @@ impl Tools {
     async fn run(&self, what: &str, arguments: &[&str], database: &Path) -> Result<String, Diagnostic> {
         let mut command = Command::new(&self.utility);
         command.args(arguments).arg(database).env("ETCDCTL_API", "3").stdin(Stdio::null()).kill_on_drop(true);
-        let output = command.output().await.map_err(|error| failed(&error))?;
+        let deadline = scaled(TOOL_DEADLINE, bytes_of(database));
+        let output = tokio::time::timeout(deadline, command.output()).await.map_err(|_| {
+            Diagnostic::failure(format!("`{what}` did not end within {} s", deadline.as_secs()))
+                .hint("the disk under the folder of temporary files may be slow or stuck: TMPDIR names another one")
+        })?;
+        let output = output.map_err(|error| failed(&error))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -123,16 +136,38 @@ impl Tools {
     /// Restores `database` and starts etcd on it.
     pub async fn start(&self, signer: &Signer, database: &Path, validity_seconds: u64) -> Result<Scratch, Diagnostic> {
         let folder = database.parent().expect("it lies in the folder of the drill");
+        let files = keys(signer, folder, validity_seconds)?;
+        for _ in 1..STARTS_MAX {
+            match self.start_once(signer, database, &files).await? {
+                Err(ended) if ended.is_port_taken => {}
+                Err(ended) => return Err(ended.told()),
+                Ok(scratch) => return Ok(scratch),
+            }
+        }
+        self.start_once(signer, database, &files).await?.map_err(Ended::told)
+    }
+
+    /// On two ports that were free a moment ago.
+    async fn start_once(
+        &self,
+        signer: &Signer,
+        database: &Path,
+        files: &Keys,
+    ) -> Result<Result<Scratch, Ended>, Diagnostic> {
+        let folder = database.parent().expect("it lies in the folder of the drill");
         let (client, peer) = ports().map_err(|error| failed(&error))?;
         let (client_url, peer_url) = (format!("https://{LOOPBACK}:{client}"), format!("https://{LOOPBACK}:{peer}"));
         let data = folder.join("data");
+        // Of an etcd that did not get its ports.
+        if data.exists() {
+            fs::remove_dir_all(&data).map_err(|error| failed(&error))?;
+        }
         let cluster = format!("drill={peer_url}");
         let data_flag = format!("--data-dir={}", data.display());
         let (initial, advertised) =
             (format!("--initial-cluster={cluster}"), format!("--initial-advertise-peer-urls={peer_url}"));
         let restore = ["snapshot", "restore", "--name=drill", &initial, &advertised, &data_flag];
         self.run("snapshot restore", &restore, database).await?;
-        let files = keys(signer, folder, validity_seconds)?;
         let log = File::create(folder.join("etcd.log")).map_err(|error| failed(&error))?;
         let mut command = Command::new("sh");
         command.args(["-c", LEASHED, "sh"]).arg(self.folder.join("etcd"));
@@ -145,14 +180,46 @@ impl Tools {
             command.arg(format!("--{before}trusted-ca-file={}", files.trust.display()));
             command.arg(format!("--{before}client-cert-auth=true"));
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        let process = command.spawn().map_err(|error| failed(&error))?;
-        let member = answering(signer, client, folder).await?;
-        Ok(Scratch { member, _process: process })
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut process = command.spawn().map_err(|error| failed(&error))?;
+        let mut stdout = process.stdout.take().expect("it is piped");
+        let deadline = scaled(START_DEADLINE, bytes_of(database));
+        let mut nowhere = tokio::io::sink();
+        let member = tokio::select! {
+            member = answering(signer, client, folder, deadline) => Some(member?),
+            _ = tokio::io::copy(&mut stdout, &mut nowhere) => None,
+        };
+        if let Some(member) = member {
+            return Ok(Ok(Scratch { member, _stdout: stdout, _process: process }));
+        }
+        drop(process.stdin.take());
+        // It has nothing more to wait for.
+        let _ = process.wait().await;
+        Ok(Err(Ended::of(folder)))
     }
 }
 
-async fn answering(signer: &Signer, port: u16, folder: &Path) -> Result<Member, Diagnostic> {
+/// An etcd that ended before it served.
+struct Ended {
+    last: String,
+    is_port_taken: bool,
+}
+
+impl Ended {
+    fn of(folder: &Path) -> Self {
+        let log = log(folder);
+        // The shell's word about the end comes after etcd's.
+        let is_of_etcd = |line: &&str| !line.trim().is_empty() && !line.starts_with("sh: ");
+        let last = log.lines().rev().find(is_of_etcd).unwrap_or_default().chars().take(LOG_SHOWN_MAX).collect();
+        Self { last, is_port_taken: log.contains("address already in use") }
+    }
+
+    fn told(self) -> Diagnostic {
+        Diagnostic::failure("etcd ended instead of serving what was restored").because(self.last)
+    }
+}
+
+async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration) -> Result<Member, Diagnostic> {
     let begun = Instant::now();
     let tls = Tls::new(signer, now())?;
     let host = HostName::new("the scratch etcd");
@@ -166,14 +233,22 @@ async fn answering(signer: &Signer, port: u16, folder: &Path) -> Result<Member, 
             },
             (Err(_), why) => why.unwrap_or_default(),
         };
-        if begun.elapsed() >= START_DEADLINE {
-            let log = fs::read_to_string(folder.join("etcd.log")).unwrap_or_default();
-            let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        if begun.elapsed() >= deadline {
             let failure = Diagnostic::failure("etcd does not serve what was restored").because(why);
-            return Err(failure.because(last.chars().take(500).collect::<String>()));
+            return Err(failure.because(Ended::of(folder).last));
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+fn log(folder: &Path) -> String {
+    let bytes = fs::read(folder.join("etcd.log")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One that is not there any more is found out by who reads it.
+fn bytes_of(database: &Path) -> u64 {
+    fs::metadata(database).map_or(0, |metadata| metadata.len())
 }
 
 struct Keys {
@@ -209,9 +284,60 @@ fn keys(signer: &Signer, folder: &Path, validity_seconds: u64) -> Result<Keys, D
     })
 }
 
-/// Two free ports. Somebody may take them in the moment before etcd does; then the drill fails and can be repeated.
+/// Two free ports. Somebody may take them in the moment before etcd does; then it is started on others.
 fn ports() -> io::Result<(u16, u16)> {
     let listen = || TcpListener::bind((LOOPBACK, 0));
     let (client, peer) = (listen()?, listen()?);
     Ok((client.local_addr()?.port(), peer.local_addr()?.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Written by another process: what this one holds open for writing cannot be run.
+    fn program(path: &Path, script: &str) {
+        let mut install = std::process::Command::new("install");
+        let install = install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+        let mut install = install.spawn().expect("install can be run");
+        install.stdin.take().expect("it is piped").write_all(script.as_bytes()).expect("it is read");
+        assert!(install.wait().expect("it ends").success(), "{} was not written", path.display());
+    }
+
+    /// What a start says, and the arguments of each etcd, for an etcd that does this.
+    async fn starts(etcd: &str) -> (String, Vec<String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        program(
+            &at("etcdutl"),
+            "#!/bin/sh\nfor last; do [ \"${last#--data-dir=}\" = \"$last\" ] || mkdir \"${last#*=}\"; done\n",
+        );
+        program(&at("etcd"), &format!("#!/bin/sh\necho \"$*\" >>{}\n{etcd}\n", at("starts").display()));
+        fs::write(at("snapshot.db"), "x").expect("it can be written");
+        let tools = Tools { folder: folder.path().to_owned(), utility: at("etcdutl") };
+        let signer = authority(&ClusterName::new("lab")).expect("one can be made");
+        let database = at("snapshot.db");
+        let started = tools.start(&signer, &database, 3600);
+        let started = tokio::time::timeout(Duration::from_secs(60), started).await.expect("it is not waited for");
+        let said = started.err().expect("it serves nothing").to_string();
+        let starts = fs::read_to_string(at("starts")).expect("it was started");
+        (said, starts.lines().map(str::to_owned).collect())
+    }
+
+    #[tokio::test]
+    async fn an_etcd_that_ends_is_not_waited_for() {
+        let (said, starts) = starts("echo before >&2; echo 'the database is broken' >&2; exit 1").await;
+        assert!(said.contains("the database is broken"), "{said}");
+        assert_eq!(starts.len(), 1, "{starts:?}");
+    }
+
+    #[tokio::test]
+    async fn ports_that_somebody_took_are_left_to_them() {
+        let (said, starts) = starts("echo 'listen tcp 127.0.0.1:1: bind: address already in use' >&2; exit 1").await;
+        assert!(said.contains("address already in use"), "{said}");
+        assert_eq!(starts.len(), STARTS_MAX, "{starts:?}");
+        assert!(starts.iter().collect::<BTreeSet<_>>().len() > 1, "{starts:?}");
+    }
 }

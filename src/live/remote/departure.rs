@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Command, LONG};
+use super::{Command, LONG, scaled};
 use crate::content::{self, Initial, Restoration};
 use crate::desired::{AuthoritySource, Desired, Restore};
 use crate::layout;
@@ -12,9 +12,6 @@ use crate::observed::File;
 
 /// systemd kills a service that has not stopped within its own deadline, which is 90 s unless the host says otherwise.
 const STOP_TAKES: Duration = Duration::from_secs(240);
-
-/// A line or a disk that is slower than this is not to be waited for.
-const SLOWEST_BYTES_A_SECOND: u64 = 1 << 20;
 
 /// A script behind the functions that all of these share.
 macro_rules! leaving {
@@ -50,7 +47,7 @@ impl Command {
         ];
         let stdin = Stdin::Reader { reader, progress: None };
         let command = Self::new("pushing the snapshot", include_str!("../script/push.sh"), words.into());
-        Self { stdin, allowed: LONG + Duration::from_secs(restore.bytes / SLOWEST_BYTES_A_SECOND), ..command }
+        Self { stdin, allowed: scaled(LONG, restore.bytes), ..command }
     }
 
     /// With the tools of the declared version.
@@ -73,8 +70,7 @@ impl Command {
             restoration.revisions_ahead().to_string(),
         ];
         let command = Self::new("restoring the snapshot", leaving!("restore.sh"), words.into());
-        let allowed = LONG + Duration::from_secs(bytes / SLOWEST_BYTES_A_SECOND);
-        Self { stdin: mark.as_str().into(), allowed, ..command }
+        Self { stdin: mark.as_str().into(), allowed: scaled(LONG, bytes), ..command }
     }
 
     pub fn forget_restore(desired: &Desired) -> Self {

@@ -73,9 +73,11 @@ start() {
 
 ctl() {
     "$binaries/etcdctl" --endpoints="$endpoint" --cacert="$scratch/ca.crt" --cert="$scratch/tls.crt" \
-        --key="$scratch/tls.key" --command-timeout=120s "$@" </dev/null
+        --key="$scratch/tls.key" --command-timeout="${patience}s" "$@" </dev/null
 }
 
+# A large database takes its time, at a MiB a second.
+patience=$((120 + bytes / 1048576))
 start
 begun=$(date +%s) starts=1
 until ctl --command-timeout=2s endpoint health >/dev/null 2>&1; do
@@ -87,7 +89,7 @@ until ctl --command-timeout=2s endpoint health >/dev/null 2>&1; do
         starts=$((starts + 1))
         start
     fi
-    [ "$(($(date +%s) - begun))" -lt 120 ] || refuse "etcd does not serve what was restored: $(tail -n 1 "$scratch/log")"
+    [ "$(($(date +%s) - begun))" -lt "$patience" ] || refuse "etcd does not serve what was restored: $(tail -n 1 "$scratch/log")"
     sleep 0.2
 done
 echo "hash $(ctl -w json endpoint hashkv)"
