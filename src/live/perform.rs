@@ -284,7 +284,9 @@ async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Co
 /// Through wherever the member answers, as whoever may read everything.
 async fn snapshot(shared: &Shared, host: &HostName, before: Occasion) -> Result<Command, Diagnostic> {
     let client = shared.holding(now()).await?.operator(now())?;
-    let from = Source { binaries: &shared.running(host), endpoint: &shared.endpoint(host), client: &client };
+    let database_bytes = reach::of_connected(shared, host).await.map(|(_, answer)| answer.database_bytes);
+    let (binaries, endpoint) = (shared.running(host), shared.endpoint(host));
+    let from = Source { binaries: &binaries, endpoint: &endpoint, client: &client, database_bytes };
     Ok(Command::snapshot(&shared.desired, before, &from))
 }
 

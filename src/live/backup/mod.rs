@@ -57,7 +57,9 @@ impl Live {
     ) -> Result<(), Diagnostic> {
         let shared = &self.shared;
         let client = shared.holding(now()).await?.operator(now())?;
-        let from = Source { binaries: &shared.running(host), endpoint: &shared.endpoint(host), client: &client };
+        let database_bytes = reach::of_reachable(shared, host).await.map(|(_, answer)| answer.database_bytes);
+        let (binaries, endpoint) = (shared.running(host), shared.endpoint(host));
+        let from = Source { binaries: &binaries, endpoint: &endpoint, client: &client, database_bytes };
         let command = Command::backup(&shared.desired, folder, name, compression, cluster, &from);
         self.run_alone(host, command, errand, &format!("save {name}")).await.map(drop)
     }

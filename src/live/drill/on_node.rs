@@ -34,7 +34,7 @@ impl Live {
         let signer = scratch::authority(&desired.cluster.name)?;
         let pair = scratch::pair(&signer, ROOT, desired.certificates.validity_seconds)?;
         let binaries = self.shared.running(host);
-        let command = Command::drill(folder, name, &binaries, signer.certificate_pem(), &pair);
+        let command = Command::drill(folder, listed, &binaries, signer.certificate_pem(), &pair);
         let said = self.run_alone(host, command, errand, &format!("hold a drill with {name}")).await?;
         let told = Told::read(&said);
         let label = format!("{name} on {host}");

@@ -340,4 +340,14 @@ mod tests {
         assert_eq!(starts.len(), STARTS_MAX, "{starts:?}");
         assert!(starts.iter().collect::<BTreeSet<_>>().len() > 1, "{starts:?}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tool_that_hangs_is_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let utility = folder.path().join("etcdutl");
+        program(&utility, "#!/bin/sh\nexec sleep 1000\n");
+        let tools = Tools { folder: folder.path().to_owned(), utility };
+        let said = tools.status(&folder.path().join("snapshot.db")).await.expect_err("it hangs").to_string();
+        assert!(said.contains("`snapshot status` did not end within 300 s"), "{said}");
+    }
 }

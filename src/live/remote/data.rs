@@ -1,9 +1,11 @@
 //! The commands that read or rewrite what a member has stored: snapshots, and a new cluster from one survivor.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use super::{Command, LONG};
+use super::{Command, LONG, scaled};
 use crate::desired::Compression;
 use crate::desired::Desired;
 use crate::layout;
@@ -11,6 +13,7 @@ use crate::live::pki::{Issued, PairText};
 use crate::live::ssh::Stdin;
 use crate::names::{ClusterId, Occasion, RemotePath};
 use crate::observed::File;
+use crate::snapshot::Listed;
 
 /// A script behind the function that takes a snapshot.
 macro_rules! saving {
@@ -25,7 +28,12 @@ pub struct Source<'a> {
     pub binaries: &'a RemotePath,
     pub endpoint: &'a str,
     pub client: &'a PairText,
+    /// How large its database is, if it was told.
+    pub database_bytes: Option<u64>,
 }
+
+/// As large as a database should be by etcd's own words: one whose size is not known is given the time of such a one.
+pub const LARGE_BYTES: u64 = 8 << 30;
 
 impl Source<'_> {
     /// Arguments, and what the script reads: the certificate, then the key.
@@ -35,6 +43,18 @@ impl Source<'_> {
         let trust = layout::path(desired, File::Trust).to_string();
         ([self.binaries.join("etcdctl").to_string(), self.endpoint.to_owned(), trust, certificate, key], stdin)
     }
+
+    fn allowed(&self) -> Duration {
+        scaled(LONG, self.database_bytes.unwrap_or(LARGE_BYTES))
+    }
+}
+
+/// How large the database in it may be.
+fn unpacked_bytes(listed: &Listed) -> u64 {
+    // Keys and values that are much alike pack so well.
+    const PACKED_TO_MAX: u64 = 32;
+    let is_bare = listed.name.ends_with(".db");
+    if is_bare { listed.bytes } else { listed.bytes.saturating_mul(PACKED_TO_MAX).min(LARGE_BYTES).max(listed.bytes) }
 }
 
 /// How many bytes each of the texts has, and all of them in a row.
@@ -51,7 +71,7 @@ impl Command {
         let words = [layout::SNAPSHOTS_FOLDER.to_owned(), before.to_string(), desired.paths.data.to_string()];
         let arguments = words.into_iter().chain(source).collect();
         let command = Self::new("saving a snapshot", saving!("snapshot.sh"), arguments);
-        Self { stdin, allowed: LONG, ..command }
+        Self { stdin, allowed: from.allowed(), ..command }
     }
 
     /// As [`Command::snapshot`], under a name of its own and compressed.
@@ -73,18 +93,19 @@ impl Command {
         ];
         let arguments = words.into_iter().chain(source).collect();
         let command = Self::new(format!("saving {name}"), saving!("backup.sh"), arguments);
-        Self { stdin, allowed: LONG, ..command }
+        Self { stdin, allowed: from.allowed(), ..command }
     }
 
-    /// Restores the snapshot of this name into a scratch etcd there, by tools in `binaries`. `trust` and `pair` are of an
-    /// authority that is for this drill alone.
-    pub fn drill(folder: &RemotePath, name: &str, binaries: &RemotePath, trust: &str, pair: &Issued) -> Self {
+    /// Restores a snapshot into a scratch etcd there, by tools in `binaries`. `trust` and `pair` are of an authority that is
+    /// for this drill alone.
+    pub fn drill(folder: &RemotePath, listed: &Listed, binaries: &RemotePath, trust: &str, pair: &Issued) -> Self {
+        let name = &listed.name;
         let script = concat!(include_str!("../script/unpack.sh"), "\n", include_str!("../script/drill.sh"));
         let (lengths, stdin) = together([trust, &pair.certificate_pem, pair.key_pem.expose_secret()]);
         let words = [folder.to_string(), name.to_owned(), binaries.to_string()];
         let arguments = words.into_iter().chain(lengths).collect();
         let command = Self::new(format!("the drill with {name}"), script, arguments);
-        Self { stdin, allowed: LONG, ..command }
+        Self { stdin, allowed: scaled(LONG, unpacked_bytes(listed)), ..command }
     }
 
     pub fn force_new_cluster(desired: &Desired, binaries: &RemotePath) -> Self {
@@ -99,5 +120,39 @@ impl Command {
         let arguments = words.map(str::to_owned).into();
         let command = Self::new("starting the member alone", include_str!("../script/force.sh"), arguments);
         Self { allowed: LONG, ..command }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::UnixSeconds;
+    use crate::sample;
+    use crate::snapshot::Facts;
+
+    #[test]
+    fn a_large_database_is_given_more_time() {
+        let desired = sample::desired(1);
+        let client = PairText { certificate: String::new(), key: String::new().into() };
+        let folder = RemotePath::new("/var/backups/etcd");
+        let of = |database_bytes| {
+            let from = Source { binaries: &folder, endpoint: "https://10.0.0.1:2379", client: &client, database_bytes };
+            let cluster = ClusterId(1);
+            let backup = Command::backup(&desired, &folder, "x.db", Compression::Zstd, cluster, &from);
+            [Command::snapshot(&desired, Occasion::Change, &from).allowed, backup.allowed]
+        };
+        assert_eq!(of(Some(0)), [LONG; 2]);
+        assert!(of(Some(4 << 30)).into_iter().all(|allowed| allowed > LONG + Duration::from_secs(4000)));
+        assert!(of(None)[0] > of(Some(4 << 30))[0]);
+    }
+
+    #[test]
+    fn a_packed_snapshot_is_larger_than_its_file() {
+        let of = |name: &str, bytes| {
+            unpacked_bytes(&Listed { name: name.to_owned(), at: UnixSeconds(0), bytes, facts: Facts::default() })
+        };
+        assert_eq!(of("a.db", 1 << 30), 1 << 30);
+        assert_eq!(of("a.db.zst", 1 << 20), 32 << 20);
+        assert_eq!((of("a.db.gz", 1 << 30), of("a.db.gz", 9 << 30)), (LARGE_BYTES, 9 << 30));
     }
 }
