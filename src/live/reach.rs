@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::code::Code;
@@ -163,33 +164,34 @@ pub(super) async fn served(
 }
 
 async fn serial_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<String, String> {
-    let Place { address, port } = place;
+    let stream = stream_to(shared, connection, place).await?;
+    served::serial(stream, &place.address, tls, DIAL_DEADLINE).await
+}
+
+async fn is_refused_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<bool, String> {
+    let stream = stream_to(shared, connection, place).await?;
+    refusal::is_refused(stream, &place.address, tls, DIAL_DEADLINE).await
+}
+
+/// Bytes to a port and back, whatever way they take.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn stream_to(shared: &Shared, connection: &Connection, place: &Place) -> Result<Box<dyn Stream>, String> {
     match shared.desired.ssh.etcd_access {
-        EtcdAccess::Direct => {
-            let connect = TcpStream::connect((address.as_str(), *port));
-            let stream =
-                tokio::time::timeout(DIAL_DEADLINE, connect).await.map_err(|_| "no answer in time".to_owned())?;
-            served::serial(stream.map_err(|error| error.to_string())?, address, tls, DIAL_DEADLINE).await
-        }
+        EtcdAccess::Direct => Ok(Box::new(connected(place, DIAL_DEADLINE).await?)),
         EtcdAccess::Tunnel => {
-            let stream = connection.tunnel(address, *port, DIAL_DEADLINE).await.map_err(|error| error.to_string())?;
-            served::serial(stream, address, tls, DIAL_DEADLINE).await
+            let tunnel = connection.tunnel(&place.address, place.port, DIAL_DEADLINE).await;
+            Ok(Box::new(tunnel.map_err(|error| error.to_string())?))
         }
     }
 }
 
-async fn is_refused_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<bool, String> {
-    let Place { address, port } = place;
-    match shared.desired.ssh.etcd_access {
-        EtcdAccess::Direct => match TcpStream::connect((address.as_str(), *port)).await {
-            Ok(stream) => refusal::is_refused(stream, address, tls, DIAL_DEADLINE).await,
-            Err(error) => Err(error.to_string()),
-        },
-        EtcdAccess::Tunnel => match connection.tunnel(address, *port, DIAL_DEADLINE).await {
-            Ok(stream) => refusal::is_refused(stream, address, tls, DIAL_DEADLINE).await,
-            Err(error) => Err(error.to_string()),
-        },
-    }
+async fn connected(Place { address, port }: &Place, deadline: Duration) -> Result<TcpStream, String> {
+    let connect = TcpStream::connect((address.as_str(), *port));
+    let stream = tokio::time::timeout(deadline, connect).await.map_err(|_| "no answer in time".to_owned())?;
+    stream.map_err(|error| error.to_string())
 }
 
 /// How often a port is asked that gives no answer, and the time in between.
@@ -271,4 +273,29 @@ fn declared(shared: &Shared, machine: &Machine) -> Place {
 fn machine(shared: &Shared, host: &HostName) -> Result<Arc<Machine>, Unreachable> {
     let error = || super::unknown(host);
     shared.machines.get(host).ok_or_else(|| Unreachable::Silent(cause::of_ssh(host, &error())))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_does_not_answer_is_given_up() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("binds");
+        let listener = socket.listen(1).expect("listens");
+        let port = listener.local_addr().expect("bound").port();
+        let place = Place { address: "127.0.0.1".to_owned(), port };
+        // Nobody accepts: when its queue is full, whoever comes next is told nothing.
+        let mut waiting = Vec::new();
+        for _ in 0..10 {
+            match connected(&place, Duration::from_millis(300)).await {
+                Ok(stream) => waiting.push(stream),
+                Err(why) => return assert_eq!(why, "no answer in time"),
+            }
+        }
+        panic!("{} were let in", waiting.len());
+    }
 }
