@@ -290,6 +290,37 @@ async fn bulk_survives_new_keys_on_the_way() {
     }
 }
 
+/// While new keys are exchanged nothing else can be sent, the end of stdin neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_stdin_waits_for_new_keys() {
+    let Some(server) = server_with(&Options { sshd: "RekeyLimit 32K", ..Options::default() }) else { return };
+    let host = server.connect().await;
+    // Output without end has the server ask for new keys all the time.
+    let mut stream = host.stream("cat /dev/zero", Stdin::Empty, SECONDS(60)).expect("is asked for");
+    let reader = tokio::spawn(async move {
+        let mut buffer = vec![0; 64 << 10];
+        while stream.stdout.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+    });
+    let tasks: Vec<_> = (0..4)
+        .map(|_| {
+            let host = host.clone();
+            tokio::spawn(async move {
+                for number in 0..25 {
+                    let said = format!("said {number}");
+                    let stdin = if number % 2 == 0 { Stdin::Empty } else { said.as_str().into() };
+                    let output = host.exec("cat; echo .", stdin, SECONDS(30)).await.expect("runs");
+                    let expected = if number % 2 == 0 { ".\n".to_owned() } else { format!("{said}.\n") };
+                    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("unharmed");
+    }
+    reader.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_cannot_be_sent_are_refused() {
     let Some(server) = server() else { return };

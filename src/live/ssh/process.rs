@@ -210,11 +210,15 @@ impl Process {
         let (mut moved, was_fed) = (0, self.is_fed);
         while !self.is_fed && moved < TURN_BYTES_MAX && turn.may_send() {
             if self.feed.is_empty() && !self.refill(turn.scratch.len())? {
-                self.is_fed = true;
                 // A process being held reads EOF when it is let go.
                 if !matches!(self.request.purpose, Purpose::Hold { .. }) {
-                    self.channel.send_eof().map_err(|error| format!("closing stdin failed: {}", error.message()))?;
+                    match self.channel.send_eof() {
+                        // Keys are exchanged anew: what ends that comes over the wire, and wakes the next turn.
+                        Err(error) if would_block(&error) => break,
+                        sent => sent.map_err(|error| format!("closing stdin failed: {}", error.message()))?,
+                    }
                 }
+                self.is_fed = true;
                 break;
             }
             match self.channel.write(self.feed.as_slice()) {
