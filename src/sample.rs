@@ -63,6 +63,7 @@ pub fn restoring(desired: &Desired) -> Desired {
         file: "/snapshots/kept.db.zst".into(),
         token: Token::new("prod-1800000000"),
         again: false,
+        foreign_members: Vec::new(),
     };
     let request = Request { restore: Some(restore), ..desired.request.clone() };
     Desired { request, ..desired.clone() }

@@ -48,6 +48,9 @@ struct Script {
     no_snapshot: bool,
     /// The SHA-256 of the snapshot that `restore` is given.
     restore: Option<Digest>,
+    /// The peer URLs of its members, when none of them is declared.
+    #[serde(default)]
+    foreign_members: Vec<String>,
     /// `--rotate-ca`
     #[serde(default)]
     rotate_ca: bool,
@@ -170,6 +173,7 @@ fn read(case: &Path) -> Result<(Desired, Observed), String> {
         file: "/work/kept.db.zst".into(),
         token: Token::new("prod-1800000000"),
         again: false,
+        foreign_members: script.foreign_members,
     });
     request::bind(&mut desired, &observed).map_err(|error| error.to_string())?;
     Ok((desired, observed))

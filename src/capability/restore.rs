@@ -100,6 +100,15 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         what: "a snapshot that was pushed for a restore still lies there; no member was stopped for it".to_owned(),
         hint: Some(format!("go on with the restore, or remove {}.restore-*.db there", desired.paths.data)),
     });
+    let foreign = desired.request.restore.as_ref().map_or(&[][..], |restore| &restore.foreign_members);
+    let foreign = (!foreign.is_empty()).then(|| Finding {
+        code: Code::SnapshotForeign,
+        hosts: Vec::new(),
+        what: format!("the snapshot is of a cluster with members at {}; none of them is declared", foreign.join(", ")),
+        hint: Some(
+            "right where the cluster begins on other machines, and wrong where it is another cluster's".to_owned(),
+        ),
+    });
     let former = under_way(desired, observed).into_iter().flat_map(|_| &observed.former);
     let left = former.map(|(name, former)| Finding {
         code: Code::RestoreLeavesMember,
@@ -107,7 +116,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         what: format!("a member of the cluster that is replaced lives at {} and is not declared", former.address),
         hint: Some("stop etcd there, or its clients go on with the old data".to_owned()),
     });
-    done.into_iter().chain(forgotten).chain(left).collect()
+    done.into_iter().chain(foreign).chain(forgotten).chain(left).collect()
 }
 
 /// The file to every host that has not restored it yet, while the old cluster still serves.

@@ -9,7 +9,7 @@ use super::{Context, live};
 use crate::desired::{Desired, Restore};
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::fleet::Fleet as _;
-use crate::live::{Live, backup};
+use crate::live::{Live, backup, drill};
 use crate::names::Token;
 use crate::plan;
 use crate::progress;
@@ -102,10 +102,12 @@ fn checked(args: &RestoreArgs, context: &Context, desired: &Desired) -> Result<R
     let path = absolute(&args.snapshot)?;
     let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {}", path.display())));
     let checked = backup::check(&path, &|_| {});
+    let members = checked.is_ok().then(|| drill::foreign_members(desired, &path));
     spinner.inspect(|spinner| spinner.finish_and_clear());
     let (sound, _) = checked?;
+    let foreign_members = members.transpose()?.unwrap_or_default();
     let token = Token::new(format!("{}-{}", desired.cluster.name, live::now().0));
-    Ok(Restore { digest: sound.digest, bytes: sound.bytes, file: path, token, again: args.again })
+    Ok(Restore { digest: sound.digest, bytes: sound.bytes, file: path, token, again: args.again, foreign_members })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Diagnostic> {

@@ -111,6 +111,9 @@ pub struct Restore {
     pub token: Token,
     /// Also when every member was restored from it already.
     pub again: bool,
+    /// The peer URLs of the members that it knows of, when none of them is declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_members: Vec<String>,
 }
 
 /// The fingerprint of the authority that was there when it was first looked at; `None` until then.

@@ -124,8 +124,7 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
         None => newest(desired, fleet).await?,
     };
     // One that is not here is fetched into a folder that is gone afterwards.
-    let fetched = tempfile::Builder::new().prefix("quorate-drill-").tempdir();
-    let fetched = fetched.map_err(|error| Diagnostic::failure("no drill can be held here").caused_by(&error))?;
+    let fetched = drill::folder()?;
     let (path, what, known) = match &subject {
         Subject::File(path) => (path.clone(), path.display().to_string(), None),
         Subject::Found(found) => {

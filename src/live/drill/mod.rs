@@ -12,15 +12,18 @@ mod on_node;
 mod scratch;
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use tempfile::TempDir;
 
 use crate::code::Code;
+use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::backup::open;
 use crate::live::etcd::Member;
@@ -93,7 +96,7 @@ impl Live {
         let desired = &self.shared.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
         // It goes with everything in it, whatever happens.
-        let folder = tempfile::Builder::new().prefix("quorate-drill-").tempdir().map_err(|error| failed(&error))?;
+        let folder = folder()?;
         let tools = scratch::tools(&self.shared, folder.path()).await?;
         let database = folder.path().join("snapshot.db");
         let (from, to) = (path.to_owned(), database.clone());
@@ -137,8 +140,7 @@ impl Live {
     /// By the peer URLs of its members: names are often the same in all clusters.
     fn is_of_this_cluster(&self, name: &str, members: &BTreeSet<String>) -> Result<(), Diagnostic> {
         let desired = &self.shared.desired;
-        let declared: Vec<_> = desired.nodes.keys().map(|name| desired.peer_url(name)).collect();
-        if members.is_empty() || any_of(members, &declared) {
+        if !is_foreign(desired, members) {
             return Ok(());
         }
         let code = Code::SnapshotForeign;
@@ -212,6 +214,31 @@ struct Restored {
     keys: i64,
 }
 
+/// A folder that is gone with everything in it when it is dropped. Nobody else may look into it: a database may hold secrets.
+///
+/// # Errors
+/// When none can be made.
+pub fn folder() -> Result<TempDir, Diagnostic> {
+    let folder = tempfile::Builder::new().prefix("quorate-drill-").permissions(Permissions::from_mode(0o700)).tempdir();
+    folder.map_err(|error| failed(&error))
+}
+
+/// The peer URLs of the members that a snapshot knows of, when none of them is declared.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn foreign_members(desired: &Desired, snapshot: &Path) -> Result<Vec<String>, Diagnostic> {
+    let members = peer_urls(open(snapshot)?).map_err(|error| {
+        Diagnostic::failure("the snapshot cannot be read").at(snapshot.display().to_string()).caused_by(&error)
+    })?;
+    Ok(if is_foreign(desired, &members) { members.into_iter().collect() } else { Vec::new() })
+}
+
+fn is_foreign(desired: &Desired, members: &BTreeSet<String>) -> bool {
+    let declared: Vec<_> = desired.nodes.keys().map(|name| desired.peer_url(name)).collect();
+    !members.is_empty() && !any_of(members, &declared)
+}
+
 /// Unpacks a snapshot, and finds the peer URLs in it.
 fn unpack(from: &Path, to: &Path) -> Result<BTreeSet<String>, Diagnostic> {
     let mut unpacked = open(from)?;
@@ -283,6 +310,29 @@ fn silent(member: &Result<Member, crate::live::etcd::Unreachable>) -> Option<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_else_may_look_into_the_folder() {
+        let folder = folder().expect("one can be made");
+        let mode = folder.path().metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_snapshot_of_other_members_is_told_by_them() {
+        let folder = folder().expect("one can be made");
+        let path = folder.path().join("snapshot.db");
+        let foreign = |text: &str| {
+            std::fs::write(&path, text).expect("the folder is ours");
+            foreign_members(&crate::sample::desired(3), &path).expect("it can be read")
+        };
+        assert_eq!(foreign(r#"{"peerURLs":["https://10.9.0.1:2380"]}"#), ["https://10.9.0.1:2380"]);
+        assert_eq!(
+            foreign(r#"{"peerURLs":["https://10.0.0.11:2380"]} {"peerURLs":["https://10.9.0.1:2380"]}"#),
+            [""; 0]
+        );
+        assert_eq!(foreign("no members at all"), [""; 0]);
+    }
 
     #[test]
     fn members_are_found_wherever_they_lie() {

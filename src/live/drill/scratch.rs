@@ -129,8 +129,13 @@ impl Tools {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().last().unwrap_or_default();
-        Err(Diagnostic::failure(format!("`{what}` refuses the snapshot")).because(last))
+        if said.contains("no space left on device") {
+            return Err(failed(&io::Error::from(io::ErrorKind::StorageFull)));
+        }
+        // Of a panic the last line says nothing.
+        let panic = said.lines().find(|line| line.starts_with("panic:"));
+        let why = panic.or_else(|| said.lines().last()).unwrap_or_default();
+        Err(Diagnostic::failure(format!("`{what}` refuses the snapshot")).because(why))
     }
 
     /// Restores `database` and starts etcd on it.
