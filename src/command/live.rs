@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::apply::Emit;
 use crate::diagnostic::Diagnostic;
 use crate::event::Event;
@@ -15,11 +18,39 @@ use crate::names::{HostName, UnixSeconds};
 /// # Errors
 /// What the command says, or that no runtime could be had.
 pub fn block_on(work: impl Future<Output = Result<u8, Diagnostic>>) -> Result<u8, Diagnostic> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Diagnostic::failure("cannot start the runtime").caused_by(&error))?;
-    runtime.block_on(work)
+    runtime()?.block_on(work)
+}
+
+/// How long threads may take to end what nobody waits for any more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a command that leaves something behind unless its destructors run: ^C and SIGTERM drop it, and the exit code is
+/// that of a program which such a signal ends.
+///
+/// # Errors
+/// What the command says, or that no runtime could be had.
+pub fn block_on_unless_ended(work: impl Future<Output = Result<u8, Diagnostic>>) -> Result<u8, Diagnostic> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        let failed = |error: std::io::Error| Diagnostic::failure("cannot listen for signals").caused_by(&error);
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let by = tokio::select! {
+            result = work => return result,
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = terminate.recv() => SignalKind::terminate(),
+        };
+        let name = if by == SignalKind::interrupt() { "interrupted" } else { "terminated" };
+        eprintln!("\nerror: {name}: what was not finished is removed; `quorate backup list` shows what is there");
+        Ok(u8::try_from(128 + by.as_raw_value()).expect("both are small"))
+    });
+    runtime.shutdown_timeout(PATIENCE);
+    ended
+}
+
+fn runtime() -> Result<Runtime, Diagnostic> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Diagnostic::failure("cannot start the runtime").caused_by(&error))
 }
 
 /// Takes the lock of every host that can be reached, and holds them while the result lives.

@@ -194,7 +194,8 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         Command::Backup(args) => {
             let desired = desired()?;
             let fleet = fleet(&desired, context)?;
-            live::block_on(backup::run(args, context, &desired, &fleet, stdout))
+            let work = backup::run(args, context, &desired, &fleet, stdout);
+            if args.leaves_files_when_killed() { live::block_on_unless_ended(work) } else { live::block_on(work) }
         }
         Command::Restore(args) => {
             let desired = desired()?;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -246,7 +246,7 @@ impl Offsite {
         // Writing goes on behind us until then.
         file.flush().await.map_err(|error| unwritable(to, &error))?;
         file.sync_all().await.map_err(|error| unwritable(to, &error))?;
-        let sound = check(staged.path().to_owned(), self.url_of(name)).await?;
+        let sound = backup::check_in_thread(staged.path().to_owned(), self.url_of(name)).await?;
         keep(staged, to)?;
         Ok(sound)
     }
@@ -298,11 +298,6 @@ impl Offsite {
 
 fn digest(context: Context) -> Digest {
     Digest::from_bytes(context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
-}
-
-async fn check(path: PathBuf, name: String) -> Result<Sound, Diagnostic> {
-    let checked = tokio::task::spawn_blocking(move || backup::check_called(&path, &name, &|_| {})).await;
-    checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?.map(|(sound, _)| sound)
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use quorate::names::Digest;
 use serde_json::Value;
@@ -502,5 +504,75 @@ fn a_drill_that_is_killed_leaves_nothing() {
     let _ = child.wait();
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&["restored and read on etcd-1"]);
     assert!(runs().is_empty());
+    scene.is_in_sync();
+}
+
+/// ^C or SIGTERM in the middle: no file and no process stays. A killed one leaves no process either.
+#[test]
+fn one_that_is_interrupted_leaves_nothing() {
+    let Some(scene) = Scene::healthy("one_that_is_interrupted_leaves_nothing", 1, Series::V3_6) else { return };
+    let host = scene.first();
+    host.sh("head -c 900000 /dev/urandom | base64 -w0 >/root/value");
+    (0..60).for_each(|number| drop(scene.etcdctl(host, &format!("put /kept/{number} </root/value"))));
+    let told = scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "none", "--json"]).exits(0);
+    let told: Value = serde_json::from_str(&told.stdout).expect("it is JSON");
+    let name = told["path"].as_str().and_then(|path| path.rsplit('/').next()).expect("it has a path").to_owned();
+    let temporary = scene.lab.dir().join("temporary");
+    fs::create_dir(&temporary).expect("the lab's folder is ours");
+    let staged = || here(&scene).iter().any(|path| path.extension().is_some_and(|end| end == "quorate"));
+    let in_temporary = || fs::read_dir(&temporary).expect("it is ours").count();
+    // Those that were started in the folder of temporary files, or from it.
+    let processes = || {
+        let entries = fs::read_dir("/proc").expect("it can be read").flatten();
+        let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        let marked = temporary.display().to_string();
+        lines.filter(|line| String::from_utf8_lossy(line).contains(&marked)).count()
+    };
+    let serves = || {
+        let entries = fs::read_dir(&temporary).expect("it is ours").flatten();
+        entries
+            .map(|entry| entry.path())
+            .any(|path| path.join("data/member/wal").exists() && path.join("etcd.log").exists())
+    };
+    let before = here(&scene);
+    let cases: [(&[&str], &dyn Fn() -> bool); 5] = [
+        (&["backup", "run"], &staged),
+        (&["backup", "get", &name], &staged),
+        (&["backup", "verify", &name], &|| in_temporary() == 1),
+        (&["backup", "verify", &name], &|| in_temporary() == 2),
+        (&["backup", "verify", &name], &|| serves() && processes() > 0),
+    ];
+    let begin = |arguments: &[&str]| {
+        let mut command = scene.command(arguments);
+        // As a shell does it, so that ^C reaches all that it starts.
+        command.process_group(0).env("TMPDIR", &temporary);
+        command.spawn().expect("quorate can be started")
+    };
+    for (number, (arguments, is_under_way)) in cases.iter().enumerate() {
+        for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+            let mut child = begin(arguments);
+            let begun = Instant::now();
+            while !is_under_way() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "case {number} does not begin");
+                assert_eq!(child.try_wait().expect("it is ours"), None, "case {number} has ended by itself");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let group = format!("-{}", child.id());
+            let whom = if signal == "-INT" { group } else { child.id().to_string() };
+            let sent = Command::new("kill").args([signal, "--", &whom]).status().expect("there is a kill");
+            assert!(sent.success(), "case {number}, {signal}");
+            let sent = Instant::now();
+            let ended = child.wait().expect("it is ours");
+            assert_eq!(ended.code(), Some(code), "case {number}, {signal}");
+            assert!(sent.elapsed() < Duration::from_secs(8), "case {number}, {signal}: {:?}", sent.elapsed());
+            let left = (here(&scene), in_temporary(), processes());
+            assert_eq!(left, (before.clone(), 0, 0), "case {number}, {signal}");
+        }
+    }
+    // What is killed cannot clean up, but its etcd ends.
+    let mut child = begin(&["backup", "verify", &name]);
+    until("the scratch etcd runs", Duration::from_secs(60), || serves() && processes() > 0);
+    child.kill().and_then(|()| child.wait()).expect("it is ours");
+    until("it has ended", Duration::from_secs(20), || processes() == 0);
     scene.is_in_sync();
 }

@@ -46,6 +46,16 @@ pub enum BackupCommand {
     Prune(PruneArgs),
 }
 
+impl BackupArgs {
+    /// The others can be killed anywhere, also while they ask something.
+    pub fn leaves_files_when_killed(&self) -> bool {
+        match self.command {
+            BackupCommand::Run(_) | BackupCommand::Get(_) | BackupCommand::Verify(_) => true,
+            BackupCommand::List(_) | BackupCommand::Prune(_) => false,
+        }
+    }
+}
+
 /// The node that `--on` names.
 ///
 /// # Errors

@@ -138,7 +138,10 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
         Subject::Found(found) => found.listed.facts.cluster_id,
     };
     let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {what}")));
-    let sound = known.map_or_else(|| files::check(&path, &|_| {}).map(|(sound, _)| sound), Ok)?;
+    let sound = match known {
+        Some(sound) => sound,
+        None => files::check_in_thread(path.clone(), what.clone()).await?,
+    };
     let observed = fleet.observe().await;
     spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {what} into a scratch etcd")));
     let held = drill::Subject { name: &what, cluster };

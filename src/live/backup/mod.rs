@@ -8,12 +8,14 @@ mod nodes;
 mod packing;
 mod read;
 mod receive;
+mod wanted;
 
 pub use packing::{Packer, Unpacked};
-pub use read::{check, facts, keep_facts, open};
-pub(in crate::live) use read::{check_called, unsound};
+pub(in crate::live) use read::unsound;
+pub use read::{check, check_in_thread, facts, keep_facts, open};
 pub use receive::Received;
 pub(in crate::live) use receive::{keep, staged, unwritable};
+pub(in crate::live) use wanted::{Wanted, while_wanted};
 
 use crate::desired::Compression;
 use crate::diagnostic::{Diagnostic, Kind};

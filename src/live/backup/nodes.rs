@@ -127,10 +127,7 @@ impl Live {
             let what = format!("{path} could not be read on {host}");
             return Err(Diagnostic::failure(what).at(host.as_str()).because(host_words(&output)));
         }
-        let checked = staged.path().to_owned();
-        let name = format!("{path} on {host}");
-        let checked = tokio::task::spawn_blocking(move || read::check_called(&checked, &name, &|_| {})).await;
-        let (sound, _) = checked.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))??;
+        let sound = read::check_in_thread(staged.path().to_owned(), format!("{path} on {host}")).await?;
         receive::keep(staged, to)?;
         Ok(sound)
     }

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Unpacked;
 use super::receive::{staged, unwritable};
+use super::{Unpacked, Wanted, while_wanted};
 use crate::desired::Compression;
 use crate::diagnostic::Diagnostic;
 use crate::snapshot::{Check, FACTS_BYTES_MAX, Facts, Fault, Sound, facts_name};
@@ -17,7 +17,7 @@ const PIECE_BYTES: usize = 256 << 10;
 /// # Errors
 /// When it cannot be read.
 pub fn open(path: &Path) -> Result<Unpacked, Diagnostic> {
-    File::open(path).and_then(Unpacked::new).map_err(|error| unreadable(path, &error))
+    File::open(path).and_then(Unpacked::new).map_err(|error| unreadable(&path.display().to_string(), &error))
 }
 
 /// Reads all of a snapshot. `progress` is told how many bytes of the database were read.
@@ -25,16 +25,28 @@ pub fn open(path: &Path) -> Result<Unpacked, Diagnostic> {
 /// # Errors
 /// When it cannot be read, or what is wrong with it.
 pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<(Sound, Compression), Diagnostic> {
-    check_called(path, &path.display().to_string(), progress)
+    check_all(open(path)?, &path.display().to_string(), progress)
 }
 
-/// As [`check`], of a file that messages call by another name.
-pub(in crate::live) fn check_called(
-    path: &Path,
-    name: &str,
-    progress: &dyn Fn(u64),
-) -> Result<(Sound, Compression), Diagnostic> {
-    let mut unpacked = open(path)?;
+/// As [`check`], in a thread that ends when nobody waits for it; messages call the file `name`.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_in_thread(path: PathBuf, name: String) -> Result<Sound, Diagnostic> {
+    let work = move |wanted: Wanted| {
+        let file = File::open(&path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
+        check_stream(wanted.reading(file), &name)
+    };
+    while_wanted(work).await.ok_or_else(|| Diagnostic::failure("checking the snapshot ended half-way"))?
+}
+
+/// As [`check`], of what comes from elsewhere.
+pub(in crate::live) fn check_stream(from: impl io::Read + Send + 'static, name: &str) -> Result<Sound, Diagnostic> {
+    let unpacked = Unpacked::new(from).map_err(|error| unreadable(name, &error))?;
+    check_all(unpacked, name, &|_| {}).map(|(sound, _)| sound)
+}
+
+fn check_all(mut unpacked: Unpacked, name: &str, progress: &dyn Fn(u64)) -> Result<(Sound, Compression), Diagnostic> {
     let mut check = Check::default();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -42,7 +54,7 @@ pub(in crate::live) fn check_called(
             Ok(0) => break,
             Ok(count) => check.update(&piece[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if unpacked.compression == Compression::None => return Err(unreadable(path, &error)),
+            Err(error) if unpacked.compression == Compression::None => return Err(unreadable(name, &error)),
             Err(error) => return Err(unsound(name, &of_packing(&error))),
         }
         progress(check.bytes());
@@ -92,8 +104,8 @@ pub(in crate::live) fn unsound(name: &str, fault: &Fault) -> Diagnostic {
         .hint(format!("`quorate explain {code}`"))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    Diagnostic::failure("the snapshot cannot be read").at(path.display().to_string()).caused_by(error)
+fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
+    Diagnostic::failure("the snapshot cannot be read").at(name).caused_by(error)
 }
 
 #[cfg(test)]

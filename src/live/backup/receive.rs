@@ -48,11 +48,14 @@ pub(super) async fn receive(
                 bytes += piece.bytes.len() as u64;
                 progress(bytes, bytes + piece.remaining);
                 // Whoever writes has ended: why, it says itself.
-                if pieces.send(piece.bytes).await.is_err() {
+                if pieces.send(Some(piece.bytes)).await.is_err() {
                     break Ok(());
                 }
             }
-            Ok(None) => break Ok(()),
+            Ok(None) => {
+                let _ = pieces.send(None).await;
+                break Ok(());
+            }
             Err(cause) => break Err(told(cause)),
         }
     };
@@ -83,15 +86,17 @@ pub(in crate::live) fn keep(staged: NamedTempFile, path: &Path) -> Result<(), Di
     synced.map_err(|error| unwritable(path, &error))
 }
 
-/// In a thread of its own: compressing takes longer than all the rest.
+/// In a thread of its own: compressing takes longer than all the rest. `None` is the end; without one, nobody wants it.
 fn write(
     staged: NamedTempFile,
-    mut pieces: mpsc::Receiver<Vec<u8>>,
+    mut pieces: mpsc::Receiver<Option<Vec<u8>>>,
     compression: Compression,
 ) -> io::Result<(NamedTempFile, Check, Finder)> {
     let (mut check, mut finder) = (Check::default(), Finder::default());
     let mut packer = Packer::new(compression, BufWriter::with_capacity(BUFFER_BYTES, staged.as_file()))?;
-    while let Some(piece) = pieces.blocking_recv() {
+    loop {
+        let piece = pieces.blocking_recv().ok_or_else(|| io::Error::other("the rest did not come"))?;
+        let Some(piece) = piece else { break };
         check.update(&piece);
         finder.update(&piece);
         packer.write_all(&piece)?;

@@ -8,6 +8,7 @@
 //! The scratch etcd asks for certificates as the real members do, of an authority that is made for the drill and never
 //! written down: what it serves for a few seconds is everything.
 
+mod leash;
 mod on_node;
 mod scratch;
 
@@ -17,6 +18,7 @@ use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -25,7 +27,7 @@ use tempfile::TempDir;
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
-use crate::live::backup::open;
+use crate::live::backup::{Wanted, open, while_wanted};
 use crate::live::etcd::Member;
 use crate::live::machine::Place;
 use crate::live::perform::told;
@@ -95,13 +97,17 @@ impl Live {
         let begun = Instant::now();
         let desired = &self.shared.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
-        // It goes with everything in it, whatever happens.
-        let folder = folder()?;
-        let tools = scratch::tools(&self.shared, folder.path()).await?;
+        // It goes with everything in it, whatever happens; not before the last thread that writes there has ended.
+        let folder = Arc::new(folder()?);
+        let tools = scratch::tools(&self.shared, &folder).await?;
         let database = folder.path().join("snapshot.db");
-        let (from, to) = (path.to_owned(), database.clone());
-        let unpacked = tokio::task::spawn_blocking(move || unpack(&from, &to)).await;
-        let members = unpacked.map_err(|_| Diagnostic::failure("unpacking the snapshot ended half-way"))??;
+        let (from, to, keeps) = (path.to_owned(), database.clone(), folder.clone());
+        let unpacked = while_wanted(move |wanted| {
+            let unpacked = unpack(&from, &to, wanted);
+            drop(keeps);
+            unpacked
+        });
+        let members = unpacked.await.ok_or_else(|| Diagnostic::failure("unpacking the snapshot ended half-way"))??;
         self.is_of_this_cluster(subject.name, &members)?;
         let claim = tools.status(&database).await?;
         let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
@@ -240,8 +246,8 @@ fn is_foreign(desired: &Desired, members: &BTreeSet<String>) -> bool {
 }
 
 /// Unpacks a snapshot, and finds the peer URLs in it.
-fn unpack(from: &Path, to: &Path) -> Result<BTreeSet<String>, Diagnostic> {
-    let mut unpacked = open(from)?;
+fn unpack(from: &Path, to: &Path, wanted: Wanted) -> Result<BTreeSet<String>, Diagnostic> {
+    let mut unpacked = wanted.reading(open(from)?);
     let mut written = io::BufWriter::new(File::create(to).map_err(|error| failed(&error))?);
     io::copy(&mut unpacked, &mut written).and_then(|_| written.flush()).map_err(|error| failed(&error))?;
     File::open(to).and_then(|file| peer_urls(BufReader::new(file))).map_err(|error| failed(&error))

@@ -1,17 +1,20 @@
 //! The etcd of a drill: from the declared archive, in a folder of its own, on ports that nobody else has.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
-use tokio::process::{Child, ChildStdout, Command};
+use tempfile::TempDir;
 
+use super::leash::Leashed;
 use super::{Claim, failed, silent};
 use crate::capability::certificates::Wanted;
 use crate::desired::Binaries;
@@ -35,9 +38,7 @@ pub(super) struct Tools {
 /// A running scratch etcd. Dropping it ends it.
 pub(super) struct Scratch {
     pub member: Member,
-    /// Whoever writes to one that is closed is ended.
-    _stdout: ChildStdout,
-    _process: Child,
+    _process: Leashed,
 }
 
 /// An etcd of one member reads its database and elects itself. More for a large one.
@@ -51,9 +52,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOG_SHOWN_MAX: usize = 500;
 const LOOPBACK: &str = "127.0.0.1";
 
-/// Ends etcd when our end of its stdin goes, however we end. Its stdout, on which it says nothing, ends when etcd does.
-const LEASHED: &str = "\"$@\" </dev/null & child=$!; exec >&-; read -r _; kill -9 \"$child\"";
-
 /// One that nobody else has, so that a drill needs nothing of the cluster's.
 pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
     let (certificate, key) = pki::generate_authority(cluster, now())
@@ -62,7 +60,7 @@ pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
     pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(told)
 }
 
-pub(super) async fn tools(shared: &Shared, folder: &Path) -> Result<Tools, Diagnostic> {
+pub(super) async fn tools(shared: &Shared, scratch: &Arc<TempDir>) -> Result<Tools, Diagnostic> {
     let desired = &shared.desired;
     let uname = rustix::system::uname();
     let machine = uname.machine().to_string_lossy();
@@ -72,12 +70,15 @@ pub(super) async fn tools(shared: &Shared, folder: &Path) -> Result<Tools, Diagn
     let folder = match &desired.binaries {
         Binaries::Archive { .. } => {
             let package = shared.package(desired.cluster.version, architecture).await.map_err(told)?;
-            let to = folder.join("etcd");
-            let unpacked = to.clone();
-            let result = tokio::task::spawn_blocking(move || unpack(&package, &unpacked)).await;
-            result
-                .map_err(|_| Diagnostic::failure("unpacking etcd ended half-way"))?
-                .map_err(|error| failed(&error))?;
+            let to = scratch.path().join("etcd");
+            let (unpacked, keeps) = (to.clone(), scratch.clone());
+            let result = tokio::task::spawn_blocking(move || {
+                let result = unpack(&package, &unpacked);
+                drop(keeps);
+                result
+            });
+            let result = result.await.map_err(|_| Diagnostic::failure("unpacking etcd ended half-way"))?;
+            result.map_err(|error| failed(&error))?;
             to
         }
         Binaries::Preinstalled { folder } => PathBuf::from(folder.as_str()),
@@ -117,10 +118,10 @@ impl Tools {
     }
 
     async fn run(&self, what: &str, arguments: &[&str], database: &Path) -> Result<String, Diagnostic> {
-        let mut command = Command::new(&self.utility);
-        command.args(arguments).arg(database).env("ETCDCTL_API", "3").stdin(Stdio::null()).kill_on_drop(true);
         let deadline = scaled(TOOL_DEADLINE, bytes_of(database));
-        let output = tokio::time::timeout(deadline, command.output()).await.map_err(|_| {
+        let arguments = arguments.iter().map(OsStr::new).chain([database.as_os_str()]);
+        let output = Leashed::output(&self.utility, arguments);
+        let output = tokio::time::timeout(deadline, output).await.map_err(|_| {
             Diagnostic::failure(format!("`{what}` did not end within {} s", deadline.as_secs()))
                 .hint("the disk under the folder of temporary files may be slow or stuck: TMPDIR names another one")
         })?;
@@ -174,33 +175,27 @@ impl Tools {
         let restore = ["snapshot", "restore", "--name=drill", &initial, &advertised, &data_flag];
         self.run("snapshot restore", &restore, database).await?;
         let log = File::create(folder.join("etcd.log")).map_err(|error| failed(&error))?;
-        let mut command = Command::new("sh");
-        command.args(["-c", LEASHED, "sh"]).arg(self.folder.join("etcd"));
-        command.args(["--name=drill", &data_flag, &initial, &advertised]);
-        command.args([format!("--listen-client-urls={client_url}"), format!("--advertise-client-urls={client_url}")]);
-        command.arg(format!("--listen-peer-urls={peer_url}"));
+        let mut arguments = vec!["--name=drill".to_owned(), data_flag, initial, advertised];
+        arguments.extend([
+            format!("--listen-client-urls={client_url}"),
+            format!("--advertise-client-urls={client_url}"),
+            format!("--listen-peer-urls={peer_url}"),
+        ]);
         for before in ["", "peer-"] {
-            command.arg(format!("--{before}cert-file={}", files.certificate.display()));
-            command.arg(format!("--{before}key-file={}", files.key.display()));
-            command.arg(format!("--{before}trusted-ca-file={}", files.trust.display()));
-            command.arg(format!("--{before}client-cert-auth=true"));
+            arguments.push(format!("--{before}cert-file={}", files.certificate.display()));
+            arguments.push(format!("--{before}key-file={}", files.key.display()));
+            arguments.push(format!("--{before}trusted-ca-file={}", files.trust.display()));
+            arguments.push(format!("--{before}client-cert-auth=true"));
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        let mut process = command.spawn().map_err(|error| failed(&error))?;
-        let mut stdout = process.stdout.take().expect("it is piped");
+        let process = Leashed::start(&self.folder.join("etcd"), &arguments, Stdio::null(), log.into());
+        let mut process = process.map_err(|error| failed(&error))?;
         let deadline = scaled(START_DEADLINE, bytes_of(database));
-        let mut nowhere = tokio::io::sink();
         let member = tokio::select! {
             member = answering(signer, client, folder, deadline) => Some(member?),
-            _ = tokio::io::copy(&mut stdout, &mut nowhere) => None,
+            _ = process.ended() => None,
         };
-        if let Some(member) = member {
-            return Ok(Ok(Scratch { member, _stdout: stdout, _process: process }));
-        }
-        drop(process.stdin.take());
-        // It has nothing more to wait for.
-        let _ = process.wait().await;
-        Ok(Err(Ended::of(folder)))
+        // One that ended has nothing more to wait for.
+        Ok(member.map(|member| Scratch { member, _process: process }).ok_or_else(|| Ended::of(folder)))
     }
 }
 
