@@ -13,6 +13,7 @@
 mod facts;
 mod revision;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 use crate::code::Code;
 use crate::desired::Desired;
 use crate::layout;
-use crate::names::{Digest, HostName, RemotePath, UnixSeconds};
+use crate::names::{ClusterId, Digest, HostName, RemotePath, UnixSeconds};
 use crate::observed::Observed;
 
 pub use facts::{FACTS_BYTES_MAX, Facts, facts_name, newest};
@@ -221,6 +222,18 @@ pub fn kept_and_surplus(listed: &[Listed], keep: usize, now: UnixSeconds) -> (Ve
     (kept, surplus)
 }
 
+/// Those of `cluster`, and those that may be of others, in a place that several may use. Where all that is known is of one
+/// cluster, what is of an unknown one is of that; and where none can be asked, of the only one that is known.
+pub fn of_cluster(listed: &[Listed], cluster: Option<ClusterId>) -> (Vec<Listed>, Vec<Listed>) {
+    let known: BTreeSet<_> = listed.iter().filter_map(|one| one.facts.cluster_id).collect();
+    let alone = || known.first().copied().filter(|_| known.len() == 1);
+    let ours = cluster.or_else(alone);
+    if known.iter().all(|id| Some(*id) == ours) {
+        return (listed.to_vec(), Vec::new());
+    }
+    listed.iter().cloned().partition(|one| ours.is_some() && one.facts.cluster_id == ours)
+}
+
 /// A finished snapshot in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -358,5 +371,29 @@ pub(crate) mod tests {
         assert_eq!(begun("snapshot-20270115_080000.db.zst"), Some(UnixSeconds(1_800_000_000)));
         assert_eq!(begun("snapshot-20270115_080000.db.zst.part"), None);
         assert_eq!(begun("snapshot-20271315_080000.db"), None);
+    }
+
+    #[test]
+    fn in_a_shared_place_only_what_is_surely_of_this_cluster_counts() {
+        let one = |name: &str, id: Option<u64>| Listed {
+            name: name.to_owned(),
+            at: UnixSeconds(0),
+            bytes: 1,
+            facts: Facts { cluster_id: id.map(ClusterId), ..Facts::default() },
+        };
+        let ours = |listed: &[Listed], cluster: Option<u64>| {
+            let (ours, others) = of_cluster(listed, cluster.map(ClusterId));
+            assert_eq!(ours.len() + others.len(), listed.len());
+            ours.into_iter().map(|one| one.name).collect::<Vec<_>>()
+        };
+        let alone = [one("a", Some(7)), one("b", None)];
+        assert_eq!(ours(&alone, Some(7)), ["a", "b"]);
+        assert_eq!(ours(&alone, None), ["a", "b"]);
+        assert_eq!(ours(&alone, Some(8)), [""; 0]);
+        assert_eq!(ours(&alone[1..], Some(8)), ["b"]);
+        assert_eq!(ours(&alone[1..], None), ["b"]);
+        let shared = [one("a", Some(7)), one("b", None), one("c", Some(8))];
+        assert_eq!(ours(&shared, Some(7)), ["a"]);
+        assert_eq!(ours(&shared, None), [""; 0]);
     }
 }

@@ -2,25 +2,28 @@
 //!
 //! Credentials come from the environment alone, as `AWS_…`; no node ever has them.
 
+mod upload;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart};
-use tokio::io::AsyncReadExt as _;
+use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
 
 use crate::desired;
 use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::backup::{self, keep, staged, unwritable};
-use crate::names::Digest;
+use crate::names::{Digest, UnixSeconds};
 use crate::snapshot::{self, FACTS_BYTES_MAX, Facts, Listed, Sound, facts_name};
 
 /// A place for copies, which may not be there.
@@ -29,13 +32,15 @@ pub struct Offsite {
     store: Arc<dyn ObjectStore>,
     prefix: Key,
     url: String,
+    /// Where it is one of files here.
+    folder: Option<PathBuf>,
 }
 
-/// Parts of an upload: S3 takes 10000 of them, and at least 5 MiB in each.
-const PART_BYTES: usize = 16 << 20;
-const PARTS_UNDER_WAY_MAX: usize = 2;
-const PIECE_BYTES: usize = 256 << 10;
 const QUESTIONS_UNDER_WAY_MAX: usize = 8;
+/// Pieces on their way to the thread that checks them: the store's are of some KiB.
+const PIECES_WAITING_MAX: usize = 64;
+/// No upload takes longer.
+const ABANDONED_SECONDS: i64 = 24 * 3600;
 /// How long the place may fail to answer before that is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,11 +69,13 @@ impl Offsite {
             let hint = "make the folder, or mount what belongs there";
             let store = LocalFileSystem::new_with_prefix(folder);
             let store = store.map_err(|error| failed().caused_by(&error).hint(hint))?.with_fsync(true);
-            return Ok(Self { store: Arc::new(store), prefix: Key::default(), url });
+            let folder = Some(folder.into());
+            return Ok(Self { store: Arc::new(store), prefix: Key::default(), url, folder });
         }
         let place = url.strip_prefix("s3://").ok_or_else(|| failed().because("it is neither s3:// nor file://"))?;
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let mut builder = AmazonS3Builder::new();
+        // As Amazon's can; the environment may say otherwise.
+        let mut builder = AmazonS3Builder::new().with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
         let mut has_credentials = false;
         for (name, value) in environment {
             has_credentials |= CREDENTIALS.contains(&name.as_str());
@@ -84,7 +91,7 @@ impl Offsite {
         let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
         let store = builder.with_bucket_name(bucket).with_retry(retry).build();
         let store = store.map_err(|error| failed().caused_by(&error))?;
-        Ok(Self { store: Arc::new(store), prefix: Key::from(prefix), url })
+        Ok(Self { store: Arc::new(store), prefix: Key::from(prefix), url, folder: None })
     }
 
     /// `s3://bucket/prefix/snapshot-….db.zst`
@@ -94,66 +101,6 @@ impl Offsite {
 
     fn key(&self, name: &str) -> Key {
         self.prefix.clone().join(name)
-    }
-
-    /// Copies `file` there under `name`, and reads it back. `progress` is told how many bytes went.
-    ///
-    /// # Errors
-    /// When it is there already, the place fails, or what is read back is not what was sent: that is removed then.
-    pub async fn upload(&self, file: &Path, name: &str, progress: &(dyn Fn(u64) + Sync)) -> Result<(), Diagnostic> {
-        let key = self.key(name);
-        match self.store.head(&key).await {
-            Ok(_) => {
-                let there = Diagnostic::failure("there is a snapshot of that name off-site").at(self.url_of(name));
-                return Err(there.hint("a snapshot is never overwritten"));
-            }
-            Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(self.failed(name, &error)),
-        }
-        let upload = self.store.put_multipart(&key).await.map_err(|error| self.failed(name, &error))?;
-        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        let digest = match self.send(file, &mut parts, progress).await {
-            Ok(digest) => digest,
-            Err(failure) => {
-                // What is left of parts costs, and is nothing to anybody.
-                let _ = parts.abort().await;
-                return Err(failure);
-            }
-        };
-        parts.finish().await.map_err(|error| self.failed(name, &error))?;
-        let confirmed = self.confirm(name, digest).await;
-        if confirmed.is_err() {
-            let _ = self.store.delete(&key).await;
-        }
-        confirmed
-    }
-
-    async fn send(
-        &self,
-        file: &Path,
-        parts: &mut WriteMultipart,
-        progress: &(dyn Fn(u64) + Sync),
-    ) -> Result<Digest, Diagnostic> {
-        let unreadable = |error: &io::Error| {
-            Diagnostic::failure("the snapshot cannot be read").at(file.display().to_string()).caused_by(error)
-        };
-        let mut from = tokio::fs::File::open(file).await.map_err(|error| unreadable(&error))?;
-        let mut context = Context::new(&SHA256);
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut bytes = 0;
-        loop {
-            let count = from.read(&mut piece).await.map_err(|error| unreadable(&error))?;
-            if count == 0 {
-                break;
-            }
-            context.update(&piece[..count]);
-            let waited = parts.wait_for_capacity(PARTS_UNDER_WAY_MAX).await;
-            waited.map_err(|error| self.failed(&file.display().to_string(), &error))?;
-            parts.write(&piece[..count]);
-            bytes += count as u64;
-            progress(bytes);
-        }
-        Ok(digest(context))
     }
 
     /// Reads what lies there to its end.
@@ -251,20 +198,37 @@ impl Offsite {
         Ok(sound)
     }
 
+    /// Reads one to its end, without keeping it anywhere.
+    ///
+    /// # Errors
+    /// When the place fails, or the snapshot is not sound.
+    pub async fn check(&self, name: &str) -> Result<Sound, Diagnostic> {
+        let mut pieces = self.pieces(name).await?;
+        let (sender, coming) = mpsc::channel(PIECES_WAITING_MAX);
+        let called = self.url_of(name);
+        let from = Coming { pieces: coming, piece: Vec::new(), read: 0 };
+        let checked = tokio::task::spawn_blocking(move || backup::check_stream(from, &called));
+        while let Some(piece) = pieces.try_next().await? {
+            // Whoever checks has ended: why, it says itself.
+            if sender.send(piece).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        checked.await.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?
+    }
+
     /// Removes `surplus`, unless none of `kept` is whole; both the newest first.
     ///
     /// # Errors
     /// When the place fails, or what would stay is not whole: nothing is removed then.
     pub async fn prune(&self, kept: &[Listed], surplus: &[Listed]) -> Result<(), Diagnostic> {
-        let folder = tempfile::tempdir().map_err(|error| unwritable(&std::env::temp_dir(), &error))?;
         let mut whole = false;
         for one in kept {
-            let to = folder.path().join(&one.name);
-            match self.fetch(&one.name, &to, &|_| {}).await {
+            match self.check(&one.name).await {
                 Ok(_) => whole = true,
                 Err(failure) => eprintln!("warning: {failure}"),
             }
-            let _ = std::fs::remove_file(&to);
             if whole {
                 break;
             }
@@ -283,6 +247,54 @@ impl Offsite {
         Ok(())
     }
 
+    /// What uploads that were killed have left there more than a day before `now`, and how large it is.
+    ///
+    /// # Errors
+    /// When the place fails.
+    pub async fn abandoned(&self, now: UnixSeconds) -> Result<Vec<(String, u64)>, Diagnostic> {
+        let is_one = |name: &str, at: i64| upload::uploading(name).is_some() && at < now.0 - ABANDONED_SECONDS;
+        let mut abandoned = Vec::new();
+        if let Some(folder) = &self.folder {
+            // What is on its way into a folder has a name that the store does not list.
+            let unreadable =
+                |error: io::Error| Diagnostic::failure("it cannot be listed").at(&self.url).caused_by(&error);
+            for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                let (Ok(name), Ok(file)) = (entry.file_name().into_string(), entry.metadata()) else { continue };
+                if is_one(&name, file.mtime()) {
+                    abandoned.push((name, file.len()));
+                }
+            }
+            abandoned.sort();
+            return Ok(abandoned);
+        }
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let found = self.store.list_with_delimiter(prefix).await.map_err(|error| self.failed("", &error))?;
+        for object in found.objects {
+            let Some(name) = object.location.filename() else { continue };
+            if is_one(name, object.last_modified.timestamp()) {
+                abandoned.push((name.to_owned(), object.size));
+            }
+        }
+        Ok(abandoned)
+    }
+
+    /// # Errors
+    /// When the place fails.
+    pub async fn remove_abandoned(&self, names: impl IntoIterator<Item = &str>) -> Result<(), Diagnostic> {
+        for name in names {
+            if let Some(folder) = &self.folder {
+                let removed = std::fs::remove_file(folder.join(name));
+                removed.map_err(|error| {
+                    Diagnostic::failure("it cannot be removed").at(self.url_of(name)).caused_by(&error)
+                })?;
+            } else {
+                self.store.delete(&self.key(name)).await.map_err(|error| self.failed(name, &error))?;
+            }
+        }
+        Ok(())
+    }
+
     fn failed(&self, name: &str, error: &object_store::Error) -> Diagnostic {
         let at = if name.is_empty() { self.url.clone() } else { self.url_of(name) };
         let failed = Diagnostic::new(Kind::Failure, "the place off-site fails").at(at).caused_by(error);
@@ -296,6 +308,26 @@ impl Offsite {
     }
 }
 
+/// The pieces of a snapshot, read by the thread that checks it.
+struct Coming {
+    pieces: mpsc::Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    read: usize,
+}
+
+impl Read for Coming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.piece.len() {
+            let Some(piece) = self.pieces.blocking_recv() else { return Ok(0) };
+            (self.piece, self.read) = (piece, 0);
+        }
+        let count = buffer.len().min(self.piece.len() - self.read);
+        buffer[..count].copy_from_slice(&self.piece[self.read..self.read + count]);
+        self.read += count;
+        Ok(count)
+    }
+}
+
 fn digest(context: Context) -> Digest {
     Digest::from_bytes(context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
@@ -303,6 +335,7 @@ fn digest(context: Context) -> Digest {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -366,6 +399,63 @@ mod tests {
         let (kept, surplus) = snapshot::kept_and_surplus(&offsite.list().await.expect("it can be listed"), 1, NOW);
         offsite.prune(&kept, &surplus).await.expect("it is whole");
         assert_eq!(fs::read_dir(&there).expect("it is there").count(), 2);
+    }
+
+    /// What another run has put there meanwhile is neither overwritten nor removed.
+    #[tokio::test]
+    async fn a_name_is_given_once_and_only_to_what_was_read_back() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let (here, there) = (folder.path().join("here.db"), folder.path().join("there"));
+        fs::create_dir(&there).expect("the folder is ours");
+        fs::write(&here, bytes_of_one()).expect("the folder is ours");
+        let offsite = open(&format!("file://{}", there.display())).expect("it is there");
+        let name = "snapshot-20270101_080000.db";
+        // Another run gives its copy that name while ours is on its way.
+        let theirs = || fs::write(there.join(name), "theirs").expect("the folder is ours");
+        let said = offsite.upload(&here, name, &|_| theirs()).await.expect_err("it is there").to_string();
+        assert!(said.contains("never overwritten"), "{said}");
+        let left = || {
+            let names = fs::read_dir(&there).expect("it is there").map(|entry| entry.expect("it is").file_name());
+            names.map(|name| name.into_string().expect("a name of ours")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (left(), fs::read(there.join(name)).expect("it is there")),
+            (vec![name.to_owned()], b"theirs".to_vec())
+        );
+        // And ours is spoilt on its way besides: it goes, and theirs stays.
+        let spoilt = || {
+            theirs();
+            let ours = left().into_iter().find(|name| name.contains(".uploading-")).expect("it is on its way");
+            let file = fs::File::options().append(true).open(there.join(ours));
+            file.and_then(|mut file| file.write_all(&vec![7; bytes_of_one().len() + 10])).expect("the folder is ours");
+        };
+        fs::remove_file(there.join(name)).expect("it is there");
+        let said = offsite.upload(&here, name, &|_| spoilt()).await.expect_err("it is spoilt").to_string();
+        assert!(said.contains("not what was sent"), "{said}");
+        assert_eq!(
+            (left(), fs::read(there.join(name)).expect("it is there")),
+            (vec![name.to_owned()], b"theirs".to_vec())
+        );
+    }
+
+    /// What was killed on its way is no snapshot, and goes after a day.
+    #[tokio::test]
+    async fn what_a_killed_upload_leaves_is_removed_later() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let offsite = open(&format!("file://{}", folder.path().display())).expect("it is there");
+        let now = crate::live::now();
+        let of = |end: &str| format!("snapshot-20270101_080000.db{end}");
+        // The last is what the store makes of it until it is whole.
+        for end in [".uploading-00aa", ".uploading-00bb#1", "", ".json", ".notes"] {
+            fs::write(folder.path().join(of(end)), "x").expect("the folder is ours");
+        }
+        assert_eq!(offsite.list().await.expect("it can be listed").len(), 1);
+        assert_eq!(offsite.abandoned(now).await.expect("it can be listed"), []);
+        let found = offsite.abandoned(UnixSeconds(now.0 + 25 * 3600)).await.expect("it can be listed");
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [of(".uploading-00aa"), of(".uploading-00bb#1")]);
+        offsite.remove_abandoned(names).await.expect("they can be removed");
+        assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 3);
     }
 
     #[test]

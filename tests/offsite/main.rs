@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use quorate::desired;
@@ -100,6 +100,7 @@ fn snapshot_of(pages: u64) -> Vec<u8> {
 #[tokio::test]
 async fn copies_in_s3() {
     let Some(moto) = moto("copies_in_s3") else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock that is set");
     let offsite = moto.open("s3://etcd-copies/prod/one");
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("here.db");
@@ -141,6 +142,34 @@ async fn copies_in_s3() {
     offsite.prune(&kept, &surplus).await.expect("one is whole");
     let left: Vec<_> = offsite.list().await.expect("it can be listed").into_iter().map(|one| one.name).collect();
     assert_eq!(left, names[1..]);
+    // Each lies under its name alone; what a killed upload left is no snapshot, and goes after a day.
+    let now = UnixSeconds(i64::try_from(now.as_secs()).expect("this century"));
+    let later = UnixSeconds(now.0 + 25 * 3600);
+    assert_eq!(offsite.abandoned(later).await.expect("it can be listed"), []);
+    let left_over = format!("{}.uploading-0123456789abcdef", names[1]);
+    let url = format!("http://127.0.0.1:{}/etcd-copies/prod/one/{left_over}", moto.port);
+    ureq::put(&url).send(&bytes[..100]).expect("moto lets anybody write");
+    assert_eq!(offsite.list().await.expect("it can be listed").len(), 2);
+    assert_eq!(offsite.abandoned(now).await.expect("it can be listed"), []);
+    assert_eq!(offsite.abandoned(later).await.expect("it can be listed"), [(left_over.clone(), 100)]);
+    offsite.remove_abandoned([left_over.as_str()]).await.expect("it can be removed");
+    assert_eq!(offsite.abandoned(later).await.expect("it can be listed"), []);
+    // Another run has given its copy that name while ours was on its way.
+    let name = "snapshot-20270104_080000.db";
+    let url = format!("http://127.0.0.1:{}/etcd-copies/prod/one/{name}", moto.port);
+    let theirs = || drop(ureq::put(&url).send(&b"theirs"[..]).expect("moto lets anybody write"));
+    let said = offsite
+        .upload(&file, name, &|sent| {
+            if sent == 16 << 20 {
+                theirs()
+            }
+        })
+        .await
+        .expect_err("it is there")
+        .to_string();
+    assert!(said.contains("never overwritten"), "{said}");
+    offsite.confirm(name, Digest::of(b"theirs")).await.expect("theirs stays");
+    assert_eq!(offsite.abandoned(later).await.expect("it can be listed"), []);
     // No such bucket, and nobody there.
     let said = moto.open("s3://another-bucket").list().await.expect_err("it is not there").to_string();
     assert!(said.contains("s3://another-bucket"), "{said}");

@@ -1,5 +1,6 @@
 //! `quorate backup prune`: old snapshots go, and a good one always stays.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use crate::command::live::{errand, now};
 use crate::command::output::{Out, print};
 use crate::desired::Desired;
 use crate::diagnostic::{Diagnostic, Kind};
+use crate::fleet::Fleet as _;
 use crate::live::lock::Lock;
 use crate::live::offsite::Offsite;
 use crate::live::{Live, backup as files};
-use crate::names::HostName;
+use crate::names::{ClusterId, HostName};
 use crate::observed::Seen;
 use crate::progress;
 use crate::render::backup as render;
@@ -25,7 +27,8 @@ use crate::snapshot::{self, Listed, facts_name};
 ///
 /// In every place the newest stay, as many as `keep` in [backup] says. Before anything goes, one of those that stay is read
 /// there to its end: when none of them is whole, nothing is removed in that place. Snapshots from before upgrades have other
-/// names, and stay.
+/// names, and stay. So do, off-site, those of which NAME.json names another cluster id: several clusters may share a place.
+/// What an upload that was killed has left there goes after a day.
 ///
 /// Exits with 6 when a node, or the place off-site, could not be seen; the others are pruned.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -59,12 +62,36 @@ struct Place {
     of: Of,
     kept: Vec<Listed>,
     surplus: Vec<Listed>,
+    /// What killed uploads have left, and how large it is.
+    abandoned: Vec<(String, u64)>,
 }
 
 impl Place {
     fn new(of: Of, listed: &[Listed], keep: u32) -> Option<Self> {
         let (kept, surplus) = snapshot::kept_and_surplus(listed, keep as usize, now());
-        (!surplus.is_empty()).then_some(Self { of, kept, surplus })
+        (!surplus.is_empty()).then_some(Self { of, kept, surplus, abandoned: Vec::new() })
+    }
+
+    /// Only what is of this cluster counts, and may go. Says whether it is known which cluster that is.
+    async fn offsite(offsite: Offsite, keep: u32, fleet: &Live) -> Result<(Option<Self>, bool), Diagnostic> {
+        let (listed, abandoned) = (offsite.list().await?, offsite.abandoned(now()).await?);
+        let is_of_known = listed.iter().any(|one| one.facts.cluster_id.is_some());
+        let live = if is_of_known { live_cluster(fleet).await } else { None };
+        let (ours, others) = snapshot::of_cluster(&listed, live);
+        let count = others.len();
+        match live {
+            _ if others.is_empty() => {}
+            Some(id) => {
+                eprintln!("warning: {count} snapshots off-site are not known to be of this cluster ({id}): they stay")
+            }
+            None => eprintln!(
+                "warning: {count} snapshots off-site are of several clusters, and no member says which is this one: they stay"
+            ),
+        }
+        let (kept, surplus) = snapshot::kept_and_surplus(&ours, keep as usize, now());
+        let is_clear = live.is_some() || others.is_empty();
+        let something = !surplus.is_empty() || !abandoned.is_empty();
+        Ok((something.then_some(Self { of: Of::Offsite(offsite), kept, surplus, abandoned }), is_clear))
     }
 
     fn name(&self) -> &str {
@@ -105,8 +132,11 @@ pub async fn run(
         }
     }
     if let Some(offsite) = places::offsite(desired)? {
-        match offsite.list().await {
-            Ok(listed) => places.extend(Place::new(Of::Offsite(offsite), &listed, keep)),
+        match Place::offsite(offsite, keep, fleet).await {
+            Ok((place, is_clear)) => {
+                places.extend(place);
+                unseen |= !is_clear;
+            }
             Err(failure) => {
                 eprintln!("warning: {failure}");
                 unseen = true;
@@ -128,7 +158,10 @@ pub async fn run(
     let mut failed = None;
     for place in &places {
         match remove(place, desired, fleet, &lock).await {
-            Ok(()) => print(stdout, &format!("{}: {} removed\n", place.name(), place.surplus.len()))?,
+            Ok(()) => {
+                let removed = place.surplus.len() + place.abandoned.len();
+                print(stdout, &format!("{}: {removed} removed\n", place.name()))?;
+            }
             Err(failure) if failed.is_none() => failed = Some(failure),
             Err(failure) => eprintln!("error: {failure}"),
         }
@@ -143,15 +176,30 @@ fn listed(places: &[Place]) -> String {
             let Listed { name, bytes, .. } = one;
             writeln!(out, "- {name} ({}, {})", place.name(), render::size(*bytes)).expect("a String takes every write");
         }
+        for (name, bytes) in &place.abandoned {
+            let size = render::size(*bytes);
+            writeln!(out, "- {name} ({}, {size}, left by an upload that was killed)", place.name())
+                .expect("a String takes every write");
+        }
     }
     out
 }
 
+/// Its id, if those that answer agree on it.
+async fn live_cluster(fleet: &Live) -> Option<ClusterId> {
+    let observed = fleet.observe().await;
+    let ids: BTreeSet<_> = observed.answers().map(|(_, answer)| answer.cluster).collect();
+    ids.first().copied().filter(|_| ids.len() == 1)
+}
+
 async fn remove(place: &Place, desired: &Desired, fleet: &Live, lock: &Lock) -> Result<(), Diagnostic> {
-    let Place { of, kept, surplus } = place;
+    let Place { of, kept, surplus, abandoned } = place;
     match of {
         Of::Node(node) => fleet.prune_snapshots(lock, node, &snapshot::folder(desired), kept, surplus).await,
-        Of::Offsite(offsite) => offsite.prune(kept, surplus).await,
+        Of::Offsite(offsite) => {
+            offsite.remove_abandoned(abandoned.iter().map(|(name, _)| name.as_str())).await?;
+            if surplus.is_empty() { Ok(()) } else { offsite.prune(kept, surplus).await }
+        }
         Of::Here => remove_here(place),
     }
 }

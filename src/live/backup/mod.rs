@@ -11,8 +11,8 @@ mod receive;
 mod wanted;
 
 pub use packing::{Packer, Unpacked};
-pub(in crate::live) use read::unsound;
 pub use read::{check, check_in_thread, facts, keep_facts, open};
+pub(in crate::live) use read::{check_stream, unsound};
 pub use receive::Received;
 pub(in crate::live) use receive::{keep, staged, unwritable};
 pub(in crate::live) use wanted::{Wanted, while_wanted};
