@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use quorate::names::Digest;
 use serde_json::Value;
@@ -257,6 +257,8 @@ fn copied_off_site() {
         .quorate(&["backup", "prune", "--yes"])
         .exits(0)
         .says(&["20200101_000001.db (off-site", "off-site: 1 removed"]);
+    a_shared_place_is_pruned(&scene, &there, &name);
+    a_damaged_copy_is_passed_over(&scene, &there, &name);
     scene.quorate(&["backup", "verify", &name]).exits(0).says(&["holds the same at that revision"]);
     let row =
         listed(&scene).into_iter().find(|row| row["offsite"] == true && row["name"] == name).expect("it is listed");
@@ -274,6 +276,73 @@ fn copied_off_site() {
     scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "checked"]);
     fs::rename(&there, scene.lab.dir().join("gone")).expect("the lab's folder is ours");
     scene.quorate(&["backup", "list"]).exits(6).says(&["off-site cannot be used"]);
+}
+
+/// What is of another cluster stays, whatever it is called, and does not count.
+fn a_shared_place_is_pruned(scene: &Scene, there: &Path, name: &str) {
+    let ids = [("20200101_000003", Some(cluster_id(scene))), ("20200101_000004", Some("beef".to_owned()))];
+    let older = ("20200101_000001", Some("beef".to_owned()));
+    for (stamp, id) in ids.into_iter().chain([older, ("20200101_000000", None)]) {
+        let copy = there.join(format!("snapshot-{stamp}.db"));
+        fs::copy(there.join(name), &copy).expect("it can be copied");
+        let facts =
+            id.map(|id| fs::write(format!("{}.json", copy.display()), format!("{{\"cluster_id\":\"{id}\"}}\n")));
+        facts.transpose().expect("the lab's folder is ours");
+    }
+    let names = || {
+        let entries = fs::read_dir(there).expect("it can be read").flatten();
+        let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.retain(|name| name.ends_with(".db"));
+        names.sort();
+        names
+    };
+    // What a killed upload has left is old enough to go.
+    let left = there.join("snapshot-20200101_000009.db.uploading-0123456789abcdef#1");
+    fs::write(&left, "x").expect("the lab's folder is ours");
+    let day_before = SystemTime::now() - Duration::from_secs(25 * 3600);
+    fs::File::options().write(true).open(&left).and_then(|file| file.set_modified(day_before)).expect("it is ours");
+    let all = names();
+    // No room is needed for what is checked.
+    let mut command = scene.command(&["backup", "prune", "--keep", "1", "--yes"]);
+    let run = command.env("TMPDIR", "/nowhere").output().expect("the binary runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    for word in
+        ["4 snapshots off-site are not known to be of this cluster", "off-site: 2 removed", "upload that was killed"]
+    {
+        assert!(said.contains(word), "{said}");
+    }
+    let stay: Vec<_> = all.into_iter().filter(|name| !name.contains("000003")).collect();
+    assert_eq!(names(), stay);
+    assert!(!left.exists());
+    // Nobody can be asked which cluster this is.
+    scene.first().sh("systemctl stop etcd");
+    let run = scene.quorate(&["backup", "prune", "--keep", "1", "--yes"]);
+    run.exits(6).says(&["are of several clusters, and no member says which"]);
+    scene.first().sh("systemctl start etcd");
+    assert_eq!(names(), stay);
+    for name in stay.iter().filter(|other| *other != name && other.contains("_00000")) {
+        fs::remove_file(there.join(name)).expect("the lab's folder is ours");
+    }
+}
+
+/// The node's copy was spoilt on its disk; the one off-site is had instead.
+fn a_damaged_copy_is_passed_over(scene: &Scene, there: &Path, name: &str) {
+    let mut bytes = fs::read(there.join(name)).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let on_node = format!("/var/backups/etcd/{name}");
+    scene.first().write(&on_node, &bytes);
+    let passed = [on_node.as_str(), "on etcd-1 is no snapshot to rely on", "snapshot-damaged", "next place"];
+    scene.quorate(&["backup", "get", name, "-o", "whole.db"]).exits(0).says(&passed).says(&["off-site", "checked"]);
+    scene.quorate(&["backup", "verify", name]).exits(0).says(&passed).says(&["holds the same at that revision"]);
+    fs::remove_file(scene.lab.dir().join("whole.db")).expect("the lab's folder is ours");
+    // Damaged everywhere.
+    let whole = fs::read(there.join(name)).expect("it is there");
+    fs::write(there.join(name), &bytes).expect("the lab's folder is ours");
+    scene.quorate(&["backup", "get", name, "-o", "whole.db"]).exits(1).says(&passed).says(&["file://"]);
+    fs::write(there.join(name), whole).expect("the lab's folder is ours");
+    scene.first().sh(&format!("rm {on_node}"));
 }
 
 /// A small generator with a printed seed.

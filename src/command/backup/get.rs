@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::places::{Place, fetch, find, warn_of};
+use super::places::{Place, fetch, warn_of};
 use crate::command::Context;
 use crate::command::output::{Out, print};
 use crate::desired::Desired;
@@ -61,8 +61,7 @@ pub async fn get(
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let to = destination(args.output.as_deref(), &args.name)?;
-    let found = find(&args.name, desired, fleet).await?;
-    fetch(&found, &to, context, desired, fleet).await?;
+    let (found, _) = fetch(&args.name, &to, context, desired, fleet).await?;
     if named(&to).is_some() {
         warn_of(files::keep_facts(&to, &found.listed.facts));
     }

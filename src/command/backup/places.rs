@@ -106,19 +106,43 @@ fn found_here(listed: Listed) -> Found {
     Found { place: Place::Here, path: format!("./{}", listed.name), listed }
 }
 
-/// The snapshot of this name: on the first node that has it, else off-site.
+/// Fetches the snapshot of this name into `to`, and checks it: from the first place that has a whole one, nodes before
+/// off-site. What is wrong with those before is told.
 ///
 /// # Errors
-/// When nobody has it, and who could not be asked.
-pub async fn find(name: &str, desired: &Desired, fleet: &Live) -> Result<Found, Diagnostic> {
+/// When nobody has it, and who could not be asked; when none can be had that is sound, or the file cannot be written.
+pub async fn fetch(
+    name: &str,
+    to: &Path,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+) -> Result<(Found, Sound), Diagnostic> {
     let nodes = fleet.snapshots(&snapshot::folder(desired)).await;
-    let of_name = |listed: &&Listed| listed.name == name;
-    let on_node = nodes.iter().find_map(|(node, seen)| Some((node, seen.known()?.iter().find(of_name)?)));
-    if let Some((node, listed)) = on_node {
-        return Ok(Found::on(node, desired, listed.clone()));
+    let mut failed = None;
+    for (node, seen) in &nodes {
+        let listed = seen.known().and_then(|listed| listed.iter().find(|one| one.name == name));
+        let Some(listed) = listed else { continue };
+        warn_of_the_one_before(failed.take());
+        let found = Found::on(node, desired, listed.clone());
+        match fetch_from(&found, to, context, desired, fleet).await {
+            Ok(sound) => return Ok((found, sound)),
+            Err(failure) => failed = Some(failure),
+        }
     }
-    if let Some(found) = listed_offsite(desired).await?.into_iter().find(|found| found.listed.name == name) {
-        return Ok(found);
+    let there = match listed_offsite(desired).await {
+        Ok(there) => there,
+        Err(failure) => {
+            warn_of_the_one_before(failed.take());
+            return Err(failure);
+        }
+    };
+    if let Some(found) = there.into_iter().find(|found| found.listed.name == name) {
+        warn_of_the_one_before(failed);
+        return fetch_from(&found, to, context, desired, fleet).await.map(|sound| (found, sound));
+    }
+    if let Some(failure) = failed {
+        return Err(failure);
     }
     let is_offsite = desired.backup.as_ref().is_some_and(|backup| backup.offsite.is_some());
     let places = if is_offsite { "here, off-site or on a node" } else { "here or on a node" };
@@ -128,11 +152,15 @@ pub async fn find(name: &str, desired: &Desired, fleet: &Live) -> Result<Found, 
     Err(nowhere.hint("`quorate backup list` shows those that there are"))
 }
 
-/// Fetches it into `to`, and checks it.
-///
-/// # Errors
-/// When its place fails, the file cannot be written, or it is not sound.
-pub async fn fetch(
+/// Another place may have a whole one, and whoever runs quorate should know that this one has not.
+fn warn_of_the_one_before(failed: Option<Diagnostic>) {
+    if let Some(failure) = failed {
+        let failure = Diagnostic { hint: None, ..failure };
+        eprintln!("warning: {failure}\n  the next place is asked for it");
+    }
+}
+
+async fn fetch_from(
     found: &Found,
     to: &Path,
     context: &Context,

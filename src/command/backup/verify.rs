@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::get::named;
-use super::places::{self, Found, Place, everywhere, fetch, find};
+use super::places::{self, Found, Place, everywhere, fetch};
 use crate::command::Context;
 use crate::command::live::{errand, now};
 use crate::command::output::{Out, print};
@@ -115,22 +115,29 @@ enum Subject {
     Found(Found),
 }
 
+/// What a drill is to be held with.
+enum Wanted {
+    File(PathBuf),
+    /// It lies somewhere else.
+    Named(String),
+}
+
 async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &Live) -> Result<Held, Diagnostic> {
-    let subject = match &args.snapshot {
+    let wanted = match &args.snapshot {
         Some(path) => match path.to_str().filter(|name| snapshot::begun(name).is_some()) {
-            Some(name) if !path.exists() => Subject::Found(find(name, desired, fleet).await?),
-            _ => Subject::File(path.clone()),
+            Some(name) if !path.exists() => Wanted::Named(name.to_owned()),
+            _ => Wanted::File(path.clone()),
         },
         None => newest(desired, fleet).await?,
     };
     // One that is not here is fetched into a folder that is gone afterwards.
     let fetched = drill::folder()?;
-    let (path, what, known) = match &subject {
-        Subject::File(path) => (path.clone(), path.display().to_string(), None),
-        Subject::Found(found) => {
-            let to = fetched.path().join(&found.listed.name);
-            let sound = fetch(found, &to, context, desired, fleet).await?;
-            (to, found.listed.name.clone(), Some(sound))
+    let (path, what, subject, known) = match wanted {
+        Wanted::File(path) => (path.clone(), path.display().to_string(), Subject::File(path), None),
+        Wanted::Named(name) => {
+            let to = fetched.path().join(&name);
+            let (found, sound) = fetch(&name, &to, context, desired, fleet).await?;
+            (to, name, Subject::Found(found), Some(sound))
         }
     };
     let cluster = match &subject {
@@ -151,7 +158,7 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
 }
 
 /// The newest snapshot that there is; here, where it lies here as well.
-async fn newest(desired: &Desired, fleet: &Live) -> Result<Subject, Diagnostic> {
+async fn newest(desired: &Desired, fleet: &Live) -> Result<Wanted, Diagnostic> {
     let (found, unseen) = everywhere(desired, fleet).await;
     let listed: Vec<_> = found.iter().map(|found| found.listed.clone()).collect();
     let newest = snapshot::newest(&listed, now()).map(|newest| &newest.name);
@@ -164,7 +171,8 @@ async fn newest(desired: &Desired, fleet: &Live) -> Result<Subject, Diagnostic> 
     for unseen in &unseen {
         eprintln!("warning: {unseen}: there may be a newer snapshot");
     }
-    Ok(if newest.place == Place::Here { Subject::File(newest.path.into()) } else { Subject::Found(newest) })
+    let Found { place, path, listed } = newest;
+    Ok(if place == Place::Here { Wanted::File(path.into()) } else { Wanted::Named(listed.name) })
 }
 
 async fn on_node(
