@@ -79,7 +79,8 @@ impl Target {
     pub async fn resolve(&self) -> Result<Resolved, SshError> {
         let bad = |reason: String| SshError::Unresolvable { host: self.alias.clone(), reason };
         let mut command = tokio::process::Command::new("ssh");
-        command.arg("-G").stdin(Stdio::null()).kill_on_drop(true);
+        // Its own process group: a ^C that ends it would look as if ssh had failed.
+        command.arg("-G").stdin(Stdio::null()).kill_on_drop(true).process_group(0);
         if let Some(config) = &self.config {
             command.arg("-F").arg(config);
         }
