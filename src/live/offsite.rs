@@ -302,6 +302,7 @@ impl Offsite {
             object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
                 failed.hint("see whether the credentials in the environment (AWS_…) may read, write and list there")
             }
+            _ if self.url.starts_with("file://") => failed.hint("see whether it can be written, and has room"),
             _ => failed
                 .hint("see whether it can be reached from here, and whether AWS_REGION and AWS_ENDPOINT_URL are right"),
         }

@@ -86,31 +86,30 @@ pub async fn run(
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let on = args.on.as_deref().map(|name| super::declared(desired, name)).transpose()?;
-    let name = |compression: Compression| snapshot::name(now(), compression.suffix());
     let path = args.output.as_deref();
     let compression = compression(args, desired, path);
+    // One name here and off-site: the second may end in between.
+    let name = snapshot::name(now(), compression.suffix());
     // Before anything is asked for: a database of some GiB is not fetched in vain.
-    let path = if on.is_none() { destination(path, &name(compression))? } else { PathBuf::new() };
+    let path = if on.is_none() { destination(path, &name)? } else { PathBuf::new() };
     let offsite = if on.is_none() && !args.no_offsite { places::offsite(desired)? } else { None };
     let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
     let observed = fleet.observe().await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    // Its name off-site says when it was begun, whatever its name is here.
-    let copy = name(compression);
     let mut taken = match on {
         Some(host) => on_node(desired, &observed, fleet, &host, compression).await?,
         None => here(context, desired, &observed, fleet, &path, compression).await?,
     };
     if let Some(offsite) = &offsite {
-        let bar = (!context.quiet).then(|| progress::bytes(format!("to {}", offsite.url_of(&copy))));
+        let bar = (!context.quiet).then(|| progress::bytes(format!("to {}", offsite.url_of(&name))));
         let of = taken.file_bytes.unwrap_or_default();
         bar.iter().for_each(|bar| bar.set_length(of));
-        let sent = offsite.upload(&path, &copy, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
+        let sent = offsite.upload(&path, &name, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
         bar.inspect(|bar| bar.finish_and_clear());
         sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
         let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
-        warn_of(offsite.keep_facts(&copy, &facts).await);
-        taken.offsite = Some(offsite.url_of(&copy));
+        warn_of(offsite.keep_facts(&name, &facts).await);
+        taken.offsite = Some(offsite.url_of(&name));
     }
     print(stdout, &if args.json { backup::json(&taken) } else { backup::taken(&taken) })?;
     Ok(0)
