@@ -160,7 +160,7 @@ fn killed(test: &str, series: Series) {
         assert!(visited.iter().any(|place| is_there(&place)), "{step}: {visited:?}");
     }
     // What a killed run has begun is often done by the host: no run sees the end of such a step.
-    assert!(visited.len() >= 15, "too few places: {visited:?}");
+    assert!(visited.len() >= 12, "too few places: {visited:?}");
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [1, 1, 1]);
 }
