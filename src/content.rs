@@ -54,20 +54,22 @@ impl Initial {
 
     /// From an etcd.yaml on a host; `None` unless all three lines are there.
     pub fn read(text: &str) -> Option<Self> {
-        let value = |key: &str| {
-            text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().to_owned()))
-        };
         Some(Self {
-            cluster: value("initial-cluster")?,
-            state: value("initial-cluster-state")?,
-            token: Token::new(value(TOKEN_KEY)?),
+            cluster: value_of(MEMBERS_KEY, text)?.to_owned(),
+            state: value_of("initial-cluster-state", text)?.to_owned(),
+            token: Token::new(value_of(TOKEN_KEY, text)?),
         })
     }
 }
 
 /// The peer URL that a member with this etcd.yaml answers at.
 pub fn advertised_peer_url(text: &str) -> Option<&str> {
-    text.lines().find_map(|line| Some(line.strip_prefix("initial-advertise-peer-urls:")?.trim()))
+    value_of("initial-advertise-peer-urls", text)
+}
+
+/// From the first line `key: value`.
+fn value_of<'a>(key: &str, text: &'a str) -> Option<&'a str> {
+    text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim()))
 }
 
 const TOKEN_KEY: &str = "initial-cluster-token";
@@ -95,7 +97,7 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
     line("initial-advertise-peer-urls", &desired.peer_url(host));
     // Metrics carry no secret, but need no certificate either: on loopback only, as kubeadm has it.
     line("listen-metrics-urls", &format!("http://127.0.0.1:{}", desired.ports.metrics));
-    line("initial-cluster", &initial.cluster);
+    line(MEMBERS_KEY, &initial.cluster);
     line("initial-cluster-state", &initial.state);
     line(TOKEN_KEY, &initial.token);
     for (section, certificate, key) in [
@@ -278,8 +280,7 @@ pub fn restore_note(desired: &Desired, restoration: &Restoration) -> String {
 /// Whether the restore that is noted was begun for the members that are declared. One of others would make a cluster of
 /// another id, though under the same token: etcd makes the id from both.
 pub fn is_restore_of(desired: &Desired, note: &str) -> bool {
-    let members = note.lines().find_map(|line| Some(line.strip_prefix(MEMBERS_KEY)?.strip_prefix(':')?.trim()));
-    members == Some(declared_members(desired).as_str())
+    value_of(MEMBERS_KEY, note) == Some(declared_members(desired).as_str())
 }
 
 /// What lies beside the data that was restored.
@@ -293,8 +294,8 @@ fn restored_from(banner: &str, Restoration { digest, token }: &Restoration) -> S
 
 /// `None` unless both lines are there.
 pub fn read_restoration(text: &str) -> Option<Restoration> {
-    let value = |key: &str| text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim()));
-    Some(Restoration { digest: value("snapshot")?.parse().ok()?, token: permitted_token(value(TOKEN_KEY)?)? })
+    let token = permitted_token(value_of(TOKEN_KEY, text)?)?;
+    Some(Restoration { digest: value_of("snapshot", text)?.parse().ok()?, token })
 }
 
 /// The permit carries the token of the life that it permits.

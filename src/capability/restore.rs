@@ -35,22 +35,17 @@ pub fn under_way(desired: &Desired, observed: &Observed) -> Option<Restoration> 
 /// The token of a restore of this snapshot that was begun for the members that are declared, and cut off. Of two, the
 /// later wins: it is made from the time. When other members are declared since, it begins anew.
 pub fn begun(desired: &Desired, observed: &Observed, digest: Digest) -> Option<Token> {
-    let is_of_members = |name: &HostName| {
-        let note = observed.host(name).and_then(|host| host.text_of(File::RestoreNote));
-        note.is_some_and(|note| content::is_restore_of(desired, note))
-    };
-    let begun = notes(observed).filter(|(name, note)| note.digest == digest && is_of_members(name));
-    begun.map(|(_, note)| note.token).max()
+    let is_it = |text: &str, note: &Restoration| note.digest == digest && content::is_restore_of(desired, text);
+    notes(observed).filter(|(_, text, note)| is_it(text, note)).map(|(.., note)| note.token).max()
 }
 
 /// A note that is older than data which others have restored since is none: its host was away, and the restore was begun
 /// anew without it.
-fn notes(observed: &Observed) -> impl Iterator<Item = (&HostName, Restoration)> {
-    let note = |host: &Host| content::read_restoration(host.text_of(File::RestoreNote)?);
-    let latest = observed.seen_hosts().filter_map(|(_, host)| mark(host)).map(|mark| mark.token).max();
-    let is_past = move |note: &Restoration| latest.as_ref().is_some_and(|latest| note.token < *latest);
-    let noted = observed.seen_hosts().filter_map(move |(name, host)| Some((name, note(host)?)));
-    noted.filter(move |(_, note)| !is_past(note))
+fn notes(observed: &Observed) -> impl Iterator<Item = (&HostName, &str, Restoration)> {
+    let latest = observed.seen_hosts().filter_map(|(_, host)| Some(mark(host)?.token)).max();
+    let texts = observed.seen_hosts().filter_map(|(name, host)| Some((name, host.text_of(File::RestoreNote)?)));
+    let noted = texts.filter_map(|(name, text)| Some((name, text, content::read_restoration(text)?)));
+    noted.filter(move |(.., note)| latest.as_ref().is_none_or(|latest| note.token >= *latest))
 }
 
 fn mark(host: &Host) -> Option<Restoration> {
@@ -71,7 +66,7 @@ fn is_over(desired: &Desired, observed: &Observed, restore: &Restore) -> bool {
 /// Why nothing else may be done: a restore was begun, and this run does not go on with it.
 pub fn unfinished(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     // Another snapshot may have been chosen meanwhile. What was restored so far is set aside then, like all data.
-    let (name, note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
+    let (name, _, note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
     let what =
         format!("a restore was begun and is not finished: {name} waits for the snapshot {}", note.digest.short());
     let pushed = layout::pushed_snapshot(desired, note.digest);
@@ -90,9 +85,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         what: "every member runs on data that was restored from this snapshot".to_owned(),
         hint: Some("say `--again` to restore it once more, and set aside what was written since".to_owned()),
     });
-    let is_left = |host: &Host| !host.pushed.is_empty();
-    let left_over: Vec<_> =
-        observed.seen_hosts().filter(|(_, host)| is_left(host)).map(|(name, _)| name.clone()).collect();
+    let pushed_to = observed.seen_hosts().filter(|(_, host)| !host.pushed.is_empty());
+    let left_over: Vec<_> = pushed_to.map(|(name, _)| name.clone()).collect();
     let is_forgotten = desired.request.restore.is_none() && notes(observed).next().is_none() && !left_over.is_empty();
     let forgotten = is_forgotten.then(|| Finding {
         code: Code::RestoreUnfinished,

@@ -101,11 +101,10 @@ async fn what_is_left(desired: &Desired, fleet: &Live) -> String {
 fn checked(args: &RestoreArgs, context: &Context, desired: &Desired) -> Result<Restore, Diagnostic> {
     let path = absolute(&args.snapshot)?;
     let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {}", path.display())));
-    let checked = backup::check(&path, &|_| {});
-    let members = checked.is_ok().then(|| drill::foreign_members(desired, &path));
+    let checked = backup::check(&path, &|_| {})
+        .and_then(|(sound, _)| drill::foreign_members(desired, &path).map(|members| (sound, members)));
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    let (sound, _) = checked?;
-    let foreign_members = members.transpose()?.unwrap_or_default();
+    let (sound, foreign_members) = checked?;
     let token = Token::new(format!("{}-{}", desired.cluster.name, live::now().0));
     Ok(Restore { digest: sound.digest, bytes: sound.bytes, file: path, token, again: args.again, foreign_members })
 }

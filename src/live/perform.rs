@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::layout;
 use crate::live::lock::Lock;
 use crate::live::pki::Issued;
-use crate::live::remote::{Command, Remote, Source, Verb, Warrant};
+use crate::live::remote::{Command, Remote, Verb, Warrant};
 use crate::live::{Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users};
 use crate::names::{Architecture, ConsumerName, Digest, HostName, Occasion, Version};
 use crate::observed::{Cause, File, Role};
@@ -131,7 +131,9 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::Retire { .. } => Command::retire(desired),
         Action::RemoveFile { file, .. } => Command::remove(desired, *file),
         Action::FillLog { .. } => unreachable!("it is done through the API"),
-        Action::SaveSnapshot { before, .. } => snapshot(shared, host, *before).await?,
+        Action::SaveSnapshot { before, .. } => {
+            Command::snapshot(desired, *before, &backup::source(shared, host).await?)
+        }
         Action::InstallBackupScript { .. } => Command::install_backup_script(desired),
         Action::EnableBackup { .. } => Command::enable_backup(),
         Action::RemoveBackup { .. } => Command::remove_backup(desired),
@@ -279,15 +281,6 @@ async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Co
     }
     let text = pki::read_pair(pair).map_err(|why| failed().because(why))?;
     Ok(Command::replace_pair(&shared.desired, role, &text.certificate, &text.key))
-}
-
-/// Through wherever the member answers, as whoever may read everything.
-async fn snapshot(shared: &Shared, host: &HostName, before: Occasion) -> Result<Command, Diagnostic> {
-    let client = shared.holding(now()).await?.operator(now())?;
-    let database_bytes = reach::of_connected(shared, host).await.map(|(_, answer)| answer.database_bytes);
-    let (binaries, endpoint) = (shared.running(host), shared.endpoint(host));
-    let from = Source { binaries: &binaries, endpoint: &endpoint, client: &client, database_bytes };
-    Ok(Command::snapshot(&shared.desired, before, &from))
 }
 
 async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {

@@ -194,10 +194,6 @@ async fn connected(Place { address, port }: &Place, deadline: Duration) -> Resul
     stream.map_err(|error| error.to_string())
 }
 
-/// How often a port is asked that gives no answer, and the time in between.
-const TRIES: usize = 5;
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// Sees that both ports of every declared host refuse a client certificate of the authority that is to go.
 pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
     let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
@@ -216,16 +212,7 @@ pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
         let address = shared.desired.nodes[host].address.clone();
         for port in [shared.desired.ports.client, shared.desired.ports.peer] {
             let place = Place { address: address.clone(), port };
-            let mut refused = is_refused_at(shared, &connection, &tls, &place).await;
-            // A member that has just restarted on a busy host may keep one waiting.
-            for _ in 1..TRIES {
-                if refused.is_ok() {
-                    break;
-                }
-                tokio::time::sleep(PAUSE).await;
-                refused = is_refused_at(shared, &connection, &tls, &place).await;
-            }
-            let what = match refused {
+            let what = match is_refused_at(shared, &connection, &tls, &place).await {
                 Ok(true) => continue,
                 Ok(false) => format!("{host} still takes a client certificate of the old authority at {}", place.url()),
                 Err(why) => {

@@ -22,8 +22,18 @@ use crate::diagnostic::{Diagnostic, Kind};
 use crate::live::lock::Errand;
 use crate::live::perform::told;
 use crate::live::remote::{Command, Remote, Source, Warrant};
-use crate::live::{Live, cause, lock, now, reach};
+use crate::live::{Live, Shared, cause, lock, now, reach};
 use crate::names::{ClusterId, HostName, RemotePath};
+
+/// The member on `host`, wherever it answers, to be asked by whoever may read everything.
+///
+/// # Errors
+/// When there are no credentials for that.
+pub(in crate::live) async fn source(shared: &Shared, host: &HostName) -> Result<Source, Diagnostic> {
+    let client = shared.holding(now()).await?.operator(now())?;
+    let database_bytes = reach::of_reachable(shared, host).await.map(|(_, answer)| answer.database_bytes);
+    Ok(Source { binaries: shared.running(host), endpoint: shared.endpoint(host), client, database_bytes })
+}
 
 impl Live {
     /// Receives a snapshot of the member on `host` into `file`, checked and compressed on its way. `progress` is told
@@ -58,10 +68,7 @@ impl Live {
         errand: Errand,
     ) -> Result<(), Diagnostic> {
         let shared = &self.shared;
-        let client = shared.holding(now()).await?.operator(now())?;
-        let database_bytes = reach::of_reachable(shared, host).await.map(|(_, answer)| answer.database_bytes);
-        let (binaries, endpoint) = (shared.running(host), shared.endpoint(host));
-        let from = Source { binaries: &binaries, endpoint: &endpoint, client: &client, database_bytes };
+        let from = source(shared, host).await?;
         let command = Command::backup(&shared.desired, folder, name, compression, cluster, &from);
         self.run_alone(host, command, errand, &format!("save {name}")).await.map(drop)
     }

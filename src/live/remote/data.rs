@@ -23,11 +23,11 @@ macro_rules! saving {
 }
 
 /// The member that a snapshot is taken of.
-pub struct Source<'a> {
+pub struct Source {
     /// The folder with the etcdctl of its version.
-    pub binaries: &'a RemotePath,
-    pub endpoint: &'a str,
-    pub client: &'a PairText,
+    pub binaries: RemotePath,
+    pub endpoint: String,
+    pub client: PairText,
     /// How large its database is, if it was told.
     pub database_bytes: Option<u64>,
 }
@@ -35,13 +35,13 @@ pub struct Source<'a> {
 /// As large as a database should be by etcd's own words: one whose size is not known is given the time of such a one.
 pub const LARGE_BYTES: u64 = 8 << 30;
 
-impl Source<'_> {
+impl Source {
     /// Arguments, and what the script reads: the certificate, then the key.
     fn words(&self, desired: &Desired) -> ([String; 5], Stdin) {
         let (certificate, key) = (&self.client.certificate, self.client.key.expose_secret());
         let ([certificate, key], stdin) = together([certificate, key]);
         let trust = layout::path(desired, File::Trust).to_string();
-        ([self.binaries.join("etcdctl").to_string(), self.endpoint.to_owned(), trust, certificate, key], stdin)
+        ([self.binaries.join("etcdctl").to_string(), self.endpoint.clone(), trust, certificate, key], stdin)
     }
 
     fn allowed(&self) -> Duration {
@@ -133,10 +133,11 @@ mod tests {
     #[test]
     fn a_large_database_is_given_more_time() {
         let desired = sample::desired(1);
-        let client = PairText { certificate: String::new(), key: String::new().into() };
         let folder = RemotePath::new("/var/backups/etcd");
         let of = |database_bytes| {
-            let from = Source { binaries: &folder, endpoint: "https://10.0.0.1:2379", client: &client, database_bytes };
+            let client = PairText { certificate: String::new(), key: String::new().into() };
+            let (binaries, endpoint) = (folder.clone(), "https://10.0.0.1:2379".to_owned());
+            let from = Source { binaries, endpoint, client, database_bytes };
             let cluster = ClusterId(1);
             let backup = Command::backup(&desired, &folder, "x.db", Compression::Zstd, cluster, &from);
             [Command::snapshot(&desired, Occasion::Change, &from).allowed, backup.allowed]

@@ -10,9 +10,7 @@ copies=2
     "or choose another compression (--compression)"
 [ ! -e "$folder/$name" ] || refuse "$folder/$name is there already"
 save "$folder" "$@" "$data" "$copies"
-# etcdctl cannot do it from 3.6 on, and 3.4 has nothing else.
-tool=${etcdctl%/*}/etcdutl
-[ -x "$tool" ] || tool=$etcdctl
+tool=$(tool_in "${etcdctl%/*}")
 said=$(ETCDCTL_API=3 "$tool" -w json snapshot status "$staged/db" 2>/dev/null </dev/null) ||
     refuse "${tool##*/} snapshot status cannot read what was saved"
 if [ -n "$packer" ]; then

@@ -7,8 +7,7 @@ folder=$1 snapshot=$1/$2 binaries=$3
 for program in etcd etcdctl; do
     [ -x "$binaries/$program" ] || refuse "there is no $binaries/$program"
 done
-tool=$binaries/etcdutl
-[ -x "$tool" ] || tool=$binaries/etcdctl
+tool=$(tool_in "$binaries")
 export ETCDCTL_API=3
 
 # peers FILE: the peer URLs of its members, which are kept as JSON, whole in one place. An address of IPv6 has a ] of its own.
@@ -35,7 +34,7 @@ if [ -e "$scratch/cut" ]; then
     exit 0
 fi
 # The database twice, and etcd's log, which it allocates in advance. What etcd itself needs must not be taken from it.
-free=$(df -P -k -- "$folder" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+free=$(free_in "$folder")
 needed=$((bytes / 512 + 262144))
 [ "$free" -gt "$needed" ] || refuse "a drill takes $((needed / 1024)) MiB in $folder, and $((free / 1024)) MiB are free"
 unpack "$snapshot" >"$scratch/db"

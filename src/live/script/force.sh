@@ -22,7 +22,7 @@ if [ -L "$data" ] || mountpoint -q -- "$data"; then
 fi
 needed=$(du -s -k -- "$data/member")
 needed=${needed%%[!0-9]*}
-free=$(df -P -k -- "$beside" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+free=$(free_in "$beside")
 # Some room must be left for etcd itself, which allocates 64 MB for each part of its log.
 [ "$free" -gt "$((needed + 131072))" ] || refuse "a copy of $data/member takes $((needed / 1024)) MiB, and of the" \
     "$((free / 1024)) MiB that are free in $beside 128 must be left: make room first"

@@ -55,6 +55,20 @@ stage() {
     sync "$1"
 }
 
+# free_in FOLDER: in KiB.
+free_in() {
+    df -P -k -- "$1" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4
+}
+
+# tool_in FOLDER: what works on snapshots, of the etcd there. From 3.6 on etcdctl cannot; before 3.5 there is no etcdutl.
+tool_in() {
+    if [ -x "$1/etcdutl" ]; then
+        echo "$1/etcdutl"
+    else
+        echo "$1/etcdctl"
+    fi
+}
+
 # Keeps what is about to be replaced, under one name more: one generation, the same owner and mode.
 keep() {
     [ -e "$1" ] || return 0

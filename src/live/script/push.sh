@@ -7,9 +7,6 @@ beside=$folder
 if [ -L "$data" ] || mountpoint -q -- "$data"; then
     beside=$data/
 fi
-free_in() {
-    df -P -k -- "$1" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4
-}
 # The file itself, the database that is made of it, and some room for etcd, which allocates 64 MB for each part of its log.
 needed=$((bytes / 1024))
 total=$((needed + 131072))
@@ -26,9 +23,8 @@ leftover=$staged
 stage "$staged" "$bytes" 600 root root
 sum=$(head -c "$((bytes - 32))" "$staged" | sha256sum)
 [ "${sum%% *}" = "$digest" ] || refuse "the snapshot that arrived is not the one that was sent: its SHA-256 is ${sum%% *}"
-# A member whose database was damaged sends it whole: then nothing must stop for it. From 3.6 on etcdctl cannot tell.
-tool=$binaries/etcdutl
-[ -x "$tool" ] || tool=$binaries/etcdctl
+# A member whose database was damaged sends it whole: then nothing must stop for it.
+tool=$(tool_in "$binaries")
 said=$(ETCDCTL_API=3 "$tool" snapshot status "$staged" 2>&1 </dev/null) ||
     refuse "the snapshot cannot be read, though its SHA-256 is right: ${tool##*/} snapshot status says" \
         "$(echo "$said" | head -n 1)"

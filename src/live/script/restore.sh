@@ -7,9 +7,7 @@ shift 9
 is_dead "$unit" || refuse "$unit still runs here"
 [ ! -e "$data/member" ] || refuse "$data holds a member already"
 [ -f "$snapshot" ] || refuse "there is no $snapshot"
-# From 3.6 on etcdctl cannot; before 3.5 there is no etcdutl.
-tool=$binaries/etcdutl
-[ -x "$tool" ] || tool=$binaries/etcdctl
+tool=$(tool_in "$binaries")
 beside=${data%/*}/
 is_own_disk=
 if [ -L "$data" ] || mountpoint -q -- "$data"; then

@@ -23,7 +23,7 @@ save() {
     if [ "$(stat -L -c %d "$1")" = "$(stat -L -c %d "$7")" ]; then
         needed=$((needed + 262144))
     fi
-    free=$(df -P -k -- "$1" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+    free=$(free_in "$1")
     [ "$free" -ge "$needed" ] || refuse "a snapshot needs $((needed / 1024)) MiB free in $1, and $((free / 1024)) are"
     said=$(ctl "$2" "$3" "$4" snapshot save "$staged/db") || refuse "etcdctl snapshot save: $said"
     # A snapshot ends in the SHA-256 of all before it, which is whole pages. Nothing else tells one that is cut short.
