@@ -295,6 +295,20 @@ fn names_of_a_clock_that_was_ahead_do_not_cost_the_new_one() {
     });
 }
 
+/// The disk is full when half of it is written.
+#[test]
+fn what_cannot_be_written_takes_nobodys_place() {
+    under_every_shell(|node| {
+        let good = ["snapshot-20200101_000000.db.gz", "snapshot-20200102_000000.db.gz"];
+        node.old(&good);
+        executable(&node.at("bin/gzip"), "#!/bin/sh\nhead -c 1000 /dev/zero\necho 'gzip: no space left' >&2\nexit 1\n");
+        let output = node.run();
+        assert!(!output.status.success() && words(&output).contains("no space left"), "{}", words(&output));
+        assert_eq!(node.all(), good);
+        assert_eq!(node.metric("last_run_success").as_deref(), Some("0"));
+    });
+}
+
 /// etcd ends when its disk is full: no snapshot may fill it.
 #[test]
 fn without_room_nothing_is_begun() {
