@@ -12,7 +12,7 @@
 //!
 //! # What always holds
 //!
-//! 1. *The preview is what is done.* The [`action::Action`] values that a plan prints are the ones that apply performs.
+//! 1. *The preview is what is done.* The [`core::plan::action::Action`] values that a plan prints are the ones that apply performs.
 //! 2. *Recovery is planning again.* Nothing is written down to decide from; every step may be cut off anywhere.
 //! 3. *A quorum that exists is kept*, before, during and after every step, unless the user allowed an outage.
 //! 4. *What was not seen is not acted on.* A fact is known, or unknown with its cause; unknown is never absent.
@@ -22,45 +22,11 @@
 //! 8. *Members come and go one at a time.* A failed one goes before its replacement comes, one that is well goes last.
 //! 9. *Nobody is shut out by mistake.* Authentication goes on when root and every declared user are there.
 //!
-//! The `laws` test module checks 2 to 6, 8 and 9 on every combination of host states, and breaks each [`guard::Guard`]
+//! The `laws` test module checks 2 to 6, 8 and 9 on every combination of host states, and breaks each [`core::guard::Guard`]
 //! to see that a law misses it.
 
-// The core: pure. No I/O, no clock, no randomness; tests/tidy.rs keeps it so.
-pub mod names;
-pub mod auth;
-pub mod desired;
-pub mod observed;
-pub mod code;
-pub mod diagnostic;
-pub mod secret;
-pub mod quorum;
-pub mod standing;
-pub mod situation;
-pub mod guard;
-pub mod allowance;
-pub mod layout;
-pub mod content;
-pub mod snapshot;
-pub mod action;
-pub mod capability;
-pub mod plan;
-pub mod outline;
-pub mod render;
-pub mod world;
-
-// The shell: what talks to hosts, files and people.
-pub mod fleet;
-pub mod event;
-pub mod apply;
-pub mod vigil;
-pub mod live;
-pub mod progress;
-pub mod cli;
-pub mod command;
+pub mod core;
+pub mod shell;
 
 #[cfg(test)]
 mod laws;
-#[cfg(test)]
-mod sample;
-#[cfg(test)]
-mod simulated;

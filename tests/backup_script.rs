@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use quorate::content::backup::SCRIPT;
+use quorate::core::content::backup::SCRIPT;
 use tempfile::TempDir;
 
 const SHELLS: [&[&str]; 2] = [&["dash"], &["busybox", "sh"]];
@@ -77,7 +77,7 @@ fn executable(path: &Path, content: impl AsRef<[u8]>) {
 /// Whole pages and their SHA-256.
 fn whole() -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..4096_u32 * 4).map(|index| (index % 251) as u8).collect();
-    let sum = quorate::names::Digest::of(&bytes).to_string();
+    let sum = quorate::core::names::Digest::of(&bytes).to_string();
     let byte = |at: usize| u8::from_str_radix(&sum[at..at + 2], 16).expect("it is hexadecimal");
     bytes.extend((0..64).step_by(2).map(byte));
     bytes

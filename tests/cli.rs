@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
 use assert_cmd::Command;
-use quorate::desired;
-use quorate::names::UnixSeconds;
-use quorate::plan;
-use quorate::render::json;
-use quorate::world;
+use quorate::core::desired;
+use quorate::core::names::UnixSeconds;
+use quorate::core::planner;
+use quorate::core::planner::world;
+use quorate::core::render::json;
 use tempfile::TempDir;
 
 const CLUSTER: &str = "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\n\n[nodes]\netcd-1 = { address = \"10.0.0.11\" }\n\
@@ -27,7 +27,7 @@ fn folder() -> TempDir {
 
 fn saved() -> String {
     let desired = desired::parse(CLUSTER, "cluster.toml", Path::new("/"), None).expect("it is valid");
-    json::plan(&plan::plan(&desired, &world::bare(&desired, UnixSeconds(1_800_000_000))))
+    json::plan(&planner::plan(&desired, &world::bare(&desired, UnixSeconds(1_800_000_000))))
 }
 
 struct Said {
@@ -245,10 +245,10 @@ fn an_init_file_is_valid_and_its_mode_is_the_users_choice() {
 /// A folder with a cluster.toml and the authority of its cluster.
 fn with_authority() -> TempDir {
     let folder = folder();
-    let name = quorate::names::ClusterName::new("prod");
+    let name = quorate::core::names::ClusterName::new("prod");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is later");
     let now = UnixSeconds(i64::try_from(now.as_secs()).expect("it is not that late"));
-    quorate::live::pki::create(&folder.path().join("pki"), &name, now).expect("the folder is ours");
+    quorate::shell::live::pki::create(&folder.path().join("pki"), &name, now).expect("the folder is ours");
     folder
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use quorate::desired::{Desired, Problem, parse, render};
+use quorate::core::desired::{Desired, Problem, parse, render};
 
 const FULL: &str = include_str!("../examples/three-nodes.toml");
 

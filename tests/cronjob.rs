@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use quorate::render::cronjob::SCRIPT;
+use quorate::core::render::cronjob::SCRIPT;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,7 +102,7 @@ fn its_script_keeps_whole_snapshots_only() {
         let old: Vec<_> = (1..4).map(|day| format!("snapshot-2020010{day}_000000.db.gz")).collect();
         old.iter().for_each(|name| fs::write(at("snapshots").join(name), "old").expect("it can be written"));
         let mut whole = vec![7; 4096];
-        let sum = quorate::names::Digest::of(&whole).to_string();
+        let sum = quorate::core::names::Digest::of(&whole).to_string();
         whole.extend((0..64).step_by(2).map(|at| u8::from_str_radix(&sum[at..at + 2], 16).expect("hexadecimal")));
         let mut flipped = whole.clone();
         flipped[99] ^= 1;

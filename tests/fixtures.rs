@@ -13,17 +13,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quorate::allowance::Allowance;
-use quorate::capability::users;
-use quorate::command::request::{self, RequestArgs};
-use quorate::desired::{self, Desired, Restore};
-use quorate::names::{Digest, Token, UnixSeconds};
-use quorate::observed::{Former, Observed};
-use quorate::plan::{self, Plan};
-use quorate::render::palette::Palette;
-use quorate::render::text::Style;
-use quorate::render::{json, markdown, status, text};
-use quorate::world;
+use quorate::core::allowance::Allowance;
+use quorate::core::capability::users;
+use quorate::core::desired::{self, Desired, Restore};
+use quorate::core::names::{Digest, Token, UnixSeconds};
+use quorate::core::observed::{Former, Observed};
+use quorate::core::planner::world;
+use quorate::core::planner::{self, Plan};
+use quorate::core::render::palette::Palette;
+use quorate::core::render::text::Style;
+use quorate::core::render::{json, markdown, status, text};
+use quorate::shell::command::request::{self, RequestArgs};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ fn cases() -> Vec<PathBuf> {
 /// What differs from the expected files of one case.
 fn check(case: &Path) -> Vec<String> {
     let (desired, observed) = read(case).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
-    let plan = plan::plan(&desired, &observed);
+    let plan = planner::plan(&desired, &observed);
     every_plan_keeps(&plan, case);
     let status = status::document(&desired, &observed);
     let rendered = [

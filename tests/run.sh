@@ -12,7 +12,7 @@ step() { printf '\n== %s\n' "$*"; }
 step "format and lints"
 cargo fmt --check
 cargo clippy --locked --all-targets --quiet -- -D warnings
-shellcheck examples/*.sh tests/*.sh .ci/run src/live/script/*.sh src/content/*.sh src/render/*.sh
+shellcheck examples/*.sh tests/*.sh .ci/run $(git ls-files "src/*.sh")
 
 step "build"
 cargo build --locked --quiet --all-targets

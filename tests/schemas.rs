@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use quorate::render::schema::{Subject, schema};
+use quorate::core::render::schema::{Subject, schema};
 
 #[test]
 fn the_schemas_in_the_repository_are_those_of_the_code() {

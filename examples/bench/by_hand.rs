@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use quorate::capability::certificates::wanted;
-use quorate::live::pki::Signer;
-use quorate::observed::Role;
+use quorate::core::capability::certificates::wanted;
+use quorate::core::observed::Role;
+use quorate::shell::live::pki::Signer;
 use secrecy::ExposeSecret as _;
 
 use crate::cluster::Cluster;

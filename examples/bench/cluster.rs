@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use quorate::desired::Desired;
-use quorate::live::pki::{self, Signer};
-use quorate::names::ClusterName;
+use quorate::core::desired::Desired;
+use quorate::core::names::ClusterName;
+use quorate::shell::live::pki::{self, Signer};
 
 use crate::declaration::{Archives, Declaration};
 use crate::lab::{Archive, Host, Lab};
@@ -43,7 +43,7 @@ impl Cluster {
     /// cluster.toml, as quorate reads it.
     pub fn desired(&self) -> Desired {
         let text = self.declaration.text(&self.lab, &self.archives);
-        quorate::desired::parse(&text, "cluster.toml", &self.lab.dir(), None).expect("it is valid")
+        quorate::core::desired::parse(&text, "cluster.toml", &self.lab.dir(), None).expect("it is valid")
     }
 
     fn pki(&self) -> PathBuf {

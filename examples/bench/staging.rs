@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use quorate::capability::certificates::Wanted;
-use quorate::live::pki;
-use quorate::observed::Usage;
+use quorate::core::capability::certificates::Wanted;
+use quorate::core::observed::Usage;
+use quorate::shell::live::pki;
 use secrecy::ExposeSecret as _;
 
 use crate::cluster::Cluster;

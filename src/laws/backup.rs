@@ -1,15 +1,15 @@
 //! The laws of scheduled snapshots.
 
 use super::State;
-use crate::action::{Action, Readiness};
-use crate::auth::{AuthStore, BACKUP, ROOT};
-use crate::capability::backup::{FILES, remove_effect};
-use crate::content::backup::{SCRIPT_DIGEST, service, timer};
-use crate::desired::{Auth, DeclaredUser, Desired};
-use crate::names::{Digest, HostName, RoleName, UserName};
-use crate::observed::{Access, Cause, File, Host, Observed, Role, Seen};
-use crate::plan::{Plan, plan};
-use crate::sample;
+use crate::core::capability::backup::{FILES, remove_effect};
+use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
+use crate::core::desired::{Auth, DeclaredUser, Desired};
+use crate::core::names::{Digest, HostName, RoleName, UserName};
+use crate::core::observed::auth::{AuthStore, BACKUP, ROOT};
+use crate::core::observed::{Access, Cause, File, Host, Observed, Role, Seen};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Plan, plan};
+use crate::laws::sample;
 
 /// What one node is like. Each is one edit of a node as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -273,7 +273,7 @@ fn every_plan_keeps_the_laws_of_snapshots() {
 
 #[test]
 fn a_broken_guard_of_snapshots_breaks_a_law() {
-    use crate::guard::{Guard, with_broken};
+    use crate::core::guard::{Guard, with_broken};
 
     assert!(with_broken(Guard::BackupCanRun, any_complaint), "no law misses it");
 }
@@ -288,12 +288,12 @@ fn a_new_cluster_has_its_timers_last() {
     let asked = position(|action| matches!(action, Action::EnableAuth));
     let timers = position(|action| matches!(action, Action::EnableBackup { .. }));
     assert!(started < asked && asked < timers, "{plan:?}");
-    let silent = Cause { code: crate::code::Code::MemberSilent, summary: "no answer".to_owned(), hint: None };
+    let silent = Cause { code: crate::core::code::Code::MemberSilent, summary: "no answer".to_owned(), hint: None };
     let mut down = sample::healthy(&desired);
     for name in desired.nodes.keys() {
         remove_effect(&mut down, name);
         down.host_mut(name).expect("it was seen").member = Seen::Unknown(silent.clone());
     }
-    let plan = crate::plan::plan(&desired, &down);
+    let plan = crate::core::planner::plan(&desired, &down);
     assert!(!plan.actions().any(|action| matches!(action, Action::EnableBackup { .. })), "{plan:?}");
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::{State, World, an_action_is_ready_and_then_done, quorum_is_kept, the_rest_follows_from_any_prefix};
-use crate::action::Action;
-use crate::capability::consumers;
-use crate::capability::rotation::{SignedBy, Trust};
-use crate::code::Code;
-use crate::desired::{AuthoritySource, Consumer, Desired, Downtime, Pair, Rotation};
-use crate::guard::{Guard, with_broken};
-use crate::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
-use crate::observed::{Access, Cause, ConsumerFiles, GivenPair, Held, Observed, Role, Seen, Usage};
-use crate::plan::{Plan, plan};
-use crate::sample;
+use crate::core::capability::consumers;
+use crate::core::capability::rotation::{SignedBy, Trust};
+use crate::core::code::Code;
+use crate::core::desired::{AuthoritySource, Consumer, Desired, Downtime, Pair, Rotation};
+use crate::core::guard::{Guard, with_broken};
+use crate::core::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
+use crate::core::observed::{Access, Cause, ConsumerFiles, GivenPair, Held, Observed, Role, Seen, Usage};
+use crate::core::plan::action::Action;
+use crate::core::planner::{Plan, plan};
+use crate::laws::sample;
 
 /// What is wrong with one pair that is given.
 const FAULTS: [fn(&mut GivenPair); 7] = [
@@ -25,7 +25,7 @@ const FAULTS: [fn(&mut GivenPair); 7] = [
     |pair| change(pair, |certificate| certificate.usages = [Usage::ServerAuth].into()),
 ];
 
-fn change(pair: &mut GivenPair, change: impl FnOnce(&mut crate::observed::Certificate)) {
+fn change(pair: &mut GivenPair, change: impl FnOnce(&mut crate::core::observed::Certificate)) {
     change(pair.certificate.as_mut().expect("a sample has a certificate"));
 }
 
@@ -126,7 +126,7 @@ fn no_consumer_is_refused_and_none_refuses(world: &World, plan: &Plan) -> Option
                 loaded.insert(host.clone(), observed.host(host)?.trusted.clone());
             }
         }
-        let ours = |signer: &Digest| crate::capability::rotation::is_ours(&observed, signer);
+        let ours = |signer: &Digest| crate::core::capability::rotation::is_ours(&observed, signer);
         observed.consumers.iter().filter_map(|(name, files)| Some((name, files.known()?))).find_map(|(name, files)| {
             let leaves = observed.seen_hosts().filter_map(|(_, host)| host.certificates.get(&Role::Server)?.signed_by);
             let mut unknown = leaves.filter(|signer| ours(signer) && !files.trusted.contains(signer));
@@ -219,7 +219,7 @@ pub(super) fn complaints(world: &World) -> Vec<String> {
 fn nothing_is_touched_while_a_given_pair_is_wrong(world: &World, plan: &Plan) -> Option<String> {
     let given = world.observed.workstation.given.as_ref()?;
     let is_wrong = |pair: &GivenPair| {
-        let sound = |certificate: &crate::observed::Certificate| {
+        let sound = |certificate: &crate::core::observed::Certificate| {
             certificate.signed_by
                 == world.observed.workstation.authority.known().and_then(|of| Some(of.as_ref()?.fingerprint))
                 && (certificate.not_before..certificate.not_after).contains(&world.observed.at)
@@ -250,7 +250,7 @@ fn every_plan_with_given_certificates_keeps_the_laws() {
 fn on_nodes() -> Vec<World> {
     let node = |nodes: usize| {
         let mut desired = sample::desired(nodes);
-        let certificate = crate::layout::path(&desired, crate::observed::File::Trust);
+        let certificate = crate::core::content::layout::path(&desired, crate::core::observed::File::Trust);
         let key = certificate.parent().join("ca.key");
         desired.authority = AuthoritySource::Node { certificate, key };
         desired

@@ -3,16 +3,17 @@
 //! A law is a function from a world and its plan to a complaint. [`a_broken_guard_breaks_a_law`] breaks each guard in
 //! turn and demands a complaint, so a guard that protects nothing, or a law that sees nothing, fails here.
 
-use crate::action::{Action, Readiness};
-use crate::code::Code;
-use crate::desired::{Desired, Downtime};
-use crate::guard::{Guard, with_broken};
-use crate::names::{Digest, HostName};
-use crate::observed::{Access, Cause, DataDirectory, File, Host, Observed, Role, Seen, ServiceState};
-use crate::plan::{Plan, plan};
-use crate::quorum::{Health, Membership};
-use crate::sample;
+use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::code::Code;
+use crate::core::desired::{Desired, Downtime};
+use crate::core::guard::{Guard, with_broken};
+use crate::core::names::{Digest, HostName};
+use crate::core::observed::{Access, Cause, DataDirectory, File, Host, Observed, Role, Seen, ServiceState};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Plan, plan};
 
+pub(crate) mod sample;
+pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
 pub(crate) mod rolling;
@@ -145,9 +146,9 @@ fn host(healthy: &Host, state: State) -> Seen<Host> {
         }
         State::CutOffStart => {
             // It has its data directory and still its permit: it never found a quorum.
-            let permit = crate::content::permit(&crate::names::Token::new("prod-1"));
-            let fact = crate::observed::FileFact {
-                access: crate::layout::access(File::Permit),
+            let permit = crate::core::content::permit(&crate::core::names::Token::new("prod-1"));
+            let fact = crate::core::observed::FileFact {
+                access: crate::core::content::layout::access(File::Permit),
                 digest: Digest::of(&permit),
                 text: Some(permit),
             };
@@ -352,7 +353,7 @@ fn one_member_at_a_time_has_an_untried_configuration(world: &World, plan: &Plan)
     let untried = |observed: &Observed| {
         let stale = |host: &Host| {
             let serves = host.service.state == ServiceState::Active;
-            serves && crate::capability::service::stale(&world.desired, host).is_some()
+            serves && crate::core::capability::service::stale(&world.desired, host).is_some()
         };
         observed.seen_hosts().filter(|(_, host)| stale(host)).count()
     };

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use proptest::strategy::Strategy as _;
 
 use super::hosts_max;
-use crate::action::{Action, Readiness};
-use crate::content;
-use crate::names::{HostName, Occasion, PeerUrl, Version};
-use crate::observed::{File, Host, Observed};
-use crate::plan::{Plan, Risk, Step, plan};
-use crate::quorum::{Health, Membership, quorum};
-use crate::sample;
+use crate::core::cluster::quorum::{Health, Membership, quorum};
+use crate::core::content;
+use crate::core::names::{HostName, Occasion, PeerUrl, Version};
+use crate::core::observed::{File, Host, Observed};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Plan, Risk, Step, plan};
+use crate::laws::sample;
 
 pub(crate) mod worlds;
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::State;
-use crate::action::{Action, Readiness};
-use crate::allowance::{AllowKind, Allowance};
-use crate::auth::{AuthStore, KeyAccess, Permission, ROOT, User};
-use crate::code::Code;
-use crate::desired::{Auth, DeclaredUser, Desired, PasswordSource};
-use crate::names::{RoleName, UserName, Version};
-use crate::observed::{Observed, Seen};
-use crate::plan::{Plan, Step, plan};
-use crate::sample;
+use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::code::Code;
+use crate::core::desired::{Auth, DeclaredUser, Desired, PasswordSource};
+use crate::core::names::{RoleName, UserName, Version};
+use crate::core::observed::auth::{AuthStore, KeyAccess, Permission, ROOT, User};
+use crate::core::observed::{Observed, Seen};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Plan, Step, plan};
+use crate::laws::sample;
 
 /// How something is that is declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,7 +286,7 @@ fn nothing_is_changed_among_two_versions() {
 
 #[test]
 fn a_broken_guard_of_users_breaks_a_law() {
-    use crate::guard::{Guard, with_broken};
+    use crate::core::guard::{Guard, with_broken};
 
     for guard in [Guard::RootBeforeAuth, Guard::UsersBeforeAuth, Guard::UsersGoByName] {
         assert!(with_broken(guard, any_complaint), "no law misses {guard:?}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use quorate::names::ClusterName;
+use quorate::core::names::ClusterName;
 
 use crate::lab::{Host, Series};
 use crate::scene::Scene;
@@ -324,7 +324,8 @@ fn certificates_are_renewed_without_a_restart() {
 /// The next authority is made as by a run that was cut off after its first step; clients are told of both.
 fn begin_rotation(scene: &Scene) -> Credentials {
     let pki = scene.lab.dir().join("pki");
-    quorate::live::pki::create_next(&pki, &ClusterName::new("lab"), now()).expect("the lab's folder can be written");
+    quorate::shell::live::pki::create_next(&pki, &ClusterName::new("lab"), now())
+        .expect("the lab's folder can be written");
     Credentials::issue(&pki)
 }
 

@@ -57,7 +57,7 @@ fn an_unusable_archive() {
     fs::write(&not_an_archive, "no archive").expect("the lab's folder can be written");
     scene.declare(|scene| {
         scene.archive.path = not_an_archive;
-        scene.archive.sha256 = quorate::names::Digest::of("no archive").to_string();
+        scene.archive.sha256 = quorate::core::names::Digest::of("no archive").to_string();
     });
     is_refused(&scene, 1, &["archive-unusable"]);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use quorate::names::Digest;
+use quorate::core::names::Digest;
 
 use crate::crash::{killed_at, killed_everywhere_in, pauses};
 use crate::lab::{Host, Series};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use quorate::names::Digest;
+use quorate::core::names::Digest;
 use serde_json::Value;
 
 use crate::lab::Series;
@@ -360,7 +360,7 @@ fn every_corruption_is_found(scene: &Scene, random: &mut Random) {
     let bad = scene.lab.dir().join("bad");
     let check = |bytes: &[u8]| {
         fs::write(&bad, bytes).expect("the lab's folder can be written");
-        quorate::live::backup::check(&bad, &|_| {}).map_err(|error| error.to_string())
+        quorate::shell::live::backup::check(&bad, &|_| {}).map_err(|error| error.to_string())
     };
     let mut found = 0;
     for name in ["drill.db", "drill.db.zst", "drill.db.gz"] {
@@ -499,7 +499,7 @@ fn nothing_is_found_in_fifty_good_ones() {
         let run = scene.quorate(&["backup", "run", "-o", &name, "--json"]).exits(0);
         let told: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
         let path = scene.lab.dir().join(&name);
-        let (sound, _) = quorate::live::backup::check(&path, &|_| {}).expect("it is good");
+        let (sound, _) = quorate::shell::live::backup::check(&path, &|_| {}).expect("it is good");
         assert_eq!(
             (told["sha256"].clone(), told["revision"].clone()),
             (sound.digest.to_string().into(), (number + 2).into())

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, Identity, MemberAddOptions, TlsOptions};
-use quorate::code::Code;
-use quorate::live::etcd::Member;
-use quorate::names::{ClientUrl, PeerUrl, Version};
-use quorate::observed::{MemberEntry, Seen};
+use quorate::core::code::Code;
+use quorate::core::names::{ClientUrl, PeerUrl, Version};
+use quorate::core::observed::{MemberEntry, Seen};
+use quorate::shell::live::etcd::Member;
 use secrecy::ExposeSecret as _;
 
 use crate::lab::Series;

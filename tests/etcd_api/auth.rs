@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use quorate::auth::{KeyAccess, Permission};
-use quorate::capability::certificates::Wanted;
-use quorate::live::etcd::{AuthState, Member, Objection};
-use quorate::names::{RoleName, UserName, Version};
-use quorate::observed::Usage;
-use quorate::secret::Secret;
+use quorate::core::capability::certificates::Wanted;
+use quorate::core::names::{RoleName, UserName, Version};
+use quorate::core::observed::Usage;
+use quorate::core::observed::auth::{KeyAccess, Permission};
+use quorate::shell::live::etcd::{AuthState, Member, Objection};
+use quorate::shell::secret::Secret;
 
 use crate::answers::SERVED;
 use crate::lab::Series;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use quorate::live::etcd::{Member, Objection, Refusal};
-use quorate::names::{MemberId, PeerUrl, Version};
-use quorate::observed::{MemberEntry, Seen};
+use quorate::core::names::{MemberId, PeerUrl, Version};
+use quorate::core::observed::{MemberEntry, Seen};
+use quorate::shell::live::etcd::{Member, Objection, Refusal};
 
 use crate::answers::SERVED;
 use crate::lab::Series;

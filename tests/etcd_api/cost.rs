@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use quorate::live::pki;
+use quorate::shell::live::pki;
 use rustix::process::Pid;
 
 use crate::lab::Series;

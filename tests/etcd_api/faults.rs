@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use quorate::code::Code;
-use quorate::live::etcd::{Member, Tls, Unreachable};
-use quorate::observed::Cause;
+use quorate::core::code::Code;
+use quorate::core::observed::Cause;
+use quorate::shell::live::etcd::{Member, Tls, Unreachable};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use quorate::capability::certificates::Wanted;
-use quorate::desired::{self, ArchiveLocation, Binaries};
-use quorate::live::archive;
-use quorate::live::etcd::{Member, Tls, Unreachable};
-use quorate::live::pki::{self, Signer};
-use quorate::names::{Architecture, ClusterName, HostName, UnixSeconds};
-use quorate::observed::{Answer, Usage};
+use quorate::core::capability::certificates::Wanted;
+use quorate::core::desired::{self, ArchiveLocation, Binaries};
+use quorate::core::names::{Architecture, ClusterName, HostName, UnixSeconds};
+use quorate::core::observed::{Answer, Usage};
+use quorate::shell::live::archive;
+use quorate::shell::live::etcd::{Member, Tls, Unreachable};
+use quorate::shell::live::pki::{self, Signer};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 

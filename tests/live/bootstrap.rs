@@ -11,7 +11,7 @@ fn three_bare_hosts_become_a_cluster_for_root_and_for_a_sudo_user() {
         world.apply();
         let observed = world.observe(&world.live());
         assert!(observed.is_complete(), "{observed:#?}");
-        assert!(quorate::plan::plan(&world.desired, &observed).is_empty());
+        assert!(quorate::core::planner::plan(&world.desired, &observed).is_empty());
         let health = "cd /etc/etcd/pki && etcdctl --cacert ca.crt --cert healthcheck-client.crt \
                       --key healthcheck-client.key endpoint health --cluster 2>&1";
         let said = world.lab.host("etcd-1").sh(health);

@@ -1,7 +1,7 @@
 //! What takes a member off its host, on hosts where a data directory is a disk of its own, or a link to one.
 
-use quorate::action::Action;
-use quorate::observed::{DataDirectory, File};
+use quorate::core::observed::{DataDirectory, File};
+use quorate::core::plan::action::Action;
 
 use super::lab::{Host, User};
 use super::{World, name, seen};
@@ -22,7 +22,7 @@ fn data_is_set_aside_whatever_it_lies_on() {
     world.perform(&live, &Action::Start { host: name("etcd-1") });
     // It blocks until it serves.
     host.sh("systemctl start etcd");
-    let refused = world.wait(quorate::fleet::Fleet::perform(&live, &aside)).expect_err("it runs");
+    let refused = world.wait(quorate::shell::fleet::Fleet::perform(&live, &aside)).expect_err("it runs");
     assert!(refused.to_string().contains("etcd.service still runs"), "{refused}");
     world.perform(&live, &Action::Stop { host: name("etcd-1") });
     host.write(permit, "token\n");
@@ -83,11 +83,11 @@ fn a_retirement_that_was_cut_off_is_finished() {
             format!("#!/bin/sh\n[ \"$*\" = '' ] || kill -9 $PPID\n/bin/{program} \"$@\"\n"),
         );
         host.sh(&format!("chmod 755 /usr/local/sbin/{program}"));
-        world.wait(quorate::fleet::Fleet::perform(&live, &retire)).expect_err("it is cut off");
+        world.wait(quorate::shell::fleet::Fleet::perform(&live, &retire)).expect_err("it is cut off");
         host.sh(&format!("/bin/rm /usr/local/sbin/{program}"));
         let observed = world.observe(&live);
         assert!(
-            quorate::standing::is_ours(&observed, seen(&observed, "etcd-1")),
+            quorate::core::cluster::standing::is_ours(&observed, seen(&observed, "etcd-1")),
             "{program}: the next run would not know it"
         );
     }

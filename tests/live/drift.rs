@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use quorate::fleet::Fleet as _;
-use quorate::live::Live;
-use quorate::observed::File;
+use quorate::core::observed::File;
+use quorate::shell::fleet::Fleet as _;
+use quorate::shell::live::Live;
 
 use super::lab::User;
 use super::{World, seen};
@@ -27,12 +27,15 @@ fn a_changed_setting_and_a_changed_port_are_rolled_out() {
     world.desired.etcd.quota_backend_bytes = Some(4 << 30);
     let plan = world.apply();
     assert_eq!(
-        plan.steps.iter().filter(|step| step.actions.iter().any(quorate::action::Action::touches_service)).count(),
+        plan.steps
+            .iter()
+            .filter(|step| step.actions.iter().any(quorate::core::plan::action::Action::touches_service))
+            .count(),
         3
     );
     let observed = world.observe(&world.live());
     assert!(observed.is_complete(), "{observed:#?}");
-    assert!(quorate::plan::plan(&world.desired, &observed).is_empty());
+    assert!(quorate::core::planner::plan(&world.desired, &observed).is_empty());
     for (_, host) in observed.seen_hosts() {
         assert!(host.text_of(File::Config).is_some_and(|text| text.contains("quota-backend-bytes: 4294967296")));
     }
@@ -46,7 +49,7 @@ fn hand_made_changes_to_a_running_member_are_seen() {
     let version = world.desired.cluster.version;
     let stale = |live: &Live| {
         let observed = world.wait(live.observe());
-        quorate::capability::service::stale(&world.desired, seen(&observed, "etcd-1"))
+        quorate::core::capability::service::stale(&world.desired, seen(&observed, "etcd-1"))
     };
     let live = world.live();
     assert_eq!(stale(&live), None);

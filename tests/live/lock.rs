@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use quorate::action::Action;
-use quorate::diagnostic::Kind;
-use quorate::fleet::Fleet as _;
-use quorate::live::Live;
-use quorate::live::lock::Errand;
-use quorate::observed::Seen;
+use quorate::core::diagnostic::Kind;
+use quorate::core::observed::Seen;
+use quorate::core::plan::action::Action;
+use quorate::shell::fleet::Fleet as _;
+use quorate::shell::live::Live;
+use quorate::shell::live::lock::Errand;
 
 use super::lab::User;
 use super::{World, name};
@@ -43,7 +43,7 @@ fn the_second_taker_is_told_who_holds_it_or_waits() {
             drop(lock);
         });
         let told = std::sync::Mutex::new(Vec::new());
-        let waiting = |host: &quorate::names::HostName, holder: &quorate::live::lock::Holder| {
+        let waiting = |host: &quorate::core::names::HostName, holder: &quorate::shell::live::lock::Holder| {
             told.lock().expect("no panic").push(format!("{host} {holder}"));
         };
         let patience = Duration::from_secs(20);
@@ -64,7 +64,7 @@ fn a_broken_lock_ends_the_holder_and_refuses_its_changes() {
     let status = world.wait(breaker.lock_status());
     let Seen::Known(Some(holder)) = &status[&name("etcd-1")] else { panic!("{status:?}") };
     let errand = Errand::new("breaker@lab", "lock break");
-    let stranger = quorate::live::lock::Holder { token: "other".to_owned(), ..holder.clone() };
+    let stranger = quorate::shell::live::lock::Holder { token: "other".to_owned(), ..holder.clone() };
     let refused = world.wait(breaker.break_lock(&name("etcd-1"), &stranger, &errand)).expect_err("another holds it");
     assert_eq!(refused.kind, Kind::Locked);
     world.wait(breaker.break_lock(&name("etcd-1"), holder, &errand)).expect("it is broken");

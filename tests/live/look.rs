@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use quorate::code::Code;
-use quorate::observed::{DataDirectory, ServiceState};
+use quorate::core::code::Code;
+use quorate::core::observed::{DataDirectory, ServiceState};
 
 use super::lab::{Host, User};
 use super::{World, seen, unseen};
@@ -40,7 +40,7 @@ fn a_user_without_sudo_is_told_so() {
 
     let mut desired = world.desired.clone();
     desired.ssh.sudo = Some(false);
-    let observed = world.observe(&quorate::live::Live::new(desired));
+    let observed = world.observe(&quorate::shell::live::Live::new(desired));
     assert_eq!(unseen(&observed, "etcd-1").code, Code::Sudo);
     assert!(unseen(&observed, "etcd-1").summary.contains("not root"));
 }

@@ -18,18 +18,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lab::{Lab, Series, User};
-use quorate::action::{Action, Readiness};
-use quorate::apply::{Stop, apply};
-use quorate::desired::{self, Desired};
-use quorate::diagnostic::Diagnostic;
-use quorate::event::Event;
-use quorate::fleet::Fleet;
-use quorate::live::Live;
-use quorate::live::lock::{Errand, Lock};
-use quorate::names::HostName;
-use quorate::observed::{Cause, Host, Observed, Seen};
-use quorate::outline::{differences, outline};
-use quorate::plan::{self, Plan};
+use quorate::core::cluster::outline::{differences, outline};
+use quorate::core::desired::{self, Desired};
+use quorate::core::diagnostic::Diagnostic;
+use quorate::core::names::HostName;
+use quorate::core::observed::{Cause, Host, Observed, Seen};
+use quorate::core::plan::action::{Action, Readiness};
+use quorate::core::planner::{self, Plan};
+use quorate::core::render::event::Event;
+use quorate::shell::apply::{Stop, apply};
+use quorate::shell::fleet::Fleet;
+use quorate::shell::live::Live;
+use quorate::shell::live::lock::{Errand, Lock};
 
 const LAB_ID: &str = "QUORATE_TEST_LAB_ID";
 
@@ -110,7 +110,7 @@ impl World {
     /// Everything up to the start, so that there is all to look at and nothing that changes by itself.
     fn stage(&self, live: &Live) {
         loop {
-            let draft = plan::next(&self.desired, &self.observe(live)).step.expect("a start is planned");
+            let draft = planner::next(&self.desired, &self.observe(live)).step.expect("a start is planned");
             if draft.actions.iter().any(Action::touches_service) {
                 return;
             }
@@ -124,7 +124,7 @@ impl World {
     fn apply(&self) -> Plan {
         let live = self.live();
         let _lock = self.lock(&live);
-        let plan = plan::plan(&self.desired, &self.observe(&live));
+        let plan = planner::plan(&self.desired, &self.observe(&live));
         let surprises = Mutex::new(Vec::new());
         let emit = |event| {
             if let Event::StepDone { surprises: seen, .. } = event {

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use quorate::action::{Action, Readiness, Removal};
-use quorate::diagnostic::Kind;
-use quorate::fleet::Fleet as _;
-use quorate::live::Live;
-use quorate::names::{HostName, MemberId, Occasion, Version};
-use quorate::observed::{DataDirectory, File, Observed, ServiceState, Tools, V2Store};
+use quorate::core::diagnostic::Kind;
+use quorate::core::names::{HostName, MemberId, Occasion, Version};
+use quorate::core::observed::{DataDirectory, File, Observed, ServiceState, Tools, V2Store};
+use quorate::core::plan::action::{Action, Readiness, Removal};
+use quorate::shell::fleet::Fleet as _;
+use quorate::shell::live::Live;
 
 use super::lab::{Host, User};
 use super::{World, name, parse, seen};
@@ -198,7 +198,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
 }
 
 fn leader(observed: &Observed) -> HostName {
-    let leads = |(_, answer): &(&HostName, &quorate::observed::Answer)| answer.leader == Some(answer.member);
+    let leads = |(_, answer): &(&HostName, &quorate::core::observed::Answer)| answer.leader == Some(answer.member);
     observed.answers().find(leads).map(|(host, _)| host.clone()).expect("one leads")
 }
 

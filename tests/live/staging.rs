@@ -3,9 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
-use quorate::action::Action;
-use quorate::names::Digest;
-use quorate::observed::{File, Folder, Role};
+use quorate::core::names::Digest;
+use quorate::core::observed::{File, Folder, Role};
+use quorate::core::plan::action::Action;
 
 use super::lab::{Host, User};
 use super::{World, name, seen};
@@ -20,7 +20,7 @@ fn every_staging_action_does_what_it_predicts_and_does_no_harm_when_repeated() {
         let mut observed = world.observe(&live);
         let mut kinds = Vec::new();
         loop {
-            let draft = quorate::plan::next(&world.desired, &observed).step.expect("a start is planned");
+            let draft = quorate::core::planner::next(&world.desired, &observed).step.expect("a start is planned");
             if draft.actions.iter().any(Action::touches_service) {
                 break;
             }
@@ -29,7 +29,7 @@ fn every_staging_action_does_what_it_predicts_and_does_no_harm_when_repeated() {
                 observed = match action {
                     // It is made once, and never over another.
                     Action::CreateAuthority => {
-                        world.wait(quorate::fleet::Fleet::perform(&live, action)).expect("it is made");
+                        world.wait(quorate::shell::fleet::Fleet::perform(&live, action)).expect("it is made");
                         world.observe(&live)
                     }
                     _ => world.perform_twice(&live, action, &observed),
@@ -56,7 +56,7 @@ fn no_rest(host: &Host) {
 }
 
 /// A host on which everything is staged, seen.
-fn staged(test: &str) -> Option<(World, quorate::live::Live, std::sync::Arc<quorate::live::lock::Lock>)> {
+fn staged(test: &str) -> Option<(World, quorate::shell::live::Live, std::sync::Arc<quorate::shell::live::lock::Lock>)> {
     let world = World::up(test, 1, User::Root)?;
     let live = world.live();
     let lock = world.lock(&live);
@@ -135,7 +135,7 @@ fn a_broken_installation_is_installed_again_and_the_binary_that_is_right_stays_t
     let before = inode();
     host.sh(&format!("rm {folder}/etcdctl; mkdir -p /opt/etcd/.{}.quorate/etcd", world.desired.cluster.version));
     let observed = world.observe(&live);
-    let [install] = &quorate::plan::next(&world.desired, &observed).step.expect("a repair").actions[..] else {
+    let [install] = &quorate::core::planner::next(&world.desired, &observed).step.expect("a repair").actions[..] else {
         panic!("one action")
     };
     assert!(matches!(install, Action::InstallBinaries { .. }), "{install}");
@@ -185,7 +185,7 @@ fn what_cannot_be_done_says_so_in_the_hosts_words_and_leaves_nothing_behind() {
     let host = world.lab.host("etcd-1");
     let etcd_1 = || name("etcd-1");
     let fails = |action: &Action| {
-        let failure = world.wait(quorate::fleet::Fleet::perform(&live, action)).expect_err("it must fail");
+        let failure = world.wait(quorate::shell::fleet::Fleet::perform(&live, action)).expect_err("it must fail");
         assert_eq!(failure.place.as_deref(), Some("etcd-1"));
         failure.to_string()
     };
@@ -199,7 +199,7 @@ fn what_cannot_be_done_says_so_in_the_hosts_words_and_leaves_nothing_behind() {
 
     host.sh("rm -r /opt/etcd; mkdir /opt/etcd; mount -t tmpfs -o size=30m tmpfs /opt/etcd");
     let version = world.desired.cluster.version;
-    let architecture = quorate::names::Architecture::Amd64;
+    let architecture = quorate::core::names::Architecture::Amd64;
     let said = fails(&Action::InstallBinaries { host: etcd_1(), version, architecture });
     assert!(said.contains("No space left on device"), "{said}");
     no_rest(host);

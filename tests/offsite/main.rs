@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use quorate::desired;
-use quorate::live::offsite::Offsite;
-use quorate::names::{Digest, UnixSeconds};
-use quorate::snapshot;
+use quorate::core::cluster::snapshot;
+use quorate::core::desired;
+use quorate::core::names::{Digest, UnixSeconds};
+use quorate::shell::live::offsite::Offsite;
 
 const NOW: UnixSeconds = UnixSeconds(4_000_000_000);
 

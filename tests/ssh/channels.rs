@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::live::ssh::{HoldError, SshError, Stdin};
+use quorate::shell::live::ssh::{HoldError, SshError, Stdin};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -260,8 +260,8 @@ async fn waiting_costs_nothing() {
     let Some(server) = server() else { return };
     let config = std::fs::read_to_string(server.path("ssh_config")).expect("reads");
     std::fs::write(server.path("ssh_config"), config.replace("Host lab", "Host lab quiet")).expect("writes");
-    let target = quorate::live::ssh::Target { alias: "quiet".into(), ..server.target() };
-    let host = quorate::live::ssh::Connection::open(&target, SECONDS(20)).await.expect("opens");
+    let target = quorate::shell::live::ssh::Target { alias: "quiet".into(), ..server.target() };
+    let host = quorate::shell::live::ssh::Connection::open(&target, SECONDS(20)).await.expect("opens");
     let measure = async |what: &str| {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let before = ticks_of_thread("quiet");

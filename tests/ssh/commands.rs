@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use quorate::live::ssh::{Connection, Exit, SshError, Stdin};
+use quorate::shell::live::ssh::{Connection, Exit, SshError, Stdin};
 use tokio::io::AsyncReadExt as _;
 
 use crate::server::{Options, SECONDS, server, server_with};

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use quorate::live::ssh::{ConnectFailure, Connection, SshError, Stdin, Target};
+use quorate::shell::live::ssh::{ConnectFailure, Connection, SshError, Stdin, Target};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -5,7 +5,7 @@ use std::io::{Read, Write as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use quorate::live::ssh::Stdin;
+use quorate::shell::live::ssh::Stdin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use quorate::live::ssh::{Connection, SshError, Stdin, Target};
+use quorate::shell::live::ssh::{Connection, SshError, Stdin, Target};
 
 use crate::server::{Options, SECONDS, Sshd, keygen, known_line, server, server_with};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use quorate::live::ssh::{SshError, Stdin};
+use quorate::shell::live::ssh::{SshError, Stdin};
 
 use crate::server::{Options, SECONDS, Sshd, server, server_with};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use quorate::live::ssh::{Connection, SshError, Target};
+use quorate::shell::live::ssh::{Connection, SshError, Target};
 use tempfile::TempDir;
 
 pub const SECONDS: fn(u64) -> Duration = Duration::from_secs;

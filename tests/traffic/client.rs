@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use etcd_client::{Client, GetOptions, KeyValue, SortOrder, SortTarget};
 use hyper_util::rt::TokioIo;
-use quorate::capability::certificates::Wanted;
-use quorate::live::pki::{self, Issued, Signer};
-use quorate::names::UnixSeconds;
-use quorate::observed::Usage;
+use quorate::core::capability::certificates::Wanted;
+use quorate::core::names::UnixSeconds;
+use quorate::core::observed::Usage;
+use quorate::shell::live::pki::{self, Issued, Signer};
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};

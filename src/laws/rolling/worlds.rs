@@ -1,13 +1,13 @@
 //! Worlds in which the member list, the declaration and the versions differ.
 
-use crate::code::Code;
-use crate::desired::{Binaries, Desired};
-use crate::names::{Architecture, ClientUrl, Digest, HostName, MemberId, RemotePath, Version};
-use crate::observed::{
+use crate::core::cluster::quorum::quorum;
+use crate::core::code::Code;
+use crate::core::desired::{Binaries, Desired};
+use crate::core::names::{Architecture, ClientUrl, Digest, HostName, MemberId, RemotePath, Version};
+use crate::core::observed::{
     Answer, Archive, Cause, File, Former, Host, Installed, MemberEntry, Observed, Seen, ServiceState, Tools, V2Store,
 };
-use crate::quorum::quorum;
-use crate::sample;
+use crate::laws::sample;
 
 /// What one machine is to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,114 @@
+//! Owners, groups and modes of what is there already.
+
+use crate::core::capability::certificates;
+use crate::core::content::layout;
+use crate::core::names::HostName;
+use crate::core::observed::{File, Folder, Host, Observed, Role};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Draft, Ruling, View};
+
+pub fn next(view: &View) -> Ruling {
+    for (name, host) in view.hosts().filter(|(_, host)| host.account) {
+        for folder in Folder::ALL {
+            if let Some(what) = folder_fault(host, folder) {
+                let action = Action::RestoreFolderAccess { host: name.clone(), folder };
+                return Ruling::step(Draft::of(action, view.reason(what, "paths")));
+            }
+        }
+        for file in File::ALL {
+            if let Some(what) = file_fault(host, file) {
+                let action = Action::RestoreFileAccess { host: name.clone(), file };
+                return Ruling::step(Draft::of(action, view.reason(what, "paths")));
+            }
+        }
+    }
+    Ruling::default()
+}
+
+fn file_fault(host: &Host, file: File) -> Option<String> {
+    let (is, wanted) = (&host.files.get(&file)?.access, layout::access(file));
+    (*is != wanted).then(|| format!("{} is {is}, not {wanted}", word(file)))
+}
+
+fn folder_fault(host: &Host, folder: Folder) -> Option<String> {
+    let (is, wanted) = (host.folders.get(&folder)?, layout::folder_access(folder));
+    (*is != wanted).then(|| format!("the {} folder is {is}, not {wanted}", folder_word(folder)))
+}
+
+pub fn readiness(observed: &Observed, name: &HostName, file: File) -> Readiness {
+    readiness_of(observed, name, |host| host.files.contains_key(&file).then(|| file_fault(host, file).is_none()))
+}
+
+pub fn folder_readiness(observed: &Observed, name: &HostName, folder: Folder) -> Readiness {
+    readiness_of(observed, name, |host| {
+        host.folders.contains_key(&folder).then(|| folder_fault(host, folder).is_none())
+    })
+}
+
+/// From whether the thing is as it should be; `None` when it is not there at all.
+fn readiness_of(observed: &Observed, name: &HostName, is_right: impl Fn(&Host) -> Option<bool>) -> Readiness {
+    match observed.host(name).map(is_right) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(None) => Readiness::Refused(format!("it is no longer on {name}")),
+        Some(Some(true)) => Readiness::Done,
+        Some(Some(false)) => Readiness::Ready,
+    }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName, file: File) {
+    let fact = observed.host_mut(name).and_then(|host| host.files.get_mut(&file));
+    if let Some(fact) = fact {
+        fact.access = layout::access(file);
+    }
+    serve_again(observed, name, |role| role.certificate() == file || role.key() == file);
+}
+
+/// etcd reads a pair at every handshake: one that it could not read is served again.
+fn serve_again(observed: &mut Observed, name: &HostName, is_readable: impl Fn(Role) -> bool) {
+    let Some(host) = observed.host_mut(name) else { return };
+    for role in Role::ALL.into_iter().filter(|role| is_readable(*role)) {
+        if let Some(serial) = host.certificates.get(&role).map(|certificate| certificate.serial.clone()) {
+            certificates::serve_serial(host, role, &serial);
+        }
+    }
+}
+
+pub fn folder_effect(observed: &mut Observed, name: &HostName, folder: Folder) {
+    let access = observed.host_mut(name).and_then(|host| host.folders.get_mut(&folder));
+    if let Some(access) = access {
+        *access = layout::folder_access(folder);
+    }
+    serve_again(observed, name, |_| folder == Folder::Certificates);
+}
+
+/// The file as an operator calls it.
+pub fn word(file: File) -> &'static str {
+    match file {
+        File::Config => "etcd.yaml",
+        File::Unit => "the unit",
+        File::Trust => "ca.crt",
+        File::ServerCertificate => "server.crt",
+        File::ServerKey => "server.key",
+        File::PeerCertificate => "peer.crt",
+        File::PeerKey => "peer.key",
+        File::HealthcheckCertificate => "healthcheck-client.crt",
+        File::HealthcheckKey => "healthcheck-client.key",
+        File::Permit => "the permit for a new data directory",
+        File::Departures => "the note of members that leave",
+        File::RestoreNote => "the note of a restore",
+        File::RestoreMark => "the mark of restored data",
+        File::BackupScript => "the backup script",
+        File::BackupService => "the backup service",
+        File::BackupTimer => "the backup timer",
+        File::BackupCertificate => "backup-client.crt",
+        File::BackupKey => "backup-client.key",
+    }
+}
+
+pub fn folder_word(folder: Folder) -> &'static str {
+    match folder {
+        Folder::Config => "configuration",
+        Folder::Certificates => "certificate",
+        Folder::Data => "data",
+    }
+}

@@ -1,0 +1,50 @@
+//! The certificate authority beside cluster.toml: made once, for a cluster that has not begun, and never again.
+
+use crate::core::capability::keeper;
+use crate::core::cluster::situation::Situation;
+use crate::core::code::Code;
+use crate::core::desired::AuthoritySource;
+use crate::core::names::Digest;
+use crate::core::observed::{Authority, Observed, Seen};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Draft, Ruling, View};
+
+pub fn next(view: &View) -> Ruling {
+    match (&view.observed.workstation.authority, &view.situation) {
+        (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
+        (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => {
+            keeper::create(view)
+        }
+        (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
+        (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
+            Action::CreateAuthority,
+            view.reason("there is no authority beside cluster.toml yet", "ca"),
+        )),
+        (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
+            let what = "the cluster exists, but its ca.crt and ca.key are not here";
+            let hint = "restore them from your backup where [ca] says";
+            Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"))
+        }
+    }
+}
+
+pub fn readiness(observed: &Observed) -> Readiness {
+    match &observed.workstation.authority {
+        Seen::Known(Some(_)) => Readiness::Done,
+        Seen::Known(None) => Readiness::Ready,
+        Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
+    }
+}
+
+/// Ten years, as kubeadm gives its authorities.
+pub const VALIDITY_SECONDS: i64 = 3650 * 24 * 3600;
+
+pub fn effect(observed: &mut Observed) {
+    let made = Digest::of("the authority that will be made");
+    observed.workstation.authority = Seen::Known(Some(Authority {
+        fingerprint: made,
+        file_digest: made,
+        not_after: observed.at.plus_seconds(VALIDITY_SECONDS),
+        chain: Vec::new(),
+    }));
+}

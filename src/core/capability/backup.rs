@@ -1,0 +1,259 @@
+//! Scheduled snapshots: a script, its service and timer on every node of `[backup]`, and a client certificate for them.
+//!
+//! ```text
+//! user (where etcd asks who comes) ─► certificate ─► script ─► service, timer ─► the timer is on
+//! ```
+//!
+//! Each run is decided on the nodes, by a lock in etcd (content/backup.sh): the timers of all nodes fire, and one takes
+//! the snapshot. Nothing here depends on who that was.
+
+use crate::core::capability::certificates;
+use crate::core::code::Code;
+use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
+use crate::core::content::layout;
+use crate::core::desired::{Backup, Desired};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{HostName, RoleName, UserName};
+use crate::core::observed::auth::BACKUP;
+use crate::core::observed::{Drill, File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Draft, Finding, Ruling, View};
+
+/// Everything that it puts on a node.
+pub const FILES: [File; 5] =
+    [File::BackupScript, File::BackupService, File::BackupTimer, File::BackupCertificate, File::BackupKey];
+
+/// The policy, if it is about this node.
+pub fn policy<'a>(desired: &'a Desired, name: &HostName) -> Option<&'a Backup> {
+    desired.backup.as_ref().filter(|backup| backup.nodes.contains(name))
+}
+
+/// What is needed from outside: the program that compresses, on every node.
+pub fn obstacles(view: &View) -> Ruling {
+    let blocked = view.hosts().filter_map(|(name, host)| without_program(view.desired, name, host));
+    Ruling { step: None, blocked: blocked.collect() }
+}
+
+fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let compression = policy(desired, name)?.compression;
+    let program = compression.program()?;
+    let there = host.scheduled.as_ref().is_none_or(|scheduled| scheduled.compressor);
+    if upheld(Guard::BackupCanRun, there) {
+        return None;
+    }
+    let what = format!("{program} is not on {name}, and snapshots are to be compressed with it");
+    let hint = format!("install it there (`apt-get install {program}`), or change `compression` in [backup]");
+    Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).because("backup.compression"))
+}
+
+/// What a run on this node would lack, though every file were there.
+fn lacks(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
+    if let Some(blocked) = without_program(desired, name, host) {
+        return Some(blocked.what);
+    }
+    let known = match &observed.auth {
+        Some(Seen::Known(store)) if store.enabled => {
+            let root = RoleName::new(crate::core::observed::auth::ROOT);
+            store.users.get(&UserName::new(BACKUP)).is_some_and(|user| user.roles.contains(&root))
+        }
+        Some(_) | None => true,
+    };
+    let certified = certificates::is_right(desired, observed, name, host, Role::BackupClient);
+    let missing = match (known, certified) {
+        (false, _) => Some(format!("etcd asks who comes, and does not know the user {BACKUP}")),
+        (true, false) => Some("its certificate is not there".to_owned()),
+        (true, true) => None,
+    };
+    missing.filter(|_| !upheld(Guard::BackupCanRun, false))
+}
+
+pub fn next(view: &View) -> Ruling {
+    let mut ruling = obstacles(view);
+    if view.membership().is_none() {
+        return ruling;
+    }
+    ruling.step = remove(view)
+        .or_else(|| install_script(view))
+        .or_else(|| write(view, File::BackupService))
+        .or_else(|| write(view, File::BackupTimer))
+        .or_else(|| enable(view));
+    ruling
+}
+
+/// The nodes of the policy on which a run can succeed.
+fn nodes<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a HostName, &'a Host, &'a Backup)> {
+    let (desired, observed) = (view.desired, view.observed);
+    view.hosts().filter_map(move |(name, host)| {
+        let policy = policy(desired, name)?;
+        lacks(desired, observed, name, host).is_none().then_some((name, host, policy))
+    })
+}
+
+fn draft(view: &View, actions: Vec<Action>, what: &str, place: &str) -> Option<Draft> {
+    let because = vec![view.reason(what, place)];
+    (!actions.is_empty()).then_some(Draft { actions, because, needs: Default::default() })
+}
+
+/// From hosts that take no snapshots any more.
+fn remove(view: &View) -> Option<Draft> {
+    let of_others = view.hosts().filter(|(name, host)| policy(view.desired, name).is_none() && is_there(host));
+    let actions = of_others.map(|(name, _)| Action::RemoveBackup { host: name.clone() }).collect();
+    let what = match view.desired.backup {
+        Some(_) => "the node is to take no snapshots",
+        None => "no snapshots are to be taken on a schedule",
+    };
+    draft(view, actions, what, "backup.nodes")
+}
+
+fn is_there(host: &Host) -> bool {
+    FILES.iter().any(|file| host.files.contains_key(file))
+}
+
+fn install_script(view: &View) -> Option<Draft> {
+    let without = nodes(view).filter(|(_, host, _)| !has_script(host));
+    let actions = without.map(|(name, ..)| Action::InstallBackupScript { host: name.clone() }).collect();
+    draft(view, actions, "the backup script is missing or another", "backup")
+}
+
+fn has_script(host: &Host) -> bool {
+    host.files.get(&File::BackupScript).is_some_and(|fact| fact.digest == *SCRIPT_DIGEST)
+}
+
+/// The text of one of the two units.
+fn text(desired: &Desired, policy: &Backup, file: File) -> String {
+    if file == File::BackupTimer { timer(desired, policy) } else { service(desired, policy) }
+}
+
+fn write(view: &View, file: File) -> Option<Draft> {
+    let actions: Vec<_> = nodes(view)
+        .filter_map(|(name, host, policy)| {
+            let text = text(view.desired, policy, file);
+            let differs = host.text_of(file) != Some(text.as_str());
+            differs.then(|| Action::WriteFile { host: name.clone(), file, text })
+        })
+        .collect();
+    let (what, place) = match file {
+        File::BackupTimer => ("the backup timer is not as declared", "backup.schedule"),
+        _ => ("the backup service is not as declared", "backup"),
+    };
+    draft(view, actions, what, place)
+}
+
+fn enable(view: &View) -> Option<Draft> {
+    let off = nodes(view).filter(|(_, host, _)| !is_on(host));
+    let actions = off.map(|(name, ..)| Action::EnableBackup { host: name.clone() }).collect();
+    draft(view, actions, "the backup timer does not run", "backup")
+}
+
+fn is_on(host: &Host) -> bool {
+    host.scheduled.as_ref().is_some_and(|is| is.enabled && is.active && !is.needs_reload)
+}
+
+pub fn script_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(_) if policy(desired, name).is_none() => Readiness::Refused(format!("{name} is to take no snapshots")),
+        Some(host) if has_script(host) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn script_effect(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    let fact = FileFact { access: layout::access(File::BackupScript), digest: *SCRIPT_DIGEST, text: None };
+    host.files.insert(File::BackupScript, fact);
+}
+
+pub fn enable_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
+    let (host, policy) = match (observed.host(name), policy(desired, name)) {
+        (None, _) => return Readiness::Refused(format!("{name} cannot be seen")),
+        (Some(_), None) => return Readiness::Refused(format!("{name} is to take no snapshots")),
+        (Some(host), Some(policy)) => (host, policy),
+    };
+    let as_declared = |file| host.text_of(file) == Some(text(desired, policy, file).as_str());
+    let whole = has_script(host) && as_declared(File::BackupService) && as_declared(File::BackupTimer);
+    match lacks(desired, observed, name, host) {
+        Some(why) => Readiness::Refused(why),
+        None if !whole => Readiness::Refused(format!("the script and the units on {name} are not as declared")),
+        None if is_on(host) => Readiness::Done,
+        None => Readiness::Ready,
+    }
+}
+
+pub fn enable_effect(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    let is = host.scheduled.get_or_insert_with(|| Scheduled { compressor: true, ..Scheduled::default() });
+    is.enabled = true;
+    is.active = true;
+    is.needs_reload = false;
+}
+
+pub fn remove_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(_) if policy(desired, name).is_some() => Readiness::Refused(format!("{name} is to take snapshots")),
+        Some(host) if is_there(host) => Readiness::Ready,
+        Some(_) => Readiness::Done,
+    }
+}
+
+/// The snapshots stay.
+pub fn remove_effect(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    for file in FILES {
+        host.files.remove(&file);
+    }
+    host.certificates.remove(&Role::BackupClient);
+    if let Some(is) = &mut host.scheduled {
+        is.enabled = false;
+        is.active = false;
+        is.needs_reload = false;
+    }
+}
+
+/// The newest finished snapshot on any node that was seen, and where it lies.
+pub fn last(observed: &Observed) -> Option<(&HostName, &Snapshot)> {
+    let all = observed.seen_hosts().filter_map(|(name, host)| Some((name, host.scheduled.as_ref()?.last.as_ref()?)));
+    all.max_by_key(|(_, snapshot)| snapshot.at)
+}
+
+/// The last drill, as any node that was seen has noted it.
+pub fn last_drill(observed: &Observed) -> Option<&Drill> {
+    let all = observed.seen_hosts().filter_map(|(_, host)| host.scheduled.as_ref()?.drill.as_ref());
+    all.max_by_key(|drill| drill.at)
+}
+
+/// A last snapshot that is older than it may be. A node that was not seen may hold a newer one.
+pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
+    let backup = desired.backup.as_ref()?;
+    let max_age = i64::try_from(backup.max_age_seconds?).unwrap_or(i64::MAX);
+    // Before the timers are there it is no news.
+    if !observed.seen_hosts().any(|(_, host)| is_on(host)) {
+        return None;
+    }
+    let what = match last(observed) {
+        Some((_, snapshot)) if observed.at.0 - snapshot.at.0 <= max_age => return None,
+        Some((host, snapshot)) => {
+            format!("the last snapshot, {} on {host}, is {} old", snapshot.name, age(observed.at.0 - snapshot.at.0))
+        }
+        None => "no node holds a finished snapshot".to_owned(),
+    };
+    let unseen: Vec<_> =
+        backup.nodes.iter().filter(|name| observed.host(name).is_none()).map(HostName::as_str).collect();
+    let what = match unseen.as_slice() {
+        [] => what,
+        unseen => format!("{what}; {} could not be seen", unseen.join(", ")),
+    };
+    let hint = "see `journalctl -u quorate-backup.service` on the nodes".to_owned();
+    Some(Finding { code: Code::BackupTooOld, hosts: Vec::new(), what, hint: Some(hint) })
+}
+
+/// `26 h`, in the largest unit of which there are two.
+pub fn age(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,145 @@
+//! etcd.yaml and the permit: what is written whole and compared as text.
+
+use crate::core::capability::{membership, restore, service, version};
+use crate::core::cluster::situation::Situation;
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::content::{self, Initial};
+use crate::core::names::{Digest, HostName, Token};
+use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Reason, Ruling, View};
+
+/// Lets every host of a new cluster create its data directory, all under one token; and every newcomer to one that
+/// serves.
+pub fn permit(view: &View) -> Ruling {
+    let (text, what) = match view.situation {
+        Situation::New => (content::permit(&token(view)), "no host has data: a new cluster begins"),
+        Situation::Serving(_) => {
+            (content::permit(&Token::new(view.desired.cluster.name.as_str())), "the host is to become a member")
+        }
+        Situation::Down | Situation::Closed => return Ruling::default(),
+    };
+    let without = view.hosts().filter(|(name, host)| {
+        let is_new = view
+            .membership()
+            .is_none_or(|membership| membership.member_of(name).is_none_or(|member| member.entry.name.is_none()));
+        let has_one = match view.situation {
+            Situation::New => host.text_of(File::Permit) == Some(text.as_str()),
+            _ => host.files.contains_key(&File::Permit),
+        };
+        is_new && host.account && host.data == DataDirectory::Empty && !has_one
+    });
+    let write =
+        |(name, _): (&HostName, _)| Action::WriteFile { host: name.clone(), file: File::Permit, text: text.clone() };
+    Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, "nodes")])
+}
+
+/// The token of this life of the cluster: the one that a cut-off start has left on a host, else a new one.
+///
+/// Of two that were left, the later wins: it sorts last, being made from the time.
+fn token(view: &View) -> Token {
+    if let Some(restoration) = restore::under_way(view.desired, view.observed) {
+        return restoration.token;
+    }
+    let left = view.observed.seen_hosts().filter_map(|(_, host)| content::permitted_token(host.text_of(File::Permit)?));
+    left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
+}
+
+pub fn next(view: &View) -> Ruling {
+    let mut wanted = Vec::new();
+    let mut blocked = Vec::new();
+    let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
+    for (name, host) in service::in_turn(view).into_iter().filter(prepared) {
+        let Some(initial) = initial(view, name, host) else { continue };
+        let text = content::etcd_yaml(view.desired, name, &initial);
+        if host.text_of(File::Config) == Some(text.as_str()) {
+            continue;
+        }
+        // What it runs now: the version is changed after the settings.
+        let version = version::starts(view, name, host);
+        if let Some(key) = view.desired.etcd.unknown_to(version) {
+            let what = format!("etcd {version} on {name} does not know the setting `{key}` yet");
+            let hint = format!("upgrade to {} first, and declare it then", view.desired.cluster.version);
+            let refusal = Blocked::new(Code::SettingTooNew, what).on(name).hint(hint);
+            blocked.push(refusal.because(&format!("etcd.extra.{key}")));
+            continue;
+        }
+        let because = reasons(view, host.text_of(File::Config), &text);
+        wanted.push((Action::WriteFile { host: name.clone(), file: File::Config, text }, because));
+    }
+    let mut ruling = service::due(view, wanted);
+    ruling.blocked.extend(blocked);
+    ruling
+}
+
+/// The lines that only a first start reads: as they are on a host that has data, as the member list has it on one that
+/// joins, as declared on one that begins. `None` for a newcomer whose turn has not come: until then nobody knows the list.
+fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
+    if view.situation == Situation::New {
+        return Some(Initial::new_cluster(view.desired, token(view)));
+    }
+    if let Some(membership) = view.membership() {
+        let joins = membership.member_of(name).is_none_or(|member| member.entry.name.is_none());
+        if joins && host.data == DataDirectory::Empty {
+            let is_next = membership.member_of(name).is_some() || membership::candidate(view) == Some(name);
+            return is_next
+                .then(|| Initial::joining(view.desired, &membership::members_with(view.desired, membership, name)));
+        }
+    }
+    if let (DataDirectory::Empty, Some(token)) =
+        (host.data, host.text_of(File::Permit).and_then(content::permitted_token))
+    {
+        return Some(Initial::new_cluster(view.desired, token));
+    }
+    Some(host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired)))
+}
+
+/// Which declarations the text on the host contradicts.
+fn reasons(view: &View, before: Option<&str>, after: &str) -> Vec<Reason> {
+    let Some(before) = before else { return vec![view.reason("etcd.yaml is missing", "nodes")] };
+    let missing = after.lines().filter(|line| !before.lines().any(|old| old == *line));
+    let keys = missing.filter_map(|line| Some(line.split_once(':')?.0));
+    let mut reasons: Vec<_> = keys
+        .map(|key| view.reason(format!("`{}` is not as declared", key.trim()), &declared_path(view, key.trim())))
+        .collect();
+    if reasons.is_empty() {
+        reasons.push(view.reason("etcd.yaml was changed by hand", "etcd"));
+    }
+    reasons
+}
+
+/// Where in cluster.toml a key of etcd.yaml comes from.
+fn declared_path(view: &View, key: &str) -> String {
+    match key {
+        "quota-backend-bytes" => "etcd.quota-backend".to_owned(),
+        "heartbeat-interval" | "election-timeout" => format!("etcd.{key}"),
+        "auto-compaction-mode" | "auto-compaction-retention" => "etcd.auto-compaction".to_owned(),
+        "listen-client-urls" | "advertise-client-urls" => "ports.client".to_owned(),
+        "listen-peer-urls" | "initial-advertise-peer-urls" => "ports.peer".to_owned(),
+        "listen-metrics-urls" => "ports.metrics".to_owned(),
+        "data-dir" => "paths.data".to_owned(),
+        "cert-file" | "key-file" | "trusted-ca-file" => "paths.certificates".to_owned(),
+        key if view.desired.etcd.extra.contains_key(key) => format!("etcd.extra.{key}"),
+        _ => "etcd".to_owned(),
+    }
+}
+
+pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if host.text_of(file) == Some(text) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName, file: File, text: &str) {
+    let Some(host) = observed.host_mut(name) else { return };
+    let fact = FileFact { access: layout::access(file), digest: Digest::of(text), text: Some(text.to_owned()) };
+    host.files.insert(file, fact);
+    match (file, &mut host.scheduled) {
+        (File::Unit, _) => host.service.needs_reload = false,
+        (File::BackupService | File::BackupTimer, Some(scheduled)) => scheduled.needs_reload = false,
+        _ => {}
+    }
+}

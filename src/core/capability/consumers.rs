@@ -1,0 +1,187 @@
+//! The certificates of the cluster's clients, kept as the members' own are: issued, renewed, and rotated with them.
+//!
+//! While the authority is rotated a consumer trusts the next one before any member serves a certificate of it, and has a
+//! certificate of it before any member stops trusting the old one.
+
+use crate::core::capability::certificates::{client, is_due, issued};
+use crate::core::capability::rotation::{self, SignedBy, Trust};
+use crate::core::cluster::situation::Situation;
+use crate::core::desired::{Consumer, Desired};
+use crate::core::names::{ConsumerName, Digest};
+use crate::core::observed::{Access, ConsumerFiles, Observed, Seen};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Draft, Ruling, View};
+
+pub fn next(view: &View) -> Ruling {
+    let (Situation::Serving(_), Seen::Known(Some(_))) = (&view.situation, &view.observed.workstation.authority) else {
+        return Ruling::default();
+    };
+    let mut ruling = Ruling::default();
+    for (name, consumer) in &view.desired.consumers {
+        match view.observed.consumers.get(name) {
+            Some(Seen::Known(files)) if ruling.step.is_none() => {
+                let Some(fault) = fault(view.desired, view.observed, name, files) else { continue };
+                let reason = view.reason(fault, &format!("consumers.{name}"));
+                ruling.step = Some(Draft::of(action(view, name, consumer, files), reason));
+            }
+            Some(Seen::Known(_)) | None => {}
+            Some(Seen::Unknown(cause)) => {
+                ruling.blocked.push(Blocked::unseen(cause).because(&format!("consumers.{name}")));
+            }
+        }
+    }
+    ruling
+}
+
+fn action(view: &View, name: &ConsumerName, consumer: &Consumer, files: &ConsumerFiles) -> Action {
+    Action::KeepConsumer {
+        host: consumer.host.clone(),
+        consumer: name.clone(),
+        issue: fault_of_pair(view.desired, view.observed, name, files, rotation::signer(view.observed)).is_some(),
+        trust: rotation::wanted_trust(view.observed),
+        by: rotation::signer(view.observed),
+    }
+}
+
+/// Who may read a consumer's key, and its other files.
+pub fn access(consumer: &Consumer, is_key: bool) -> Access {
+    Access::new(if is_key { "600" } else { "644" }, &consumer.owner, &consumer.group)
+}
+
+/// What is wrong with the file of authorities; `None` when it holds just what is wanted, or is kept otherwise.
+fn fault_of_trust(observed: &Observed, consumer: &Consumer, files: &ConsumerFiles, trust: Trust) -> Option<String> {
+    let path = consumer.authority.as_ref()?;
+    let Some(found) = &files.authority_access else { return Some(format!("{path} is missing")) };
+    let mut wanted = rotation::trusted(observed, trust);
+    let mut trusted = files.trusted.clone();
+    wanted.sort_unstable();
+    trusted.sort_unstable();
+    if wanted != trusted {
+        return Some(format!("{path} does not hold the cluster's authority"));
+    }
+    differs(path.as_str(), found, &access(consumer, false))
+}
+
+fn differs(path: &str, found: &Access, wanted: &Access) -> Option<String> {
+    (found != wanted).then(|| format!("{path} is {found}, not {wanted}"))
+}
+
+/// What is wrong with the certificate and its key; `None` when they are as they should be.
+fn fault_of_pair(
+    desired: &Desired,
+    observed: &Observed,
+    name: &ConsumerName,
+    files: &ConsumerFiles,
+    by: SignedBy,
+) -> Option<String> {
+    let consumer = desired.consumers.get(name)?;
+    let Consumer { certificate: path, key, user, .. } = consumer;
+    let Some(on_host) = &files.certificate_access else { return Some(format!("{path} is missing")) };
+    let Some(key_on_host) = &files.key_access else { return Some(format!("{key} is missing")) };
+    let Some(certificate) = &files.certificate else { return Some(format!("{path} is not a certificate")) };
+    if certificate.matches_key == Seen::Known(false) {
+        return Some(format!("{path} and its key do not belong together"));
+    }
+    let signer = certificate.signed_by.filter(|signer| rotation::is_ours(observed, signer));
+    if signer.is_none() {
+        return Some(format!("{path} is not signed by the cluster's authority"));
+    }
+    let authority = rotation::authority(observed, by)?;
+    if by == SignedBy::Next && signer != Some(authority.fingerprint) {
+        return Some(format!("{path} is not signed by the new authority"));
+    }
+    let wanted = client(user.as_str());
+    if certificate.common_name != wanted.common_name {
+        return Some(format!("{path} is not of {user}"));
+    }
+    if !certificate.usages.is_superset(&wanted.usages) {
+        return Some(format!("{path} is not for clients"));
+    }
+    let asked = desired.request.consumer_renewals.get(name);
+    if asked.is_some_and(|serial| serial.as_ref().is_none_or(|serial| *serial == certificate.serial)) {
+        return Some("`--renew-certs` asks for it".to_owned());
+    }
+    if let Some(when) = is_due(desired, observed, certificate, authority) {
+        return Some(format!("{path} {when}"));
+    }
+    differs(path.as_str(), on_host, &access(consumer, false))
+        .or_else(|| differs(key.as_str(), key_on_host, &access(consumer, true)))
+}
+
+fn fault(desired: &Desired, observed: &Observed, name: &ConsumerName, files: &ConsumerFiles) -> Option<String> {
+    fault_of_trust(observed, desired.consumers.get(name)?, files, rotation::wanted_trust(observed))
+        .or_else(|| fault_of_pair(desired, observed, name, files, rotation::signer(observed)))
+        .or_else(|| files.reload_due.then(|| "it was not told of its new files yet".to_owned()))
+}
+
+pub fn readiness(
+    desired: &Desired,
+    observed: &Observed,
+    name: &ConsumerName,
+    issue: bool,
+    trust: Trust,
+    by: SignedBy,
+) -> Readiness {
+    let refused = |why: String| Readiness::Refused(why);
+    let Some(consumer) = desired.consumers.get(name) else { return refused(format!("{name} is not declared")) };
+    let Some(files) = observed.consumers.get(name).and_then(Seen::known) else {
+        return refused(format!("the host of {name} cannot be seen"));
+    };
+    if rotation::authority(observed, by).is_none() {
+        return refused("there is no authority beside cluster.toml".to_owned());
+    }
+    let is_wrong = fault_of_trust(observed, consumer, files, trust).is_some()
+        || issue && fault_of_pair(desired, observed, name, files, by).is_some()
+        || files.reload_due;
+    let is_now = rotation::wanted_trust(observed) == trust && rotation::signer(observed) == by;
+    match (is_wrong, is_now) {
+        (false, _) => Readiness::Done,
+        (true, true) => Readiness::Ready,
+        (true, false) => refused("the rotation of the authority is not that far".to_owned()),
+    }
+}
+
+pub fn effect(
+    desired: &Desired,
+    observed: &mut Observed,
+    name: &ConsumerName,
+    issue: bool,
+    trust: Trust,
+    by: SignedBy,
+) {
+    let Some(consumer) = desired.consumers.get(name) else { return };
+    let Some(authority) = rotation::authority(observed, by).cloned() else { return };
+    let (at, trusted) = (observed.at, rotation::trusted(observed, trust));
+    let Some(files) = observed.consumers.get_mut(name).and_then(Seen::known_mut) else { return };
+    if consumer.authority.is_some() {
+        files.trusted = trusted;
+        files.authority_access = Some(access(consumer, false));
+    }
+    if issue {
+        let wanted = client(consumer.user.as_str());
+        files.certificate = Some(issued(desired, &authority, at, wanted, files.certificate.as_ref()));
+        files.certificate_access = Some(access(consumer, false));
+        files.key_access = Some(access(consumer, true));
+    }
+    files.reload_due = false;
+}
+
+/// Whether none of them would refuse a member whose certificate `authority` has signed. One that has no file yet trusts
+/// nobody, and refuses nobody of whom it has not heard.
+pub fn all_trust(observed: &Observed, authority: &Digest) -> bool {
+    all(observed, |files| files.authority_access.is_none() || files.trusted.contains(authority))
+}
+
+/// Whether none of them has a certificate of another authority any more.
+pub fn all_are_of(observed: &Observed, authority: &Digest) -> bool {
+    all(observed, |files| files.certificate.as_ref().is_none_or(|one| one.signed_by == Some(*authority)))
+}
+
+/// Whether none of them trusts another authority any more.
+pub fn all_trust_only(observed: &Observed, authorities: &[Digest]) -> bool {
+    all(observed, |files| files.trusted.iter().all(|one| authorities.contains(one)))
+}
+
+fn all(observed: &Observed, is_so: impl Fn(&ConsumerFiles) -> bool) -> bool {
+    observed.consumers.values().all(|files| files.known().is_some_and(&is_so))
+}

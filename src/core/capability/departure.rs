@@ -1,0 +1,156 @@
+//! What is left of a member that was removed: the process that must not serve any more, its data, unit and keys.
+//!
+//! A machine that is not declared is known only from the note that the removal left on the other hosts. It goes once
+//! nothing is left there.
+
+use std::collections::BTreeSet;
+
+use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::capability::membership::{departed_key, noted, runs_at, unwritten};
+use crate::core::cluster::quorum::Membership;
+use crate::core::cluster::standing::{Standing, is_ours};
+use crate::core::content::Departure;
+use crate::core::desired::Desired;
+use crate::core::names::HostName;
+use crate::core::observed::{DataDirectory, File, Folder, Host, Observed, Seen, ServiceState, Tools};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Draft, Ruling, View};
+
+/// Stops what runs on a declared host although its member was removed, and sets its data aside: a new member is then
+/// added there.
+pub fn set_aside(view: &View) -> Ruling {
+    for (name, host) in view.all_hosts() {
+        if view.standing(name) != Some(&Standing::Removed) {
+            continue;
+        }
+        let what = format!("the member whose data {name} holds is not in the cluster any more");
+        let because = vec![view.reason(what, &format!("nodes.{name}"))];
+        let needs = BTreeSet::from([Allowance::new(AllowKind::ReplaceMember, name)]);
+        let action = if is_stopped(host) {
+            Action::SetDataAside { host: name.clone() }
+        } else {
+            Action::Stop { host: name.clone() }
+        };
+        return Ruling::step(Draft { actions: vec![action], because, needs });
+    }
+    Ruling::default()
+}
+
+/// Stops and clears away the machines of members that have left, as far as they can be reached.
+pub fn retire(view: &View) -> Ruling {
+    let Some(membership) = view.membership() else { return Ruling::default() };
+    let left_as: BTreeSet<_> =
+        noted(view.observed).iter().filter_map(|departure| departed_key(view.desired, departure)).collect();
+    for (name, former) in &view.observed.former {
+        let left = membership.member_of(name).is_none() && left_as.contains(name);
+        let Some(host) = former.host.known().filter(|host| left && is_ours(view.observed, host)) else { continue };
+        let because = vec![view.reason(format!("{name} at {} was removed", former.address), "nodes")];
+        let action =
+            if is_stopped(host) { Action::Retire { host: name.clone() } } else { Action::Stop { host: name.clone() } };
+        return Ruling::step(Draft { actions: vec![action], because, needs: BTreeSet::new() });
+    }
+    Ruling::default()
+}
+
+/// Forgets the members of which nothing is left, those whose machine is declared again, and those that are called lost.
+pub fn forget(view: &View) -> Ruling {
+    let Some(membership) = view.membership() else { return Ruling::default() };
+    let noted = noted(view.observed);
+    let is_gone = |departure: &Departure| {
+        let Some(name) = departed_key(view.desired, departure) else { return is_back(view, departure) };
+        let seen = view.observed.former.get(&name).map(|former| &former.host);
+        let cleared = seen.and_then(Seen::known).is_some_and(|host| !is_ours(view.observed, host));
+        membership.member_of(&name).is_none() && (cleared || view.desired.request.lost.contains_key(&name))
+    };
+    let (gone, left): (BTreeSet<_>, BTreeSet<_>) = noted.into_iter().partition(is_gone);
+    if gone.is_empty() {
+        return Ruling::default();
+    }
+    let names: Vec<_> = gone.iter().map(|departure| departure.name.as_str()).collect();
+    let because = vec![view.reason(format!("nothing is left to do for {}", names.join(", ")), "nodes")];
+    if !left.is_empty() {
+        return Ruling::steps_for(unwritten(view, &left), because);
+    }
+    let with_note = view.all_hosts().into_iter().filter(|(_, host)| host.files.contains_key(&File::Departures));
+    let remove = |(name, _): (&HostName, _)| Action::RemoveFile { host: name.clone(), file: File::Departures };
+    Ruling::steps_for(with_note.map(remove).collect(), because)
+}
+
+/// Whether the machine, which is declared, was seen without a member that was left behind.
+fn is_back(view: &View, departure: &Departure) -> bool {
+    let declared = view.desired.nodes.iter().find(|(_, node)| runs_at(&node.address, departure));
+    let standing = declared.and_then(|(name, _)| view.standing(name));
+    matches!(standing, Some(Standing::Member | Standing::Newcomer))
+}
+
+pub(super) fn is_stopped(host: &Host) -> bool {
+    let idle = matches!(host.service.state, ServiceState::Inactive | ServiceState::Failed);
+    host.process.is_none() && !host.service.enabled && idle
+}
+
+fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if is_done(host) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn stop_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    done_when(observed, name, is_stopped)
+}
+
+pub fn stop_effect(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    host.process = None;
+    host.service.state = ServiceState::Inactive;
+    host.service.enabled = false;
+    host.service.complaint = None;
+    host.member = Seen::Known(None);
+    host.v2store = None;
+    host.log_version = None;
+}
+
+/// The data of a member that is in the list is never set aside.
+pub fn set_aside_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
+    let listed = Membership::of(desired, observed).map(|membership| membership.member_of(name).is_some());
+    match (observed.host(name), listed) {
+        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
+        (Some(host), _) if host.data == DataDirectory::Empty => Readiness::Done,
+        (_, None) => Readiness::Refused("no member says who belongs to the cluster".to_owned()),
+        (_, Some(true)) => Readiness::Refused(format!("{name} is a member of the cluster")),
+        (Some(host), Some(false)) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
+        (Some(_), Some(false)) => Readiness::Ready,
+    }
+}
+
+pub fn set_aside_effect(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    host.data = DataDirectory::Empty;
+    host.folders.remove(&Folder::Data);
+    host.files.remove(&File::Permit);
+}
+
+pub fn retire_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    done_when(observed, name, |host| host.files.is_empty() && host.data == DataDirectory::Empty)
+}
+
+pub fn retire_effect(observed: &mut Observed, name: &HostName) {
+    stop_effect(observed, name);
+    let Some(host) = observed.host_mut(name) else { return };
+    host.files.clear();
+    host.certificates.clear();
+    host.trusted.clear();
+    host.data = DataDirectory::Empty;
+    host.tools = Tools::Absent;
+}
+
+pub fn remove_file_readiness(observed: &Observed, name: &HostName, file: File) -> Readiness {
+    done_when(observed, name, |host| !host.files.contains_key(&file))
+}
+
+pub fn remove_file_effect(observed: &mut Observed, name: &HostName, file: File) {
+    if let Some(host) = observed.host_mut(name) {
+        host.files.remove(&file);
+    }
+}

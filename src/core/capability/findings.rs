@@ -1,0 +1,93 @@
+//! What an operator should know although no step changes it.
+
+use crate::core::capability::{backup, expiry, given, membership, recovery, restore, rotation, users};
+use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::code::Code;
+use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::names::HostName;
+use crate::core::observed::Observed;
+use crate::core::planner::Finding;
+
+/// Half a year: long enough to plan a rotation.
+const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
+
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if desired.nodes.len().is_multiple_of(2) {
+        let what = format!(
+            "{} voters tolerate the loss of {}, no more than {} would",
+            desired.nodes.len(),
+            (desired.nodes.len() - 1) / 2,
+            desired.nodes.len() - 1
+        );
+        findings.push(Finding {
+            code: Code::EvenVoters,
+            hosts: Vec::new(),
+            what,
+            hint: Some("declare an odd number of nodes".to_owned()),
+        });
+    }
+    findings.extend(departed(desired, observed));
+    findings.extend(recovery::findings(desired, observed));
+    findings.extend(restore::findings(desired, observed));
+    findings.extend(users::findings(desired, observed));
+    findings.extend(backup::findings(desired, observed));
+    findings.extend(given::findings(desired, observed));
+    findings.extend(expiry::findings(observed));
+    findings.extend(rotation::findings(observed));
+    for (name, host) in observed.seen_hosts() {
+        let mut add = |code, what: String, hint: &str| {
+            findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });
+        };
+        for drop_in in &host.service.drop_ins {
+            add(
+                Code::DropIn,
+                format!("{drop_in} changes the unit on {name}"),
+                "move its settings into cluster.toml, or remove it",
+            );
+        }
+    }
+    if let Some(Some(authority)) = observed.workstation.authority.known() {
+        let left = authority.not_after.0 - observed.at.0;
+        if left < AUTHORITY_WARNING_SECONDS {
+            let what = format!("the certificate authority expires in {} days", left.div_euclid(24 * 3600));
+            let hint = Some(match desired.authority {
+                AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
+                AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Node { .. } => {
+                    "plan its rotation".to_owned()
+                }
+                AuthoritySource::Vault(_) => "plan its rotation in Vault".to_owned(),
+            });
+            findings.push(Finding { code: Code::AuthorityExpires, hosts: Vec::new(), what, hint });
+        }
+    }
+    findings
+}
+
+/// Members that were removed and could not be cleared away, and members that were called lost and are well.
+fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let Some(membership) = Membership::of(desired, observed) else { return Vec::new() };
+    let noted = membership::noted(observed);
+    let is_left = |name: &HostName| {
+        let unseen = observed.former.get(name).is_some_and(|former| former.host.known().is_none());
+        unseen && membership.member_of(name).is_none() && !desired.request.lost.contains_key(name)
+    };
+    let left = noted.into_iter().filter_map(|departure| {
+        let name = membership::departed_key(desired, &departure).filter(is_left)?;
+        let what = format!("{name} was removed, and its host ({}) could not be reached", departure.peer_url.address());
+        let hint = format!("it is cleared away when it returns; if it never will, `apply --lost={name}` forgets it");
+        Some(Finding { code: Code::Departed, hosts: vec![name], what, hint: Some(hint) })
+    });
+    let well = desired
+        .request
+        .lost
+        .keys()
+        .filter(|name| membership.member_of(name).is_some_and(|member| member.health == Health::Healthy));
+    let well = well.map(|name| Finding {
+        code: Code::NotLost,
+        hosts: vec![name.clone()],
+        what: format!("{name} is healthy: it was called lost, and stays"),
+        hint: Some("to take it out, remove it from cluster.toml".to_owned()),
+    });
+    left.chain(well).collect()
+}

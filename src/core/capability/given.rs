@@ -1,0 +1,170 @@
+//! Certificates that someone else issues: each pair is checked here, and put on its host as it is.
+//!
+//! A wrong one would cut a member off, and half of them are of no use: all are checked before anything is touched, and
+//! everything that is wrong is told at once.
+
+use std::collections::BTreeSet;
+
+use crate::core::capability::certificates::{also, canonical, not_served, serve_serial};
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{Digest, HostName};
+use crate::core::observed::{Certificate, FileFact, GivenPair, Host, Observed, Role, Seen, Usage};
+use crate::core::plan::action::Readiness;
+use crate::core::planner::{Blocked, Finding};
+
+/// Everything that is wrong with what is given. Nothing is touched until it is empty.
+pub fn faults(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
+    let (AuthoritySource::External { nodes, .. }, Some(given)) = (&desired.authority, &observed.workstation.given)
+    else {
+        return Vec::new();
+    };
+    if upheld(Guard::GivenIsWhole, false) {
+        return Vec::new();
+    }
+    let client = pair_faults(observed, &given.client, &BTreeSet::new(), &[Usage::ClientAuth]);
+    let mut blocked: Vec<_> = client.into_iter().map(|what| fault(what, "ca")).collect();
+    for name in nodes.keys() {
+        for &role in desired.authority.roles() {
+            let pair = given.nodes.get(name).and_then(|pairs| pairs.get(&role)).cloned().unwrap_or_default();
+            let needed = needed_names(desired, observed, name, role);
+            let both = [Usage::ServerAuth, Usage::ClientAuth];
+            let faults = pair_faults(observed, &pair, &needed, &both).into_iter();
+            blocked.extend(faults.map(|what| fault(what, &format!("nodes.{name}.certificates")).on(name)));
+        }
+    }
+    blocked
+}
+
+fn fault(what: String, declared: &str) -> Blocked {
+    let hint = "have it issued again, or correct the path; nothing is touched until every pair is right";
+    Blocked::new(Code::CertificateUnusable, what).hint(hint).because(declared)
+}
+
+/// What a certificate must at least name: the address that clients and peers dial, and for a server what is declared
+/// besides. A name more does no harm.
+fn needed_names(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> BTreeSet<String> {
+    let Some(node) = desired.nodes.get(name) else { return BTreeSet::new() };
+    let mut names = also(desired, observed, name);
+    names.insert(canonical(&node.address));
+    if role == Role::Server {
+        names.extend(desired.certificates.server_names.iter().map(|name| canonical(name)));
+    }
+    names
+}
+
+fn pair_faults(observed: &Observed, pair: &GivenPair, names: &BTreeSet<String>, usages: &[Usage]) -> Vec<String> {
+    let mut faults = pair.faults.clone();
+    let path = &pair.path;
+    let Some(certificate) = &pair.certificate else {
+        if faults.is_empty() {
+            faults.push("a pair is not given".to_owned());
+        }
+        return faults;
+    };
+    // Without the authority's certificate nobody can say who signed what; that it is missing is told elsewhere.
+    if let Some(authority) = observed.workstation.authority.known().and_then(Option::as_ref)
+        && certificate.signed_by != Some(authority.fingerprint)
+    {
+        faults.push(format!("{path} is not signed by the authority of [ca]"));
+    }
+    if certificate.not_after <= observed.at {
+        faults.push(format!("{path} has expired"));
+    }
+    if certificate.not_before > observed.at {
+        faults.push(format!("{path} is not valid yet"));
+    }
+    let missing: Vec<_> = names.iter().filter(|name| !is_named(certificate, name)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        faults.push(format!("{path} does not name {}", missing.join(" and ")));
+    }
+    for usage in usages.iter().filter(|usage| !certificate.usages.contains(usage)) {
+        let what = match usage {
+            Usage::ServerAuth => "servers (serverAuth)",
+            Usage::ClientAuth => "clients (clientAuth)",
+        };
+        faults.push(format!("{path} is not for {what}"));
+    }
+    faults
+}
+
+/// By the name itself, or by a wildcard for its first label.
+fn is_named(certificate: &Certificate, name: &str) -> bool {
+    let wildcard = || name.split_once('.').map(|(_, rest)| format!("*.{rest}"));
+    certificate.names.contains(name)
+        || (name.parse::<core::net::IpAddr>().is_err()
+            && wildcard().is_some_and(|wildcard| certificate.names.contains(&wildcard)))
+}
+
+fn pair_of<'a>(observed: &'a Observed, name: &HostName, role: Role) -> Option<&'a GivenPair> {
+    observed.workstation.given.as_ref()?.nodes.get(name)?.get(&role)
+}
+
+/// How the pair on a host differs from the one that is given; `None` when it does not.
+pub fn difference(observed: &Observed, name: &HostName, host: &Host, role: Role) -> Option<String> {
+    let stem = role.file_stem();
+    let given = pair_of(observed, name, role)?;
+    let Some(on_host) = host.files.get(&role.certificate()) else {
+        return Some(format!("{stem}.crt is missing"));
+    };
+    if !host.files.contains_key(&role.key()) {
+        return Some(format!("{stem}.key is missing"));
+    }
+    if given.digest.is_some_and(|digest| digest != on_host.digest) {
+        return Some(format!("{stem}.crt is not the one that is given"));
+    }
+    let mismatched = host.certificates.get(&role).is_some_and(|one| one.matches_key == Seen::Known(false));
+    mismatched.then(|| format!("{stem}.crt and {stem}.key do not belong together"))
+}
+
+pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> Readiness {
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    if let Some(fault) = faults(desired, observed).into_iter().next() {
+        return Readiness::Refused(fault.what);
+    }
+    if pair_of(observed, name, role).is_none() {
+        return Readiness::Refused(format!("no {role} certificate is given for {name}"));
+    }
+    if difference(observed, name, host, role).is_some() {
+        return Readiness::Ready;
+    }
+    match not_served(name, host, role) {
+        None => Readiness::Done,
+        Some(blocked) => Readiness::Refused(blocked.what),
+    }
+}
+
+/// The files on the host; the certificate in them is what was given.
+pub fn effect(observed: &mut Observed, name: &HostName, role: Role) {
+    let Some(GivenPair { certificate: Some(certificate), digest: Some(digest), .. }) =
+        pair_of(observed, name, role).cloned()
+    else {
+        return;
+    };
+    let Some(host) = observed.host_mut(name) else { return };
+    serve_serial(host, role, &certificate.serial);
+    host.certificates.insert(role, certificate);
+    let key = Digest::of(format!("{name} {role} as given"));
+    for (file, digest) in [(role.certificate(), digest), (role.key(), key)] {
+        host.files.insert(file, FileFact { access: layout::access(file), digest, text: None });
+    }
+}
+
+/// Pairs that end soon. Only who issued them can renew them.
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let Some(given) = &observed.workstation.given else { return Vec::new() };
+    let renew_before = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
+    let ends_soon = |pair: &GivenPair| {
+        let left = pair.certificate.as_ref()?.not_after.0 - observed.at.0;
+        (0..renew_before).contains(&left).then(|| format!("{} ends in {} days", pair.path, left / (24 * 3600)))
+    };
+    let nodes = given.nodes.iter().flat_map(|(name, pairs)| pairs.values().map(move |pair| (Some(name), pair)));
+    let found = [(None, &given.client)].into_iter().chain(nodes).filter_map(|(name, pair)| {
+        let hint = Some("have it issued again, and put it in its place: the next apply installs it".to_owned());
+        let hosts = name.into_iter().cloned().collect();
+        Some(Finding { code: Code::CertificateExpires, hosts, what: ends_soon(pair)?, hint })
+    });
+    found.collect()
+}

@@ -1,0 +1,114 @@
+//! `[ca] source = "node"`: the authority lies on the nodes, as kubeadm keeps it, and every declared one holds its key.
+
+use crate::core::cluster::situation::Situation;
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::names::HostName;
+use crate::core::observed::{File, FileFact, Folder, Held, Host, Observed, Seen};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Draft, Ruling, View};
+
+/// What the first rule says where the authority is to be on the nodes and is not there.
+pub fn create(view: &View) -> Ruling {
+    let Some(first) = view.desired.nodes.keys().next() else { return Ruling::default() };
+    if view.situation != Situation::New {
+        let nodes: Vec<_> = view.desired.nodes.keys().map(HostName::as_str).collect();
+        let what = format!("the cluster exists, but none of {} has the key of its authority", nodes.join(", "));
+        let hint = "restore ca.crt and ca.key from your backup on one of them: the others get the key from there";
+        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"));
+    }
+    // On the first one it may be what a creation has left that was cut off.
+    let stray = keepers(view.observed).find(|(name, held)| *name != first && **held != Held::Nothing);
+    if let Some((name, _)) = stray {
+        let what = format!("{name} has the key of an authority (ca.key), and its certificate is nowhere");
+        let hint = "put ca.crt beside it, or move the key away for a new authority";
+        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint).because("ca"));
+    }
+    // Its folder is made first.
+    let is_prepared =
+        view.hosts().any(|(name, host)| name == first && host.folders.contains_key(&Folder::Certificates));
+    if !is_prepared {
+        return Ruling::default();
+    }
+    let reason = view.reason("there is no authority on the nodes yet", "ca");
+    Ruling::step(Draft::of(Action::CreateAuthorityOn { host: first.clone() }, reason))
+}
+
+pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    match (observed.host(name), &observed.workstation.authority) {
+        (_, Seen::Known(Some(_))) => Readiness::Done,
+        (_, Seen::Unknown(cause)) => Readiness::Refused(cause.summary.clone()),
+        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
+        (Some(_), Seen::Known(None)) => Readiness::Ready,
+    }
+}
+
+pub fn create_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    super::authority::effect(observed);
+    observed.workstation.keepers.insert(name.clone(), Held::Key(layout::authority_key_access()));
+    let AuthoritySource::Node { certificate, .. } = &desired.authority else { return };
+    let Some(authority) = observed.workstation.authority.known().cloned().flatten() else { return };
+    // Where the pair lies is also where etcd looks for whom to trust.
+    if *certificate == layout::path(desired, File::Trust)
+        && let Some(host) = observed.host_mut(name)
+    {
+        host.trusted = authority.trusted();
+        let fact = FileFact { access: layout::access(File::Trust), digest: authority.file_digest, text: None };
+        host.files.insert(File::Trust, fact);
+    }
+}
+
+/// Every node that may be worked on holds the key, and nobody but root reads it.
+pub fn next(view: &View) -> Ruling {
+    let AuthoritySource::Node { .. } = view.desired.authority else { return Ruling::default() };
+    if !matches!(view.observed.workstation.authority, Seen::Known(Some(_))) {
+        return Ruling::default();
+    }
+    let mut actions = Vec::new();
+    let mut because = Vec::new();
+    for (name, host) in view.hosts() {
+        let Some(why) = lack(view.observed, name, host) else { continue };
+        actions.push(Action::InstallAuthorityKey { host: name.clone() });
+        let reason = view.reason(why, "ca");
+        if !because.contains(&reason) {
+            because.push(reason);
+        }
+    }
+    Ruling::steps_for(actions, because)
+}
+
+/// Why the key is to be put on a host; `None` when it is there as it should be, or nobody could look.
+fn lack(observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
+    let wanted = layout::authority_key_access();
+    match observed.workstation.keepers.get(name)? {
+        _ if !host.folders.contains_key(&Folder::Certificates) => None,
+        Held::Nothing => Some("the authority's key (ca.key) is not on every node".to_owned()),
+        Held::Key(access) if *access != wanted => Some(format!("ca.key is {access}, not {wanted}")),
+        Held::Key(_) => None,
+    }
+}
+
+pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    match &observed.workstation.authority {
+        Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
+        Seen::Known(None) => Readiness::Refused("no node has the key of the authority".to_owned()),
+        Seen::Known(Some(_)) if !observed.workstation.keepers.contains_key(name) => {
+            Readiness::Refused(format!("whether {name} has the key of the authority could not be seen"))
+        }
+        Seen::Known(Some(_)) if lack(observed, name, host).is_some() => Readiness::Ready,
+        Seen::Known(Some(_)) if !host.folders.contains_key(&Folder::Certificates) => {
+            Readiness::Refused(format!("{name} is not prepared"))
+        }
+        Seen::Known(Some(_)) => Readiness::Done,
+    }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName) {
+    observed.workstation.keepers.insert(name.clone(), Held::Key(layout::authority_key_access()));
+}
+
+fn keepers(observed: &Observed) -> impl Iterator<Item = (&HostName, &Held)> {
+    observed.workstation.keepers.iter()
+}

@@ -1,0 +1,412 @@
+//! The member list: who is added, promoted, moved to another URL, and taken out. One at a time, and never two changes
+//! under way at once.
+//!
+//! ```text
+//! failed ─ note it ─ stop it ─ remove ─► newcomer ─ stage ─ add as learner ─ start ─ promote ─► member
+//! undeclared, unhealthy: as failed      undeclared, healthy: last of all, when every newcomer is a voter
+//! ```
+//!
+//! Remove before add: with a voter down etcd refuses every addition. Source: `mayAddMember` and `mayRemoveMember` in
+//! etcd's server.go, 3.4 to 3.7.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::capability::certificates::canonical;
+use crate::core::capability::service;
+use crate::core::cluster::quorum::{Health, Member, Membership};
+use crate::core::cluster::standing::Standing;
+use crate::core::code::Code;
+use crate::core::content::{self, Departure};
+use crate::core::desired::Desired;
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{HostName, MemberId, PeerUrl};
+use crate::core::observed::{File, Host, MemberEntry, Observed, ServiceState};
+use crate::core::plan::action::{Action, Readiness, Removal};
+use crate::core::planner::{Blocked, Draft, Ruling, View};
+
+/// Takes out what has failed: a member that is lost or has lost its data, one whose name another machine takes over,
+/// and one that is not declared and not well.
+pub fn remove_failed(view: &View) -> Ruling {
+    let Some(membership) = view.members() else { return Ruling::default() };
+    // A replacement that is under way is finished first.
+    let under_way = membership.learners().any(|learner| learner.declared && learner.health == Health::Healthy);
+    if under_way && !upheld(Guard::OneChangeAtATime, false) {
+        return Ruling::default();
+    }
+    let mut failed: Vec<_> =
+        membership.members.iter().filter_map(|member| Some((member, failure(view, member)?))).collect();
+    failed.sort_by_key(|(member, _)| member.health == Health::Healthy);
+    remove_first(view, membership, failed)
+}
+
+/// Takes out what is well and not declared, once every declared member that can be added is a voter.
+pub fn remove_undeclared(view: &View) -> Ruling {
+    let Some(membership) = view.members() else { return Ruling::default() };
+    let pending = membership.learners().next().is_some() || view.hosts().any(|(name, _)| is_newcomer(view, name));
+    if pending && !upheld(Guard::OneChangeAtATime, false) {
+        return Ruling::default();
+    }
+    let mut undeclared: Vec<_> = membership.members.iter().filter(|member| !member.declared).collect();
+    undeclared.sort_by_key(|member| membership.leader == Some(member.entry.id));
+    let why = |member| (member, Failure { why: "it is not declared".to_owned(), removal: Removal::Undeclared });
+    remove_first(view, membership, undeclared.into_iter().map(why).collect())
+}
+
+struct Failure {
+    why: String,
+    removal: Removal,
+}
+
+fn failure(view: &View, member: &Member) -> Option<Failure> {
+    if member.declared {
+        let Some(Standing::Failed(why)) = view.standing(&member.host) else { return None };
+        return Some(Failure { why: why.clone(), removal: Removal::Failed });
+    }
+    let replaced = member.entry.name.as_ref().is_some_and(|name| view.desired.nodes.contains_key(name));
+    if replaced {
+        // Until the machine that takes over can be seen, it may be the same one.
+        let name = member.entry.name.as_ref().expect("it was found by its name");
+        view.observed.host(name)?;
+        let why = format!("{name} is declared on another machine");
+        return Some(Failure { why, removal: Removal::Failed });
+    }
+    let why = match member.health.trouble() {
+        Some(why) => format!("it is not declared, and {why}"),
+        None if member.entry.learner => "it is not declared, and never became a voter".to_owned(),
+        None => return None,
+    };
+    Some(Failure { why, removal: Removal::Undeclared })
+}
+
+/// The first step of the first removal that may be made.
+fn remove_first(view: &View, membership: &Membership, members: Vec<(&Member, Failure)>) -> Ruling {
+    let mut blocked = Vec::new();
+    for (member, failure) in members {
+        match may_remove(membership, member) {
+            Ok(()) => return Ruling { step: Some(removal(view, member, &failure)), blocked },
+            Err(why) => blocked.push(why),
+        }
+    }
+    Ruling { step: None, blocked }
+}
+
+/// Noted on the others, stopped if it can be reached and is not well, and then removed.
+fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
+    let Member { host, entry, .. } = member;
+    let declared = if member.declared { format!("nodes.{host}") } else { "nodes".to_owned() };
+    let because = vec![view.reason(format!("{}: {}", member.title(), failure.why), &declared)];
+    if let (false, Some(peer_url)) = (member.declared, entry.peer_urls.first()) {
+        let departure = Departure { name: host.clone(), peer_url: peer_url.clone() };
+        let noted = noted(view.observed);
+        let unwritten = unwritten(view, &noted.iter().cloned().chain([departure]).collect());
+        if !unwritten.is_empty() {
+            return Draft { actions: unwritten, because, needs: BTreeSet::new() };
+        }
+    }
+    let running = view.observed.host(host).is_some_and(|host| host.process.is_some() || host.service.enabled);
+    let needs = BTreeSet::from([allowance(member, failure.removal)]);
+    let action = if running && member.declared {
+        Action::Stop { host: host.clone() }
+    } else {
+        Action::RemoveMember { host: host.clone(), member: entry.id, removal: failure.removal }
+    };
+    Draft { actions: vec![action], because, needs }
+}
+
+fn allowance(member: &Member, removal: Removal) -> Allowance {
+    match removal {
+        Removal::Undeclared => Allowance::new(AllowKind::RemoveMember, member.title()),
+        Removal::Failed => Allowance::new(AllowKind::ReplaceMember, member.title()),
+    }
+}
+
+/// The members that are noted as leaving, on any host.
+pub fn noted(observed: &Observed) -> BTreeSet<Departure> {
+    let notes = observed.seen_hosts().filter_map(|(_, host)| host.text_of(File::Departures));
+    notes.flat_map(content::read_departures).collect()
+}
+
+/// What the machine of a departure is called among [`Observed::former`]; `None` when its address is a declared node's,
+/// which is looked at, and cared for, under that node's name.
+pub fn departed_key(desired: &Desired, departure: &Departure) -> Option<HostName> {
+    if desired.nodes.values().any(|node| runs_at(&node.address, departure)) {
+        return None;
+    }
+    let address = canonical(departure.peer_url.address());
+    let taken = desired.nodes.contains_key(&departure.name);
+    Some(if taken { HostName::new(format!("{}@{address}", departure.name)) } else { departure.name.clone() })
+}
+
+/// Whether a machine with this address is the one that was left.
+pub fn runs_at(address: &str, departure: &Departure) -> bool {
+    canonical(address) == canonical(departure.peer_url.address())
+}
+
+/// Writes the note on every member's host that has not got it.
+pub fn unwritten(view: &View, departures: &BTreeSet<Departure>) -> Vec<Action> {
+    let text = content::departures(departures);
+    let members = view.hosts().filter(|(name, _)| view.standing(name) == Some(&Standing::Member));
+    let without = members.filter(|(_, host)| host.text_of(File::Departures) != Some(text.as_str()));
+    let write = |(name, _): (&HostName, &Host)| Action::WriteFile {
+        host: name.clone(),
+        file: File::Departures,
+        text: text.clone(),
+    };
+    without.map(write).collect()
+}
+
+/// The gate before a member is taken out: those that stay are a quorum, all of them well if it was well itself.
+fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
+    let title = member.title();
+    if member.entry.learner {
+        return Ok(());
+    }
+    if !upheld(Guard::QuorumAfterRemoval, membership.margin_after_removal(member.entry.id) >= 0) {
+        let (what, hint) = match membership.voters().count() {
+            1 => (format!("{title} is the only voter: without it there is no cluster"), "add another member first"),
+            _ => (
+                format!("removing {title} would leave too few healthy voters for a quorum"),
+                "repair the other members first",
+            ),
+        };
+        return Err(Blocked::new(Code::QuorumAtRisk, what).on(&member.host).hint(hint));
+    }
+    let unwell = membership.unwell_besides(&member.host).filter(|_| member.health == Health::Healthy);
+    match unwell {
+        Some(other) if !upheld(Guard::HealthyBeforeRemoval, false) => {
+            let (who, why) = (&other.host, other.health.trouble().unwrap_or_default());
+            let what = format!("{title} is to be removed, but {who} is not healthy: {why}");
+            Err(Blocked::new(Code::NotHealthy, what).on(&member.host).hint(format!("repair {who} first")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The newcomer that is added next: the first that is ready for it, while no other change is under way.
+pub fn candidate<'a>(view: &View<'a>) -> Option<&'a HostName> {
+    let membership = view.membership()?;
+    let started = |member: &Member| member.entry.name.is_some() && !member.entry.learner;
+    let idle = membership.members.iter().all(started);
+    if !upheld(Guard::OneLearner, idle) {
+        return None;
+    }
+    view.hosts().map(|(name, _)| name).find(|name| is_newcomer(view, name))
+}
+
+fn is_newcomer(view: &View, name: &HostName) -> bool {
+    view.standing(name) == Some(&Standing::Newcomer)
+}
+
+/// The members with the one on `name`, as its etcd.yaml must list them before its first start.
+pub fn members_with(desired: &Desired, membership: &Membership, name: &HostName) -> BTreeMap<PeerUrl, HostName> {
+    // etcd compares the URLs only, but takes two URLs under one name for one member.
+    let of = |member: &Member| Some((member.entry.peer_urls.first()?.clone(), member.host.clone()));
+    let mut members: BTreeMap<_, _> = membership.members.iter().filter_map(of).collect();
+    members.insert(desired.peer_url(name), name.clone());
+    members
+}
+
+/// Adds a newcomer on whose host everything is ready.
+pub fn add(view: &View) -> Ruling {
+    let (Some(membership), Some(name)) = (view.members(), candidate(view)) else { return Ruling::default() };
+    let declared = format!("nodes.{name}");
+    let host = view.observed.host(name).expect("a candidate was seen");
+    if !service::is_staged(view.desired, host) {
+        return Ruling::default();
+    }
+    if let Some(taken) = service::port_taken(name, host).into_iter().next() {
+        return Ruling::blocked(taken);
+    }
+    let unwell = membership.voters().find(|member| member.health != Health::Healthy);
+    if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeAdding, false)) {
+        let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
+        let what = format!("{name} cannot be added while {who} is not healthy: {why}");
+        let hint = format!("repair {who}; or, if it will not come back, replace it with `--lost={who}`");
+        return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).because(&declared));
+    }
+    let action = Action::AddMember { host: name.clone(), peer_url: view.desired.peer_url(name) };
+    Ruling::step(Draft::of(action, view.reason(format!("{name} is declared and is not a member"), &declared)))
+}
+
+/// Promotes a learner that runs. Whether it has caught up, etcd itself decides.
+pub fn promote(view: &View) -> Ruling {
+    let Some(membership) = view.members() else { return Ruling::default() };
+    let mut learners = membership.learners().filter(|member| member.declared);
+    let ready = learners.find(|learner| upheld(Guard::HealthyBeforePromotion, learner.health == Health::Healthy));
+    let Some(learner) = ready.filter(|learner| view.standing(&learner.host) == Some(&Standing::Member)) else {
+        return Ruling::default();
+    };
+    let host = learner.host.clone();
+    let reason = view.reason(format!("{host} is a learner: it does not vote yet"), &format!("nodes.{host}"));
+    Ruling::step(Draft::of(Action::Promote { host }, reason))
+}
+
+/// Tells the members where one of them will answer, right before it restarts there.
+pub fn update_peer_url(view: &View) -> Ruling {
+    let Some(membership) = view.members() else { return Ruling::default() };
+    let mut blocked = Vec::new();
+    for (name, host) in service::in_turn(view) {
+        let Some(member) = membership.member_of(name) else { continue };
+        let peer_url = view.desired.peer_url(name);
+        if member.entry.peer_urls.iter().eq([&peer_url]) || !service::is_staged(view.desired, host) {
+            continue;
+        }
+        // Its etcd.yaml says so already: whose turn it is to change was decided with that.
+        let announces = |text: &str| content::advertised_peer_url(text) == Some(peer_url.as_str());
+        if !upheld(Guard::StagedBeforeAnnounced, host.text_of(File::Config).is_some_and(announces)) {
+            continue;
+        }
+        let serves = host.service.state == ServiceState::Active;
+        let gate =
+            if serves { service::may_restart(view.desired, view.observed, &view.situation, name) } else { Ok(()) };
+        if let Err(why) = gate {
+            blocked.push(why);
+            continue;
+        }
+        let is = member.entry.peer_urls.iter().map(PeerUrl::as_str).collect::<Vec<_>>().join(", ");
+        let reason = view.reason(format!("its peer URL is {is}, not {peer_url}"), &address_or_port(view, name, member));
+        let action = Action::UpdatePeerUrl { host: name.clone(), member: member.entry.id, peer_url };
+        return Ruling { step: Some(Draft::of(action, reason)), blocked };
+    }
+    Ruling { step: None, blocked }
+}
+
+fn address_or_port(view: &View, name: &HostName, member: &Member) -> String {
+    let address = PeerUrl::new(view.desired.peer_url(name).as_str()).address().to_owned();
+    let same = member.entry.peer_urls.iter().any(|url| url.address() == address);
+    if same { "ports.peer".to_owned() } else { format!("nodes.{name}.address") }
+}
+
+fn member_by_url(observed: &Observed, peer_url: &PeerUrl) -> Option<MemberEntry> {
+    entries(observed)?.iter().find(|entry| entry.peer_urls.contains(peer_url)).cloned()
+}
+
+fn entries(observed: &Observed) -> Option<&Vec<MemberEntry>> {
+    observed.answers().find_map(|(_, answer)| answer.members.known())
+}
+
+const NOBODY_SAYS: &str = "no member says who belongs to the cluster";
+
+pub fn add_readiness(desired: &Desired, observed: &Observed, host: &HostName, peer_url: &PeerUrl) -> Readiness {
+    match Membership::of(desired, observed) {
+        None => Readiness::Refused(NOBODY_SAYS.to_owned()),
+        Some(_) if member_by_url(observed, peer_url).is_some() => Readiness::Done,
+        Some(membership) => match membership.voters().find(|member| member.health != Health::Healthy) {
+            Some(unwell) if !upheld(Guard::HealthyBeforeAdding, false) => {
+                Readiness::Refused(format!("{host} cannot be added while {} is not healthy", unwell.host))
+            }
+            _ => Readiness::Ready,
+        },
+    }
+}
+
+pub fn add_effect(observed: &mut Observed, peer_url: &PeerUrl) {
+    let id = entries(observed).into_iter().flatten().map(|entry| entry.id.0).max().unwrap_or_default();
+    let entry = MemberEntry {
+        id: MemberId(id.wrapping_add(1)),
+        name: None,
+        peer_urls: [peer_url.clone()].into(),
+        client_urls: BTreeSet::new(),
+        learner: true,
+    };
+    edit(observed, |members| members.push(entry.clone()));
+}
+
+pub fn promote_readiness(desired: &Desired, observed: &Observed, host: &HostName) -> Readiness {
+    let Some(membership) = Membership::of(desired, observed) else { return Readiness::Refused(NOBODY_SAYS.to_owned()) };
+    match membership.member_of(host) {
+        None => Readiness::Refused(format!("{host} is not a member")),
+        // It serves as a voter once it says so itself.
+        Some(member) if !member.entry.learner && member.health == Health::Healthy => Readiness::Done,
+        Some(member) if !member.entry.learner => Readiness::Refused(format!("{host} is a voter and not healthy yet")),
+        Some(member) if upheld(Guard::HealthyBeforePromotion, member.health == Health::Healthy) => Readiness::Ready,
+        Some(_) => Readiness::Refused(format!("the learner on {host} is not healthy")),
+    }
+}
+
+pub fn promote_effect(desired: &Desired, observed: &mut Observed, host: &HostName) {
+    let url = desired.peer_url(host);
+    edit(observed, |members| {
+        for entry in members.iter_mut().filter(|entry| entry.peer_urls.contains(&url)) {
+            entry.learner = false;
+        }
+    });
+    let members = entries(observed).cloned();
+    let answer = observed.host_mut(host).and_then(|host| host.member.known_mut()?.as_mut());
+    if let (Some(answer), Some(members)) = (answer, members) {
+        answer.learner = false;
+        answer.reads = true;
+        answer.members = crate::core::observed::Seen::Known(members);
+    }
+}
+
+pub fn update_readiness(
+    desired: &Desired,
+    observed: &Observed,
+    host: &HostName,
+    member: MemberId,
+    peer_url: &PeerUrl,
+) -> Readiness {
+    let Some(membership) = Membership::of(desired, observed) else { return Readiness::Refused(NOBODY_SAYS.to_owned()) };
+    match membership.members.iter().find(|other| other.entry.id == member) {
+        None => Readiness::Refused(format!("{host} is no member with the id {member} any more")),
+        Some(member) if member.entry.peer_urls.iter().eq([peer_url]) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn update_effect(observed: &mut Observed, member: MemberId, peer_url: &PeerUrl) {
+    edit(observed, |members| {
+        for entry in members.iter_mut().filter(|entry| entry.id == member) {
+            entry.peer_urls = [peer_url.clone()].into();
+        }
+    });
+}
+
+pub fn remove_readiness(desired: &Desired, observed: &Observed, id: MemberId) -> Readiness {
+    let Some(membership) = Membership::of(desired, observed) else { return Readiness::Refused(NOBODY_SAYS.to_owned()) };
+    match membership.members.iter().find(|member| member.entry.id == id) {
+        None => Readiness::Done,
+        Some(member) => match may_remove(&membership, member) {
+            Ok(()) => Readiness::Ready,
+            Err(blocked) => Readiness::Refused(blocked.what),
+        },
+    }
+}
+
+/// It is in no list any more, follows nobody, and another member leads.
+pub fn remove_effect(observed: &mut Observed, id: MemberId) {
+    edit(observed, |members| members.retain(|entry| entry.id != id));
+    let voter = |answer: &crate::core::observed::Answer| !answer.learner && answer.member != id;
+    let heir = observed.answers().find(|(_, answer)| voter(answer)).map(|(_, answer)| answer.member);
+    let names: Vec<HostName> = observed.hosts.keys().chain(observed.former.keys()).cloned().collect();
+    for name in names {
+        let answer = observed.host_mut(&name).and_then(|host| host.member.known_mut()?.as_mut());
+        match answer {
+            Some(answer) if answer.member == id => end(observed, &name),
+            Some(answer) if answer.leader == Some(id) => answer.leader = heir,
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// etcd ends when it learns that it is no member any more, and systemd starts it in vain.
+pub fn end(observed: &mut Observed, name: &HostName) {
+    if let Some(host) = observed.host_mut(name) {
+        host.process = None;
+        host.member = crate::core::observed::Seen::Known(None);
+        host.service.state = ServiceState::Activating;
+    }
+}
+
+fn edit(observed: &mut Observed, change: impl Fn(&mut Vec<MemberEntry>)) {
+    let former = observed.former.values_mut().map(|former| &mut former.host);
+    for host in observed.hosts.values_mut().chain(former) {
+        let Some(answer) = host.known_mut().and_then(|host| host.member.known_mut()?.as_mut()) else { continue };
+        if let Some(members) = answer.members.known_mut() {
+            change(members);
+            members.sort();
+        }
+    }
+}

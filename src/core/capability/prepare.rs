@@ -1,0 +1,33 @@
+//! What a bare host needs before anything is put on it: the account that etcd runs as, and its folders.
+
+use crate::core::content::layout;
+use crate::core::names::HostName;
+use crate::core::observed::{Folder, Host, Observed};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Ruling, View};
+
+pub fn next(view: &View) -> Ruling {
+    let bare = view.hosts().filter(|(_, host)| !is_prepared(host));
+    let actions = bare.map(|(name, _)| Action::PrepareHost { host: name.clone() }).collect();
+    Ruling::steps_for(actions, vec![view.reason("the account or a folder is missing", "paths")])
+}
+
+fn is_prepared(host: &Host) -> bool {
+    host.account && Folder::ALL.iter().all(|folder| host.folders.contains_key(folder))
+}
+
+pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if is_prepared(host) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    host.account = true;
+    for folder in Folder::ALL {
+        host.folders.entry(folder).or_insert_with(|| layout::folder_access(folder));
+    }
+}

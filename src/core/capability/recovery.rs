@@ -1,0 +1,172 @@
+//! When a quorum is gone for good: one survivor becomes a cluster of its own, and the others join it anew.
+//!
+//! Only on the operator's word (`--lost`, and `--allow lose-quorum:CLUSTER`): what the lost members had acknowledged
+//! and the survivor has not seen is gone.
+
+use std::collections::BTreeSet;
+
+use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::capability::membership::noted;
+use crate::core::cluster::quorum::quorum;
+use crate::core::cluster::situation::{Situation, situation};
+use crate::core::code::Code;
+use crate::core::content::{self, Departure};
+use crate::core::desired::Desired;
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::HostName;
+use crate::core::observed::{Answer, DataDirectory, File, Host, MemberEntry, Observed, Seen, ServiceState};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Draft, Finding, Ruling, View};
+
+pub fn next(view: &View) -> Ruling {
+    if view.situation != Situation::Down || view.desired.request.lost.is_empty() {
+        return Ruling::default();
+    }
+    let survivors = match survivors(view.desired, view.observed) {
+        Ok(survivors) => survivors,
+        Err(blocked) => return Ruling::blocked(blocked),
+    };
+    let (best, index) = &survivors[0];
+    let needs = BTreeSet::from([Allowance::new(AllowKind::LoseQuorum, &view.desired.cluster.name)]);
+    let lost = view.desired.request.lost.keys().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let seen = index.map_or(String::new(), |index| format!(" (raft index {index})"));
+    if let Some(note) = note(view, best) {
+        let reason = view.reason(format!("{lost} must not serve when back"), "nodes");
+        return Ruling::step(Draft { actions: vec![note], because: vec![reason], needs });
+    }
+    let reason = view.reason(format!("{lost} will not come back, and {best} has seen the most{seen}"), "nodes");
+    Ruling::step(Draft { actions: vec![Action::ForceNewCluster { host: best.clone() }], because: vec![reason], needs })
+}
+
+/// Notes on the survivor who is lost, if that is not there yet: together they may be a quorum of the old cluster, and
+/// would serve what it has left behind.
+fn note(view: &View, survivor: &HostName) -> Option<Action> {
+    let lost = view.desired.request.lost.keys();
+    let departures = lost.map(|name| Departure { name: name.clone(), peer_url: view.desired.peer_url(name) });
+    let text = content::departures(&noted(view.observed).into_iter().chain(departures).collect::<BTreeSet<_>>());
+    let is_there = view.observed.host(survivor)?.text_of(File::Departures) == Some(text.as_str());
+    (!is_there).then(|| Action::WriteFile { host: survivor.clone(), file: File::Departures, text })
+}
+
+/// The members that are left, the one that has seen most first, with its raft index.
+fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Option<u64>)>, Blocked> {
+    let lost = &desired.request.lost;
+    if let Some(unknown) = lost.keys().find(|name| !desired.nodes.contains_key(*name)) {
+        let what = format!("{unknown} was called lost and is not declared");
+        return Err(Blocked::new(Code::NotLost, what).hint("name the nodes as they are declared under [nodes]"));
+    }
+    let back = lost.keys().find(|name| observed.host(name).is_some_and(|host| host.data == DataDirectory::Member));
+    if let Some(name) = back.filter(|_| !upheld(Guard::LostIsGone, false)) {
+        let what = format!("{name} was called lost, but it can be reached and has its data");
+        let hint = format!("start it instead: plan without --lost={name}");
+        return Err(Blocked::new(Code::NotLost, what).on(name).hint(hint));
+    }
+    // A learner has seen what it was told, and never had a say.
+    let learns = |name: &HostName| observed.host(name).and_then(Host::answer).is_some_and(|answer| answer.learner);
+    let left = || desired.nodes.keys().filter(|name| !lost.contains_key(*name) && !learns(name));
+    for name in left() {
+        let (hint, what) = match observed.sight(name) {
+            Some(Seen::Known(host)) if host.data == DataDirectory::Member && host.files.contains_key(&File::Config) => {
+                continue;
+            }
+            Some(Seen::Known(_)) => ("call it lost, too", format!("{name} was not called lost, and has no data")),
+            _ => (
+                "make it reachable, or call it lost, too",
+                format!("{name} was not called lost, and could not be seen"),
+            ),
+        };
+        if !upheld(Guard::SurvivorsSeen, false) {
+            return Err(Blocked::new(Code::NotLost, what).on(name).hint(hint));
+        }
+    }
+    let own = left().find_map(|name| observed.host(name)?.answer().filter(|answer| !answer.own_members.is_empty()));
+    let voters =
+        own.map_or(desired.nodes.len(), |answer| answer.own_members.iter().filter(|entry| !entry.learner).count());
+    if left().count() >= quorum(voters) && !upheld(Guard::QuorumIsGone, false) {
+        let what = format!("{} of {voters} voters are left, which is a quorum", left().count());
+        return Err(Blocked::new(Code::NotLost, what).hint("start them: plan without --lost"));
+    }
+    let index = |name: &HostName| observed.host(name).and_then(Host::answer).map(|answer| answer.index);
+    let mut survivors: Vec<_> = left().map(|name| (name.clone(), index(name))).collect();
+    if survivors.len() > 1
+        && let Some((silent, _)) = survivors.iter().find(|(_, index)| index.is_none())
+        && !upheld(Guard::SurvivorsRanked, false)
+    {
+        let what = format!("{silent} does not say how much it has seen, so the survivors cannot be ranked");
+        let hint = format!("call {silent} lost, too, if another survivor is known to have seen as much");
+        return Err(Blocked::new(Code::NotLost, what).on(silent).hint(hint));
+    }
+    survivors.sort_by_key(|(name, index)| (std::cmp::Reverse(*index), name.clone()));
+    if survivors.is_empty() {
+        let what = "every member was called lost: nothing is left to go on with";
+        return Err(Blocked::new(Code::NotLost, what).hint("restore the cluster from a snapshot"));
+    }
+    Ok(survivors)
+}
+
+/// What the operator must know before a cluster is made of one survivor.
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    if desired.request.lost.is_empty() || situation(desired, observed).0 != Situation::Down {
+        return Vec::new();
+    }
+    let Ok(survivors) = survivors(desired, observed) else { return Vec::new() };
+    let told = |(name, index): &(HostName, Option<u64>)| {
+        format!("{name} at raft index {}", index.map_or_else(|| "unknown".to_owned(), |index| index.to_string()))
+    };
+    let ranked: Vec<_> = survivors.iter().map(told).collect();
+    let lost: Vec<_> = desired.request.lost.keys().map(HostName::as_str).collect();
+    vec![Finding {
+        code: Code::WritesMayBeLost,
+        hosts: survivors.iter().map(|(name, _)| name.clone()).collect(),
+        what: format!(
+            "survivors: {}; a write that only {} acknowledged, and {} never saw, is lost",
+            ranked.join(", "),
+            lost.join(" and "),
+            survivors[0].0
+        ),
+        hint: Some("a backup that is younger than the survivor's data may be the better way: see `quorate explain writes-may-be-lost`".to_owned()),
+    }]
+}
+
+pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    if let Some(members) = host.answer().and_then(|answer| answer.members.known()) {
+        let alone = members.len() == 1;
+        return if alone { Readiness::Done } else { Readiness::Refused("a quorum is there again".to_owned()) };
+    }
+    match survivors(desired, observed) {
+        Ok(survivors) if survivors[0].0 == *name => Readiness::Ready,
+        Ok(survivors) => Readiness::Refused(format!("{} has seen more than {name}", survivors[0].0)),
+        Err(blocked) => Readiness::Refused(blocked.what),
+    }
+}
+
+/// A cluster of this member alone, under a new member list with its old id. The others learn from it that they are out.
+pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    super::service::run(desired, observed, name);
+    let host = observed.host(name);
+    let version = host.map_or(desired.cluster.version, |host| super::version::on_disk(desired, host));
+    let answer = host.and_then(Host::answer).cloned();
+    let id = answer.as_ref().map_or(crate::core::names::MemberId(1), |answer| answer.member);
+    let cluster = answer.as_ref().map_or(crate::core::names::ClusterId(0), |answer| answer.cluster);
+    let listed = answer.iter().flat_map(|answer| &answer.own_members).find(|entry| entry.id == id).cloned();
+    let entry = listed.unwrap_or_else(|| MemberEntry {
+        id,
+        name: Some(name.clone()),
+        peer_urls: [desired.peer_url(name)].into(),
+        client_urls: BTreeSet::new(),
+        learner: false,
+    });
+    let answer = super::service::predicted_answer(version, cluster, &entry, Some(id), std::slice::from_ref(&entry));
+    let others: Vec<HostName> =
+        observed.answers().map(|(other, _)| other).filter(|other| *other != name).cloned().collect();
+    for other in others {
+        super::membership::end(observed, &other);
+    }
+    if let Some(host) = observed.host_mut(name) {
+        host.service.state = ServiceState::Active;
+        host.service.enabled = true;
+        host.member =
+            Seen::Known(Some(Answer { cluster_version: Some(super::version::of_cluster(version)), ..answer }));
+    }
+}

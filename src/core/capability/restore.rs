@@ -1,0 +1,265 @@
+//! A cluster from a snapshot: every host gets the same file, all members stop, the old data is set aside, each restores
+//! the snapshot for itself under one new token, and all start together.
+//!
+//! ```text
+//! stage as for a new cluster ─► push ─► note ─► stop all ─► set data aside ─► restore ─► start all ─► compare, forget
+//!                               nothing has changed yet │ from here on only the end leads back to a cluster
+//! ```
+//!
+//! How far it has come is read from the hosts: the pushed file carries its digest in its name, a note says that a restore
+//! is under way and under which token, and the restored data holds a mark with that token. Only on the operator's word
+//! (`restore SNAPSHOT --confirm CLUSTER`); until a restore that was begun is finished, nothing else is done.
+
+use std::collections::BTreeSet;
+
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::content::{self, Restoration};
+use crate::core::desired::{Desired, Restore};
+use crate::core::names::{Digest, HostName, Occasion, Token};
+use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Blocked, Draft, Finding, Ruling, View};
+
+use super::departure::is_stopped;
+
+/// The restore that is asked for, and the token of the life that it begins, unless it is over.
+pub fn under_way(desired: &Desired, observed: &Observed) -> Option<Restoration> {
+    let restore = desired.request.restore.as_ref()?;
+    let begun = begun(desired, observed, restore.digest);
+    let token = begun.clone().unwrap_or_else(|| restore.token.clone());
+    let is_due = begun.is_some() || !is_over(desired, observed, restore);
+    is_due.then_some(Restoration { digest: restore.digest, token })
+}
+
+/// The token of a restore of this snapshot that was begun for the members that are declared, and cut off. Of two, the
+/// later wins: it is made from the time. When other members are declared since, it begins anew.
+pub fn begun(desired: &Desired, observed: &Observed, digest: Digest) -> Option<Token> {
+    let is_it = |text: &str, note: &Restoration| note.digest == digest && content::is_restore_of(desired, text);
+    notes(observed).filter(|(_, text, note)| is_it(text, note)).map(|(.., note)| note.token).max()
+}
+
+/// A note that is older than data which others have restored since is none: its host was away, and the restore was begun
+/// anew without it.
+fn notes(observed: &Observed) -> impl Iterator<Item = (&HostName, &str, Restoration)> {
+    let latest = observed.seen_hosts().filter_map(|(_, host)| Some(mark(host)?.token)).max();
+    let texts = observed.seen_hosts().filter_map(|(name, host)| Some((name, host.text_of(File::RestoreNote)?)));
+    let noted = texts.filter_map(|(name, text)| Some((name, text, content::read_restoration(text)?)));
+    noted.filter(move |(.., note)| latest.as_ref().is_none_or(|latest| note.token >= *latest))
+}
+
+fn mark(host: &Host) -> Option<Restoration> {
+    let mark = content::read_restoration(host.text_of(File::RestoreMark)?);
+    mark.filter(|_| host.data == DataDirectory::Member)
+}
+
+/// Every member runs on data that was restored from this snapshot, in one life.
+fn is_over(desired: &Desired, observed: &Observed, restore: &Restore) -> bool {
+    if notes(observed).next().is_some() {
+        return false;
+    }
+    let marks: BTreeSet<_> = desired.nodes.keys().map(|name| observed.host(name).and_then(mark)).collect();
+    let one = marks.first().cloned().flatten().filter(|_| marks.len() == 1);
+    one.is_some_and(|mark| mark.digest == restore.digest && (!restore.again || mark.token == restore.token))
+}
+
+/// Why nothing else may be done: a restore was begun, and this run does not go on with it.
+pub fn unfinished(desired: &Desired, observed: &Observed) -> Option<Blocked> {
+    // Another snapshot may have been chosen meanwhile. What was restored so far is set aside then, like all data.
+    let (name, _, note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
+    let what =
+        format!("a restore was begun and is not finished: {name} waits for the snapshot {}", note.digest.short());
+    let pushed = layout::pushed_snapshot(desired, note.digest);
+    let hint = format!(
+        "run `quorate restore SNAPSHOT --confirm {}` again; the snapshot lies on the nodes, too, as {pushed}",
+        desired.cluster.name
+    );
+    Some(Blocked::new(Code::RestoreUnfinished, what).on(name).hint(hint))
+}
+
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let is_over = desired.request.restore.is_some() && under_way(desired, observed).is_none();
+    let done = is_over.then(|| Finding {
+        code: Code::RestoreDone,
+        hosts: Vec::new(),
+        what: "every member runs on data that was restored from this snapshot".to_owned(),
+        hint: Some("say `--again` to restore it once more, and set aside what was written since".to_owned()),
+    });
+    let pushed_to = observed.seen_hosts().filter(|(_, host)| !host.pushed.is_empty());
+    let left_over: Vec<_> = pushed_to.map(|(name, _)| name.clone()).collect();
+    let is_forgotten = desired.request.restore.is_none() && notes(observed).next().is_none() && !left_over.is_empty();
+    let forgotten = is_forgotten.then(|| Finding {
+        code: Code::RestoreUnfinished,
+        hosts: left_over,
+        what: "a snapshot that was pushed for a restore still lies there; no member was stopped for it".to_owned(),
+        hint: Some(format!("go on with the restore, or remove {}.restore-*.db there", desired.paths.data)),
+    });
+    let foreign = desired.request.restore.as_ref().map_or(&[][..], |restore| &restore.foreign_members);
+    let foreign = (!foreign.is_empty()).then(|| Finding {
+        code: Code::SnapshotForeign,
+        hosts: Vec::new(),
+        what: format!("the snapshot is of a cluster with members at {}; none of them is declared", foreign.join(", ")),
+        hint: Some(
+            "right where the cluster begins on other machines, and wrong where it is another cluster's".to_owned(),
+        ),
+    });
+    let former = under_way(desired, observed).into_iter().flat_map(|_| &observed.former);
+    let left = former.map(|(name, former)| Finding {
+        code: Code::RestoreLeavesMember,
+        hosts: vec![name.clone()],
+        what: format!("a member of the cluster that is replaced lives at {} and is not declared", former.address),
+        hint: Some("stop etcd there, or its clients go on with the old data".to_owned()),
+    });
+    done.into_iter().chain(foreign).chain(forgotten).chain(left).collect()
+}
+
+/// The file to every host that has not restored it yet, while the old cluster still serves.
+pub fn push(view: &View) -> Ruling {
+    let Some(Restoration { digest, token }) = under_way(view.desired, view.observed) else { return Ruling::default() };
+    let without = view.hosts().filter(|(_, host)| !is_restored(host, &token) && !host.pushed.contains(&digest));
+    let push = |(name, _): (&HostName, _)| Action::PushSnapshot { host: name.clone(), digest };
+    let file =
+        view.desired.request.restore.as_ref().map_or_else(String::new, |restore| restore.file.display().to_string());
+    let what = format!("every member restores the same file, {file}");
+    Ruling::steps_for(without.map(push).collect(), vec![view.reason(what, "nodes")])
+}
+
+/// From here on the cluster is what the snapshot holds.
+pub fn note(view: &View) -> Ruling {
+    let Some(restoration) = under_way(view.desired, view.observed) else { return Ruling::default() };
+    let text = content::restore_note(view.desired, &restoration);
+    let without = view
+        .hosts()
+        .filter(|(_, host)| !is_restored(host, &restoration.token))
+        .filter(|(_, host)| host.text_of(File::RestoreNote) != Some(text.as_str()));
+    let write = |(name, _): (&HostName, _)| Action::WriteFile {
+        host: name.clone(),
+        file: File::RestoreNote,
+        text: text.clone(),
+    };
+    let because = vec![view.reason("the restore is finished whatever happens", "nodes")];
+    Ruling::steps_for(without.map(write).collect(), because)
+}
+
+/// Every member that is left of the old cluster: one that went on would serve what is about to be replaced.
+pub fn stop(view: &View) -> Ruling {
+    of_unrestored(view, |host| !is_stopped(host), "no member may serve the old data", |host| Action::Stop { host })
+}
+
+pub fn set_aside(view: &View) -> Ruling {
+    let because = "what the members hold now is kept under another name";
+    of_unrestored(view, |host| host.data == DataDirectory::Member, because, |host| Action::SetOldDataAside { host })
+}
+
+pub fn restore(view: &View) -> Ruling {
+    let Some(Restoration { digest, token }) = under_way(view.desired, view.observed) else { return Ruling::default() };
+    of_unrestored(
+        view,
+        |_| true,
+        "all members begin with the same data, as a new cluster",
+        |host| Action::RestoreData { host, digest, token: token.clone() },
+    )
+}
+
+fn of_unrestored(
+    view: &View,
+    is_due: impl Fn(&Host) -> bool,
+    because: &str,
+    action: impl Fn(HostName) -> Action,
+) -> Ruling {
+    let Some(restoration) = under_way(view.desired, view.observed) else { return Ruling::default() };
+    let due = view.hosts().filter(|(_, host)| !is_restored(host, &restoration.token) && is_due(host));
+    Ruling::steps_for(due.map(|(name, _)| action(name.clone())).collect(), vec![view.reason(because, "nodes")])
+}
+
+/// When all serve the same, what was needed for the restore goes.
+pub fn confirm(view: &View) -> Ruling {
+    if under_way(view.desired, view.observed).is_none() || !all_serve(view.desired, view.observed) {
+        return Ruling::default();
+    }
+    let because = view.reason("the members must hold the same before anybody relies on them", "nodes");
+    Ruling::step(Draft::of(Action::ConfirmRestore, because))
+}
+
+fn is_restored(host: &Host, token: &Token) -> bool {
+    mark(host).is_some_and(|mark| mark.token == *token)
+}
+
+fn all_serve(desired: &Desired, observed: &Observed) -> bool {
+    let serves = |host: &Host| host.answer().is_some_and(|answer| answer.reads) && mark(host).is_some();
+    desired.nodes.keys().all(|name| observed.host(name).is_some_and(serves))
+}
+
+pub fn push_readiness(observed: &Observed, name: &HostName, digest: Digest) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if host.pushed.contains(&digest) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn push_effect(observed: &mut Observed, name: &HostName, digest: Digest) {
+    if let Some(host) = observed.host_mut(name) {
+        host.pushed.insert(digest);
+    }
+}
+
+/// Only where the note says that a restore is under way, and of a member that is dead.
+pub fn set_aside_readiness(observed: &Observed, name: &HostName) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if host.data == DataDirectory::Empty => Readiness::Done,
+        Some(host) if !host.files.contains_key(&File::RestoreNote) => {
+            Readiness::Refused(format!("no restore was begun on {name}"))
+        }
+        Some(host) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn set_aside_effect(observed: &mut Observed, name: &HostName) {
+    super::departure::set_aside_effect(observed, name);
+    if let Some(host) = observed.host_mut(name) {
+        host.files.remove(&File::RestoreMark);
+    }
+}
+
+pub fn restore_readiness(observed: &Observed, name: &HostName, digest: Digest, token: &Token) -> Readiness {
+    match observed.host(name) {
+        None => Readiness::Refused(format!("{name} cannot be seen")),
+        Some(host) if is_restored(host, token) => Readiness::Done,
+        Some(host) if host.data != DataDirectory::Empty => Readiness::Refused(format!("{name} still holds other data")),
+        Some(host) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
+        Some(host) if !host.pushed.contains(&digest) => Readiness::Refused(format!("{name} has no snapshot")),
+        Some(_) => Readiness::Ready,
+    }
+}
+
+pub fn restore_effect(observed: &mut Observed, name: &HostName, digest: Digest, token: &Token) {
+    let Some(host) = observed.host_mut(name) else { return };
+    let text = content::restore_mark(&Restoration { digest, token: token.clone() });
+    let access = layout::access(File::RestoreMark);
+    host.files.insert(File::RestoreMark, FileFact { access, digest: Digest::of(&text), text: Some(text) });
+    host.data = DataDirectory::Member;
+    host.folders.insert(Folder::Data, layout::folder_access(Folder::Data));
+}
+
+pub fn confirm_readiness(desired: &Desired, observed: &Observed) -> Readiness {
+    if notes(observed).next().is_none() && all_serve(desired, observed) {
+        return Readiness::Done;
+    }
+    match desired.nodes.keys().find(|name| observed.host(name).and_then(Host::answer).is_none()) {
+        Some(silent) => Readiness::Refused(format!("{silent} does not answer")),
+        None if all_serve(desired, observed) => Readiness::Ready,
+        None => Readiness::Refused("not every member serves what was restored".to_owned()),
+    }
+}
+
+pub fn confirm_effect(observed: &mut Observed) {
+    for host in observed.hosts.values_mut().filter_map(|host| host.known_mut()) {
+        host.files.remove(&File::RestoreNote);
+        host.pushed.clear();
+        // They are of data that was set aside.
+        host.snapshots.retain(|occasion, _| *occasion != Occasion::Change);
+    }
+}

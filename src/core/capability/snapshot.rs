@@ -1,0 +1,67 @@
+//! The snapshots that are saved before an upgrade, and before every step of high risk or that needs the operator's word.
+//!
+//! They stay on the host of the member that they were taken of, and are not among those of `[backup]`.
+
+use crate::core::cluster::snapshot::sources;
+use crate::core::desired::Desired;
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{HostName, Occasion};
+use crate::core::observed::{File, Observed};
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{Draft, Reason, Risk, View, risk_of, title};
+
+/// One before an upgrade counts for so long: members change one after the other, and some wait for the next day.
+const FRESH_FOR_UPGRADE_SECONDS: i64 = 24 * 3600;
+/// One before another change: as long as a run may take, so that the next one needs no other.
+const FRESH_SECONDS: i64 = 3600;
+
+/// `draft`, or what must come before it: a snapshot, where any member can be asked for one.
+pub fn insured(view: &View, draft: Draft) -> Draft {
+    let View { desired, observed, .. } = view;
+    if !is_needed(desired, observed, &draft) || is_saved(observed, Occasion::Change) {
+        return draft;
+    }
+    let Some(host) = sources(desired, observed).into_iter().find(|name| view.all_hosts().contains_key(name)) else {
+        return draft;
+    };
+    if upheld(Guard::SnapshotBeforeRisk, false) {
+        return draft;
+    }
+    let place = draft.because.first().map(|reason| reason.place.clone()).unwrap_or_default();
+    let because = Reason { what: format!("should the next step go wrong: {}", title(&draft.actions)), place };
+    Draft::of(Action::SaveSnapshot { host, before: Occasion::Change }, because)
+}
+
+/// Whether a step needs a snapshot before it.
+pub fn is_needed(desired: &Desired, observed: &Observed, draft: &Draft) -> bool {
+    let is_risky = || !draft.needs.is_empty() || risk_of(desired, observed, &draft.actions) == Risk::High;
+    // It keeps a copy of all that the member has, which is more than a snapshot.
+    let any = |is: fn(&Action) -> bool| draft.actions.iter().any(is);
+    let keeps_all = any(|action| matches!(action, Action::ForceNewCluster { .. }));
+    // Once that is noted, a restore must be finished.
+    let begins_restore = any(|action| matches!(action, Action::WriteFile { file: File::RestoreNote, .. }));
+    !desired.request.no_snapshot && !keeps_all && (begins_restore || is_risky())
+}
+
+/// Whether any host that was seen holds one that is fresh enough.
+pub fn is_saved(observed: &Observed, before: Occasion) -> bool {
+    let of = |(occasion, at): (&Occasion, _)| (*occasion, at);
+    let mut saved = observed.seen_hosts().flat_map(|(_, host)| host.snapshots.iter().map(of));
+    match before {
+        Occasion::Upgrade(_) => {
+            saved.any(|(occasion, at)| occasion == before && at.0 + FRESH_FOR_UPGRADE_SECONDS > observed.at.0)
+        }
+        Occasion::Change => saved.any(|(_, at)| at.0 + FRESH_SECONDS > observed.at.0),
+    }
+}
+
+pub fn readiness(observed: &Observed, before: Occasion) -> Readiness {
+    if is_saved(observed, before) { Readiness::Done } else { Readiness::Ready }
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName, before: Occasion) {
+    let at = observed.at;
+    if let Some(host) = observed.host_mut(name) {
+        host.snapshots.insert(before, at);
+    }
+}

@@ -1,0 +1,209 @@
+//! Arithmetic over voters. The only place that counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::desired::Desired;
+use crate::core::names::{HostName, MemberId, PeerUrl};
+use crate::core::observed::{DataDirectory, File, Host, MemberEntry, Observed};
+
+/// How many voters must agree, of `voters` in the member list. A cluster without voters has no quorum: 1.
+pub fn quorum(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+/// The cluster's member list and the health of each member, as far as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub members: Vec<Member>,
+    pub leader: Option<MemberId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub entry: MemberEntry,
+    /// The host that runs it: a declared one, or one of `Observed::former`.
+    pub host: HostName,
+    /// Whether that host is declared.
+    pub declared: bool,
+    pub health: Health,
+}
+
+/// Whether a member can be counted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Healthy,
+    /// It was asked, and this is wrong with it.
+    Unhealthy(String),
+    /// It could not be asked. Never counted as healthy.
+    Unseen,
+}
+
+impl Membership {
+    /// From the member list: `None` when no member gave one. The members that did must agree ([`disagreement`]).
+    pub fn of(desired: &Desired, observed: &Observed) -> Option<Self> {
+        let answers: Vec<_> = observed.answers().map(|(_, answer)| answer).collect();
+        let list = answers.iter().filter(|answer| !answer.learner).find_map(|answer| answer.members.known())?;
+        let leader = answers.iter().filter(|answer| answer.reads).find_map(|answer| answer.leader);
+        let members = hosts_of(desired, observed, list).into_iter().zip(list).map(|((host, declared), entry)| {
+            let health = health(observed, &host, entry, leader);
+            Member { entry: entry.clone(), host, declared, health }
+        });
+        Some(Self { members: members.collect(), leader })
+    }
+
+    pub fn learners(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.entry.learner)
+    }
+
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| !member.entry.learner)
+    }
+
+    pub fn quorum(&self) -> usize {
+        quorum(self.voters().count())
+    }
+
+    pub fn healthy_voters(&self) -> usize {
+        self.voters().filter(|member| member.health == Health::Healthy).count()
+    }
+
+    /// How many healthy voters may fail before quorum is lost; negative when it is lost already.
+    pub fn margin(&self) -> i32 {
+        difference(self.healthy_voters(), self.quorum())
+    }
+
+    /// The margin while `host`'s member is stopped.
+    pub fn margin_without(&self, host: &HostName) -> i32 {
+        let stops = self.voters().any(|member| member.host == *host && member.health == Health::Healthy);
+        self.margin() - i32::from(stops)
+    }
+
+    /// The margin once `id` is no member any more.
+    pub fn margin_after_removal(&self, id: MemberId) -> i32 {
+        let others = || self.voters().filter(move |member| member.entry.id != id);
+        let healthy = others().filter(|member| member.health == Health::Healthy).count();
+        difference(healthy, quorum(others().count()))
+    }
+
+    pub fn member_of(&self, host: &HostName) -> Option<&Member> {
+        self.members.iter().find(|member| member.host == *host)
+    }
+
+    /// A voter other than `host`'s that cannot be counted on.
+    pub fn unwell_besides(&self, host: &HostName) -> Option<&Member> {
+        self.voters().find(|member| member.host != *host && member.health != Health::Healthy)
+    }
+}
+
+impl Member {
+    /// The member's name, or its id while it has none.
+    pub fn title(&self) -> String {
+        self.entry.name.as_ref().map_or_else(|| self.entry.id.to_string(), HostName::to_string)
+    }
+}
+
+impl Health {
+    /// Why the member cannot be counted on, in a few words.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Healthy => None,
+            Self::Unhealthy(why) => Some(why),
+            Self::Unseen => Some("its host could not be seen"),
+        }
+    }
+}
+
+/// The host of each member, and whether it is declared.
+///
+/// By peer URL first. A member whose URL no declared host has is still that host's when the same machine runs it: it is
+/// about to change its address or port. All others are former ones.
+fn hosts_of(desired: &Desired, observed: &Observed, list: &[MemberEntry]) -> Vec<(HostName, bool)> {
+    let urls: BTreeMap<_, _> = desired.nodes.keys().map(|host| (desired.peer_url(host), host)).collect();
+    let by_url = |entry: &MemberEntry| entry.peer_urls.iter().find_map(|url| urls.get(url)).copied();
+    let taken: BTreeSet<_> = list.iter().filter_map(by_url).collect();
+    let moved = |entry: &MemberEntry| {
+        let free = desired.nodes.keys().filter(|host| !taken.contains(host));
+        free.into_iter().find(|host| observed.host(host).is_some_and(|seen| runs(seen, host, entry)))
+    };
+    let host = |entry: &MemberEntry| match by_url(entry).or_else(|| moved(entry)) {
+        Some(host) => (host.clone(), true),
+        None => (former_key(desired, entry), false),
+    };
+    list.iter().map(host).collect()
+}
+
+/// Whether the member of `entry` lives on this machine, whatever its URL says.
+fn runs(seen: &Host, host: &HostName, entry: &MemberEntry) -> bool {
+    match seen.answer() {
+        Some(answer) => answer.member == entry.id,
+        None => {
+            let named = entry.name.as_ref() == Some(host);
+            named && seen.data == DataDirectory::Member && seen.files.contains_key(&File::Config)
+        }
+    }
+}
+
+/// What a member that no declared host runs is called among [`Observed::former`].
+pub fn former_key(desired: &Desired, entry: &MemberEntry) -> HostName {
+    let address = entry.peer_urls.first().map_or("?", PeerUrl::address);
+    match &entry.name {
+        Some(name) if desired.nodes.contains_key(name) => HostName::new(format!("{name}@{address}")),
+        Some(name) => name.clone(),
+        None => HostName::new(format!("member-{}", entry.id)),
+    }
+}
+
+fn difference(healthy: usize, quorum: usize) -> i32 {
+    let count = |n: usize| i32::try_from(n).expect("a cluster has few members");
+    count(healthy) - count(quorum)
+}
+
+fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Option<MemberId>) -> Health {
+    let Some(host) = observed.host(host) else { return Health::Unseen };
+    let Some(answer) = host.member.known() else { return Health::Unhealthy("it does not answer".to_owned()) };
+    let Some(answer) = answer else { return Health::Unhealthy("it is not running".to_owned()) };
+    if answer.member != entry.id {
+        return Health::Unhealthy(format!("another member ({}) answers in its place", answer.member));
+    }
+    if answer.leader.is_none() || answer.leader != leader {
+        return Health::Unhealthy("it does not follow the leader".to_owned());
+    }
+    if let Some(error) = answer.errors.first() {
+        return Health::Unhealthy(error.clone());
+    }
+    // NOSPACE stops writes and is no reason to doubt the member; CORRUPT is.
+    if answer.alarms.contains("CORRUPT") {
+        return Health::Unhealthy("the alarm CORRUPT is raised".to_owned());
+    }
+    // One that was just promoted is no voter to count on before it has learnt that itself.
+    if !answer.reads && !entry.learner {
+        return Health::Unhealthy("a linearizable read through it failed".to_owned());
+    }
+    Health::Healthy
+}
+
+/// Two members that answer with different clusters or member lists: one sentence that names them.
+pub fn disagreement(observed: &Observed) -> Option<String> {
+    let mut answers = observed.answers().filter(|(name, _)| observed.hosts.contains_key(*name));
+    let (first_name, first) = answers.next()?;
+    answers.find_map(|(name, answer)| {
+        if answer.cluster != first.cluster {
+            return Some(format!(
+                "{first_name} is in cluster {} and {name} is in cluster {}",
+                first.cluster, answer.cluster
+            ));
+        }
+        let lists = (first.members.known()?, answer.members.known()?);
+        (lists.0 != lists.1).then(|| format!("{first_name} and {name} give different member lists"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quorum;
+
+    #[test]
+    fn a_quorum_is_more_than_half() {
+        assert_eq!((1..=7).map(quorum).collect::<Vec<_>>(), [1, 2, 2, 3, 3, 4, 4]);
+    }
+}

@@ -1,0 +1,198 @@
+//! What life the cluster is in: not begun, serving, or down. Every rule starts from this one reading.
+
+use std::collections::BTreeMap;
+
+use crate::core::capability::{restore, rotation, service};
+use crate::core::cluster::quorum::{self, Membership};
+use crate::core::cluster::standing::{Standing, foreign_data, standing, unknown_data};
+use crate::core::code::Code;
+use crate::core::desired::Desired;
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::HostName;
+use crate::core::observed::{DataDirectory, File, Host, Observed};
+use crate::core::planner::Blocked;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Situation {
+    /// No host has ever served: a new cluster may be made. Also when a first start was cut off.
+    New,
+    /// Members answer and agree.
+    Serving(Membership),
+    /// Hosts hold a cluster's data, but no member says who belongs to it.
+    Down,
+    /// Nothing may be touched, and why.
+    Closed,
+}
+
+/// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
+pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
+    let unseen = with(unseen_hosts(observed), skewed_hosts(observed));
+    if restore::under_way(desired, observed).is_some() {
+        // Whatever there was, a new cluster is made.
+        let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
+        return if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) };
+    }
+    if let Some(unfinished) = restore::unfinished(desired, observed) {
+        return (Situation::Closed, with(unseen, [unfinished]));
+    }
+    if let Some(what) = quorum::disagreement(observed) {
+        let hint = "run `quorate plan` again in a moment; hosts of two clusters cannot be declared together";
+        let blocked = Blocked::new(Code::MembersDisagree, what).hint(hint);
+        return (Situation::Closed, with(unseen, [blocked]));
+    }
+    if let Some(membership) = Membership::of(desired, observed) {
+        let disputed = disputed(desired, observed, &membership);
+        return (Situation::Serving(membership), with(unseen, disputed));
+    }
+    if observed.seen_hosts().any(|(_, host)| has_served(host) || has_lost_data(host)) {
+        return down(observed, unseen);
+    }
+    let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
+    if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) }
+}
+
+/// The hosts that may be worked on, seen and without an obstacle of their own.
+pub fn workable<'a>(
+    observed: &'a Observed,
+    situation: &Situation,
+    blocked: &[Blocked],
+) -> BTreeMap<&'a HostName, &'a Host> {
+    if *situation == Situation::Closed {
+        return BTreeMap::new();
+    }
+    observed.seen_hosts().filter(|(name, _)| !blocked.iter().any(|blocked| blocked.hosts.contains(name))).collect()
+}
+
+/// Whether this host's member has ever been part of a quorum: it has data, and the permit to create it is used up.
+fn has_served(host: &Host) -> bool {
+    host.data == DataDirectory::Member && !host.files.contains_key(&File::Permit)
+}
+
+/// Whether this host was made a member, and its data is gone: perhaps a volume that is not mounted.
+///
+/// The permit comes before every other file and goes when the member serves, so files without it and without data are
+/// never those of a first start that was cut off.
+fn has_lost_data(host: &Host) -> bool {
+    let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
+    let may_lose = host.data == DataDirectory::Empty && staged && !host.files.contains_key(&File::Permit);
+    !upheld(Guard::NoDataBeforeBootstrap, !may_lose)
+}
+
+fn with(mut blocked: Vec<Blocked>, more: impl IntoIterator<Item = Blocked>) -> Vec<Blocked> {
+    blocked.extend(more);
+    blocked
+}
+
+fn unseen_hosts(observed: &Observed) -> Vec<Blocked> {
+    let causes = observed.hosts.iter().filter_map(|(name, host)| Some((name, host.unknown()?)));
+    let blocked = causes.map(|(name, cause)| {
+        let seen_enough = upheld(Guard::AllSeenBeforeBootstrap, false);
+        (!seen_enough).then(|| Blocked::unseen(cause).on(name))
+    });
+    blocked.flatten().collect()
+}
+
+/// What forbids a new cluster: data of unknown origin, ports in use, clocks apart.
+fn bare_obstacles(observed: &Observed) -> Vec<Blocked> {
+    let mut blocked = Vec::new();
+    for (name, host) in observed.seen_hosts() {
+        if !upheld(Guard::DataOfThisCluster, host.data != DataDirectory::Foreign) {
+            blocked.push(foreign_data(name));
+        }
+        if !upheld(Guard::PortsFreeBeforeBootstrap, host.taken_ports.is_empty()) {
+            blocked.extend(service::port_taken(name, host));
+        }
+    }
+    blocked
+}
+
+/// A certificate made by a clock that is ahead is refused by every other: nothing is done on a host until they agree.
+fn skewed_hosts(observed: &Observed) -> Vec<Blocked> {
+    let offset = |host: &Host| host.clock_offset_seconds;
+    let skewed = observed
+        .seen_hosts()
+        .filter(|(_, host)| !upheld(Guard::ClocksAgree, offset(host).abs() <= CLOCK_OFFSET_SECONDS_MAX));
+    let blocked = skewed.map(|(name, host)| {
+        let apart = if offset(host) < 0 { "behind" } else { "ahead of" };
+        let what = format!("the clock of {name} is {} s {apart} this machine's", offset(host).abs());
+        let hint = "set up time synchronisation on both (systemd-timesyncd, chrony); certificates made now would be \
+                    refused by the other members";
+        Blocked::new(Code::ClockSkew, what).on(name).hint(hint)
+    });
+    blocked.collect()
+}
+
+/// A certificate is valid from five minutes before it is made, so a clock may be late by less than that.
+const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
+
+/// Hosts that trust an authority which is not ours.
+fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
+    let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
+    let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
+    let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| rotation::is_ours(observed, trusted)));
+    let blocked = foreign.map(|(name, _)| match authority {
+        None if !observed.workstation.keepers.is_empty() => {
+            let what = format!("{name} trusts an authority whose key no node has");
+            let hint = "restore ca.crt and ca.key on one node from your backup: the others get the key from there";
+            Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint)
+        }
+        None => Blocked::new(Code::AuthorityMissing, format!("{name} trusts an authority that is not here"))
+            .on(name)
+            .hint("restore ca.crt and ca.key where [ca] says"),
+        Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts another authority than ours"))
+            .on(name)
+            .hint("declare the right authority in [ca]; or theirs as [ca.previous], to go from that to this one"),
+    });
+    blocked.filter(|_| !upheld(Guard::NoSecondAuthority, false)).collect()
+}
+
+/// A cluster that has served, of which no member can say who belongs to it.
+///
+/// Its members may be started again where they have their data; nothing else is safe to assume.
+fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
+    let mut blocked = with(unseen, foreign_authority(observed));
+    let of_this_cluster = |host: &Host| {
+        let named = host.files.contains_key(&File::Config) || host.process.is_some();
+        upheld(Guard::DataOfThisCluster, named)
+    };
+    let has_member = observed.seen_hosts().any(|(_, host)| has_served(host) && of_this_cluster(host));
+    for (name, host) in observed.seen_hosts() {
+        if has_served(host) {
+            if !of_this_cluster(host) {
+                blocked.push(unknown_data(name));
+            }
+        } else if (has_member || has_lost_data(host)) && !upheld(Guard::NoDataBeforeBootstrap, false) {
+            blocked.push(lost_data(name, host));
+        }
+    }
+    // A foreign data directory among bare hosts: every host stays as it is.
+    let untouched = |name: &HostName| !blocked.iter().any(|blocked| blocked.hosts.contains(name));
+    let any_member = has_member && observed.seen_hosts().any(|(name, _)| untouched(name));
+    if any_member { (Situation::Down, blocked) } else { (Situation::Closed, blocked) }
+}
+
+fn lost_data(name: &HostName, host: &Host) -> Blocked {
+    if has_lost_data(host) {
+        let what = format!("{name} was a member, and its data directory is gone");
+        let hint = "is its volume mounted? A member that lost its data must be removed and added again; where all have, \
+                    `quorate restore SNAPSHOT` brings the cluster back; to begin an empty one instead, move etcd.yaml \
+                    and the unit on the host aside";
+        return Blocked::new(Code::DataLost, what).on(name).hint(hint);
+    }
+    let what = format!("{name} has no data of a cluster, while other hosts do");
+    let hint = "start the members that have data first; the cluster then says whether this host belongs to it";
+    Blocked::new(Code::DataLost, what).on(name).hint(hint)
+}
+
+/// Hosts of which nobody can say what they are to a cluster that serves.
+fn disputed(desired: &Desired, observed: &Observed, membership: &Membership) -> Vec<Blocked> {
+    let of = |name| match standing(desired, observed, membership, name) {
+        Ok(Standing::Failed(why)) if observed.guessed => {
+            let what = format!("{name} was a member: {why}");
+            let hint = "start the members that have their data first, and plan again then";
+            Some(Blocked::new(Code::DataLost, what).on(name).hint(hint))
+        }
+        other => other.err(),
+    };
+    with(foreign_authority(observed), desired.nodes.keys().filter_map(of))
+}

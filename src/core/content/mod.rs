@@ -1,0 +1,322 @@
+//! The text of the files that quorate keeps on a host: etcd.yaml, the systemd unit and the permit.
+//!
+//! Same declaration, same bytes: a difference in text is a difference in meaning, or someone's hand.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::core::desired::{Binaries, CompactionMode, Desired};
+use crate::core::names::{Digest, HostName, PeerUrl, Token, Version};
+use crate::core::observed::File;
+
+pub mod backup;
+pub mod layout;
+
+const BANNER: &str =
+    "# Kept by quorate from cluster.toml: what is changed here by hand is put back by the next apply.\n";
+
+/// Whether a file is one that we keep.
+pub fn is_kept(text: &str) -> bool {
+    text.starts_with(BANNER)
+}
+
+/// The part of etcd.yaml that etcd reads only while it has no data directory.
+///
+/// Once a member has data these lines mean nothing, so they are kept as they are on each host: adding a node must not
+/// rewrite the files of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Initial {
+    /// `name=https://address:2380,…`
+    pub cluster: String,
+    /// `new` or `existing`.
+    pub state: String,
+    pub token: Token,
+}
+
+impl Initial {
+    /// For the first start of a cluster of all declared nodes.
+    pub fn new_cluster(desired: &Desired, token: Token) -> Self {
+        Self { cluster: declared_members(desired), state: "new".to_owned(), token }
+    }
+
+    /// For a member that is in the cluster already, and whose file must be written again.
+    pub fn member(desired: &Desired) -> Self {
+        let token = Token::new(desired.cluster.name.as_str());
+        Self { cluster: declared_members(desired), state: "existing".to_owned(), token }
+    }
+
+    /// For a member that joins a cluster: etcd compares this with the member list, by URL and count.
+    pub fn joining(desired: &Desired, members: &BTreeMap<PeerUrl, HostName>) -> Self {
+        let members: Vec<_> = members.iter().map(|(url, name)| format!("{name}={url}")).collect();
+        let token = Token::new(desired.cluster.name.as_str());
+        Self { cluster: members.join(","), state: "existing".to_owned(), token }
+    }
+
+    /// From an etcd.yaml on a host; `None` unless all three lines are there.
+    pub fn read(text: &str) -> Option<Self> {
+        Some(Self {
+            cluster: value_of(MEMBERS_KEY, text)?.to_owned(),
+            state: value_of("initial-cluster-state", text)?.to_owned(),
+            token: Token::new(value_of(TOKEN_KEY, text)?),
+        })
+    }
+}
+
+/// The peer URL that a member with this etcd.yaml answers at.
+pub fn advertised_peer_url(text: &str) -> Option<&str> {
+    value_of("initial-advertise-peer-urls", text)
+}
+
+/// From the first line `key: value`.
+fn value_of<'a>(key: &str, text: &'a str) -> Option<&'a str> {
+    text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim()))
+}
+
+const TOKEN_KEY: &str = "initial-cluster-token";
+const MEMBERS_KEY: &str = "initial-cluster";
+
+fn declared_members(desired: &Desired) -> String {
+    let members: Vec<_> = desired.nodes.keys().map(|host| format!("{host}={}", desired.peer_url(host))).collect();
+    members.join(",")
+}
+
+/// etcd.yaml for one host. The file is complete: with `--config-file` etcd reads neither flags nor environment.
+pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> String {
+    let address = &desired.nodes[host].address;
+    let listen = |port| listen_urls(address, port);
+    let path = |file| layout::path(desired, file);
+    let mut text = String::from(BANNER);
+    let mut line = |key: &str, value: &dyn std::fmt::Display| {
+        writeln!(text, "{key}: {value}").expect("a String takes every write");
+    };
+    line("name", host);
+    line("data-dir", &desired.paths.data);
+    line("listen-client-urls", &listen(desired.ports.client));
+    line("advertise-client-urls", &desired.client_url(host));
+    line("listen-peer-urls", &peer_listen_url(address, desired.ports.peer));
+    line("initial-advertise-peer-urls", &desired.peer_url(host));
+    // Metrics carry no secret, but need no certificate either: on loopback only, as kubeadm has it.
+    line("listen-metrics-urls", &format!("http://127.0.0.1:{}", desired.ports.metrics));
+    line(MEMBERS_KEY, &initial.cluster);
+    line("initial-cluster-state", &initial.state);
+    line(TOKEN_KEY, &initial.token);
+    for (section, certificate, key) in [
+        ("client-transport-security", File::ServerCertificate, File::ServerKey),
+        ("peer-transport-security", File::PeerCertificate, File::PeerKey),
+    ] {
+        line(section, &"");
+        line("  cert-file", &path(certificate));
+        line("  key-file", &path(key));
+        line("  client-cert-auth", &true);
+        line("  trusted-ca-file", &path(File::Trust));
+    }
+    let settings = &desired.etcd;
+    for (key, value) in [
+        ("quota-backend-bytes", settings.quota_backend_bytes),
+        ("heartbeat-interval", settings.heartbeat_interval_ms),
+        ("election-timeout", settings.election_timeout_ms),
+    ] {
+        if let Some(value) = value {
+            line(key, &value);
+        }
+    }
+    if let Some(compaction) = &settings.auto_compaction {
+        let mode = match compaction.mode {
+            CompactionMode::Periodic => "periodic",
+            CompactionMode::Revision => "revision",
+        };
+        line("auto-compaction-mode", &mode);
+        line("auto-compaction-retention", &format_args!("\"{}\"", compaction.retention));
+    }
+    text = text.replace("security: \n", "security:\n");
+    if !settings.extra.is_empty() {
+        text.push_str(&yaml_serde::to_string(&settings.extra).expect("settings are plain data"));
+    }
+    text
+}
+
+/// A client port answers on loopback too, for etcdctl on the host itself.
+fn listen_urls(address: &str, port: u16) -> String {
+    match address.parse() {
+        Ok(core::net::IpAddr::V4(ip)) if ip.is_loopback() => format!("https://{ip}:{port}"),
+        Ok(core::net::IpAddr::V4(ip)) => format!("https://{ip}:{port},https://127.0.0.1:{port}"),
+        Ok(core::net::IpAddr::V6(ip)) if ip.is_loopback() => format!("https://[{ip}]:{port}"),
+        Ok(core::net::IpAddr::V6(ip)) => format!("https://[{ip}]:{port},https://[::1]:{port}"),
+        // etcd binds to addresses only.
+        Err(_) => format!("https://0.0.0.0:{port}"),
+    }
+}
+
+fn peer_listen_url(address: &str, port: u16) -> String {
+    match address.parse() {
+        Ok(core::net::IpAddr::V4(ip)) => format!("https://{ip}:{port}"),
+        Ok(core::net::IpAddr::V6(ip)) => format!("https://[{ip}]:{port}"),
+        Err(_) => format!("https://0.0.0.0:{port}"),
+    }
+}
+
+/// The files whose content a running etcd has read once, at its start.
+pub const LOADED_AT_START: [File; 3] = [File::Config, File::Trust, File::Unit];
+
+/// The name of the environment variable in which a process carries the digests of [`LOADED_AT_START`].
+pub const LOADED_VARIABLE: &str = "QUORATE_LOADED";
+
+/// The systemd unit, the same on every host that runs `version`.
+///
+/// - A member whose data directory has vanished does not start: it would come back without the log that it had
+///   promised to keep. Only the permit lets etcd create a new one, and it is gone once the member has served.
+/// - The process carries the digests of what it loaded in its environment, taken at its start.
+/// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
+pub fn unit(desired: &Desired, version: Version) -> String {
+    let path = |file| layout::path(desired, file);
+    let loaded: Vec<_> = LOADED_AT_START.map(|file| path(file).to_string()).into();
+    format!(
+        "{BANNER}\
+[Unit]
+Description=etcd, a member of cluster {cluster}
+Documentation=https://etcd.io/docs/
+Wants=network-online.target
+After=network-online.target
+# A member that has lost its data must not come back as if nothing had happened.
+ConditionPathExists=|{data}/member
+ConditionPathExists=|{permit}
+
+[Service]
+Type=notify
+User={account}
+Group={account}
+# The digests of what this process loads, for quorate to compare with what is on disk.
+ExecStart=/bin/sh -c 'exec env {variable}=\"$$(sha256sum {loaded})\" {binaries}/etcd --config-file={config}'
+ExecStartPost=+/bin/rm -f {permit}
+Restart=always
+RestartSec=2
+TimeoutStartSec=infinity
+LimitNOFILE=65536
+NoNewPrivileges=true
+ProtectHome=true
+
+[Install]
+WantedBy=multi-user.target
+",
+        cluster = desired.cluster.name,
+        data = desired.paths.data,
+        permit = path(File::Permit),
+        account = layout::ACCOUNT,
+        variable = LOADED_VARIABLE,
+        loaded = loaded.join(" "),
+        binaries = desired.binaries_folder_of(version),
+        config = path(File::Config),
+    )
+}
+
+/// The version that a unit starts; `None` when it starts none of those under `paths.binaries`.
+pub fn unit_version(desired: &Desired, unit: &str) -> Option<Version> {
+    if matches!(desired.binaries, Binaries::Preinstalled { .. }) {
+        return None;
+    }
+    let folder = format!(" {}/", desired.paths.binaries);
+    let start = unit.lines().find(|line| line.starts_with("ExecStart="))?;
+    let (_, rest) = start.split_once(&folder)?;
+    rest.split_once("/etcd ")?.0.parse().ok()
+}
+
+/// A member that is leaving, as the note on the other hosts has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Departure {
+    pub name: HostName,
+    pub peer_url: PeerUrl,
+}
+
+const DEPARTURES: &str = "# Members that quorate takes out, until nothing of them is left on their hosts.\n";
+
+pub fn departures<'a>(departures: impl IntoIterator<Item = &'a Departure>) -> String {
+    let mut text = DEPARTURES.to_owned();
+    for Departure { name, peer_url } in departures {
+        writeln!(text, "{name} {peer_url}").expect("a String takes every write");
+    }
+    text
+}
+
+/// What a note says; lines that are none of ours are left out.
+pub fn read_departures(text: &str) -> impl Iterator<Item = Departure> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| {
+        let (name, url) = line.split_once(' ')?;
+        let usable = url.starts_with("https://") && url.bytes().all(|byte| byte.is_ascii_graphic());
+        usable.then(|| Departure { name: HostName::new(name), peer_url: PeerUrl::new(url) })
+    })
+}
+
+/// A cluster's life that begins with a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Restoration {
+    /// The SHA-256 that the snapshot ends in.
+    pub digest: Digest,
+    pub token: Token,
+}
+
+/// No cluster makes as many revisions in a second, for as long as one life of it may take.
+const REVISIONS_A_SECOND: u64 = 10_000;
+/// For a token that does not end in a time: etcd's own documentation says that this is enough.
+const REVISIONS_AHEAD: u64 = 1_000_000_000;
+
+impl Restoration {
+    /// By how much the revisions go on, the same for all members: beyond all that clients have seen, also of the cluster
+    /// that a restore of the same snapshot made before. So it grows with the time, which the token ends in.
+    pub fn revisions_ahead(&self) -> u64 {
+        let begun = self.token.as_str().rsplit('-').next().and_then(|begun| begun.parse::<u64>().ok());
+        // Dates of this century and the next, whatever a token may end in.
+        let begun = begun.filter(|begun| (1_500_000_000..7_000_000_000).contains(begun));
+        begun.map_or(REVISIONS_AHEAD, |begun| begun * REVISIONS_A_SECOND)
+    }
+}
+
+/// What lies on a host while a restore is under way, of these members.
+pub fn restore_note(desired: &Desired, restoration: &Restoration) -> String {
+    let note = restored_from("# A restore is under way: `quorate restore` goes on with it.", restoration);
+    format!("{note}{MEMBERS_KEY}: {}\n", declared_members(desired))
+}
+
+/// Whether the restore that is noted was begun for the members that are declared. One of others would make a cluster of
+/// another id, though under the same token: etcd makes the id from both.
+pub fn is_restore_of(desired: &Desired, note: &str) -> bool {
+    value_of(MEMBERS_KEY, note) == Some(declared_members(desired).as_str())
+}
+
+/// What lies beside the data that was restored.
+pub fn restore_mark(restoration: &Restoration) -> String {
+    restored_from("# quorate restored this data.", restoration)
+}
+
+fn restored_from(banner: &str, Restoration { digest, token }: &Restoration) -> String {
+    format!("{banner}\nsnapshot: {digest}\n{TOKEN_KEY}: {token}\n")
+}
+
+/// `None` unless both lines are there.
+pub fn read_restoration(text: &str) -> Option<Restoration> {
+    let token = permitted_token(value_of(TOKEN_KEY, text)?)?;
+    Some(Restoration { digest: value_of("snapshot", text)?.parse().ok()?, token })
+}
+
+/// The permit carries the token of the life that it permits.
+pub fn permit(token: &Token) -> String {
+    format!("{token}\n")
+}
+
+/// The token in a permit that was found on a host.
+pub fn permitted_token(text: &str) -> Option<Token> {
+    let token = text.trim();
+    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Token::new(token))
+}
+
+/// `text` with the token blotted out: a token is made anew for every plan until one is on a host, and must not make two
+/// plans of the same change differ.
+pub fn without_token(file: File, text: &str) -> String {
+    match file {
+        File::Permit => String::new(),
+        _ => {
+            let kept = text.lines().filter(|line| !line.starts_with(TOKEN_KEY));
+            kept.flat_map(|line| [line, "\n"]).collect()
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `[ca]`: who signs the certificates, and the pairs that are given for each node when that is nobody we can ask.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::kinds::{Local, remote_path};
+use super::problem::Problem;
+use super::table::Table;
+use super::value::one_of;
+use super::vault::{self, vault};
+use super::{AuthoritySource, Pair, Passphrase};
+use crate::core::names::{HostName, RemotePath};
+use crate::core::observed::Role;
+
+/// `[nodes.X.certificates]`, and where the node is declared.
+pub(super) struct Given {
+    /// The node's header.
+    pub node: Range<usize>,
+    /// The section's, if it is there.
+    pub section: Option<Range<usize>>,
+    pub pairs: BTreeMap<Role, Pair>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Generated,
+    Files,
+    External,
+    Vault,
+    Node,
+}
+
+const SOURCES: [(&str, Option<Source>); 5] = [
+    ("generated", Some(Source::Generated)),
+    ("files", Some(Source::Files)),
+    ("external", Some(Source::External)),
+    ("vault", Some(Source::Vault)),
+    ("node", Some(Source::Node)),
+];
+
+/// Which of its keys belong to which source.
+const KEYS: [(&str, &[Source]); 6] = [
+    ("dir", &[Source::Generated]),
+    ("certificate", &[Source::Files, Source::External, Source::Node]),
+    ("key", &[Source::Files, Source::Node]),
+    ("passphrase", &[Source::Files]),
+    ("client", &[Source::External]),
+    ("client-key", &[Source::External]),
+];
+
+/// Who signs, and who did before. `folder_there` is where certificates lie on the hosts.
+pub(super) fn ca(
+    table: &mut Table,
+    local: Local,
+    given: &BTreeMap<HostName, Given>,
+    folder_there: &RemotePath,
+) -> (AuthoritySource, Option<AuthoritySource>) {
+    let previous = table.section("previous", |table| {
+        let span = table.is_present().then(|| table.span())?;
+        Some((span, authority(table, local, &BTreeMap::new(), folder_there)))
+    });
+    let declared = authority(table, local, given, folder_there);
+    check_given(table, given, matches!(declared, AuthoritySource::External { .. }));
+    let Some((span, previous)) = previous else { return (declared, None) };
+    let is_elsewhere =
+        |source: &AuthoritySource| matches!(source, AuthoritySource::External { .. } | AuthoritySource::Node { .. });
+    if is_elsewhere(&declared) || is_elsewhere(&previous) {
+        let problem = Problem::new(span, "quorate does not go from or to such an authority");
+        table.report(problem.hint("`[ca.previous]` is for `generated`, `files` and `vault`, on both sides"));
+    } else if declared == previous {
+        let problem = Problem::new(span, "[ca.previous] is the same authority as [ca]");
+        table.report(problem.hint("say there where the certificate and key lie that the members trust now"));
+    }
+    (declared, Some(previous))
+}
+
+fn authority(
+    table: &mut Table,
+    local: Local,
+    given: &BTreeMap<HostName, Given>,
+    folder_there: &RemotePath,
+) -> AuthoritySource {
+    let source = table.get_spanned("source", one_of(&SOURCES));
+    let word = source.as_ref().map_or("generated", |source| word(*source.get_ref()));
+    let source = source.map_or(Source::Generated, Spanned::into_inner);
+    let of_vault = vault::KEYS.map(|key| (key, &[Source::Vault][..]));
+    for (key, of) in KEYS.into_iter().chain(of_vault) {
+        if let Some(span) = table.declares(key).filter(|_| !of.contains(&source)) {
+            let belongs: Vec<_> = of.iter().map(|of| format!("`source = \"{}\"`", self::word(*of))).collect();
+            let problem = Problem::new(span, format!("`{key}` means nothing with `source = \"{word}\"`"));
+            table.report(problem.hint(format!("it belongs to {}", belongs.join(" and "))));
+        }
+    }
+    let folder = table.get("dir", |value| local.path(value));
+    let path = |table: &mut Table, key: &'static str, example: &str, is_needed: bool| {
+        let declared = if is_needed {
+            table.require(key, example, |value| local.path(value))
+        } else {
+            table.get_spanned(key, |value| local.path(value))
+        };
+        declared.map(Spanned::into_inner).unwrap_or_default()
+    };
+    let (files, external) = (source == Source::Files, source == Source::External);
+    // Those of `node` lie elsewhere.
+    let (certificate, key) = match source {
+        Source::Node => Default::default(),
+        _ => {
+            let certificate = path(table, "certificate", "\"ca.crt\"", files || external);
+            (certificate, path(table, "key", "\"ca.key\"", files))
+        }
+    };
+    let client = Pair {
+        certificate: path(table, "client", "\"client.crt\"", external),
+        key: path(table, "client-key", "\"client.key\"", external),
+    };
+    let passphrase = table.section("passphrase", |table| passphrase(table, local));
+    let vault = vault(table, local, source == Source::Vault);
+    match source {
+        Source::Generated => AuthoritySource::Generated { folder: folder.unwrap_or_else(|| local.folder.join("pki")) },
+        Source::Files => AuthoritySource::Files { pair: Pair { certificate, key }, passphrase },
+        Source::External => {
+            let nodes = given.iter().map(|(name, given)| (name.clone(), given.pairs.clone())).collect();
+            AuthoritySource::External { certificate, client, nodes }
+        }
+        Source::Node => node(table, folder_there),
+        // What is missing was reported, and nothing is made of it then.
+        Source::Vault => vault.map_or_else(
+            || AuthoritySource::Generated { folder: local.folder.join("pki") },
+            |vault| AuthoritySource::Vault(Box::new(vault)),
+        ),
+    }
+}
+
+/// Where the authority's pair lies on every node.
+fn node(table: &mut Table, folder: &RemotePath) -> AuthoritySource {
+    let certificate = table.get_spanned("certificate", remote_path);
+    let key = table.get_spanned("key", remote_path);
+    let certificate_path = certificate.as_ref().map_or_else(|| folder.join("ca.crt"), |path| path.get_ref().clone());
+    let key_path = key.as_ref().map_or_else(|| folder.join("ca.key"), |path| path.get_ref().clone());
+    let span = key.or(certificate).map(|path| path.span());
+    let leaves = Role::ALL.map(Role::file_stem).map(|stem| [format!("{stem}.crt"), format!("{stem}.key")]);
+    let is_taken = leaves
+        .as_flattened()
+        .iter()
+        .map(|name| folder.join(name))
+        .any(|leaf| leaf == certificate_path || leaf == key_path);
+    let is_pair = certificate_path.parent() == key_path.parent() && certificate_path != key_path;
+    if let Some(span) = span.filter(|_| is_taken || !is_pair) {
+        let problem = Problem::new(span, "`certificate` and `key` are two files of their own in one folder");
+        table.report(problem.hint(format!(
+            "without them they are {} and {}",
+            folder.join("ca.crt"),
+            folder.join("ca.key")
+        )));
+    }
+    AuthoritySource::Node { certificate: certificate_path, key: key_path }
+}
+
+fn word(source: Source) -> &'static str {
+    SOURCES.iter().find(|(_, of)| *of == Some(source)).map_or("", |(word, _)| word)
+}
+
+/// `{ file = "…" }`, `{ env = "…" }` or `{ prompt = true }`: where the passphrase is, never the passphrase itself.
+fn passphrase(table: &mut Table, local: Local) -> Option<Passphrase> {
+    if !table.is_present() {
+        return None;
+    }
+    let file = table.get("file", |value| local.path(value));
+    let variable = table.get("env", |value| {
+        let text = value.text()?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err(value.problem(format!("{text:?} is not the name of an environment variable")));
+        }
+        Ok(text.to_owned())
+    });
+    let prompt = table.get("prompt", |value| match value.boolean()? {
+        true => Ok(()),
+        false => Err(value.problem("`prompt` is true or left out")),
+    });
+    let declared = ["file", "env", "prompt"].iter().filter(|key| table.declares(key).is_some()).count();
+    if declared != 1 {
+        let problem = Problem::new(table.span(), "the passphrase is in one place");
+        table.report(problem.hint("write one of { file = \"…\" }, { env = \"…\" } and { prompt = true }"));
+    }
+    file.map(Passphrase::File).or(variable.map(Passphrase::Environment)).or(prompt.map(|()| Passphrase::Prompt))
+}
+
+/// The pairs of one node.
+pub(super) fn pairs(table: &mut Table, local: Local) -> BTreeMap<Role, Pair> {
+    let mut pair = |role: Role, certificate: &'static str, key: &'static str, example: [&str; 2]| {
+        if !table.is_present() {
+            return None;
+        }
+        let certificate = table.require(certificate, example[0], |value| local.path(value));
+        let key = table.require(key, example[1], |value| local.path(value));
+        let pair = Pair { certificate: certificate?.into_inner(), key: key?.into_inner() };
+        Some((role, pair))
+    };
+    let server = pair(Role::Server, "server", "server-key", ["\"server.crt\"", "\"server.key\""]);
+    let peer = pair(Role::Peer, "peer", "peer-key", ["\"peer.crt\"", "\"peer.key\""]);
+    server.into_iter().chain(peer).collect()
+}
+
+/// Every node has its pairs where nobody issues them, and none has where somebody does.
+fn check_given(table: &mut Table, given: &BTreeMap<HostName, Given>, external: bool) {
+    for (name, Given { node, section, .. }) in given {
+        match section {
+            None if external => {
+                let problem = Problem::new(node.clone(), format!("{name} has no certificates"));
+                table.report_missing(problem.hint(format!(
+                    "with `source = \"external\"`, [nodes.{name}.certificates] names `server`, `server-key`, `peer` and \
+                     `peer-key`"
+                )));
+            }
+            Some(section) if !external => {
+                let problem = Problem::new(section.clone(), format!("{name} is given certificates that are not used"));
+                table.report(problem.hint("they belong to `source = \"external\"` in [ca]"));
+            }
+            _ => {}
+        }
+    }
+}

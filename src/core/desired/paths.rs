@@ -1,0 +1,168 @@
+//! `[paths]` over the paths of the layout: where things lie on the hosts.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::Paths;
+use super::kinds::remote_path;
+use super::problem::Problem;
+use super::sections::Layout;
+use super::table::Table;
+use super::value::Value;
+use crate::core::names::RemotePath;
+
+/// The folders that hold other things too. We set the owner and the mode of ours, which would break a host.
+const SHARED: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/etc/kubernetes",
+    "/etc/ssl",
+    "/etc/ssl/certs",
+    "/etc/ssl/private",
+    "/etc/systemd",
+    "/etc/systemd/system",
+    "/home",
+    "/lib",
+    "/lib64",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/var",
+    "/var/lib",
+    "/var/lib/kubelet",
+    "/var/log",
+    "/var/tmp",
+];
+
+pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
+    let default = of_layout(layout);
+    let declared = |found: &Option<Spanned<RemotePath>>| found.as_ref().map(Spanned::span);
+    let config = table.get_spanned("config", remote_path);
+    let data = table.get_spanned("data", own_folder);
+    let certificates = table.get_spanned("certificates", own_folder);
+    let binaries = table.get_spanned("binaries", own_folder);
+    let spans = [declared(&config), declared(&data), declared(&certificates), declared(&binaries)];
+    let names = ["config", "data", "certificates", "binaries"];
+    let all_good = names.iter().zip(&spans).all(|(name, span)| span.is_some() || table.declares(name).is_none());
+    let paths = Paths {
+        config: config.map_or(default.config, Spanned::into_inner),
+        data: data.map_or(default.data, Spanned::into_inner),
+        certificates: certificates.map_or(default.certificates, Spanned::into_inner),
+        service: table.get("service", service).unwrap_or(default.service),
+        binaries: binaries.map_or(default.binaries, Spanned::into_inner),
+    };
+    if SHARED.contains(&paths.config_folder().as_str()) || paths.config_folder().as_str() == "/" {
+        let folder = paths.config_folder();
+        let problem = Problem::new(spans[0].clone().unwrap_or(table.span()), "etcd's config needs a folder of its own")
+            .label(format!("{folder} holds other things too"))
+            .hint("for example \"/etc/etcd/etcd.yaml\"");
+        table.report(problem);
+    }
+    // The default in the place of a bad path would be compared with what the user meant.
+    if all_good {
+        report_nested(table, &paths, spans);
+    }
+    paths
+}
+
+/// design.md's table of layouts.
+fn of_layout(layout: Layout) -> Paths {
+    let (config, data, certificates) = match layout {
+        Layout::Default => ("/etc/etcd/etcd.yaml", "/var/lib/etcd", "/etc/etcd/pki"),
+        Layout::Canonical => (
+            "/var/snap/k8s/common/var/lib/etcd/etcd.yaml",
+            "/var/snap/k8s/common/var/lib/etcd/data",
+            "/etc/kubernetes/pki/etcd",
+        ),
+    };
+    Paths {
+        config: RemotePath::new(config),
+        data: RemotePath::new(data),
+        certificates: RemotePath::new(certificates),
+        service: "etcd.service".to_owned(),
+        binaries: RemotePath::new("/opt/etcd"),
+    }
+}
+
+/// A folder that only we use.
+pub(super) fn own_folder(value: &Value) -> Result<RemotePath, Problem> {
+    let path = remote_path(value)?;
+    let volatile = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| path.as_str().starts_with(folder));
+    if volatile || SHARED.contains(&path.as_str()) {
+        return Err(value
+            .problem(format!("`{}` must be a folder of its own", value.key()))
+            .label("the system's")
+            .hint(format!("for example \"{}/etcd\"", path.parent().as_str().trim_end_matches('/'))));
+    }
+    Ok(path)
+}
+
+/// The name of a systemd service that is no template.
+fn service(value: &Value) -> Result<String, Problem> {
+    let text = value.text()?;
+    let stem = text.strip_suffix(".service");
+    // systemd.unit(5): a unit's name is at most 255 characters of these; `@` makes a template, `\` an escape.
+    let plain = |stem: &str| {
+        !stem.is_empty()
+            && !stem.starts_with(['.', '-'])
+            && text.len() <= 255
+            && stem.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+    };
+    match stem {
+        Some(stem) if plain(stem) => Ok(text.to_owned()),
+        Some(_) | None => Err(value
+            .problem(format!("{text:?} is not the name of a service unit"))
+            .hint("it is a plain name that ends in .service: \"etcd.service\"")),
+    }
+}
+
+/// Nothing may lie inside data, certificates or binaries: what is kept there is owned, replaced and removed as a whole.
+fn report_nested(table: &mut Table, paths: &Paths, spans: [Option<Range<usize>>; 4]) {
+    let all = [
+        ("config", &paths.config),
+        ("data", &paths.data),
+        ("certificates", &paths.certificates),
+        ("binaries", &paths.binaries),
+    ];
+    for (inner, (inner_name, inner_path)) in all.iter().enumerate() {
+        for (outer, (outer_name, outer_path)) in all.iter().enumerate().skip(1) {
+            let same = inner_path == outer_path;
+            // Two equal paths are told once.
+            if inner == outer || (same && inner > outer) || !is_within(inner_path, outer_path) {
+                continue;
+            }
+            let summary = match same {
+                true => format!("`{inner_name}` and `{outer_name}` are the same path"),
+                false => format!("`{inner_name}` lies inside `{outer_name}`"),
+            };
+            let here = spans[inner].clone().or(spans[outer].clone()).unwrap_or(table.span());
+            let mut problem = Problem::new(here.clone(), summary)
+                .hint(format!("`{inner_name}` is {inner_path}, and `{outer_name}` is {outer_path}"));
+            if let Some(there) = spans[outer].clone().filter(|there| *there != here) {
+                problem = problem.related(there, *outer_name);
+            }
+            table.report(problem);
+        }
+    }
+}
+
+pub(super) fn is_within(inner: &RemotePath, outer: &RemotePath) -> bool {
+    inner.as_str().strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -1,0 +1,28 @@
+//! What decides: no I/O, no clock, no chance. `tests/tidy.rs` keeps it so, and the order of the floors.
+//!
+//! From the top down; each floor uses only those below it, and the words on the ground:
+//!
+//! - [`render`]: a plan as people and programs read it
+//! - [`planner`]: the rules in order, and the loop that runs them to a fixed point
+//! - [`capability`]: one file a capability: when it acts, whether it may, what follows
+//! - [`cluster`]: what facts mean: membership, quorum, situation, trust, versions
+//! - [`plan`]: the words of a plan: actions, steps, reasons, risks
+//! - [`content`]: the text of files on hosts, and where they are stored
+//! - [`desired`]: what cluster.toml declares
+//! - [`observed`]: what was seen of hosts and members
+
+pub mod render;
+pub mod planner;
+pub mod capability;
+pub mod cluster;
+pub mod plan;
+pub mod content;
+pub mod desired;
+pub mod observed;
+
+// The ground: words that every floor uses.
+pub mod allowance;
+pub mod code;
+pub mod diagnostic;
+pub mod guard;
+pub mod names;

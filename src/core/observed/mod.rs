@@ -1,0 +1,499 @@
+//! What was seen of the hosts and the cluster, when, and what could not be seen.
+//!
+//! Everything a rule decides on is a field here. A fact that could not be had is [`Seen::Unknown`] with the reason, and
+//! is never read as absent. Fields marked *volatile* change by themselves; no plan's identity depends on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::code::Code;
+use crate::core::content;
+use crate::core::names::{
+    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RemotePath,
+    UnixSeconds, Version,
+};
+use crate::core::observed::auth::AuthStore;
+
+pub mod auth;
+mod file;
+
+pub use file::{Access, File, FileFact, Folder, Role};
+
+/// A fact, or why it could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen<T> {
+    Known(T),
+    Unknown(Cause),
+}
+
+impl<T> Seen<T> {
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(fact) => Some(fact),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Known(fact) => Some(fact),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    pub fn unknown(&self) -> Option<&Cause> {
+        match self {
+            Self::Known(_) => None,
+            Self::Unknown(cause) => Some(cause),
+        }
+    }
+}
+
+/// Why a fact could not be had, and what the operator can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    pub code: Code,
+    /// What was tried and what happened: a lower-case fragment that names the host.
+    pub summary: String,
+    pub hint: Option<String>,
+}
+
+/// One look at everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    pub at: UnixSeconds,
+    pub workstation: Workstation,
+    /// One entry for every declared node.
+    pub hosts: BTreeMap<HostName, Seen<Host>>,
+    /// The machines that are, or until lately were, members and are not declared: by their member's name, or, when
+    /// another machine is declared under that name, as `NAME@ADDRESS`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<HostName, Former>,
+    /// Users, roles, and whether authentication is on; looked at only where `[auth]` is declared, as every question is an
+    /// entry in the raft log. `None` when it was not asked, or there is no cluster to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Seen<AuthStore>>,
+    /// One entry for every declared consumer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumers: BTreeMap<ConsumerName, Seen<ConsumerFiles>>,
+    /// The member list is not one that was seen, but what a start is expected to bring. Never so of a real look.
+    #[serde(skip)]
+    pub guessed: bool,
+}
+
+/// A machine that cluster.toml does not declare: a member that is to leave, or has left and is not cleared away yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Former {
+    /// The member's name.
+    pub name: HostName,
+    /// The host part of its peer URL, which is also where ssh is tried.
+    pub address: String,
+    pub peer_url: PeerUrl,
+    pub host: Seen<Host>,
+}
+
+/// The files of a consumer on its host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerFiles {
+    /// What its file of authorities holds, in the file's order; empty when it is not there or is kept otherwise.
+    pub trusted: Vec<Digest>,
+    /// `None` when there is no such file; the same for the two others.
+    pub authority_access: Option<Access>,
+    pub certificate: Option<Certificate>,
+    pub certificate_access: Option<Access>,
+    pub key_access: Option<Access>,
+    /// Files were changed, and it was not told yet.
+    pub reload_due: bool,
+}
+
+/// What lies on the machine that quorate runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workstation {
+    /// The certificate authority beside cluster.toml; `Known(None)` when there is none yet.
+    pub authority: Seen<Option<Authority>>,
+    /// The one that is to take its place; there while the authority is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Authority>,
+    /// [ca.previous] is declared, and nobody trusts that authority any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_replaced: bool,
+    /// The archive of each version and architecture that a host still needs. One that nobody needs is not looked at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub archives: BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>,
+    /// The pairs that are given for each node, and the one for our own connection; `None` where we issue them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
+    /// What each node that was seen holds of an authority that lies on the nodes; empty where it does not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keepers: BTreeMap<HostName, Held>,
+}
+
+/// What a node holds of the authority's pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Held {
+    /// No key; perhaps a certificate.
+    Nothing,
+    /// The key, and who may read it.
+    Key(Access),
+}
+
+/// The pairs of an authority that we cannot ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    pub client: GivenPair,
+    pub nodes: BTreeMap<HostName, BTreeMap<Role, GivenPair>>,
+}
+
+/// A pair of files as it was found here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenPair {
+    /// Where its certificate is, for messages.
+    pub path: String,
+    /// What is wrong with the files themselves: whole sentences' fragments that name the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// What the certificate says, if it can be read.
+    pub certificate: Option<Certificate>,
+    /// SHA-256 of the certificate's file.
+    pub digest: Option<Digest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// SHA-256 of the certificate's DER.
+    pub fingerprint: Digest,
+    /// SHA-256 of ca.crt as it is put on the hosts.
+    pub file_digest: Digest,
+    /// The first end of all the certificates in it.
+    pub not_after: UnixSeconds,
+    /// The fingerprints of the authorities above it that ca.crt holds as well, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Digest>,
+}
+
+impl Authority {
+    /// What a host that has its ca.crt trusts, in the file's order.
+    pub fn trusted(&self) -> Vec<Digest> {
+        [self.fingerprint].iter().chain(&self.chain).copied().collect()
+    }
+}
+
+/// A release archive whose digest was checked and that holds what is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    pub sha256: Digest,
+}
+
+/// One host, as one probe saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    pub architecture: Architecture,
+    /// The host's clock less ours, in seconds. Volatile.
+    pub clock_offset_seconds: i64,
+    /// Whether the user and group that etcd runs as exist.
+    pub account: bool,
+    pub folders: BTreeMap<Folder, Access>,
+    pub files: BTreeMap<File, FileFact>,
+    /// Every certificate that could be read, by its role.
+    pub certificates: BTreeMap<Role, Certificate>,
+    /// The fingerprints of the authorities in ca.crt, in the file's order.
+    pub trusted: Vec<Digest>,
+    /// The versions under `paths.binaries` (or the one in the preinstalled folder) that are whole.
+    pub installed: BTreeMap<Version, Installed>,
+    pub tools: Tools,
+    pub service: Service,
+    /// The running etcd, if its unit has a main process.
+    pub process: Option<Process>,
+    pub data: DataDirectory,
+    /// TCP ports of ours that something else listens on.
+    pub taken_ports: BTreeMap<u16, String>,
+    /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
+    pub member: Seen<Option<Answer>>,
+    /// When the newest snapshot was saved here before an upgrade to each version, or another change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<Occasion, UnixSeconds>,
+    /// The snapshots that were pushed here for a restore, each whole, by the SHA-256 that it ends in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub pushed: BTreeSet<Digest>,
+    /// What `etcdutl check v2store` says of the data directory; asked only where etcd 3.5 runs and a newer minor is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v2store: Option<V2Store>,
+    /// The cluster version that the newest snapshot of its raft log names; looked at only where 3.7 or newer is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_version: Option<Version>,
+    /// Looked at only where `[backup]` is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
+}
+
+/// The timer of scheduled snapshots, and what it has brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    pub enabled: bool,
+    pub active: bool,
+    /// systemd has not read the timer or its service as they are on disk.
+    pub needs_reload: bool,
+    /// Whether the program of the declared compression is there; true when none is needed.
+    pub compressor: bool,
+    /// The newest finished snapshot in the declared folder. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Snapshot>,
+    /// The last drill that was passed, as it was noted here. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
+}
+
+/// A restore drill that a snapshot has stood.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    pub at: UnixSeconds,
+    /// The snapshot's name or path.
+    pub snapshot: String,
+}
+
+/// A snapshot that was checked before it was given its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `snapshot-20261121_080000.db.zst`
+    pub name: String,
+    /// When it was begun, as its name says.
+    pub at: UnixSeconds,
+    pub bytes: u64,
+}
+
+/// Whether the old store, which 3.6 no longer reads, holds anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum V2Store {
+    Clean,
+    /// It holds something, or the check failed; in the words of etcdutl.
+    Refused(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Usage {
+    ServerAuth,
+    ClientAuth,
+}
+
+/// A leaf certificate on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The fingerprint of the known authority (ours, or one in ca.crt) whose key signed it; `None` when none did.
+    pub signed_by: Option<Digest>,
+    pub common_name: String,
+    /// The common name of who signed it, as it says.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
+    /// DNS names and IP addresses, as text.
+    pub names: BTreeSet<String>,
+    pub usages: BTreeSet<Usage>,
+    /// Volatile.
+    pub not_before: UnixSeconds,
+    /// Volatile, but for whether it is due.
+    pub not_after: UnixSeconds,
+    /// In hexadecimal. Volatile.
+    pub serial: String,
+    /// Whether the key file beside it is the key of this certificate.
+    pub matches_key: Seen<bool>,
+}
+
+/// One version in its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Installed {
+    /// The digest of the archive it was unpacked from, as recorded beside it; `None` for a folder that we did not fill.
+    pub archive: Option<Digest>,
+}
+
+/// `/usr/local/bin/etcdctl`, so that an operator on the host finds the right one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tools {
+    Absent,
+    /// A symbolic link into `paths.binaries`.
+    Link(RemotePath),
+    /// Someone else's; left alone.
+    Foreign,
+}
+
+/// The systemd unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub state: ServiceState,
+    pub enabled: bool,
+    /// systemd has not read the unit file that is on disk.
+    pub needs_reload: bool,
+    /// Files of others that change what the unit says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_ins: Vec<RemotePath>,
+    /// Its own last words, told only while it fails or is about to be started once more. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    Inactive,
+    /// Started, and waiting for quorum; or between two attempts to start.
+    Activating,
+    Active,
+    Failed,
+}
+
+/// The running etcd, and what it loaded when it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Volatile.
+    pub pid: u32,
+    /// Volatile.
+    pub started: UnixSeconds,
+    /// The file that it was started from.
+    pub executable: RemotePath,
+    /// That path now leads to another file.
+    pub executable_replaced: bool,
+    /// Its command line does not name our etcd.yaml.
+    pub foreign_config: bool,
+    /// The digest of each file as it was when the process read it.
+    pub loaded: BTreeMap<File, Digest>,
+    /// The serial number of the certificate that its client port (`server`) and its peer port (`peer`) serve now; looked
+    /// at only where the member answers. Volatile, but for whether it is the one on disk.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub served: BTreeMap<Role, Seen<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataDirectory {
+    /// Not there, or there and empty.
+    Empty,
+    /// Holds etcd's `member` folder.
+    Member,
+    /// Holds something else.
+    Foreign,
+}
+
+/// What a member says of itself and the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    pub version: Version,
+    /// The leader it follows. Volatile, but for whether there is one.
+    pub leader: Option<MemberId>,
+    /// Volatile.
+    pub term: u64,
+    /// The raft index. Volatile.
+    pub index: u64,
+    /// The index up to which it has applied. Volatile.
+    pub applied: u64,
+    /// Volatile.
+    pub database_bytes: u64,
+    /// Volatile.
+    pub database_in_use_bytes: u64,
+    pub learner: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub alarms: BTreeSet<String>,
+    /// A linearizable read through this member succeeded.
+    pub reads: bool,
+    /// The member list as a quorum knows it, asked through this member.
+    pub members: Seen<Vec<MemberEntry>>,
+    /// The member list as this member alone has it; asked only when the one of a quorum cannot be had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_members: Vec<MemberEntry>,
+    /// The version that all members can speak, `3.5.0`: raised by the leader once every member has reached it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_version: Option<Version>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MemberEntry {
+    pub id: MemberId,
+    /// `None` for a member that was added and has not started.
+    pub name: Option<HostName>,
+    pub peer_urls: BTreeSet<PeerUrl>,
+    pub client_urls: BTreeSet<ClientUrl>,
+    pub learner: bool,
+}
+
+impl Observed {
+    /// The hosts that were seen.
+    pub fn seen_hosts(&self) -> impl Iterator<Item = (&HostName, &Host)> {
+        self.hosts.iter().filter_map(|(name, host)| Some((name, host.known()?)))
+    }
+
+    /// A host that was seen, declared or former.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.sight(name)?.known()
+    }
+
+    /// How a host was seen, declared or former.
+    pub fn sight(&self, name: &HostName) -> Option<&Seen<Host>> {
+        self.hosts.get(name).or_else(|| Some(&self.former.get(name)?.host))
+    }
+
+    pub(crate) fn host_mut(&mut self, name: &HostName) -> Option<&mut Host> {
+        match self.hosts.get_mut(name) {
+            Some(host) => host.known_mut(),
+            None => self.former.get_mut(name)?.host.known_mut(),
+        }
+    }
+
+    /// Every answer of a member, of declared and former hosts; not what is said where another cluster has gone on.
+    pub fn answers(&self) -> impl Iterator<Item = (&HostName, &Answer)> {
+        let left = self.left_behind();
+        self.all_answers().filter(move |(_, answer)| !left.contains(&answer.member))
+    }
+
+    fn all_answers(&self) -> impl Iterator<Item = (&HostName, &Answer)> {
+        let former = self.former.iter().map(|(name, former)| (name, &former.host));
+        self.hosts.iter().chain(former).filter_map(|(name, host)| Some((name, host.known()?.answer()?)))
+    }
+
+    /// The members that others have noted as gone and go on without, whoever they still believe they serve with: when a
+    /// quorum was given up for lost and returns, there are two clusters of one id.
+    fn left_behind(&self) -> BTreeSet<MemberId> {
+        let notes = self.seen_hosts().filter_map(|(_, host)| {
+            let list = host.answer()?.members.known()?;
+            let gone: BTreeSet<_> =
+                content::read_departures(host.text_of(File::Departures)?).map(|departure| departure.peer_url).collect();
+            Some((list, gone))
+        });
+        let notes: Vec<_> = notes.collect();
+        let is_left = |answer: &Answer| {
+            let own = answer.own_members.iter().find(|entry| entry.id == answer.member);
+            let urls = own.map(|entry| &entry.peer_urls);
+            notes.iter().any(|(list, gone)| {
+                !list.iter().any(|entry| entry.id == answer.member) && urls.is_some_and(|urls| !urls.is_disjoint(gone))
+            })
+        };
+        self.all_answers()
+            .map(|(_, answer)| answer)
+            .filter(|answer| is_left(answer))
+            .map(|answer| answer.member)
+            .collect()
+    }
+
+    /// Whether nothing that matters is missing: every host seen, and every running member answered.
+    pub fn is_complete(&self) -> bool {
+        let auth = self.auth.as_ref().is_none_or(|auth| auth.known().is_some());
+        auth && self.hosts.values().all(|host| host.known().is_some_and(|host| host.member.known().is_some()))
+    }
+}
+
+impl Host {
+    /// What the member said, if it answered.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.member.known()?.as_ref()
+    }
+
+    pub fn text_of(&self, file: File) -> Option<&str> {
+        self.files.get(&file)?.text.as_deref()
+    }
+}

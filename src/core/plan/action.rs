@@ -1,0 +1,453 @@
+//! The closed list of things that quorate can do, and where each is described, checked and predicted.
+//!
+//! An [`Action`] is one observable change, on one host or beside cluster.toml. It is safe to repeat, and being cut off
+//! in the middle leaves a state that the next plan understands.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::capability::rotation::{SignedBy, Trust};
+use crate::core::capability::{
+    access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
+    raft_log, recovery, restore, rotation, service, snapshot, users, version,
+};
+use crate::core::content;
+use crate::core::desired::Desired;
+use crate::core::names::{
+    Architecture, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RoleName, Token, UserName, Version,
+};
+use crate::core::observed::auth::Permission;
+use crate::core::observed::{File, Folder, Observed, Role};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// Make ca.crt and ca.key beside cluster.toml.
+    CreateAuthority,
+    /// Make ca.crt and ca.key on a node, where they stay.
+    CreateAuthorityOn { host: HostName },
+    /// Put the authority's key on a node that lacks it, for root alone.
+    InstallAuthorityKey { host: HostName },
+    /// Create the account and the folders that are missing, with their owners and modes.
+    PrepareHost { host: HostName },
+    /// Unpack an etcd version into its own folder.
+    InstallBinaries { host: HostName, version: Version, architecture: Architecture },
+    /// Point etcdctl and etcdutl on the PATH to a version.
+    LinkTools { host: HostName, version: Version },
+    /// Make the authority that is to take the place of the one that there is, beside it.
+    CreateNextAuthority,
+    /// See that no member takes a certificate of the old authority any more, and put the new one in its place.
+    AdoptAuthority,
+    /// Write ca.crt.
+    InstallTrust {
+        host: HostName,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+    },
+    /// Issue a certificate with a new key and write both.
+    IssueCertificate {
+        host: HostName,
+        role: Role,
+        /// Addresses that it must name for as long as the member is still reached there.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        also: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
+    },
+    /// Put a certificate and its key in place as they are given.
+    InstallCertificate { host: HostName, role: Role },
+    /// Write etcd.yaml, the unit or the permit whole, and have systemd read the unit.
+    WriteFile { host: HostName, file: File, text: String },
+    /// Put owner, group and mode of a file back.
+    RestoreFileAccess { host: HostName, file: File },
+    /// Put owner, group and mode of a folder back.
+    RestoreFolderAccess { host: HostName, folder: Folder },
+    /// Have systemd read the unit files again.
+    ReloadUnits { host: HostName },
+    /// Start at boot.
+    EnableService { host: HostName },
+    /// Start etcd and wait until it serves.
+    Start { host: HostName },
+    /// Hand leadership over if it leads, restart etcd and wait until it serves.
+    Restart { host: HostName },
+    /// Add the member of this host as a learner, by its peer URL.
+    AddMember { host: HostName, peer_url: PeerUrl },
+    /// Make the learner of this host a voter.
+    Promote { host: HostName },
+    /// Tell the members at which URL the member of this host answers its peers.
+    UpdatePeerUrl { host: HostName, member: MemberId, peer_url: PeerUrl },
+    /// Hand leadership over if it leads, and take a member out of the cluster.
+    RemoveMember { host: HostName, member: MemberId, removal: Removal },
+    /// Stop etcd, and do not start it at boot any more.
+    Stop { host: HostName },
+    /// Give the data directory of a member that was removed another name.
+    SetDataAside { host: HostName },
+    /// Take away what a former member leaves: data (kept under another name), unit, etcd.yaml, certificates and keys.
+    Retire { host: HostName },
+    /// Remove a file that has served its purpose.
+    RemoveFile { host: HostName, file: File },
+    /// Save a snapshot of this member on its host, before an upgrade or another change that cannot be taken back.
+    SaveSnapshot { host: HostName, before: Occasion },
+    /// Write entries that change nothing through this member, until every member has cut its raft log.
+    FillLog { host: HostName, before: Version },
+    /// Start a cluster of this member alone from its data, once.
+    ForceNewCluster { host: HostName },
+    /// Copy a snapshot to a host, to be restored there.
+    PushSnapshot { host: HostName, digest: Digest },
+    /// Give the data directory of a member another name, before a snapshot is restored in its place.
+    SetOldDataAside { host: HostName },
+    /// Make the data directory of this member from a snapshot that was pushed there.
+    RestoreData { host: HostName, digest: Digest, token: Token },
+    /// Compare what the members hold, and forget that a restore is under way.
+    ConfirmRestore,
+    /// Write the files of a consumer that are not as they should be, and tell it.
+    KeepConsumer {
+        host: HostName,
+        consumer: ConsumerName,
+        /// Whether a certificate is issued with a new key.
+        issue: bool,
+        #[serde(default, skip_serializing_if = "Trust::is_current")]
+        trust: Trust,
+        #[serde(default, skip_serializing_if = "SignedBy::is_current")]
+        by: SignedBy,
+    },
+    /// Write the script that takes scheduled snapshots.
+    InstallBackupScript { host: HostName },
+    /// Have systemd read the timer of scheduled snapshots, and turn it on, now and at boot.
+    EnableBackup { host: HostName },
+    /// Take the timer, its service, script and certificate off a host. The snapshots stay.
+    RemoveBackup { host: HostName },
+    /// Make a role, grant it what it lacks, and take from it what is not declared.
+    KeepRole { role: RoleName, permissions: BTreeSet<Permission> },
+    /// Make a user, grant it the roles that it lacks, and take those from it that are not declared.
+    KeepUser {
+        user: UserName,
+        roles: BTreeSet<RoleName>,
+        /// Whether it has a password besides its certificate. What it is, only apply asks.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        password: bool,
+    },
+    /// Take a user out that is not declared.
+    RemoveUser { user: UserName },
+    /// Take a role out that only such a user has.
+    RemoveRole { role: RoleName, with: UserName },
+    /// Have etcd ask who comes.
+    EnableAuth,
+    /// Have etcd ask nobody any more.
+    DisableAuth,
+}
+
+/// Why a member is taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// It is not declared any more.
+    Undeclared,
+    /// It has failed, and a new member takes its place.
+    Failed,
+}
+
+/// Whether an action is to be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// What it would bring about is there.
+    Done,
+    Ready,
+    /// It must not be done now, and why.
+    Refused(String),
+}
+
+impl Action {
+    /// The host that it changes; `None` for the machine that quorate runs on, and for the cluster as a whole.
+    pub fn host(&self) -> Option<&HostName> {
+        match self {
+            Self::CreateAuthority
+            | Self::CreateNextAuthority
+            | Self::AdoptAuthority
+            | Self::KeepRole { .. }
+            | Self::KeepUser { .. }
+            | Self::RemoveUser { .. }
+            | Self::RemoveRole { .. }
+            | Self::EnableAuth
+            | Self::DisableAuth
+            | Self::ConfirmRestore => None,
+            Self::CreateAuthorityOn { host }
+            | Self::InstallAuthorityKey { host }
+            | Self::PrepareHost { host }
+            | Self::InstallBinaries { host, .. }
+            | Self::LinkTools { host, .. }
+            | Self::InstallTrust { host, .. }
+            | Self::IssueCertificate { host, .. }
+            | Self::InstallCertificate { host, .. }
+            | Self::WriteFile { host, .. }
+            | Self::RestoreFileAccess { host, .. }
+            | Self::RestoreFolderAccess { host, .. }
+            | Self::ReloadUnits { host }
+            | Self::EnableService { host }
+            | Self::Start { host }
+            | Self::Restart { host }
+            | Self::AddMember { host, .. }
+            | Self::Promote { host }
+            | Self::UpdatePeerUrl { host, .. }
+            | Self::RemoveMember { host, .. }
+            | Self::Stop { host }
+            | Self::SetDataAside { host }
+            | Self::Retire { host }
+            | Self::RemoveFile { host, .. }
+            | Self::SaveSnapshot { host, .. }
+            | Self::FillLog { host, .. }
+            | Self::ForceNewCluster { host }
+            | Self::PushSnapshot { host, .. }
+            | Self::SetOldDataAside { host }
+            | Self::RestoreData { host, .. }
+            | Self::KeepConsumer { host, .. }
+            | Self::InstallBackupScript { host }
+            | Self::EnableBackup { host }
+            | Self::RemoveBackup { host } => Some(host),
+        }
+    }
+
+    /// Whether it is done through the etcd API of any healthy voter, and not on its own host.
+    pub fn changes_members(&self) -> bool {
+        matches!(
+            self,
+            Self::AddMember { .. } | Self::Promote { .. } | Self::UpdatePeerUrl { .. } | Self::RemoveMember { .. }
+        )
+    }
+
+    /// Whether it changes who may do what in the cluster, through the etcd API of any healthy voter.
+    pub fn changes_access(&self) -> bool {
+        matches!(
+            self,
+            Self::KeepRole { .. }
+                | Self::KeepUser { .. }
+                | Self::RemoveUser { .. }
+                | Self::RemoveRole { .. }
+                | Self::EnableAuth
+                | Self::DisableAuth
+        )
+    }
+
+    /// Whether a running etcd notices.
+    pub fn touches_service(&self) -> bool {
+        let service = matches!(self, Self::Start { .. } | Self::Restart { .. } | Self::ForceNewCluster { .. });
+        service || self.changes_members()
+    }
+
+    /// Whether nothing is decided by it: it is there or not by what was saved within the hour, and leaves the cluster as it is.
+    pub fn is_precaution(&self) -> bool {
+        matches!(self, Self::SaveSnapshot { before: Occasion::Change, .. })
+    }
+
+    /// What makes two actions the same decision. Volatile parts (a token not yet chosen) are left out.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::WriteFile { host, file, text } => {
+                let text = content::without_token(*file, text);
+                format!("write-file {host} {file:?} {}", Digest::of(text))
+            }
+            // Which follower it is taken from depends on who leads.
+            Self::SaveSnapshot { before, .. } => format!("save-snapshot before {before}"),
+            Self::FillLog { before, .. } => format!("fill-log before {before}"),
+            Self::RestoreData { host, digest, .. } => format!("restore-data {host} {digest}"),
+            other => serde_json::to_string(other).expect("an action is plain data"),
+        }
+    }
+
+    pub fn readiness(&self, desired: &Desired, observed: &Observed) -> Readiness {
+        match self {
+            Self::CreateAuthority => authority::readiness(observed),
+            Self::CreateAuthorityOn { host } => keeper::create_readiness(observed, host),
+            Self::InstallAuthorityKey { host } => keeper::readiness(observed, host),
+            Self::CreateNextAuthority => rotation::create_readiness(observed),
+            Self::AdoptAuthority => rotation::adopt_readiness(observed),
+            Self::PrepareHost { host } => prepare::readiness(observed, host),
+            Self::InstallBinaries { host, version, architecture } => {
+                version::readiness(observed, host, *version, *architecture)
+            }
+            Self::LinkTools { host, version } => version::tools_readiness(desired, observed, host, *version),
+            Self::InstallTrust { host, trust } => certificates::trust_readiness(observed, host, *trust),
+            Self::IssueCertificate { host, role, also, by } => {
+                certificates::readiness(desired, observed, host, *role, also, *by)
+            }
+            Self::InstallCertificate { host, role } => given::readiness(desired, observed, host, *role),
+            Self::WriteFile { host, file, text } => config::readiness(observed, host, *file, text),
+            Self::RestoreFileAccess { host, file } => access::readiness(observed, host, *file),
+            Self::RestoreFolderAccess { host, folder } => access::folder_readiness(observed, host, *folder),
+            Self::ReloadUnits { host } => service::reload_readiness(observed, host),
+            Self::EnableService { host } => service::enable_readiness(observed, host),
+            Self::Start { host } => service::start_readiness(observed, host),
+            Self::Restart { host } => service::restart_readiness(desired, observed, host),
+            Self::AddMember { host, peer_url } => membership::add_readiness(desired, observed, host, peer_url),
+            Self::Promote { host } => membership::promote_readiness(desired, observed, host),
+            Self::UpdatePeerUrl { host, member, peer_url } => {
+                membership::update_readiness(desired, observed, host, *member, peer_url)
+            }
+            Self::RemoveMember { member, .. } => membership::remove_readiness(desired, observed, *member),
+            Self::Stop { host } => departure::stop_readiness(observed, host),
+            Self::SetDataAside { host } => departure::set_aside_readiness(desired, observed, host),
+            Self::Retire { host } => departure::retire_readiness(observed, host),
+            Self::RemoveFile { host, file } => departure::remove_file_readiness(observed, host, *file),
+            Self::SaveSnapshot { before, .. } => snapshot::readiness(observed, *before),
+            Self::FillLog { .. } => raft_log::readiness(observed),
+            Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
+            Self::PushSnapshot { host, digest } => restore::push_readiness(observed, host, *digest),
+            Self::SetOldDataAside { host } => restore::set_aside_readiness(observed, host),
+            Self::RestoreData { host, digest, token } => restore::restore_readiness(observed, host, *digest, token),
+            Self::ConfirmRestore => restore::confirm_readiness(desired, observed),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
+            }
+            Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
+            Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
+            Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
+            Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
+            Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
+            Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
+            Self::RemoveRole { role, with } => users::remove_role_readiness(observed, role, with),
+            Self::EnableAuth => users::enable_readiness(desired, observed),
+            Self::DisableAuth => users::disable_readiness(observed),
+        }
+    }
+
+    /// What will be seen once the action is done.
+    pub fn effect(&self, desired: &Desired, observed: &mut Observed) {
+        match self {
+            Self::CreateAuthority => authority::effect(observed),
+            Self::CreateAuthorityOn { host } => keeper::create_effect(desired, observed, host),
+            Self::InstallAuthorityKey { host } => keeper::effect(observed, host),
+            Self::CreateNextAuthority => rotation::create_effect(observed),
+            Self::AdoptAuthority => rotation::adopt_effect(desired, observed),
+            Self::PrepareHost { host } => prepare::effect(observed, host),
+            Self::InstallBinaries { host, version, architecture } => {
+                version::effect(desired, observed, host, *version, *architecture);
+            }
+            Self::LinkTools { host, version } => version::tools_effect(desired, observed, host, *version),
+            Self::InstallTrust { host, trust } => certificates::trust_effect(observed, host, *trust),
+            Self::IssueCertificate { host, role, also, by } => {
+                certificates::effect(desired, observed, host, *role, also, *by);
+            }
+            Self::InstallCertificate { host, role } => given::effect(observed, host, *role),
+            Self::WriteFile { host, file, text } => config::effect(observed, host, *file, text),
+            Self::RestoreFileAccess { host, file } => access::effect(observed, host, *file),
+            Self::RestoreFolderAccess { host, folder } => access::folder_effect(observed, host, *folder),
+            Self::ReloadUnits { host } => service::reload_effect(observed, host),
+            Self::EnableService { host } => service::enable_effect(observed, host),
+            Self::Start { host } | Self::Restart { host } => service::start_effect(desired, observed, host),
+            Self::AddMember { peer_url, .. } => membership::add_effect(observed, peer_url),
+            Self::Promote { host } => membership::promote_effect(desired, observed, host),
+            Self::UpdatePeerUrl { member, peer_url, .. } => membership::update_effect(observed, *member, peer_url),
+            Self::RemoveMember { member, .. } => membership::remove_effect(observed, *member),
+            Self::Stop { host } => departure::stop_effect(observed, host),
+            Self::SetDataAside { host } => departure::set_aside_effect(observed, host),
+            Self::Retire { host } => departure::retire_effect(observed, host),
+            Self::RemoveFile { host, file } => departure::remove_file_effect(observed, host, *file),
+            Self::SaveSnapshot { host, before } => snapshot::effect(observed, host, *before),
+            Self::FillLog { .. } => raft_log::effect(observed),
+            Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
+            Self::PushSnapshot { host, digest } => restore::push_effect(observed, host, *digest),
+            Self::SetOldDataAside { host } => restore::set_aside_effect(observed, host),
+            Self::RestoreData { host, digest, token } => restore::restore_effect(observed, host, *digest, token),
+            Self::ConfirmRestore => restore::confirm_effect(observed),
+            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
+                consumers::effect(desired, observed, consumer, *issue, *trust, *by);
+            }
+            Self::InstallBackupScript { host } => backup::script_effect(observed, host),
+            Self::EnableBackup { host } => backup::enable_effect(observed, host),
+            Self::RemoveBackup { host } => backup::remove_effect(observed, host),
+            Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
+            Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
+            Self::RemoveUser { user } => users::remove_user_effect(observed, user),
+            Self::RemoveRole { role, .. } => users::remove_role_effect(observed, role),
+            Self::EnableAuth => users::enable_effect(desired, observed),
+            Self::DisableAuth => users::disable_effect(observed),
+        }
+    }
+}
+
+/// What is done, without the host: the words of a step.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateAuthority => f.write_str("create the certificate authority on this machine"),
+            Self::CreateAuthorityOn { .. } => f.write_str("create the certificate authority"),
+            Self::InstallAuthorityKey { .. } => f.write_str("install the authority's key"),
+            Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
+            Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
+            Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),
+            Self::CreateNextAuthority => f.write_str("create the next certificate authority"),
+            Self::AdoptAuthority => {
+                f.write_str("prove that the old authority is refused, and put the next in its place")
+            }
+            Self::InstallTrust { trust: Trust::Current, .. } => f.write_str("install ca.crt"),
+            Self::InstallTrust { trust: Trust::Both, .. } => {
+                f.write_str("install ca.crt with the old and the new authority")
+            }
+            Self::InstallTrust { trust: Trust::Next, .. } => f.write_str("install ca.crt with the new authority alone"),
+            Self::IssueCertificate { role, by: SignedBy::Next, .. } => {
+                write!(f, "issue {role}.crt of the new authority with a new key")
+            }
+            Self::IssueCertificate { role, .. } => write!(f, "issue {role}.crt with a new key"),
+            Self::InstallCertificate { role, .. } => write!(f, "install {role}.crt and its key as given"),
+            Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
+            Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
+            Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
+            Self::WriteFile { file: File::RestoreNote, .. } => f.write_str("note that a restore is under way"),
+            Self::WriteFile { file: file @ (File::BackupService | File::BackupTimer), .. } => {
+                write!(f, "write {}", access::word(*file))
+            }
+            Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
+            Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
+            Self::RestoreFolderAccess { folder, .. } => {
+                write!(f, "restore owner and mode of the {} folder", access::folder_word(*folder))
+            }
+            Self::ReloadUnits { .. } => f.write_str("have systemd read the unit again"),
+            Self::EnableService { .. } => f.write_str("enable the service at boot"),
+            Self::Start { .. } => f.write_str("start etcd"),
+            Self::Restart { .. } => f.write_str("restart etcd"),
+            Self::AddMember { .. } => f.write_str("add the member as a learner"),
+            Self::Promote { .. } => f.write_str("promote the learner to a voter"),
+            Self::UpdatePeerUrl { peer_url, .. } => write!(f, "change the member's peer URL to {peer_url}"),
+            Self::RemoveMember { member, .. } => write!(f, "remove member {member}"),
+            Self::Stop { .. } => f.write_str("stop etcd and disable it"),
+            Self::SetDataAside { .. } => f.write_str("set the data directory aside"),
+            Self::Retire { .. } => f.write_str("clear away what is left of the member"),
+            Self::RemoveFile { file, .. } => write!(f, "remove {}", access::word(*file)),
+            Self::SaveSnapshot { before: Occasion::Upgrade(version), .. } => {
+                write!(f, "save a snapshot before the change to {version}")
+            }
+            Self::SaveSnapshot { before: Occasion::Change, .. } => f.write_str("save a snapshot before the next step"),
+            Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
+            Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
+            Self::PushSnapshot { digest, .. } => write!(f, "push the snapshot {}", digest.short()),
+            Self::SetOldDataAside { .. } => f.write_str("set the old data directory aside"),
+            Self::RestoreData { digest, .. } => write!(f, "restore the data from the snapshot {}", digest.short()),
+            Self::ConfirmRestore => f.write_str("compare what the members hold, and finish the restore"),
+            Self::KeepConsumer { consumer, issue: true, by: SignedBy::Current, .. } => {
+                write!(f, "issue the certificate of {consumer} with a new key")
+            }
+            Self::KeepConsumer { consumer, issue: true, .. } => {
+                write!(f, "issue the certificate of {consumer} of the new authority with a new key")
+            }
+            Self::KeepConsumer { consumer, trust, .. } => match trust {
+                Trust::Current => write!(f, "install what {consumer} trusts"),
+                Trust::Both => write!(f, "have {consumer} trust the new authority as well"),
+                Trust::Next => write!(f, "have {consumer} trust the new authority alone"),
+            },
+            Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
+            Self::EnableBackup { .. } => f.write_str("start the backup timer"),
+            Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
+            Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
+            Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
+            Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),
+            Self::KeepUser { user, roles, .. } => write!(f, "keep user {user}: role {}", users::listed(roles)),
+            Self::RemoveUser { user } => write!(f, "remove user {user}"),
+            Self::RemoveRole { role, with } => write!(f, "remove role {role}, which only user {with} has"),
+            Self::EnableAuth => f.write_str("turn authentication on"),
+            Self::DisableAuth => f.write_str("turn authentication off"),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The words of a plan.
+
+pub mod action;

@@ -1,0 +1,80 @@
+//! What happens during an `apply`, as it happens. One enum feeds the terminal, the plain lines and the JSON lines.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::names::HostName;
+
+/// One thing that happened. Serialised as one JSON object a line under `apply --json`.
+///
+/// Durations are in seconds, measured by the shell; there is no clock in here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The lock on each host is being taken; `held_by` when somebody else has it and we wait.
+    Locking {
+        hosts: Vec<HostName>,
+        held_by: Option<String>,
+    },
+    Locked {
+        hosts: Vec<HostName>,
+    },
+    /// What is about to be done was decided, and approved.
+    Planned {
+        plan_id: String,
+        steps: usize,
+    },
+    /// `number` counts from 1; `of` is the number of steps in the plan, and grows if a step had to be repeated.
+    StepStarted {
+        number: usize,
+        of: usize,
+        title: String,
+        hosts: Vec<HostName>,
+    },
+    /// The command that does an action has ended. `host` is `None` for the machine that quorate runs on.
+    ActionDone {
+        host: Option<HostName>,
+        action: String,
+        seconds: f64,
+    },
+    /// An action was there already.
+    ActionSkipped {
+        host: Option<HostName>,
+        action: String,
+    },
+    /// A wait that goes on, at most once a second.
+    Waiting {
+        for_what: String,
+        seconds: f64,
+    },
+    /// The step's effect was seen. `surprises` are the facts that differ from the prediction, as `+` and `-` lines.
+    StepDone {
+        number: usize,
+        seconds: f64,
+        surprises: Vec<String>,
+    },
+    /// What the writer beside this apply has seen, at its end.
+    GuardWrites {
+        writes: usize,
+        failed: usize,
+        longest_seconds: f64,
+    },
+    /// ^C was seen: the step is finished, then apply stops.
+    Interrupted,
+    /// Apply stopped before its end.
+    Stopped {
+        reason: String,
+    },
+    /// Everything approved is done. `left` counts what still differs or is blocked.
+    Finished {
+        steps: usize,
+        seconds: f64,
+        left: usize,
+    },
+}
+
+impl Event {
+    /// One line of JSON, without a newline.
+    pub fn json_line(&self) -> String {
+        serde_json::to_string(self).expect("an event is plain data")
+    }
+}

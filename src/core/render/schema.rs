@@ -1,0 +1,62 @@
+//! The JSON Schemas of what quorate prints for programs. Checked in under `schema/`, and printed by `quorate schema`.
+
+use schemars::{JsonSchema, schema_for};
+
+use super::json::Document;
+use crate::core::render::event::Event;
+
+/// The documents that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Subject {
+    /// `plan --format json`, and saved plans.
+    Plan,
+    /// Each line of `apply --json`.
+    Events,
+    /// `status --json`.
+    Status,
+    /// `certs list --json`.
+    Certs,
+    /// `backup run --json`.
+    BackupRun,
+    /// `backup verify --json`.
+    BackupVerify,
+    /// `backup list --json`.
+    BackupList,
+}
+
+impl Subject {
+    pub const ALL: [Subject; 7] =
+        [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun, Self::BackupVerify, Self::BackupList];
+
+    /// Its file under `schema/`.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan.schema.json",
+            Self::Events => "events.schema.json",
+            Self::Status => "status.schema.json",
+            Self::Certs => "certs.schema.json",
+            Self::BackupRun => "backup-run.schema.json",
+            Self::BackupVerify => "backup-verify.schema.json",
+            Self::BackupList => "backup-list.schema.json",
+        }
+    }
+}
+
+/// The schema as text, with a newline at its end.
+pub fn schema(subject: Subject) -> String {
+    match subject {
+        Subject::Plan => text::<Document>(),
+        Subject::Events => text::<Event>(),
+        Subject::Status => text::<super::status::Document>(),
+        Subject::Certs => text::<super::certificates::Document>(),
+        Subject::BackupRun => text::<super::backup::Taken>(),
+        Subject::BackupVerify => text::<super::backup::Verified>(),
+        Subject::BackupList => text::<super::backup::Document>(),
+    }
+}
+
+fn text<T: JsonSchema>() -> String {
+    let mut text = serde_json::to_string_pretty(&schema_for!(T)).expect("a schema is plain data");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,384 @@
+//! How the cluster is, as a table for people and a document for programs.
+
+use std::fmt::Write as _;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::json::rfc3339;
+use super::palette::Palette;
+use super::{clean, words};
+use crate::core::capability::{backup, restore};
+use crate::core::cluster::quorum::{Health, Member, Membership};
+use crate::core::code::Code;
+use crate::core::desired::Desired;
+use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
+use crate::core::observed::{Answer, Host, Observed, Role, Seen, ServiceState};
+use crate::core::planner::{Blocked, Finding, Voters};
+
+/// What `status --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "quorate status")]
+pub struct Document {
+    pub format_version: u64,
+    pub cluster: ClusterName,
+    /// The etcd version that is declared.
+    pub declared_version: Version,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    /// Whether every host was seen and every running member answered.
+    pub complete: bool,
+    /// The voters; `null` when no member says who they are.
+    pub health: Option<Voters>,
+    /// The declared hosts and then the members that are not declared.
+    pub members: Vec<MemberStatus>,
+    pub authority: Option<Expiry>,
+    /// `null` when no snapshots are declared to be taken on a schedule.
+    pub backup: Option<BackupStatus>,
+    /// Hosts that could not be seen, and why.
+    pub unseen: Vec<Unseen>,
+    pub findings: Vec<Finding>,
+}
+
+/// One declared host, or one member that is not declared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberStatus {
+    /// The member's name: the host's, for a declared one.
+    pub name: String,
+    /// `null` for a member that is not declared.
+    pub host: Option<HostName>,
+    /// In hexadecimal, as etcdctl prints it; `null` when it is in no member list.
+    pub id: Option<String>,
+    pub role: MemberRole,
+    /// Whether its host was seen.
+    pub seen: bool,
+    pub healthy: bool,
+    /// What is wrong; `null` for a healthy member.
+    pub trouble: Option<String>,
+    /// What runs; `null` when it does not answer.
+    pub version: Option<Version>,
+    pub database_bytes: Option<u64>,
+    pub database_in_use_bytes: Option<u64>,
+    pub raft_index: Option<u64>,
+    /// How many entries it is behind the furthest member.
+    pub raft_lag: Option<u64>,
+    pub alarms: Vec<String>,
+    /// The certificate of the host that ends first.
+    pub certificate: Option<CertificateExpiry>,
+}
+
+/// The snapshots of `[backup]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackupStatus {
+    /// Cron, in UTC.
+    pub schedule: String,
+    /// The newest finished one that was seen on any host.
+    pub last: Option<LastSnapshot>,
+    /// The last drill of `backup verify` that was passed, as the nodes have noted it.
+    #[serde(default)]
+    pub last_drill: Option<LastDrill>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastDrill {
+    /// The name or the path of the snapshot.
+    pub snapshot: String,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    pub age_seconds: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastSnapshot {
+    pub name: String,
+    /// Where it lies.
+    pub host: HostName,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    pub age_seconds: i64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberRole {
+    Leader,
+    Voter,
+    Learner,
+    /// Declared, but in no member list that was seen.
+    None,
+}
+
+/// When something ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Expiry {
+    /// RFC 3339, in UTC.
+    pub at: String,
+    /// Whole days from now; negative once it has passed.
+    pub days_left: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateExpiry {
+    /// `server.crt`
+    pub file: String,
+    pub at: String,
+    pub days_left: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unseen {
+    pub host: HostName,
+    pub code: Code,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// The document of what was seen.
+pub fn document(desired: &Desired, observed: &Observed) -> Document {
+    let membership = Membership::of(desired, observed);
+    let furthest = observed.seen_hosts().filter_map(|(_, host)| Some(host.answer()?.index)).max();
+    let declared = observed.hosts.iter().map(|(name, host)| {
+        let member = membership.as_ref().and_then(|membership| membership.member_of(name));
+        let leader = membership.as_ref().and_then(|membership| membership.leader);
+        let role = member.map_or(MemberRole::None, |member| role(member, leader == Some(member.entry.id)));
+        let answer = host.known().and_then(Host::answer);
+        let trouble = trouble(desired, member, host);
+        MemberStatus {
+            name: name.to_string(),
+            host: Some(name.clone()),
+            id: member.map(|member| member.entry.id.to_string()),
+            role,
+            seen: host.known().is_some(),
+            healthy: trouble.is_none(),
+            trouble,
+            certificate: host.known().and_then(|host| first_to_end(host, observed.at)),
+            ..answered(answer, furthest)
+        }
+    });
+    let strangers = membership.iter().flat_map(|membership| &membership.members);
+    let strangers = strangers.filter(|member| !member.declared).map(|member| MemberStatus {
+        name: member.entry.name.as_ref().map_or_else(|| "(not started)".to_owned(), HostName::to_string),
+        host: None,
+        id: Some(member.entry.id.to_string()),
+        role: role(member, membership.as_ref().is_some_and(|of| of.leader == Some(member.entry.id))),
+        seen: observed.host(&member.host).is_some(),
+        healthy: false,
+        trouble: Some(match member.health.trouble() {
+            Some(why) => format!("it is not declared, and {why}"),
+            None => "it is not declared".to_owned(),
+        }),
+        ..answered(observed.host(&member.host).and_then(Host::answer), furthest)
+    });
+    Document {
+        format_version: 1,
+        cluster: desired.cluster.name.clone(),
+        declared_version: desired.cluster.version,
+        at: rfc3339(observed.at),
+        complete: observed.is_complete(),
+        health: membership.as_ref().map(Voters::of),
+        members: declared.chain(strangers).collect(),
+        authority: authority(observed),
+        backup: backup(desired, observed),
+        unseen: observed.hosts.iter().filter_map(unseen).collect(),
+        findings: findings(desired, observed),
+    }
+}
+
+/// The fields that come from the member's own answer; the others are for the caller to fill in.
+fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
+    MemberStatus {
+        name: String::new(),
+        host: None,
+        id: None,
+        role: MemberRole::None,
+        seen: false,
+        healthy: false,
+        trouble: None,
+        version: answer.map(|answer| answer.version),
+        database_bytes: answer.map(|answer| answer.database_bytes),
+        database_in_use_bytes: answer.map(|answer| answer.database_in_use_bytes),
+        raft_index: answer.map(|answer| answer.index),
+        raft_lag: answer.and_then(|answer| Some(furthest?.saturating_sub(answer.index))),
+        alarms: answer.iter().flat_map(|answer| answer.alarms.iter().cloned()).collect(),
+        certificate: None,
+    }
+}
+
+fn role(member: &Member, leads: bool) -> MemberRole {
+    match (leads, member.entry.learner) {
+        (true, _) => MemberRole::Leader,
+        (false, true) => MemberRole::Learner,
+        (false, false) => MemberRole::Voter,
+    }
+}
+
+/// Why a declared host cannot be counted on; `None` when it can.
+fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Option<String> {
+    let host = match host {
+        Seen::Unknown(_) => return Some("the host could not be seen".to_owned()),
+        Seen::Known(host) => host,
+    };
+    let service = &desired.paths.service;
+    match (member.map(|member| &member.health), host.service.state) {
+        (Some(Health::Healthy), _) => None,
+        (_, ServiceState::Failed) => Some(format!("{service} has failed")),
+        (_, ServiceState::Inactive) if host.process.is_none() => Some(format!("{service} is not running")),
+        (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
+        (Some(Health::Unseen), _) => Some("it could not be asked".to_owned()),
+        (None, _) => Some("it does not answer".to_owned()),
+    }
+}
+
+const DAY_SECONDS: i64 = 24 * 3600;
+
+pub(super) fn days_left(at: UnixSeconds, now: UnixSeconds) -> i64 {
+    at.0.saturating_sub(now.0).div_euclid(DAY_SECONDS)
+}
+
+fn first_to_end(host: &Host, now: UnixSeconds) -> Option<CertificateExpiry> {
+    let (role, certificate): (&Role, _) = host.certificates.iter().min_by_key(|(_, one)| one.not_after)?;
+    let (at, days_left) = (rfc3339(certificate.not_after), days_left(certificate.not_after, now));
+    Some(CertificateExpiry { file: format!("{role}.crt"), at, days_left })
+}
+
+fn authority(observed: &Observed) -> Option<Expiry> {
+    let authority = observed.workstation.authority.known()?.as_ref()?;
+    Some(Expiry { at: rfc3339(authority.not_after), days_left: days_left(authority.not_after, observed.at) })
+}
+
+/// Those of a plan, and that a restore waits to be finished: in a plan that stands in the way of everything else.
+fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let unfinished = restore::unfinished(desired, observed);
+    let unfinished = unfinished.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
+    unfinished.into_iter().chain(crate::core::capability::findings::findings(desired, observed)).collect()
+}
+
+fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
+    let schedule = desired.backup.as_ref()?.schedule.cron.clone();
+    let last = backup::last(observed).map(|(host, snapshot)| LastSnapshot {
+        name: snapshot.name.clone(),
+        host: host.clone(),
+        at: rfc3339(snapshot.at),
+        age_seconds: observed.at.0.saturating_sub(snapshot.at.0),
+        bytes: snapshot.bytes,
+    });
+    let last_drill = backup::last_drill(observed).map(|drill| LastDrill {
+        snapshot: drill.snapshot.clone(),
+        at: rfc3339(drill.at),
+        age_seconds: observed.at.0.saturating_sub(drill.at.0),
+    });
+    Some(BackupStatus { schedule, last, last_drill })
+}
+
+pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
+    let cause = seen.unknown().or_else(|| seen.known()?.member.unknown())?;
+    Some(Unseen { host: host.clone(), code: cause.code, what: cause.summary.clone(), hint: cause.hint.clone() })
+}
+
+/// The document as text, indented, with a newline at its end.
+pub fn json(document: &Document) -> String {
+    let mut text = serde_json::to_string_pretty(document).expect("a status is plain data");
+    text.push('\n');
+    text
+}
+
+/// The table. Ends with a newline.
+pub fn text(document: &Document, palette: Palette) -> String {
+    let mut out = String::new();
+    let Palette { heading, code, changed, .. } = palette;
+    let Document { cluster, declared_version, at, .. } = document;
+    let health = document.health.as_ref().map_or_else(|| "no member answers".to_owned(), words::voters);
+    let _ = writeln!(out, "{heading}cluster {cluster}, etcd {declared_version}:{heading:#} {health} (at {at})\n");
+    table(&mut out, document, palette);
+    if let Some(authority) = &document.authority {
+        let _ = writeln!(out, "\nauthority ends {} ({})", day(&authority.at), left(authority.days_left));
+    }
+    if let Some(backup) = &document.backup {
+        let _ = writeln!(out, "last backup {}\nlast drill {}", last_backup(backup), last_drill(backup));
+    }
+    let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
+    let mut notes: Vec<String> =
+        troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
+    for unseen in &document.unseen {
+        let hint = unseen.hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
+        notes.push(format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code));
+    }
+    for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
+        notes.push(format!("{} [{changed}{}{changed:#}]", clean(&finding.what), finding.code));
+    }
+    if !notes.is_empty() {
+        out.push('\n');
+    }
+    for note in notes {
+        let _ = writeln!(out, "{note}");
+    }
+    out
+}
+
+fn last_drill(backup: &BackupStatus) -> String {
+    let Some(last) = &backup.last_drill else { return "none yet (`quorate backup verify`)".to_owned() };
+    format!("{} ago: {}, restored and read", backup::age(last.age_seconds), clean(&last.snapshot))
+}
+
+fn last_backup(backup: &BackupStatus) -> String {
+    let Some(last) = &backup.last else { return format!("none yet (schedule {})", clean(&backup.schedule)) };
+    let LastSnapshot { name, host, age_seconds, bytes, .. } = last;
+    format!("{} ago: {} on {host}, {}", backup::age(*age_seconds), clean(name), size(*bytes))
+}
+
+fn table(out: &mut String, document: &Document, palette: Palette) {
+    const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTIFICATES END"];
+    let rows: Vec<[String; 9]> = document.members.iter().map(row).collect();
+    let (head, lines) = super::table::lines(HEAD, &rows);
+    let heading = palette.heading;
+    let _ = writeln!(out, "{heading}{head}{heading:#}");
+    for (line, member) in lines.iter().zip(&document.members) {
+        let style = if member.healthy { anstyle::Style::new() } else { palette.code };
+        let _ = writeln!(out, "{style}{line}{style:#}");
+    }
+}
+
+fn row(member: &MemberStatus) -> [String; 9] {
+    let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    let role = match member.role {
+        MemberRole::Leader => "leader",
+        MemberRole::Voter => "voter",
+        MemberRole::Learner => "learner",
+        MemberRole::None => "-",
+    };
+    let health = match (member.seen, member.healthy) {
+        (true, true) => "healthy",
+        (true, false) => "UNHEALTHY",
+        (false, _) => "UNSEEN",
+    };
+    let mut health = health.to_owned();
+    for alarm in &member.alarms {
+        health.push_str(&format!(" {}", clean(alarm)));
+    }
+    [
+        clean(&member.name),
+        or_dash(member.id.clone()),
+        role.to_owned(),
+        health,
+        or_dash(member.version.map(|version| version.to_string())),
+        or_dash(member.database_bytes.map(size)),
+        or_dash(member.database_in_use_bytes.map(size)),
+        or_dash(member.raft_lag.map(|lag| lag.to_string())),
+        or_dash(member.certificate.as_ref().map(|one| format!("{} ({})", day(&one.at), left(one.days_left)))),
+    ]
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// `2026-11-20` of `2026-11-20T10:00:00Z`.
+fn day(at: &str) -> &str {
+    at.split('T').next().unwrap_or(at)
+}
+
+fn left(days: i64) -> String {
+    if days < 0 { "has passed".to_owned() } else { format!("in {days} d") }
+}

@@ -1,0 +1,198 @@
+//! A plan for a terminal: what will happen, in order, and why; then every file that changes.
+
+use std::fmt::Write as _;
+
+use super::palette::Palette;
+use super::{clean, diff, words};
+use crate::core::names::{Architecture, HostName};
+use crate::core::plan::action::Action;
+use crate::core::planner::{Blocked, Finding, Plan, Step};
+
+/// How much to say, and in which colours.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    pub palette: Palette,
+    /// Also every action of every host.
+    pub verbose: bool,
+}
+
+/// The whole plan. Ends with a newline.
+pub fn plan(plan: &Plan, style: Style) -> String {
+    let mut out = String::new();
+    if plan.is_empty() {
+        findings(&mut out, &plan.findings, style);
+        no_changes(&mut out, plan, style);
+        return out;
+    }
+    let Palette { heading, .. } = style.palette;
+    let (cluster, version) = (&plan.cluster, plan.version);
+    line(&mut out, format_args!("{heading}cluster {cluster}, etcd {version}:{heading:#} {}", words::health(plan)));
+    out.push('\n');
+    findings(&mut out, &plan.findings, style);
+    steps(&mut out, plan, style);
+    blocked(&mut out, plan, style);
+    diffs(&mut out, plan, style);
+    let (summary, id) = (words::summary(plan), plan.id());
+    line(&mut out, format_args!("{heading}Plan:{heading:#} {summary}. Plan id {id}."));
+    out
+}
+
+fn no_changes(out: &mut String, plan: &Plan, style: Style) {
+    let good = style.palette.good;
+    let (cluster, file, checked) = (&plan.cluster, &plan.file, words::checked(plan));
+    line(out, format_args!("{good}No changes:{good:#} cluster {cluster} matches {file} ({checked})."));
+}
+
+/// The steps with everything about each, without header, files and summary.
+pub fn steps(out: &mut String, plan: &Plan, style: Style) {
+    for (index, step) in plan.steps.iter().enumerate() {
+        let heading = style.palette.heading;
+        let numbered = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
+        line(out, format_args!("{heading}{numbered}{heading:#}"));
+        details(out, step, style);
+    }
+    if !plan.steps.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn details(out: &mut String, step: &Step, style: Style) {
+    let mut detail = |name: &str, text: &str| line(out, format_args!("      {name:9}{text}"));
+    for (index, reason) in step.because.iter().enumerate() {
+        let name = if index == 0 { "because" } else { "and" };
+        detail(name, &format!("{} ({})", clean(&reason.what), clean(&reason.place)));
+    }
+    detail("effect", words::effect(step));
+    if let Some(margin) = words::margin(step.margin) {
+        detail("quorum", &margin);
+    }
+    if let Some(risk) = words::risk(step) {
+        detail("risk", risk);
+    }
+    if let Some(needs) = words::needs(step) {
+        detail("needs", &needs);
+    }
+    if style.verbose {
+        for action in &step.actions {
+            let nowhere = if action.changes_access() { "etcd" } else { "here" };
+            let host = action.host().map_or(nowhere, HostName::as_str);
+            detail("action", &format!("{host}: {}", clean(&action_words(action))));
+        }
+    }
+}
+
+fn action_words(action: &Action) -> String {
+    let architecture = |architecture: &Architecture| format!("{action} ({architecture})");
+    match action {
+        Action::InstallBinaries { architecture: of, .. } => architecture(of),
+        // The line begins with where.
+        Action::CreateAuthority => "create the certificate authority".to_owned(),
+        _ => action.to_string(),
+    }
+}
+
+fn findings(out: &mut String, findings: &[Finding], style: Style) {
+    let code = style.palette.changed;
+    for finding in findings {
+        line(out, format_args!("note: {} [{code}{}{code:#}]", clean(&finding.what), finding.code));
+        if let Some(hint) = &finding.hint {
+            line(out, format_args!("      hint: {}", clean(hint)));
+        }
+    }
+    if !findings.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn blocked(out: &mut String, plan: &Plan, style: Style) {
+    for blocked in &plan.blocked {
+        cannot(out, blocked, plan.hosts, style);
+    }
+    if !plan.blocked.is_empty() {
+        out.push('\n');
+    }
+}
+
+/// One thing that may not be done: what, its code, where, and the way out.
+fn cannot(out: &mut String, blocked: &Blocked, declared: usize, style: Style) {
+    let code = style.palette.code;
+    line(out, format_args!("{code}cannot:{code:#} {} [{code}{}{code:#}]", clean(&blocked.what), blocked.code));
+    if !blocked.hosts.is_empty() {
+        let hosts: Vec<_> = blocked.hosts.iter().collect();
+        line(out, format_args!("        host: {}", words::hosts(&hosts, declared)));
+    }
+    if let Some(place) = &blocked.place {
+        line(out, format_args!("        declared: {}", clean(place)));
+    }
+    if let Some(hint) = &blocked.hint {
+        line(out, format_args!("        hint: {}", clean(hint)));
+    }
+}
+
+fn diffs(out: &mut String, plan: &Plan, style: Style) {
+    for diff in diff::shared(plan) {
+        let hosts: Vec<_> = diff.hosts.iter().collect();
+        let sign = if diff.is_new { '+' } else { '~' };
+        let colour = if diff.is_new { style.palette.added } else { style.palette.changed };
+        let (path, on) = (clean(diff.path.as_str()), words::hosts(&hosts, plan.hosts));
+        line(out, format_args!("{colour}{sign}{colour:#} {path} on {on}"));
+        for text in diff.text.lines() {
+            let colour = diff_colour(text, style.palette);
+            line(out, format_args!("{colour}{}{colour:#}", clean(text)));
+        }
+        out.push('\n');
+    }
+}
+
+fn diff_colour(line: &str, palette: Palette) -> anstyle::Style {
+    match line.as_bytes().first() {
+        Some(b'+') => palette.added,
+        Some(b'-') => palette.removed,
+        Some(b'@') => palette.faint,
+        _ => anstyle::Style::new(),
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments) {
+    writeln!(out, "{text}").expect("a String takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::render::samples;
+
+    #[test]
+    fn no_changes_is_one_line() {
+        assert_eq!(
+            plan(&samples::in_sync(), Style::default()),
+            "No changes: cluster prod matches cluster.toml (3 hosts: binaries, certificates, etcd.yaml, unit, service, \
+             running process; 3 of 3 voters healthy, etcd 3.5.16).\n"
+        );
+    }
+
+    #[test]
+    fn colour_only_decorates() {
+        let coloured = Style { palette: Palette::coloured(), ..Style::default() };
+        for sample in [samples::bootstrap(), samples::drifted(), samples::blocked(), samples::in_sync()] {
+            let (plain, colour) = (plan(&sample, Style::default()), plan(&sample, coloured));
+            assert!(!plain.contains('\u{1b}'), "{plain}");
+            assert!(colour.contains('\u{1b}'));
+            assert_eq!(anstream::adapter::strip_str(&colour).to_string(), plain);
+        }
+    }
+
+    #[test]
+    fn more_is_said_when_asked() {
+        let verbose = Style { verbose: true, ..Style::default() };
+        let text = plan(&samples::bootstrap(), verbose);
+        assert!(text.contains("      action   etcd-2: install etcd 3.5.16 (amd64)\n"), "{text}");
+        assert!(text.contains("      action   here: create the certificate authority\n"), "{text}");
+    }
+
+    #[test]
+    fn what_drives_a_terminal_is_made_visible() {
+        let text = plan(&samples::blocked(), Style::default());
+        assert!(text.contains("nginx\\u{1b}[31m"), "{text}");
+    }
+}

@@ -1,0 +1,311 @@
+//! The words that every format, and `apply`, share: what a step is called, what it does, and the summary of a plan.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::clean;
+use crate::core::capability::rotation::Trust;
+use crate::core::code::Code;
+use crate::core::names::HostName;
+use crate::core::observed::{File, Role};
+use crate::core::plan::action::Action;
+use crate::core::planner::{Margin, Plan, Risk, Step, Voters};
+
+/// `[2/9] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`: the line that `plan` shows and `apply` repeats.
+pub fn step_line<'a>(
+    number: usize,
+    of: usize,
+    title: &str,
+    on: impl IntoIterator<Item = &'a HostName>,
+    declared: usize,
+) -> String {
+    let width = of.to_string().len();
+    format!("[{number:width$}/{of}] {}", clean(&with_hosts(title, on, declared)))
+}
+
+/// `install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`, in a cluster of `declared` hosts.
+pub fn with_hosts<'a>(title: &str, on: impl IntoIterator<Item = &'a HostName>, declared: usize) -> String {
+    let on: Vec<_> = on.into_iter().collect();
+    if on.is_empty() { title.to_owned() } else { format!("{title} on {}", hosts(&on, declared)) }
+}
+
+/// Names up to three hosts; more are counted when they are all that is declared.
+pub fn hosts(hosts: &[&HostName], declared: usize) -> String {
+    match hosts.len() {
+        count if count > 3 && count == declared => format!("all {count} hosts"),
+        _ => hosts.iter().map(|host| host.as_str()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What a running etcd notices of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// No running service notices.
+    None,
+    /// A stopped member starts.
+    Start,
+    /// A member restarts.
+    Restart,
+    /// The member list changes.
+    Membership,
+    /// A member that was removed, or is about to be, is stopped.
+    Stop,
+    /// Who may do what in the cluster changes.
+    Access,
+}
+
+impl Effect {
+    pub fn of(step: &Step) -> Self {
+        let any = |is: fn(&Action) -> bool| step.actions.iter().any(is);
+        if any(|action| matches!(action, Action::Restart { .. } | Action::ForceNewCluster { .. })) {
+            Self::Restart
+        } else if any(Action::changes_members) {
+            Self::Membership
+        } else if any(|action| matches!(action, Action::Start { .. })) {
+            Self::Start
+        } else if any(|action| matches!(action, Action::Stop { .. })) {
+            Self::Stop
+        } else if any(Action::changes_access) {
+            Self::Access
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// What a running etcd notices, in a few words.
+pub fn effect(step: &Step) -> &'static str {
+    match (Effect::of(step), step.actions.as_slice()) {
+        (_, [Action::ForceNewCluster { .. }, ..]) => "stops etcd, and starts it from its data as the only member",
+        (Effect::Restart, _) if step.risk == Risk::High => "restarts etcd",
+        (Effect::Restart, _) => "restarts etcd, after it has handed over leadership if it leads",
+        (Effect::Start, [_]) => "starts etcd",
+        (Effect::Start, _) => "starts etcd on all of them together",
+        (Effect::Stop, [_]) => "stops etcd",
+        (Effect::Stop, _) => "stops etcd on all of them",
+        (_, [Action::PushSnapshot { .. }, ..]) => "none yet: it lies beside the data directory",
+        (_, [Action::SetOldDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
+        (_, [Action::RestoreData { .. }, ..]) => "a new data directory, of a new cluster id and new member ids",
+        (_, [Action::ConfirmRestore]) => "no member restarts; the pushed snapshots go",
+        (_, [Action::AddMember { .. }, ..]) => "one learner more, which does not vote; no member restarts",
+        (_, [Action::Promote { .. }, ..]) => "one voter more, once it has caught up; no member restarts",
+        (_, [Action::RemoveMember { .. }, ..]) => {
+            "one member less, after it has handed over leadership if it leads; no member restarts"
+        }
+        (Effect::Membership, _) => "the other members look for it there; it answers there from its next restart on",
+        (_, [Action::EnableAuth]) => "only users with a role get in, by their certificates; no member restarts",
+        (_, [Action::DisableAuth]) => "every client certificate may do everything; no member restarts",
+        (Effect::Access, _) => "counts from the next request on; no member restarts",
+        (_, [Action::SaveSnapshot { .. }, ..]) => "the member reads its database once",
+        (_, [Action::FillLog { .. }, ..]) => {
+            "deletes a key that does not exist some 10,000 times: data and revision stay as they are"
+        }
+        (_, [Action::SetDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
+        (_, [Action::Retire { .. }, ..]) => "the data directory gets another name; the keys are deleted",
+        (Effect::None, [Action::InstallTrust { trust: Trust::Both | Trust::Next, .. }, ..]) => {
+            "none yet: etcd reads it at its next start"
+        }
+        (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => {
+            "none yet: etcd reads it at its next start"
+        }
+        (_, [Action::EnableBackup { .. }, ..]) => "snapshots are taken from the next time of the schedule on",
+        (_, [Action::RemoveBackup { .. }, ..]) => "none are taken there any more; the snapshots stay",
+        (Effect::None, [Action::IssueCertificate { role: Role::BackupClient, .. }, ..]) => "no running service notices",
+        (Effect::None, [Action::IssueCertificate { .. } | Action::InstallCertificate { .. }, ..]) => {
+            "no restart: etcd reads it again at the next handshake"
+        }
+        (Effect::None, [Action::KeepConsumer { .. }, ..]) => "none on members; the consumer is told with its `reload`",
+        (Effect::None, _) => "no running service notices",
+    }
+}
+
+/// `margin 1 before, 0 during, 1 after`; `None` while there is no cluster.
+pub fn margin(margin: Margin) -> Option<String> {
+    let Margin { before, during, after } = margin;
+    if before == during && during == after {
+        return before.map(|margin| format!("margin stays {margin}"));
+    }
+    let part = |margin: Option<i32>, when| {
+        format!("{} {when}", margin.map_or_else(|| "none".to_owned(), |margin| margin.to_string()))
+    };
+    let parts = match (before, during) {
+        (None, None) => vec![part(None, "before"), part(after, "after")],
+        _ => vec![part(before, "before"), part(during, "during"), part(after, "after")],
+    };
+    Some(format!("margin {}", parts.join(", ")))
+}
+
+/// `None` when nothing can go wrong for a client.
+pub fn risk(step: &Step) -> Option<&'static str> {
+    match (step.risk, Effect::of(step)) {
+        (Risk::None, _) => None,
+        (Risk::Low, Effect::Membership) => Some("low: no voter is touched"),
+        (Risk::Low, Effect::Access) => Some("low: a request that is under way may have to be made again"),
+        (Risk::Low, _) => Some("low: only members that do not serve are touched"),
+        (Risk::Medium, Effect::Access) => Some(match step.actions.as_slice() {
+            [Action::EnableAuth] => "medium: clients that come as no declared user are shut out",
+            [Action::DisableAuth] => "medium: nothing is kept from any client any more",
+            _ => "medium: who still comes as this user is shut out",
+        }),
+        (Risk::Medium, Effect::Membership) => Some("medium: the voters change while a quorum serves"),
+        (Risk::Medium, _) => Some("medium: a serving member restarts while the others are a quorum"),
+        (Risk::High, _) if matches!(step.actions.as_slice(), [Action::ForceNewCluster { .. }]) => {
+            Some("high: what only the lost members had is lost")
+        }
+        (Risk::High, _) if matches!(step.actions.as_slice(), [Action::RestoreData { .. }, ..]) => {
+            Some("high: what was written since the snapshot is only in the old data")
+        }
+        (Risk::High, _) => Some("high: the cluster does not serve meanwhile"),
+    }
+}
+
+/// `--allow remove-member:etcd-4`; `None` when the step needs no allowance.
+pub fn needs(step: &Step) -> Option<String> {
+    let flags: Vec<_> = step.needs.iter().map(|needs| format!("--allow {needs}")).collect();
+    (!flags.is_empty()).then(|| flags.join(" "))
+}
+
+/// `3 of 3 voters healthy, quorum 2, margin 1`
+pub fn voters(voters: &Voters) -> String {
+    let Voters { healthy, total, quorum, margin } = voters;
+    let lost = if *margin < 0 { ": quorum is lost" } else { "" };
+    format!("{healthy} of {total} voters healthy, quorum {quorum}, margin {margin}{lost}")
+}
+
+/// The state of the cluster that the plan starts from.
+pub fn health(plan: &Plan) -> String {
+    let unseen = match plan.unseen {
+        0 => String::new(),
+        unseen => format!("; {unseen} of {} could not be seen", count(plan.hosts, "host")),
+    };
+    match &plan.health {
+        Some(health) => format!("{}{unseen}", voters(health)),
+        None if plan.unseen == plan.hosts => "no host could be seen".to_owned(),
+        None if plan.blocked.iter().any(|blocked| blocked.code == Code::RestoreUnfinished) => {
+            format!("no member answers: a restore is under way{unseen}")
+        }
+        None if plan.bare == plan.hosts => format!("no cluster yet: {}", count(plan.hosts, "bare host")),
+        None if plan.bare + plan.unseen == plan.hosts => {
+            format!("no cluster seen: {}{unseen}", count(plan.bare, "bare host"))
+        }
+        None => format!("no member answers{unseen}"),
+    }
+}
+
+/// The countable part of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    pub steps: usize,
+    /// Single actions: a step on three hosts has three.
+    pub changes: usize,
+    /// The hosts that some step changes.
+    pub hosts: usize,
+    pub starts: usize,
+    pub restarts: usize,
+    pub blocked: usize,
+    pub findings: usize,
+    /// The smallest quorum margin in the course of the plan; `null` when there is no cluster at any time.
+    pub min_margin: Option<i32>,
+}
+
+impl Summary {
+    pub fn of(plan: &Plan) -> Self {
+        let hosts: BTreeSet<_> = plan.actions().filter_map(Action::host).collect();
+        Self {
+            steps: plan.steps.len(),
+            changes: plan.actions().count(),
+            hosts: hosts.len(),
+            starts: plan.actions().filter(|action| matches!(action, Action::Start { .. })).count(),
+            restarts: plan.actions().filter(|action| matches!(action, Action::Restart { .. })).count(),
+            blocked: plan.blocked.len(),
+            findings: plan.findings.len(),
+            min_margin: plan.min_margin(),
+        }
+    }
+}
+
+/// `9 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; lowest margin 1`
+pub fn summary(plan: &Plan) -> String {
+    let summary = Summary::of(plan);
+    let on = if summary.hosts == 0 && summary.steps > 0 {
+        String::new()
+    } else {
+        format!(" on {}", count(summary.hosts, "host"))
+    };
+    let mut text = format!(
+        "{}{on}, {}, {}, {} blocked",
+        count(summary.steps, "step"),
+        count(summary.starts, "start"),
+        count(summary.restarts, "restart"),
+        summary.blocked,
+    );
+    if let Some(margin) = summary.min_margin {
+        text.push_str(&format!("; lowest margin {margin}"));
+    }
+    text
+}
+
+/// `3 hosts: binaries, certificates, …; 3 of 3 voters healthy, etcd 3.5.16`
+pub fn checked(plan: &Plan) -> String {
+    let health = plan
+        .health
+        .as_ref()
+        .map_or(String::new(), |health| format!("; {} of {} voters healthy", health.healthy, health.total));
+    format!(
+        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, etcd {}",
+        count(plan.hosts, "host"),
+        plan.version
+    )
+}
+
+/// `1 step`, `2 steps`
+pub fn count(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// A duration as an operator reads it: `0.4 s`, `12 s`, `3 min 20 s`.
+pub fn seconds(seconds: f64) -> String {
+    // Rounding first, so that 59.96 does not print as `60.0 s`.
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..10 => format!("{:.1} s", seconds.max(0.0)),
+        10..60 => format!("{whole} s"),
+        _ => format!("{} min {} s", whole / 60, whole % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn margin_of(before: Option<i32>, during: Option<i32>, after: Option<i32>) -> Option<String> {
+        margin(Margin { before, during, after })
+    }
+
+    #[test]
+    fn a_margin_is_told_once_when_it_does_not_change() {
+        assert_eq!(margin_of(None, None, None), None);
+        assert_eq!(margin_of(Some(1), Some(1), Some(1)).as_deref(), Some("margin stays 1"));
+        assert_eq!(margin_of(None, None, Some(1)).as_deref(), Some("margin none before, 1 after"));
+        assert_eq!(margin_of(Some(1), Some(0), Some(1)).as_deref(), Some("margin 1 before, 0 during, 1 after"));
+    }
+
+    #[test]
+    fn seconds_are_short() {
+        let shown = [0.04, 1.23, 9.96, 12.4, 59.96, 200.0, -1.0].map(seconds);
+        assert_eq!(shown, ["0.0 s", "1.2 s", "10 s", "12 s", "1 min 0 s", "3 min 20 s", "0.0 s"]);
+    }
+
+    #[test]
+    fn many_hosts_are_counted_only_when_they_are_all() {
+        let names: Vec<_> = (1..=5).map(|n| HostName::new(format!("n{n}"))).collect();
+        let some: Vec<_> = names.iter().collect();
+        assert_eq!(hosts(&some, 5), "all 5 hosts");
+        assert_eq!(hosts(&some[..4], 5), "n1, n2, n3, n4");
+        assert_eq!(hosts(&some[..3], 3), "n1, n2, n3");
+        assert_eq!(with_hosts("turn authentication on", [], 3), "turn authentication on");
+    }
+}

@@ -1,0 +1,95 @@
+//! Small declarations and worlds for the unit tests.
+
+use std::collections::BTreeMap;
+
+use crate::core::desired::{
+    ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
+    EtcdSettings, Node, Paths, Places, Ports, Request, Restore, Schedule, Ssh,
+};
+use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
+use crate::core::observed::Observed;
+use crate::core::planner::world;
+
+pub use crate::core::planner::world::bare_host;
+
+pub const AT: UnixSeconds = UnixSeconds(1_800_000_000);
+
+/// `etcd-1` is number 0.
+pub fn name(index: usize) -> HostName {
+    HostName::new(format!("etcd-{}", index + 1))
+}
+
+/// A cluster of `nodes` with every default.
+pub fn desired(nodes: usize) -> Desired {
+    let node = |index: usize| Node { address: format!("10.0.0.{}", index + 11), ssh: None };
+    Desired {
+        cluster: Cluster { name: ClusterName::new("prod"), version: Version::new(3, 5, 16), downtime: Downtime::Never },
+        nodes: (0..nodes).map(|index| (name(index), node(index))).collect(),
+        ports: Ports { client: 2379, peer: 2380, metrics: 2381 },
+        ssh: Ssh::default(),
+        etcd: EtcdSettings::default(),
+        binaries: Binaries::Archive {
+            location: ArchiveLocation::Path("/archives/etcd-v{version}-linux-{arch}.tar.gz".to_owned()),
+            sha256: BTreeMap::from([(Architecture::Amd64, Digest::of("archive"))]),
+            via: BTreeMap::new(),
+        },
+        authority: AuthoritySource::Generated { folder: "pki".into() },
+        certificates: CertificatePolicy {
+            validity_seconds: 365 * 24 * 3600,
+            renew_before_seconds: 90 * 24 * 3600,
+            server_names: Vec::new(),
+        },
+        previous_authority: None,
+        auth: None,
+        consumers: BTreeMap::new(),
+        backup: None,
+        paths: Paths {
+            config: RemotePath::new("/etc/etcd/etcd.yaml"),
+            data: RemotePath::new("/var/lib/etcd"),
+            certificates: RemotePath::new("/etc/etcd/pki"),
+            service: "etcd.service".to_owned(),
+            binaries: RemotePath::new("/opt/etcd"),
+        },
+        places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
+        request: Request::default(),
+    }
+}
+
+/// The same declaration when a snapshot is to be restored.
+pub fn restoring(desired: &Desired) -> Desired {
+    let restore = Restore {
+        digest: Digest::of("snapshot"),
+        bytes: 20 << 20,
+        file: "/snapshots/kept.db.zst".into(),
+        token: Token::new("prod-1800000000"),
+        again: false,
+        foreign_members: Vec::new(),
+    };
+    let request = Request { restore: Some(restore), ..desired.request.clone() };
+    Desired { request, ..desired.clone() }
+}
+
+/// Snapshots every night, on every node.
+pub fn backup(desired: &Desired) -> Backup {
+    let schedule = Schedule { cron: "30 2 * * *".to_owned(), calendar: vec!["*-*-* 02:30:00 UTC".to_owned()] };
+    Backup {
+        schedule,
+        keep: 7,
+        compression: Compression::Zstd,
+        directory: RemotePath::new("/var/backups/etcd"),
+        nodes: desired.nodes.keys().cloned().collect(),
+        max_age_seconds: Some(26 * 3600),
+        metrics: None,
+        offsite: None,
+    }
+}
+
+/// Every declared host bare, no authority yet, the archive at hand.
+pub fn bare(desired: &Desired) -> Observed {
+    world::bare(desired, AT)
+}
+
+/// What a bare world becomes when its plan is applied.
+pub fn healthy(desired: &Desired) -> Observed {
+    world::healthy(desired, AT)
+}

@@ -1,0 +1,349 @@
+//! A fleet in memory that obeys `effect`, and fails wherever a test tells it to.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::core::code::Code;
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{Digest, HostName, Occasion};
+use crate::core::observed::{Cause, File, Host, Observed, Seen};
+use crate::core::plan::action::Action;
+use crate::core::planner::{Plan, plan};
+use crate::core::render::event::Event;
+use crate::laws::rolling::worlds::{Course, State, World, world};
+use crate::laws::sample;
+use crate::shell::apply::{Report, Stop, apply};
+use crate::shell::fleet::Fleet;
+
+/// What goes wrong, and at which call of `perform` (counted from 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Nothing,
+    /// The command fails and has done nothing.
+    ErrorBefore(usize),
+    /// The command is done, and then reports an error.
+    LostReply(usize),
+    /// quorate is killed: nothing later in this run happens.
+    KilledBefore(usize),
+    KilledAfter(usize),
+    /// The host of this action cannot be reached any more.
+    HostDies(usize),
+    /// An operator edits etcd.yaml on the first host meanwhile.
+    Edited(usize),
+    /// The member of this action's host does not answer any more.
+    Silenced(usize),
+    /// The first ^C.
+    Interrupt(usize),
+    /// The cluster takes no writes after this.
+    WritesFail(usize),
+    /// It takes them, and far too late.
+    WritesStall(usize),
+}
+
+struct Simulated<'a> {
+    desired: &'a Desired,
+    world: Mutex<Observed>,
+    fault: Fault,
+    /// The host that died, as it was.
+    died: Mutex<Option<(HostName, Seen<Host>)>>,
+    calls: AtomicUsize,
+    stop: Stop,
+}
+
+impl<'a> Simulated<'a> {
+    fn new(desired: &'a Desired, world: Observed, fault: Fault) -> Self {
+        Self {
+            desired,
+            world: Mutex::new(world),
+            fault,
+            died: Mutex::default(),
+            calls: AtomicUsize::new(0),
+            stop: Stop::default(),
+        }
+    }
+
+    fn stop_reason(&self) -> Option<&str> {
+        self.stop.reason()
+    }
+
+    fn killed(&self, calls: usize) -> bool {
+        match self.fault {
+            Fault::KilledBefore(at) => calls >= at,
+            Fault::KilledAfter(at) => calls > at,
+            _ => false,
+        }
+    }
+}
+
+fn broken() -> Diagnostic {
+    Diagnostic::failure("the command failed")
+}
+
+impl Fleet for Simulated<'_> {
+    async fn observe(&self) -> Observed {
+        self.world.lock().expect("no test panics inside").clone()
+    }
+
+    async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        if matches!(self.fault, Fault::WritesFail(_) | Fault::WritesStall(_)) {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        if self.killed(call) || self.fault == Fault::ErrorBefore(call) {
+            return Err(broken());
+        }
+        if let Fault::WritesFail(_) | Fault::WritesStall(_) = self.fault {
+            // As on real hosts, so that there is time for a write meanwhile.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let mut world = self.world.lock().expect("no test panics inside");
+        if self.fault == Fault::HostDies(call) {
+            let cause = Cause { code: Code::HostUnreachable, summary: "gone".to_owned(), hint: None };
+            if let Some(name) = action.host() {
+                let place = match world.former.get_mut(name) {
+                    Some(former) => &mut former.host,
+                    None => world.hosts.get_mut(name).expect("it acts on a host that is there"),
+                };
+                let host = std::mem::replace(place, Seen::Unknown(cause));
+                *self.died.lock().expect("no test panics inside") = Some((name.clone(), host));
+            }
+            return Err(broken());
+        }
+        action.effect(self.desired, &mut world);
+        if self.fault == Fault::Edited(call) {
+            let host = world.host_mut(&sample::name(0)).expect("the first host is seen");
+            if let Some(fact) = host.files.get_mut(&File::Config) {
+                let text = format!("{}# by hand\n", fact.text.as_deref().unwrap_or_default());
+                fact.digest = Digest::of(&text);
+                fact.text = Some(text);
+            }
+        }
+        if self.fault == Fault::Silenced(call) {
+            let cause = Cause { code: Code::MemberSilent, summary: "no answer".to_owned(), hint: None };
+            let host = action.host().and_then(|name| world.host_mut(name)).expect("it acts on a host that is seen");
+            host.member = Seen::Unknown(cause);
+        }
+        if self.fault == Fault::Interrupt(call) {
+            self.stop.request();
+        }
+        if self.fault == Fault::LostReply(call) { Err(broken()) } else { Ok(()) }
+    }
+
+    async fn write_once(&self, host: &HostName, _: &str, _: &str, deadline: Duration) -> Result<Duration, Cause> {
+        let calls = self.calls.load(Ordering::SeqCst);
+        match self.fault {
+            Fault::WritesFail(at) if calls > at => {
+                Err(Cause { code: Code::MemberSilent, summary: format!("{host} takes no write"), hint: None })
+            }
+            Fault::WritesStall(at) if calls > at => {
+                // Each of two tries has half of the limit.
+                tokio::time::sleep(deadline * 2 + Duration::from_secs(1)).await;
+                Ok(deadline)
+            }
+            _ => Ok(Duration::ZERO),
+        }
+    }
+}
+
+async fn run(fleet: &Simulated<'_>, approved: &Plan) -> (Result<Report, Diagnostic>, Vec<Event>) {
+    let events = Mutex::new(Vec::new());
+    let emit = |event: Event| events.lock().expect("no test panics inside").push(event);
+    let result = apply(fleet.desired, fleet, approved, &fleet.stop, &emit).await;
+    (result, events.into_inner().expect("no test panics inside"))
+}
+
+/// A rolling change of every member: a setting that is declared and on no host yet.
+fn with_a_new_setting(desired: &Desired) -> (Desired, Observed) {
+    let world = sample::healthy(desired);
+    let mut changed = desired.clone();
+    changed.etcd.quota_backend_bytes = Some(8 << 30);
+    (changed, world)
+}
+
+/// The worlds that a run begins in: nothing there yet, a rolling change, and members that come, go, move and are
+/// replaced.
+fn beginnings() -> Vec<(Desired, Observed)> {
+    let desired = sample::desired(3);
+    let changes: [(&[State], Course); 6] = [
+        (&[State::Member, State::Newcomer, State::Newcomer], Course::Stays),
+        (&[State::Member, State::Leaver, State::Member, State::Leaver, State::Member], Course::Stays),
+        (&[State::Member, State::Wiped, State::Member], Course::Stays),
+        (&[State::Member, State::Moved, State::Moved], Course::Stays),
+        (&[State::Member, State::Replaced, State::Member], Course::Stays),
+        (&[State::Member, State::Member, State::Member], Course::Up),
+    ];
+    let changes = changes.into_iter().map(|(states, course)| {
+        let World { desired, observed, .. } = world(states, course);
+        (desired, observed)
+    });
+    let begin = [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)];
+    let restoring = sample::restoring(&desired);
+    // Over a cluster that serves, onto new hosts, and onto one new host among old ones.
+    let mut mixed = sample::healthy(&desired);
+    mixed.hosts.insert(sample::name(1), Seen::Known(sample::bare_host()));
+    let restores = [sample::healthy(&desired), sample::bare(&desired), mixed].map(|world| (restoring.clone(), world));
+    begin
+        .into_iter()
+        .chain(restores)
+        .chain(changes)
+        .chain(crate::laws::users::beginnings())
+        .chain(crate::laws::backup::beginnings())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn apply_does_exactly_what_the_plan_holds() {
+    for (desired, world) in beginnings() {
+        let approved = plan(&desired, &world);
+        let fleet = Simulated::new(&desired, world, Fault::Nothing);
+        let (result, events) = run(&fleet, &approved).await;
+        let report = result.expect("nothing fails");
+        assert!(report.left.is_empty(), "{:?}", report.left);
+        assert_eq!(report.steps, approved.steps.len());
+        assert_eq!(fleet.calls.load(Ordering::SeqCst), approved.actions().count());
+        let started = events.iter().filter_map(|event| match event {
+            Event::StepStarted { title, .. } => Some(title.clone()),
+            _ => None,
+        });
+        assert_eq!(started.collect::<Vec<_>>(), approved.steps.iter().map(|step| step.title()).collect::<Vec<_>>());
+        let surprises =
+            events.iter().any(|event| matches!(event, Event::StepDone { surprises, .. } if !surprises.is_empty()));
+        assert!(!surprises);
+    }
+}
+
+/// Whatever goes wrong at whichever call, the next run finishes the work.
+#[tokio::test(start_paused = true)]
+async fn a_run_cut_off_at_any_call_is_finished_by_the_next() {
+    let faults: [fn(usize) -> Fault; 7] = [
+        Fault::ErrorBefore,
+        Fault::LostReply,
+        Fault::KilledBefore,
+        Fault::KilledAfter,
+        Fault::HostDies,
+        Fault::Edited,
+        Fault::Interrupt,
+    ];
+    for (desired, world) in beginnings() {
+        let approved = plan(&desired, &world);
+        for fault in faults.iter().flat_map(|fault| (0..approved.actions().count()).map(fault)) {
+            let fleet = Simulated::new(&desired, world.clone(), fault);
+            let (first, _) = run(&fleet, &approved).await;
+            if let Err(failure) = &first {
+                assert!(failure.kind == Kind::Stopped || failure.kind == Kind::PlanChanged, "{fault:?}: {failure}");
+            }
+            let mut left = fleet.world.into_inner().expect("no test panics inside");
+            if let Some((name, host)) = fleet.died.into_inner().expect("no test panics inside") {
+                match left.former.get_mut(&name) {
+                    Some(former) => former.host = host,
+                    None => drop(left.hosts.insert(name, host)),
+                }
+            }
+            let rest = plan(&desired, &left);
+            let again = Simulated::new(&desired, left, Fault::Nothing);
+            let (second, _) = run(&again, &rest).await;
+            let report = second.unwrap_or_else(|failure| panic!("{fault:?}: {failure}"));
+            assert!(report.left.is_empty(), "{fault:?}: {:?}", report.left);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_approved_is_not_done() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let mut approved = plan(&desired, &world);
+    approved.steps.pop();
+    let fleet = Simulated::new(&desired, world.clone(), Fault::Nothing);
+    let (result, _) = run(&fleet, &approved).await;
+    let failure = result.expect_err("the last restart was not approved");
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert_eq!(fleet.calls.load(Ordering::SeqCst), approved.actions().count());
+
+    let nothing = Plan { steps: Vec::new(), ..approved };
+    let fleet = Simulated::new(&desired, world, Fault::Nothing);
+    let (result, _) = run(&fleet, &nothing).await;
+    assert_eq!(result.expect_err("nothing was approved").kind, Kind::PlanChanged);
+    assert_eq!(fleet.calls.load(Ordering::SeqCst), 0);
+}
+
+/// A snapshot that has grown too old since the plan was approved is saved again.
+#[tokio::test(start_paused = true)]
+async fn a_precaution_needs_no_approval() {
+    let world = sample::healthy(&sample::desired(3));
+    let desired = sample::restoring(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let mut fresh = world.clone();
+    fresh.host_mut(&sample::name(0)).expect("it was seen").snapshots.insert(Occasion::Change, world.at);
+    let without = plan(&desired, &fresh);
+    assert_eq!((without.steps.len() + 1, without.id()), (approved.steps.len(), approved.id()));
+    let fleet = Simulated::new(&desired, world, Fault::Nothing);
+    let (result, _) = run(&fleet, &without).await;
+    assert_eq!(result.expect("nothing fails").steps, approved.steps.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_is_no_failure_when_the_effect_is_there() {
+    for (desired, world) in beginnings() {
+        let approved = plan(&desired, &world);
+        for call in 0..approved.actions().count() {
+            let fleet = Simulated::new(&desired, world.clone(), Fault::LostReply(call));
+            let (result, _) = run(&fleet, &approved).await;
+            assert!(result.is_ok_and(|report| report.left.is_empty()), "call {call}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_interrupt_finishes_the_step_and_stops() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::Interrupt(4));
+    let (result, events) = run(&fleet, &approved).await;
+    assert_eq!(result.expect_err("it was interrupted").kind, Kind::Stopped);
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+    let begun = count(|event| matches!(event, Event::StepStarted { .. }));
+    let done = count(|event| matches!(event, Event::StepDone { .. }));
+    assert_eq!(begun, done);
+    assert!(begun < approved.steps.len());
+}
+
+/// A step that makes a member fall silent is the last one, whatever else it brought about.
+#[tokio::test(start_paused = true)]
+async fn apply_stops_when_a_member_falls_silent() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::Silenced(0));
+    let (result, _) = run(&fleet, &approved).await;
+    let failure = result.expect_err("a member is silent");
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.summary.contains("does not answer any more"), "{failure}");
+    assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
+}
+
+/// A cluster that takes no writes any more, or takes them late, is not worked on any further.
+#[tokio::test(start_paused = true)]
+async fn a_writer_beside_it_stops_an_apply() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    for (fault, words) in [
+        (Fault::WritesFail(1), "a guard write failed: etcd-"),
+        (Fault::WritesStall(1), "a guard write took 6.0 s, more than 5.0 s"),
+        (Fault::Nothing, ""),
+    ] {
+        let fleet = Simulated::new(&desired, world.clone(), fault);
+        let tally = Mutex::new(crate::shell::vigil::Tally::default());
+        let watch = crate::shell::vigil::watch(&desired, &world, &fleet, Duration::from_secs(5), &fleet.stop, &tally);
+        let (result, _) =
+            tokio::select! { biased; never = watch => match never {}, done = run(&fleet, &approved) => done };
+        match result {
+            Ok(report) => assert!(fault == Fault::Nothing && report.left.is_empty()),
+            Err(failure) => {
+                assert_eq!(failure.kind, Kind::Stopped);
+                assert!(failure.summary.contains(words), "{failure}");
+            }
+        }
+        assert_eq!(fleet.stop_reason().is_some(), fault != Fault::Nothing, "{fault:?}");
+    }
+}

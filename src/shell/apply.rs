@@ -1,0 +1,323 @@
+//! Carrying a plan out: look, decide, check, do, look again, one gated step at a time.
+//!
+//! There is no state but the live one. Each turn asks [`planner::next`] what is to be done in the world as it is now, does
+//! it only if the approved plan holds it, and waits until its effect is seen. So apply can be killed anywhere: the next
+//! run sees what is there and goes on.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::cluster::outline::{differences, outline};
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::HostName;
+use crate::core::observed::Observed;
+use crate::core::plan::action::{Action, Readiness};
+use crate::core::planner::{self, Blocked, Draft, Plan, Ruling};
+use crate::core::render::event::Event;
+use crate::shell::fleet::Fleet;
+
+/// A member that starts reads its whole database first; one that waits for a quorum waits for its peers to do so.
+const START_DEADLINE: Duration = Duration::from_secs(180);
+/// Everything else is there when its command has ended.
+const STAGE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a refusal may be a passing one: an election, a host that reboots.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
+const POLL_FIRST: Duration = Duration::from_millis(50);
+const POLL_LONGEST: Duration = Duration::from_secs(1);
+
+/// Set from outside (the first ^C, a writer that fails): the step at hand is finished, and no further one begun.
+#[derive(Debug, Default)]
+pub struct Stop(OnceLock<String>);
+
+impl Stop {
+    pub fn request(&self) {
+        self.because(INTERRUPTED.to_owned());
+    }
+
+    /// The first reason is the one that is told.
+    pub fn because(&self, why: String) {
+        let _ = self.0.set(why);
+    }
+
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+}
+
+const INTERRUPTED: &str = "interrupted";
+
+/// How an apply ended that was not cut short.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub steps: usize,
+    /// What a plan of the world as it is now still holds. Empty when all is as declared.
+    pub left: Plan,
+}
+
+/// Does what `approved` holds, and nothing else.
+///
+/// # Errors
+/// The first failure, with the kind that tells whether anything was begun: [`Kind::Stopped`] once a step was.
+pub async fn apply(
+    desired: &Desired,
+    fleet: &impl Fleet,
+    approved: &Plan,
+    stop: &Stop,
+    emit: &(dyn Fn(Event) + Sync),
+) -> Result<Report, Diagnostic> {
+    let mut run = Run { desired, fleet, approved, emit, begun: Instant::now(), steps: 0 };
+    let result = run.until_nothing_is_due(stop).await;
+    match &result {
+        Ok(report) => emit(Event::Finished {
+            steps: report.steps,
+            seconds: run.begun.elapsed().as_secs_f64(),
+            left: report.left.steps.len() + report.left.blocked.len(),
+        }),
+        Err(failure) => emit(Event::Stopped { reason: failure.summary.clone() }),
+    }
+    result.map_err(|failure| run.tell_how_far(failure))
+}
+
+struct Run<'a, F> {
+    desired: &'a Desired,
+    fleet: &'a F,
+    approved: &'a Plan,
+    emit: &'a (dyn Fn(Event) + Sync),
+    begun: Instant,
+    /// Steps that were begun.
+    steps: usize,
+}
+
+/// Whether an action may be done: the approved plan holds it, or it is one that nobody decides.
+fn is_held(approved: &BTreeSet<String>, action: &Action) -> bool {
+    action.is_precaution() || approved.contains(&action.identity())
+}
+
+impl<F: Fleet> Run<'_, F> {
+    async fn until_nothing_is_due(&mut self, stop: &Stop) -> Result<Report, Diagnostic> {
+        let identities: BTreeSet<_> = self.approved.actions().map(Action::identity).collect();
+        let mut observed = self.fleet.observe().await;
+        while let Some(draft) = self.settled_next(&mut observed, &identities).await {
+            if let Some(why) = stop.reason() {
+                if why == INTERRUPTED {
+                    (self.emit)(Event::Interrupted);
+                }
+                return Err(Diagnostic::new(Kind::Stopped, why));
+            }
+            if let Some(action) = draft.actions.iter().find(|action| !is_held(&identities, action)) {
+                return Err(self.not_approved(action));
+            }
+            observed = self.step(&draft, observed).await?;
+        }
+        Ok(Report { steps: self.steps, left: planner::plan(self.desired, &observed) })
+    }
+
+    /// The next step; waits when the approved plan has more to do and what stands in the way may pass.
+    async fn settled_next(&self, observed: &mut Observed, approved: &BTreeSet<String>) -> Option<Draft> {
+        let known: BTreeSet<_> = self.approved.blocked.iter().map(|blocked| blocked.what.clone()).collect();
+        let mut patience = Patience::new(SETTLE_DEADLINE);
+        loop {
+            let Ruling { step, blocked } = planner::next(self.desired, observed);
+            let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&blocked.what)).collect();
+            // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
+            let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| is_held(approved, action)));
+            let (false, Some(first)) = (is_next, passing.first()) else { return step };
+            if self.steps == 0 || !patience.wait(self.emit, &first.what).await {
+                return step;
+            }
+            *observed = self.fleet.observe().await;
+        }
+    }
+
+    async fn step(&mut self, draft: &Draft, before: Observed) -> Result<Observed, Diagnostic> {
+        let mut due = Vec::new();
+        for action in &draft.actions {
+            match action.readiness(self.desired, &before) {
+                Readiness::Ready => due.push(action),
+                Readiness::Done => {
+                    (self.emit)(Event::ActionSkipped { host: action.host().cloned(), action: action.to_string() })
+                }
+                Readiness::Refused(why) => {
+                    let what = format!("refused to {action}{}", on(action));
+                    return Err(Diagnostic::new(Kind::Refused, what).because(why));
+                }
+            }
+        }
+        self.steps += 1;
+        let begun = Instant::now();
+        (self.emit)(Event::StepStarted {
+            number: self.steps,
+            of: self.approved.steps.len().max(self.steps),
+            title: planner::title(&draft.actions),
+            hosts: draft.actions.iter().filter_map(Action::host).cloned().collect(),
+        });
+        let failures = self.perform(&due).await;
+        let mut predicted = before;
+        for action in &draft.actions {
+            action.effect(self.desired, &mut predicted);
+        }
+        let after = match failures.into_iter().next() {
+            // A reply that was lost is no failure when the effect is there.
+            Some(failure) => self.seen_done(&due).await.ok_or(failure)?,
+            None => self.until_done(&due, &predicted).await?,
+        };
+        let surprises = differences(&outline(self.desired, &predicted), &outline(self.desired, &after));
+        let seconds = begun.elapsed().as_secs_f64();
+        (self.emit)(Event::StepDone { number: self.steps, seconds, surprises });
+        Ok(after)
+    }
+
+    /// Does all of them at once; the failures in the order of the actions.
+    async fn perform(&self, due: &[&Action]) -> Vec<Diagnostic> {
+        let work = due.iter().map(|action| async move {
+            let begun = Instant::now();
+            let result = self.fleet.perform(action).await;
+            if result.is_ok() {
+                (self.emit)(Event::ActionDone {
+                    host: action.host().cloned(),
+                    action: action.to_string(),
+                    seconds: begun.elapsed().as_secs_f64(),
+                });
+            }
+            result
+        });
+        futures_util::future::join_all(work).await.into_iter().filter_map(Result::err).collect()
+    }
+
+    async fn seen_done(&self, due: &[&Action]) -> Option<Observed> {
+        let observed = self.fleet.observe().await;
+        let all = due.iter().all(|action| action.readiness(self.desired, &observed) == Readiness::Done);
+        all.then_some(observed)
+    }
+
+    /// Polls until every action's effect is seen, and every member that should answer then does.
+    async fn until_done(&self, due: &[&Action], predicted: &Observed) -> Result<Observed, Diagnostic> {
+        let starts = due.iter().any(|action| action.touches_service());
+        let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE });
+        loop {
+            let observed = self.fleet.observe().await;
+            let undone = due.iter().find_map(|action| match action.readiness(self.desired, &observed) {
+                Readiness::Done => None,
+                Readiness::Ready => Some((action, None)),
+                Readiness::Refused(why) => Some((action, Some(why))),
+            });
+            let Some((action, why)) = undone else {
+                let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
+                if !patience.wait(self.emit, &format!("{silent} to answer again")).await {
+                    let what =
+                        format!("{silent} does not answer any more after: {}", planner::title(due.iter().copied()));
+                    let hint = format!("look at `journalctl -u {}` on {silent}", self.desired.paths.service);
+                    return Err(Diagnostic::failure(what).hint(hint));
+                }
+                continue;
+            };
+            let awaited = format!("the effect of: {action}{}", on(action));
+            if !patience.wait(self.emit, &awaited).await {
+                let what = format!("{action}{}: no effect after {} s", on(action), patience.deadline.as_secs());
+                let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
+                return Err(match why.or_else(|| self.member_complaint(action, &observed)) {
+                    Some(why) => failure.because(why),
+                    None => failure,
+                });
+            }
+        }
+    }
+
+    fn member_complaint(&self, action: &Action, observed: &Observed) -> Option<String> {
+        let host = observed.hosts.get(action.host()?)?;
+        let complaint = host.known().and_then(|host| host.service.complaint.as_ref());
+        if let Some(complaint) = complaint {
+            return Some(format!("etcd ended and said: {complaint}"));
+        }
+        let cause = host.unknown().or_else(|| host.known()?.member.unknown())?;
+        Some(cause.summary.clone())
+    }
+
+    fn where_to_look(&self, action: &Action) -> String {
+        match action.host() {
+            Some(host) if action.touches_service() => {
+                let again = if self.is_restoring() { "the same `quorate restore`" } else { "apply" };
+                format!("look at `journalctl -u {}` on {host}; then run {again} again", self.desired.paths.service)
+            }
+            _ if self.is_restoring() => RESTORE_AGAIN.to_owned(),
+            _ => "run `quorate plan` to see what is there, then apply again".to_owned(),
+        }
+    }
+
+    fn not_approved(&self, action: &Action) -> Diagnostic {
+        let what = format!("the hosts have changed since the plan: it does not hold \"{action}{}\"", on(action));
+        Diagnostic::new(Kind::PlanChanged, what).hint("run `quorate plan` again, review it, and apply that")
+    }
+
+    fn is_restoring(&self) -> bool {
+        self.desired.request.restore.is_some()
+    }
+
+    /// Once a step was begun, a failure means that apply stopped part-way.
+    fn tell_how_far(&self, failure: Diagnostic) -> Diagnostic {
+        if self.steps == 0 || failure.kind == Kind::Locked {
+            return failure;
+        }
+        let steps = if self.steps == 1 { "step 1".to_owned() } else { format!("step {}", self.steps) };
+        let hint = failure.hint.clone();
+        let (doing, again) = match self.is_restoring() {
+            true => ("the restore", RESTORE_AGAIN),
+            false => ("apply", "nothing is lost: run apply again, and it goes on from what is there"),
+        };
+        let told = Diagnostic {
+            kind: Kind::Stopped,
+            place: failure.place.clone(),
+            summary: format!("{doing} stopped in {steps} of {}: {}", self.approved.steps.len(), failure.summary),
+            causes: failure.causes.clone(),
+            hint: None,
+        };
+        told.hint(hint.unwrap_or_else(|| again.to_owned()))
+    }
+}
+
+const RESTORE_AGAIN: &str = "nothing is lost: run the same `quorate restore` again, and it goes on from what is there; \
+                             until it has ended, the cluster may not serve";
+
+fn on(action: &Action) -> String {
+    action.host().map_or_else(String::new, |host: &HostName| format!(" on {host}"))
+}
+
+/// A member that was to answer after the step and does not, on a host that can be seen.
+fn fallen_silent<'a>(predicted: &'a Observed, observed: &Observed) -> Option<&'a HostName> {
+    let answering = predicted.seen_hosts().filter(|(_, host)| host.answer().is_some()).map(|(name, _)| name);
+    answering.into_iter().find(|name| observed.host(name).is_some_and(|host| host.answer().is_none()))
+}
+
+/// A wait with a deadline, which says once a second what it waits for.
+struct Patience {
+    begun: Instant,
+    deadline: Duration,
+    pause: Duration,
+    told: Instant,
+}
+
+impl Patience {
+    fn new(deadline: Duration) -> Self {
+        let begun = Instant::now();
+        Self { begun, deadline, pause: POLL_FIRST, told: begun }
+    }
+
+    /// Waits a little longer each time; `false` when the deadline has passed.
+    async fn wait(&mut self, emit: &(dyn Fn(Event) + Sync), for_what: &str) -> bool {
+        if self.begun.elapsed() >= self.deadline {
+            return false;
+        }
+        if self.told.elapsed() >= Duration::from_secs(1) {
+            self.told = Instant::now();
+            let seconds = self.begun.elapsed().as_secs_f64();
+            emit(Event::Waiting { for_what: for_what.to_owned(), seconds });
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 3 / 2).min(POLL_LONGEST);
+        true
+    }
+}

@@ -1,0 +1,39 @@
+//! Asking whoever runs quorate, who may say anything: only one answer approves.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use super::Context;
+use crate::core::diagnostic::{Diagnostic, Kind};
+
+/// Asks for a "yes", unless it was given as `--yes`. `doing` is what asks, and `undone` what is so without it.
+///
+/// # Errors
+/// When it is not approved, or must not be asked.
+pub fn approve(yes: bool, context: &Context, doing: &str, question: &str, undone: &str) -> Result<(), Diagnostic> {
+    if yes {
+        return Ok(());
+    }
+    if context.no_input {
+        let what = format!("{doing} asks first, and --no-input forbids it");
+        return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes"));
+    }
+    confirm(&format!("{question} Only \"yes\""), "yes", undone)
+}
+
+/// Reads a line, which must be `expected` and nothing else; `question` ends in words for that.
+///
+/// # Errors
+/// When it is another, or none can be read.
+pub fn confirm(question: &str, expected: &str, undone: &str) -> Result<(), Diagnostic> {
+    eprint!("{question} is accepted: ");
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    if !io::stdin().is_terminal() {
+        eprintln!();
+    }
+    read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
+    if answer.trim() == expected {
+        return Ok(());
+    }
+    Err(Diagnostic::failure(format!("not approved: {undone}")))
+}

@@ -1,0 +1,224 @@
+//! `quorate backup prune`: old snapshots go, and a good one always stays.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io};
+
+use super::places;
+use crate::core::cluster::snapshot::{self, Listed, facts_name};
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{ClusterId, HostName};
+use crate::core::observed::Seen;
+use crate::core::render::backup as render;
+use crate::shell::command::Context;
+use crate::shell::command::approval::approve;
+use crate::shell::command::live::{errand, now};
+use crate::shell::command::output::{Out, print};
+use crate::shell::fleet::Fleet as _;
+use crate::shell::live::lock::Lock;
+use crate::shell::live::offsite::Offsite;
+use crate::shell::live::{Live, backup as files};
+use crate::shell::progress;
+
+/// Remove old snapshots from the nodes and off-site, and from this folder on request
+///
+/// In every place the newest stay, as many as `keep` in [backup] says. Before anything goes, one of those that stay is read
+/// there to its end: when none of them is whole, nothing is removed in that place. Snapshots from before upgrades have other
+/// names, and stay. So do, off-site, those of which NAME.json names another cluster id: several clusters may share a place.
+/// What an upload that was killed has left there goes after a day.
+///
+/// Exits with 6 when a node, or the place off-site, could not be seen; the others are pruned.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  quorate backup prune
+  quorate backup prune --keep 3 --yes
+  quorate -C /srv/backups -f ~/prod/cluster.toml backup prune --here")]
+pub struct PruneArgs {
+    /// How many stay in each place, instead of `keep` in [backup]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+
+    /// Also in this folder: its snapshots must all be of this cluster
+    #[arg(long)]
+    pub here: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+enum Of {
+    Node(HostName),
+    Offsite(Offsite),
+    Here,
+}
+
+/// Snapshots in one place, the newest first.
+struct Place {
+    of: Of,
+    kept: Vec<Listed>,
+    surplus: Vec<Listed>,
+    /// What killed uploads have left, and how large it is.
+    abandoned: Vec<(String, u64)>,
+}
+
+impl Place {
+    fn new(of: Of, listed: &[Listed], keep: u32) -> Option<Self> {
+        let (kept, surplus) = snapshot::kept_and_surplus(listed, keep as usize, now());
+        (!surplus.is_empty()).then_some(Self { of, kept, surplus, abandoned: Vec::new() })
+    }
+
+    /// Only what is of this cluster counts, and may go. Says whether it is known which cluster that is.
+    async fn offsite(offsite: Offsite, keep: u32, fleet: &Live) -> Result<(Option<Self>, bool), Diagnostic> {
+        let (listed, abandoned) = (offsite.list().await?, offsite.abandoned(now()).await?);
+        let is_of_known = listed.iter().any(|one| one.facts.cluster_id.is_some());
+        let live = if is_of_known { live_cluster(fleet).await } else { None };
+        let (ours, others) = snapshot::of_cluster(&listed, live);
+        let count = others.len();
+        match live {
+            _ if others.is_empty() => {}
+            Some(id) => {
+                eprintln!("warning: {count} snapshots off-site are not known to be of this cluster ({id}): they stay")
+            }
+            None => eprintln!(
+                "warning: {count} snapshots off-site are of several clusters, and no member says which is this one: they stay"
+            ),
+        }
+        let (kept, surplus) = snapshot::kept_and_surplus(&ours, keep as usize, now());
+        let is_clear = live.is_some() || others.is_empty();
+        let something = !surplus.is_empty() || !abandoned.is_empty();
+        Ok((something.then_some(Self { of: Of::Offsite(offsite), kept, surplus, abandoned }), is_clear))
+    }
+
+    fn name(&self) -> &str {
+        match &self.of {
+            Of::Node(node) => node.as_str(),
+            Of::Offsite(_) => "off-site",
+            Of::Here => "this folder",
+        }
+    }
+}
+
+/// Says what would go, asks, and removes it.
+///
+/// # Errors
+/// When nothing says how many stay, it is not approved, or what would stay in a place is not whole.
+pub async fn run(
+    args: &PruneArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let keep = args.keep.or(desired.backup.as_ref().map(|backup| backup.keep)).ok_or_else(|| {
+        Diagnostic::new(Kind::Usage, "nothing says how many snapshots stay").hint("add --keep N, or declare [backup]")
+    })?;
+    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let nodes = fleet.snapshots(&snapshot::folder(desired)).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let mut places = Vec::new();
+    let mut unseen = false;
+    for (node, seen) in &nodes {
+        match seen {
+            Seen::Known(listed) => places.extend(Place::new(Of::Node(node.clone()), listed, keep)),
+            Seen::Unknown(cause) => {
+                eprintln!("warning: {}", cause.summary);
+                unseen = true;
+            }
+        }
+    }
+    if let Some(offsite) = places::offsite(desired)? {
+        match Place::offsite(offsite, keep, fleet).await {
+            Ok((place, is_clear)) => {
+                places.extend(place);
+                unseen |= !is_clear;
+            }
+            Err(failure) => {
+                eprintln!("warning: {failure}");
+                unseen = true;
+            }
+        }
+    }
+    if args.here {
+        places.extend(Place::new(Of::Here, &places::here(), keep));
+    }
+    let code = if unseen { Kind::Unseen.exit_code() } else { 0 };
+    if places.is_empty() {
+        print(stdout, &format!("Nothing to remove: no place has more than {keep}.\n"))?;
+        return Ok(code);
+    }
+    print(stdout, &listed(&places))?;
+    let question = "Remove these snapshots? They cannot be had again.";
+    approve(args.yes, context, "removing snapshots", question, "nothing was removed")?;
+    let lock = fleet.lock(errand("backup prune"), Duration::ZERO, &|_, _| {}).await?;
+    let mut failed = None;
+    for place in &places {
+        match remove(place, desired, fleet, &lock).await {
+            Ok(()) => {
+                let removed = place.surplus.len() + place.abandoned.len();
+                print(stdout, &format!("{}: {removed} removed\n", place.name()))?;
+            }
+            Err(failure) if failed.is_none() => failed = Some(failure),
+            Err(failure) => eprintln!("error: {failure}"),
+        }
+    }
+    failed.map_or(Ok(code), Err)
+}
+
+fn listed(places: &[Place]) -> String {
+    let mut out = String::new();
+    for place in places {
+        for one in place.surplus.iter().rev() {
+            let Listed { name, bytes, .. } = one;
+            writeln!(out, "- {name} ({}, {})", place.name(), render::size(*bytes)).expect("a String takes every write");
+        }
+        for (name, bytes) in &place.abandoned {
+            let size = render::size(*bytes);
+            writeln!(out, "- {name} ({}, {size}, left by an upload that was killed)", place.name())
+                .expect("a String takes every write");
+        }
+    }
+    out
+}
+
+/// Its id, if those that answer agree on it.
+async fn live_cluster(fleet: &Live) -> Option<ClusterId> {
+    let observed = fleet.observe().await;
+    let ids: BTreeSet<_> = observed.answers().map(|(_, answer)| answer.cluster).collect();
+    ids.first().copied().filter(|_| ids.len() == 1)
+}
+
+async fn remove(place: &Place, desired: &Desired, fleet: &Live, lock: &Lock) -> Result<(), Diagnostic> {
+    let Place { of, kept, surplus, abandoned } = place;
+    match of {
+        Of::Node(node) => fleet.prune_snapshots(lock, node, &snapshot::folder(desired), kept, surplus).await,
+        Of::Offsite(offsite) => {
+            offsite.remove_abandoned(abandoned.iter().map(|(name, _)| name.as_str())).await?;
+            if surplus.is_empty() { Ok(()) } else { offsite.prune(kept, surplus).await }
+        }
+        Of::Here => remove_here(place),
+    }
+}
+
+fn remove_here(place: &Place) -> Result<(), Diagnostic> {
+    if !place.kept.iter().any(|one| files::check(Path::new(&one.name), &|_| {}).is_ok()) {
+        let what = "none of the snapshots that would stay in this folder is whole: nothing was removed";
+        return Err(Diagnostic::failure(what).hint("`quorate backup verify NAME` tells what is wrong with one"));
+    }
+    for one in place.surplus.iter().rev() {
+        // What is known of it goes first: nothing is left that is of nothing.
+        let beside = facts_name(&one.name);
+        let gone = fs::remove_file(beside).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        });
+        gone.and_then(|()| fs::remove_file(&one.name)).map_err(|error| {
+            Diagnostic::failure("a snapshot could not be removed").at(one.name.clone()).caused_by(&error)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! `quorate backup run`: one snapshot, here or on a node.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::get::{destination, named};
+use super::places::{self, warn_of};
+use crate::core::cluster::snapshot::{self, Facts};
+use crate::core::desired::{Compression, Desired};
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{ClusterId, HostName, RemotePath};
+use crate::core::observed::{Cause, Observed};
+use crate::core::render::backup::{self, Taken};
+use crate::shell::command::Context;
+use crate::shell::command::live::{errand, now};
+use crate::shell::command::output::{Out, print};
+use crate::shell::fleet::Fleet as _;
+use crate::shell::live::{Live, backup as files};
+use crate::shell::progress;
+
+/// Take a snapshot now, here or on a node
+///
+/// It is streamed from a member that follows, checked against the SHA-256 that etcd sends at its end, compressed on its
+/// way, and gets its name only when all of it lies on the disk. Nothing is ever overwritten.
+///
+/// Where [backup] declares `offsite`, it is copied there too, from here, and read back. Credentials for S3 come from the
+/// environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL …). One that is taken `--on` a node
+/// stays there alone.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  quorate backup run                          ./snapshot-YYYYMMDD_HHMMSS.db.zst
+  quorate backup run -o /srv/backups/         the same name in another folder
+  quorate backup run -o before.db --json      not compressed, as its name says
+  quorate backup run --on etcd-2              stays on that node, in the folder of [backup]")]
+pub struct RunArgs {
+    /// Where the snapshot goes: a file, or a folder for one with a name of its own
+    #[arg(short, long, value_name = "PATH", conflicts_with = "on")]
+    pub output: Option<PathBuf>,
+
+    /// Have this node take it of its own member, and keep it
+    #[arg(long, value_name = "NODE")]
+    pub on: Option<String>,
+
+    /// How it is compressed: as the end of PATH says (.db, .gz, .zst), as [backup] says, or zstd
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub compression: Option<Packing>,
+
+    /// Do not copy it to the place off-site that [backup] declares
+    #[arg(long)]
+    pub no_offsite: bool,
+
+    /// Print JSON; `quorate schema backup-run` describes it
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// As `compression` in [backup].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Packing {
+    Zstd,
+    Gzip,
+    None,
+}
+
+impl From<Packing> for Compression {
+    fn from(packing: Packing) -> Self {
+        match packing {
+            Packing::Zstd => Self::Zstd,
+            Packing::Gzip => Self::Gzip,
+            Packing::None => Self::None,
+        }
+    }
+}
+
+/// Takes it, and prints what it is.
+///
+/// # Errors
+/// When no member can be asked, the snapshot is not sound, or it cannot be kept.
+pub async fn run(
+    args: &RunArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let on = args.on.as_deref().map(|name| super::declared(desired, name)).transpose()?;
+    let path = args.output.as_deref();
+    let compression = compression(args, desired, path);
+    // One name here and off-site: the second may end in between.
+    let name = snapshot::name(now(), compression.suffix());
+    // Before anything is asked for: a database of some GiB is not fetched in vain.
+    let path = if on.is_none() { destination(path, &name)? } else { PathBuf::new() };
+    let offsite = if on.is_none() && !args.no_offsite { places::offsite(desired)? } else { None };
+    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let observed = fleet.observe().await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let mut taken = match on {
+        Some(host) => on_node(desired, &observed, fleet, &host, compression).await?,
+        None => here(context, desired, &observed, fleet, &path, compression).await?,
+    };
+    if let Some(offsite) = &offsite {
+        let bar = (!context.quiet).then(|| progress::bytes(format!("to {}", offsite.url_of(&name))));
+        let of = taken.file_bytes.unwrap_or_default();
+        bar.iter().for_each(|bar| bar.set_length(of));
+        let sent = offsite.upload(&path, &name, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
+        bar.inspect(|bar| bar.finish_and_clear());
+        sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
+        let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
+        warn_of(offsite.keep_facts(&name, &facts).await);
+        taken.offsite = Some(offsite.url_of(&name));
+    }
+    print(stdout, &if args.json { backup::json(&taken) } else { backup::taken(&taken) })?;
+    Ok(0)
+}
+
+/// What is asked for, else what the file's name says, else what is declared.
+fn compression(args: &RunArgs, desired: &Desired, path: Option<&Path>) -> Compression {
+    let named = path.filter(|path| !path.is_dir()).and_then(Path::extension).and_then(|end| match end.to_str()? {
+        "zst" => Some(Compression::Zstd),
+        "gz" => Some(Compression::Gzip),
+        "db" => Some(Compression::None),
+        _ => None,
+    });
+    let declared = || desired.backup.as_ref().map(|backup| backup.compression);
+    args.compression.map(Compression::from).or(named).or_else(declared).unwrap_or(Compression::Zstd)
+}
+
+async fn here(
+    context: &Context,
+    desired: &Desired,
+    observed: &Observed,
+    fleet: &Live,
+    path: &Path,
+    compression: Compression,
+) -> Result<Taken, Diagnostic> {
+    let sources = snapshot::sources(desired, observed);
+    let source = sources.first().ok_or_else(|| nobody(desired, observed))?;
+    warn_of_a_stale_source(observed, source);
+    let bar = (!context.quiet).then(|| progress::bytes(format!("snapshot of {source}")));
+    let told = |bytes: u64, of: u64| {
+        if let Some(bar) = &bar {
+            bar.set_length(of);
+            bar.set_position(bytes.min(of));
+        }
+    };
+    let received = fleet.receive_snapshot(source, path, compression, &told).await;
+    bar.inspect(|bar| bar.finish_and_clear());
+    let received = received?;
+    let facts = Facts { cluster_id: cluster_of(observed, source), revision: received.revision, verified: None };
+    if named(path).is_some() {
+        warn_of(files::keep_facts(path, &facts));
+    }
+    Ok(Taken {
+        format_version: 1,
+        cluster: desired.cluster.name.clone(),
+        member: source.clone(),
+        node: None,
+        path: path.display().to_string(),
+        offsite: None,
+        cluster_id: facts.cluster_id,
+        revision: facts.revision,
+        compression: compression.as_str().to_owned(),
+        database_bytes: Some(received.sound.bytes),
+        file_bytes: Some(received.file_bytes),
+        sha256: Some(received.sound.digest.to_string()),
+        seconds: Some(received.took.as_secs_f64()),
+    })
+}
+
+async fn on_node(
+    desired: &Desired,
+    observed: &Observed,
+    fleet: &Live,
+    host: &HostName,
+    compression: Compression,
+) -> Result<Taken, Diagnostic> {
+    let is_source = snapshot::sources(desired, observed).contains(host);
+    let cluster = cluster_of(observed, host).filter(|_| is_source).ok_or_else(|| nobody_on(observed, host))?;
+    warn_of_a_stale_source(observed, host);
+    let folder = snapshot::folder(desired);
+    let name = snapshot::name(now(), compression.suffix());
+    fleet.snapshot_on(host, &folder, &name, compression, cluster, errand("backup run")).await?;
+    Ok(Taken {
+        format_version: 1,
+        cluster: desired.cluster.name.clone(),
+        member: host.clone(),
+        node: Some(host.clone()),
+        path: RemotePath::join(&folder, &name).to_string(),
+        offsite: None,
+        cluster_id: Some(cluster),
+        revision: None,
+        compression: compression.as_str().to_owned(),
+        database_bytes: None,
+        file_bytes: None,
+        sha256: None,
+        seconds: None,
+    })
+}
+
+fn cluster_of(observed: &Observed, host: &HostName) -> Option<ClusterId> {
+    observed.host(host)?.answer().map(|answer| answer.cluster)
+}
+
+/// Better than nothing, and what the others have seen since may be missing.
+fn warn_of_a_stale_source(observed: &Observed, source: &HostName) {
+    let reads = observed.host(source).and_then(|host| host.answer()).is_some_and(|answer| answer.reads);
+    if !reads {
+        eprintln!("warning: no quorum serves; the snapshot is of what {source} has, and may lack writes of the others");
+    }
+}
+
+/// Why the member on a host, or the host itself, could not be seen.
+fn why_silent<'a>(observed: &'a Observed, name: &HostName) -> Option<&'a Cause> {
+    match observed.host(name) {
+        Some(host) => host.member.unknown(),
+        None => observed.sight(name)?.unknown(),
+    }
+}
+
+/// Why no member could be asked, in the words of the first that could not be seen.
+fn nobody(desired: &Desired, observed: &Observed) -> Diagnostic {
+    let causes = desired.nodes.keys().filter_map(|name| why_silent(observed, name));
+    let nobody = Diagnostic::new(Kind::Unseen, "no member answers that a snapshot could be taken of");
+    let nobody = causes.take(3).fold(nobody, |nobody, cause| nobody.because(cause.summary.clone()));
+    nobody.hint("look at `quorate status`")
+}
+
+fn nobody_on(observed: &Observed, host: &HostName) -> Diagnostic {
+    let nobody = Diagnostic::new(Kind::Unseen, format!("no voter answers on {host} that a snapshot could be taken of"));
+    let nobody = nobody.at(host.as_str());
+    match why_silent(observed, host) {
+        Some(cause) => nobody.because(cause.summary.clone()),
+        None => nobody.hint("a learner, or a member that is not started, has nothing to give"),
+    }
+}

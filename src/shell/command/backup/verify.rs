@@ -1,0 +1,253 @@
+//! `quorate backup verify`: a restore drill.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::get::named;
+use super::places::{self, Found, Place, everywhere, fetch};
+use crate::core::cluster::snapshot::{self, Facts, Sound};
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{HostName, UnixSeconds};
+use crate::core::observed::{Drill, Seen};
+use crate::core::render::backup::{self, Verified};
+use crate::core::render::json::rfc3339;
+use crate::shell::command::Context;
+use crate::shell::command::live::{errand, now};
+use crate::shell::command::output::{Out, print};
+use crate::shell::fleet::Fleet as _;
+use crate::shell::live::drill::{self, Comparison, Drilled};
+use crate::shell::live::{Live, backup as files};
+use crate::shell::progress;
+
+/// Restore a snapshot into a scratch etcd, and compare what that holds
+///
+/// All of the file is checked first. Then an etcd of the declared archive is started from it here, on loopback and in a
+/// folder that is gone afterwards: its revision and keys are compared with what the snapshot claims, and where the live
+/// cluster still has that revision, its hash of all keys with the live one; not with that of a cluster that has begun anew
+/// since, as by `restore`. `--on` does the same on a node with the etcd
+/// that is installed there; the snapshot does not leave it.
+///
+/// No member notices. That the drill was passed is noted beside the snapshot, for `backup list`, and where [backup] is
+/// declared on the nodes, for `status`.
+///
+/// Exits with 1 and a code when the snapshot is cut short, damaged, without its hash, or of another cluster.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate backup verify                                    the newest that there is
+  quorate backup verify snapshot-20270115_080000.db.zst
+  quorate backup verify --on etcd-2                        the newest there, on that node
+  quorate backup verify snapshot.db --json | jq .revision")]
+pub struct VerifyArgs {
+    /// The snapshot, bare or compressed by zstd or gzip: a file, or a name of `backup list`; else the newest
+    #[arg(value_name = "FILE|NAME")]
+    pub snapshot: Option<PathBuf>,
+
+    /// Hold the drill on this node, with a snapshot that lies there
+    #[arg(long, value_name = "NODE")]
+    pub on: Option<String>,
+
+    /// Print JSON; `quorate schema backup-verify` describes it
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// # Errors
+/// What is wrong with the snapshot, or why no drill could be held.
+pub async fn run(
+    args: &VerifyArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let held = match &args.on {
+        Some(name) => on_node(args, &super::declared(desired, name)?, context, desired, fleet).await?,
+        None => here(args, context, desired, fleet).await?,
+    };
+    let at = now();
+    let Held { what, subject, node, sound, drilled } = held;
+    // The drill was passed, whether or not that can be noted.
+    for failure in note(&what, &subject, at, &drilled, desired, fleet).await {
+        eprintln!("warning: the drill could not be noted: {failure}");
+    }
+    let verified = Verified {
+        format_version: 1,
+        cluster: desired.cluster.name.clone(),
+        snapshot: what,
+        node,
+        at: rfc3339(at),
+        database_bytes: sound.bytes,
+        sha256: sound.digest.to_string(),
+        revision: drilled.claim.revision,
+        keys: drilled.keys,
+        entries: drilled.claim.total_key,
+        hash: drilled.hash,
+        members: drilled.members.into_iter().collect(),
+        live: match drilled.live {
+            Comparison::EqualHash => backup::Live::EqualHash,
+            Comparison::EqualKeys => backup::Live::EqualKeys,
+            Comparison::Gone => backup::Live::Gone,
+            Comparison::BegunAnew => backup::Live::BegunAnew,
+            Comparison::Unseen => backup::Live::Unseen,
+        },
+        seconds: drilled.took.as_secs_f64(),
+    };
+    print(stdout, &if args.json { backup::json(&verified) } else { backup::verified(&verified) })?;
+    Ok(0)
+}
+
+/// A drill that was passed.
+struct Held {
+    /// The snapshot, as it is called.
+    what: String,
+    subject: Subject,
+    /// Where it was held, if not here.
+    node: Option<HostName>,
+    sound: Sound,
+    drilled: Drilled,
+}
+
+/// Whose drill it was.
+enum Subject {
+    File(PathBuf),
+    Found(Found),
+}
+
+/// What a drill is to be held with.
+enum Wanted {
+    File(PathBuf),
+    /// It lies somewhere else.
+    Named(String),
+}
+
+async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &Live) -> Result<Held, Diagnostic> {
+    let wanted = match &args.snapshot {
+        Some(path) => match path.to_str().filter(|name| snapshot::begun(name).is_some()) {
+            Some(name) if !path.exists() => Wanted::Named(name.to_owned()),
+            _ => Wanted::File(path.clone()),
+        },
+        None => newest(desired, fleet).await?,
+    };
+    // One that is not here is fetched into a folder that is gone afterwards.
+    let fetched = drill::folder()?;
+    let (path, what, subject, known) = match wanted {
+        Wanted::File(path) => (path.clone(), path.display().to_string(), Subject::File(path), None),
+        Wanted::Named(name) => {
+            let to = fetched.path().join(&name);
+            let (found, sound) = fetch(&name, &to, context, desired, fleet).await?;
+            (to, name, Subject::Found(found), Some(sound))
+        }
+    };
+    let cluster = match &subject {
+        Subject::File(path) => named(path).and_then(|_| files::facts(path).cluster_id),
+        Subject::Found(found) => found.listed.facts.cluster_id,
+    };
+    let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {what}")));
+    let sound = match known {
+        Some(sound) => sound,
+        None => files::check_in_thread(path.clone(), what.clone()).await?,
+    };
+    let observed = fleet.observe().await;
+    spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {what} into a scratch etcd")));
+    let held = drill::Subject { name: &what, cluster };
+    let drilled = fleet.drill(&path, held, &snapshot::sources(desired, &observed)).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    Ok(Held { what, subject, node: None, sound, drilled: drilled? })
+}
+
+/// The newest snapshot that there is; here, where it lies here as well.
+async fn newest(desired: &Desired, fleet: &Live) -> Result<Wanted, Diagnostic> {
+    let (found, unseen) = everywhere(desired, fleet).await;
+    let listed: Vec<_> = found.iter().map(|found| found.listed.clone()).collect();
+    let newest = snapshot::newest(&listed, now()).map(|newest| &newest.name);
+    let newest = newest.and_then(|name| found.into_iter().find(|found| found.listed.name == *name));
+    let Some(newest) = newest else {
+        let none = Diagnostic::failure("there is no snapshot to hold a drill with");
+        let none = unseen.into_iter().take(3).fold(none, Diagnostic::because);
+        return Err(none.hint("take one with `quorate backup run`"));
+    };
+    for unseen in &unseen {
+        eprintln!("warning: {unseen}: there may be a newer snapshot");
+    }
+    let Found { place, path, listed } = newest;
+    Ok(if place == Place::Here { Wanted::File(path.into()) } else { Wanted::Named(listed.name) })
+}
+
+async fn on_node(
+    args: &VerifyArgs,
+    host: &HostName,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+) -> Result<Held, Diagnostic> {
+    let folder = snapshot::folder(desired);
+    let spinner = (!context.quiet).then(|| progress::spinner(format!("looking at {host}")));
+    let listed = match fleet.snapshots(&folder).await.remove(host) {
+        Some(Seen::Known(listed)) => listed,
+        Some(Seen::Unknown(cause)) => {
+            return Err(Diagnostic::new(cause.code.kind(), cause.summary).hint(cause.hint.unwrap_or_default()));
+        }
+        None => Vec::new(),
+    };
+    let wanted = args.snapshot.as_deref().map(|path| path.to_string_lossy().into_owned());
+    let listed = match &wanted {
+        Some(name) => listed.into_iter().find(|one| one.name == *name),
+        None => snapshot::newest(&listed, now()).cloned(),
+    };
+    let listed = listed.ok_or_else(|| {
+        let what = wanted.map_or_else(|| "no snapshot".to_owned(), |name| format!("no snapshot {name:?}"));
+        let none = Diagnostic::new(Kind::Failure, format!("there is {what} in {folder} on {host}")).at(host.as_str());
+        none.hint("`quorate backup list` shows which there are; without --on, one is fetched from where it lies")
+    })?;
+    let observed = fleet.observe().await;
+    let name = listed.name.clone();
+    spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {name} into a scratch etcd on {host}")));
+    let sources = snapshot::sources(desired, &observed);
+    let held = fleet.drill_on(host, &folder, &listed, &sources, errand("backup verify")).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let (sound, drilled) = held?;
+    let found = Found { place: Place::Node(host.clone()), path: folder.join(&name).to_string(), listed };
+    Ok(Held { what: name, subject: Subject::Found(found), node: Some(host.clone()), sound, drilled })
+}
+
+/// Notes it beside the snapshot, and on the nodes for `status`; returns what could not be noted.
+async fn note(
+    what: &str,
+    subject: &Subject,
+    at: UnixSeconds,
+    drilled: &Drilled,
+    desired: &Desired,
+    fleet: &Live,
+) -> Vec<Diagnostic> {
+    let known = |facts: Facts| Facts { revision: Some(drilled.claim.revision), verified: Some(at), ..facts };
+    let mut failed = Vec::new();
+    let mut on_node = None;
+    match subject {
+        Subject::File(path) if named(path).is_some() => {
+            failed.extend(files::keep_facts(path, &known(files::facts(path))).err());
+        }
+        Subject::File(_) => {}
+        Subject::Found(Found { place, listed, .. }) => match (place, places::offsite(desired)) {
+            (Place::Node(node), _) => on_node = Some((node, listed.name.as_str(), known(listed.facts))),
+            (Place::Offsite, Ok(Some(offsite))) => {
+                failed.extend(offsite.keep_facts(&listed.name, &known(listed.facts)).await.err());
+            }
+            (Place::Here | Place::Offsite, _) => {}
+        },
+    }
+    if desired.backup.is_none() && on_node.is_none() {
+        return failed;
+    }
+    let drill = Drill { at, snapshot: what.to_owned() };
+    let noted = match fleet.lock(errand("backup verify"), Duration::ZERO, &|_, _| {}).await {
+        Ok(lock) => {
+            let with = on_node.as_ref().map(|(node, name, facts)| (*node, *name, facts));
+            fleet.note_drill(&lock, &snapshot::folder(desired), &drill, with).await
+        }
+        Err(failure) => Err(failure),
+    };
+    failed.extend(noted.err());
+    failed
+}

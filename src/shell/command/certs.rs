@@ -1,0 +1,211 @@
+//! `quorate certs`: what certificates there are and when they end, and certificates for people and programs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::Context;
+use super::output::{Out, print};
+use crate::core::capability::certificates::Wanted;
+use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::UnixSeconds;
+use crate::core::observed::Usage;
+use crate::core::render::certificates;
+use crate::shell::fleet::Fleet;
+use crate::shell::live::Live;
+use crate::shell::live::pki::Issued;
+use crate::shell::progress;
+
+/// List certificates, and issue client certificates of limited life
+///
+/// `list` reads only. `issue` and `root-issue` have the authority sign and store nothing: the certificate and its key are
+/// printed. They talk to no host, unless the authority lies on the nodes, and to Vault where that signs.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate certs list
+  quorate certs list --within 30d       exits with 2 when one ends by then
+  quorate certs issue app --ttl 24h | jq -r .certificate > app.crt
+  quorate certs root-issue")]
+pub struct CertsArgs {
+    #[command(subcommand)]
+    pub command: CertsCommand,
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum CertsCommand {
+    /// Show every certificate: node, role, names, issuer, end and residual time
+    ///
+    /// Exits with 2 when `--within` is given and one of them ends by then, and with 6 when a host could not be seen.
+    #[command(after_help = "\
+Examples:
+  quorate certs list
+  quorate certs list --within 30d
+  quorate certs list --json | jq '.certificates[] | select(.seconds_left < 86400)'")]
+    List {
+        /// Exit with 2 when one ends within this time
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        within: Option<Duration>,
+
+        /// Print JSON; `quorate schema certs` describes it
+        #[arg(long)]
+        json: bool,
+    },
+    /// Issue a client certificate: its common name is the etcd user's
+    #[command(after_help = "\
+Examples:
+  quorate certs issue app --ttl 24h
+  quorate certs issue app --output pem > app.pem")]
+    Issue {
+        /// The etcd user that it is for
+        #[arg(value_name = "USER")]
+        user: String,
+
+        /// How long it is valid
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "24h")]
+        ttl: Duration,
+
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Issue a client certificate of root, for two hours at most
+    #[command(after_help = "\
+Examples:
+  quorate certs root-issue
+  CERT=$(quorate certs root-issue --ttl 10m); echo \"$CERT\" | jq -r .private_key > root.key")]
+    RootIssue {
+        /// How long it is valid: 2h at most
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2h")]
+        ttl: Duration,
+
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct OutputArgs {
+    /// `json` has ca_certificate, certificate and private_key; `pem` is the three of them, one after the other
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    #[default]
+    Json,
+    Pem,
+}
+
+/// The common name that etcd takes for its superuser.
+const ROOT: &str = "root";
+/// A certificate of root cannot be taken back before its end.
+const ROOT_TTL_MAX: Duration = Duration::from_secs(2 * 3600);
+/// etcd's user names are keys of its own; these fit every tool.
+const USER_CHARACTERS: &str = "letters, digits, `.`, `_`, `:`, `@` and `-`";
+/// X.509 allows 64 for a common name.
+const USER_LENGTH_MAX: usize = 64;
+
+/// Issues, or lists what `fleet` sees.
+///
+/// # Errors
+/// When there is no authority that can sign, the request is not allowed, or the result cannot be written.
+pub async fn run(
+    args: &CertsArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    at: UnixSeconds,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    match &args.command {
+        CertsCommand::List { within, json } => list(*within, *json, context, desired, fleet, stdout).await,
+        CertsCommand::Issue { user, .. } if user == ROOT => {
+            let refused = Diagnostic::new(Kind::Usage, "root's certificates are issued by `certs root-issue`");
+            Err(refused.hint("they are valid for two hours at most"))
+        }
+        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, desired, fleet, at, stdout).await,
+        CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
+            let refused = Diagnostic::new(Kind::Usage, "a certificate of root is valid for two hours at most");
+            Err(refused.hint("issue another one then; or one for a user with the rights it needs: `certs issue USER`"))
+        }
+        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, desired, fleet, at, stdout).await,
+    }
+}
+
+async fn list(
+    within: Option<Duration>,
+    json: bool,
+    context: &Context,
+    desired: &Desired,
+    fleet: &impl Fleet,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let observed = fleet.observe().await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let document = certificates::document(desired, &observed);
+    let limit = within.map_or(0, |within| i64::try_from(within.as_secs()).unwrap_or(i64::MAX));
+    let text =
+        if json { certificates::json(&document) } else { certificates::text(&document, limit, context.palette()) };
+    print(stdout, &text)?;
+    let ends = within.is_some() && document.certificates.iter().any(|row| row.seconds_left <= limit);
+    Ok(match (ends, document.unseen.is_empty()) {
+        (true, _) => ENDS_SOON,
+        (false, false) => Kind::Unseen.exit_code(),
+        (false, true) => 0,
+    })
+}
+
+/// As of `plan --detailed-exitcode`: there is something to do.
+const ENDS_SOON: u8 = 2;
+
+async fn issue(
+    user: &str,
+    ttl: Duration,
+    OutputArgs { output }: OutputArgs,
+    desired: &Desired,
+    fleet: &Live,
+    at: UnixSeconds,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let usable = |character: char| character.is_ascii_alphanumeric() || ".-_:@".contains(character);
+    if user.is_empty() || user.len() > USER_LENGTH_MAX || !user.chars().all(usable) {
+        let refused = Diagnostic::new(Kind::Usage, format!("{user:?} cannot be a user's name in a certificate"));
+        return Err(refused.hint(format!("use up to {USER_LENGTH_MAX} of {USER_CHARACTERS}")));
+    }
+    if ttl.as_secs() == 0 {
+        return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for a second at least"));
+    }
+    let wanted =
+        Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
+    let (issued, authority) = fleet.issue(&wanted, ttl.as_secs(), at).await?;
+    let asked_end = at.plus_seconds(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
+    if issued.shortened || issued.facts.not_after < asked_end.plus_seconds(-60) {
+        match desired.authority {
+            AuthoritySource::Vault(_) => eprintln!("note: Vault gives it a shorter life than that"),
+            _ => eprintln!("note: the authority ends before that, and so does the certificate"),
+        }
+    }
+    print(stdout, &written(&authority, &issued, output))?;
+    Ok(0)
+}
+
+/// The key is meant to be printed: it is stored nowhere else.
+fn written(authority: &str, issued: &Issued, output: Output) -> Zeroizing<String> {
+    let certificate = &issued.certificate_pem;
+    let key = issued.key_pem.expose_secret();
+    Zeroizing::new(match output {
+        Output::Json => {
+            let document = json!({ "ca_certificate": authority, "certificate": certificate, "private_key": key });
+            let text = Zeroizing::new(format!("{document:#}"));
+            // The echo of some shells (dash) makes a line break of `\n`, and no JSON of what they are given.
+            format!("{}\n", text.replace("\\n", "\\u000a"))
+        }
+        Output::Pem => format!("{certificate}{key}{authority}"),
+    })
+}

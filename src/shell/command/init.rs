@@ -1,0 +1,275 @@
+//! `quorate init`: writes a commented cluster.toml for named hosts, and never overwrites one.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use self::archive::Archive;
+use self::template::Sketch;
+use super::load::{folder_of, home, shown};
+use super::validate::summary;
+use crate::core::desired::{self, Desired, check_name, parse_address};
+use crate::core::diagnostic::Diagnostic;
+use crate::core::names::{Digest, Version};
+
+mod archive;
+mod template;
+
+/// What a new cluster runs when neither a flag nor an archive says it: the newest patch of the minor version before the
+/// newest one.
+const VERSION_DEFAULT: Version = Version::new(3, 6, 16);
+
+/// Write a commented cluster.toml
+///
+/// Never overwrites a file. A release archive of etcd that lies in this folder or in artifacts/ is found and its digest
+/// written down.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate init etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13
+  quorate init a=10.0.0.11 --name prod --ssh-user ops --archive etcd-v3.5.16-linux-amd64.tar.gz")]
+pub struct InitArgs {
+    /// A member and the IP address or DNS name that peers and clients use
+    #[arg(value_name = "NAME=ADDR", required = true)]
+    pub nodes: Vec<NamedNode>,
+
+    /// The cluster's name [default: the folder's name, or "etcd"]
+    #[arg(long)]
+    pub name: Option<String>,
+
+    /// The etcd to run [default: the archive's, or 3.6.16]
+    #[arg(long, value_name = "X.Y.Z")]
+    pub version: Option<Version>,
+
+    /// The release archive of etcd, here or at a URL [default: the one that lies in . or in artifacts]
+    #[arg(long, value_name = "PATH|URL")]
+    pub archive: Option<String>,
+
+    /// The archive's SHA-256, which a URL needs
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Digest>,
+
+    /// The user to log in as
+    #[arg(long, value_name = "USER")]
+    pub ssh_user: Option<String>,
+
+    /// Where to write [default: the file of -f]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `etcd-1=10.0.0.11`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedNode {
+    pub name: String,
+    pub address: String,
+}
+
+impl FromStr for NamedNode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, such as etcd-1=10.0.0.11")?;
+        check_name(name).map_err(|why| format!("{name:?} cannot be the name of a node: {why}"))?;
+        let address = parse_address(address).map_err(|why| format!("{address:?} is not an address: {why}"))?;
+        Ok(Self { name: name.to_owned(), address })
+    }
+}
+
+/// Writes the file, and says on `stdout` what it holds and what comes next. `file` is the global `-f`.
+///
+/// # Errors
+/// The file exists, the archive is not usable, or what was asked for is not a valid cluster.
+pub fn run(args: &InitArgs, file: &Path, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
+    let file = args.output.as_deref().unwrap_or(file);
+    let folder = folder_of(file)?;
+    let archive = archive::choose(args, &folder)?;
+    let sketch = Sketch {
+        name: args.name.clone().unwrap_or_else(|| name_of(&folder)),
+        version: args.version.or(archive.as_ref().and_then(Archive::version)).unwrap_or(VERSION_DEFAULT),
+        nodes: args.nodes.clone(),
+        ssh_user: args.ssh_user.clone(),
+        archive,
+    };
+    let text = template::text(&sketch);
+    let desired = check(&text, file, &folder)?;
+    write_new(file, &text)?;
+    let said = say(&sketch, &desired, file, stdout);
+    said.map_err(|error| Diagnostic::failure("cannot write the result").caused_by(&error))?;
+    Ok(0)
+}
+
+/// The folder's name where that can be a cluster's.
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if check_name(name).is_ok() { name.to_owned() } else { "etcd".to_owned() }
+}
+
+/// The text is ours, but the values are the user's: what `validate` would refuse is not written.
+fn check(text: &str, file: &Path, folder: &Path) -> Result<Desired, Diagnostic> {
+    desired::parse(text, &shown(file), folder, home().as_deref()).map_err(|problems| {
+        let mut diagnostic = Diagnostic::failure("this would not be a valid cluster.toml");
+        for problem in problems {
+            let hint = problem.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            diagnostic = diagnostic.because(format!("{}{hint}", problem.summary));
+        }
+        diagnostic
+    })
+}
+
+fn write_new(file: &Path, text: &str) -> Result<(), Diagnostic> {
+    let failure = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Diagnostic::failure("the file exists already, and init never overwrites")
+            .at(shown(file))
+            .hint("edit it, or write elsewhere with --output FILE"),
+        _ => Diagnostic::failure("cannot write the file").at(shown(file)).caused_by(&error),
+    };
+    let mut opened = OpenOptions::new().write(true).create_new(true).open(file).map_err(failure)?;
+    opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()).map_err(failure)
+}
+
+fn say(sketch: &Sketch, desired: &Desired, file: &Path, stdout: &mut dyn Write) -> io::Result<()> {
+    writeln!(stdout, "wrote {}: {}", shown(file), summary(desired))?;
+    match &sketch.archive {
+        Some(archive) => writeln!(stdout, "binaries from {archive}")?,
+        None => writeln!(stdout, "no archive of etcd is named in it yet: see [etcd.archive] there")?,
+    }
+    let option = if file == Path::new("cluster.toml") { String::new() } else { format!(" -f {}", shown(file)) };
+    writeln!(stdout, "next: quorate validate{option}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        init: InitArgs,
+    }
+
+    /// Runs init with this command line in `folder`: what it prints, and what it writes.
+    fn init(folder: &Path, line: &str) -> (Result<String, Diagnostic>, String) {
+        let args =
+            Cli::try_parse_from(format!("init {line}").split_whitespace()).unwrap_or_else(|error| panic!("{error}"));
+        let file = folder.join("cluster.toml");
+        let mut stdout = Vec::new();
+        let result = run(&args.init, &file, &mut stdout);
+        let printed = String::from_utf8(stdout).unwrap().replace(folder.to_str().unwrap(), "DIR");
+        (result.map(|_| printed), fs::read_to_string(&file).unwrap_or_default())
+    }
+
+    #[test]
+    fn it_says_what_it_wrote_and_what_comes_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let (printed, _) = init(folder.path(), "etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13 --name prod");
+        assert_eq!(
+            printed.unwrap(),
+            "wrote DIR/cluster.toml: cluster prod, 3 nodes, etcd 3.6.16\n\
+             no archive of etcd is named in it yet: see [etcd.archive] there\n\
+             next: quorate validate -f DIR/cluster.toml\n"
+        );
+    }
+
+    #[test]
+    fn it_never_overwrites() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("cluster.toml"), "mine").unwrap();
+        let (printed, text) = init(folder.path(), "etcd-1=10.0.0.11 --name prod");
+        assert_eq!(printed.unwrap_err().summary, "the file exists already, and init never overwrites");
+        assert_eq!(text, "mine");
+    }
+
+    #[test]
+    fn the_one_archive_nearby_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("artifacts")).unwrap();
+        fs::write(folder.path().join("artifacts/etcd-v3.5.16-linux-amd64.tar.gz"), "abc").unwrap();
+        fs::write(folder.path().join("artifacts/etcd-v3.5.16-linux-arm64.tar.gz"), "").unwrap();
+        let (printed, text) = init(folder.path(), "etcd-1=10.0.0.11 --name prod");
+        assert!(
+            printed.unwrap().contains("binaries from artifacts/etcd-v{version}-linux-{arch}.tar.gz (amd64, arm64)\n")
+        );
+        for line in [
+            "version = \"3.5.16\"",
+            "path = \"artifacts/etcd-v{version}-linux-{arch}.tar.gz\"",
+            "sha256.amd64 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"",
+            "sha256.arm64 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+        ] {
+            assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn two_versions_nearby_are_not_guessed_between() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("etcd-v3.5.16-linux-amd64.tar.gz"), "").unwrap();
+        fs::write(folder.path().join("etcd-v3.6.1-linux-amd64.tar.gz"), "").unwrap();
+        let (printed, _) = init(folder.path(), "etcd-1=10.0.0.11");
+        assert_eq!(printed.unwrap_err().summary, "there are archives of etcd 3.5.16 and 3.6.1 here");
+        let (printed, _) = init(folder.path(), "etcd-1=10.0.0.11 --version 3.6.1");
+        assert!(printed.unwrap().contains("etcd-v{version}-linux-{arch}.tar.gz (amd64)"));
+    }
+
+    #[test]
+    fn a_named_archive_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("etcd-v3.5.16-linux-amd64.tar.gz");
+        fs::write(&archive, "abc").unwrap();
+        let archive = archive.to_str().unwrap();
+        let fail = |line: String| init(folder.path(), &line).0.unwrap_err().to_string().replace(archive, "ARCHIVE");
+        assert_eq!(
+            fail(format!("a=10.0.0.1 --archive {archive} --sha256 {}", "0".repeat(64))),
+            "ARCHIVE: the archive has another SHA-256\n  \
+             caused by: it is ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(
+            fail(format!("a=10.0.0.1 --archive {archive} --version 3.6.1")),
+            "ARCHIVE: the archive is of etcd 3.5.16, and --version is 3.6.1"
+        );
+        assert!(fail("a=10.0.0.1 --archive /nowhere.tar.gz".to_owned()).contains("cannot read the archive"));
+        assert_eq!(
+            fail("a=10.0.0.1 --archive https://x.example/etcd.tar.gz".to_owned()),
+            "https://x.example/etcd.tar.gz: an archive at a URL needs its SHA-256\n\n\
+             hint: add --sha256 HEX, from the release's SHA256SUMS"
+        );
+    }
+
+    #[test]
+    fn an_archive_at_a_url_becomes_a_template() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = "https://x.example/v3.5.16/etcd-v3.5.16-linux-arm64.tar.gz";
+        let (printed, text) = init(folder.path(), &format!("a=10.0.0.1 --archive {url} --sha256 {}", "0".repeat(64)));
+        printed.unwrap();
+        assert!(text.contains("url = \"https://x.example/v{version}/etcd-v{version}-linux-{arch}.tar.gz\""), "{text}");
+        assert!(text.contains("sha256.arm64 = \"000"), "{text}");
+        assert!(text.contains("version = \"3.5.16\""), "{text}");
+    }
+
+    #[test]
+    fn what_validate_would_refuse_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (printed, text) = init(folder.path(), "a=10.0.0.1 b=10.0.0.1 --version 3.5.1");
+        assert_eq!(
+            printed.unwrap_err().to_string(),
+            "this would not be a valid cluster.toml\n  \
+             caused by: etcd 3.5.1 is not supported (use 3.5.3 or newer)\n  \
+             caused by: two nodes have the address \"10.0.0.1\""
+        );
+        assert_eq!(text, "");
+    }
+
+    #[test]
+    fn a_node_is_a_name_and_an_address() {
+        let node = |text: &str| text.parse::<NamedNode>().map(|node| (node.name, node.address));
+        assert_eq!(node("etcd-1=FD00::11"), Ok(("etcd-1".to_owned(), "fd00::11".to_owned())));
+        assert_eq!(node("10.0.0.1"), Err("write NAME=ADDRESS, such as etcd-1=10.0.0.11".to_owned()));
+        assert!(node("a,b=10.0.0.1").is_err());
+        assert!(node("a=https://10.0.0.1").is_err());
+    }
+}

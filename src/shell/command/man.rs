@@ -1,0 +1,43 @@
+//! `quorate man`: the manual pages, made from the same help texts.
+
+use std::io::Write;
+
+use clap::CommandFactory as _;
+
+use super::output::print;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::shell::cli::Cli;
+
+/// Print a manual page
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  quorate man | man -l -
+  quorate man plan > quorate-plan.1")]
+pub struct ManArgs {
+    /// The command whose page to print [default: quorate's own]
+    pub command: Option<String>,
+}
+
+/// Prints the page, in roff, to `stdout`.
+///
+/// # Errors
+/// When there is no such command, or it cannot be written.
+pub fn run(args: &ManArgs, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
+    let mut root = Cli::command();
+    root.build();
+    let command = match &args.command {
+        None => root,
+        Some(name) => {
+            let found = root.find_subcommand(name).cloned();
+            found.ok_or_else(|| {
+                Diagnostic::new(Kind::Usage, format!("there is no command {name:?}")).hint("`quorate help` lists all")
+            })?
+        }
+    };
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(command).render(&mut page);
+    rendered.map_err(|error| Diagnostic::failure("cannot make the page").caused_by(&error))?;
+    print(stdout, &String::from_utf8_lossy(&page))?;
+    Ok(0)
+}

@@ -1,0 +1,164 @@
+//! `quorate plan`: looks at the hosts, and prints what would change. Writes nothing on any host.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::Context;
+use super::output::{print, write_private};
+use super::request::{self, RequestArgs};
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::observed::Observed;
+use crate::core::planner::{self, Plan};
+use crate::core::render::text::Style;
+use crate::core::render::{json, markdown, text};
+use crate::shell::progress;
+
+/// Show what would change, in order, and what each step does to quorum
+///
+/// Looks at all hosts at once and writes nothing on any of them. Each step says why it is there, what it does to a
+/// running etcd, and how many more members may fail before, during and after it.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  quorate plan
+  quorate plan -o plan.json && quorate apply plan.json    apply only what was reviewed
+  quorate plan --format markdown                          a comment for a pull request
+  quorate plan --detailed-exitcode                        0 in sync, 2 changes, other codes are errors
+  quorate plan --renew-certs                              every certificate anew, without a restart
+  quorate plan --rotate-ca                                a new authority, and every certificate by it
+  quorate plan --lost=etcd-2                              replace a member that will not come back")]
+pub struct PlanArgs {
+    /// How to print the plan
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+
+    /// Also save the plan, for show and apply
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal
+    #[default]
+    Text,
+    /// For a comment on a pull request, below 60,000 bytes
+    Markdown,
+    /// For programs; `quorate schema plan` describes it
+    Json,
+}
+
+/// Plans from what `observe` sees, prints the plan to `stdout`, and saves it if asked.
+///
+/// # Errors
+/// When nothing could be observed, or the plan cannot be written.
+pub async fn run(
+    args: &PlanArgs,
+    context: &Context,
+    desired: &Desired,
+    observe: impl AsyncFnOnce(&Desired) -> Result<Observed, Diagnostic>,
+    stdout: &mut dyn Write,
+) -> Result<u8, Diagnostic> {
+    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let mut desired = args.request.added_to(desired)?;
+    let observed = observe(&desired).await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let observed = observed?;
+    request::bind(&mut desired, &observed)?;
+    let plan = planner::plan(&desired, &observed);
+    if let Some(file) = &args.output {
+        write_private(file, &json::plan(&plan))?;
+    }
+    print(stdout, &formatted(&plan, args.format, context))?;
+    if let (Some(file), Format::Text, false) = (&args.output, args.format, context.quiet) {
+        eprintln!("saved: `quorate apply {}` performs this plan and nothing else", file.display());
+    }
+    Ok(exit_code(&plan, args.detailed_exitcode))
+}
+
+/// The plan in one of its formats.
+pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
+    match format {
+        Format::Text => text::plan(plan, Style { palette: context.palette(), verbose: context.verbose }),
+        Format::Markdown => markdown::plan(plan),
+        Format::Json => json::plan(plan),
+    }
+}
+
+/// What stands in the way decides first, the least seen before the refused; then, if asked, whether there are changes.
+pub fn exit_code(plan: &Plan, detailed: bool) -> u8 {
+    match worst(plan) {
+        Some(kind) => kind.exit_code(),
+        None if detailed && !plan.steps.is_empty() => 2,
+        None => 0,
+    }
+}
+
+/// The kind that the whole plan is blocked by, if it is.
+pub fn worst(plan: &Plan) -> Option<Kind> {
+    let kinds = || plan.blocked.iter().map(|blocked| blocked.code.kind());
+    [Kind::Unseen, Kind::Refused, Kind::Failure]
+        .into_iter()
+        .find(|kind| kinds().any(|other| other == *kind))
+        .or_else(|| kinds().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::code::Code;
+    use crate::core::planner::Blocked;
+    use crate::core::render::samples;
+    use crate::laws::sample;
+    use crate::shell::command::output::Captured;
+
+    #[tokio::test]
+    async fn a_plan_is_printed_and_saved() {
+        let desired = sample::desired(3);
+        let folder = tempfile::tempdir().unwrap();
+        let args = PlanArgs {
+            format: Format::Json,
+            output: Some(folder.path().join("plan.json")),
+            detailed_exitcode: true,
+            ..PlanArgs::default()
+        };
+        let captured = Captured::default();
+        let observe = async |desired: &Desired| Ok(sample::bare(desired));
+        let code = run(&args, &Context::for_tests(), &desired, observe, &mut captured.out()).await;
+        assert_eq!(code, Ok(2));
+        assert_eq!(std::fs::read_to_string(folder.path().join("plan.json")).unwrap(), captured.text());
+        assert_eq!(json::read(captured.text().as_bytes()), Ok(planner::plan(&desired, &sample::bare(&desired))));
+    }
+
+    fn blocked_by(codes: &[Code]) -> Plan {
+        let mut plan = samples::drifted();
+        plan.blocked = codes.iter().map(|code| Blocked::new(*code, "it is so")).collect();
+        plan
+    }
+
+    #[test]
+    fn changes_are_told_by_the_exit_code_only_when_asked() {
+        assert_eq!(exit_code(&samples::drifted(), false), 0);
+        assert_eq!(exit_code(&samples::drifted(), true), 2);
+        assert_eq!(exit_code(&samples::in_sync(), true), 0);
+    }
+
+    #[test]
+    fn what_was_not_seen_outranks_what_was_refused_and_that_a_failure() {
+        let all = [Code::ArchiveUnusable, Code::PortTaken, Code::HostUnreachable];
+        assert_eq!(exit_code(&blocked_by(&all), true), 6);
+        assert_eq!(exit_code(&blocked_by(&all[..2]), true), 3);
+        assert_eq!(exit_code(&blocked_by(&all[..1]), true), 1);
+        assert_eq!(exit_code(&blocked_by(&all[..1]), false), 1);
+    }
+}

@@ -1,0 +1,192 @@
+//! What `plan` and `apply` can be asked for beyond what cluster.toml declares.
+
+use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::capability::restore;
+use crate::core::cluster::quorum::Membership;
+use crate::core::desired::{AuthoritySource, Desired, Request, Rotation};
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{HostName, UserName};
+use crate::core::observed::{Observed, Seen};
+
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct RequestArgs {
+    /// Restart this member, although nothing about it has changed; may be repeated
+    #[arg(long, value_name = "NODE")]
+    pub restart: Vec<String>,
+
+    /// This member will not come back: replace it; may be repeated
+    ///
+    /// Of a cluster that has lost its quorum for good, naming every lost member plans the recovery from the survivor
+    /// that has seen the most.
+    #[arg(long, value_name = "NODE")]
+    pub lost: Vec<String>,
+
+    /// Allow one dangerous thing by name; may be repeated
+    ///
+    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. One that is not
+    /// needed is no error. Only a user that may be removed changes the plan itself: without it the user is only told of.
+    #[arg(long, value_name = "KIND:NAME")]
+    pub allow: Vec<Allowance>,
+
+    /// Save no snapshot before steps that cannot be taken back
+    ///
+    /// Otherwise one is saved on a node before a step that the cluster does not serve meanwhile, or that needs --allow, where
+    /// a member can be asked and none was saved within the hour. One before an upgrade is saved in any case.
+    #[arg(long)]
+    pub no_snapshot: bool,
+
+    /// Issue the certificates of this node anew, or of all of them, although none is due; may be repeated
+    #[arg(long, value_name = "NODE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub renew_certs: Vec<String>,
+
+    /// Replace the certificate authority, and every certificate that it signed
+    ///
+    /// Members trust both, get certificates of the new one, and then trust that alone: two rolling restarts. Once begun
+    /// it goes on with every apply, until a certificate of the old authority is refused.
+    #[arg(long)]
+    pub rotate_ca: bool,
+}
+
+impl RequestArgs {
+    pub fn is_empty(&self) -> bool {
+        let Self { restart, lost, allow: _, no_snapshot, renew_certs, rotate_ca } = self;
+        restart.is_empty() && lost.is_empty() && renew_certs.is_empty() && !rotate_ca && !no_snapshot
+    }
+
+    /// `desired` with what is asked for.
+    ///
+    /// # Errors
+    /// When a member that is to be restarted, or whose certificates are to be renewed, is not declared.
+    pub fn added_to(&self, desired: &Desired) -> Result<Desired, Diagnostic> {
+        let mut desired = desired.clone();
+        for name in &self.restart {
+            let name = HostName::new(name.as_str());
+            if !desired.nodes.contains_key(&name) {
+                return Err(unknown("--restart", &name, &desired));
+            }
+            desired.request.restarts.insert(name, None);
+        }
+        desired.request.no_snapshot = self.no_snapshot;
+        let users = self.allow.iter().filter(|allowed| allowed.kind == AllowKind::RemoveUser);
+        desired.request.remove_users = users.map(|allowed| UserName::new(&allowed.name)).collect();
+        if self.rotate_ca {
+            desired.request.rotation = Some(rotated(&desired)?);
+        }
+        for name in &self.renew_certs {
+            desired.request.renewals.extend(renewed(&desired, name)?);
+            if name.is_empty() {
+                desired.request.consumer_renewals = desired.consumers.keys().map(|name| (name.clone(), None)).collect();
+            }
+        }
+        desired.request.lost = self.lost.iter().map(|name| (HostName::new(name.as_str()), None)).collect();
+        Ok(desired)
+    }
+}
+
+/// Only an authority that quorate has made is one that it can make again.
+fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
+    if desired.previous_authority.is_some() {
+        let failure = Diagnostic::new(Kind::Usage, "--rotate-ca: [ca.previous] asks for another authority already");
+        return Err(failure.hint("leave --rotate-ca out; or remove [ca.previous], if nobody trusts that any more"));
+    }
+    match desired.authority {
+        AuthoritySource::Generated { .. } => Ok(Rotation::default()),
+        AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Err(Diagnostic::new(
+            Kind::Usage,
+            "--rotate-ca: the authority of this cluster is not one that quorate makes",
+        )),
+        AuthoritySource::Node { .. } => {
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster lies on its nodes");
+            Err(refused.hint(
+                "copy ca.crt and ca.key from a node, declare them with `source = \"files\"`, and declare another authority with \
+                 this one in [ca.previous]",
+            ))
+        }
+        AuthoritySource::Vault(_) => {
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster is Vault's");
+            Err(refused.hint(
+                "make the next one in Vault under another mount; then declare that `mount`, and the one that there is in \
+                 [ca.previous]",
+            ))
+        }
+    }
+}
+
+/// The nodes whose certificates are to be issued anew: one, or all.
+fn renewed<T>(desired: &Desired, name: &str) -> Result<Vec<(HostName, Option<T>)>, Diagnostic> {
+    if let AuthoritySource::External { .. } = desired.authority {
+        let failure =
+            Diagnostic::new(Kind::Usage, "--renew-certs: quorate does not issue the certificates of this cluster");
+        return Err(failure.hint("have them issued again and put them in their places: apply installs them"));
+    }
+    if name.is_empty() {
+        return Ok(desired.nodes.keys().map(|name| (name.clone(), None)).collect());
+    }
+    let name = HostName::new(name);
+    if !desired.nodes.contains_key(&name) {
+        return Err(unknown("--renew-certs", &name, desired));
+    }
+    Ok(vec![(name, None)])
+}
+
+fn unknown(flag: &str, name: &HostName, desired: &Desired) -> Diagnostic {
+    let known: Vec<_> = desired.nodes.keys().map(HostName::as_str).collect();
+    Diagnostic::new(Kind::Usage, format!("{flag}={name}: no such node"))
+        .hint(format!("declared are {}", known.join(", ")))
+}
+
+/// Ties what is asked for to the processes and members that are there now, so that nothing is done twice.
+///
+/// # Errors
+/// When a member that is called lost is neither declared nor known.
+pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic> {
+    let membership = Membership::of(desired, observed);
+    let mut request = std::mem::take(&mut desired.request);
+    for (name, pid) in request.restarts.iter_mut().filter(|(_, pid)| pid.is_none()) {
+        *pid = observed.host(name).and_then(|host| Some(host.process.as_ref()?.pid));
+    }
+    if let Some(rotation) = request.rotation.as_mut().filter(|rotation| rotation.from.is_none()) {
+        let current = observed.workstation.authority.known().and_then(Option::as_ref);
+        rotation.from = current.map(|authority| authority.fingerprint);
+    }
+    for (name, serials) in request.renewals.iter_mut().filter(|(_, serials)| serials.is_none()) {
+        let certificates = observed.host(name).map(|host| &host.certificates);
+        *serials = certificates.map(|of| of.iter().map(|(role, one)| (*role, one.serial.clone())).collect());
+    }
+    // Of one that cannot be seen nothing is known to renew.
+    request.renewals.retain(|_, serials| serials.is_some());
+    for (name, serial) in request.consumer_renewals.iter_mut().filter(|(_, serial)| serial.is_none()) {
+        let files = observed.consumers.get(name).and_then(Seen::known);
+        *serial = files.and_then(|files| Some(files.certificate.as_ref()?.serial.clone()));
+    }
+    request.consumer_renewals.retain(|_, serial| serial.is_some());
+    // One that does not run is started anyway.
+    request.restarts.retain(|_, pid| pid.is_some());
+    for (name, id) in request.lost.iter_mut().filter(|(_, id)| id.is_none()) {
+        if !desired.nodes.contains_key(name) && !observed.former.contains_key(name) {
+            return Err(unknown("--lost", name, desired));
+        }
+        *id = membership.as_ref().and_then(|membership| membership.member_of(name)).map(|member| member.entry.id);
+    }
+    // A restore that was cut off goes on under its own token.
+    if let Some(restore) = &mut request.restore
+        && let Some(token) = restore::begun(desired, observed, restore.digest)
+    {
+        restore.token = token;
+    }
+    desired.request = request;
+    Ok(())
+}
+
+/// What a saved plan was asked for, unless the command line asks for something as well.
+///
+/// # Errors
+/// When it does: a saved plan is applied as it is.
+pub fn of_saved(args: &RequestArgs, saved: &Request) -> Result<Request, Diagnostic> {
+    if args.is_empty() {
+        return Ok(saved.clone());
+    }
+    let what = "a saved plan already holds what is to be restarted or renewed, or is lost";
+    Err(Diagnostic::new(Kind::Usage, what)
+        .hint("leave --restart, --renew-certs, --rotate-ca, --no-snapshot and --lost out, or plan again with them"))
+}

@@ -1,0 +1,76 @@
+//! `quorate status`: how the cluster is, once or again and again.
+
+use std::time::Duration;
+
+use super::Context;
+use super::output::{Out, print};
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::observed::Observed;
+use crate::core::render::status;
+use crate::shell::fleet::Fleet;
+use crate::shell::progress;
+
+/// Show members, leader, health, sizes, lag, alarms and certificates
+///
+/// Reads only. Exits with 6 when no host at all could be seen.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  quorate status
+  quorate status --watch
+  quorate status --json | jq '.members[] | select(.healthy | not)'")]
+pub struct StatusArgs {
+    /// Look again every two seconds, until ^C
+    #[arg(short, long)]
+    pub watch: bool,
+
+    /// Print JSON; `quorate schema status` describes it
+    #[arg(long)]
+    pub json: bool,
+}
+
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Moves the cursor home and clears what is below it: no flicker, and nothing left of a longer table.
+const REDRAW: &str = "\x1b[H\x1b[J";
+
+/// Prints what `fleet` sees.
+///
+/// # Errors
+/// When no host could be seen, or the result cannot be written.
+pub async fn run(
+    args: &StatusArgs,
+    context: &Context,
+    desired: &Desired,
+    fleet: &impl Fleet,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
+    let mut observed = fleet.observe().await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    if !args.watch {
+        print(stdout, &shown(args, context, desired, &observed))?;
+        let nothing_seen = observed.seen_hosts().next().is_none();
+        return Ok(if nothing_seen { Kind::Unseen.exit_code() } else { 0 });
+    }
+    loop {
+        let redraw = if context.stdout_is_terminal && !args.json { REDRAW } else { "" };
+        print(stdout, &format!("{redraw}{}", shown(args, context, desired, &observed)))?;
+        if stdout.is_closed() {
+            return Ok(0);
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+        observed = fleet.observe().await;
+    }
+}
+
+fn shown(args: &StatusArgs, context: &Context, desired: &Desired, observed: &Observed) -> String {
+    let document = status::document(desired, observed);
+    match (args.json, args.watch) {
+        // One line a look, so that a program can read them as they come.
+        (true, true) => format!("{}\n", serde_json::to_string(&document).expect("a status is plain data")),
+        (true, false) => status::json(&document),
+        (false, _) => status::text(&document, context.palette()),
+    }
+}

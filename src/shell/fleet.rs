@@ -1,0 +1,33 @@
+//! The seam between deciding and doing: whoever can look at the hosts and do one action is a fleet.
+//!
+//! There are two: the live one, over SSH and the etcd API, and one in memory, for the tests of `apply`.
+
+use std::time::Duration;
+
+use crate::core::diagnostic::Diagnostic;
+use crate::core::names::HostName;
+use crate::core::observed::{Cause, Observed};
+use crate::core::plan::action::Action;
+
+pub trait Fleet: Sync {
+    /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
+    fn observe(&self) -> impl Future<Output = Observed> + Send;
+
+    /// Does one action. Returns when the command that does it has ended, which is not yet when its effect is there.
+    ///
+    /// # Errors
+    /// When the command failed, the host was lost, or its lock is no longer ours. The action may have been done all the same.
+    fn perform(&self, action: &Action) -> impl Future<Output = Result<(), Diagnostic>> + Send;
+
+    /// Writes one key through the member of a host, over a connection of its own; how long that took.
+    ///
+    /// # Errors
+    /// When it was not acknowledged within `deadline`.
+    fn write_once(
+        &self,
+        host: &HostName,
+        key: &str,
+        value: &str,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Duration, Cause>> + Send;
+}

@@ -1,0 +1,112 @@
+//! What an archive holds: etcd and etcdctl, etcdutl perhaps, side by side in some folder, for the right processor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::core::names::Architecture;
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Contents {
+    pub members: Vec<String>,
+    pub strip: usize,
+}
+
+const NEEDED: [&str; 2] = ["etcd", "etcdctl"];
+const OPTIONAL: &str = "etcdutl";
+
+/// A release has about 20 files and 60 to 80 MB. More than this is no etcd, or was made to fill our memory or time.
+const ENTRIES_MAX: usize = 10_000;
+const UNPACKED_BYTES_MAX: u64 = 2 << 30;
+
+/// Reads a gzipped tar to its end. The error completes "the archive …".
+pub fn read(archive: impl Read, architecture: Architecture) -> Result<Contents, String> {
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(archive).take(UNPACKED_BYTES_MAX));
+    let unreadable =
+        |error: std::io::Error| format!("is not a tar archive compressed with gzip, or is cut off: {error}");
+    // From each folder, as tar writes it, to the binaries in it.
+    let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut count = 0;
+    for entry in archive.entries().map_err(unreadable)? {
+        let mut entry = entry.map_err(unreadable)?;
+        count += 1;
+        if count > ENTRIES_MAX {
+            return Err(format!("holds more than {ENTRIES_MAX} files"));
+        }
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return Err(format!("holds a path that leads out of it: {}", path.escape_debug()));
+        }
+        let (folder, name) = path.rsplit_once('/').map_or(("", path.as_str()), |(folder, name)| (folder, name));
+        if !NEEDED.contains(&name) && name != OPTIONAL {
+            continue;
+        }
+        if !entry.header().entry_type().is_file() {
+            return Err(format!("holds {path}, which is not a plain file"));
+        }
+        if !is_plain(&path) {
+            return Err(format!("holds a path with unusual characters: {}", path.escape_debug()));
+        }
+        if !folders.entry(folder.to_owned()).or_default().insert(name.to_owned()) {
+            return Err(format!("holds {path} twice"));
+        }
+        let mut head = Vec::with_capacity(ELF_HEAD_BYTES);
+        entry.by_ref().take(ELF_HEAD_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
+        if let Some(why) = wrong_machine(&head, architecture) {
+            return Err(format!("holds {path} {why}"));
+        }
+    }
+    choose(folders)
+}
+
+/// Made of what needs no quoting anywhere.
+fn is_plain(path: &str) -> bool {
+    !path.starts_with('-') && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+/-".contains(&byte))
+}
+
+/// The one folder that holds all that is needed.
+fn choose(folders: BTreeMap<String, BTreeSet<String>>) -> Result<Contents, String> {
+    let has_all = |names: &BTreeSet<String>| NEEDED.iter().all(|name| names.contains(*name));
+    let mut whole = folders.iter().filter(|(_, names)| has_all(names));
+    let Some((folder, names)) = whole.next() else {
+        let missing = NEEDED.iter().find(|name| !folders.values().any(|names| names.contains(**name)));
+        return Err(missing.map_or_else(
+            || "does not hold etcd and etcdctl in the same folder".to_owned(),
+            |name| format!("holds no {name}"),
+        ));
+    };
+    if let Some((other, _)) = whole.next() {
+        return Err(format!("holds etcd and etcdctl twice: in {folder:?} and in {other:?}"));
+    }
+    let path = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+    let strip = if folder.is_empty() { 0 } else { folder.split('/').count() };
+    Ok(Contents { members: names.iter().map(path).collect(), strip })
+}
+
+/// Up to and with `e_machine`.
+const ELF_HEAD_BYTES: usize = 20;
+
+/// Whether a program is for another processor; what is not in ELF is left to the version check on the host.
+fn wrong_machine(head: &[u8], architecture: Architecture) -> Option<String> {
+    let elf = head.first_chunk::<ELF_HEAD_BYTES>().filter(|head| head.starts_with(b"\x7fELF"))?;
+    let bytes = [elf[18], elf[19]];
+    let is_big_endian = elf[5] == 2;
+    let machine = if is_big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
+    let made_for = Architecture::ALL.into_iter().find(|architecture| elf_machine(*architecture) == machine);
+    match made_for {
+        Some(made_for) if made_for == architecture => None,
+        Some(made_for) => Some(format!("for {made_for}, and it is declared as the archive for {architecture}")),
+        None => Some(format!("for a processor (ELF machine {machine}) that is not {architecture}")),
+    }
+}
+
+/// `e_machine` of the ELF header.
+fn elf_machine(architecture: Architecture) -> u16 {
+    match architecture {
+        Architecture::Amd64 => 62,
+        Architecture::Arm64 => 183,
+        Architecture::Ppc64le => 21,
+        Architecture::S390x => 22,
+    }
+}

@@ -1,0 +1,98 @@
+//! From etcd's messages to what the rules read.
+
+use std::collections::BTreeSet;
+
+use etcd_client::StatusResponse;
+
+use super::wire::Member;
+use super::{Fault, Place};
+use crate::core::names::{ClientUrl, ClusterId, HostName, MemberId, PeerUrl, Version};
+use crate::core::observed::{Answer, Cause, MemberEntry, Seen};
+
+/// All but the linearizable part.
+pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cause> {
+    let header = status.header().ok_or_else(|| place.silent(Fault::NotEtcd))?;
+    let version = version(status.version())
+        .ok_or_else(|| place.silent(Fault::Other(format!("it calls itself version {:?}", status.version()))))?;
+    let bytes = |count: i64| u64::try_from(count).unwrap_or_default();
+    let (alarms, errors) = alarms_and_errors(status.errors());
+    Ok(Answer {
+        cluster: ClusterId(header.cluster_id()),
+        member: MemberId(header.member_id()),
+        version,
+        leader: (status.leader() != 0).then_some(MemberId(status.leader())),
+        term: status.raft_term(),
+        index: status.raft_index(),
+        applied: status.raft_applied_index(),
+        database_bytes: bytes(status.db_size()),
+        database_in_use_bytes: bytes(status.raft_used_db_size()),
+        learner: status.is_learner(),
+        errors,
+        alarms,
+        reads: false,
+        own_members: Vec::new(),
+        cluster_version: None,
+        members: Seen::Unknown(place.silent(Fault::Other("it was not asked for the member list".to_owned()))),
+    })
+}
+
+/// Also of a pre-release, `3.7.0-rc.1`.
+fn version(text: &str) -> Option<Version> {
+    text.split(['-', '+']).next()?.parse().ok()
+}
+
+/// Status carries the alarms among its errors, as `memberID:8e9e05c52164694d alarm:NOSPACE ` (3.4 to 3.7; the number
+/// is decimal and the spaces vary). Asking for them with the Alarm call would append to the raft log, and looking must
+/// not write.
+fn alarms_and_errors(said: &[String]) -> (BTreeSet<String>, Vec<String>) {
+    let mut alarms = BTreeSet::new();
+    let mut errors = Vec::new();
+    for error in said {
+        let field = |name: &str| error.split_whitespace().find_map(|part| part.strip_prefix(name));
+        match field("alarm:") {
+            Some(alarm) => {
+                alarms.insert(alarm.to_owned());
+            }
+            None => errors.push(error.trim().to_owned()),
+        }
+    }
+    (alarms, errors)
+}
+
+/// Sorted by id, as every member gives them in an order of its own.
+pub fn members(list: Vec<Member>) -> Vec<MemberEntry> {
+    let mut members: Vec<_> = list.into_iter().map(member).collect();
+    members.sort();
+    members
+}
+
+fn member(member: Member) -> MemberEntry {
+    MemberEntry {
+        id: MemberId(member.id),
+        name: (!member.name.is_empty()).then(|| HostName::new(member.name)),
+        peer_urls: member.peer_urls.into_iter().map(PeerUrl::new).collect(),
+        client_urls: member.client_urls.into_iter().map(ClientUrl::new).collect(),
+        learner: member.is_learner,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_are_told_from_errors() {
+        let said =
+            ["memberID:10276657743932975437 alarm:NOSPACE ", "etcdserver: no leader", "alarm:CORRUPT  memberID:1"];
+        let (alarms, errors) = alarms_and_errors(&said.map(str::to_owned));
+        assert_eq!(alarms, ["CORRUPT", "NOSPACE"].map(str::to_owned).into());
+        assert_eq!(errors, ["etcdserver: no leader"]);
+    }
+
+    #[test]
+    fn a_pre_release_has_its_version() {
+        assert_eq!(version("3.5.16"), Some(Version::new(3, 5, 16)));
+        assert_eq!(version("3.7.0-rc.1"), Some(Version::new(3, 7, 0)));
+        assert_eq!(version("not decided"), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! One writer at a time: an flock on every host, held there by a process whose life is our SSH channel.
+//!
+//! A quorate that is killed takes its connections with it, each holder reads the end of its stdin, and the locks are
+//! free; nothing has to be cleaned up. While a lock is held its file says by whom.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{HostName, UnixSeconds};
+use crate::core::observed::Cause;
+use crate::shell::live::remote::{self, Elevation, LOCK_LOST, Remote};
+use crate::shell::live::ssh::{Connection, Exit, Held, HoldError};
+use crate::shell::live::{cause, guarded};
+
+/// Who wants the lock, and what for. Shown to whoever finds it taken, and in the hosts' logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    operator: String,
+    purpose: String,
+}
+
+impl Errand {
+    /// `operator` as `ops@laptop`, `purpose` as `apply of plan 3fa94c01be77`. Each is one line of printable text.
+    pub fn new(operator: &str, purpose: &str) -> Self {
+        let line = |text: &str| text.chars().filter(|letter| !letter.is_control()).collect();
+        Self { operator: line(operator), purpose: line(purpose) }
+    }
+
+    /// A line for a host's log.
+    pub fn audit(&self, what: &str) -> String {
+        format!("{} by {}: {what}", self.purpose, self.operator)
+    }
+}
+
+/// Who holds the lock of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub token: String,
+    /// The holding process on that host.
+    pub pid: Option<u32>,
+    pub operator: String,
+    pub since: Option<UnixSeconds>,
+    pub purpose: String,
+}
+
+impl Holder {
+    /// From the lines of the lock's file. One that is just being written may be empty.
+    pub fn parse(text: &str) -> Self {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let words = |key| value(key).unwrap_or("unknown").to_owned();
+        Self {
+            token: words("token"),
+            pid: value("pid").and_then(|text| text.parse().ok()),
+            operator: words("operator"),
+            since: value("since").and_then(|text| text.parse().ok()).map(UnixSeconds),
+            purpose: words("purpose"),
+        }
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.operator, self.purpose)
+    }
+}
+
+/// The lock on every host that could be reached. Dropping it releases them.
+pub struct Lock {
+    pub errand: Errand,
+    /// What the lock's file on each host begins with.
+    pub token: String,
+    held: Mutex<BTreeMap<HostName, Held>>,
+    /// One host is added at a time: a second taker would find the first one's lock.
+    adding: tokio::sync::Mutex<()>,
+    /// The hosts that are not locked, and on which nothing may be done therefore.
+    pub skipped: Vec<(HostName, Cause)>,
+}
+
+impl Lock {
+    /// Whether the host is locked by us, as far as is known here; the host itself is asked before each change.
+    pub fn covers(&self, host: &HostName) -> bool {
+        guarded(&self.held).get(host).is_some_and(Held::is_alive)
+    }
+
+    /// Takes the lock of one host more, under the same token and without waiting. One that was lost is not taken again.
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] when someone else holds it; else why it could not be taken.
+    pub async fn add(&self, remote: &Remote<'_>) -> Result<(), Diagnostic> {
+        let _one_at_a_time = self.adding.lock().await;
+        if guarded(&self.held).contains_key(remote.host) {
+            return Ok(());
+        }
+        let until = Instant::now() + RELEASE_TAKES;
+        let taken = take_one(self, remote.host, remote.connection, remote.elevation, until, &|_, _| {}).await?;
+        let held = taken.map_err(super::perform::told)?;
+        guarded(&self.held).insert(remote.host.clone(), held);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lock")
+            .field("errand", &self.errand)
+            .field("hosts", &guarded(&self.held).keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// For a holder to say that it has the lock, or who has.
+const HOLD_DEADLINE: Duration = Duration::from_secs(20);
+/// A lock that was released a moment ago is still held for as long as the release travels.
+const RELEASE_TAKES: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(250);
+
+/// Takes the lock of every host in the order of their names, so that two takers cannot wait for each other.
+///
+/// Waits up to `patience` in all where someone else holds one, and calls `waiting` with the first sight of each holder.
+///
+/// # Errors
+/// [`Kind::Locked`] when a lock was not free in time. Hosts that cannot be reached are no error, but skipped.
+pub async fn take(
+    hosts: Vec<(HostName, Result<Connection, Cause>)>,
+    elevation: Elevation,
+    errand: Errand,
+    patience: Duration,
+    waiting: &(dyn Fn(&HostName, &Holder) + Sync),
+) -> Result<Lock, Diagnostic> {
+    let token = token()?;
+    let until = Instant::now() + patience.max(RELEASE_TAKES);
+    let held = Mutex::default();
+    let mut lock = Lock { errand, token, held, adding: tokio::sync::Mutex::default(), skipped: Vec::new() };
+    for (host, connection) in hosts {
+        match connection {
+            Ok(connection) => match take_one(&lock, &host, &connection, elevation, until, waiting).await? {
+                Ok(held) => drop(guarded(&lock.held).insert(host, held)),
+                Err(cause) => lock.skipped.push((host, cause)),
+            },
+            Err(cause) => lock.skipped.push((host, cause)),
+        }
+    }
+    Ok(lock)
+}
+
+async fn take_one(
+    lock: &Lock,
+    host: &HostName,
+    connection: &Connection,
+    elevation: Elevation,
+    until: Instant,
+    waiting: &(dyn Fn(&HostName, &Holder) + Sync),
+) -> Result<Result<Held, Cause>, Diagnostic> {
+    let since = super::now().0.to_string();
+    // It reads stdin, so it cannot come by it; sudo writes it to the host's log, so it comes without its comments.
+    let script = include_str!("script/lock.sh").lines().filter(|line| !line.starts_with('#'));
+    let script = script.collect::<Vec<_>>().join("\n");
+    let words = ["sh", "-c", &script, "quorate", &lock.token, &lock.errand.operator, &since, &lock.errand.purpose];
+    let command = elevation.command(&words);
+    let mut told: Option<Holder> = None;
+    loop {
+        let output = match connection.hold(&command, "quorate-held", HOLD_DEADLINE).await {
+            Ok(held) => return Ok(Ok(held)),
+            Err(HoldError::Ssh(error)) => return Ok(Err(cause::of_ssh(host, &error))),
+            Err(HoldError::Exited(output)) => output,
+        };
+        let Some(said) = remote::after_begin(&output.stdout) else {
+            return Ok(Err(
+                remote::no_root(host, &output).unwrap_or_else(|| unusable(host, &remote::host_words(&output)))
+            ));
+        };
+        if output.status != Exit::Code(LOCK_LOST) {
+            return Ok(Err(unusable(host, &remote::host_words(&output))));
+        }
+        let holder = Holder::parse(&String::from_utf8_lossy(said));
+        if Instant::now() >= until {
+            return Err(locked(host, &holder));
+        }
+        if told.as_ref() != Some(&holder) {
+            waiting(host, &holder);
+            told = Some(holder);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+fn unusable(host: &HostName, said: &str) -> Cause {
+    Cause {
+        code: crate::core::code::Code::ProbeFailed,
+        summary: format!("the lock on {host} could not be taken: {said}"),
+        hint: Some("quorate needs flock (util-linux) and a writable /run on the host".to_owned()),
+    }
+}
+
+fn locked(host: &HostName, holder: &Holder) -> Diagnostic {
+    let what = format!("{host} is locked by {holder}");
+    let hint = "wait until it has ended (apply and restore wait for you with `--lock-timeout 5m`), or look at `quorate lock \
+                status`; `quorate lock break` ends a holder that is stuck";
+    Diagnostic::new(Kind::Locked, what).at(host.as_str()).hint(hint)
+}
+
+/// Random: it must not be guessed by chance, and is no secret.
+fn token() -> Result<String, Diagnostic> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Diagnostic::failure("this machine gives no random numbers"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Who holds the lock of a host; `None` when it is free.
+///
+/// # Errors
+/// When the host could not be asked.
+pub async fn status(remote: &Remote<'_>) -> Result<Option<Holder>, Diagnostic> {
+    let (_, said) = remote.ask("reading the lock", include_str!("script/lock-status.sh"), &[]).await?;
+    Ok(said.strip_prefix("held=yes\n").map(Holder::parse))
+}
+
+/// Ends the process that holds the lock of a host, if it is still `holder`.
+///
+/// # Errors
+/// When someone else holds it by now, or when it could not be ended.
+pub async fn break_it(remote: &Remote<'_>, holder: &Holder, audit: &str) -> Result<(), Diagnostic> {
+    let script = include_str!("script/lock-break.sh");
+    let (status, said) = remote.ask("breaking the lock", script, &[&holder.token, audit]).await?;
+    if status == Exit::Code(0) {
+        return Ok(());
+    }
+    let kind = if status == Exit::Code(LOCK_LOST) { Kind::Locked } else { Kind::Failure };
+    Err(Diagnostic::new(kind, format!("the lock on {} was not broken: {}", remote.host, said.trim()))
+        .at(remote.host.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_read_from_what_it_wrote() {
+        let holder =
+            Holder::parse("token=ab\npid=12\noperator=ops@laptop\nsince=1700000000\npurpose=apply of plan 1\n");
+        assert_eq!(holder.pid, Some(12));
+        assert_eq!(holder.since, Some(UnixSeconds(1_700_000_000)));
+        assert_eq!(holder.to_string(), "ops@laptop (apply of plan 1)");
+        assert_eq!(Holder::parse("").to_string(), "unknown (unknown)");
+    }
+
+    #[test]
+    fn an_errand_is_one_line() {
+        assert_eq!(Errand::new("a\nb", "c\td").audit("e"), "cd by ab: e");
+    }
+}

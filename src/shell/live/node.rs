@@ -1,0 +1,226 @@
+//! The authority that lies on the nodes: looked at over SSH, and its key kept in memory alone.
+//!
+//! What a node says of its key is the SHA-256 of the file. The key itself is read from the first node that has it beside
+//! its certificate, and from another one only when that one's file is not the same.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use zeroize::Zeroizing;
+
+use crate::core::code::Code;
+use crate::core::desired::AuthoritySource;
+use crate::core::names::{Digest, HostName, RemotePath, UnixSeconds};
+use crate::core::observed::{Access, Cause, Held};
+use crate::shell::live::pki::{self, Holding};
+use crate::shell::live::remote::{Remote, after_begin};
+use crate::shell::live::{Shared, cause};
+
+/// What the nodes said when they were looked at last.
+#[derive(Default)]
+pub(super) struct Nodes {
+    looked: tokio::sync::Mutex<Option<Looked>>,
+}
+
+struct Looked {
+    found: Result<Option<Found>, Cause>,
+    keepers: BTreeMap<HostName, Held>,
+}
+
+/// The pair, from the first node that has it.
+#[derive(Clone)]
+pub(super) struct Found {
+    host: HostName,
+    pub certificate: String,
+    pub key: Zeroizing<Vec<u8>>,
+    digest: String,
+}
+
+/// What lies on one node.
+struct Lying {
+    key: Option<(String, Access)>,
+    certificate: Option<String>,
+}
+
+const LOOK: &str = include_str!("script/keeper-look.sh");
+const READ: &str = include_str!("script/keeper-read.sh");
+const READ_DEADLINE: Duration = Duration::from_secs(30);
+
+impl Nodes {
+    /// Looks at every declared node.
+    pub async fn look(&self, shared: &Shared, at: UnixSeconds) {
+        let AuthoritySource::Node { certificate, key } = &shared.desired.authority else { return };
+        let mut looked = self.looked.lock().await;
+        let before = looked.take().and_then(|looked| looked.found.ok().flatten());
+        *looked = Some(look(shared, (certificate, key), before, at).await);
+    }
+
+    pub async fn keepers(&self) -> BTreeMap<HostName, Held> {
+        self.looked.lock().await.as_ref().map(|looked| looked.keepers.clone()).unwrap_or_default()
+    }
+
+    /// The pair as it was seen last; looks when nobody has yet.
+    pub async fn found(&self, shared: &Shared, at: UnixSeconds) -> Result<Option<Found>, Cause> {
+        if let Some(looked) = self.looked.lock().await.as_ref() {
+            return looked.found.clone();
+        }
+        self.look(shared, at).await;
+        let looked = self.looked.lock().await;
+        looked.as_ref().map_or(Ok(None), |looked| looked.found.clone())
+    }
+
+    pub async fn holding(&self, shared: &Shared, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+        match self.found(shared, at).await? {
+            None => Ok(None),
+            Some(found) => found.signer(shared, at).map(|signer| Some(Holding::Signer(signer))),
+        }
+    }
+}
+
+impl Found {
+    fn signer(&self, shared: &Shared, at: UnixSeconds) -> Result<pki::Signer, Cause> {
+        let AuthoritySource::Node { certificate, key } = &shared.desired.authority else {
+            return Err(cause::interrupted("reading the authority"));
+        };
+        let place = |path: &RemotePath| PathBuf::from(format!("{}:{path}", self.host));
+        pki::assemble_text(&self.certificate, &place(certificate), &self.key, &place(key), at)
+    }
+}
+
+async fn look(
+    shared: &Shared,
+    (certificate, key): (&RemotePath, &RemotePath),
+    before: Option<Found>,
+    at: UnixSeconds,
+) -> Looked {
+    let looks = shared.desired.nodes.keys().map(async |name| (name, lying(shared, name, certificate, key).await));
+    let mut unseen = None;
+    let mut nodes = Vec::new();
+    for (name, lying) in join_all(looks).await {
+        match lying {
+            Ok(lying) => nodes.push((name, lying)),
+            Err(why) => unseen = unseen.or(Some((name, why))),
+        }
+    }
+    let mut keys = Keys { shared, path: key, before };
+    let held = |lying: &Lying| lying.key.as_ref().map_or(Held::Nothing, |(_, access)| Held::Key(access.clone()));
+    let keepers = nodes.iter().map(|(name, lying)| ((*name).clone(), held(lying))).collect();
+    let found = match keys.first(&nodes, at).await {
+        Ok(None) => match unseen {
+            Some((name, why)) => Err(nobody(key, name, &why)),
+            None => Ok(None),
+        },
+        found => found,
+    };
+    Looked { found, keepers }
+}
+
+/// What was read of keys, and how more are.
+struct Keys<'a> {
+    shared: &'a Shared,
+    path: &'a RemotePath,
+    before: Option<Found>,
+}
+
+impl Keys<'_> {
+    /// The first pair, if all nodes that have a key have the same.
+    async fn first(&mut self, nodes: &[(&HostName, Lying)], at: UnixSeconds) -> Result<Option<Found>, Cause> {
+        let with_keys = nodes.iter().filter_map(|(name, lying)| Some((*name, lying.key.as_ref()?, &lying.certificate)));
+        let mut found: Option<Found> = None;
+        for (name, (digest, _), certificate) in with_keys.clone() {
+            let (None, Some(certificate)) = (&found, certificate) else { continue };
+            let key = self.read(name, digest).await?;
+            let pair = Found { host: name.clone(), certificate: certificate.clone(), key, digest: digest.clone() };
+            // That the two belong together is checked here.
+            pair.signer(self.shared, at)?;
+            found = Some(pair);
+        }
+        let Some(found) = found else { return Ok(None) };
+        for (name, (digest, _), _) in with_keys {
+            if *digest != found.digest && !pki::is_same_key(&self.read(name, digest).await?, &found.key) {
+                let what = format!("{} and {name} have the keys of different authorities ({})", found.host, self.path);
+                let hint =
+                    "keep the one that signed the members' certificates, and move ca.key and ca.crt of the other away";
+                return Err(Cause { code: Code::AuthorityDiffers, summary: what, hint: Some(hint.to_owned()) });
+            }
+        }
+        Ok(Some(found))
+    }
+
+    async fn read(&self, host: &HostName, digest: &str) -> Result<Zeroizing<Vec<u8>>, Cause> {
+        if let Some(before) = self.before.as_ref().filter(|before| before.digest == *digest) {
+            return Ok(before.key.clone());
+        }
+        let connection = self.shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
+        let words = ["timeout", "-k", "5", "20", "sh", "-s", "--", self.path.as_str()];
+        let line = self.shared.elevation.command(&words);
+        let output = connection.exec(&line, READ, READ_DEADLINE).await.map_err(|error| cause::of_ssh(host, &error))?;
+        let said = Zeroizing::new(output.stdout);
+        match after_begin(&said) {
+            // Between the two looks it may have been replaced.
+            Some(key) if Digest::of(key).to_string() == *digest => Ok(Zeroizing::new(key.to_vec())),
+            _ => Err(Cause {
+                code: Code::ProbeFailed,
+                summary: format!("{} of {host} could not be read", self.path),
+                hint: Some("if something writes it now, run again when it has ended".to_owned()),
+            }),
+        }
+    }
+}
+
+fn nobody(key: &RemotePath, unseen: &HostName, why: &Cause) -> Cause {
+    Cause {
+        code: why.code,
+        summary: format!("no node that could be asked has the key of the authority ({key}), and {}", why.summary),
+        hint: Some(format!("bring {unseen} back, or restore ca.crt and ca.key on another node from your backup")),
+    }
+}
+
+async fn lying(shared: &Shared, host: &HostName, certificate: &RemotePath, key: &RemotePath) -> Result<Lying, Cause> {
+    let connection = shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
+    let remote = Remote { host, connection: &connection, elevation: shared.elevation };
+    let arguments = [certificate.as_str(), key.as_str()];
+    let (status, said) =
+        remote.ask("looking for the authority", LOOK, &arguments).await.map_err(cause::of_diagnostic)?;
+    let unreadable = || Cause {
+        code: Code::ProbeFailed,
+        summary: format!("what {host} said of {key} cannot be read ({status})"),
+        hint: Some("the host needs a POSIX sh and coreutils".to_owned()),
+    };
+    parsed(&said).ok_or_else(unreadable)
+}
+
+/// `key DIGEST MODE OWNER GROUP`, then `certificate` and its text; each only if it is there.
+fn parsed(said: &str) -> Option<Lying> {
+    let (key, rest) = match said.strip_prefix("key ") {
+        None => (None, said),
+        Some(line) => {
+            let (line, rest) = line.split_once('\n')?;
+            let words: Vec<_> = line.split(' ').collect();
+            let [digest, mode, owner, group] = words[..] else { return None };
+            (Some((digest.to_owned(), Access::new(mode, owner, group))), rest)
+        }
+    };
+    match rest {
+        "" => Some(Lying { key, certificate: None }),
+        _ => Some(Lying { key, certificate: Some(rest.strip_prefix("certificate\n")?.to_owned()) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_says_is_read_or_refused() {
+        let both = parsed("key abc 600 root root\ncertificate\n-----BEGIN").unwrap();
+        assert_eq!(both.key, Some(("abc".to_owned(), Access::new("600", "root", "root"))));
+        assert_eq!(both.certificate.as_deref(), Some("-----BEGIN"));
+        let neither = parsed("").unwrap();
+        assert!(neither.key.is_none() && neither.certificate.is_none());
+        assert!(parsed("certificate\nx").unwrap().key.is_none());
+        assert!(parsed("key abc 600\n").is_none() && parsed("something else\n").is_none() && parsed("key ").is_none());
+    }
+}

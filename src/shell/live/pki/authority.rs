@@ -1,0 +1,171 @@
+//! ca.crt and ca.key, read from their folder and proven to belong together.
+
+use std::fmt;
+use std::path::Path;
+
+use rcgen::{KeyPair, PublicKeyData as _};
+use rustls::pki_types::CertificateDer;
+use zeroize::Zeroize as _;
+
+use super::anchor::{Anchor, Chain, parse};
+use super::create::{self, Interrupted};
+use super::facts::KnownAuthority;
+use super::file::{check_mode, read, unusable};
+use super::key::{Opener, read_key};
+use super::rotate;
+use super::{CERTIFICATE, KEY};
+use crate::core::desired::Pair;
+use crate::core::names::UnixSeconds;
+use crate::core::observed::{Authority, Cause};
+
+/// An authority that can sign. Its key stays in memory, is never printed, and is overwritten when dropped.
+pub struct Signer {
+    pub(super) anchor: Anchor,
+    pub(super) key: KeyPair,
+}
+
+impl Signer {
+    pub fn facts(&self) -> &Authority {
+        &self.anchor.facts
+    }
+
+    pub fn anchor(&self) -> &Anchor {
+        &self.anchor
+    }
+
+    /// The exact text of ca.crt, as it is put on the hosts.
+    pub fn certificate_pem(&self) -> &str {
+        &self.anchor.pem
+    }
+
+    pub fn certificate_der(&self) -> &CertificateDer<'static> {
+        &self.anchor.certificates[0]
+    }
+
+    /// For [`certificate_facts`](super::certificate_facts).
+    pub fn known(&self) -> KnownAuthority {
+        self.anchor.known()
+    }
+}
+
+impl Drop for Signer {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer").field("facts", self.facts()).field("key", &"***").finish_non_exhaustive()
+    }
+}
+
+/// Reads the authority in `folder`; `None` when there is none yet.
+///
+/// # Errors
+/// When one of the two files is missing or unreadable, when others can read the key, when the certificate is no
+/// authority's or has expired, or when the key is not its own. Nothing here is ever overwritten, so each is for the
+/// operator to mend.
+pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
+    // The key has its new name already, and the certificate not yet.
+    if rotate::is_half_adopted(folder) {
+        return rotate::load_next(folder, at);
+    }
+    let certificate_path = folder.join(CERTIFICATE);
+    let key_path = folder.join(KEY);
+    match (read(&certificate_path)?, read(&key_path)?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            check_mode(&key, &key_path)?;
+            let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+            let signer = assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at)?;
+            Ok(Some(signer))
+        }
+        (Some(_), None) => {
+            let what = format!("{} is there, but {} is not", certificate_path.display(), key_path.display());
+            Err(unusable(
+                what,
+                Some("restore it from your backup: quorate cannot make the key of an existing authority"),
+            ))
+        }
+        // A creation that was cut off between its last two steps is finished by the next one.
+        (None, Some(_)) if create::interrupted(folder) == Some(Interrupted::BeforeCertificate) => Ok(None),
+        (None, Some(_)) => {
+            let what = format!("{} is there, but {} is not", key_path.display(), certificate_path.display());
+            Err(unusable(
+                what,
+                Some("restore it from your backup; every host that trusts the authority also has it as ca.crt"),
+            ))
+        }
+    }
+}
+
+/// Reads an authority that someone else made: `certificate` may hold the chain above it, and the key may be encrypted.
+///
+/// # Errors
+/// As [`load`], and when one of the files is not there: nobody but the operator can make it.
+pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<Signer, Cause> {
+    let Pair { certificate: certificate_path, key: key_path } = pair;
+    let certificate = needed(certificate_path)?;
+    let key = needed(key_path)?;
+    check_mode(&key, key_path)?;
+    let anchor = Anchor::parse(&certificate.bytes, certificate_path, Chain::Allowed, at)?;
+    assemble(anchor, certificate_path, &key.bytes, key_path, opener, at)
+}
+
+/// An authority whose pair was read elsewhere; the paths say where, for messages.
+///
+/// # Errors
+/// As [`load_files`].
+pub fn assemble_text(
+    certificate: &str,
+    certificate_path: &Path,
+    key: &[u8],
+    key_path: &Path,
+    at: UnixSeconds,
+) -> Result<Signer, Cause> {
+    let anchor = Anchor::parse(certificate.as_bytes(), certificate_path, Chain::Allowed, at)?;
+    assemble(anchor, certificate_path, key, key_path, &Opener::default(), at)
+}
+
+/// Reads the certificate of an authority whose key is not here.
+///
+/// # Errors
+/// When it is missing or no authority's.
+pub fn load_anchor(certificate_path: &Path, at: UnixSeconds) -> Result<Anchor, Cause> {
+    Anchor::parse(&needed(certificate_path)?.bytes, certificate_path, Chain::Allowed, at)
+}
+
+fn needed(path: &Path) -> Result<super::file::Content, Cause> {
+    let hint = "correct the path in [ca], or put the file there";
+    read(path)?.ok_or_else(|| unusable(format!("{} does not exist", path.display()), Some(hint)))
+}
+
+/// Checks that the key is the authority's, and that what it signs verifies.
+pub(super) fn assemble(
+    anchor: Anchor,
+    certificate_path: &Path,
+    key_bytes: &[u8],
+    key_path: &Path,
+    opener: &Opener,
+    at: UnixSeconds,
+) -> Result<Signer, Cause> {
+    let crt = certificate_path.display();
+    let key = read_key(key_bytes, key_path, opener)?;
+    let is_its_own = parse(&anchor.certificates[0])
+        .is_some_and(|parsed| parsed.public_key().subject_public_key.data.as_ref() == key.der_bytes());
+    let signer = Signer { anchor, key };
+    if !is_its_own {
+        let what = format!("{} is not the key of {crt}", key_path.display());
+        return Err(unusable(what, Some("put back the pair that belongs together, from one backup")));
+    }
+    // Some authorities parse, and yet what rcgen signs in their name does not verify: a subject with a repeated
+    // attribute loses one of them. Better found by `plan` than by a half-finished `apply`.
+    signer.operator(at).map_err(|diagnostic| {
+        let why = diagnostic.causes.join(": ");
+        unusable(format!("{crt} cannot sign certificates that verify: {why}"), Some(SUBJECT))
+    })?;
+    Ok(signer)
+}
+
+const SUBJECT: &str = "an authority with an RSA, P-256, P-384 or Ed25519 key can be used, whose subject names each attribute once (CN=…, O=…)";

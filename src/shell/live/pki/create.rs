@@ -1,0 +1,192 @@
+//! A new authority: made whole under other names, then given its names, key first, never over anything.
+//!
+//! Wherever it is cut off, what is left is one of these, and the next run goes on from it:
+//!
+//! ```text
+//! (nothing)
+//! .ca.key.pending  .ca.crt.pending     thrown away, as nobody has seen them
+//! ca.key           .ca.crt.pending     the certificate is given its name
+//! ca.key           ca.crt              done
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::anchor::{Anchor, Chain};
+use super::authority::{Signer, assemble, load};
+use super::file::read;
+use super::key::Opener;
+use super::{BACKDATED_SECONDS, CERTIFICATE, KEY, rcgen_time, serial_number};
+use crate::core::capability::authority::VALIDITY_SECONDS;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{ClusterName, UnixSeconds};
+use crate::core::observed::Cause;
+
+const CERTIFICATE_PENDING: &str = ".ca.crt.pending";
+const KEY_PENDING: &str = ".ca.key.pending";
+
+/// What is left of a creation that was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupted {
+    /// ca.key has its name; the certificate that belongs to it does not yet.
+    BeforeCertificate,
+}
+
+/// Makes ca.key and ca.crt in `folder`, or finishes making them, and reads them back.
+///
+/// # Errors
+/// When there is an authority already, when someone else is making one, or when a file cannot be written.
+pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<Signer, Diagnostic> {
+    let failed = |error: io::Error| {
+        Diagnostic::failure(format!("no authority could be made in {}", folder.display())).caused_by(&error)
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    sync_parent(folder).map_err(failed)?;
+    let directory = File::open(folder).map_err(failed)?;
+    if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let what = format!("another quorate is making an authority in {}", folder.display());
+        return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has ended, then run again"));
+    }
+    if load(folder, at).map_err(told)?.is_some() {
+        return Err(Diagnostic::new(Kind::Refused, format!("{} holds an authority already", folder.display())));
+    }
+    if interrupted(folder).is_none() {
+        write_pending(folder, cluster, at)?;
+        directory.sync_all().map_err(failed)?;
+        publish(folder, KEY_PENDING, KEY).map_err(failed)?;
+        directory.sync_all().map_err(failed)?;
+    }
+    publish(folder, CERTIFICATE_PENDING, CERTIFICATE).map_err(failed)?;
+    directory.sync_all().map_err(failed)?;
+    let made = load(folder, at).map_err(told)?;
+    made.ok_or_else(|| Diagnostic::failure(format!("the authority just made in {} is gone", folder.display())))
+}
+
+/// The folder itself may be new, and must not vanish with the power once hosts trust what is in it.
+fn sync_parent(folder: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(folder)?;
+    absolute.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+/// Whether `folder` holds a creation that needs to be finished.
+pub(super) fn interrupted(folder: &Path) -> Option<Interrupted> {
+    let certificate_path = folder.join(CERTIFICATE_PENDING);
+    let key_path = folder.join(KEY);
+    let certificate = read(&certificate_path).ok()??;
+    let key = read(&key_path).ok()??;
+    if folder.join(CERTIFICATE).exists() {
+        return None;
+    }
+    // Valid at its own beginning, whatever the time is now: `load` judges that once it has its name.
+    let made = x509_parser::pem::parse_x509_pem(&certificate.bytes).ok()?.1;
+    let at = UnixSeconds(made.parse_x509().ok()?.validity().not_before.timestamp());
+    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at).ok()?;
+    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).ok()?;
+    Some(Interrupted::BeforeCertificate)
+}
+
+fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<(), Diagnostic> {
+    let cannot = |path: &Path, error: io::Error| {
+        Diagnostic::failure(format!("{} could not be written", path.display())).caused_by(&error)
+    };
+    let (certificate, key) = generate(cluster, "etcd-ca", at).map_err(|why| {
+        Diagnostic::failure(format!("no authority for cluster {cluster} could be generated")).because(why)
+    })?;
+    for (name, mode, content) in [(KEY_PENDING, 0o600, key.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
+        let path = folder.join(name);
+        write_new(&path, mode, content).map_err(|error| cannot(&path, error))?;
+    }
+    Ok(())
+}
+
+/// A new authority for a cluster, as PEM.
+///
+/// # Errors
+/// When no key can be made.
+pub fn generate_authority(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing<String>), String> {
+    generate(cluster, "etcd-ca", at)
+}
+
+/// The certificate and the key, as PEM.
+pub(super) fn generate(
+    cluster: &ClusterName,
+    common_name: &str,
+    at: UnixSeconds,
+) -> Result<(String, Zeroizing<String>), String> {
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen_time(at.plus_seconds(-BACKDATED_SECONDS)).map_err(|error| error.to_string())?;
+    params.not_after = rcgen_time(at.plus_seconds(VALIDITY_SECONDS)).map_err(|error| error.to_string())?;
+    params.serial_number = Some(serial_number().map_err(|_| "no random bytes for a serial number")?);
+    params.distinguished_name = DistinguishedName::new();
+    // kubeadm's name for it, and the cluster's: authorities of two clusters must not be mistaken for each other.
+    params.distinguished_name.push(DnType::OrganizationName, cluster.as_str());
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let mut key = KeyPair::generate().map_err(|error| error.to_string())?;
+    let certificate = params.self_signed(&key).map_err(|error| error.to_string());
+    let key_pem = Zeroizing::new(key.serialize_pem());
+    key.zeroize();
+    Ok((certificate?.pem(), key_pem))
+}
+
+/// Writes a file that does not outlive a crash half-written, in place of one that such a crash left.
+pub(super) fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()
+}
+
+/// Gives a finished file its name, unless something has that name.
+fn publish(folder: &Path, pending: &str, name: &str) -> io::Result<()> {
+    let from = folder.join(pending);
+    let to = folder.join(name);
+    match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+        // Not every file system can do that in one step; a link does not replace either.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::hard_link(&from, &to)?;
+            fs::remove_file(&from)
+        }
+        result => result.map_err(io::Error::from),
+    }
+}
+
+pub(super) fn told(cause: Cause) -> Diagnostic {
+    let diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
+    match cause.hint {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last line of defence, against whoever made the file between our look and our step.
+    #[test]
+    fn a_name_that_is_taken_stays_as_it_is() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = |name| folder.path().join(name);
+        fs::write(path(KEY), "theirs").unwrap();
+        fs::write(path(KEY_PENDING), "ours").unwrap();
+        let refused = publish(folder.path(), KEY_PENDING, KEY).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(path(KEY)).unwrap(), "theirs");
+        fs::remove_file(path(KEY)).unwrap();
+        publish(folder.path(), KEY_PENDING, KEY).unwrap();
+        assert_eq!(fs::read_to_string(path(KEY)).unwrap(), "ours");
+        assert!(!path(KEY_PENDING).exists());
+    }
+}

@@ -1,0 +1,51 @@
+//! The files that certificates and keys are read from.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::core::code::Code;
+use crate::core::observed::Cause;
+
+pub(super) struct Content {
+    pub bytes: Zeroizing<Vec<u8>>,
+    mode: u32,
+}
+
+/// No certificate or key is near this size.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// The file's content, or `None` when it does not exist.
+pub(super) fn read(path: &Path) -> Result<Option<Content>, Cause> {
+    let cannot = |error: &io::Error| unusable(format!("{} cannot be read: {error}", path.display()), None);
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|error| cannot(&error))?,
+    };
+    let metadata = file.metadata().map_err(|error| cannot(&error))?;
+    if !metadata.is_file() {
+        return Err(unusable(format!("{} is not a file", path.display()), None));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(unusable(format!("{} is too large to be a certificate or a key", path.display()), None));
+    }
+    Ok(Some(Content { bytes, mode: metadata.mode() }))
+}
+
+pub(super) fn check_mode(key: &Content, path: &Path) -> Result<(), Cause> {
+    if key.mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    let what = format!("{path} can be read by others than its owner (mode {:o})", key.mode & 0o7777);
+    Err(unusable(what, Some(&format!("chmod 600 {path}; if others may have read it, make a new key"))))
+}
+
+pub(super) fn unusable(summary: String, hint: Option<&str>) -> Cause {
+    Cause { code: Code::AuthorityUnreadable, summary, hint: hint.map(str::to_owned) }
+}

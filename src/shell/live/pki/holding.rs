@@ -1,0 +1,119 @@
+//! What we hold of the cluster's authority: its key, or only its certificate and what it has given us.
+
+use super::anchor::Anchor;
+use super::authority::{Signer, load, load_anchor, load_files};
+use super::given::{self, PairText};
+use super::key::Opener;
+use crate::core::desired::{AuthoritySource, Pair};
+use crate::core::names::UnixSeconds;
+use crate::core::observed::{Authority, Cause, Given, Seen};
+
+/// The cluster's authority as far as it is here.
+#[derive(Debug)]
+pub enum Holding {
+    Signer(Signer),
+    /// Somebody else signs; the pair is for our own connections.
+    Outside {
+        anchor: Anchor,
+        client: Pair,
+    },
+    /// Somebody else signs, and has signed this for our own connections.
+    Remote {
+        anchor: Anchor,
+        client: PairText,
+    },
+}
+
+impl Holding {
+    /// Reads what is declared to be in files here; `None` when none was generated yet, and where it is not in files.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong.
+    pub fn load(source: &AuthoritySource, opener: &Opener, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+        match source {
+            AuthoritySource::Generated { folder } => Ok(load(folder, at)?.map(Holding::Signer)),
+            AuthoritySource::Files { pair, .. } => {
+                load_files(pair, opener, at).map(|signer| Some(Self::Signer(signer)))
+            }
+            AuthoritySource::External { certificate, client, .. } => {
+                let anchor = load_anchor(certificate, at)?;
+                Ok(Some(Self::Outside { anchor, client: client.clone() }))
+            }
+            AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => Ok(None),
+        }
+    }
+
+    pub fn anchor(&self) -> &Anchor {
+        match self {
+            Self::Signer(signer) => signer.anchor(),
+            Self::Outside { anchor, .. } | Self::Remote { anchor, .. } => anchor,
+        }
+    }
+
+    pub fn signer(&self) -> Option<&Signer> {
+        match self {
+            Self::Signer(signer) => Some(signer),
+            Self::Outside { .. } | Self::Remote { .. } => None,
+        }
+    }
+
+    /// A client certificate for our own connections, with its key: issued for minutes, or the one that is given.
+    ///
+    /// # Errors
+    /// When none can be issued, or the files cannot be read.
+    pub fn operator(&self, at: UnixSeconds) -> Result<PairText, crate::core::diagnostic::Diagnostic> {
+        match self {
+            Self::Signer(signer) => operator(signer, at),
+            Self::Remote { client, .. } => Ok(client.clone()),
+            Self::Outside { client, .. } => given::read_pair(client).map_err(|why| {
+                crate::core::diagnostic::Diagnostic::failure("our own client certificate cannot be used").because(why)
+            }),
+        }
+    }
+
+    /// What a load says as a fact.
+    pub fn seen(loaded: &Result<Option<Holding>, Cause>) -> Seen<Option<Authority>> {
+        match loaded {
+            Ok(holding) => Seen::Known(holding.as_ref().map(|holding| holding.anchor().facts.clone())),
+            Err(cause) => Seen::Unknown(cause.clone()),
+        }
+    }
+}
+
+impl Anchor {
+    /// The exact text of ca.crt, as it is put on the hosts.
+    pub fn certificate_pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The name of the authority, in DER.
+    pub fn subject(&self) -> Vec<u8> {
+        super::anchor::parse(self.certificate_der())
+            .map(|parsed| parsed.subject().as_raw().to_vec())
+            .unwrap_or_default()
+    }
+
+    pub fn certificate_der(&self) -> &rustls::pki_types::CertificateDer<'static> {
+        &self.certificates[0]
+    }
+}
+
+/// A client certificate for our own connections, issued for minutes.
+///
+/// # Errors
+/// When none can be issued.
+pub fn operator(signer: &Signer, at: UnixSeconds) -> Result<PairText, crate::core::diagnostic::Diagnostic> {
+    let issued = signer.operator(at)?;
+    Ok(PairText { certificate: issued.certificate_pem, key: issued.key_pem })
+}
+
+/// The pairs that are given, if the declared authority is one that we cannot ask.
+pub fn given(source: &AuthoritySource, loaded: &Result<Option<Holding>, Cause>) -> Option<Given> {
+    let AuthoritySource::External { client, nodes, .. } = source else { return None };
+    let known: Vec<_> = loaded.iter().flatten().map(|holding| holding.anchor().known()).collect();
+    let of_node = |pairs: &std::collections::BTreeMap<_, Pair>| {
+        pairs.iter().map(|(role, pair)| (*role, given::look(pair, &known))).collect()
+    };
+    let nodes = nodes.iter().map(|(name, pairs)| (name.clone(), of_node(pairs))).collect();
+    Some(Given { client: given::look(client, &known), nodes })
+}

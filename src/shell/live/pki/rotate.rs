@@ -1,0 +1,117 @@
+//! The authority that comes after: made beside the one that there is, and put in its place when nobody trusts that any more.
+//!
+//! ```text
+//! ca.key  ca.crt   ca.next.key  ca.next.crt    the rotation is under way
+//! ca.key  ca.crt                ca.next.crt    ca.key is the next one's already: the certificate is given its name
+//! ca.key  ca.crt   ca.1f0c….key ca.1f0c….crt   done; the old pair stays beside it under its fingerprint
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::anchor::{Anchor, Chain};
+use super::authority::{Signer, assemble, load};
+use super::create::{generate, told, write_new};
+use super::file::read;
+use super::key::Opener;
+use super::{CERTIFICATE, KEY};
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{ClusterName, UnixSeconds};
+use crate::core::observed::Cause;
+
+const NEXT_CERTIFICATE: &str = "ca.next.crt";
+const NEXT_KEY: &str = "ca.next.key";
+
+/// The next authority in `folder`, if a rotation is under way.
+///
+/// # Errors
+/// When what is there of it cannot be used.
+pub fn load_next(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
+    let certificate_path = folder.join(NEXT_CERTIFICATE);
+    // A key without a certificate is a creation that was cut off, and nobody knows of it.
+    let Some(certificate) = read(&certificate_path)? else { return Ok(None) };
+    let key_path = folder.join(NEXT_KEY);
+    let (key_path, key) = match read(&key_path)? {
+        Some(key) => (key_path, Some(key)),
+        None => (folder.join(KEY), read(&folder.join(KEY))?),
+    };
+    let Some(key) = key else { return Ok(None) };
+    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).map(Some)
+}
+
+/// Whether the swap of `folder` was cut off after the key.
+pub(super) fn is_half_adopted(folder: &Path) -> bool {
+    folder.join(NEXT_CERTIFICATE).exists() && !folder.join(NEXT_KEY).exists()
+}
+
+/// Makes the next authority beside the one that there is.
+///
+/// # Errors
+/// When there is one already, or a file cannot be written.
+pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<Signer, Diagnostic> {
+    let what = || Diagnostic::failure(format!("no next authority could be made in {}", folder.display()));
+    let failed = |error: io::Error| what().caused_by(&error);
+    let directory = locked(folder)?;
+    if load(folder, at).map_err(told)?.is_none() {
+        return Err(what().because("there is none to come after"));
+    }
+    if load_next(folder, at).map_err(told)?.is_some() {
+        return Err(Diagnostic::new(Kind::Refused, format!("{} holds a next authority already", folder.display())));
+    }
+    // Members compare an issuer by its name: that of the next one must not be the same.
+    let moment = jiff::Timestamp::from_second(at.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
+    let (certificate, key) = generate(cluster, &format!("etcd-ca {moment}"), at).map_err(|why| what().because(why))?;
+    write_new(&folder.join(NEXT_KEY), 0o600, key.as_str()).map_err(failed)?;
+    directory.sync_all().map_err(failed)?;
+    let pending = folder.join(".ca.next.crt.pending");
+    write_new(&pending, 0o644, &certificate).map_err(failed)?;
+    fs::rename(&pending, folder.join(NEXT_CERTIFICATE)).map_err(failed)?;
+    directory.sync_all().map_err(failed)?;
+    load_next(folder, at).map_err(told)?.ok_or_else(|| what().because("it is gone"))
+}
+
+/// Puts the next authority in the place of the one that there is, which keeps another name.
+///
+/// # Errors
+/// When there is none, or a file cannot be given its name.
+pub fn adopt_next(folder: &Path, at: UnixSeconds) -> Result<(), Diagnostic> {
+    let failed = |error: io::Error| {
+        Diagnostic::failure(format!("the next authority in {} could not take its place", folder.display()))
+            .caused_by(&error)
+    };
+    let directory = locked(folder)?;
+    if load_next(folder, at).map_err(told)?.is_none() {
+        return Err(Diagnostic::failure(format!("there is no next authority in {}", folder.display())));
+    }
+    if !is_half_adopted(folder) {
+        let old = load(folder, at).map_err(told)?;
+        let old = old.ok_or_else(|| Diagnostic::failure("there is no authority to be replaced"))?;
+        let short = old.facts().fingerprint.to_string()[..12].to_owned();
+        for (name, kept) in [(CERTIFICATE, format!("ca.{short}.crt")), (KEY, format!("ca.{short}.key"))] {
+            match fs::hard_link(folder.join(name), folder.join(kept)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        directory.sync_all().map_err(failed)?;
+        fs::rename(folder.join(NEXT_KEY), folder.join(KEY)).map_err(failed)?;
+        directory.sync_all().map_err(failed)?;
+    }
+    fs::rename(folder.join(NEXT_CERTIFICATE), folder.join(CERTIFICATE)).map_err(failed)?;
+    directory.sync_all().map_err(failed)
+}
+
+fn locked(folder: &Path) -> Result<File, Diagnostic> {
+    let failed =
+        |error: io::Error| Diagnostic::failure(format!("{} cannot be opened", folder.display())).caused_by(&error);
+    let directory = File::open(folder).map_err(failed)?;
+    if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let what = format!("another quorate is changing the authority in {}", folder.display());
+        return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has ended, then run again"));
+    }
+    Ok(directory)
+}

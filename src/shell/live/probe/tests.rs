@@ -1,0 +1,276 @@
+//! Answers that real hosts have given (fixtures/remote: hosts of the lab in the state of their name, asked with the script
+//! over ssh), and answers that nobody should ever give.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::names::{Occasion, Version};
+use crate::core::observed::{Installed, Usage};
+
+const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
+const RUNNING: &[u8] = include_bytes!("../../../../fixtures/remote/running.txt");
+const DRIFTED: &[u8] = include_bytes!("../../../../fixtures/remote/drifted.txt");
+const TAKEN: &[u8] = include_bytes!("../../../../fixtures/remote/taken.txt");
+const TAKEN_WITHOUT_SS: &[u8] = include_bytes!("../../../../fixtures/remote/taken-without-ss.txt");
+const PREINSTALLED: &[u8] = include_bytes!("../../../../fixtures/remote/preinstalled.txt");
+
+fn desired(more: &str) -> Desired {
+    let text = format!(
+        "[cluster]\nname = \"lab\"\nversion = \"3.5.30\"\n[nodes.etcd-1]\naddress = \"10.77.3.11\"\n\
+         [nodes.etcd-2]\naddress = \"10.77.3.12\"\n[nodes.etcd-3]\naddress = \"10.77.3.13\"\n{more}"
+    );
+    crate::core::desired::parse(&text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
+}
+
+fn seen(bytes: &[u8]) -> Host {
+    parse(&desired(""), &[], bytes).expect("a whole answer").host
+}
+
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let text = core::str::from_utf8(bytes).expect("fixtures are text");
+    assert!(text.contains(from), "the fixture does not hold {from:?}");
+    text.replacen(from, to, 1).into_bytes()
+}
+
+#[test]
+fn a_bare_host_has_nothing() {
+    let host = seen(BARE);
+    assert_eq!(host.architecture, Architecture::Amd64);
+    assert!(!host.account && host.folders.is_empty() && host.files.is_empty() && host.installed.is_empty());
+    assert!(host.certificates.is_empty() && host.trusted.is_empty() && host.taken_ports.is_empty());
+    assert_eq!((host.data, host.tools, host.process), (DataDirectory::Empty, Tools::Absent, None));
+    assert_eq!(host.service.state, ServiceState::Inactive);
+}
+
+#[test]
+fn a_running_member_is_seen_whole() {
+    let sight = parse(&desired(""), &[], RUNNING).expect("a whole answer");
+    let host = sight.host;
+    assert!(host.account && host.service.enabled && !host.service.needs_reload);
+    assert_eq!(host.service.state, ServiceState::Active);
+    assert_eq!(host.data, DataDirectory::Member);
+    let not_there = [File::Permit, File::Departures, File::RestoreNote, File::RestoreMark]
+        .into_iter()
+        .chain(crate::core::capability::backup::FILES);
+    let not_there: Vec<_> = not_there.collect();
+    for file in File::ALL.into_iter().filter(|file| !not_there.contains(file)) {
+        assert_eq!(host.files[&file].access, layout::access(file), "{file:?}");
+    }
+    for folder in Folder::ALL {
+        assert_eq!(host.folders[&folder], layout::folder_access(folder));
+    }
+    assert!(host.text_of_for_tests(File::Config).starts_with("# Kept by quorate"));
+    assert_eq!(host.files[&File::ServerKey].text, None);
+    let [authority] = host.trusted[..] else { panic!("it trusts one authority: {:?}", host.trusted) };
+    for (role, certificate) in &host.certificates {
+        assert_eq!(certificate.signed_by, Some(authority), "{role}");
+        assert_eq!(certificate.matches_key, Seen::Known(true), "{role}");
+    }
+    assert_eq!(host.certificates[&Role::HealthcheckClient].usages, [Usage::ClientAuth].into());
+    let archive = "a73b8daed8f189574c21bdd4095ce6111b5ab1fdb77ebfe543197c99b8f94591".parse().ok();
+    assert_eq!(host.installed, BTreeMap::from([(Version::new(3, 5, 30), Installed { archive })]));
+    assert_eq!(host.tools, Tools::Link(RemotePath::new("/opt/etcd/3.5.30")));
+    assert!(host.taken_ports.is_empty() && sight.own_ports.is_empty());
+    let process = host.process.expect("it runs");
+    assert_eq!(process.executable.as_str(), "/opt/etcd/3.5.30/etcd");
+    assert!(!process.executable_replaced);
+    assert_eq!(process.started, UnixSeconds(1_795_219_771));
+    for (file, digest) in process.loaded {
+        assert_eq!(digest, host.files[&file].digest, "{file:?}");
+    }
+}
+
+#[test]
+fn every_drift_of_a_running_member_is_seen() {
+    let sight = parse(&desired("[ports]\nclient = 4379\n"), &[], DRIFTED).expect("a whole answer");
+    let host = sight.host;
+    assert!(!host.service.enabled);
+    assert_eq!(host.service.drop_ins, [RemotePath::new("/etc/systemd/system/etcd.service.d/nice.conf")]);
+    let process = host.process.as_ref().expect("it runs");
+    assert!(process.executable_replaced);
+    assert_eq!(process.executable.as_str(), "/opt/etcd/3.5.30/etcd");
+    assert_ne!(process.loaded[&File::Config], host.files[&File::Config].digest);
+    assert_eq!(process.loaded[&File::Unit], host.files[&File::Unit].digest);
+    assert_eq!(host.certificates[&Role::Server].matches_key, Seen::Known(true));
+    assert_eq!(host.certificates[&Role::Peer].matches_key, Seen::Known(false), "the server's key lies there");
+    assert_eq!(host.certificates[&Role::HealthcheckClient].matches_key, Seen::Known(false), "an RSA key lies there");
+    assert_eq!(host.files[&File::ServerKey].access, Access::new("644", "etcd", "etcd"));
+    assert_eq!(host.installed[&Version::new(3, 5, 30)], Installed { archive: None }, "etcdctl was changed");
+    assert_eq!(host.tools, Tools::Absent);
+    assert!(host.taken_ports.is_empty(), "they are our own: {:?}", host.taken_ports);
+    assert_eq!(sight.own_ports, [2379, 2380, 2381]);
+}
+
+#[test]
+fn a_binary_younger_than_the_record_is_compared_whole() {
+    let touched = |digest: &str| {
+        let sums = format!("[sums]\n{digest}  /opt/etcd/3.5.30/etcdctl\n");
+        seen(&replaced(RUNNING, "[sums]\n", &sums)).installed[&Version::new(3, 5, 30)].archive
+    };
+    assert!(touched("b4efd1d8768179f304bf86487956ab5e152eb853efc119b6c69925db1df5453d").is_some());
+    assert_eq!(touched(&"0".repeat(64)), None);
+}
+
+#[test]
+fn ports_of_others_are_told_with_their_holder() {
+    let host = seen(TAKEN);
+    let perl = || "perl (process 102)".to_owned();
+    assert_eq!(host.taken_ports, BTreeMap::from([(2379, perl()), (2381, perl())]));
+    assert_eq!((host.data, host.tools), (DataDirectory::Foreign, Tools::Foreign));
+    let someone = || "a program of user 1".to_owned();
+    assert_eq!(seen(TAKEN_WITHOUT_SS).taken_ports, BTreeMap::from([(2379, someone()), (2381, someone())]));
+}
+
+#[test]
+fn a_preinstalled_etcd_says_its_version_itself() {
+    let desired = desired("[etcd.archive]\npreinstalled = \"/usr/bin\"\n");
+    let host = parse(&desired, &[], PREINSTALLED).expect("a whole answer").host;
+    assert_eq!(host.installed, BTreeMap::from([(Version::new(3, 5, 30), Installed { archive: None })]));
+}
+
+#[test]
+fn the_newest_snapshot_before_each_version_is_told() {
+    let with = |lines: &str| {
+        let section = format!("[snapshots]\n{lines}[listeners]\n");
+        seen(&replaced(RUNNING, "[listeners]\n", &section)).snapshots
+    };
+    let folder = layout::SNAPSHOTS_FOLDER;
+    let snapshots = with(&format!(
+        "1795219000 {folder}/before-3.6.16-20261120-231640.db\n1795219900 {folder}/before-3.6.16-20261120-233140.db\n\
+         1795219100 {folder}/before-3.7.3-20261120-231820.db\n1795219100 {folder}/before-noon.db\nx {folder}/before-3.5.30-1.db\n\
+         1795219200 {folder}/before-change-20261120-232000.db\n"
+    ));
+    let expected = [
+        (Occasion::Upgrade(Version::new(3, 6, 16)), UnixSeconds(1_795_219_900)),
+        (Occasion::Upgrade(Version::new(3, 7, 3)), UnixSeconds(1_795_219_100)),
+        (Occasion::Change, UnixSeconds(1_795_219_200)),
+    ];
+    assert_eq!(snapshots, BTreeMap::from(expected));
+    assert!(seen(RUNNING).snapshots.is_empty());
+}
+
+#[test]
+fn what_the_check_of_the_old_store_says_is_told() {
+    let with = |lines: &str| {
+        let section = format!("[v2store]\n{lines}[listeners]\n");
+        seen(&replaced(RUNNING, "[listeners]\n", &section)).v2store
+    };
+    assert_eq!(seen(RUNNING).v2store, None);
+    assert_eq!(with("status=0\nNo custom content found in v2store.\n"), Some(V2Store::Clean));
+    let refused = |words: &str| Some(V2Store::Refused(words.to_owned()));
+    let said = "Error: detected custom content in v2store";
+    assert_eq!(with(&format!("status=1\n{said}\n")), refused(said));
+    assert_eq!(with("status=2\n"), refused("the check ended with 2"));
+    assert_eq!(with("status=124\n\n"), refused("`etcdutl check v2store` did not end within 10 s"));
+}
+
+#[test]
+fn the_cluster_version_of_the_raft_log_is_told() {
+    let with =
+        |lines: &str| seen(&replaced(RUNNING, "[listeners]\n", &format!("[log]\n{lines}[listeners]\n"))).log_version;
+    assert_eq!(seen(RUNNING).log_version, None);
+    assert_eq!(with("version=3.6.0\n"), Some(Version::new(3, 6, 0)));
+    assert_eq!(with("version=\n"), None);
+}
+
+#[test]
+fn a_machine_is_known_by_its_id() {
+    let id = |bytes: &[u8]| parse(&desired(""), &[], bytes).expect("a whole answer").machine_id;
+    assert_eq!(id(RUNNING), None, "an answer of before it was asked for");
+    assert_eq!(id(&replaced(RUNNING, "machine=", "machine-id=0123abcd\nmachine=")).as_deref(), Some("0123abcd"));
+}
+
+#[test]
+fn what_a_login_shell_prints_first_is_skipped() {
+    let noisy = [b"Welcome to etcd-1!\nquorate-probe 1 is what it will say\n", RUNNING].concat();
+    assert_eq!(seen(&noisy), seen(RUNNING));
+}
+
+#[test]
+fn an_answer_that_is_cut_off_anywhere_is_no_answer() {
+    for end in 0..RUNNING.len() {
+        let cut = parse(&desired(""), &[], &RUNNING[..end]);
+        assert!(matches!(cut, Err(Trouble::Unreadable(_))), "cut at {end}: {cut:?}");
+    }
+}
+
+#[test]
+fn a_file_that_changed_between_two_commands_asks_for_another_look() {
+    // Longer than stat has said, and of the same length with another content.
+    for (from, to) in [("name: etcd-1\n", "name: etcd-11\n"), ("name: etcd-1\n", "name: etcd-2\n")] {
+        let changed = parse(&desired(""), &[], &replaced(RUNNING, from, to));
+        assert!(matches!(changed, Err(Trouble::Changed(_))), "{changed:?}");
+    }
+}
+
+#[test]
+fn a_file_too_long_to_be_ours_is_not_read_as_absent() {
+    let path = "/etc/etcd/etcd.yaml";
+    let unlisted = replaced(RUNNING, &format!("[bodies]\n{path}\n"), "[bodies]\n");
+    assert!(parse(&desired(""), &[], &unlisted).is_err());
+}
+
+#[test]
+fn hosts_that_etcd_cannot_be_kept_on() {
+    let parsed = |text: &str| parse(&desired(""), &[], text.as_bytes());
+    assert_eq!(parsed("quorate-probe 1\n[not-root]\nquorate-end\n"), Err(Trouble::NotRoot));
+    let no_systemd =
+        parsed("quorate-probe 1\n[host]\nmachine=x86_64\nnow=1\ninit=openrc-init\n[no-systemd]\nquorate-end\n");
+    assert_eq!(no_systemd, Err(Trouble::Unsupported("it is run by openrc-init, not by systemd".to_owned())));
+    let other = parse(&desired(""), &[], &replaced(RUNNING, "machine=x86_64", "machine=riscv64"));
+    assert!(matches!(other, Err(Trouble::Unsupported(_))), "{other:?}");
+}
+
+#[test]
+fn the_shell_that_takes_the_digests_is_not_etcd_yet() {
+    let starting = replaced(RUNNING, "executable=/opt/etcd/3.5.30/etcd", "executable=/usr/bin/dash");
+    let starting = replaced(&starting, "ActiveState=active", "ActiveState=activating");
+    assert_eq!(seen(&starting).process, None);
+}
+
+#[test]
+fn a_process_of_anothers_unit_has_loaded_what_is_older_than_it() {
+    let text = core::str::from_utf8(RUNNING).expect("fixtures are text");
+    let (before, rest) = text.split_once("[loaded]\n").expect("a section");
+    let (_, after) = rest.split_once("[listeners]").expect("a section");
+    let unrecorded = format!("{before}[loaded]\n[listeners]{after}");
+    let later = unrecorded.replacen("889\t1795219769", "889\t1795219999", 1);
+    let host = seen(later.as_bytes());
+    let loaded = &host.process.as_ref().expect("it runs").loaded;
+    assert_ne!(loaded[&File::Config], host.files[&File::Config].digest);
+    assert_eq!(loaded[&File::Trust], host.files[&File::Trust].digest);
+}
+
+#[test]
+fn the_script_names_every_path_once_and_quotes_it() {
+    let script = script(&desired(""));
+    assert!(script.starts_with("q_folders='/etc/etcd /etc/etcd/pki /var/lib/etcd'\n"), "{script}");
+    assert!(script.contains("q_ports_hex='094B|094C|094D'\n"));
+    assert!(script.contains("q_preinstalled=''\n"));
+}
+
+impl Host {
+    fn text_of_for_tests(&self, file: File) -> &str {
+        self.text_of(file).expect("its text is told")
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_answer_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let framed = [b"quorate-probe 1\n", &bytes[..], b"\nquorate-end\n"].concat();
+        let _said = parse(&desired(""), &[], &framed);
+        let _said = parse(&desired(""), &[], &bytes);
+    }
+
+    #[test]
+    fn no_damage_to_a_real_answer_makes_it_panic(
+        at in 0..RUNNING.len(), length in 0..200_usize, bytes in proptest::collection::vec(any::<u8>(), 0..60)
+    ) {
+        let end = RUNNING.len().min(at + length);
+        let damaged = [&RUNNING[..at], &bytes, &RUNNING[end..]].concat();
+        let _said = parse(&desired(""), &[], &damaged);
+    }
+}

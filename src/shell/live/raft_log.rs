@@ -1,0 +1,62 @@
+//! Fills the raft log with entries that change nothing, so that every member saves a snapshot and reads no older ones.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::capability::raft_log::entries;
+use crate::core::diagnostic::Diagnostic;
+use crate::core::names::HostName;
+use crate::shell::live::Shared;
+use crate::shell::live::lock::Lock;
+use crate::shell::live::membership::voters;
+use crate::shell::live::perform::{run_on, told};
+use crate::shell::live::remote::Command;
+
+/// No key of anybody's: what is deleted does not exist, which etcd notes in its log and nowhere else.
+const NO_KEY: &str = "/quorate/nothing";
+/// Deletions that are under way at once: few, so that the writes of others hardly wait.
+const AT_ONCE: usize = 16;
+/// For one deletion.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Elections and lost connections that are overcome by asking anew.
+const FAILURES_MAX: usize = 20;
+const PAUSE: Duration = Duration::from_millis(500);
+/// A member of 3.6 takes its snapshot between two entries, so a few more are written before looking.
+const LONGEST: Duration = Duration::from_secs(900);
+
+pub(super) async fn fill(shared: &Shared, lock: &Lock, host: &HostName, what: &str) -> Result<(), Diagnostic> {
+    let begun = Instant::now();
+    let mut left = entries(&shared.desired);
+    let mut failures = 0;
+    run_on(shared, lock, host, Command::nothing(), what).await?;
+    while left > 0 {
+        match some(shared, host, left).await {
+            Ok(written) => left = left.saturating_sub(written),
+            Err(why) if failures >= FAILURES_MAX || begun.elapsed() >= LONGEST => return Err(why),
+            Err(_) => {
+                failures += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes up to `most` entries through the member on `host` or, when it does not serve, another one.
+async fn some(shared: &Shared, host: &HostName, most: u64) -> Result<u64, Diagnostic> {
+    let voters = voters(shared).await;
+    let voter = voters.iter().find(|voter| voter.host == *host).or(voters.first());
+    let nobody = || Diagnostic::failure("no voter answers that follows a leader and reads").at(host.as_str());
+    let voter = voter.ok_or_else(nobody)?;
+    let mut written = 0;
+    // Longer than a lock is looked after, nothing is done without looking at the cluster again.
+    let until = Instant::now() + DEADLINE;
+    while written < most && Instant::now() < until {
+        let count = AT_ONCE.min(usize::try_from(most - written).unwrap_or(AT_ONCE));
+        let deletions = (0..count).map(|_| voter.member.delete(NO_KEY, DEADLINE));
+        futures_util::future::try_join_all(deletions).await.map_err(told)?;
+        written += count as u64;
+    }
+    Ok(written)
+}

@@ -1,0 +1,288 @@
+//! The way to a member: over the connection that is kept, at its declared address, or wherever it still listens.
+//!
+//! ```text
+//! kept ─► declared address:port ─► where its process listens: loopback first, then the declared address
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::core::code::Code;
+use crate::core::desired::EtcdAccess;
+use crate::core::diagnostic::Diagnostic;
+use crate::core::names::HostName;
+use crate::core::observed::{Answer, Cause, Role, Seen};
+use crate::shell::live::etcd::{Member, Tls, Unreachable, refusal, served};
+use crate::shell::live::machine::{Machine, Place};
+use crate::shell::live::ssh::Connection;
+use crate::shell::live::{Shared, cause, now};
+
+/// For a tunnel to a port and the TLS handshake in it.
+pub(super) const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+pub(super) type Answered = (Arc<Member>, Answer);
+
+/// The member's own answer. A connection that we kept may be one to an etcd that has ended since; then another is made
+/// to where it is declared to answer.
+pub(super) async fn ask(
+    shared: &Shared,
+    host: &HostName,
+    connection: &Connection,
+    tls: Option<&Tls>,
+) -> Result<Answered, Unreachable> {
+    let Some(tls) = tls else { return Err(Unreachable::Refused(cause::no_credentials(host))) };
+    let machine = machine(shared, host)?;
+    if let Some(member) = machine.member() {
+        if let Ok(answer) = member.answer(ANSWER_DEADLINE).await {
+            return Ok((member, answer));
+        }
+        machine.forget_member();
+    }
+    ask_at(shared, host, connection, tls, &machine, declared(shared, &machine)).await
+}
+
+/// As [`ask`], over the connection to the host that there is; `None` when there is none or no answer.
+///
+/// The look before has connected to every host that can be reached. To wait for the others once more would hold up what
+/// is done because they are gone.
+pub(super) async fn of_connected(shared: &Shared, host: &HostName) -> Option<Answered> {
+    let kept = shared.machines.get(host)?.connection.lock().await.clone();
+    of_host(shared, host, &kept.filter(|connection| !connection.is_closed())?).await
+}
+
+/// As [`of_connected`], over a new connection if need be.
+pub(super) async fn of_reachable(shared: &Shared, host: &HostName) -> Option<Answered> {
+    of_host(shared, host, &shared.connection(host).await.ok()?).await
+}
+
+async fn of_host(shared: &Shared, host: &HostName, connection: &Connection) -> Option<Answered> {
+    let tls = shared.tls(now()).await?;
+    if let Ok(answered) = ask(shared, host, connection, Some(&tls)).await {
+        return Some(answered);
+    }
+    let machine = shared.machines.get(host)?;
+    ask_at(shared, host, connection, &tls, &machine, machine.place()?).await.ok()
+}
+
+/// As [`ask`], of a member that runs and does not answer where it is declared to: it may not have been restarted since
+/// the declaration changed. `own_ports` are those that it listens on, if they differ from the declared one.
+pub(super) async fn ask_elsewhere(
+    shared: &Shared,
+    host: &HostName,
+    connection: &Connection,
+    tls: &Tls,
+    own_ports: &[u16],
+) -> Option<Answered> {
+    let machine = shared.machines.get(host)?;
+    for place in elsewhere(shared, &machine.address, own_ports) {
+        if let Ok(answered) = ask_at(shared, host, connection, tls, &machine, place).await {
+            return Some(answered);
+        }
+    }
+    None
+}
+
+/// Our server certificates name the loopback addresses, and our members listen there, too.
+fn elsewhere(shared: &Shared, address: &str, own_ports: &[u16]) -> Vec<Place> {
+    let at = |address: &str, ports: &[u16]| -> Vec<Place> {
+        ports.iter().map(|port| Place { address: address.to_owned(), port: *port }).collect()
+    };
+    let loopback = match address.parse() {
+        Ok(IpAddr::V6(_)) => "::1",
+        _ => "127.0.0.1",
+    };
+    match shared.desired.ssh.etcd_access {
+        EtcdAccess::Direct => at(address, own_ports),
+        EtcdAccess::Tunnel if own_ports.is_empty() => at(loopback, &[shared.desired.ports.client]),
+        EtcdAccess::Tunnel => at(loopback, own_ports).into_iter().chain(at(address, own_ports)).collect(),
+    }
+}
+
+async fn ask_at(
+    shared: &Shared,
+    host: &HostName,
+    connection: &Connection,
+    tls: &Tls,
+    machine: &Machine,
+    place: Place,
+) -> Result<Answered, Unreachable> {
+    let member = Arc::new(dial(shared, host, connection, tls, &place, DIAL_DEADLINE).await?);
+    let answer = member.answer(ANSWER_DEADLINE).await.map_err(Unreachable::Silent)?;
+    machine.keep_member(place, &member);
+    Ok((member, answer))
+}
+
+/// A new connection to a member.
+pub(super) async fn dial(
+    shared: &Shared,
+    host: &HostName,
+    connection: &Connection,
+    tls: &Tls,
+    Place { address, port }: &Place,
+    deadline: Duration,
+) -> Result<Member, Unreachable> {
+    match shared.desired.ssh.etcd_access {
+        EtcdAccess::Direct => Member::direct(host, address, *port, tls, deadline).await,
+        EtcdAccess::Tunnel => {
+            let tunnel = connection.tunnel(address, *port, deadline).await;
+            let stream = tunnel.map_err(|error| cause::of_tunnel(host, *port, &error))?;
+            Member::connect(host, address, stream, tls, deadline).await
+        }
+    }
+}
+
+/// The serials of the certificates that the member serves to clients and to peers: where it answered, and where its peers
+/// find it.
+pub(super) async fn served(
+    shared: &Shared,
+    host: &HostName,
+    connection: &Connection,
+    tls: &Tls,
+    answer: &Answer,
+) -> BTreeMap<Role, Seen<String>> {
+    let lists = answer.members.known().into_iter().chain([&answer.own_members]);
+    let own = lists.flatten().find(|entry| entry.id == answer.member);
+    let peer = own.and_then(|entry| Place::of(entry.peer_urls.first()?));
+    let client = shared.machines.get(host).and_then(|machine| machine.place());
+    let look = async |place: Place| match serial_at(shared, connection, tls, &place).await {
+        Ok(serial) => Seen::Known(serial),
+        Err(why) => Seen::Unknown(Cause {
+            code: Code::NotServed,
+            summary: format!("what {host} serves at {} could not be seen: {why}", place.url()),
+            hint: Some(format!("on {host}: journalctl -u {}", shared.desired.paths.service)),
+        }),
+    };
+    let of_role = async |role: Role, place: Option<Place>| Some((role, look(place?).await));
+    let (server, peer) = tokio::join!(of_role(Role::Server, client), of_role(Role::Peer, peer));
+    server.into_iter().chain(peer).collect()
+}
+
+async fn serial_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<String, String> {
+    let stream = stream_to(shared, connection, place).await?;
+    served::serial(stream, &place.address, tls, DIAL_DEADLINE).await
+}
+
+async fn is_refused_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<bool, String> {
+    let stream = stream_to(shared, connection, place).await?;
+    refusal::is_refused(stream, &place.address, tls, DIAL_DEADLINE).await
+}
+
+/// Bytes to a port and back, whatever way they take.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn stream_to(shared: &Shared, connection: &Connection, place: &Place) -> Result<Box<dyn Stream>, String> {
+    match shared.desired.ssh.etcd_access {
+        EtcdAccess::Direct => Ok(Box::new(connected(place, DIAL_DEADLINE).await?)),
+        EtcdAccess::Tunnel => {
+            let tunnel = connection.tunnel(&place.address, place.port, DIAL_DEADLINE).await;
+            Ok(Box::new(tunnel.map_err(|error| error.to_string())?))
+        }
+    }
+}
+
+async fn connected(Place { address, port }: &Place, deadline: Duration) -> Result<TcpStream, String> {
+    let connect = TcpStream::connect((address.as_str(), *port));
+    let stream = tokio::time::timeout(deadline, connect).await.map_err(|_| "no answer in time".to_owned())?;
+    stream.map_err(|error| error.to_string())
+}
+
+/// Sees that both ports of every declared host refuse a client certificate of the authority that is to go.
+pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
+    let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
+    let old = shared.load_authority(now()).await.map_err(told)?;
+    let next = shared.load_next(now()).await.map_err(told)?;
+    // A swap that was cut off had its proof, and has no old key any more.
+    let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
+    if old.anchor().certificate_pem() == next.anchor().certificate_pem() {
+        return Ok(());
+    }
+    let tls = Tls::of(&old, None, now())?;
+    for host in shared.desired.nodes.keys() {
+        let failed = |what: String| Diagnostic::failure(what).at(host.as_str());
+        let opened = shared.connection(host).await;
+        let connection = opened.map_err(|error| failed(cause::of_ssh(host, &error).summary))?;
+        let address = shared.desired.nodes[host].address.clone();
+        for port in [shared.desired.ports.client, shared.desired.ports.peer] {
+            let place = Place { address: address.clone(), port };
+            let what = match is_refused_at(shared, &connection, &tls, &place).await {
+                Ok(true) => continue,
+                Ok(false) => format!("{host} still takes a client certificate of the old authority at {}", place.url()),
+                Err(why) => {
+                    format!("whether {host} refuses the old authority at {} could not be seen: {why}", place.url())
+                }
+            };
+            return Err(failed(what).hint("both authorities stay where they are; look at the host, and run again"));
+        }
+    }
+    Ok(())
+}
+
+/// Writes one key over a connection of its own, as a client does that has just come; how long all of it took.
+pub(super) async fn write_once(
+    shared: &Shared,
+    host: &HostName,
+    key: &str,
+    value: &str,
+    deadline: Duration,
+) -> Result<Duration, Cause> {
+    let tls = shared.tls(now()).await.ok_or_else(|| cause::no_credentials(host))?;
+    // Logging in is not what a client waits for.
+    let connection = shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
+    let machine = machine(shared, host).map_err(Unreachable::into_cause)?;
+    let declared = declared(shared, &machine);
+    let place = machine.place().unwrap_or_else(|| declared.clone());
+    let begun = Instant::now();
+    let dialled = match dial(shared, host, &connection, &tls, &place, deadline).await {
+        // It may have moved to where it is declared since it answered last.
+        Err(Unreachable::Refused(_) | Unreachable::Elsewhere(_)) if place != declared => {
+            let left = deadline.saturating_sub(begun.elapsed());
+            dial(shared, host, &connection, &tls, &declared, left).await
+        }
+        dialled => dialled,
+    };
+    let member = dialled.map_err(Unreachable::into_cause)?;
+    member.put(key, value, deadline.saturating_sub(begun.elapsed())).await?;
+    Ok(begun.elapsed())
+}
+
+fn declared(shared: &Shared, machine: &Machine) -> Place {
+    Place { address: machine.address.clone(), port: shared.desired.ports.client }
+}
+
+fn machine(shared: &Shared, host: &HostName) -> Result<Arc<Machine>, Unreachable> {
+    let error = || super::unknown(host);
+    shared.machines.get(host).ok_or_else(|| Unreachable::Silent(cause::of_ssh(host, &error())))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_does_not_answer_is_given_up() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("binds");
+        let listener = socket.listen(1).expect("listens");
+        let port = listener.local_addr().expect("bound").port();
+        let place = Place { address: "127.0.0.1".to_owned(), port };
+        // Nobody accepts: when its queue is full, whoever comes next is told nothing.
+        let mut waiting = Vec::new();
+        for _ in 0..10 {
+            match connected(&place, Duration::from_millis(300)).await {
+                Ok(stream) => waiting.push(stream),
+                Err(why) => return assert_eq!(why, "no answer in time"),
+            }
+        }
+        panic!("{} were let in", waiting.len());
+    }
+}

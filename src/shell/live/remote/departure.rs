@@ -1,0 +1,107 @@
+//! The commands that take a member off its host.
+
+use std::time::Duration;
+
+use super::{Command, LONG, scaled};
+use crate::core::content::layout;
+use crate::core::content::{self, Initial, Restoration};
+use crate::core::desired::{AuthoritySource, Desired, Restore};
+use crate::core::names::HostName;
+use crate::core::observed::File;
+use crate::shell::live::ssh::Stdin;
+
+/// systemd kills a service that has not stopped within its own deadline, which is 90 s unless the host says otherwise.
+const STOP_TAKES: Duration = Duration::from_secs(240);
+
+/// A script behind the functions that all of these share.
+macro_rules! leaving {
+    ($script:literal) => {
+        concat!(include_str!("../script/leave.sh"), "\n", include_str!(concat!("../script/", $script)))
+    };
+}
+
+impl Command {
+    /// Returns when etcd is dead.
+    pub fn stop(desired: &Desired) -> Self {
+        let words = [desired.paths.service.clone(), desired.paths.unit().to_string()];
+        let what = format!("stopping {}", desired.paths.service);
+        Self { allowed: STOP_TAKES, ..Self::new(what, leaving!("stop.sh"), words.into()) }
+    }
+
+    /// Under a name with `word` in it, which says why.
+    pub fn set_data_aside(desired: &Desired, word: &str) -> Self {
+        let (data, permit) = (&desired.paths.data, layout::path(desired, File::Permit));
+        let words = [desired.paths.service.as_str(), data.as_str(), permit.as_str(), word];
+        Self::new(format!("setting {data} aside"), leaving!("aside.sh"), words.map(str::to_owned).into())
+    }
+
+    /// A snapshot as it comes from `reader`, unpacked.
+    pub fn push_snapshot(desired: &Desired, restore: &Restore, reader: Box<dyn std::io::Read + Send>) -> Self {
+        let path = layout::pushed_snapshot(desired, restore.digest);
+        let words = [
+            path.to_string(),
+            restore.bytes.to_string(),
+            restore.digest.to_string(),
+            desired.paths.data.to_string(),
+            desired.binaries_folder().to_string(),
+        ];
+        let stdin = Stdin::Reader { reader, progress: None };
+        let command = Self::new("pushing the snapshot", include_str!("../script/push.sh"), words.into());
+        Self { stdin, allowed: scaled(LONG, restore.bytes), ..command }
+    }
+
+    /// With the tools of the declared version.
+    pub fn restore_data(desired: &Desired, host: &HostName, restoration: &Restoration, bytes: u64) -> Self {
+        let initial = Initial::new_cluster(desired, restoration.token.clone());
+        let mark = content::restore_mark(restoration);
+        let path = layout::path(desired, File::RestoreMark);
+        let words = [
+            desired.paths.service.clone(),
+            desired.paths.data.to_string(),
+            desired.binaries_folder().to_string(),
+            layout::pushed_snapshot(desired, restoration.digest).to_string(),
+            host.to_string(),
+            initial.cluster,
+            initial.token.to_string(),
+            desired.peer_url(host).to_string(),
+            layout::ACCOUNT.to_owned(),
+            mark.len().to_string(),
+            path.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
+            restoration.revisions_ahead().to_string(),
+        ];
+        let command = Self::new("restoring the snapshot", leaving!("restore.sh"), words.into());
+        Self { stdin: mark.as_str().into(), allowed: scaled(LONG, bytes), ..command }
+    }
+
+    pub fn forget_restore(desired: &Desired) -> Self {
+        let note = layout::path(desired, File::RestoreNote).to_string();
+        let words = vec![note, format!("{}.restore-", desired.paths.data), layout::SNAPSHOTS_FOLDER.to_owned()];
+        Self::new("finishing the restore", include_str!("../script/restored.sh"), words)
+    }
+
+    /// Everything but binaries and folders; the data under another name.
+    pub fn retire(desired: &Desired) -> Self {
+        let paths = &desired.paths;
+        let unit = paths.unit();
+        let words = [&paths.service, unit.as_str(), paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
+        let last = [File::Config, File::Trust];
+        let first = File::ALL.into_iter().filter(|file| *file != File::Unit && !last.contains(file));
+        // The others hold it, too: a member goes only while its authority is known.
+        let authority = match &desired.authority {
+            AuthoritySource::Node { key, .. } => Some(key.to_string()),
+            _ => None,
+        };
+        let files = first.chain(last).map(|file| layout::path(desired, file).to_string());
+        let files = authority.into_iter().chain(files);
+        let words = words.into_iter().map(str::to_owned).chain(files).collect();
+        let what = "clearing away what is left of the member";
+        Self { allowed: STOP_TAKES, ..Self::new(what, leaving!("retire.sh"), words) }
+    }
+
+    pub fn remove(desired: &Desired, file: File) -> Self {
+        let path = layout::path(desired, file);
+        let then = if file == File::Unit { "reload" } else { "" };
+        let what = format!("removing {path}");
+        Self::new(what, include_str!("../script/remove.sh"), vec![path.to_string(), then.to_owned()])
+    }
+}

@@ -1,0 +1,227 @@
+//! Who may do what: looked at through any voter that serves, and changed through one whose host is locked by us.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::code::Code;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::{HostName, RoleName, UserName, Version};
+use crate::core::observed::auth::{AuthStore, Permission, User};
+use crate::core::observed::{Answer, Cause, Host, Observed, Seen};
+use crate::core::plan::action::Action;
+use crate::shell::live::etcd::{AuthState, Member, Objection, Refusal};
+use crate::shell::live::lock::Lock;
+use crate::shell::live::membership::{Voter, voters};
+use crate::shell::live::perform::{run_on, told};
+use crate::shell::live::remote::Command;
+use crate::shell::live::{Shared, guarded, password};
+use crate::shell::secret::Secret;
+
+/// For one question: an entry in the raft log.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
+const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// An election, or somebody who changes something at the same time.
+const PASSING_DEADLINE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What was seen last in this run, and when it is still so: asking anew costs an entry in the raft log for each user and
+/// role, and each question for a password a line in etcd's log.
+#[derive(Default)]
+pub(super) struct Kept(Option<(AuthState, AuthStore)>);
+
+/// What the cluster that was just looked at has; `None` when nothing is declared of it, or nobody there could say.
+pub(super) async fn look(shared: &Shared, observed: &Observed) -> Option<Seen<AuthStore>> {
+    shared.desired.auth.as_ref()?;
+    let answered = |host: &Host| host.answer().is_some_and(|answer| !answer.learner);
+    if !observed.seen_hosts().any(|(_, host)| answered(host)) {
+        return None;
+    }
+    let mut said = nobody();
+    let serves = |answer: &Answer| answer.reads && !answer.learner;
+    for (name, answer) in observed.answers().filter(|(_, answer)| serves(answer)) {
+        let Some(member) = shared.machines.get(name).and_then(|machine| machine.member()) else { continue };
+        match ask(shared, &member, answer.cluster_version).await {
+            Ok(store) => return Some(Seen::Known(store)),
+            Err(cause) => said = cause,
+        }
+    }
+    Some(Seen::Unknown(said))
+}
+
+fn nobody() -> Cause {
+    Cause {
+        code: Code::AuthUnknown,
+        summary: "no member could be asked for its users".to_owned(),
+        hint: Some("a voter that follows a leader tells".to_owned()),
+    }
+}
+
+async fn ask(shared: &Shared, member: &Member, cluster: Option<Version>) -> Result<AuthStore, Cause> {
+    let state = member.auth_state(cluster, ASK_DEADLINE).await?;
+    let kept = guarded(&shared.users).0.clone();
+    if let Some((_, store)) = kept.as_ref().filter(|(then, _)| state.revision.is_some() && *then == state) {
+        return Ok(store.clone());
+    }
+    let mut store = member.auth_store(state.enabled, ASK_DEADLINE).await?;
+    if state.enabled {
+        // Where etcd does not say whether anything has changed, a password is asked for once in a run.
+        let known = |name: &UserName| match &kept {
+            Some((then, kept)) if then.revision.is_none() && *then == state => kept.users.get(name)?.password,
+            _ => None,
+        };
+        for (name, user) in &mut store.users {
+            user.password = match known(name) {
+                Some(has) => Some(has),
+                None => member.has_password(name, ASK_DEADLINE).await,
+            };
+        }
+    }
+    guarded(&shared.users).0 = Some((state, store.clone()));
+    Ok(store)
+}
+
+/// Does an action that changes users, roles or authentication.
+pub(super) async fn change(shared: &Shared, lock: &Lock, action: &Action) -> Result<(), Diagnostic> {
+    let secret = match action {
+        Action::KeepUser { user, password: true, .. } => Some(secret(shared, user).await?),
+        _ => None,
+    };
+    let begun = Instant::now();
+    loop {
+        let result = attempt(shared, lock, action, secret.as_ref()).await;
+        // Whatever was seen before may be different now.
+        guarded(&shared.users).0 = None;
+        let said = match result {
+            Ok(()) => return Ok(()),
+            Err(Failed::Now(failure)) => return Err(failure),
+            Err(Failed::Passing(said)) => said,
+        };
+        if begun.elapsed() >= PASSING_DEADLINE {
+            let what = format!("{action}: given up after {} s", PASSING_DEADLINE.as_secs());
+            return Err(Diagnostic::failure(what).because(said).hint("run `quorate plan` to see what is there"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn secret(shared: &Shared, user: &UserName) -> Result<Secret, Diagnostic> {
+    let declared = shared.desired.auth.as_ref().and_then(|auth| auth.users.get(user)?.password.as_ref());
+    let source = declared.ok_or_else(|| Diagnostic::failure(format!("no password is declared for user {user}")))?;
+    password::fetch(user, source).await
+}
+
+enum Failed {
+    Now(Diagnostic),
+    /// What etcd said, or what is waited for.
+    Passing(String),
+}
+
+impl From<Refusal> for Failed {
+    fn from(Refusal { objection, cause }: Refusal) -> Self {
+        match objection {
+            Objection::Passing | Objection::Behind | Objection::Lost => Self::Passing(cause.summary),
+            Objection::AlreadySo | Objection::Final => Self::Now(Diagnostic { kind: Kind::Failure, ..told(cause) }),
+        }
+    }
+}
+
+async fn attempt(shared: &Shared, lock: &Lock, action: &Action, secret: Option<&Secret>) -> Result<(), Failed> {
+    let voters = voters(shared).await;
+    let voter = voters.iter().find(|voter| lock.covers(&voter.host));
+    let Voter { host, member, answer, .. } = voter.ok_or_else(|| Failed::Passing(nobody_locked(&voters)))?;
+    audit(shared, lock, host, action).await?;
+    match action {
+        Action::KeepRole { role, permissions } => keep_role(member, answer.cluster_version, role, permissions).await,
+        Action::KeepUser { user, roles, .. } => keep_user(member, answer.cluster_version, user, roles, secret).await,
+        Action::RemoveUser { user } => Ok(settled(member.delete_user(user, CALL_DEADLINE).await)?),
+        Action::RemoveRole { role, .. } => Ok(settled(member.delete_role(role, CALL_DEADLINE).await)?),
+        Action::EnableAuth => Ok(settled(member.set_auth(true, CALL_DEADLINE).await)?),
+        Action::DisableAuth => Ok(settled(member.set_auth(false, CALL_DEADLINE).await)?),
+        other => unreachable!("{other} changes no users"),
+    }
+}
+
+fn nobody_locked(voters: &[Voter]) -> String {
+    match voters.first() {
+        None => "no voter answers that follows a leader and reads".to_owned(),
+        Some(voter) => format!("only {} could be asked, and it is not locked", voter.host),
+    }
+}
+
+/// Nothing is asked without our lock on the host of whom we ask, and without a line in its log.
+async fn audit(shared: &Shared, lock: &Lock, host: &HostName, action: &Action) -> Result<(), Failed> {
+    let what = format!("ask etcd to {action}");
+    run_on(shared, lock, host, Command::nothing(), &what).await.map_err(Failed::Now)
+}
+
+/// What is so already was perhaps brought about by an earlier try.
+fn settled(asked: Result<(), Refusal>) -> Result<(), Refusal> {
+    match asked {
+        Err(Refusal { objection: Objection::AlreadySo, .. }) => Ok(()),
+        asked => asked,
+    }
+}
+
+async fn store(member: &Member, cluster: Option<Version>) -> Result<AuthStore, Failed> {
+    let asked = async {
+        let AuthState { enabled, .. } = member.auth_state(cluster, ASK_DEADLINE).await?;
+        member.auth_store(enabled, ASK_DEADLINE).await
+    };
+    asked.await.map_err(|cause: Cause| Failed::Passing(cause.summary))
+}
+
+/// Grants before it revokes, so that nobody lacks for a moment what it has before and after.
+async fn keep_role(
+    member: &Arc<Member>,
+    cluster: Option<Version>,
+    role: &RoleName,
+    wanted: &BTreeSet<Permission>,
+) -> Result<(), Failed> {
+    let roles: BTreeMap<_, _> = store(member, cluster).await?.roles;
+    if !roles.contains_key(role) {
+        settled(member.add_role(role, CALL_DEADLINE).await)?;
+    }
+    let nothing = BTreeSet::new();
+    let has = roles.get(role).unwrap_or(&nothing);
+    for permission in wanted.difference(has) {
+        member.grant(role, permission, CALL_DEADLINE).await?;
+    }
+    let others = has.iter().filter(|permission| !wanted.iter().any(|wanted| wanted.has_keys_of(permission)));
+    for permission in others {
+        settled(member.revoke(role, permission, CALL_DEADLINE).await)?;
+    }
+    Ok(())
+}
+
+/// A user of the wrong kind, with a password or without, is made anew.
+async fn keep_user(
+    member: &Arc<Member>,
+    cluster: Option<Version>,
+    user: &UserName,
+    wanted: &BTreeSet<RoleName>,
+    secret: Option<&Secret>,
+) -> Result<(), Failed> {
+    let AuthStore { enabled, users, .. } = store(member, cluster).await?;
+    let mut is = users.get(user).cloned();
+    if enabled && is.is_some() && crate::core::capability::users::may_be_made_anew(user) {
+        let has = member.has_password(user, ASK_DEADLINE).await;
+        if has.is_some_and(|has| has != secret.is_some()) {
+            settled(member.delete_user(user, CALL_DEADLINE).await)?;
+            is = None;
+        }
+    }
+    if is.is_none() {
+        settled(member.add_user(user, secret, CALL_DEADLINE).await)?;
+    }
+    let User { roles, .. } = is.unwrap_or_default();
+    for role in wanted.difference(&roles) {
+        member.grant_role(user, role, CALL_DEADLINE).await?;
+    }
+    for role in roles.difference(wanted) {
+        settled(member.revoke_role(user, role, CALL_DEADLINE).await)?;
+    }
+    Ok(())
+}

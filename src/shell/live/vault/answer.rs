@@ -1,0 +1,145 @@
+//! What Vault says when it does not do what it is asked, and what to do about it.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use ureq::http::StatusCode;
+
+use super::exchange::Reply;
+use crate::core::code::Code;
+use crate::core::desired::{Vault, VaultLogin};
+use crate::core::observed::Cause;
+use crate::shell::live::password::Failure;
+
+fn cause(summary: String, hint: impl Into<String>) -> Cause {
+    Cause { code: Code::Vault, summary, hint: Some(hint.into()) }
+}
+
+/// Vault refused, or cannot.
+pub(super) fn refused(vault: &Vault, reply: &Reply) -> Cause {
+    let Vault { address, mount, role, .. } = vault;
+    let (path, status) = (&reply.path, reply.status);
+    let said = said(&reply.body);
+    let is_login = path.starts_with("auth/");
+    if status.is_redirection() {
+        let elsewhere = reply.location.as_deref().map_or_else(String::new, |url| format!(" to {}", plain(url)));
+        let what = format!("Vault at {address} sends {path} elsewhere{elsewhere} ({status})");
+        return cause(what, "declare the `address` of the active Vault, or of the load balancer before it");
+    }
+    let hint = match status {
+        StatusCode::SERVICE_UNAVAILABLE => "unseal it, or wait until it is active: `vault status` tells".to_owned(),
+        StatusCode::NOT_FOUND if is_login => "is `approle` enabled there? see `mount` in `approle`".to_owned(),
+        StatusCode::NOT_FOUND => format!("is there a PKI engine at {mount:?}, with an authority? see `mount` in [ca]"),
+        _ if is_login => "check `role-id` and `secret-id` in [ca]; a secret-id may be used up".to_owned(),
+        StatusCode::FORBIDDEN => {
+            format!("the token may have ended, or its policy does not allow `update` on {mount}/sign/{role}")
+        }
+        StatusCode::BAD_REQUEST => format!(
+            "the role must sign for the names of the nodes, their addresses and root: `vault read {mount}/roles/{role}` \
+             shows it; allow_any_name, allow_ip_sans, enforce_hostnames=false and key_type=any or ec do"
+        ),
+        _ => format!("look at Vault's log; `vault read {mount}/roles/{role}` shows the role"),
+    };
+    cause(format!("Vault at {address} refused {path} ({status}): {said}"), hint)
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+/// Vault's own words in one line. Its errors are lists within lists.
+fn said(body: &[u8]) -> String {
+    let errors = serde_json::from_slice::<Errors>(body).map(|said| said.errors).unwrap_or_default();
+    let lines = errors.iter().flat_map(|error| error.lines());
+    let lines = lines.map(|line| line.trim().trim_start_matches("* ")).filter(|line| {
+        let is_count = line.split_once(' ').is_some_and(|(count, rest)| {
+            count.parse::<u32>().is_ok() && (rest.starts_with("error occurred") || rest.starts_with("errors occurred"))
+        });
+        !line.is_empty() && !is_count
+    });
+    let said = plain(&lines.collect::<Vec<_>>().join("; "));
+    if said.is_empty() { "it says nothing more".to_owned() } else { said }
+}
+
+/// Without what could move the cursor, and no longer than a few lines.
+fn plain(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 400;
+    text.chars().filter(|character| !character.is_control()).take(CHARACTERS_MAX).collect()
+}
+
+pub(super) fn unreachable(vault: &Vault, error: &ureq::Error) -> Cause {
+    let address = &vault.address;
+    let untrusted = match error {
+        ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(error) => error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
+        _ => false,
+    };
+    let hint = match (untrusted, &vault.trust) {
+        (true, Some(path)) => format!("{} (`vault-ca`) must be what signed Vault's own certificate", path.display()),
+        (true, None) => {
+            "this machine does not trust Vault's own certificate: name its authority in `vault-ca`".to_owned()
+        }
+        (false, _) => "check `address` in [ca], and that it can be reached from here".to_owned(),
+    };
+    cause(format!("Vault at {address} could not be asked: {}", plain(&error.to_string())), hint)
+}
+
+pub(super) fn interrupted(vault: &Vault) -> Cause {
+    cause(format!("asking Vault at {} ended half-way", vault.address), "run again")
+}
+
+pub(super) fn not_vault(vault: &Vault, path: &str) -> Cause {
+    let what = format!("what {} answered to {path} is not what Vault answers", vault.address);
+    cause(what, "check `address` in [ca]: is that Vault, or something before it?")
+}
+
+pub(super) fn no_authority(vault: &Vault) -> String {
+    format!("`vault read {}/cert/ca` shows what the engine signs with; see `mount` in [ca]", vault.mount)
+}
+
+/// What it signed is not what it was asked to sign.
+pub(super) fn wrong(vault: &Vault, name: &str, why: &str) -> Cause {
+    let Vault { address, mount, role, .. } = vault;
+    let what = format!("the certificate for {name} from Vault at {address} cannot be used: {why}");
+    let hint = format!(
+        "look at the role: `vault read {mount}/roles/{role}`; it needs server_flag, client_flag, key_usage with \
+         DigitalSignature, use_csr_sans, and the issuer that is the mount's default"
+    );
+    cause(what, hint)
+}
+
+pub(super) fn no_secret(vault: &Vault, what: &str, Failure { from, why }: &Failure) -> Cause {
+    let hint = match vault.login {
+        VaultLogin::Token(_) => "`token` in [ca] says where it is; the default is the variable VAULT_TOKEN",
+        VaultLogin::AppRole { .. } => "`secret-id` in [ca] says where it is",
+    };
+    cause(format!("the {what} for Vault at {} could not be had from {from}: {why}", vault.address), hint)
+}
+
+pub(super) fn no_token(vault: &Vault) -> Cause {
+    let what = format!("the token for Vault at {} has characters that no token has", vault.address);
+    cause(what, "`token` in [ca] says where it is")
+}
+
+pub(super) fn no_trust(path: &Path, why: &str) -> Cause {
+    cause(
+        format!("{} cannot be used to check Vault's certificate: {why}", path.display()),
+        "correct `vault-ca` in [ca]",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vaults_words_become_one_line() {
+        let body = br#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
+        assert_eq!(said(body), "permission denied");
+        let two =
+            b"{\"errors\":[\"2 errors occurred:\\n\\t* permission denied\\n\\t* invalid \\u001b[31mtoken\\n\\n\"]}";
+        assert_eq!(said(two), "permission denied; invalid [31mtoken");
+        assert_eq!(said(b"<html>"), "it says nothing more");
+    }
+}

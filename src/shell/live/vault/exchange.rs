@@ -1,0 +1,130 @@
+//! One question to Vault and its reply, by HTTP.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::http::{HeaderValue, StatusCode};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use zeroize::Zeroizing;
+
+use super::answer;
+use crate::core::desired::Vault;
+use crate::core::observed::Cause;
+use crate::shell::secret::Secret;
+
+#[derive(Clone)]
+pub(super) struct Ask {
+    pub method: Method,
+    /// Below `/v1/`.
+    pub path: String,
+    /// JSON. It may hold a secret.
+    pub body: Option<Zeroizing<Vec<u8>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+}
+
+/// What came back, whatever its status. It may hold a token.
+pub(super) struct Reply {
+    pub path: String,
+    pub status: StatusCode,
+    /// Where Vault says that it is elsewhere.
+    pub location: Option<String>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// Of a question and its reply together: signing takes some milliseconds.
+const DEADLINE: Duration = Duration::from_secs(15);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// A chain of certificates is a few kilobytes.
+const REPLY_BYTES_MAX: u64 = 1 << 20;
+
+pub(super) fn exchange(vault: &Vault, ask: &Ask, token: Option<&Secret>) -> Result<Reply, Cause> {
+    let failed = |error: ureq::Error| answer::unreachable(vault, &error);
+    let agent = agent(vault)?;
+    let url = format!("{}/v1/{}", vault.address, ask.path);
+    let mut headers = vec![("X-Vault-Request", HeaderValue::from_static("true"))];
+    if let Some(namespace) = &vault.namespace {
+        let header = HeaderValue::from_str(namespace).expect("a namespace has letters, digits and a few signs");
+        headers.push(("X-Vault-Namespace", header));
+    }
+    if let Some(token) = token {
+        let header = HeaderValue::from_str(token.expose());
+        let mut header = header.map_err(|_| answer::no_token(vault))?;
+        header.set_sensitive(true);
+        headers.push(("X-Vault-Token", header));
+    }
+    let mut response = match (ask.method, &ask.body) {
+        (Method::Get, _) => {
+            headers.into_iter().fold(agent.get(&url), |request, (name, value)| request.header(name, value)).call()
+        }
+        (Method::Post, body) => {
+            let request = agent.post(&url).header("Content-Type", "application/json");
+            let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            request.send(body.as_ref().map_or(&[][..], |body| body.as_slice()))
+        }
+    }
+    .map_err(failed)?;
+    let body = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_vec().map_err(failed)?;
+    let location = response.headers().get("Location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Reply { path: ask.path.clone(), status: response.status(), location, body: Zeroizing::new(body) })
+}
+
+impl Reply {
+    pub fn is_forbidden(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
+    /// # Errors
+    /// When Vault did not do what it was asked.
+    pub fn checked(self, vault: &Vault) -> Result<Reply, Cause> {
+        if self.status.is_success() { Ok(self) } else { Err(answer::refused(vault, &self)) }
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json<T: DeserializeOwned>(&self, vault: &Vault) -> Result<T, Cause> {
+        serde_json::from_slice(&self.body).map_err(|_| answer::not_vault(vault, &self.path))
+    }
+}
+
+/// Follows no redirect: the token is for the declared address. Goes through the proxies of the environment.
+fn agent(vault: &Vault) -> Result<Agent, Cause> {
+    let roots = match &vault.trust {
+        None => RootCerts::PlatformVerifier,
+        Some(path) => RootCerts::Specific(Arc::new(roots(path)?)),
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider).build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECT_DEADLINE))
+        .timeout_global(Some(DEADLINE))
+        .build();
+    Ok(config.into())
+}
+
+fn roots(path: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Cause> {
+    let text = std::fs::read(path).map_err(|error| answer::no_trust(path, &error.to_string()))?;
+    let mut found = Vec::new();
+    for item in parse_pem(&text) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(answer::no_trust(path, &error.to_string())),
+        }
+    }
+    if found.is_empty() { Err(answer::no_trust(path, "it holds no certificate in PEM form")) } else { Ok(found) }
+}

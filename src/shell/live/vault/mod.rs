@@ -1,0 +1,186 @@
+//! Vault's PKI secrets engine, over its HTTP API (https://developer.hashicorp.com/vault/api-docs/secret/pki).
+//!
+//! Vault is asked once in a run for its authority and for our own client certificate, and again when that is due. It
+//! signs requests (`sign/ROLE`): no key leaves this machine.
+
+mod answer;
+mod exchange;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::core::capability::certificates::{Wanted, client};
+use crate::core::code::Code;
+use crate::core::desired::{Vault as Declared, VaultLogin};
+use crate::core::names::UnixSeconds;
+use crate::core::observed::Cause;
+use crate::shell::live::password;
+use crate::shell::live::pki::{Anchor, Holding, Issued, OPERATOR_VALIDITY_SECONDS, PairText, Request};
+use crate::shell::secret::Secret;
+use exchange::{Ask, Method, Reply};
+
+/// One Vault for one run.
+pub struct Vault {
+    declared: Arc<Declared>,
+    token: tokio::sync::Mutex<Option<Secret>>,
+    kept: tokio::sync::Mutex<Option<Kept>>,
+}
+
+/// What was asked for once, and holds until its certificate is due.
+struct Kept {
+    anchor: Anchor,
+    client: PairText,
+    due: UnixSeconds,
+}
+
+/// A new client certificate is had while the old one has this long: as [`Tls`](crate::shell::live::etcd::Tls) wants it.
+const REMAINING_SECONDS_MIN: i64 = 300;
+
+impl Vault {
+    /// Asks nothing yet.
+    pub fn new(declared: &Declared) -> Vault {
+        Vault { declared: Arc::new(declared.clone()), token: Default::default(), kept: Default::default() }
+    }
+
+    /// Its authority, with a client certificate for our own connections. That it can be had is found by `plan`, rather
+    /// than by a half-finished `apply`.
+    ///
+    /// # Errors
+    /// When Vault does not answer, refuses, or gives what is not right.
+    pub async fn holding(&self, at: UnixSeconds) -> Result<Holding, Cause> {
+        let mut kept = self.kept.lock().await;
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.due > at) {
+            return Ok(Holding::Remote { anchor: kept.anchor.clone(), client: kept.client.clone() });
+        }
+        let anchor = self.authority(at).await?;
+        let issued = self.sign(&anchor, &client("root"), OPERATOR_VALIDITY_SECONDS, at).await?;
+        let due = issued.facts.not_after.plus_seconds(-REMAINING_SECONDS_MIN);
+        let client = PairText { certificate: issued.certificate_pem, key: issued.key_pem };
+        let holding = Holding::Remote { anchor: anchor.clone(), client: client.clone() };
+        *kept = Some(Kept { anchor, client, due });
+        Ok(holding)
+    }
+
+    /// Has a certificate signed, for a key that is made here.
+    ///
+    /// # Errors
+    /// As [`Vault::holding`].
+    pub async fn issue(&self, wanted: &Wanted, validity_seconds: u64, at: UnixSeconds) -> Result<Issued, Cause> {
+        let holding = self.holding(at).await?;
+        self.sign(holding.anchor(), wanted, validity_seconds, at).await
+    }
+
+    /// The authority that signs, then those above it.
+    async fn authority(&self, at: UnixSeconds) -> Result<Anchor, Cause> {
+        let mount = &self.declared.mount;
+        let get = |name: &str| Ask { method: Method::Get, path: format!("{mount}/{name}"), body: None };
+        let authority = self.ask(get("ca/pem"), None).await?;
+        let chain = self.ask(get("ca_chain"), None).await?;
+        let place = format!("{}/v1/{mount}/ca/pem", self.declared.address);
+        Anchor::of_texts(&authority.text(), &chain.text(), &place, at).map_err(|cause| Cause {
+            code: Code::Vault,
+            hint: Some(answer::no_authority(&self.declared)),
+            ..cause
+        })
+    }
+
+    async fn sign(&self, anchor: &Anchor, wanted: &Wanted, validity: u64, at: UnixSeconds) -> Result<Issued, Cause> {
+        let Declared { mount, role, .. } = &*self.declared;
+        let name = &wanted.common_name;
+        let failed = |why: String| answer::wrong(&self.declared, name, &why);
+        let request = Request::new(wanted).map_err(failed)?;
+        // It would refuse what outlives itself.
+        let validity = validity.min(u64::try_from(anchor.not_after().0 - at.0).unwrap_or_default());
+        let (ips, names): (Vec<_>, Vec<_>) =
+            wanted.names.iter().map(String::as_str).partition(|name| name.parse::<core::net::IpAddr>().is_ok());
+        // By its defaults Vault takes the names from the request; a role can say that it takes these.
+        let body = json!({
+            "csr": request.csr_pem,
+            "common_name": name,
+            "alt_names": names.join(","),
+            "ip_sans": ips.join(","),
+            "exclude_cn_from_sans": true,
+            "ttl": format!("{validity}s"),
+            "format": "pem",
+        });
+        let ask = Ask {
+            method: Method::Post,
+            path: format!("{mount}/sign/{role}"),
+            body: Some(Zeroizing::new(body.to_string().into_bytes())),
+        };
+        let reply = self.ask_as_ourselves(ask).await?;
+        let signed: Answer<Signed> = reply.json(&self.declared)?;
+        request.accept(&signed.data.certificate, wanted, anchor, validity, at).map_err(failed)
+    }
+
+    /// Asks with our token, and with a new one where the old has ended during a long run.
+    async fn ask_as_ourselves(&self, ask: Ask) -> Result<Reply, Cause> {
+        let mut kept = self.token.lock().await;
+        let (token, is_new) = match kept.clone() {
+            Some(token) => (token, false),
+            None => (self.log_in().await?, true),
+        };
+        *kept = Some(token.clone());
+        let reply = self.reply(ask.clone(), Some(token)).await?;
+        if !reply.is_forbidden() || is_new {
+            return reply.checked(&self.declared);
+        }
+        let token = self.log_in().await?;
+        *kept = Some(token.clone());
+        self.ask(ask, Some(token)).await
+    }
+
+    async fn log_in(&self) -> Result<Secret, Cause> {
+        let fetch = async |what: &str, source| {
+            let missing = |failure: password::Failure| answer::no_secret(&self.declared, what, &failure);
+            password::secret(source).await.map_err(missing)
+        };
+        match &self.declared.login {
+            VaultLogin::Token(source) => fetch("token", source).await,
+            VaultLogin::AppRole { mount, role_id, secret_id } => {
+                let secret_id = fetch("secret-id", secret_id).await?;
+                let body = Zeroizing::new(json!({ "role_id": role_id, "secret_id": secret_id.expose() }).to_string());
+                let ask = Ask {
+                    method: Method::Post,
+                    path: format!("auth/{mount}/login"),
+                    body: Some(Zeroizing::new(body.as_bytes().to_vec())),
+                };
+                let login: Login = self.ask(ask, None).await?.json(&self.declared)?;
+                Ok(Secret::new(login.auth.client_token))
+            }
+        }
+    }
+
+    async fn ask(&self, ask: Ask, token: Option<Secret>) -> Result<Reply, Cause> {
+        self.reply(ask, token).await?.checked(&self.declared)
+    }
+
+    async fn reply(&self, ask: Ask, token: Option<Secret>) -> Result<Reply, Cause> {
+        let declared = Arc::clone(&self.declared);
+        let asked = tokio::task::spawn_blocking(move || exchange::exchange(&declared, &ask, token.as_ref())).await;
+        asked.unwrap_or_else(|_| Err(answer::interrupted(&self.declared)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Signed {
+    certificate: String,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    auth: LoggedIn,
+}
+
+#[derive(Deserialize)]
+struct LoggedIn {
+    client_token: String,
+}

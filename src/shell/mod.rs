@@ -1,0 +1,10 @@
+//! What touches the world: hosts over SSH, etcd over its API, files, the terminal and the clock.
+
+pub mod cli;
+pub mod command;
+pub mod apply;
+pub mod vigil;
+pub mod progress;
+pub mod live;
+pub mod fleet;
+pub mod secret;
