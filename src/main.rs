@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(quorate::shell::command::main(std::env::args_os()))
+    ExitCode::from(quorate::shell::cli::main(std::env::args_os()))
 }

@@ -1,8 +1,22 @@
-//! The command line, as typed. What each command takes lives beside the command.
+//! The command line: what may be typed, and the command that it runs. What each command takes lives beside the command.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::core::desired::Desired;
+use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::render::palette::Palette;
+use crate::shell::command::context::{Context, GlobalArgs, no_color};
+use crate::shell::command::output::Out;
+use crate::shell::command::{
+    apply, backup, certs, completions, explain, export, init, live, load, lock, man, plan, restore, schema, show,
+    status, validate,
+};
+use crate::shell::fleet::Fleet as _;
+use crate::shell::live::Live;
 
 use crate::shell::command::{
     apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs,
@@ -41,43 +55,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Global options")]
-pub struct GlobalArgs {
-    /// The declaration of the cluster
-    #[arg(short, long, value_name = "FILE", default_value = "cluster.toml", global = true)]
-    pub file: PathBuf,
-
-    /// Change to this folder first
-    #[arg(short = 'C', long, value_name = "DIR", global = true)]
-    pub directory: Option<PathBuf>,
-
-    /// When to use colours; NO_COLOR wins
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
-    pub color: Colour,
-
-    /// Print results and errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
-
-    /// Say more: every action of every host
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
-
-    /// Never ask
-    #[arg(long, global = true)]
-    pub no_input: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
-    /// On a terminal
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Init(InitArgs),
@@ -97,10 +74,119 @@ pub enum Command {
     Man(ManArgs),
 }
 
+/// The whole program: reads the command line, runs the command, and gives the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::command()
+        .color(help_colour(&args))
+        .try_get_matches_from(args)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, all else to stderr; one that nobody reads is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+        }
+    };
+    let context = Context::new(&cli.global);
+    let mut stdout = Out::stdout();
+    let result = enter(&cli.global).and_then(|()| run(&cli.command, &context, &mut stdout));
+    let result = result.and_then(|code| {
+        stdout.flush().map_err(|error| Diagnostic::failure("cannot write the result").caused_by(&error))?;
+        Ok(code)
+    });
+    result.unwrap_or_else(|diagnostic| {
+        report(&diagnostic, context.stderr_colour);
+        diagnostic.kind.exit_code()
+    })
+}
+
+/// Clap prints help and usage errors before the command line is understood, so `--color` is looked for by hand.
+fn help_colour(args: &[OsString]) -> ColorChoice {
+    let words: Vec<_> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let value = words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(index + 1).copied(),
+        Some(value) => value.strip_prefix('='),
+        None => None,
+    });
+    match value {
+        _ if no_color() => ColorChoice::Never,
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
+}
+
+fn enter(global: &GlobalArgs) -> Result<(), Diagnostic> {
+    let Some(folder) = &global.directory else { return Ok(()) };
+    std::env::set_current_dir(folder).map_err(|error| {
+        Diagnostic::failure("cannot change to the folder").at(folder.display().to_string()).caused_by(&error)
+    })
+}
+
+fn report(diagnostic: &Diagnostic, colour: bool) {
+    let style = if colour { Palette::coloured().code } else { Palette::plain().code };
+    // There is nowhere left to say that stderr is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{style}error:{style:#} {diagnostic}");
+}
+
+fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {
+    let desired = || load::load(&context.file, context.stderr_colour, &mut std::io::stderr().lock());
+    match command {
+        Command::Init(args) => init::run(args, &context.file, stdout),
+        Command::Validate(args) => {
+            validate::run(args, &context.file, context.stderr_colour, stdout, &mut std::io::stderr().lock())
+        }
+        Command::Plan(args) => {
+            let desired = desired()?;
+            let observe = async |desired: &Desired| Ok(live::fleet(desired, context)?.observe().await);
+            live::block_on(plan::run(args, context, &desired, observe, stdout))
+        }
+        Command::Show(args) => show::run(args, context, stdout),
+        Command::Apply(args) => {
+            let saved = args.saved_plan()?;
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
+                live::lock(&fleet, patience, purpose, emit).await
+            };
+            live::block_on(apply::run(args, saved, context, &desired, &fleet, lock, stdout))
+        }
+        Command::Status(args) => {
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            live::block_on(status::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Backup(args) => {
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            let work = backup::run(args, context, &desired, &fleet, stdout);
+            if args.leaves_files_when_killed() { live::block_on_unless_ended(work) } else { live::block_on(work) }
+        }
+        Command::Restore(args) => {
+            let desired = desired()?;
+            live::block_on(restore::run(args, context, &desired, stdout))
+        }
+        Command::Certs(args) => {
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            live::block_on(certs::run(args, context, &desired, &fleet, live::now(), stdout))
+        }
+        Command::Lock(args) => {
+            let fleet = Live::new(desired()?);
+            live::block_on(lock::run(args, context, &fleet, stdout))
+        }
+        Command::Export(args) => export::run(args, &desired()?, stdout),
+        Command::Schema(args) => schema::run(args, stdout),
+        Command::Explain(args) => explain::run(args, context, stdout),
+        Command::Completions(args) => completions::run(args, Cli::command(), stdout),
+        Command::Man(args) => man::run(args, Cli::command(), stdout),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

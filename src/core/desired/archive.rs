@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::kinds::{self, Local};
 use super::problem::Problem;
-use super::table::{Table, enumerate};
+use super::suggest::enumerate;
+use super::table::Table;
 use super::value::Value;
 use super::{ArchiveLocation, Binaries};
 use crate::core::names::{Architecture, Digest, Version};

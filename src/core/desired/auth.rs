@@ -8,8 +8,9 @@ use toml::Spanned;
 
 use super::kinds::Local;
 use super::problem::Problem;
+use super::suggest::enumerate;
 use super::suggest::nearest;
-use super::table::{Table, enumerate};
+use super::table::Table;
 use super::value::{Value, one_of};
 use crate::core::names::{RoleName, UserName};
 use crate::core::observed::auth::{BACKUP, KeyAccess, Permission, ROOT};

@@ -10,8 +10,9 @@ use super::kinds;
 use super::paths::{is_within, own_folder};
 use super::problem::Problem;
 use super::schedule::{Schedule, schedule};
+use super::suggest::enumerate;
 use super::suggest::nearest;
-use super::table::{Table, enumerate};
+use super::table::Table;
 use super::value::{Value, duration, one_of};
 use crate::core::names::{HostName, RemotePath};
 

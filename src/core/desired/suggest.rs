@@ -1,4 +1,4 @@
-//! "did you mean": the known word that a typing error most likely was meant to be.
+//! The known words, for who typed another one: "did you mean", and all of them.
 
 /// The nearest of `known` to `word`, if it is near enough to be a slip: one edit in three characters.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
@@ -35,6 +35,16 @@ fn distance(left: &str, right: &str) -> usize {
         before = std::mem::replace(&mut above, current);
     }
     above[right.len()]
+}
+
+/// `a`, `b` and `c`, each in backticks.
+pub(super) fn enumerate<T: AsRef<str>>(words: &[T]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
+    match quoted.split_last() {
+        None => "nothing".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
 }
 
 #[cfg(test)]

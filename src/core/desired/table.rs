@@ -14,7 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
-use super::suggest::nearest;
+use super::suggest::{enumerate, nearest};
 use super::value::Value;
 
 /// What the walk gathers.
@@ -252,16 +252,6 @@ impl<'t, 'n> Table<'t, 'n> {
             });
             self.notes.problems.push(Problem::new(key.span(), summary).label("not known").hint(hint));
         }
-    }
-}
-
-/// `a`, `b` and `c`, each in backticks.
-pub(super) fn enumerate<T: AsRef<str>>(words: &[T]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
-    match quoted.split_last() {
-        None => "nothing".to_owned(),
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
     }
 }
 

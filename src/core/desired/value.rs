@@ -9,8 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
-use super::suggest::nearest;
-use super::table::enumerate;
+use super::suggest::{enumerate, nearest};
 
 /// A value and the key that it belongs to.
 #[derive(Clone)]

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::approval::confirm;
+use super::context::Context;
 use super::output::{Out, print};
 use super::plan::{Format, formatted, worst};
 use super::request::{self, RequestArgs};
-use super::{Context, show};
+use super::show;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use super::Context;
+use super::context::Context;
 use crate::core::diagnostic::{Diagnostic, Kind};
 
 /// Asks for a "yes", unless it was given as `--yes`. `doing` is what asks, and `undone` what is so without it.

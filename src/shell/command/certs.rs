@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use super::output::{Out, print};
 use crate::core::capability::certificates::Wanted;
 use crate::core::desired::{AuthoritySource, Desired};

@@ -2,12 +2,10 @@
 
 use std::io::Write;
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use super::output::print;
 use crate::core::diagnostic::Diagnostic;
-use crate::shell::cli::Cli;
 
 /// Print the completions of a shell
 #[derive(clap::Args, Clone, Debug)]
@@ -20,13 +18,13 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// Prints the script to `stdout`.
+/// Prints the script for `command` to `stdout`.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn run(args: &CompletionsArgs, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
+pub fn run(args: &CompletionsArgs, mut command: clap::Command, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "quorate", &mut script);
+    clap_complete::generate(args.shell, &mut command, "quorate", &mut script);
     print(stdout, &String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::builder::PossibleValue;
 
-use super::Context;
+use super::context::Context;
 use super::output::print;
 use crate::core::code::Code;
 use crate::core::diagnostic::Diagnostic;

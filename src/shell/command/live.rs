@@ -7,11 +7,22 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::apply::Emit;
+use super::context::Context;
+use super::passphrase;
+use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::render::event::Event;
 use crate::shell::live::Live;
 use crate::shell::live::lock::{Errand, Holder, Lock};
+
+/// The real hosts, and what opens the authority's key.
+///
+/// # Errors
+/// When what opens it cannot be had.
+pub fn fleet(desired: &Desired, context: &Context) -> Result<Live, Diagnostic> {
+    Ok(Live::with_openers(desired.clone(), passphrase::openers(desired, context)?))
+}
 
 /// Runs a command that talks to hosts.
 ///

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Context;
 use super::approval::approve;
+use super::context::Context;
 use super::output::{Out, print};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;

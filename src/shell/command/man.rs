@@ -2,11 +2,8 @@
 
 use std::io::Write;
 
-use clap::CommandFactory as _;
-
 use super::output::print;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::shell::cli::Cli;
 
 /// Print a manual page
 #[derive(clap::Args, Clone, Debug)]
@@ -19,12 +16,11 @@ pub struct ManArgs {
     pub command: Option<String>,
 }
 
-/// Prints the page, in roff, to `stdout`.
+/// Prints the page of `root` or of a command below it, in roff, to `stdout`.
 ///
 /// # Errors
 /// When there is no such command, or it cannot be written.
-pub fn run(args: &ManArgs, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
-    let mut root = Cli::command();
+pub fn run(args: &ManArgs, mut root: clap::Command, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
     root.build();
     let command = match &args.command {
         None => root,

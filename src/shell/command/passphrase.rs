@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::context::Context;
 use crate::core::desired::{AuthoritySource, Desired, Passphrase};
 use crate::core::diagnostic::Diagnostic;
 use crate::shell::live::Openers;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::Context;
+use super::context::Context;
 use super::output::{print, write_private};
 use super::request::{self, RequestArgs};
 use crate::core::desired::Desired;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::apply::{self, ApplyArgs};
+use super::context::Context;
+use super::live;
 use super::output::{Out, print};
-use super::{Context, live};
 use crate::core::desired::{Desired, Restore};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::Token;
@@ -72,7 +73,7 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
     let mut restoring = Desired { auth: None, ..desired.clone() };
     restoring.request.restore = Some(checked(args, context, desired)?);
     restoring.request.no_snapshot = args.no_snapshot;
-    let fleet = super::fleet(&restoring, context)?;
+    let fleet = live::fleet(&restoring, context)?;
     let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
         live::lock(&fleet, patience, &purpose.replace("apply of", "restore by"), emit).await
     };

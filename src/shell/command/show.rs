@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::Context;
+use super::context::Context;
 use super::output::print;
 use super::plan::{Format, formatted};
 use crate::core::diagnostic::Diagnostic;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Context;
+use super::context::Context;
 use super::output::{Out, print};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};

@@ -7,7 +7,7 @@ use crate::core::cluster::snapshot;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::render::backup;
-use crate::shell::command::Context;
+use crate::shell::command::context::Context;
 use crate::shell::command::output::{Out, print};
 use crate::shell::live::{Live, backup as files};
 

@@ -5,7 +5,7 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::render::backup::{self, Document};
 use crate::core::render::json::rfc3339;
-use crate::shell::command::Context;
+use crate::shell::command::context::Context;
 use crate::shell::command::live::now;
 use crate::shell::command::output::{Out, print};
 use crate::shell::live::Live;

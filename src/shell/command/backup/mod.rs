@@ -1,6 +1,6 @@
 //! `quorate backup`: snapshots of the cluster.
 
-use super::Context;
+use super::context::Context;
 use super::output::Out;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};

@@ -9,7 +9,7 @@ use crate::core::names::HostName;
 use crate::core::observed::Seen;
 use crate::core::render::backup::Row;
 use crate::core::render::json::rfc3339;
-use crate::shell::command::Context;
+use crate::shell::command::context::Context;
 use crate::shell::live::offsite::Offsite;
 use crate::shell::live::{Live, backup as files};
 use crate::shell::progress;

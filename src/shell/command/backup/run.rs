@@ -12,7 +12,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, RemotePath};
 use crate::core::observed::{Cause, Observed};
 use crate::core::render::backup::{self, Taken};
-use crate::shell::command::Context;
+use crate::shell::command::context::Context;
 use crate::shell::command::live::{errand, now};
 use crate::shell::command::output::{Out, print};
 use crate::shell::fleet::Fleet as _;

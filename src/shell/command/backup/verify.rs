@@ -12,7 +12,7 @@ use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Drill, Seen};
 use crate::core::render::backup::{self, Verified};
 use crate::core::render::json::rfc3339;
-use crate::shell::command::Context;
+use crate::shell::command::context::Context;
 use crate::shell::command::live::{errand, now};
 use crate::shell::command::output::{Out, print};
 use crate::shell::fleet::Fleet as _;

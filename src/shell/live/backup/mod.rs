@@ -8,13 +8,14 @@ mod nodes;
 mod packing;
 mod read;
 mod receive;
+mod staged;
 mod wanted;
 
 pub use packing::{Packer, Unpacked};
 pub use read::{check, check_in_thread, facts, keep_facts, open};
 pub(in crate::shell::live) use read::{check_stream, unsound};
 pub use receive::Received;
-pub(in crate::shell::live) use receive::{keep, staged, unwritable};
+pub(in crate::shell::live) use staged::{keep, staged, unwritable};
 pub(in crate::shell::live) use wanted::{Wanted, while_wanted};
 
 use crate::core::desired::Compression;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::{read, receive};
+use super::{read, staged};
 use crate::core::cluster::snapshot::{self, Facts, Listed, Sound};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
@@ -104,8 +104,8 @@ impl Live {
         let connection = shared.connection(host).await.map_err(lost)?;
         let command = shared.elevation.command(&["cat", "--", path.as_str()]);
         let mut stream = connection.stream(&command, Vec::new(), IDLE).map_err(lost)?;
-        let staged = receive::staged(to)?;
-        let unwritable = |error: &io::Error| receive::unwritable(to, error);
+        let staged = staged::staged(to)?;
+        let unwritable = |error: &io::Error| staged::unwritable(to, error);
         let file = staged.as_file().try_clone().map_err(|error| unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(file);
         let mut bytes = 0;
@@ -128,7 +128,7 @@ impl Live {
             return Err(Diagnostic::failure(what).at(host.as_str()).because(host_words(&output)));
         }
         let sound = read::check_in_thread(staged.path().to_owned(), format!("{path} on {host}")).await?;
-        receive::keep(staged, to)?;
+        staged::keep(staged, to)?;
         Ok(sound)
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::receive::{staged, unwritable};
+use super::staged::{staged, unwritable};
 use super::{Unpacked, Wanted, while_wanted};
 use crate::core::cluster::snapshot::{Check, FACTS_BYTES_MAX, Facts, Fault, Sound, facts_name};
 use crate::core::desired::Compression;

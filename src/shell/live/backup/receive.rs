@@ -1,6 +1,5 @@
 //! One snapshot from a member into a file: checked, compressed, synced, and only then given its name.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
+use super::staged::{keep, staged, unwritable};
 use super::{Packer, read};
 use crate::core::cluster::snapshot::{Check, Finder, Sound};
 use crate::core::desired::Compression;
@@ -69,23 +69,6 @@ pub(super) async fn receive(
     Ok(Received { sound, revision: finder.found(), file_bytes, took: begun.elapsed() })
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A file beside `path`, ours alone, which goes unless it is kept.
-pub(in crate::shell::live) fn staged(path: &Path) -> Result<NamedTempFile, Diagnostic> {
-    let staged = tempfile::Builder::new().prefix(".snapshot-").suffix(".quorate").tempfile_in(folder_of(path));
-    staged.map_err(|error| unwritable(path, &error))
-}
-
-/// Gives a file that was synced its name, which nothing may have yet.
-pub(in crate::shell::live) fn keep(staged: NamedTempFile, path: &Path) -> Result<(), Diagnostic> {
-    staged.persist_noclobber(path).map_err(|error| unwritable(path, &error.error))?;
-    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| unwritable(path, &error))
-}
-
 /// In a thread of its own: compressing takes longer than all the rest. `None` is the end; without one, nobody wants it.
 fn write(
     staged: NamedTempFile,
@@ -104,14 +87,4 @@ fn write(
     packer.finish()?.flush()?;
     staged.as_file().sync_all()?;
     Ok((staged, check, finder))
-}
-
-pub(in crate::shell::live) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
-    let failure = Diagnostic::failure("the snapshot cannot be written").at(path.display().to_string());
-    let hint = match error.kind() {
-        io::ErrorKind::AlreadyExists => "a snapshot is never overwritten: choose another name",
-        io::ErrorKind::StorageFull => "make room, or choose another folder with `-o`; older snapshots are as they were",
-        _ => "choose another place with `-o`",
-    };
-    failure.caused_by(error).hint(hint)
 }

@@ -8,12 +8,9 @@ use rustls::pki_types::CertificateDer;
 use zeroize::Zeroize as _;
 
 use super::anchor::{Anchor, Chain, parse};
-use super::create::{self, Interrupted};
 use super::facts::KnownAuthority;
 use super::file::{check_mode, read, unusable};
 use super::key::{Opener, read_key};
-use super::rotate;
-use super::{CERTIFICATE, KEY};
 use crate::core::desired::Pair;
 use crate::core::names::UnixSeconds;
 use crate::core::observed::{Authority, Cause};
@@ -60,50 +57,10 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// Reads the authority in `folder`; `None` when there is none yet.
-///
-/// # Errors
-/// When one of the two files is missing or unreadable, when others can read the key, when the certificate is no
-/// authority's or has expired, or when the key is not its own. Nothing here is ever overwritten, so each is for the
-/// operator to mend.
-pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
-    // The key has its new name already, and the certificate not yet.
-    if rotate::is_half_adopted(folder) {
-        return rotate::load_next(folder, at);
-    }
-    let certificate_path = folder.join(CERTIFICATE);
-    let key_path = folder.join(KEY);
-    match (read(&certificate_path)?, read(&key_path)?) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => {
-            check_mode(&key, &key_path)?;
-            let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
-            let signer = assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at)?;
-            Ok(Some(signer))
-        }
-        (Some(_), None) => {
-            let what = format!("{} is there, but {} is not", certificate_path.display(), key_path.display());
-            Err(unusable(
-                what,
-                Some("restore it from your backup: quorate cannot make the key of an existing authority"),
-            ))
-        }
-        // A creation that was cut off between its last two steps is finished by the next one.
-        (None, Some(_)) if create::interrupted(folder) == Some(Interrupted::BeforeCertificate) => Ok(None),
-        (None, Some(_)) => {
-            let what = format!("{} is there, but {} is not", key_path.display(), certificate_path.display());
-            Err(unusable(
-                what,
-                Some("restore it from your backup; every host that trusts the authority also has it as ca.crt"),
-            ))
-        }
-    }
-}
-
 /// Reads an authority that someone else made: `certificate` may hold the chain above it, and the key may be encrypted.
 ///
 /// # Errors
-/// As [`load`], and when one of the files is not there: nobody but the operator can make it.
+/// As [`load`](super::load), and when one of the files is not there: nobody but the operator can make it.
 pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<Signer, Cause> {
     let Pair { certificate: certificate_path, key: key_path } = pair;
     let certificate = needed(certificate_path)?;

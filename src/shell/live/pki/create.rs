@@ -9,9 +9,9 @@
 //! ca.key           ca.crt              done
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -19,25 +19,13 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::anchor::{Anchor, Chain};
-use super::authority::{Signer, assemble, load};
-use super::file::read;
-use super::key::Opener;
+use super::authority::Signer;
+use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, load, write_new};
 use super::{BACKDATED_SECONDS, CERTIFICATE, KEY, rcgen_time, serial_number};
 use crate::core::capability::authority::VALIDITY_SECONDS;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
 use crate::core::observed::Cause;
-
-const CERTIFICATE_PENDING: &str = ".ca.crt.pending";
-const KEY_PENDING: &str = ".ca.key.pending";
-
-/// What is left of a creation that was cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Interrupted {
-    /// ca.key has its name; the certificate that belongs to it does not yet.
-    BeforeCertificate,
-}
 
 /// Makes ca.key and ca.crt in `folder`, or finishes making them, and reads them back.
 ///
@@ -73,23 +61,6 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
 fn sync_parent(folder: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(folder)?;
     absolute.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-/// Whether `folder` holds a creation that needs to be finished.
-pub(super) fn interrupted(folder: &Path) -> Option<Interrupted> {
-    let certificate_path = folder.join(CERTIFICATE_PENDING);
-    let key_path = folder.join(KEY);
-    let certificate = read(&certificate_path).ok()??;
-    let key = read(&key_path).ok()??;
-    if folder.join(CERTIFICATE).exists() {
-        return None;
-    }
-    // Valid at its own beginning, whatever the time is now: `load` judges that once it has its name.
-    let made = x509_parser::pem::parse_x509_pem(&certificate.bytes).ok()?.1;
-    let at = UnixSeconds(made.parse_x509().ok()?.validity().not_before.timestamp());
-    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at).ok()?;
-    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).ok()?;
-    Some(Interrupted::BeforeCertificate)
 }
 
 fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<(), Diagnostic> {
@@ -135,17 +106,6 @@ pub(super) fn generate(
     let key_pem = Zeroizing::new(key.serialize_pem());
     key.zeroize();
     Ok((certificate?.pem(), key_pem))
-}
-
-/// Writes a file that does not outlive a crash half-written, in place of one that such a crash left.
-pub(super) fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()
 }
 
 /// Gives a finished file its name, unless something has that name.

@@ -1,7 +1,8 @@
 //! What we hold of the cluster's authority: its key, or only its certificate and what it has given us.
 
 use super::anchor::Anchor;
-use super::authority::{Signer, load, load_anchor, load_files};
+use super::authority::{Signer, load_anchor, load_files};
+use super::folder::load;
 use super::given::{self, PairText};
 use super::key::Opener;
 use crate::core::desired::{AuthoritySource, Pair};

@@ -15,6 +15,7 @@ mod authority;
 mod create;
 mod facts;
 mod file;
+mod folder;
 mod given;
 mod holding;
 mod issue;
@@ -25,15 +26,16 @@ mod rotate;
 mod tests;
 
 pub use anchor::Anchor;
-pub use authority::{Signer, assemble_text, load, load_files};
+pub use authority::{Signer, assemble_text, load_files};
 pub use create::{create, generate_authority};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
+pub use folder::{load, load_next};
 pub use given::{PairText, look as look_at_given, read_pair};
 pub use holding::{Holding, given, operator};
 pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
 pub use key::{Opener, is_same_key};
 pub use request::Request;
-pub use rotate::{adopt_next, create_next, load_next};
+pub use rotate::{adopt_next, create_next};
 
 /// The file names in the authority's folder: kubeadm's.
 const CERTIFICATE: &str = "ca.crt";

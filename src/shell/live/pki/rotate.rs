@@ -12,41 +12,12 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::anchor::{Anchor, Chain};
-use super::authority::{Signer, assemble, load};
-use super::create::{generate, told, write_new};
-use super::file::read;
-use super::key::Opener;
+use super::authority::Signer;
+use super::create::{generate, told};
+use super::folder::{NEXT_CERTIFICATE, NEXT_KEY, is_half_adopted, load, load_next, write_new};
 use super::{CERTIFICATE, KEY};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
-use crate::core::observed::Cause;
-
-const NEXT_CERTIFICATE: &str = "ca.next.crt";
-const NEXT_KEY: &str = "ca.next.key";
-
-/// The next authority in `folder`, if a rotation is under way.
-///
-/// # Errors
-/// When what is there of it cannot be used.
-pub fn load_next(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
-    let certificate_path = folder.join(NEXT_CERTIFICATE);
-    // A key without a certificate is a creation that was cut off, and nobody knows of it.
-    let Some(certificate) = read(&certificate_path)? else { return Ok(None) };
-    let key_path = folder.join(NEXT_KEY);
-    let (key_path, key) = match read(&key_path)? {
-        Some(key) => (key_path, Some(key)),
-        None => (folder.join(KEY), read(&folder.join(KEY))?),
-    };
-    let Some(key) = key else { return Ok(None) };
-    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
-    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).map(Some)
-}
-
-/// Whether the swap of `folder` was cut off after the key.
-pub(super) fn is_half_adopted(folder: &Path) -> bool {
-    folder.join(NEXT_CERTIFICATE).exists() && !folder.join(NEXT_KEY).exists()
-}
 
 /// Makes the next authority beside the one that there is.
 ///

@@ -9,7 +9,7 @@ use ssh2::{Agent, ErrorCode, PublicKey as AgentKey, Session};
 use zeroize::Zeroizing;
 
 use super::blob;
-use super::connect::{Clock, Failure, retry};
+use super::clock::{Clock, Failure, retry};
 use super::error::SshError;
 use super::target::Resolved;
 use super::wire::Wire;

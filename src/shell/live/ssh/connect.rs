@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
-use ssh2::{ErrorCode, MethodType, Session};
+use ssh2::{MethodType, Session};
 
 use super::auth;
 use super::blob;
+use super::clock::{Clock, Failure, retry};
 use super::error::{ConnectFailure, SshError};
 use super::known_hosts::{HostId, KnownHosts, Verdict, line_for};
 use super::proxy::ProxyProcess;
@@ -25,13 +26,6 @@ pub(super) struct Live {
     pub session: Session,
     pub wire: Rc<Wire>,
     pub proxy: Option<ProxyProcess>,
-}
-
-/// Time given to each step of connecting.
-#[derive(Clone, Copy)]
-pub(super) struct Clock {
-    pub deadline: Instant,
-    pub allowed: Duration,
 }
 
 pub(super) fn connect(resolved: &Resolved, clock: Clock) -> Result<Live, SshError> {
@@ -82,67 +76,6 @@ fn log_in(
     check_host_key(&session, known_hosts, &id, resolved)?;
     auth::authenticate(&session, &wire, resolved, clock)?;
     Ok((session, wire))
-}
-
-/// What a step that was repeated until it was done can end with.
-pub(super) enum Failure {
-    TimeUp,
-    Ssh(ssh2::Error),
-}
-
-/// Repeats a non-blocking call until it is done.
-pub(super) fn retry<T>(
-    wire: &Wire,
-    clock: Clock,
-    mut call: impl FnMut() -> Result<T, ssh2::Error>,
-) -> Result<T, Failure> {
-    loop {
-        match call() {
-            Err(error) if would_block(&error) => {
-                if !wire.wait(clock.deadline) {
-                    return Err(Failure::TimeUp);
-                }
-            }
-            Err(error) => return Err(Failure::Ssh(error)),
-            Ok(value) => return Ok(value),
-        }
-    }
-}
-
-pub(super) fn would_block(error: &ssh2::Error) -> bool {
-    error.code() == ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN)
-}
-
-/// Whether an error means that nothing more will come of this session.
-pub(super) fn is_fatal(error: &ssh2::Error) -> bool {
-    let ErrorCode::Session(code) = error.code() else { return false };
-    matches!(
-        code,
-        libssh2_sys::LIBSSH2_ERROR_SOCKET_DISCONNECT
-            | libssh2_sys::LIBSSH2_ERROR_SOCKET_SEND
-            | libssh2_sys::LIBSSH2_ERROR_SOCKET_RECV
-            | libssh2_sys::LIBSSH2_ERROR_DECRYPT
-            | libssh2_sys::LIBSSH2_ERROR_ENCRYPT
-            | libssh2_sys::LIBSSH2_ERROR_INVALID_MAC
-            | libssh2_sys::LIBSSH2_ERROR_OUT_OF_BOUNDARY
-            | libssh2_sys::LIBSSH2_ERROR_KEX_FAILURE
-            | libssh2_sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE
-    )
-}
-
-/// A time to come. One beyond a year means no limit, and must not overflow.
-pub(super) fn in_future(after: Duration) -> Instant {
-    Instant::now() + after.min(Duration::from_secs(365 * 24 * 3600))
-}
-
-impl Clock {
-    pub fn starting_now(allowed: Duration) -> Clock {
-        Clock { deadline: in_future(allowed), allowed }
-    }
-
-    pub fn timeout(&self, resolved: &Resolved, what: &str) -> SshError {
-        SshError::Timeout { host: resolved.label.clone(), what: what.to_owned(), after: self.allowed }
-    }
 }
 
 fn tcp(resolved: &Resolved, clock: Clock) -> Result<OwnedFd, SshError> {

@@ -9,18 +9,11 @@ use std::time::Instant;
 use super::error::SshError;
 use super::process::ProcessRequest;
 use super::tunnel::TunnelRequest;
+use super::turn::Stage;
 
 pub(super) enum Request {
     Process(ProcessRequest),
     Tunnel(TunnelRequest),
-}
-
-/// How far a request came.
-#[derive(Clone, Copy)]
-pub(super) enum Stage {
-    Queued,
-    Opening,
-    Running,
 }
 
 /// The sending side, shared by everything that belongs to one connection.

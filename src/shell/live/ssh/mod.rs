@@ -12,6 +12,7 @@
 
 mod auth;
 mod blob;
+mod clock;
 mod connect;
 mod error;
 mod known_hosts;
@@ -23,6 +24,7 @@ mod raw;
 mod session;
 mod target;
 mod tunnel;
+mod turn;
 mod wire;
 
 use std::fmt;
@@ -37,7 +39,7 @@ pub use error::{ConnectFailure, SshError};
 pub use process::Stdin;
 pub use target::{Proxy, Resolved, Target};
 
-use connect::{Clock, in_future};
+use clock::{Clock, in_future};
 use link::{Link, Request};
 use pipe::LocalEnd;
 use process::{Limit, ProcessRequest, Purpose};

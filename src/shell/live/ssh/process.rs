@@ -9,11 +9,10 @@ use ssh2::Channel;
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
-use super::connect::{in_future, would_block};
+use super::clock::{in_future, would_block};
 use super::error::SshError;
-use super::link::Stage;
 use super::pipe::{LocalEnd, Pending};
-use super::session::{Drive, Turn};
+use super::turn::{Drive, Stage, Turn};
 use super::{Exit, HoldError, Output};
 
 /// What a remote process reads. It gets EOF after it.

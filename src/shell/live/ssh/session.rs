@@ -14,21 +14,21 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use ssh2::{Channel, DisconnectCode, Session};
 
-use super::connect::{Live, is_fatal, would_block};
+use super::clock::{is_fatal, would_block};
+use super::connect::Live;
 use super::error::SshError;
-use super::link::{Inbox, Request, Stage};
+use super::link::{Inbox, Request};
 use super::process::Process;
 use super::proxy::ProxyProcess;
 use super::raw;
 use super::tunnel::Tunnel;
+use super::turn::{Drive, Stage, Turn};
 use super::wire::{Wire, timespec};
 
 /// sshd allows 10 sessions on a connection (MaxSessions); two are left for commands that we gave up on and that still run.
 const PROCESSES_MAX: usize = 8;
 /// sshd has no limit for tunnels; a bug here should not open thousands.
 const TUNNELS_MAX: usize = 64;
-/// Encrypted bytes waiting for the socket. Above it nobody may produce more.
-const BACKLOG_BYTES_MAX: usize = 256 << 10;
 /// The buffer everything is read into. 256 KB measured best.
 const SCRATCH_BYTES: usize = 256 << 10;
 /// After so many passes requests and deadlines are looked at again.
@@ -51,26 +51,6 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const FAR_END_CLOSED: PollFlags = PollFlags::RDHUP;
 #[cfg(not(target_os = "linux"))]
 const FAR_END_CLOSED: PollFlags = PollFlags::empty();
-
-/// What one channel did in its turn.
-#[derive(PartialEq, Eq)]
-pub(super) enum Drive {
-    Idle,
-    Moved,
-    Done,
-}
-
-/// What a channel may use in its turn.
-pub(super) struct Turn<'a> {
-    pub scratch: &'a mut [u8],
-    wire: &'a Wire,
-}
-
-impl Turn<'_> {
-    pub fn may_send(&self) -> bool {
-        self.wire.backlog() < BACKLOG_BYTES_MAX
-    }
-}
 
 /// A channel being opened. libssh2 keeps one such state per session, so there is one at a time, and it is completed even
 /// if nobody waits for it any more (then `request` is None).

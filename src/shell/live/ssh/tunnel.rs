@@ -9,11 +9,10 @@ use rustix::event::PollFlags;
 use ssh2::Channel;
 use tokio::sync::oneshot;
 
-use super::connect::would_block;
+use super::clock::would_block;
 use super::error::SshError;
-use super::link::Stage;
 use super::pipe::{LocalEnd, Pending};
-use super::session::{Drive, Turn};
+use super::turn::{Drive, Stage, Turn};
 
 pub(super) struct TunnelRequest {
     pub host: String,

@@ -1,15 +1,45 @@
-//! What Vault says when it does not do what it is asked, and what to do about it.
+//! A reply of Vault; what it says when it does not do what it is asked, and what to do about it.
 
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use ureq::http::StatusCode;
+use zeroize::Zeroizing;
 
-use super::exchange::Reply;
 use crate::core::code::Code;
 use crate::core::desired::{Vault, VaultLogin};
 use crate::core::observed::Cause;
 use crate::shell::live::password::Failure;
+
+/// What came back, whatever its status. It may hold a token.
+pub(super) struct Reply {
+    pub path: String,
+    pub status: StatusCode,
+    /// Where Vault says that it is elsewhere.
+    pub location: Option<String>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    pub fn is_forbidden(&self) -> bool {
+        self.status == StatusCode::FORBIDDEN
+    }
+
+    /// # Errors
+    /// When Vault did not do what it was asked.
+    pub fn checked(self, vault: &Vault) -> Result<Reply, Cause> {
+        if self.status.is_success() { Ok(self) } else { Err(refused(vault, &self)) }
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json<T: DeserializeOwned>(&self, vault: &Vault) -> Result<T, Cause> {
+        serde_json::from_slice(&self.body).map_err(|_| not_vault(vault, &self.path))
+    }
+}
 
 fn cause(summary: String, hint: impl Into<String>) -> Cause {
     Cause { code: Code::Vault, summary, hint: Some(hint.into()) }

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::http::{HeaderValue, StatusCode};
+use ureq::http::HeaderValue;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use zeroize::Zeroizing;
 
-use super::answer;
+use super::answer::{self, Reply};
 use crate::core::desired::Vault;
 use crate::core::observed::Cause;
 use crate::shell::secret::Secret;
@@ -28,15 +27,6 @@ pub(super) struct Ask {
 pub(super) enum Method {
     Get,
     Post,
-}
-
-/// What came back, whatever its status. It may hold a token.
-pub(super) struct Reply {
-    pub path: String,
-    pub status: StatusCode,
-    /// Where Vault says that it is elsewhere.
-    pub location: Option<String>,
-    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// Of a question and its reply together: signing takes some milliseconds.
@@ -74,26 +64,6 @@ pub(super) fn exchange(vault: &Vault, ask: &Ask, token: Option<&Secret>) -> Resu
     let body = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_vec().map_err(failed)?;
     let location = response.headers().get("Location").and_then(|value| value.to_str().ok()).map(str::to_owned);
     Ok(Reply { path: ask.path.clone(), status: response.status(), location, body: Zeroizing::new(body) })
-}
-
-impl Reply {
-    pub fn is_forbidden(&self) -> bool {
-        self.status == StatusCode::FORBIDDEN
-    }
-
-    /// # Errors
-    /// When Vault did not do what it was asked.
-    pub fn checked(self, vault: &Vault) -> Result<Reply, Cause> {
-        if self.status.is_success() { Ok(self) } else { Err(answer::refused(vault, &self)) }
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    pub fn json<T: DeserializeOwned>(&self, vault: &Vault) -> Result<T, Cause> {
-        serde_json::from_slice(&self.body).map_err(|_| answer::not_vault(vault, &self.path))
-    }
 }
 
 /// Follows no redirect: the token is for the declared address. Goes through the proxies of the environment.

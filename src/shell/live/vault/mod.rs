@@ -20,7 +20,8 @@ use crate::core::observed::Cause;
 use crate::shell::live::password;
 use crate::shell::live::pki::{Anchor, Holding, Issued, OPERATOR_VALIDITY_SECONDS, PairText, Request};
 use crate::shell::secret::Secret;
-use exchange::{Ask, Method, Reply};
+use answer::Reply;
+use exchange::{Ask, Method};
 
 /// One Vault for one run.
 pub struct Vault {

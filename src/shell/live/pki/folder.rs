@@ -1,0 +1,117 @@
+//! The folder of an authority that is made here: what lies in it, also where a creation or a rotation was cut off.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use super::anchor::{Anchor, Chain};
+use super::authority::{Signer, assemble};
+use super::file::{check_mode, read, unusable};
+use super::key::Opener;
+use super::{CERTIFICATE, KEY};
+use crate::core::names::UnixSeconds;
+use crate::core::observed::Cause;
+
+pub(super) const CERTIFICATE_PENDING: &str = ".ca.crt.pending";
+pub(super) const KEY_PENDING: &str = ".ca.key.pending";
+pub(super) const NEXT_CERTIFICATE: &str = "ca.next.crt";
+pub(super) const NEXT_KEY: &str = "ca.next.key";
+
+/// Reads the authority in `folder`; `None` when there is none yet.
+///
+/// # Errors
+/// When one of the two files is missing or unreadable, when others can read the key, when the certificate is no
+/// authority's or has expired, or when the key is not its own. Nothing here is ever overwritten, so each is for the
+/// operator to mend.
+pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
+    // The key has its new name already, and the certificate not yet.
+    if is_half_adopted(folder) {
+        return load_next(folder, at);
+    }
+    let certificate_path = folder.join(CERTIFICATE);
+    let key_path = folder.join(KEY);
+    match (read(&certificate_path)?, read(&key_path)?) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            check_mode(&key, &key_path)?;
+            let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+            let signer = assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at)?;
+            Ok(Some(signer))
+        }
+        (Some(_), None) => {
+            let what = format!("{} is there, but {} is not", certificate_path.display(), key_path.display());
+            Err(unusable(
+                what,
+                Some("restore it from your backup: quorate cannot make the key of an existing authority"),
+            ))
+        }
+        // A creation that was cut off between its last two steps is finished by the next one.
+        (None, Some(_)) if interrupted(folder) == Some(Interrupted::BeforeCertificate) => Ok(None),
+        (None, Some(_)) => {
+            let what = format!("{} is there, but {} is not", key_path.display(), certificate_path.display());
+            Err(unusable(
+                what,
+                Some("restore it from your backup; every host that trusts the authority also has it as ca.crt"),
+            ))
+        }
+    }
+}
+
+/// The next authority in `folder`, if a rotation is under way.
+///
+/// # Errors
+/// When what is there of it cannot be used.
+pub fn load_next(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
+    let certificate_path = folder.join(NEXT_CERTIFICATE);
+    // A key without a certificate is a creation that was cut off, and nobody knows of it.
+    let Some(certificate) = read(&certificate_path)? else { return Ok(None) };
+    let key_path = folder.join(NEXT_KEY);
+    let (key_path, key) = match read(&key_path)? {
+        Some(key) => (key_path, Some(key)),
+        None => (folder.join(KEY), read(&folder.join(KEY))?),
+    };
+    let Some(key) = key else { return Ok(None) };
+    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).map(Some)
+}
+
+/// Whether the swap of `folder` was cut off after the key.
+pub(super) fn is_half_adopted(folder: &Path) -> bool {
+    folder.join(NEXT_CERTIFICATE).exists() && !folder.join(NEXT_KEY).exists()
+}
+
+/// What is left of a creation that was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interrupted {
+    /// ca.key has its name; the certificate that belongs to it does not yet.
+    BeforeCertificate,
+}
+
+/// Whether `folder` holds a creation that needs to be finished.
+pub(super) fn interrupted(folder: &Path) -> Option<Interrupted> {
+    let certificate_path = folder.join(CERTIFICATE_PENDING);
+    let key_path = folder.join(KEY);
+    let certificate = read(&certificate_path).ok()??;
+    let key = read(&key_path).ok()??;
+    if folder.join(CERTIFICATE).exists() {
+        return None;
+    }
+    // Valid at its own beginning, whatever the time is now: `load` judges that once it has its name.
+    let made = x509_parser::pem::parse_x509_pem(&certificate.bytes).ok()?.1;
+    let at = UnixSeconds(made.parse_x509().ok()?.validity().not_before.timestamp());
+    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at).ok()?;
+    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).ok()?;
+    Some(Interrupted::BeforeCertificate)
+}
+
+/// Writes a file that does not outlive a crash half-written, in place of one that such a crash left.
+pub(super) fn write_new(path: &Path, mode: u32, content: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()
+}
