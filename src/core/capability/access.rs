@@ -9,13 +9,13 @@ use crate::core::planner::{Draft, Ruling, View};
 
 pub fn next(view: &View) -> Ruling {
     for (name, host) in view.hosts().filter(|(_, host)| host.account) {
-        for folder in Folder::ALL {
+        for &folder in Folder::ALL {
             if let Some(what) = folder_fault(host, folder) {
                 let action = Action::RestoreFolderAccess { host: name.clone(), folder };
                 return Ruling::step(Draft::of(action, view.reason(what, "paths")));
             }
         }
-        for file in File::ALL {
+        for &file in File::ALL {
             if let Some(what) = file_fault(host, file) {
                 let action = Action::RestoreFileAccess { host: name.clone(), file };
                 return Ruling::step(Draft::of(action, view.reason(what, "paths")));
@@ -27,12 +27,12 @@ pub fn next(view: &View) -> Ruling {
 
 fn file_fault(host: &Host, file: File) -> Option<String> {
     let (is, wanted) = (&host.files.get(&file)?.access, layout::access(file));
-    (*is != wanted).then(|| format!("{} is {is}, not {wanted}", word(file)))
+    (*is != wanted).then(|| format!("{} is {is}, not {wanted}", layout::row(file).word))
 }
 
 fn folder_fault(host: &Host, folder: Folder) -> Option<String> {
     let (is, wanted) = (host.folders.get(&folder)?, layout::folder_access(folder));
-    (*is != wanted).then(|| format!("the {} folder is {is}, not {wanted}", folder_word(folder)))
+    (*is != wanted).then(|| format!("the {} folder is {is}, not {wanted}", layout::folder_row(folder).word))
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, file: File) -> Readiness {
@@ -79,36 +79,4 @@ pub fn folder_effect(observed: &mut Observed, name: &HostName, folder: Folder) {
         *access = layout::folder_access(folder);
     }
     serve_again(observed, name, |_| folder == Folder::Certificates);
-}
-
-/// The file as an operator calls it.
-pub fn word(file: File) -> &'static str {
-    match file {
-        File::Config => "etcd.yaml",
-        File::Unit => "the unit",
-        File::Trust => "ca.crt",
-        File::ServerCertificate => "server.crt",
-        File::ServerKey => "server.key",
-        File::PeerCertificate => "peer.crt",
-        File::PeerKey => "peer.key",
-        File::HealthcheckCertificate => "healthcheck-client.crt",
-        File::HealthcheckKey => "healthcheck-client.key",
-        File::Permit => "the permit for a new data directory",
-        File::Departures => "the note of members that leave",
-        File::RestoreNote => "the note of a restore",
-        File::RestoreMark => "the mark of restored data",
-        File::BackupScript => "the backup script",
-        File::BackupService => "the backup service",
-        File::BackupTimer => "the backup timer",
-        File::BackupCertificate => "backup-client.crt",
-        File::BackupKey => "backup-client.key",
-    }
-}
-
-pub fn folder_word(folder: Folder) -> &'static str {
-    match folder {
-        Folder::Config => "configuration",
-        Folder::Certificates => "certificate",
-        Folder::Data => "data",
-    }
 }

@@ -27,7 +27,7 @@ pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
 pub fn effect(observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
     host.account = true;
-    for folder in Folder::ALL {
+    for &folder in Folder::ALL {
         host.folders.entry(folder).or_insert_with(|| layout::folder_access(folder));
     }
 }

@@ -8,7 +8,7 @@ use crate::core::capability::version;
 use crate::core::cluster::quorum::{Health, Membership, quorum};
 use crate::core::cluster::situation::Situation;
 use crate::core::code::Code;
-use crate::core::content::{self, LOADED_AT_START};
+use crate::core::content::{self, LOADED_AT_START, layout};
 use crate::core::desired::{Desired, Downtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{ClientUrl, ClusterId, HostName, MemberId, Version};
@@ -285,7 +285,7 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
         File::Trust => "ca",
         _ => "paths.service",
     };
-    let words: Vec<_> = changed.into_iter().map(super::access::word).collect();
+    let words: Vec<_> = changed.into_iter().map(|file| layout::row(file).word).collect();
     Some((format!("the running process has not loaded {}", words.join(" and ")), declared))
 }
 

@@ -1,6 +1,8 @@
-//! What each file and folder on a host is called, and who may read it.
+//! One row for each file and folder on a host: what it is called, who may read it, and what becomes of it.
+//!
+//! A new file is a variant of [`File`] and its row here; without the row, or with a column left out, nothing compiles.
 
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Paths};
 use crate::core::names::{Digest, RemotePath};
 use crate::core::observed::{Access, File, Folder};
 
@@ -23,54 +25,201 @@ pub const BACKUP_TIMER: &str = "quorate-backup.timer";
 /// Programs of ours that the host runs by itself.
 const PROGRAMS_FOLDER: &str = "/usr/local/lib/quorate";
 
+/// What is to be known of a file.
+pub struct FileRow {
+    at: At,
+    owned: Owned,
+    pub compared: Compared,
+    /// What becomes of what lay there before.
+    pub previous: Previous,
+    /// Who on the host must hear that it was written or removed.
+    pub listener: Listener,
+    /// As an operator calls it, in a sentence: `the unit`.
+    pub word: &'static str,
+    /// What a step that writes it is called.
+    pub title: &'static str,
+}
+
+/// Where a file lies: where it is declared to, or under its name in a folder.
+enum At {
+    Config,
+    Unit,
+    BesideConfig(&'static str),
+    InCertificates(&'static str),
+    InData(&'static str),
+    InPrograms(&'static str),
+    InUnits(&'static str),
+}
+
+/// Whose a file or folder is, and who else may read it. A key is its one reader's alone: etcd's, or root's for the health
+/// check and for snapshots.
+enum Owned {
+    /// Root's, and everyone may read it.
+    Public,
+    /// Root's, and everyone may run it, or look into it.
+    Open,
+    /// Root's alone.
+    Root,
+    /// The account's alone.
+    Etcd,
+    /// A folder that is the account's alone. etcd insists on 0700 for its data directory, and sets it itself when it can.
+    EtcdFolder,
+}
+
+/// By what a file is compared with what it should be, and so how much of it a look at a host brings home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// By its text, line by line.
+    AsText,
+    /// By its digest. Its text is looked at for what else it says.
+    ByDigest,
+    /// By its digest, and its text never leaves the host: it is a key.
+    Unread,
+}
+
+/// What becomes of the file that another one replaces. Keys and certificates are never lost, nor is what someone else
+/// wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Previous {
+    /// Kept as NAME.previous.
+    Kept,
+    /// Kept unless we have written it.
+    KeptIfForeign,
+    Replaced,
+}
+
+/// Who on a host must hear of a new text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    Nobody,
+    /// systemd, which reads its units again.
+    Units,
+    /// systemd, and the timer that the file is: it goes by its new hours.
+    Timer,
+}
+
+/// What is to be known of `file`.
+pub fn row(file: File) -> FileRow {
+    use At::{BesideConfig, InData, InPrograms, InUnits};
+    use Compared::{AsText, ByDigest};
+    use Listener::{Nobody, Timer, Units};
+    use Owned::{Etcd, Open, Public, Root};
+    use Previous::{Kept, KeptIfForeign, Replaced};
+    match file {
+        File::Config => of(At::Config, Public, AsText, KeptIfForeign, Nobody).called("etcd.yaml", "write etcd.yaml"),
+        File::Unit => of(At::Unit, Public, AsText, KeptIfForeign, Units).called("the unit", "write the systemd unit"),
+        File::Permit => of(BesideConfig("may-create-data"), Public, AsText, Replaced, Nobody)
+            .called("the permit for a new data directory", "permit a new data directory"),
+        File::Departures => of(BesideConfig("departures"), Public, AsText, Replaced, Nobody)
+            .called("the note of members that leave", "note who leaves"),
+        File::RestoreNote => of(BesideConfig("restore"), Public, AsText, Replaced, Nobody)
+            .called("the note of a restore", "note that a restore is under way"),
+        // Beside `member`; etcd looks at nothing there that it did not make.
+        File::RestoreMark => of(InData("quorate-restored"), Etcd, AsText, Replaced, Nobody)
+            .called("the mark of restored data", "write the mark of restored data"),
+        File::Trust => certificate("ca.crt").called("ca.crt", "write ca.crt"),
+        File::ServerCertificate => certificate("server.crt").called("server.crt", "write server.crt"),
+        File::ServerKey => key("server.key", Etcd).called("server.key", "write server.key"),
+        File::PeerCertificate => certificate("peer.crt").called("peer.crt", "write peer.crt"),
+        File::PeerKey => key("peer.key", Etcd).called("peer.key", "write peer.key"),
+        File::HealthcheckCertificate => {
+            certificate("healthcheck-client.crt").called("healthcheck-client.crt", "write healthcheck-client.crt")
+        }
+        File::HealthcheckKey => {
+            key("healthcheck-client.key", Root).called("healthcheck-client.key", "write healthcheck-client.key")
+        }
+        File::BackupScript => of(InPrograms("backup.sh"), Open, ByDigest, Kept, Nobody)
+            .called("the backup script", "write the backup script"),
+        File::BackupService => of(InUnits(BACKUP_SERVICE), Public, AsText, KeptIfForeign, Units)
+            .called("the backup service", "write the backup service"),
+        File::BackupTimer => of(InUnits(BACKUP_TIMER), Public, AsText, KeptIfForeign, Timer)
+            .called("the backup timer", "write the backup timer"),
+        File::BackupCertificate => {
+            certificate("backup-client.crt").called("backup-client.crt", "write backup-client.crt")
+        }
+        File::BackupKey => key("backup-client.key", Root).called("backup-client.key", "write backup-client.key"),
+    }
+}
+
+/// The columns of a row before its words.
+struct Columns(At, Owned, Compared, Previous, Listener);
+
+fn of(at: At, owned: Owned, compared: Compared, previous: Previous, listener: Listener) -> Columns {
+    Columns(at, owned, compared, previous, listener)
+}
+
+fn certificate(name: &'static str) -> Columns {
+    Columns(At::InCertificates(name), Owned::Public, Compared::ByDigest, Previous::Kept, Listener::Nobody)
+}
+
+fn key(name: &'static str, owned: Owned) -> Columns {
+    Columns(At::InCertificates(name), owned, Compared::Unread, Previous::Kept, Listener::Nobody)
+}
+
+impl Columns {
+    /// In a sentence, and as the title of the step that writes it.
+    fn called(self, word: &'static str, title: &'static str) -> FileRow {
+        let Self(at, owned, compared, previous, listener) = self;
+        FileRow { at, owned, compared, previous, listener, word, title }
+    }
+}
+
 /// The path of `file` on every host.
 pub fn path(desired: &Desired, file: File) -> RemotePath {
-    let certificate = |name| desired.paths.certificates.join(name);
-    match file {
-        File::Config => desired.paths.config.clone(),
-        File::Unit => desired.paths.unit(),
-        File::Permit => desired.paths.permit(),
-        File::Departures => desired.paths.config_folder().join("departures"),
-        File::RestoreNote => desired.paths.config_folder().join("restore"),
-        File::RestoreMark => desired.paths.data.join(RESTORE_MARK),
-        File::Trust => certificate("ca.crt"),
-        File::ServerCertificate => certificate("server.crt"),
-        File::ServerKey => certificate("server.key"),
-        File::PeerCertificate => certificate("peer.crt"),
-        File::PeerKey => certificate("peer.key"),
-        File::HealthcheckCertificate => certificate("healthcheck-client.crt"),
-        File::HealthcheckKey => certificate("healthcheck-client.key"),
-        File::BackupScript => RemotePath::new(PROGRAMS_FOLDER).join("backup.sh"),
-        File::BackupService => RemotePath::new(UNITS_FOLDER).join(BACKUP_SERVICE),
-        File::BackupTimer => RemotePath::new(UNITS_FOLDER).join(BACKUP_TIMER),
-        File::BackupCertificate => certificate("backup-client.crt"),
-        File::BackupKey => certificate("backup-client.key"),
+    let paths = &desired.paths;
+    match row(file).at {
+        At::Config => paths.config.clone(),
+        At::Unit => paths.unit(),
+        At::BesideConfig(name) => paths.config_folder().join(name),
+        At::InCertificates(name) => paths.certificates.join(name),
+        At::InData(name) => paths.data.join(name),
+        At::InPrograms(name) => RemotePath::new(PROGRAMS_FOLDER).join(name),
+        At::InUnits(name) => RemotePath::new(UNITS_FOLDER).join(name),
     }
 }
 
-/// Who may read `file`. A key is its one reader's alone: etcd's, or root's for the health check and for snapshots.
+/// Who may read `file`.
 pub fn access(file: File) -> Access {
-    match file {
-        File::Config
-        | File::Unit
-        | File::Permit
-        | File::Departures
-        | File::RestoreNote
-        | File::Trust
-        | File::ServerCertificate
-        | File::PeerCertificate
-        | File::HealthcheckCertificate
-        | File::BackupService
-        | File::BackupTimer
-        | File::BackupCertificate => Access::new("644", "root", "root"),
-        File::BackupScript => Access::new("755", "root", "root"),
-        File::ServerKey | File::PeerKey | File::RestoreMark => Access::new("600", ACCOUNT, ACCOUNT),
-        File::HealthcheckKey | File::BackupKey => Access::new("600", "root", "root"),
+    row(file).owned.access()
+}
+
+impl Owned {
+    fn access(self) -> Access {
+        match self {
+            Self::Public => Access::new("644", "root", "root"),
+            Self::Open => Access::new("755", "root", "root"),
+            Self::Root => Access::new("600", "root", "root"),
+            Self::Etcd => Access::new("600", ACCOUNT, ACCOUNT),
+            Self::EtcdFolder => Access::new("700", ACCOUNT, ACCOUNT),
+        }
     }
 }
 
-/// Beside `member` in the data directory; etcd looks at nothing there that it did not make.
-const RESTORE_MARK: &str = "quorate-restored";
+/// What is to be known of a folder.
+pub struct FolderRow {
+    at: fn(&Paths) -> RemotePath,
+    owned: Owned,
+    /// As an operator calls it: `data`, as in "the data folder".
+    pub word: &'static str,
+}
+
+/// What is to be known of `folder`.
+pub fn folder_row(folder: Folder) -> FolderRow {
+    let (at, owned, word): (fn(&Paths) -> RemotePath, _, _) = match folder {
+        Folder::Config => (Paths::config_folder, Owned::Open, "configuration"),
+        Folder::Certificates => (|paths| paths.certificates.clone(), Owned::Open, "certificate"),
+        Folder::Data => (|paths| paths.data.clone(), Owned::EtcdFolder, "data"),
+    };
+    FolderRow { at, owned, word }
+}
+
+pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
+    (folder_row(folder).at)(&desired.paths)
+}
+
+pub fn folder_access(folder: Folder) -> Access {
+    folder_row(folder).owned.access()
+}
 
 /// Where a snapshot lies that is to be restored: beside the data, under the SHA-256 that it ends in.
 pub fn pushed_snapshot(desired: &Desired, digest: Digest) -> RemotePath {
@@ -79,21 +228,39 @@ pub fn pushed_snapshot(desired: &Desired, digest: Digest) -> RemotePath {
 
 /// Of the authority's key, where it lies on the nodes.
 pub fn authority_key_access() -> Access {
-    Access::new("600", "root", "root")
+    Owned::Root.access()
 }
 
-pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
-    match folder {
-        Folder::Config => desired.paths.config_folder(),
-        Folder::Certificates => desired.paths.certificates.clone(),
-        Folder::Data => desired.paths.data.clone(),
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::core::observed::Role;
+    use crate::laws::sample;
+
+    #[test]
+    fn every_file_has_a_path_and_words_of_its_own() {
+        let desired = sample::desired(1);
+        let of = |column: &dyn Fn(File) -> String| File::ALL.iter().map(|file| column(*file)).collect::<BTreeSet<_>>();
+        assert_eq!(of(&|file| path(&desired, file).to_string()).len(), File::ALL.len());
+        assert_eq!(of(&|file| row(file).word.to_owned()).len(), File::ALL.len());
+        assert_eq!(of(&|file| row(file).title.to_owned()).len(), File::ALL.len());
     }
-}
 
-/// etcd insists on 0700 for its data directory, and sets it itself when it can.
-pub fn folder_access(folder: Folder) -> Access {
-    match folder {
-        Folder::Config | Folder::Certificates => Access::new("755", "root", "root"),
-        Folder::Data => Access::new("700", ACCOUNT, ACCOUNT),
+    #[test]
+    fn a_key_is_never_read_and_no_other_hand_may_have_it() {
+        for key in Role::ALL.map(Role::key) {
+            assert_eq!((row(key).compared, access(key).mode.as_str()), (Compared::Unread, "600"), "{key:?}");
+        }
+    }
+
+    /// They are written as one, under names that are made from the role's.
+    #[test]
+    fn a_pair_is_called_as_its_role() {
+        for role in Role::ALL {
+            assert_eq!(row(role.certificate()).word, format!("{role}.crt"));
+            assert_eq!(row(role.key()).word, format!("{role}.key"));
+        }
     }
 }

@@ -341,11 +341,6 @@ impl Paths {
     pub fn config_folder(&self) -> RemotePath {
         self.config.parent()
     }
-
-    /// The file that lets a member create a new data directory; it is gone once the member has served.
-    pub fn permit(&self) -> RemotePath {
-        self.config_folder().join("may-create-data")
-    }
 }
 
 /// Where in cluster.toml a thing is declared, for `because (cluster.toml:18)`.

@@ -4,11 +4,12 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::core::names::Digest;
 
-/// The folders that a member needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// The folders that a member needs. What is to be known of each stands in `content::layout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Folder {
     Config,
@@ -17,11 +18,11 @@ pub enum Folder {
 }
 
 impl Folder {
-    pub const ALL: [Folder; 3] = [Self::Config, Self::Certificates, Self::Data];
+    pub const ALL: &[Self] = Self::VARIANTS;
 }
 
-/// The files that quorate keeps on a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// The files that quorate keeps on a host. What is to be known of each stands in `content::layout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum File {
     /// etcd.yaml.
@@ -53,26 +54,7 @@ pub enum File {
 }
 
 impl File {
-    pub const ALL: [File; 18] = [
-        Self::Config,
-        Self::Unit,
-        Self::Trust,
-        Self::ServerCertificate,
-        Self::ServerKey,
-        Self::PeerCertificate,
-        Self::PeerKey,
-        Self::HealthcheckCertificate,
-        Self::HealthcheckKey,
-        Self::Permit,
-        Self::Departures,
-        Self::RestoreNote,
-        Self::RestoreMark,
-        Self::BackupScript,
-        Self::BackupService,
-        Self::BackupTimer,
-        Self::BackupCertificate,
-        Self::BackupKey,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 }
 
 /// What a certificate is for. The names of its files are kubeadm's.

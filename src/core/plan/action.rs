@@ -14,7 +14,7 @@ use crate::core::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
     raft_log, recovery, restore, rotation, service, snapshot, users, version,
 };
-use crate::core::content;
+use crate::core::content::{self, layout};
 use crate::core::desired::Desired;
 use crate::core::names::{
     Architecture, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RoleName, Token, UserName, Version,
@@ -392,17 +392,12 @@ impl fmt::Display for Action {
             }
             Self::IssueCertificate { role, .. } => write!(f, "issue {role}.crt with a new key"),
             Self::InstallCertificate { role, .. } => write!(f, "install {role}.crt and its key as given"),
-            Self::WriteFile { file: File::Unit, .. } => f.write_str("write the systemd unit"),
-            Self::WriteFile { file: File::Permit, .. } => f.write_str("permit a new data directory"),
-            Self::WriteFile { file: File::Departures, .. } => f.write_str("note who leaves"),
-            Self::WriteFile { file: File::RestoreNote, .. } => f.write_str("note that a restore is under way"),
-            Self::WriteFile { file: file @ (File::BackupService | File::BackupTimer), .. } => {
-                write!(f, "write {}", access::word(*file))
+            Self::WriteFile { file, .. } => f.write_str(layout::row(*file).title),
+            Self::RestoreFileAccess { file, .. } => {
+                write!(f, "restore owner and mode of {}", layout::row(*file).word)
             }
-            Self::WriteFile { .. } => f.write_str("write etcd.yaml"),
-            Self::RestoreFileAccess { file, .. } => write!(f, "restore owner and mode of {}", access::word(*file)),
             Self::RestoreFolderAccess { folder, .. } => {
-                write!(f, "restore owner and mode of the {} folder", access::folder_word(*folder))
+                write!(f, "restore owner and mode of the {} folder", layout::folder_row(*folder).word)
             }
             Self::ReloadUnits { .. } => f.write_str("have systemd read the unit again"),
             Self::EnableService { .. } => f.write_str("enable the service at boot"),
@@ -415,7 +410,7 @@ impl fmt::Display for Action {
             Self::Stop { .. } => f.write_str("stop etcd and disable it"),
             Self::SetDataAside { .. } => f.write_str("set the data directory aside"),
             Self::Retire { .. } => f.write_str("clear away what is left of the member"),
-            Self::RemoveFile { file, .. } => write!(f, "remove {}", access::word(*file)),
+            Self::RemoveFile { file, .. } => write!(f, "remove {}", layout::row(*file).word),
             Self::SaveSnapshot { before: Occasion::Upgrade(version), .. } => {
                 write!(f, "save a snapshot before the change to {version}")
             }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::core::capability::raft_log;
-use crate::core::content::layout;
+use crate::core::content::layout::{self, Compared};
 use crate::core::content::{LOADED_AT_START, LOADED_VARIABLE};
 use crate::core::desired::{Binaries, Desired};
 use crate::core::names::{Architecture, Digest, Occasion, RemotePath, UnixSeconds};
@@ -74,8 +74,8 @@ pub fn script(desired: &Desired) -> String {
     let hex = |port: u16| format!("{port:04X}");
     let preinstalled = matches!(desired.binaries, Binaries::Preinstalled { .. });
     let binaries = if preinstalled { "" } else { desired.paths.binaries.as_str() };
-    let keys: Vec<File> = Role::ALL.map(Role::key).into();
-    let texts: Vec<File> = File::ALL.into_iter().filter(|file| !keys.contains(file)).collect();
+    let is_key = |file: &File| layout::row(*file).compared == Compared::Unread;
+    let (keys, texts): (Vec<File>, Vec<File>) = File::ALL.iter().partition(|file| is_key(file));
     let compressor = desired.backup.as_ref().and_then(|backup| backup.compression.program());
     let assignments = [
         ("q_folders", words(&mut Folder::ALL.iter().map(|folder| layout::folder_path(desired, *folder))).join(" ")),
@@ -178,7 +178,7 @@ fn missing(what: &str) -> Trouble {
 
 fn folders(desired: &Desired, answer: &Answer) -> BTreeMap<Folder, Access> {
     let seen = |folder: &Folder| Some(answer.stats.get(layout::folder_path(desired, *folder).as_str())?.access.clone());
-    Folder::ALL.into_iter().filter_map(|folder| Some((folder, seen(&folder)?))).collect()
+    Folder::ALL.iter().filter_map(|folder| Some((*folder, seen(folder)?))).collect()
 }
 
 /// The text of a file that is no key; `None` when it is not there or is no text.
@@ -192,12 +192,12 @@ fn files(desired: &Desired, answer: &Answer) -> Result<BTreeMap<File, FileFact>,
         return Err(Trouble::Changed(path.to_owned()));
     }
     let mut files = BTreeMap::new();
-    for file in File::ALL {
+    for &file in File::ALL {
         let path = layout::path(desired, file);
         let Some(Stat { access, bytes, .. }) = answer.stats.get(path.as_str()) else { continue };
         let digest = *answer.sums.get(path.as_str()).ok_or_else(|| Trouble::Changed(path.to_string()))?;
         let body = answer.bodies.get(path.as_str());
-        let is_key = Role::ALL.iter().any(|role| role.key() == file);
+        let is_key = layout::row(file).compared == Compared::Unread;
         match body {
             Some(body) if Digest::of(body) != digest => return Err(Trouble::Changed(path.to_string())),
             None if !is_key => {
@@ -205,17 +205,7 @@ fn files(desired: &Desired, answer: &Answer) -> Result<BTreeMap<File, FileFact>,
             }
             _ => {}
         }
-        let is_compared = matches!(
-            file,
-            File::Config
-                | File::Unit
-                | File::Permit
-                | File::Departures
-                | File::RestoreNote
-                | File::RestoreMark
-                | File::BackupService
-                | File::BackupTimer
-        );
+        let is_compared = layout::row(file).compared == Compared::AsText;
         let text = body.filter(|_| is_compared).map(|body| String::from_utf8_lossy(body).into_owned());
         files.insert(file, FileFact { access: access.clone(), digest, text });
     }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::core::code::Code;
-use crate::core::content::layout;
+use crate::core::content::layout::{self, Listener, Previous};
 use crate::core::desired::{AuthoritySource, Consumer, Desired, Paths};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, RemotePath, Version};
@@ -93,41 +93,12 @@ pub(super) fn scaled(least: Duration, bytes: u64) -> Duration {
     least + Duration::from_secs(bytes / SLOWEST_BYTES_A_SECOND)
 }
 
-/// What happens to the file that another one replaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Previous {
-    /// Kept as NAME.previous.
-    Kept,
-    /// Kept unless we have written it.
-    KeptIfForeign,
-    Replaced,
-}
-
-impl Previous {
-    /// Keys and certificates are never lost, nor is what someone else wrote.
-    fn of(file: File) -> Self {
-        match file {
-            File::Permit | File::Departures | File::RestoreNote | File::RestoreMark => Self::Replaced,
-            File::Config | File::Unit | File::BackupService | File::BackupTimer => Self::KeptIfForeign,
-            File::Trust
-            | File::ServerCertificate
-            | File::ServerKey
-            | File::PeerCertificate
-            | File::PeerKey
-            | File::HealthcheckCertificate
-            | File::HealthcheckKey
-            | File::BackupScript
-            | File::BackupCertificate
-            | File::BackupKey => Self::Kept,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Kept => "always",
-            Self::KeptIfForeign => "foreign",
-            Self::Replaced => "never",
-        }
+/// What the script is told of the file that another one replaces.
+fn word_of(previous: Previous) -> &'static str {
+    match previous {
+        Previous::Kept => "always",
+        Previous::KeptIfForeign => "foreign",
+        Previous::Replaced => "never",
     }
 }
 
@@ -143,23 +114,24 @@ impl Command {
 
     pub fn prepare(desired: &Desired) -> Self {
         let mut arguments = vec![layout::ACCOUNT.to_owned(), desired.paths.data.to_string()];
-        for folder in Folder::ALL {
+        for &folder in Folder::ALL {
             let Access { mode, owner, group } = layout::folder_access(folder);
             arguments.extend([layout::folder_path(desired, folder).to_string(), mode, owner, group]);
         }
         Self::new("making the account and the folders", include_str!("script/prepare.sh"), arguments)
     }
 
-    /// Writes `text`; systemd reads its units again when it is one.
+    /// Writes `text`, and tells who must hear of it.
     pub fn write(desired: &Desired, file: File, text: &str) -> Self {
         let path = layout::path(desired, file);
         let Access { mode, owner, group } = layout::access(file);
-        let then = match file {
-            File::Unit | File::BackupService => "reload",
-            File::BackupTimer => "restart",
-            _ => "",
+        let row = layout::row(file);
+        let then = match row.listener {
+            Listener::Nobody => "",
+            Listener::Units => "reload",
+            Listener::Timer => "restart",
         };
-        let words = [path.as_str(), &text.len().to_string(), &mode, &owner, &group, Previous::of(file).word(), then];
+        let words = [path.as_str(), &text.len().to_string(), &mode, &owner, &group, word_of(row.previous), then];
         let arguments = words.map(str::to_owned).into();
         Self { stdin: text.into(), ..Self::new(format!("writing {path}"), include_str!("script/write.sh"), arguments) }
     }

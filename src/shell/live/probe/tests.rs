@@ -55,10 +55,10 @@ fn a_running_member_is_seen_whole() {
         .into_iter()
         .chain(crate::core::capability::backup::FILES);
     let not_there: Vec<_> = not_there.collect();
-    for file in File::ALL.into_iter().filter(|file| !not_there.contains(file)) {
+    for &file in File::ALL.iter().filter(|file| !not_there.contains(file)) {
         assert_eq!(host.files[&file].access, layout::access(file), "{file:?}");
     }
-    for folder in Folder::ALL {
+    for &folder in Folder::ALL {
         assert_eq!(host.folders[&folder], layout::folder_access(folder));
     }
     assert!(host.text_of_for_tests(File::Config).starts_with("# Kept by quorate"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Command, LONG, scaled};
-use crate::core::content::layout;
+use crate::core::content::layout::{self, Listener};
 use crate::core::content::{self, Initial, Restoration};
 use crate::core::desired::{AuthoritySource, Desired, Restore};
 use crate::core::names::HostName;
@@ -85,7 +85,7 @@ impl Command {
         let unit = paths.unit();
         let words = [&paths.service, unit.as_str(), paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
         let last = [File::Config, File::Trust];
-        let first = File::ALL.into_iter().filter(|file| *file != File::Unit && !last.contains(file));
+        let first = File::ALL.iter().copied().filter(|file| *file != File::Unit && !last.contains(file));
         // The others hold it, too: a member goes only while its authority is known.
         let authority = match &desired.authority {
             AuthoritySource::Node { key, .. } => Some(key.to_string()),
@@ -100,7 +100,7 @@ impl Command {
 
     pub fn remove(desired: &Desired, file: File) -> Self {
         let path = layout::path(desired, file);
-        let then = if file == File::Unit { "reload" } else { "" };
+        let then = if layout::row(file).listener == Listener::Nobody { "" } else { "reload" };
         let what = format!("removing {path}");
         Self::new(what, include_str!("../script/remove.sh"), vec![path.to_string(), then.to_owned()])
     }
