@@ -17,6 +17,7 @@ pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
 pub(crate) mod rolling;
+mod scenarios;
 pub(crate) mod users;
 
 use rolling::worlds::Course;

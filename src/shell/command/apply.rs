@@ -1,6 +1,6 @@
 //! `quorate apply`: shows the plan, asks, and carries it out.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -114,7 +114,7 @@ pub async fn run<F: Fleet, G>(
     }
     check_allowed(&args.request.allow, &fresh)?;
     approve(args, context, &fresh)?;
-    let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { Box::new(io::stderr()) };
+    let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
     let progress = Progress::new(output, desired.nodes.len(), writer);
     let emit = |event: Event| progress.take(&event);
     let _held = lock(args.lock_timeout, &format!("apply of plan {}", fresh.id()), &emit).await?;

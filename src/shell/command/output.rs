@@ -13,6 +13,8 @@ use crate::core::diagnostic::Diagnostic;
 pub struct Out {
     writer: Box<dyn Write + Send>,
     closed: bool,
+    /// Where progress is told instead of on stderr, for a test that reads both.
+    beside: Option<Box<dyn Write + Send>>,
 }
 
 impl Out {
@@ -21,7 +23,12 @@ impl Out {
     }
 
     pub fn new(writer: Box<dyn Write + Send>) -> Self {
-        Self { writer, closed: false }
+        Self { writer, closed: false, beside: None }
+    }
+
+    /// Where progress is told beside the result: stderr.
+    pub fn progress(&mut self) -> Box<dyn Write + Send> {
+        self.beside.take().unwrap_or_else(|| Box::new(io::stderr()))
     }
 
     /// Whether the reader has gone away.
@@ -101,7 +108,7 @@ mod captured {
 
     impl Captured {
         pub(crate) fn out(&self) -> Out {
-            Out::new(Box::new(self.clone()))
+            Out { beside: Some(Box::new(self.clone())), ..Out::new(Box::new(self.clone())) }
         }
 
         pub(crate) fn text(&self) -> String {

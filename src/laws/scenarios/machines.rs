@@ -1,0 +1,313 @@
+//! The machines of a scenario as they are, what happens to them, and what can be seen of them.
+//!
+//! What quorate does to them is the model of its own actions (`effect`). What they do by themselves is here: they lose
+//! power and boot, and their members elect a leader, or find none.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::script::{Cluster, Happening};
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::desired::{self, Desired};
+use crate::core::names::{Digest, HostName, MemberId, Version};
+use crate::core::observed::auth::AuthStore;
+use crate::core::observed::{
+    Answer, Cause, DataDirectory, File, Former, Host, MemberEntry, Observed, Scheduled, Seen, ServiceState, V2Store,
+};
+use crate::core::plan::action::Action;
+use crate::core::planner::world;
+use crate::laws::sample;
+
+pub struct Machines {
+    /// cluster.toml.
+    toml: toml::Table,
+    /// The same as it is read.
+    pub desired: Desired,
+    /// Everything as it is, but for machines without power, which are unknown here.
+    world: Observed,
+    /// Machines without power, as they will be found.
+    off: BTreeMap<HostName, Host>,
+    /// Who belongs to the cluster, whether or not anybody can be asked.
+    roster: Vec<MemberEntry>,
+}
+
+impl Machines {
+    pub fn new(cluster: &Cluster) -> Result<Self, String> {
+        let toml = first_declaration(cluster)?;
+        let desired = read(&toml)?;
+        let world = match cluster.healthy {
+            true => world::healthy(&desired, sample::AT),
+            false => world::bare(&desired, sample::AT),
+        };
+        let mut machines = Self { toml, desired, world, off: BTreeMap::new(), roster: Vec::new() };
+        machines.take_effect();
+        Ok(machines)
+    }
+
+    /// One look at everything, under the declaration of a command.
+    pub fn observe(&self, desired: &Desired) -> Observed {
+        let mut seen = self.world.clone();
+        seen.guessed = false;
+        let nobody_leads = self.world.answers().all(|(_, answer)| answer.leader.is_none());
+        seen.auth = match &desired.auth {
+            Some(_) if !nobody_leads => Some(seen.auth.unwrap_or_else(|| Seen::Known(AuthStore::default()))),
+            Some(_) if self.world.answers().next().is_some() => Some(Seen::Unknown(no_leader())),
+            _ => None,
+        };
+        for host in seen.hosts.values_mut().filter_map(Seen::known_mut) {
+            if desired.backup.is_some() {
+                host.scheduled.get_or_insert(Scheduled { compressor: true, ..Scheduled::default() });
+            }
+            let is_old = host.answer().is_some_and(|answer| answer.version < FIRST_WITHOUT_V2);
+            host.v2store = (is_old && desired.cluster.version >= FIRST_WITHOUT_V2).then_some(V2Store::Clean);
+        }
+        seen
+    }
+
+    /// The machine can be reached.
+    pub fn has_power(&self, name: &HostName) -> bool {
+        !self.off.contains_key(name)
+    }
+
+    /// Does an action, and lets the members find out.
+    pub fn act(&mut self, action: &Action, desired: &Desired) {
+        action.effect(desired, &mut self.world);
+        self.take_effect();
+    }
+
+    pub fn happens(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Declare(line) => self.declare(&line)?,
+            Happening::Undeclare(key) => self.undeclare(&key)?,
+            Happening::Kill(name) => {
+                let host = self.host(&name)?.clone();
+                *self.sight(&name)? = Seen::Unknown(unreachable(&name));
+                self.off.insert(name, host);
+            }
+            Happening::Revive(name) => self.revive(&name)?,
+            Happening::Replace(name) => {
+                self.off.remove(&name);
+                *self.sight(&name)? = Seen::Known(sample::bare_host());
+            }
+            Happening::StopEtcd(name) => stop(self.host(&name)?),
+            Happening::HangEtcd(name) => {
+                let what = format!("{name} does not answer on its client port");
+                let cause = Cause { code: Code::MemberSilent, summary: what, hint: None };
+                self.host(&name)?.member = Seen::Unknown(cause);
+            }
+            Happening::DeleteData(name) => {
+                let host = self.host(&name)?;
+                stop(host);
+                host.data = DataDirectory::Empty;
+            }
+            Happening::DeleteFile { file, host } => self.delete(&file, &host)?,
+            Happening::Edit { file, host, line } => self.edit(&file, &host, &line)?,
+            Happening::Pass { seconds } => self.world.at = self.world.at.plus_seconds(seconds),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn sight(&mut self, name: &HostName) -> Result<&mut Seen<Host>, String> {
+        let found = match self.world.hosts.get_mut(name) {
+            Some(host) => Some(host),
+            None => self.world.former.get_mut(name).map(|former| &mut former.host),
+        };
+        found.ok_or_else(|| format!("there is no host {name}"))
+    }
+
+    /// A machine that has power.
+    fn host(&mut self, name: &HostName) -> Result<&mut Host, String> {
+        self.sight(name)?.known_mut().ok_or_else(|| format!("{name} is off"))
+    }
+
+    /// Boots it. Its member is part of the cluster again if it still belongs there, and else ends again and again.
+    fn revive(&mut self, name: &HostName) -> Result<(), String> {
+        self.sight(name)?;
+        let mut host = self.off.remove(name).ok_or_else(|| format!("{name} is not off"))?;
+        let (enabled, data) = (host.service.enabled, host.data);
+        stop(&mut host);
+        *self.sight(name)? = Seen::Known(host);
+        if !enabled || data != DataDirectory::Member || !self.desired.nodes.contains_key(name) {
+            return Ok(());
+        }
+        let url = self.desired.peer_url(name);
+        if self.roster.iter().any(|entry| entry.peer_urls.contains(&url)) {
+            Action::Start { host: name.clone() }.effect(&self.desired, &mut self.world);
+        } else {
+            self.host(name)?.service.state = ServiceState::Activating;
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self, file: &str, name: &HostName, line: &str) -> Result<(), String> {
+        let which = self.file(file, name)?;
+        let host = self.host(name)?;
+        let fact = host.files.get_mut(&which).expect("it was found there");
+        let text = fact.text.as_mut().ok_or_else(|| format!("{file} is not kept as text"))?;
+        text.push_str(line);
+        text.push('\n');
+        fact.digest = Digest::of(&*text);
+        host.service.needs_reload |= which == File::Unit;
+        Ok(())
+    }
+
+    fn delete(&mut self, file: &str, name: &HostName) -> Result<(), String> {
+        let which = self.file(file, name)?;
+        let host = self.host(name)?;
+        host.files.remove(&which);
+        host.certificates.retain(|role, _| role.certificate() != which);
+        if which == File::Trust {
+            host.trusted.clear();
+        }
+        Ok(())
+    }
+
+    /// A file that is on this host, by the last part of its path.
+    fn file(&mut self, file: &str, name: &HostName) -> Result<File, String> {
+        let found = self.host(name)?.files.keys().copied().collect::<Vec<_>>();
+        let named = |which: &File| layout::path(&self.desired, *which).as_str().rsplit('/').next() == Some(file);
+        found.into_iter().find(named).ok_or_else(|| format!("{name} has no file {file}"))
+    }
+
+    fn declare(&mut self, line: &str) -> Result<(), String> {
+        let more = line.parse::<toml::Table>().map_err(|error| error.to_string())?;
+        let mut toml = self.toml.clone();
+        merge(&mut toml, more);
+        self.declared(toml)
+    }
+
+    fn undeclare(&mut self, key: &str) -> Result<(), String> {
+        let mut toml = self.toml.clone();
+        let mut parts: Vec<_> = key.split('.').collect();
+        let last = parts.pop().unwrap_or_default();
+        let table = parts.into_iter().try_fold(&mut toml, |table, part| table.get_mut(part)?.as_table_mut());
+        table.and_then(|table| table.remove(last)).ok_or_else(|| format!("{key} is not declared"))?;
+        self.declared(toml)
+    }
+
+    /// Who is declared no longer is a former host, and who is new is bare.
+    fn declared(&mut self, toml: toml::Table) -> Result<(), String> {
+        let desired = read(&toml)?;
+        let world = &mut self.world;
+        let gone: Vec<_> = world.hosts.keys().filter(|name| !desired.nodes.contains_key(*name)).cloned().collect();
+        for name in gone {
+            let host = world.hosts.remove(&name).expect("it was found there");
+            let (address, peer_url) = (self.desired.nodes[&name].address.clone(), self.desired.peer_url(&name));
+            world.former.insert(name.clone(), Former { name, address, peer_url, host });
+        }
+        let blank = world::bare(&desired, world.at);
+        for (name, bare) in blank.hosts {
+            let back = world.former.remove(&name).map(|former| former.host);
+            world.hosts.entry(name).or_insert_with(|| back.unwrap_or(bare));
+        }
+        world.workstation.archives.extend(blank.workstation.archives);
+        (self.toml, self.desired) = (toml, desired);
+        Ok(())
+    }
+
+    /// After what quorate did: the member list may be another.
+    fn take_effect(&mut self) {
+        self.world.guessed = false;
+        let list = self.world.answers().find_map(|(_, answer)| answer.members.known());
+        if let Some(list) = list {
+            self.roster = list.clone();
+        }
+        self.settle();
+    }
+
+    /// The members that run elect a leader among them, or have none; who is no member any more ends.
+    fn settle(&mut self) {
+        let former = self.world.former.values_mut().map(|former| (&former.peer_url, &mut former.host));
+        let peer_url = |name: &HostName| self.desired.peer_url(name);
+        let urls: BTreeMap<_, _> = self.world.hosts.keys().map(|name| (name.clone(), peer_url(name))).collect();
+        let declared = self.world.hosts.iter_mut().map(|(name, host)| (&urls[name], host));
+        let mut hosts: Vec<_> =
+            declared.chain(former).filter_map(|(url, host)| Some((url, host.known_mut()?))).collect();
+        if self.roster.is_empty() {
+            return;
+        }
+        let mut running = Vec::new();
+        for (url, host) in &mut hosts {
+            let Some(answer) = host.member.known_mut().and_then(Option::as_mut) else { continue };
+            let by_id = self.roster.iter().find(|entry| entry.id == answer.member);
+            match self.roster.iter().find(|entry| entry.peer_urls.contains(*url)).or(by_id) {
+                Some(entry) => {
+                    (answer.member, answer.learner) = (entry.id, entry.learner);
+                    running.push((entry.id, entry.learner, answer.leader));
+                }
+                None => {
+                    stop(host);
+                    host.service.state = ServiceState::Activating;
+                }
+            }
+        }
+        let voters: Vec<MemberId> = running.iter().filter(|(_, learner, _)| !learner).map(|(id, ..)| *id).collect();
+        let needed = self.roster.iter().filter(|entry| !entry.learner).count() / 2 + 1;
+        let stays = running.iter().find_map(|(.., leader)| leader.filter(|leader| voters.contains(leader)));
+        let leader = stays.or(voters.first().copied()).filter(|_| voters.len() >= needed);
+        for (_, host) in hosts {
+            match &mut host.member {
+                Seen::Known(Some(answer)) => follow(answer, leader, &self.roster),
+                Seen::Known(None) if host.process.is_some() => host.member = Seen::Unknown(no_leader()),
+                Seen::Known(None) | Seen::Unknown(_) => {}
+            }
+        }
+    }
+}
+
+const FIRST_WITHOUT_V2: Version = Version::new(3, 6, 0);
+
+fn follow(answer: &mut Answer, leader: Option<MemberId>, roster: &[MemberEntry]) {
+    answer.leader = leader;
+    answer.reads = leader.is_some() && !answer.learner;
+    if answer.reads {
+        answer.members = Seen::Known(roster.to_vec());
+        answer.own_members.clear();
+    } else {
+        answer.members = Seen::Unknown(no_leader());
+        answer.own_members = roster.to_vec();
+    }
+}
+
+fn stop(host: &mut Host) {
+    host.process = None;
+    host.service.state = ServiceState::Inactive;
+    host.member = Seen::Known(None);
+}
+
+fn unreachable(name: &HostName) -> Cause {
+    let summary = format!("could not reach {name}: no route to host");
+    Cause { code: Code::HostUnreachable, summary, hint: None }
+}
+
+fn no_leader() -> Cause {
+    Cause { code: Code::NoQuorum, summary: "no leader".to_owned(), hint: None }
+}
+
+/// Every default, addresses in the order of the names, and an archive of any version.
+fn first_declaration(cluster: &Cluster) -> Result<toml::Table, String> {
+    let mut text = format!("cluster = {{ name = {:?}, version = {:?} }}\n", cluster.name, cluster.version);
+    for (index, host) in cluster.hosts.iter().enumerate() {
+        text.push_str(&format!("nodes.{host}.address = \"10.0.0.{}\"\n", index + 11));
+    }
+    text.push_str("etcd.archive.path = \"artifacts/etcd-v{version}-linux-{arch}.tar.gz\"\n");
+    text.push_str(&format!("etcd.archive.sha256.amd64 = \"{}\"\n", Digest::of("archive")));
+    text.parse::<toml::Table>().map_err(|error| error.to_string())
+}
+
+fn read(toml: &toml::Table) -> Result<Desired, String> {
+    let text = toml::to_string(toml).map_err(|error| error.to_string())?;
+    desired::parse(&text, "cluster.toml", Path::new("/work"), None)
+        .map_err(|problems| desired::render(&problems, &text, "cluster.toml", false))
+}
+
+fn merge(into: &mut toml::Table, more: toml::Table) {
+    for (key, value) in more {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(there)), toml::Value::Table(more)) => merge(there, more),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
