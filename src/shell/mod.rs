@@ -1,6 +1,7 @@
 //! What touches the world: hosts over SSH, etcd over its API, files, the terminal and the clock.
 
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod apply;
 pub mod vigil;

@@ -63,3 +63,12 @@ pub fn no_credentials(host: &HostName) -> Cause {
         hint: Some("restore ca.crt and ca.key where [ca] says".to_owned()),
     }
 }
+
+/// What the operator is told of it.
+pub fn told(cause: Cause) -> Diagnostic {
+    let diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
+    match cause.hint {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
+}

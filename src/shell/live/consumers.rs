@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::hosts::Hosts;
 use super::pki::{self, KnownAuthority};
-use super::remote::Remote;
-use super::{Shared, cause};
 use crate::core::code::Code;
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, Digest, HostName, RemotePath};
@@ -15,13 +14,13 @@ use crate::core::observed::{Access, Cause, ConsumerFiles, Seen};
 
 const SCRIPT: &str = include_str!("script/consumer-look.sh");
 
-pub(super) async fn look(shared: &Shared, known: &[KnownAuthority]) -> BTreeMap<ConsumerName, Seen<ConsumerFiles>> {
+pub(super) async fn look(hosts: &Hosts, known: &[KnownAuthority]) -> BTreeMap<ConsumerName, Seen<ConsumerFiles>> {
     let mut by_host: BTreeMap<&HostName, Vec<(&ConsumerName, &Consumer)>> = BTreeMap::new();
-    for (name, consumer) in &shared.desired.consumers {
+    for (name, consumer) in &hosts.desired.consumers {
         by_host.entry(&consumer.host).or_default().push((name, consumer));
     }
     let looks = by_host.into_iter().map(|(host, consumers)| async move {
-        let said = ask(shared, host, &consumers).await;
+        let said = ask(hosts, host, &consumers).await;
         let seen = |(name, consumer): (&ConsumerName, &Consumer)| {
             let files = said.clone().and_then(|said| read(host, consumer, &said, known));
             (name.clone(), files.map_or_else(Seen::Unknown, Seen::Known))
@@ -36,10 +35,8 @@ pub(super) fn due_marker(consumer: &Consumer) -> RemotePath {
     RemotePath::new(format!("{}.reload-due", consumer.certificate))
 }
 
-async fn ask(shared: &Shared, host: &HostName, consumers: &[(&ConsumerName, &Consumer)]) -> Result<String, Cause> {
-    let opened = shared.connection(host).await;
-    let connection = opened.map_err(|error| cause::of_ssh(host, &error))?;
-    let remote = Remote { host, connection: &connection, elevation: shared.elevation };
+async fn ask(hosts: &Hosts, host: &HostName, consumers: &[(&ConsumerName, &Consumer)]) -> Result<String, Cause> {
+    let remote = hosts.on(host).await?;
     let mut words = Vec::new();
     for (_, consumer) in consumers {
         let files = [("file", Some(&consumer.certificate)), ("key", Some(&consumer.key))];
@@ -54,7 +51,7 @@ async fn ask(shared: &Shared, host: &HostName, consumers: &[(&ConsumerName, &Con
     let (_, said) = match said {
         Ok(said) => said,
         Err(failure) => {
-            shared.disconnect(host).await;
+            hosts.disconnect(host).await;
             return Err(unusable(&failure.to_string()));
         }
     };

@@ -6,20 +6,22 @@ use std::time::Duration;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
-use crate::shell::live::membership::{Voter, voters};
-use crate::shell::live::perform::told;
-use crate::shell::live::{Shared, reach};
+use crate::shell::live::cause::told;
+use crate::shell::live::credentials::Credentials;
+use crate::shell::live::hosts::Hosts;
+use crate::shell::live::reach;
+use crate::shell::live::voters::{Voter, voters};
 
 const MOVE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Hands leadership to the voter that has applied most, if `host` leads and there is another voter that follows it.
-pub(super) async fn hand_over(shared: &Shared, host: &HostName) -> Result<(), Diagnostic> {
+pub(super) async fn hand_over(hosts: &Hosts, credentials: &Credentials, host: &HostName) -> Result<(), Diagnostic> {
     // One that does not answer leads nothing that a restart could take away.
-    let Some((_, answer)) = reach::of_reachable(shared, host).await else { return Ok(()) };
+    let Some((_, answer)) = reach::of_reachable(hosts, credentials, host).await else { return Ok(()) };
     if answer.leader != Some(answer.member) {
         return Ok(());
     }
-    let voters = voters(shared).await;
+    let voters = voters(hosts, credentials).await;
     let Some(leader) = voters.iter().find(|voter| voter.host == *host) else { return Ok(()) };
     away_from(leader, &voters).await.map_err(told)
 }

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::Cause;
-use crate::shell::live::remote::{self, Elevation, LOCK_LOST, Remote};
-use crate::shell::live::ssh::{Connection, Exit, Held, HoldError};
-use crate::shell::live::{cause, guarded};
+use crate::shell::clock::now;
+use crate::shell::live::cause;
+use crate::shell::live::mutex::guarded;
+use crate::shell::live::remote::{self, LOCK_LOST, Remote};
+use crate::shell::live::ssh::{Exit, Held, HoldError};
 
 /// Who wants the lock, and what for. Shown to whoever finds it taken, and in the hosts' logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,14 +90,14 @@ impl Lock {
     ///
     /// # Errors
     /// [`Kind::Locked`] when someone else holds it; else why it could not be taken.
-    pub async fn add(&self, remote: &Remote<'_>) -> Result<(), Diagnostic> {
+    pub async fn add(&self, remote: &Remote) -> Result<(), Diagnostic> {
         let _one_at_a_time = self.adding.lock().await;
-        if guarded(&self.held).contains_key(remote.host) {
+        if guarded(&self.held).contains_key(&remote.host) {
             return Ok(());
         }
         let until = Instant::now() + RELEASE_TAKES;
-        let taken = take_one(self, remote.host, remote.connection, remote.elevation, until, &|_, _| {}).await?;
-        let held = taken.map_err(super::perform::told)?;
+        let taken = take_one(self, remote, until, &|_, _| {}).await?;
+        let held = taken.map_err(cause::told)?;
         guarded(&self.held).insert(remote.host.clone(), held);
         Ok(())
     }
@@ -123,8 +125,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// # Errors
 /// [`Kind::Locked`] when a lock was not free in time. Hosts that cannot be reached are no error, but skipped.
 pub async fn take(
-    hosts: Vec<(HostName, Result<Connection, Cause>)>,
-    elevation: Elevation,
+    hosts: Vec<(HostName, Result<Remote, Cause>)>,
     errand: Errand,
     patience: Duration,
     waiting: &(dyn Fn(&HostName, &Holder) + Sync),
@@ -133,9 +134,9 @@ pub async fn take(
     let until = Instant::now() + patience.max(RELEASE_TAKES);
     let held = Mutex::default();
     let mut lock = Lock { errand, token, held, adding: tokio::sync::Mutex::default(), skipped: Vec::new() };
-    for (host, connection) in hosts {
-        match connection {
-            Ok(connection) => match take_one(&lock, &host, &connection, elevation, until, waiting).await? {
+    for (host, remote) in hosts {
+        match remote {
+            Ok(remote) => match take_one(&lock, &remote, until, waiting).await? {
                 Ok(held) => drop(guarded(&lock.held).insert(host, held)),
                 Err(cause) => lock.skipped.push((host, cause)),
             },
@@ -147,17 +148,16 @@ pub async fn take(
 
 async fn take_one(
     lock: &Lock,
-    host: &HostName,
-    connection: &Connection,
-    elevation: Elevation,
+    remote: &Remote,
     until: Instant,
     waiting: &(dyn Fn(&HostName, &Holder) + Sync),
 ) -> Result<Result<Held, Cause>, Diagnostic> {
-    let since = super::now().0.to_string();
+    let since = now().0.to_string();
     // It reads stdin, so it cannot come by it; sudo writes it to the host's log, so it comes without its comments.
     let script = include_str!("script/lock.sh").lines().filter(|line| !line.starts_with('#'));
     let script = script.collect::<Vec<_>>().join("\n");
     let words = ["sh", "-c", &script, "quorate", &lock.token, &lock.errand.operator, &since, &lock.errand.purpose];
+    let Remote { host, connection, elevation } = remote;
     let command = elevation.command(&words);
     let mut told: Option<Holder> = None;
     loop {
@@ -212,7 +212,7 @@ fn token() -> Result<String, Diagnostic> {
 ///
 /// # Errors
 /// When the host could not be asked.
-pub async fn status(remote: &Remote<'_>) -> Result<Option<Holder>, Diagnostic> {
+pub async fn status(remote: &Remote) -> Result<Option<Holder>, Diagnostic> {
     let (_, said) = remote.ask("reading the lock", include_str!("script/lock-status.sh"), &[]).await?;
     Ok(said.strip_prefix("held=yes\n").map(Holder::parse))
 }
@@ -221,7 +221,7 @@ pub async fn status(remote: &Remote<'_>) -> Result<Option<Holder>, Diagnostic> {
 ///
 /// # Errors
 /// When someone else holds it by now, or when it could not be ended.
-pub async fn break_it(remote: &Remote<'_>, holder: &Holder, audit: &str) -> Result<(), Diagnostic> {
+pub async fn break_it(remote: &Remote, holder: &Holder, audit: &str) -> Result<(), Diagnostic> {
     let script = include_str!("script/lock-break.sh");
     let (status, said) = remote.ask("breaking the lock", script, &[&holder.token, audit]).await?;
     if status == Exit::Code(0) {

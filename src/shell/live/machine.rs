@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::etcd::Member;
-use super::guarded;
+use super::mutex::guarded;
 use super::ssh::Connection;
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, PeerUrl, RemotePath};

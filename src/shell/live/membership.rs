@@ -6,22 +6,22 @@
 //!      └──────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, MemberId, PeerUrl};
-use crate::core::observed::{Answer, MemberEntry};
+use crate::core::observed::MemberEntry;
 use crate::core::plan::action::Action;
-use crate::shell::live::Shared;
-use crate::shell::live::etcd::{Member, Objection, Refusal};
+use crate::shell::live::cause::told;
+use crate::shell::live::credentials::Credentials;
+use crate::shell::live::etcd::{Objection, Refusal};
 use crate::shell::live::handover;
+use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
-use crate::shell::live::perform::{run_on, told};
-use crate::shell::live::reach::{self, Answered};
 use crate::shell::live::remote::Command;
+use crate::shell::live::voters::{Voter, voters};
 
 /// etcd refuses changes while a voter has not been connected for 5 s, and for as long as an election takes.
 const PASSING_DEADLINE: Duration = Duration::from_secs(60);
@@ -42,19 +42,17 @@ enum Change<'a> {
     Remove(MemberId),
 }
 
-/// A voter that follows the leader and reads, and its member list.
-pub(super) struct Voter {
-    pub host: HostName,
-    pub member: Arc<Member>,
-    pub answer: Answer,
-    list: Vec<MemberEntry>,
-}
-
 /// Does an action that changes the member list.
-pub(super) async fn change(shared: &Shared, lock: &Lock, host: &HostName, action: &Action) -> Result<(), Diagnostic> {
+pub(super) async fn change(
+    hosts: &Hosts,
+    credentials: &Credentials,
+    lock: &Lock,
+    host: &HostName,
+    action: &Action,
+) -> Result<(), Diagnostic> {
     let change = match action {
         Action::AddMember { peer_url, .. } => Change::Add(peer_url),
-        Action::Promote { .. } => Change::Promote(shared.desired.peer_url(host)),
+        Action::Promote { .. } => Change::Promote(hosts.desired.peer_url(host)),
         Action::UpdatePeerUrl { member, peer_url, .. } => Change::Update(*member, peer_url),
         Action::RemoveMember { member, .. } => Change::Remove(*member),
         other => unreachable!("{other} changes no members"),
@@ -62,14 +60,14 @@ pub(super) async fn change(shared: &Shared, lock: &Lock, host: &HostName, action
     let begun = Instant::now();
     let mut pause = PAUSE_FIRST;
     loop {
-        let (deadline, why) = match attempt(shared, lock, &change, host, action).await {
+        let (deadline, why) = match attempt(hosts, credentials, lock, &change, host, action).await {
             Ok(()) => return Ok(()),
             Err(Failed::Now(failure)) => return Err(failure),
             Err(Failed::Passing(failure)) => (PASSING_DEADLINE, failure),
             Err(Failed::Behind(failure)) => (BEHIND_DEADLINE, failure),
         };
         if begun.elapsed() >= deadline {
-            return Err(given_up(&shared.desired.paths.service, host, action, deadline, why));
+            return Err(given_up(&hosts.desired.paths.service, host, action, deadline, why));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(PAUSE_LONGEST);
@@ -101,13 +99,14 @@ fn given_up(
 }
 
 async fn attempt(
-    shared: &Shared,
+    hosts: &Hosts,
+    credentials: &Credentials,
     lock: &Lock,
     change: &Change<'_>,
     host: &HostName,
     action: &Action,
 ) -> Result<(), Failed> {
-    let voters = voters(shared).await;
+    let voters = voters(hosts, credentials).await;
     let Some(voter) = chosen(&voters, lock, change) else {
         let said = match voters.first() {
             None => "no voter answers that follows a leader and reads".to_owned(),
@@ -127,7 +126,7 @@ async fn attempt(
         })?;
     }
     let audit = format!("ask etcd to {action} ({host})");
-    run_on(shared, lock, &voter.host, Command::nothing(), &audit).await.map_err(Failed::Now)?;
+    hosts.run(lock, &voter.host, Command::nothing(), &audit).await.map_err(Failed::Now)?;
     let asked = match change {
         Change::Add(url) => voter.member.add_learner(url, CALL_DEADLINE).await,
         Change::Promote(url) => {
@@ -152,31 +151,6 @@ async fn attempt(
             Objection::Final => Err(Failed::Now(Diagnostic { kind: Kind::Failure, ..told(cause) })),
         }
     })
-}
-
-/// Every voter that a quorum can be asked through: the leader first, then by what it has applied.
-///
-/// Hosts that are not connected are asked only when nobody else answers.
-pub(super) async fn voters(shared: &Shared) -> Vec<Voter> {
-    let voters = voters_of(shared, reach::of_connected).await;
-    if voters.is_empty() { voters_of(shared, reach::of_reachable).await } else { voters }
-}
-
-async fn voters_of(shared: &Shared, ask: impl AsyncFn(&Shared, &HostName) -> Option<Answered>) -> Vec<Voter> {
-    let ask = &ask;
-    let asked = shared.machines.names().into_iter().map(|host| async move {
-        let (member, answer) = ask(shared, &host).await?;
-        let list = answer.members.known().cloned()?;
-        let serves = !answer.learner && answer.reads && answer.leader.is_some();
-        serves.then_some(Voter { host, member, answer, list })
-    });
-    let asked = futures_util::future::join_all(asked).await;
-    let mut voters: Vec<_> = asked.into_iter().flatten().collect();
-    voters.sort_by_key(|voter| {
-        let leads = voter.answer.leader == Some(voter.answer.member);
-        (!leads, std::cmp::Reverse(voter.answer.applied), voter.host.clone())
-    });
-    voters
 }
 
 /// Not the member concerned, unless it is the only one and stays.

@@ -14,9 +14,10 @@ use crate::core::code::Code;
 use crate::core::desired::AuthoritySource;
 use crate::core::names::{Digest, HostName, RemotePath, UnixSeconds};
 use crate::core::observed::{Access, Cause, Held};
+use crate::shell::live::cause;
+use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::{self, Holding};
-use crate::shell::live::remote::{Remote, after_begin};
-use crate::shell::live::{Shared, cause};
+use crate::shell::live::remote::after_begin;
 
 /// What the nodes said when they were looked at last.
 #[derive(Default)]
@@ -50,11 +51,11 @@ const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Nodes {
     /// Looks at every declared node.
-    pub async fn look(&self, shared: &Shared, at: UnixSeconds) {
-        let AuthoritySource::Node { certificate, key } = &shared.desired.authority else { return };
+    pub async fn look(&self, hosts: &Hosts, at: UnixSeconds) {
+        let AuthoritySource::Node { certificate, key } = &hosts.desired.authority else { return };
         let mut looked = self.looked.lock().await;
         let before = looked.take().and_then(|looked| looked.found.ok().flatten());
-        *looked = Some(look(shared, (certificate, key), before, at).await);
+        *looked = Some(look(hosts, (certificate, key), before, at).await);
     }
 
     pub async fn keepers(&self) -> BTreeMap<HostName, Held> {
@@ -62,26 +63,26 @@ impl Nodes {
     }
 
     /// The pair as it was seen last; looks when nobody has yet.
-    pub async fn found(&self, shared: &Shared, at: UnixSeconds) -> Result<Option<Found>, Cause> {
+    pub async fn found(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<Found>, Cause> {
         if let Some(looked) = self.looked.lock().await.as_ref() {
             return looked.found.clone();
         }
-        self.look(shared, at).await;
+        self.look(hosts, at).await;
         let looked = self.looked.lock().await;
         looked.as_ref().map_or(Ok(None), |looked| looked.found.clone())
     }
 
-    pub async fn holding(&self, shared: &Shared, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
-        match self.found(shared, at).await? {
+    pub async fn holding(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+        match self.found(hosts, at).await? {
             None => Ok(None),
-            Some(found) => found.signer(shared, at).map(|signer| Some(Holding::Signer(signer))),
+            Some(found) => found.signer(hosts, at).map(|signer| Some(Holding::Signer(signer))),
         }
     }
 }
 
 impl Found {
-    fn signer(&self, shared: &Shared, at: UnixSeconds) -> Result<pki::Signer, Cause> {
-        let AuthoritySource::Node { certificate, key } = &shared.desired.authority else {
+    fn signer(&self, hosts: &Hosts, at: UnixSeconds) -> Result<pki::Signer, Cause> {
+        let AuthoritySource::Node { certificate, key } = &hosts.desired.authority else {
             return Err(cause::interrupted("reading the authority"));
         };
         let place = |path: &RemotePath| PathBuf::from(format!("{}:{path}", self.host));
@@ -90,12 +91,12 @@ impl Found {
 }
 
 async fn look(
-    shared: &Shared,
+    hosts: &Hosts,
     (certificate, key): (&RemotePath, &RemotePath),
     before: Option<Found>,
     at: UnixSeconds,
 ) -> Looked {
-    let looks = shared.desired.nodes.keys().map(async |name| (name, lying(shared, name, certificate, key).await));
+    let looks = hosts.desired.nodes.keys().map(async |name| (name, lying(hosts, name, certificate, key).await));
     let mut unseen = None;
     let mut nodes = Vec::new();
     for (name, lying) in join_all(looks).await {
@@ -104,7 +105,7 @@ async fn look(
             Err(why) => unseen = unseen.or(Some((name, why))),
         }
     }
-    let mut keys = Keys { shared, path: key, before };
+    let mut keys = Keys { hosts, path: key, before };
     let held = |lying: &Lying| lying.key.as_ref().map_or(Held::Nothing, |(_, access)| Held::Key(access.clone()));
     let keepers = nodes.iter().map(|(name, lying)| ((*name).clone(), held(lying))).collect();
     let found = match keys.first(&nodes, at).await {
@@ -119,7 +120,7 @@ async fn look(
 
 /// What was read of keys, and how more are.
 struct Keys<'a> {
-    shared: &'a Shared,
+    hosts: &'a Hosts,
     path: &'a RemotePath,
     before: Option<Found>,
 }
@@ -134,7 +135,7 @@ impl Keys<'_> {
             let key = self.read(name, digest).await?;
             let pair = Found { host: name.clone(), certificate: certificate.clone(), key, digest: digest.clone() };
             // That the two belong together is checked here.
-            pair.signer(self.shared, at)?;
+            pair.signer(self.hosts, at)?;
             found = Some(pair);
         }
         let Some(found) = found else { return Ok(None) };
@@ -153,10 +154,9 @@ impl Keys<'_> {
         if let Some(before) = self.before.as_ref().filter(|before| before.digest == *digest) {
             return Ok(before.key.clone());
         }
-        let connection = self.shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
+        let remote = self.hosts.on(host).await?;
         let words = ["timeout", "-k", "5", "20", "sh", "-s", "--", self.path.as_str()];
-        let line = self.shared.elevation.command(&words);
-        let output = connection.exec(&line, READ, READ_DEADLINE).await.map_err(|error| cause::of_ssh(host, &error))?;
+        let output = remote.exec(&words, READ, READ_DEADLINE).await.map_err(|error| cause::of_ssh(host, &error))?;
         let said = Zeroizing::new(output.stdout);
         match after_begin(&said) {
             // Between the two looks it may have been replaced.
@@ -178,9 +178,8 @@ fn nobody(key: &RemotePath, unseen: &HostName, why: &Cause) -> Cause {
     }
 }
 
-async fn lying(shared: &Shared, host: &HostName, certificate: &RemotePath, key: &RemotePath) -> Result<Lying, Cause> {
-    let connection = shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
-    let remote = Remote { host, connection: &connection, elevation: shared.elevation };
+async fn lying(hosts: &Hosts, host: &HostName, certificate: &RemotePath, key: &RemotePath) -> Result<Lying, Cause> {
+    let remote = hosts.on(host).await?;
     let arguments = [certificate.as_str(), key.as_str()];
     let (status, said) =
         remote.ask("looking for the authority", LOOK, &arguments).await.map_err(cause::of_diagnostic)?;

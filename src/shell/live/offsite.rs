@@ -444,7 +444,7 @@ mod tests {
     async fn what_a_killed_upload_leaves_is_removed_later() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let offsite = open(&format!("file://{}", folder.path().display())).expect("it is there");
-        let now = crate::shell::live::now();
+        let now = crate::shell::clock::now();
         let of = |end: &str| format!("snapshot-20270101_080000.db{end}");
         // The last is what the store makes of it until it is whole.
         for end in [".uploading-00aa", ".uploading-00bb#1", "", ".json", ".notes"] {

@@ -12,37 +12,41 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Architecture, ConsumerName, Digest, HostName, Occasion, Version};
 use crate::core::observed::{Cause, File, Role};
 use crate::core::plan::action::Action;
+use crate::shell::clock::now;
+use crate::shell::live::cause::told;
+use crate::shell::live::credentials::Credentials;
+use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::pki::Issued;
-use crate::shell::live::remote::{Command, Remote, Verb, Warrant};
-use crate::shell::live::{
-    Shared, backup, cause, consumers, handover, membership, now, pki, raft_log, reach, restored, users,
-};
+use crate::shell::live::remote::{Command, Verb};
+use crate::shell::live::{Live, backup, consumers, handover, membership, pki, raft_log, reach, restored, users};
 
 /// Does one action.
-pub(super) async fn perform(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
+pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnostic> {
+    let Live { hosts, credentials, users: kept, .. } = live;
     if action.changes_access() {
-        return users::change(shared, &*shared.lock().ok_or_else(nobody_locked)?, action).await;
+        return users::change(hosts, credentials, kept, &*hosts.lock().ok_or_else(nobody_locked)?, action).await;
     }
     if let Action::ConfirmRestore = action {
-        return restored::confirm(shared, &*shared.lock().ok_or_else(nobody_locked)?, &action.to_string()).await;
+        return restored::confirm(hosts, credentials, &*hosts.lock().ok_or_else(nobody_locked)?, &action.to_string())
+            .await;
     }
     let Some(host) = action.host() else {
-        return change_authority(shared, action).await;
+        return change_authority(hosts, credentials, action).await;
     };
-    let lock = shared.lock().ok_or_else(|| not_locked(host, None))?;
+    let lock = hosts.lock().ok_or_else(|| not_locked(host, None))?;
     if action.changes_members() {
-        return membership::change(shared, &lock, host, action).await;
+        return membership::change(hosts, credentials, &lock, host, action).await;
     }
-    cover(shared, &lock, host).await?;
+    cover(hosts, &lock, host).await?;
     if let Action::FillLog { .. } = action {
-        return raft_log::fill(shared, &lock, host, &action.to_string()).await;
+        return raft_log::fill(hosts, credentials, &lock, host, &action.to_string()).await;
     }
     if let Action::Restart { .. } = action {
-        handover::hand_over(shared, host).await?;
+        handover::hand_over(hosts, credentials, host).await?;
     }
-    let command = command(shared, host, action).await?;
-    let done = run_on(shared, &lock, host, command, &action.to_string()).await;
+    let command = command(live, host, action).await?;
+    let done = hosts.run(&lock, host, command, &action.to_string()).await;
     match action {
         Action::SaveSnapshot { before: Occasion::Change, .. } => done.map_err(with_a_way_on),
         _ => done,
@@ -57,13 +61,12 @@ fn with_a_way_on(failure: Diagnostic) -> Diagnostic {
 }
 
 /// Makes sure that the lock of `host` is ours. That of a machine which is not declared is taken when it is first needed.
-async fn cover(shared: &Shared, lock: &Lock, host: &HostName) -> Result<(), Diagnostic> {
+async fn cover(hosts: &Hosts, lock: &Lock, host: &HostName) -> Result<(), Diagnostic> {
     if lock.covers(host) {
         return Ok(());
     }
-    if shared.machines.get(host).is_some_and(|machine| !machine.declared) {
-        let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
-        lock.add(&Remote { host, connection: &connection, elevation: shared.elevation }).await?;
+    if hosts.machines.get(host).is_some_and(|machine| !machine.declared) {
+        lock.add(&hosts.on(host).await.map_err(told)?).await?;
     }
     if lock.covers(host) {
         return Ok(());
@@ -72,22 +75,9 @@ async fn cover(shared: &Shared, lock: &Lock, host: &HostName) -> Result<(), Diag
     Err(not_locked(host, why))
 }
 
-/// Runs a command on `host` under our lock, with `what` in the host's log.
-pub(super) async fn run_on(
-    shared: &Shared,
-    lock: &Lock,
-    host: &HostName,
-    command: Command,
-    what: &str,
-) -> Result<(), Diagnostic> {
-    let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
-    let remote = Remote { host, connection: &connection, elevation: shared.elevation };
-    let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
-    remote.run(command, &warrant).await.map(drop)
-}
-
-async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Command, Diagnostic> {
-    let desired = &shared.desired;
+async fn command(live: &Live, host: &HostName, action: &Action) -> Result<Command, Diagnostic> {
+    let Live { hosts, credentials, .. } = live;
+    let desired = &hosts.desired;
     Ok(match action {
         Action::CreateAuthority
         | Action::CreateNextAuthority
@@ -99,14 +89,16 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         | Action::EnableAuth
         | Action::DisableAuth
         | Action::ConfirmRestore => unreachable!("it changes no host"),
-        Action::CreateAuthorityOn { .. } => create_on(shared)?,
-        Action::InstallAuthorityKey { .. } => install_key(shared).await?,
+        Action::CreateAuthorityOn { .. } => create_on(desired)?,
+        Action::InstallAuthorityKey { .. } => install_key(desired, credentials).await?,
         Action::PrepareHost { .. } => Command::prepare(desired),
-        Action::InstallBinaries { version, architecture, .. } => install(shared, *version, *architecture).await?,
+        Action::InstallBinaries { version, architecture, .. } => install(live, *version, *architecture).await?,
         Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
-        Action::InstallTrust { trust, .. } => Command::write(desired, File::Trust, &trust_text(shared, *trust).await?),
-        Action::IssueCertificate { role, also, by, .. } => issue(shared, host, *role, also, *by).await?,
-        Action::InstallCertificate { role, .. } => install_pair(shared, host, *role).await?,
+        Action::InstallTrust { trust, .. } => {
+            Command::write(desired, File::Trust, &trust_text(credentials, *trust).await?)
+        }
+        Action::IssueCertificate { role, also, by, .. } => issue(desired, credentials, host, *role, also, *by).await?,
+        Action::InstallCertificate { role, .. } => install_pair(desired, credentials, host, *role).await?,
         Action::WriteFile { file, text, .. } => Command::write(desired, *file, text),
         Action::RestoreFileAccess { file, .. } => {
             Command::restore_access(&layout::path(desired, *file), layout::access(*file))
@@ -125,41 +117,41 @@ async fn command(shared: &Shared, host: &HostName, action: &Action) -> Result<Co
         Action::Stop { .. } => Command::stop(desired),
         Action::SetDataAside { .. } => Command::set_data_aside(desired, "removed"),
         Action::SetOldDataAside { .. } => Command::set_data_aside(desired, "before-restore"),
-        Action::PushSnapshot { digest, .. } => push(shared, *digest)?,
+        Action::PushSnapshot { digest, .. } => push(desired, *digest)?,
         Action::RestoreData { digest, token, .. } => {
-            let bytes = wanted_snapshot(shared, *digest)?.bytes;
+            let bytes = wanted_snapshot(desired, *digest)?.bytes;
             Command::restore_data(desired, host, &Restoration { digest: *digest, token: token.clone() }, bytes)
         }
         Action::Retire { .. } => Command::retire(desired),
         Action::RemoveFile { file, .. } => Command::remove(desired, *file),
         Action::FillLog { .. } => unreachable!("it is done through the API"),
         Action::SaveSnapshot { before, .. } => {
-            Command::snapshot(desired, *before, &backup::source(shared, host).await?)
+            Command::snapshot(desired, *before, &backup::source(hosts, credentials, host).await?)
         }
         Action::InstallBackupScript { .. } => Command::install_backup_script(desired),
         Action::EnableBackup { .. } => Command::enable_backup(),
         Action::RemoveBackup { .. } => Command::remove_backup(desired),
-        Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &shared.running(host)),
+        Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &hosts.running(host)),
         Action::KeepConsumer { consumer, issue, trust, by, .. } => {
-            keep_consumer(shared, consumer, *issue, *trust, *by).await?
+            keep_consumer(desired, credentials, consumer, *issue, *trust, *by).await?
         }
     })
 }
 
-async fn change_authority(shared: &Shared, action: &Action) -> Result<(), Diagnostic> {
-    let takes_the_place_of_another = shared.desired.previous_authority.is_some();
+async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: &Action) -> Result<(), Diagnostic> {
+    let takes_the_place_of_another = hosts.desired.previous_authority.is_some();
     if *action == Action::AdoptAuthority {
-        reach::refuses_the_old(shared).await?;
+        reach::refuses_the_old(hosts, credentials).await?;
         // Nothing lies here that has to be put in its place: cluster.toml says which it is.
         if takes_the_place_of_another {
-            shared.is_replaced();
+            credentials.note_replaced();
             return Ok(());
         }
     }
-    let AuthoritySource::Generated { folder } = shared.desired.authority.clone() else {
+    let AuthoritySource::Generated { folder } = hosts.desired.authority.clone() else {
         return Err(Diagnostic::failure("the declared authority is not one that quorate makes"));
     };
-    let cluster = shared.desired.cluster.name.clone();
+    let cluster = hosts.desired.cluster.name.clone();
     let action = action.clone();
     let made = tokio::task::spawn_blocking(move || match action {
         Action::CreateNextAuthority if !takes_the_place_of_another => {
@@ -172,28 +164,28 @@ async fn change_authority(shared: &Shared, action: &Action) -> Result<(), Diagno
 }
 
 /// A new pair. It is not kept here: the next look reads it from where it was put.
-fn create_on(shared: &Shared) -> Result<Command, Diagnostic> {
-    let (certificate, key) = pki::generate_authority(&shared.desired.cluster.name, now())
+fn create_on(desired: &Desired) -> Result<Command, Diagnostic> {
+    let (certificate, key) = pki::generate_authority(&desired.cluster.name, now())
         .map_err(|why| Diagnostic::failure("no authority could be generated").because(why))?;
-    Ok(Command::write_authority(&shared.desired, certificate.as_bytes(), key.as_bytes(), true))
+    Ok(Command::write_authority(desired, certificate.as_bytes(), key.as_bytes(), true))
 }
 
-async fn install_key(shared: &Shared) -> Result<Command, Diagnostic> {
+async fn install_key(desired: &Desired, credentials: &Credentials) -> Result<Command, Diagnostic> {
     let none = || Diagnostic::failure("no node has the key of the authority");
-    let found = shared.nodes.found(shared, now()).await.map_err(told)?.ok_or_else(none)?;
-    Ok(Command::write_authority(&shared.desired, found.certificate.as_bytes(), &found.key, false))
+    let found = credentials.on_nodes(now()).await.map_err(told)?.ok_or_else(none)?;
+    Ok(Command::write_authority(desired, found.certificate.as_bytes(), &found.key, false))
 }
 
 /// The text of ca.crt.
-async fn trust_text(shared: &Shared, trust: Trust) -> Result<String, Diagnostic> {
+async fn trust_text(credentials: &Credentials, trust: Trust) -> Result<String, Diagnostic> {
     let current = async || -> Result<String, Diagnostic> {
-        Ok(shared.holding(now()).await?.anchor().certificate_pem().to_owned())
+        Ok(credentials.holding(now()).await?.anchor().certificate_pem().to_owned())
     };
     Ok(match trust {
         Trust::Current => current().await?,
-        Trust::Next => shared.next(now()).await?.anchor().certificate_pem().to_owned(),
+        Trust::Next => credentials.next(now()).await?.anchor().certificate_pem().to_owned(),
         Trust::Both => {
-            let (current, next) = (current().await?, shared.next(now()).await?);
+            let (current, next) = (current().await?, credentials.next(now()).await?);
             let end = if current.ends_with('\n') { "" } else { "\n" };
             format!("{current}{end}{}", next.anchor().certificate_pem())
         }
@@ -201,42 +193,47 @@ async fn trust_text(shared: &Shared, trust: Trust) -> Result<String, Diagnostic>
 }
 
 async fn issue(
-    shared: &Shared,
+    desired: &Desired,
+    credentials: &Credentials,
     host: &HostName,
     role: Role,
     also: &BTreeSet<String>,
     by: SignedBy,
 ) -> Result<Command, Diagnostic> {
-    let desired = &shared.desired;
-    let issued = signed(shared, &wanted(desired, host, role, also), by).await?;
+    let issued = signed(desired, credentials, &wanted(desired, host, role, also), by).await?;
     lives_long_enough(desired, &issued, &format!("the {role} certificate of {host}"))?;
     Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
 }
 
-async fn signed(shared: &Shared, wanted: &Wanted, by: SignedBy) -> Result<Issued, Diagnostic> {
-    let validity = shared.desired.certificates.validity_seconds;
+async fn signed(
+    desired: &Desired,
+    credentials: &Credentials,
+    wanted: &Wanted,
+    by: SignedBy,
+) -> Result<Issued, Diagnostic> {
+    let validity = desired.certificates.validity_seconds;
     match by {
-        SignedBy::Next => shared.issue_by_next(wanted, validity, now()).await,
-        SignedBy::Current => shared.issue(wanted, validity, now()).await,
+        SignedBy::Next => credentials.issue_by_next(wanted, validity, now()).await,
+        SignedBy::Current => credentials.issue(wanted, validity, now()).await,
     }
 }
 
 async fn keep_consumer(
-    shared: &Shared,
+    desired: &Desired,
+    credentials: &Credentials,
     name: &ConsumerName,
     issue: bool,
     trust: Trust,
     by: SignedBy,
 ) -> Result<Command, Diagnostic> {
-    let desired = &shared.desired;
     let gone = || Diagnostic::failure(format!("{name} is not declared"));
     let consumer = desired.consumers.get(name).ok_or_else(gone)?;
     let authority = match consumer.authority {
-        Some(_) => Some(trust_text(shared, trust).await?),
+        Some(_) => Some(trust_text(credentials, trust).await?),
         None => None,
     };
     let issued = match issue {
-        true => Some(signed(shared, &client(consumer.user.as_str()), by).await?),
+        true => Some(signed(desired, credentials, &client(consumer.user.as_str()), by).await?),
         false => None,
     };
     if let Some(issued) = &issued {
@@ -269,37 +266,43 @@ fn lives_long_enough(desired: &Desired, issued: &Issued, whose: &str) -> Result<
 }
 
 /// Puts the pair in place that is given for a host, unless it has become another since it was looked at.
-async fn install_pair(shared: &Shared, host: &HostName, role: Role) -> Result<Command, Diagnostic> {
+async fn install_pair(
+    desired: &Desired,
+    credentials: &Credentials,
+    host: &HostName,
+    role: Role,
+) -> Result<Command, Diagnostic> {
     let failed =
         || Diagnostic::failure(format!("the {role} certificate of {host} cannot be installed")).at(host.as_str());
-    let AuthoritySource::External { nodes, .. } = &shared.desired.authority else {
+    let AuthoritySource::External { nodes, .. } = &desired.authority else {
         return Err(failed().because("none is given"));
     };
     let pair = nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is given"))?;
-    let known = [shared.holding(now()).await?.anchor().known()];
+    let known = [credentials.holding(now()).await?.anchor().known()];
     // What the plan has checked may have been overwritten since.
     if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
         return Err(failed().because(fault));
     }
     let text = pki::read_pair(pair).map_err(|why| failed().because(why))?;
-    Ok(Command::replace_pair(&shared.desired, role, &text.certificate, &text.key))
+    Ok(Command::replace_pair(desired, role, &text.certificate, &text.key))
 }
 
-async fn install(shared: &Shared, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {
-    let package = shared.package(version, architecture).await.map_err(told)?;
-    Ok(Command::install(&shared.desired.paths, version, &package))
+async fn install(live: &Live, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {
+    let desired = &live.hosts.desired;
+    let package = live.packages.get(desired, version, architecture).await.map_err(told)?;
+    Ok(Command::install(&desired.paths, version, &package))
 }
 
 /// The snapshot that this run has checked.
-fn wanted_snapshot(shared: &Shared, digest: Digest) -> Result<&Restore, Diagnostic> {
-    let restore = shared.desired.request.restore.as_ref().filter(|restore| restore.digest == digest);
+fn wanted_snapshot(desired: &Desired, digest: Digest) -> Result<&Restore, Diagnostic> {
+    let restore = desired.request.restore.as_ref().filter(|restore| restore.digest == digest);
     restore.ok_or_else(|| Diagnostic::failure("the snapshot that is to be restored is not the one that was checked"))
 }
 
-fn push(shared: &Shared, digest: Digest) -> Result<Command, Diagnostic> {
-    let restore = wanted_snapshot(shared, digest)?;
+fn push(desired: &Desired, digest: Digest) -> Result<Command, Diagnostic> {
+    let restore = wanted_snapshot(desired, digest)?;
     let unpacked = backup::open(&restore.file)?;
-    Ok(Command::push_snapshot(&shared.desired, restore, Box::new(unpacked)))
+    Ok(Command::push_snapshot(desired, restore, Box::new(unpacked)))
 }
 
 fn nobody_locked() -> Diagnostic {
@@ -311,13 +314,5 @@ fn not_locked(host: &HostName, why: Option<&Cause>) -> Diagnostic {
     match why {
         Some(cause) => refused.because(cause.summary.clone()),
         None => refused.hint("the connection may have been lost: run again"),
-    }
-}
-
-pub(super) fn told(cause: Cause) -> Diagnostic {
-    let diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
-    match cause.hint {
-        Some(hint) => diagnostic.hint(hint),
-        None => diagnostic,
     }
 }

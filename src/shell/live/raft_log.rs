@@ -7,11 +7,12 @@ use tokio::time::Instant;
 use crate::core::capability::raft_log::entries;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
-use crate::shell::live::Shared;
+use crate::shell::live::cause::told;
+use crate::shell::live::credentials::Credentials;
+use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
-use crate::shell::live::membership::voters;
-use crate::shell::live::perform::{run_on, told};
 use crate::shell::live::remote::Command;
+use crate::shell::live::voters::voters;
 
 /// No key of anybody's: what is deleted does not exist, which etcd notes in its log and nowhere else.
 const NO_KEY: &str = "/quorate/nothing";
@@ -25,13 +26,19 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A member of 3.6 takes its snapshot between two entries, so a few more are written before looking.
 const LONGEST: Duration = Duration::from_secs(900);
 
-pub(super) async fn fill(shared: &Shared, lock: &Lock, host: &HostName, what: &str) -> Result<(), Diagnostic> {
+pub(super) async fn fill(
+    hosts: &Hosts,
+    credentials: &Credentials,
+    lock: &Lock,
+    host: &HostName,
+    what: &str,
+) -> Result<(), Diagnostic> {
     let begun = Instant::now();
-    let mut left = entries(&shared.desired);
+    let mut left = entries(&hosts.desired);
     let mut failures = 0;
-    run_on(shared, lock, host, Command::nothing(), what).await?;
+    hosts.run(lock, host, Command::nothing(), what).await?;
     while left > 0 {
-        match some(shared, host, left).await {
+        match some(hosts, credentials, host, left).await {
             Ok(written) => left = left.saturating_sub(written),
             Err(why) if failures >= FAILURES_MAX || begun.elapsed() >= LONGEST => return Err(why),
             Err(_) => {
@@ -44,8 +51,8 @@ pub(super) async fn fill(shared: &Shared, lock: &Lock, host: &HostName, what: &s
 }
 
 /// Writes up to `most` entries through the member on `host` or, when it does not serve, another one.
-async fn some(shared: &Shared, host: &HostName, most: u64) -> Result<u64, Diagnostic> {
-    let voters = voters(shared).await;
+async fn some(hosts: &Hosts, credentials: &Credentials, host: &HostName, most: u64) -> Result<u64, Diagnostic> {
+    let voters = voters(hosts, credentials).await;
     let voter = voters.iter().find(|voter| voter.host == *host).or(voters.first());
     let nobody = || Diagnostic::failure("no voter answers that follows a leader and reads").at(host.as_str());
     let voter = voter.ok_or_else(nobody)?;

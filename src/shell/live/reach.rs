@@ -17,10 +17,13 @@ use crate::core::desired::EtcdAccess;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::observed::{Answer, Cause, Role, Seen};
+use crate::shell::clock::now;
+use crate::shell::live::cause;
+use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{Member, Tls, Unreachable, refusal, served};
+use crate::shell::live::hosts::Hosts;
 use crate::shell::live::machine::{Machine, Place};
-use crate::shell::live::ssh::Connection;
-use crate::shell::live::{Shared, cause, now};
+use crate::shell::live::remote::Remote;
 
 /// For a tunnel to a port and the TLS handshake in it.
 pub(super) const DIAL_DEADLINE: Duration = Duration::from_secs(5);
@@ -30,58 +33,43 @@ pub(super) type Answered = (Arc<Member>, Answer);
 
 /// The member's own answer. A connection that we kept may be one to an etcd that has ended since; then another is made
 /// to where it is declared to answer.
-pub(super) async fn ask(
-    shared: &Shared,
-    host: &HostName,
-    connection: &Connection,
-    tls: Option<&Tls>,
-) -> Result<Answered, Unreachable> {
-    let Some(tls) = tls else { return Err(Unreachable::Refused(cause::no_credentials(host))) };
-    let machine = machine(shared, host)?;
+pub(super) async fn ask(hosts: &Hosts, remote: &Remote, tls: Option<&Tls>) -> Result<Answered, Unreachable> {
+    let Some(tls) = tls else { return Err(Unreachable::Refused(cause::no_credentials(&remote.host))) };
+    let machine = hosts.machine(&remote.host).map_err(Unreachable::Silent)?;
     if let Some(member) = machine.member() {
         if let Ok(answer) = member.answer(ANSWER_DEADLINE).await {
             return Ok((member, answer));
         }
         machine.forget_member();
     }
-    ask_at(shared, host, connection, tls, &machine, declared(shared, &machine)).await
+    ask_at(hosts, remote, tls, &machine, declared(hosts, &machine)).await
 }
 
 /// As [`ask`], over the connection to the host that there is; `None` when there is none or no answer.
-///
-/// The look before has connected to every host that can be reached. To wait for the others once more would hold up what
-/// is done because they are gone.
-pub(super) async fn of_connected(shared: &Shared, host: &HostName) -> Option<Answered> {
-    let kept = shared.machines.get(host)?.connection.lock().await.clone();
-    of_host(shared, host, &kept.filter(|connection| !connection.is_closed())?).await
+pub(super) async fn of_connected(hosts: &Hosts, credentials: &Credentials, host: &HostName) -> Option<Answered> {
+    of_host(hosts, credentials, &hosts.connected(host).await?).await
 }
 
 /// As [`of_connected`], over a new connection if need be.
-pub(super) async fn of_reachable(shared: &Shared, host: &HostName) -> Option<Answered> {
-    of_host(shared, host, &shared.connection(host).await.ok()?).await
+pub(super) async fn of_reachable(hosts: &Hosts, credentials: &Credentials, host: &HostName) -> Option<Answered> {
+    of_host(hosts, credentials, &hosts.on(host).await.ok()?).await
 }
 
-async fn of_host(shared: &Shared, host: &HostName, connection: &Connection) -> Option<Answered> {
-    let tls = shared.tls(now()).await?;
-    if let Ok(answered) = ask(shared, host, connection, Some(&tls)).await {
+async fn of_host(hosts: &Hosts, credentials: &Credentials, remote: &Remote) -> Option<Answered> {
+    let tls = credentials.tls().await?;
+    if let Ok(answered) = ask(hosts, remote, Some(&tls)).await {
         return Some(answered);
     }
-    let machine = shared.machines.get(host)?;
-    ask_at(shared, host, connection, &tls, &machine, machine.place()?).await.ok()
+    let machine = hosts.machines.get(&remote.host)?;
+    ask_at(hosts, remote, &tls, &machine, machine.place()?).await.ok()
 }
 
 /// As [`ask`], of a member that runs and does not answer where it is declared to: it may not have been restarted since
 /// the declaration changed. `own_ports` are those that it listens on, if they differ from the declared one.
-pub(super) async fn ask_elsewhere(
-    shared: &Shared,
-    host: &HostName,
-    connection: &Connection,
-    tls: &Tls,
-    own_ports: &[u16],
-) -> Option<Answered> {
-    let machine = shared.machines.get(host)?;
-    for place in elsewhere(shared, &machine.address, own_ports) {
-        if let Ok(answered) = ask_at(shared, host, connection, tls, &machine, place).await {
+pub(super) async fn ask_elsewhere(hosts: &Hosts, remote: &Remote, tls: &Tls, own_ports: &[u16]) -> Option<Answered> {
+    let machine = hosts.machines.get(&remote.host)?;
+    for place in elsewhere(hosts, &machine.address, own_ports) {
+        if let Ok(answered) = ask_at(hosts, remote, tls, &machine, place).await {
             return Some(answered);
         }
     }
@@ -89,7 +77,7 @@ pub(super) async fn ask_elsewhere(
 }
 
 /// Our server certificates name the loopback addresses, and our members listen there, too.
-fn elsewhere(shared: &Shared, address: &str, own_ports: &[u16]) -> Vec<Place> {
+fn elsewhere(hosts: &Hosts, address: &str, own_ports: &[u16]) -> Vec<Place> {
     let at = |address: &str, ports: &[u16]| -> Vec<Place> {
         ports.iter().map(|port| Place { address: address.to_owned(), port: *port }).collect()
     };
@@ -97,37 +85,35 @@ fn elsewhere(shared: &Shared, address: &str, own_ports: &[u16]) -> Vec<Place> {
         Ok(IpAddr::V6(_)) => "::1",
         _ => "127.0.0.1",
     };
-    match shared.desired.ssh.etcd_access {
+    match hosts.desired.ssh.etcd_access {
         EtcdAccess::Direct => at(address, own_ports),
-        EtcdAccess::Tunnel if own_ports.is_empty() => at(loopback, &[shared.desired.ports.client]),
+        EtcdAccess::Tunnel if own_ports.is_empty() => at(loopback, &[hosts.desired.ports.client]),
         EtcdAccess::Tunnel => at(loopback, own_ports).into_iter().chain(at(address, own_ports)).collect(),
     }
 }
 
 async fn ask_at(
-    shared: &Shared,
-    host: &HostName,
-    connection: &Connection,
+    hosts: &Hosts,
+    remote: &Remote,
     tls: &Tls,
     machine: &Machine,
     place: Place,
 ) -> Result<Answered, Unreachable> {
-    let member = Arc::new(dial(shared, host, connection, tls, &place, DIAL_DEADLINE).await?);
+    let member = Arc::new(dial(hosts, remote, tls, &place, DIAL_DEADLINE).await?);
     let answer = member.answer(ANSWER_DEADLINE).await.map_err(Unreachable::Silent)?;
     machine.keep_member(place, &member);
     Ok((member, answer))
 }
 
 /// A new connection to a member.
-pub(super) async fn dial(
-    shared: &Shared,
-    host: &HostName,
-    connection: &Connection,
+async fn dial(
+    hosts: &Hosts,
+    Remote { host, connection, .. }: &Remote,
     tls: &Tls,
     Place { address, port }: &Place,
     deadline: Duration,
 ) -> Result<Member, Unreachable> {
-    match shared.desired.ssh.etcd_access {
+    match hosts.desired.ssh.etcd_access {
         EtcdAccess::Direct => Member::direct(host, address, *port, tls, deadline).await,
         EtcdAccess::Tunnel => {
             let tunnel = connection.tunnel(address, *port, deadline).await;
@@ -139,23 +125,18 @@ pub(super) async fn dial(
 
 /// The serials of the certificates that the member serves to clients and to peers: where it answered, and where its peers
 /// find it.
-pub(super) async fn served(
-    shared: &Shared,
-    host: &HostName,
-    connection: &Connection,
-    tls: &Tls,
-    answer: &Answer,
-) -> BTreeMap<Role, Seen<String>> {
+pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &Answer) -> BTreeMap<Role, Seen<String>> {
+    let host = &remote.host;
     let lists = answer.members.known().into_iter().chain([&answer.own_members]);
     let own = lists.flatten().find(|entry| entry.id == answer.member);
     let peer = own.and_then(|entry| Place::of(entry.peer_urls.first()?));
-    let client = shared.machines.get(host).and_then(|machine| machine.place());
-    let look = async |place: Place| match serial_at(shared, connection, tls, &place).await {
+    let client = hosts.machines.get(host).and_then(|machine| machine.place());
+    let look = async |place: Place| match serial_at(hosts, remote, tls, &place).await {
         Ok(serial) => Seen::Known(serial),
         Err(why) => Seen::Unknown(Cause {
             code: Code::NotServed,
             summary: format!("what {host} serves at {} could not be seen: {why}", place.url()),
-            hint: Some(format!("on {host}: journalctl -u {}", shared.desired.paths.service)),
+            hint: Some(format!("on {host}: journalctl -u {}", hosts.desired.paths.service)),
         }),
     };
     let of_role = async |role: Role, place: Option<Place>| Some((role, look(place?).await));
@@ -163,13 +144,13 @@ pub(super) async fn served(
     server.into_iter().chain(peer).collect()
 }
 
-async fn serial_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<String, String> {
-    let stream = stream_to(shared, connection, place).await?;
+async fn serial_at(hosts: &Hosts, remote: &Remote, tls: &Tls, place: &Place) -> Result<String, String> {
+    let stream = stream_to(hosts, remote, place).await?;
     served::serial(stream, &place.address, tls, DIAL_DEADLINE).await
 }
 
-async fn is_refused_at(shared: &Shared, connection: &Connection, tls: &Tls, place: &Place) -> Result<bool, String> {
-    let stream = stream_to(shared, connection, place).await?;
+async fn is_refused_at(hosts: &Hosts, remote: &Remote, tls: &Tls, place: &Place) -> Result<bool, String> {
+    let stream = stream_to(hosts, remote, place).await?;
     refusal::is_refused(stream, &place.address, tls, DIAL_DEADLINE).await
 }
 
@@ -178,11 +159,11 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-async fn stream_to(shared: &Shared, connection: &Connection, place: &Place) -> Result<Box<dyn Stream>, String> {
-    match shared.desired.ssh.etcd_access {
+async fn stream_to(hosts: &Hosts, remote: &Remote, place: &Place) -> Result<Box<dyn Stream>, String> {
+    match hosts.desired.ssh.etcd_access {
         EtcdAccess::Direct => Ok(Box::new(connected(place, DIAL_DEADLINE).await?)),
         EtcdAccess::Tunnel => {
-            let tunnel = connection.tunnel(&place.address, place.port, DIAL_DEADLINE).await;
+            let tunnel = remote.connection.tunnel(&place.address, place.port, DIAL_DEADLINE).await;
             Ok(Box::new(tunnel.map_err(|error| error.to_string())?))
         }
     }
@@ -195,24 +176,23 @@ async fn connected(Place { address, port }: &Place, deadline: Duration) -> Resul
 }
 
 /// Sees that both ports of every declared host refuse a client certificate of the authority that is to go.
-pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
+pub(super) async fn refuses_the_old(hosts: &Hosts, credentials: &Credentials) -> Result<(), Diagnostic> {
     let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
-    let old = shared.load_authority(now()).await.map_err(told)?;
-    let next = shared.load_next(now()).await.map_err(told)?;
+    let old = credentials.load_authority(now()).await.map_err(told)?;
+    let next = credentials.load_next(now()).await.map_err(told)?;
     // A swap that was cut off had its proof, and has no old key any more.
     let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
     if old.anchor().certificate_pem() == next.anchor().certificate_pem() {
         return Ok(());
     }
     let tls = Tls::of(&old, None, now())?;
-    for host in shared.desired.nodes.keys() {
+    for host in hosts.desired.nodes.keys() {
         let failed = |what: String| Diagnostic::failure(what).at(host.as_str());
-        let opened = shared.connection(host).await;
-        let connection = opened.map_err(|error| failed(cause::of_ssh(host, &error).summary))?;
-        let address = shared.desired.nodes[host].address.clone();
-        for port in [shared.desired.ports.client, shared.desired.ports.peer] {
+        let remote = hosts.on(host).await.map_err(|cause| failed(cause.summary))?;
+        let address = hosts.desired.nodes[host].address.clone();
+        for port in [hosts.desired.ports.client, hosts.desired.ports.peer] {
             let place = Place { address: address.clone(), port };
-            let what = match is_refused_at(shared, &connection, &tls, &place).await {
+            let what = match is_refused_at(hosts, &remote, &tls, &place).await {
                 Ok(true) => continue,
                 Ok(false) => format!("{host} still takes a client certificate of the old authority at {}", place.url()),
                 Err(why) => {
@@ -227,24 +207,25 @@ pub(super) async fn refuses_the_old(shared: &Shared) -> Result<(), Diagnostic> {
 
 /// Writes one key over a connection of its own, as a client does that has just come; how long all of it took.
 pub(super) async fn write_once(
-    shared: &Shared,
+    hosts: &Hosts,
+    credentials: &Credentials,
     host: &HostName,
     key: &str,
     value: &str,
     deadline: Duration,
 ) -> Result<Duration, Cause> {
-    let tls = shared.tls(now()).await.ok_or_else(|| cause::no_credentials(host))?;
+    let tls = credentials.tls().await.ok_or_else(|| cause::no_credentials(host))?;
     // Logging in is not what a client waits for.
-    let connection = shared.connection(host).await.map_err(|error| cause::of_ssh(host, &error))?;
-    let machine = machine(shared, host).map_err(Unreachable::into_cause)?;
-    let declared = declared(shared, &machine);
+    let remote = hosts.on(host).await?;
+    let machine = hosts.machine(host)?;
+    let declared = declared(hosts, &machine);
     let place = machine.place().unwrap_or_else(|| declared.clone());
     let begun = Instant::now();
-    let dialled = match dial(shared, host, &connection, &tls, &place, deadline).await {
+    let dialled = match dial(hosts, &remote, &tls, &place, deadline).await {
         // It may have moved to where it is declared since it answered last.
         Err(Unreachable::Refused(_) | Unreachable::Elsewhere(_)) if place != declared => {
             let left = deadline.saturating_sub(begun.elapsed());
-            dial(shared, host, &connection, &tls, &declared, left).await
+            dial(hosts, &remote, &tls, &declared, left).await
         }
         dialled => dialled,
     };
@@ -253,13 +234,8 @@ pub(super) async fn write_once(
     Ok(begun.elapsed())
 }
 
-fn declared(shared: &Shared, machine: &Machine) -> Place {
-    Place { address: machine.address.clone(), port: shared.desired.ports.client }
-}
-
-fn machine(shared: &Shared, host: &HostName) -> Result<Arc<Machine>, Unreachable> {
-    let error = || super::unknown(host);
-    shared.machines.get(host).ok_or_else(|| Unreachable::Silent(cause::of_ssh(host, &error())))
+fn declared(hosts: &Hosts, machine: &Machine) -> Place {
+    Place { address: machine.address.clone(), port: hosts.desired.ports.client }
 }
 
 #[cfg(test)]

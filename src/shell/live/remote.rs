@@ -239,9 +239,10 @@ impl Verb {
 }
 
 /// A host that commands can be sent to.
-pub struct Remote<'a> {
-    pub host: &'a HostName,
-    pub connection: &'a Connection,
+#[derive(Clone)]
+pub struct Remote {
+    pub host: HostName,
+    pub connection: Connection,
     pub elevation: Elevation,
 }
 
@@ -257,7 +258,15 @@ const PRELUDE: &str = include_str!("script/prelude.sh");
 /// Between the end that a host sets to its command and the end that we set to waiting for it.
 const GRACE: Duration = Duration::from_secs(10);
 
-impl Remote<'_> {
+impl Remote {
+    /// Runs a program as root.
+    ///
+    /// # Errors
+    /// When the host was lost, or the program did not end in time.
+    pub async fn exec(&self, words: &[&str], stdin: impl Into<Stdin>, deadline: Duration) -> Result<Output, SshError> {
+        self.connection.exec(&self.elevation.command(words), stdin, deadline).await
+    }
+
     /// Runs a command that changes something, under our lock and with a line in the host's log, and returns what it said.
     ///
     /// # Errors
@@ -270,9 +279,7 @@ impl Remote<'_> {
         let mut words =
             vec!["timeout", "-k", "5", &seconds, "sh", "-c", &shell, "quorate", warrant.token, &warrant.audit];
         words.extend(arguments.iter().map(String::as_str));
-        let line = self.elevation.command(&words);
-        let stdin = after(script, stdin);
-        let output = self.connection.exec(&line, stdin, allowed + GRACE).await;
+        let output = self.exec(&words, after(script, stdin), allowed + GRACE).await;
         let output = output.map_err(|error| self.lost(&what, &error))?;
         match after_begin(&output.stdout) {
             Some(said) if output.is_success() => Ok(String::from_utf8_lossy(said).into_owned()),
@@ -287,8 +294,7 @@ impl Remote<'_> {
     pub async fn ask(&self, what: &str, script: &str, arguments: &[&str]) -> Result<(Exit, String), Diagnostic> {
         let mut words = vec!["timeout", "-k", "5", "20", "sh", "-s", "--"];
         words.extend(arguments);
-        let line = self.elevation.command(&words);
-        let output = self.connection.exec(&line, script, Duration::from_secs(30)).await;
+        let output = self.exec(&words, script, Duration::from_secs(30)).await;
         let output = output.map_err(|error| self.lost(what, &error))?;
         match after_begin(&output.stdout) {
             Some(said) => {
@@ -307,7 +313,7 @@ impl Remote<'_> {
     }
 
     fn failure(&self, what: &str, output: &Output) -> Diagnostic {
-        let host = self.host;
+        let host = &self.host;
         if !has_begun(output)
             && let Some(cause) = no_root(host, output)
         {

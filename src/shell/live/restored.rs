@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::cause::told;
+use super::credentials::Credentials;
+use super::hosts::Hosts;
 use super::lock::Lock;
-use super::perform::{run_on, told};
+use super::reach;
 use super::remote::Command;
-use super::{Shared, reach};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 
@@ -16,25 +18,30 @@ const HASH_DEADLINE: Duration = Duration::from_secs(120);
 const EQUAL_DEADLINE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) async fn confirm(shared: &Shared, lock: &Lock, what: &str) -> Result<(), Diagnostic> {
+pub(super) async fn confirm(
+    hosts: &Hosts,
+    credentials: &Credentials,
+    lock: &Lock,
+    what: &str,
+) -> Result<(), Diagnostic> {
     let begun = Instant::now();
-    while let Err(why) = compare(shared).await {
+    while let Err(why) = compare(hosts, credentials).await {
         if begun.elapsed() >= EQUAL_DEADLINE {
             return Err(why);
         }
         tokio::time::sleep(PAUSE).await;
     }
-    for host in shared.desired.nodes.keys() {
-        run_on(shared, lock, host, Command::forget_restore(&shared.desired), what).await?;
+    for host in hosts.desired.nodes.keys() {
+        hosts.run(lock, host, Command::forget_restore(&hosts.desired), what).await?;
     }
     Ok(())
 }
 
-async fn compare(shared: &Shared) -> Result<(), Diagnostic> {
+async fn compare(hosts: &Hosts, credentials: &Credentials) -> Result<(), Diagnostic> {
     let mut at = 0;
     let mut first: Option<(&HostName, (u32, i64))> = None;
-    for host in shared.desired.nodes.keys() {
-        let answered = reach::of_reachable(shared, host).await;
+    for host in hosts.desired.nodes.keys() {
+        let answered = reach::of_reachable(hosts, credentials, host).await;
         let (member, _) =
             answered.ok_or_else(|| Diagnostic::failure(format!("the member on {host} does not answer")))?;
         let (revision, hash, compacted) = member.hash_at(at, HASH_DEADLINE).await.map_err(told)?;

@@ -1,7 +1,7 @@
 //! Who may do what: looked at through any voter that serves, and changed through one whose host is locked by us.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,12 +12,15 @@ use crate::core::names::{HostName, RoleName, UserName, Version};
 use crate::core::observed::auth::{AuthStore, Permission, User};
 use crate::core::observed::{Answer, Cause, Host, Observed, Seen};
 use crate::core::plan::action::Action;
+use crate::shell::live::cause::told;
+use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{AuthState, Member, Objection, Refusal};
+use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
-use crate::shell::live::membership::{Voter, voters};
-use crate::shell::live::perform::{run_on, told};
+use crate::shell::live::mutex::guarded;
+use crate::shell::live::password;
 use crate::shell::live::remote::Command;
-use crate::shell::live::{Shared, guarded, password};
+use crate::shell::live::voters::{Voter, voters};
 use crate::shell::secret::Secret;
 
 /// For one question: an entry in the raft log.
@@ -30,11 +33,11 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// What was seen last in this run, and when it is still so: asking anew costs an entry in the raft log for each user and
 /// role, and each question for a password a line in etcd's log.
 #[derive(Default)]
-pub(super) struct Kept(Option<(AuthState, AuthStore)>);
+pub(super) struct Kept(Mutex<Option<(AuthState, AuthStore)>>);
 
 /// What the cluster that was just looked at has; `None` when nothing is declared of it, or nobody there could say.
-pub(super) async fn look(shared: &Shared, observed: &Observed) -> Option<Seen<AuthStore>> {
-    shared.desired.auth.as_ref()?;
+pub(super) async fn look(hosts: &Hosts, kept: &Kept, observed: &Observed) -> Option<Seen<AuthStore>> {
+    hosts.desired.auth.as_ref()?;
     let answered = |host: &Host| host.answer().is_some_and(|answer| !answer.learner);
     if !observed.seen_hosts().any(|(_, host)| answered(host)) {
         return None;
@@ -42,8 +45,8 @@ pub(super) async fn look(shared: &Shared, observed: &Observed) -> Option<Seen<Au
     let mut said = nobody();
     let serves = |answer: &Answer| answer.reads && !answer.learner;
     for (name, answer) in observed.answers().filter(|(_, answer)| serves(answer)) {
-        let Some(member) = shared.machines.get(name).and_then(|machine| machine.member()) else { continue };
-        match ask(shared, &member, answer.cluster_version).await {
+        let Some(member) = hosts.machines.get(name).and_then(|machine| machine.member()) else { continue };
+        match ask(kept, &member, answer.cluster_version).await {
             Ok(store) => return Some(Seen::Known(store)),
             Err(cause) => said = cause,
         }
@@ -59,17 +62,17 @@ fn nobody() -> Cause {
     }
 }
 
-async fn ask(shared: &Shared, member: &Member, cluster: Option<Version>) -> Result<AuthStore, Cause> {
+async fn ask(kept: &Kept, member: &Member, cluster: Option<Version>) -> Result<AuthStore, Cause> {
     let state = member.auth_state(cluster, ASK_DEADLINE).await?;
-    let kept = guarded(&shared.users).0.clone();
-    if let Some((_, store)) = kept.as_ref().filter(|(then, _)| state.revision.is_some() && *then == state) {
+    let last = guarded(&kept.0).clone();
+    if let Some((_, store)) = last.as_ref().filter(|(then, _)| state.revision.is_some() && *then == state) {
         return Ok(store.clone());
     }
     let mut store = member.auth_store(state.enabled, ASK_DEADLINE).await?;
     if state.enabled {
         // Where etcd does not say whether anything has changed, a password is asked for once in a run.
-        let known = |name: &UserName| match &kept {
-            Some((then, kept)) if then.revision.is_none() && *then == state => kept.users.get(name)?.password,
+        let known = |name: &UserName| match &last {
+            Some((then, store)) if then.revision.is_none() && *then == state => store.users.get(name)?.password,
             _ => None,
         };
         for (name, user) in &mut store.users {
@@ -79,21 +82,27 @@ async fn ask(shared: &Shared, member: &Member, cluster: Option<Version>) -> Resu
             };
         }
     }
-    guarded(&shared.users).0 = Some((state, store.clone()));
+    *guarded(&kept.0) = Some((state, store.clone()));
     Ok(store)
 }
 
 /// Does an action that changes users, roles or authentication.
-pub(super) async fn change(shared: &Shared, lock: &Lock, action: &Action) -> Result<(), Diagnostic> {
+pub(super) async fn change(
+    hosts: &Hosts,
+    credentials: &Credentials,
+    kept: &Kept,
+    lock: &Lock,
+    action: &Action,
+) -> Result<(), Diagnostic> {
     let secret = match action {
-        Action::KeepUser { user, password: true, .. } => Some(secret(shared, user).await?),
+        Action::KeepUser { user, password: true, .. } => Some(secret(hosts, user).await?),
         _ => None,
     };
     let begun = Instant::now();
     loop {
-        let result = attempt(shared, lock, action, secret.as_ref()).await;
+        let result = attempt(hosts, credentials, lock, action, secret.as_ref()).await;
         // Whatever was seen before may be different now.
-        guarded(&shared.users).0 = None;
+        *guarded(&kept.0) = None;
         let said = match result {
             Ok(()) => return Ok(()),
             Err(Failed::Now(failure)) => return Err(failure),
@@ -107,8 +116,8 @@ pub(super) async fn change(shared: &Shared, lock: &Lock, action: &Action) -> Res
     }
 }
 
-async fn secret(shared: &Shared, user: &UserName) -> Result<Secret, Diagnostic> {
-    let declared = shared.desired.auth.as_ref().and_then(|auth| auth.users.get(user)?.password.as_ref());
+async fn secret(hosts: &Hosts, user: &UserName) -> Result<Secret, Diagnostic> {
+    let declared = hosts.desired.auth.as_ref().and_then(|auth| auth.users.get(user)?.password.as_ref());
     let source = declared.ok_or_else(|| Diagnostic::failure(format!("no password is declared for user {user}")))?;
     password::fetch(user, source).await
 }
@@ -128,11 +137,17 @@ impl From<Refusal> for Failed {
     }
 }
 
-async fn attempt(shared: &Shared, lock: &Lock, action: &Action, secret: Option<&Secret>) -> Result<(), Failed> {
-    let voters = voters(shared).await;
+async fn attempt(
+    hosts: &Hosts,
+    credentials: &Credentials,
+    lock: &Lock,
+    action: &Action,
+    secret: Option<&Secret>,
+) -> Result<(), Failed> {
+    let voters = voters(hosts, credentials).await;
     let voter = voters.iter().find(|voter| lock.covers(&voter.host));
     let Voter { host, member, answer, .. } = voter.ok_or_else(|| Failed::Passing(nobody_locked(&voters)))?;
-    audit(shared, lock, host, action).await?;
+    audit(hosts, lock, host, action).await?;
     match action {
         Action::KeepRole { role, permissions } => keep_role(member, answer.cluster_version, role, permissions).await,
         Action::KeepUser { user, roles, .. } => keep_user(member, answer.cluster_version, user, roles, secret).await,
@@ -152,9 +167,9 @@ fn nobody_locked(voters: &[Voter]) -> String {
 }
 
 /// Nothing is asked without our lock on the host of whom we ask, and without a line in its log.
-async fn audit(shared: &Shared, lock: &Lock, host: &HostName, action: &Action) -> Result<(), Failed> {
+async fn audit(hosts: &Hosts, lock: &Lock, host: &HostName, action: &Action) -> Result<(), Failed> {
     let what = format!("ask etcd to {action}");
-    run_on(shared, lock, host, Command::nothing(), &what).await.map_err(Failed::Now)
+    hosts.run(lock, host, Command::nothing(), &what).await.map_err(Failed::Now)
 }
 
 /// What is so already was perhaps brought about by an earlier try.

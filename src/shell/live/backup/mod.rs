@@ -21,19 +21,26 @@ pub(in crate::shell::live) use wanted::{Wanted, while_wanted};
 use crate::core::desired::Compression;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, RemotePath};
-use crate::shell::live::lock::Errand;
-use crate::shell::live::perform::told;
-use crate::shell::live::remote::{Command, Remote, Source, Warrant};
-use crate::shell::live::{Live, Shared, cause, lock, now, reach};
+use crate::shell::clock::now;
+use crate::shell::live::cause::told;
+use crate::shell::live::credentials::Credentials;
+use crate::shell::live::hosts::Hosts;
+use crate::shell::live::lock::{self, Errand};
+use crate::shell::live::remote::{Command, Source, Warrant};
+use crate::shell::live::{Live, reach};
 
 /// The member on `host`, wherever it answers, to be asked by whoever may read everything.
 ///
 /// # Errors
 /// When there are no credentials for that.
-pub(in crate::shell::live) async fn source(shared: &Shared, host: &HostName) -> Result<Source, Diagnostic> {
-    let client = shared.holding(now()).await?.operator(now())?;
-    let database_bytes = reach::of_reachable(shared, host).await.map(|(_, answer)| answer.database_bytes);
-    Ok(Source { binaries: shared.running(host), endpoint: shared.endpoint(host), client, database_bytes })
+pub(in crate::shell::live) async fn source(
+    hosts: &Hosts,
+    credentials: &Credentials,
+    host: &HostName,
+) -> Result<Source, Diagnostic> {
+    let client = credentials.holding(now()).await?.operator(now())?;
+    let database_bytes = reach::of_reachable(hosts, credentials, host).await.map(|(_, answer)| answer.database_bytes);
+    Ok(Source { binaries: hosts.running(host), endpoint: hosts.endpoint(host), client, database_bytes })
 }
 
 impl Live {
@@ -50,7 +57,7 @@ impl Live {
         compression: Compression,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Received, Diagnostic> {
-        let answered = reach::of_reachable(&self.shared, host).await;
+        let answered = reach::of_reachable(&self.hosts, &self.credentials, host).await;
         let (member, _) = answered.ok_or_else(|| silent(host))?;
         receive::receive(&member, file, compression, progress).await
     }
@@ -68,9 +75,8 @@ impl Live {
         cluster: ClusterId,
         errand: Errand,
     ) -> Result<(), Diagnostic> {
-        let shared = &self.shared;
-        let from = source(shared, host).await?;
-        let command = Command::backup(&shared.desired, folder, name, compression, cluster, &from);
+        let from = source(&self.hosts, &self.credentials, host).await?;
+        let command = Command::backup(&self.hosts.desired, folder, name, compression, cluster, &from);
         self.run_alone(host, command, errand, &format!("save {name}")).await.map(drop)
     }
 
@@ -82,14 +88,12 @@ impl Live {
         errand: Errand,
         what: &str,
     ) -> Result<String, Diagnostic> {
-        let shared = &self.shared;
-        let connection = shared.connection(host).await.map_err(|error| told(cause::of_ssh(host, &error)))?;
-        let hosts = vec![(host.clone(), Ok(connection.clone()))];
-        let lock = lock::take(hosts, shared.elevation, errand, std::time::Duration::ZERO, &|_, _| {}).await?;
+        let remote = self.hosts.on(host).await.map_err(told)?;
+        let alone = vec![(host.clone(), Ok(remote.clone()))];
+        let lock = lock::take(alone, errand, std::time::Duration::ZERO, &|_, _| {}).await?;
         if let Some((_, cause)) = lock.skipped.first() {
             return Err(told(cause.clone()));
         }
-        let remote = Remote { host, connection: &connection, elevation: shared.elevation };
         let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
         remote.run(command, &warrant).await
     }

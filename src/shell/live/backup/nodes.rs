@@ -12,10 +12,10 @@ use crate::core::cluster::snapshot::{self, Facts, Listed, Sound};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{Drill, Seen};
+use crate::shell::live::Live;
+use crate::shell::live::cause::{self, told};
 use crate::shell::live::lock::Lock;
-use crate::shell::live::perform::{run_on, told};
-use crate::shell::live::remote::{Command, Remote, host_words};
-use crate::shell::live::{Live, cause};
+use crate::shell::live::remote::{Command, host_words};
 
 /// A node that sends nothing for so long has gone.
 const IDLE: Duration = Duration::from_secs(60);
@@ -23,14 +23,13 @@ const IDLE: Duration = Duration::from_secs(60);
 impl Live {
     /// The finished snapshots in `folder` on every node, the newest last.
     pub async fn snapshots(&self, folder: &RemotePath) -> BTreeMap<HostName, Seen<Vec<Listed>>> {
-        let asked = self.each(|shared, host| {
+        let asked = self.hosts.each(|hosts, host| {
             let folder = folder.clone();
             async move {
-                let connection = match shared.connection(&host).await {
-                    Ok(connection) => connection,
-                    Err(error) => return Seen::Unknown(cause::of_ssh(&host, &error)),
+                let remote = match hosts.on(&host).await {
+                    Ok(remote) => remote,
+                    Err(cause) => return Seen::Unknown(cause),
                 };
-                let remote = Remote { host: &host, connection: &connection, elevation: shared.elevation };
                 let script = include_str!("../script/list.sh");
                 match remote.ask("listing the snapshots", script, &[folder.as_str()]).await {
                     Ok((_, said)) => Seen::Known(listed(&said)),
@@ -63,7 +62,7 @@ impl Live {
         for some in names(surplus).rchunks(AT_ONCE) {
             let some: Vec<_> = some.iter().map(String::as_str).collect();
             let what = format!("remove {} old snapshots", some.len());
-            run_on(&self.shared, lock, host, Command::prune_snapshots(folder, &kept, &some), &what).await?;
+            self.hosts.run(lock, host, Command::prune_snapshots(folder, &kept, &some), &what).await?;
         }
         Ok(())
     }
@@ -80,10 +79,10 @@ impl Live {
         with: Option<(&HostName, &str, &Facts)>,
     ) -> Result<(), Diagnostic> {
         let mut noted = Ok(());
-        for host in self.shared.desired.nodes.keys().filter(|host| lock.covers(host)) {
+        for host in self.hosts.desired.nodes.keys().filter(|host| lock.covers(host)) {
             let with = with.filter(|(of, ..)| *of == host).map(|(_, name, facts)| (name, facts));
             let command = Command::note_drill(folder, drill, with);
-            noted = noted.and(run_on(&self.shared, lock, host, command, "note the drill").await);
+            noted = noted.and(self.hosts.run(lock, host, command, "note the drill").await);
         }
         noted
     }
@@ -99,11 +98,10 @@ impl Live {
         to: &Path,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Sound, Diagnostic> {
-        let shared = &self.shared;
         let lost = |error| told(cause::of_ssh(host, &error));
-        let connection = shared.connection(host).await.map_err(lost)?;
-        let command = shared.elevation.command(&["cat", "--", path.as_str()]);
-        let mut stream = connection.stream(&command, Vec::new(), IDLE).map_err(lost)?;
+        let remote = self.hosts.on(host).await.map_err(told)?;
+        let command = remote.elevation.command(&["cat", "--", path.as_str()]);
+        let mut stream = remote.connection.stream(&command, Vec::new(), IDLE).map_err(lost)?;
         let staged = staged::staged(to)?;
         let unwritable = |error: &io::Error| staged::unwritable(to, error);
         let file = staged.as_file().try_clone().map_err(|error| unwritable(&error))?;

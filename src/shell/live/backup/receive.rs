@@ -12,8 +12,8 @@ use super::{Packer, read};
 use crate::core::cluster::snapshot::{Check, Finder, Sound};
 use crate::core::desired::Compression;
 use crate::core::diagnostic::Diagnostic;
+use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Member;
-use crate::shell::live::perform::told;
 
 /// A snapshot that was written.
 #[derive(Clone, Copy, Debug)]

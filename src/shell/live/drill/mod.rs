@@ -29,9 +29,9 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, PeerUrl};
 use crate::shell::live::backup::{Wanted, open, while_wanted};
+use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Member;
 use crate::shell::live::machine::Place;
-use crate::shell::live::perform::told;
 use crate::shell::live::remote::scaled;
 use crate::shell::live::{Live, reach};
 
@@ -95,11 +95,11 @@ impl Live {
     /// is of another cluster; and when no drill can be held here.
     pub async fn drill(&self, path: &Path, subject: Subject<'_>, sources: &[HostName]) -> Result<Drilled, Diagnostic> {
         let begun = Instant::now();
-        let desired = &self.shared.desired;
+        let desired = &self.hosts.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
         // It goes with everything in it, whatever happens; not before the last thread that writes there has ended.
         let folder = Arc::new(folder()?);
-        let tools = scratch::tools(&self.shared, &folder).await?;
+        let tools = scratch::tools(desired, &self.packages, &folder).await?;
         let database = folder.path().join("snapshot.db");
         let (from, to, keeps) = (path.to_owned(), database.clone(), folder.clone());
         let unpacked = while_wanted(move |wanted| {
@@ -145,7 +145,7 @@ impl Live {
 
     /// By the peer URLs of its members: names are often the same in all clusters.
     fn is_of_this_cluster(&self, name: &str, members: &BTreeSet<String>) -> Result<(), Diagnostic> {
-        let desired = &self.shared.desired;
+        let desired = &self.hosts.desired;
         if !is_foreign(desired, members) {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Live {
         deadline: Duration,
     ) -> Result<Comparison, Diagnostic> {
         let Some(source) = sources.first() else { return Ok(Comparison::Unseen) };
-        let Some((member, answer)) = reach::of_reachable(&self.shared, source).await else {
+        let Some((member, answer)) = reach::of_reachable(&self.hosts, &self.credentials, source).await else {
             return Ok(Comparison::Unseen);
         };
         if subject.cluster.is_some_and(|cluster| cluster != answer.cluster) {

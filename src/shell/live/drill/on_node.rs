@@ -30,10 +30,10 @@ impl Live {
     ) -> Result<(Sound, Drilled), Diagnostic> {
         let begun = Instant::now();
         let name = &listed.name;
-        let desired = &self.shared.desired;
+        let desired = &self.hosts.desired;
         let signer = scratch::authority(&desired.cluster.name)?;
         let pair = scratch::pair(&signer, ROOT, desired.certificates.validity_seconds)?;
-        let binaries = self.shared.running(host);
+        let binaries = self.hosts.running(host);
         let command = Command::drill(folder, listed, &binaries, signer.certificate_pem(), &pair);
         let said = self.run_alone(host, command, errand, &format!("hold a drill with {name}")).await?;
         let told = Told::read(&said);

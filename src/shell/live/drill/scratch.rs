@@ -17,16 +17,17 @@ use tempfile::TempDir;
 use super::leash::Leashed;
 use super::{Claim, failed, silent};
 use crate::core::capability::certificates::Wanted;
-use crate::core::desired::Binaries;
+use crate::core::desired::{Binaries, Desired};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Architecture, ClusterName, HostName};
 use crate::core::observed::Usage;
+use crate::shell::clock::now;
 use crate::shell::live::archive::Package;
+use crate::shell::live::cause::told;
 use crate::shell::live::etcd::{Member, Tls};
-use crate::shell::live::perform::told;
+use crate::shell::live::packages::Packages;
 use crate::shell::live::pki::{self, Issued, Signer};
 use crate::shell::live::remote::scaled;
-use crate::shell::live::{Shared, now};
 
 /// etcd and its tools, unpacked.
 pub(super) struct Tools {
@@ -60,8 +61,7 @@ pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
     pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(told)
 }
 
-pub(super) async fn tools(shared: &Shared, scratch: &Arc<TempDir>) -> Result<Tools, Diagnostic> {
-    let desired = &shared.desired;
+pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<TempDir>) -> Result<Tools, Diagnostic> {
     let uname = rustix::system::uname();
     let machine = uname.machine().to_string_lossy();
     let architecture = Architecture::from_uname(&machine).ok_or_else(|| {
@@ -69,7 +69,7 @@ pub(super) async fn tools(shared: &Shared, scratch: &Arc<TempDir>) -> Result<Too
     })?;
     let folder = match &desired.binaries {
         Binaries::Archive { .. } => {
-            let package = shared.package(desired.cluster.version, architecture).await.map_err(told)?;
+            let package = packages.get(desired, desired.cluster.version, architecture).await.map_err(told)?;
             let to = scratch.path().join("etcd");
             let (unpacked, keeps) = (to.clone(), scratch.clone());
             let result = tokio::task::spawn_blocking(move || {

@@ -1,48 +1,44 @@
-//! The cluster's authority: from files here, or from who signs while we wait.
+//! The cluster's authority, from files here, from the nodes or from who signs while we wait; and what we log in to etcd
+//! with.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::core::capability::certificates::Wanted;
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::UnixSeconds;
-use crate::core::observed::Cause;
+use crate::core::names::{HostName, UnixSeconds};
+use crate::core::observed::{Cause, Held};
+use crate::shell::clock::now;
+use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Tls;
-use crate::shell::live::perform::told;
+use crate::shell::live::hosts::Hosts;
+use crate::shell::live::mutex::guarded;
+use crate::shell::live::node::{Found, Nodes};
 use crate::shell::live::pki::{self, Holding, Issued, Opener};
 use crate::shell::live::vault::Vault;
-use crate::shell::live::{Live, Shared, guarded};
 
-/// Where one authority is: in files here, or with someone who signs while we wait.
-pub(super) struct Origin {
+/// Where one authority is: in files here, on the nodes, or with someone who signs while we wait.
+struct Origin {
     source: AuthoritySource,
     opener: Arc<Opener>,
     vault: Option<Vault>,
 }
 
 impl Origin {
-    pub fn new(source: &AuthoritySource, opener: Arc<Opener>) -> Self {
+    fn new(source: &AuthoritySource, opener: Arc<Opener>) -> Self {
         let vault = match source {
             AuthoritySource::Vault(declared) => Some(Vault::new(declared)),
             _ => None,
         };
         Self { source: source.clone(), opener, vault }
     }
-
-    /// `None` when none was made yet.
-    async fn load(&self, shared: &Shared, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
-        match (&self.vault, &self.source) {
-            (Some(vault), _) => vault.holding(at).await.map(Some),
-            (None, AuthoritySource::Node { .. }) => shared.nodes.holding(shared, at).await,
-            (None, source) => Holding::load(source, &self.opener, at),
-        }
-    }
 }
 
 /// The authorities of one cluster: the declared one, and the one whose place it takes.
-pub(super) struct Origins {
+struct Origins {
     declared: Origin,
     previous: Option<Origin>,
     /// Nobody trusts the previous one any more.
@@ -51,7 +47,7 @@ pub(super) struct Origins {
 }
 
 impl Origins {
-    pub fn new(desired: &Desired, openers: &Openers) -> Self {
+    fn new(desired: &Desired, openers: &Openers) -> Self {
         let of_previous = |source| Origin::new(source, Arc::clone(&openers.previous));
         let previous = desired.previous_authority.as_ref().map(of_previous);
         let declared = Origin::new(&desired.authority, Arc::clone(&openers.authority));
@@ -71,52 +67,84 @@ pub struct Openers {
     pub previous: Arc<Opener>,
 }
 
-impl Live {
-    /// A certificate by the cluster's authority for a key that is made here, and the text of ca.crt.
-    ///
-    /// # Errors
-    /// When there is no authority that can sign, or it does not.
-    pub async fn issue(
-        &self,
-        wanted: &Wanted,
-        validity_seconds: u64,
-        at: UnixSeconds,
-    ) -> Result<(Issued, String), Diagnostic> {
-        let issued = self.shared.issue(wanted, validity_seconds, at).await?;
-        let holding = self.shared.holding(at).await?;
-        Ok((issued, holding.anchor().certificate_pem().to_owned()))
-    }
+/// What signs and what logs in, on top of the hosts: an authority may lie on them.
+pub(super) struct Credentials {
+    hosts: Arc<Hosts>,
+    openers: Openers,
+    /// Where it signs.
+    origins: Origins,
+    /// Where it lies on the nodes.
+    nodes: Nodes,
+    tls: Mutex<Option<(Authorities, Tls)>>,
 }
 
-impl Shared {
+/// ca.crt, and that of the next authority.
+type Authorities = (String, Option<String>);
+
+impl Credentials {
+    pub fn new(hosts: Arc<Hosts>, openers: Openers) -> Self {
+        let origins = Origins::new(&hosts.desired, &openers);
+        Self { origins, openers, nodes: Nodes::default(), tls: Mutex::default(), hosts }
+    }
+
+    pub fn openers(&self) -> &Openers {
+        &self.openers
+    }
+
+    /// Looks at the authority that lies on the nodes, if that is where it is declared.
+    pub async fn look(&self, at: UnixSeconds) {
+        self.nodes.look(&self.hosts, at).await;
+    }
+
+    /// Which nodes have the key.
+    pub async fn keepers(&self) -> BTreeMap<HostName, Held> {
+        self.nodes.keepers().await
+    }
+
+    /// The pair that lies on the nodes.
+    pub async fn on_nodes(&self, at: UnixSeconds) -> Result<Option<Found>, Cause> {
+        self.nodes.found(&self.hosts, at).await
+    }
+
     /// `None` when none was made yet.
-    pub(super) async fn load_authority(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
-        let Some(going) = self.origins.going() else { return self.origins.declared.load(self, at).await };
+    async fn load_from(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+        match (&origin.vault, &origin.source) {
+            (Some(vault), _) => vault.holding(at).await.map(Some),
+            (None, AuthoritySource::Node { .. }) => self.nodes.holding(&self.hosts, at).await,
+            (None, source) => Holding::load(source, &origin.opener, at),
+        }
+    }
+
+    /// `None` when none was made yet.
+    pub async fn load_authority(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+        let Some(going) = self.origins.going() else {
+            return self.load_from(&self.origins.declared, at).await;
+        };
         let missing = || Cause {
             code: Code::AuthorityMissing,
             summary: "there is no authority where [ca.previous] says".to_owned(),
             hint: Some("put its certificate and key there, or remove [ca.previous]".to_owned()),
         };
-        going.load(self, at).await?.map(Some).ok_or_else(missing)
+        self.load_from(going, at).await?.map(Some).ok_or_else(missing)
     }
 
     /// Whether [ca.previous] is declared, and nobody was seen to have gone over to the declared one altogether.
-    pub(super) fn is_being_replaced(&self) -> bool {
+    pub fn is_being_replaced(&self) -> bool {
         self.origins.going().is_some()
     }
 
     /// Whether the first look of this run is to find out. Later it is the last step of the plan that does.
-    pub(super) fn is_first_look(&self) -> bool {
+    pub fn take_first_look(&self) -> bool {
         !self.origins.was_looked_at.swap(true, Ordering::Relaxed)
     }
 
     /// Nobody trusts the previous one any more: from now on the declared one is the one that there is.
-    pub(super) fn is_replaced(&self) {
+    pub fn note_replaced(&self) {
         self.origins.is_replaced.store(true, Ordering::Relaxed);
     }
 
     /// The authority, which has to be there.
-    pub(super) async fn holding(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
+    pub async fn holding(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
         let missing = || match &self.origins.declared.source {
             AuthoritySource::Generated { folder } => {
                 Diagnostic::failure(format!("there is no authority in {}", folder.display()))
@@ -130,19 +158,14 @@ impl Shared {
     }
 
     /// Has the authority that there is sign a certificate, for a key that is made here.
-    pub(super) async fn issue(
-        &self,
-        wanted: &Wanted,
-        validity_seconds: u64,
-        at: UnixSeconds,
-    ) -> Result<Issued, Diagnostic> {
+    pub async fn issue(&self, wanted: &Wanted, validity_seconds: u64, at: UnixSeconds) -> Result<Issued, Diagnostic> {
         let origin = self.origins.going().unwrap_or(&self.origins.declared);
         let holding = self.holding(at).await?;
         self.issue_by(origin, &holding, wanted, validity_seconds, at).await
     }
 
-    /// As [`Shared::issue`], by the one that is to take its place.
-    pub(super) async fn issue_by_next(
+    /// As [`Credentials::issue`], by the one that is to take its place.
+    pub async fn issue_by_next(
         &self,
         wanted: &Wanted,
         validity_seconds: u64,
@@ -165,21 +188,22 @@ impl Shared {
         }
         let signer = holding.signer().ok_or_else(|| {
             let what = "the key of the authority is not here, so nothing can be issued";
-            let refused = Diagnostic::new(Kind::Refused, what).at(self.desired.places.of("ca.source"));
+            let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of("ca.source"));
             refused.hint("ask whoever issues the certificates of the nodes")
         })?;
         signer.issue(wanted, validity_seconds, at)
     }
 
     /// Our own credentials for etcd, if there is an authority that can issue them.
-    pub(super) async fn tls(&self, at: UnixSeconds) -> Option<Tls> {
+    pub async fn tls(&self) -> Option<Tls> {
+        let at = now();
         self.tls_of(&self.load_authority(at).await.ok()??, self.load_next(at).await.ok()?.as_ref(), at)
     }
 
     /// The authority that is to take the other's place.
-    pub(super) async fn load_next(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+    pub async fn load_next(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
         match (&self.origins.declared, self.is_being_replaced()) {
-            (declared, true) => declared.load(self, at).await,
+            (declared, true) => self.load_from(declared, at).await,
             (Origin { source: AuthoritySource::Generated { folder }, .. }, false) => {
                 Ok(pki::load_next(folder, at)?.map(Holding::Signer))
             }
@@ -187,13 +211,13 @@ impl Shared {
         }
     }
 
-    /// As [`Shared::load_next`]; it has to be there.
-    pub(super) async fn next(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
+    /// As [`Credentials::load_next`]; it has to be there.
+    pub async fn next(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
         let none = || Diagnostic::failure("there is no next authority beside the one that there is");
         self.load_next(at).await.map_err(told)?.ok_or_else(none)
     }
 
-    pub(super) fn tls_of(&self, holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Option<Tls> {
+    pub fn tls_of(&self, holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Option<Tls> {
         let mut kept = guarded(&self.tls);
         let text = |of: &Holding| of.anchor().certificate_pem().to_owned();
         let of = (text(holding), next.map(text));
