@@ -2,7 +2,7 @@
 //!
 //! A new file is a variant of [`File`] and its row here; without the row, or with a column left out, nothing compiles.
 
-use crate::core::desired::{Desired, Paths};
+use crate::core::desired::{Consumer, Desired, Paths};
 use crate::core::names::{Digest, RemotePath};
 use crate::core::observed::{Access, File, Folder};
 
@@ -176,6 +176,11 @@ pub fn path(desired: &Desired, file: File) -> RemotePath {
         At::InPrograms(name) => RemotePath::new(PROGRAMS_FOLDER).join(name),
         At::InUnits(name) => RemotePath::new(UNITS_FOLDER).join(name),
     }
+}
+
+/// What says on the host of a consumer that it was not told of its new files yet.
+pub fn reload_due(consumer: &Consumer) -> RemotePath {
+    RemotePath::new(format!("{}.reload-due", consumer.certificate))
 }
 
 /// Who may read `file`.

@@ -16,7 +16,7 @@ use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Tls;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::mutex::guarded;
-use crate::shell::live::node::{Found, Nodes};
+use crate::shell::live::node::{Found, Nodes, Said};
 use crate::shell::live::pki::{self, Holding, Issued, Opener};
 use crate::shell::live::vault::Vault;
 
@@ -91,9 +91,14 @@ impl Credentials {
         &self.openers
     }
 
-    /// Looks at the authority that lies on the nodes, if that is where it is declared.
-    pub async fn look(&self, at: UnixSeconds) {
-        self.nodes.look(&self.hosts, at).await;
+    /// Whether a look at the nodes tells which authority there is.
+    pub fn lie_on_nodes(&self) -> bool {
+        matches!(self.hosts.desired.authority, AuthoritySource::Node { .. })
+    }
+
+    /// Takes in what the nodes have said of the authority that lies on them.
+    pub async fn learn(&self, said: Said, at: UnixSeconds) {
+        self.nodes.learn(&self.hosts, said, at).await;
     }
 
     /// Which nodes have the key.

@@ -1,36 +1,56 @@
-//! One look at one host: the probe and the member's own answer, at the same time over the same connection.
+//! One look at one host: the probe, and the member's own answer, over the same connection.
+//!
+//! Where we can log in to etcd before anything was seen, both are asked for at the same time. Where the authority lies on
+//! the nodes, the probes of all of them say first which it is.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::core::capability::version;
 use crate::core::code::Code;
 use crate::core::desired::EtcdAccess;
-use crate::core::names::HostName;
-use crate::core::observed::{Answer, Cause, Host, Seen};
+use crate::core::names::{ConsumerName, HostName};
+use crate::core::observed::{Answer, Cause, ConsumerFiles, Host, Seen};
 use crate::shell::live::etcd::{Tls, Unreachable};
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::KnownAuthority;
-use crate::shell::live::probe::{self, Sight, Trouble};
-use crate::shell::live::remote::{Remote, host_words, no_root};
-use crate::shell::live::ssh::{Output, SshError};
-use crate::shell::live::{cause, reach};
+use crate::shell::live::probe::{self, AuthorityLying, ConsumerLying, Sight, Subject, Trouble};
+use crate::shell::live::reach::{self, Answered};
+use crate::shell::live::remote::Remote;
+use crate::shell::live::{cause, node};
 
-/// A host ends its probe after this many seconds.
-const PROBE_SECONDS: &str = "20";
-/// The probe takes some 30 ms; a host that swaps takes longer, and one that takes this long is not to be worked on.
-const PROBE_DEADLINE: Duration = Duration::from_secs(25);
-/// Files that change while they are read do not do so again and again.
-const PROBES_MAX: usize = 3;
+/// By what certificates are recognised, and what we log in to etcd with.
+#[derive(Clone)]
+pub(super) struct Recognition {
+    pub known: Arc<[KnownAuthority]>,
+    pub tls: Option<Tls>,
+}
 
-pub(super) async fn look(hosts: &Hosts, host: &HostName, known: &[KnownAuthority], tls: Option<Tls>) -> Seen<Host> {
-    match look_once(hosts, host, known, tls.as_ref()).await {
-        Ok(seen) => Seen::Known(seen),
+/// What the probe of a host has brought, and its member's answer if it was asked at the same time.
+pub(super) struct Glance {
+    remote: Remote,
+    sight: Sight,
+    member: Option<Result<Answered, Unreachable>>,
+}
+
+/// What lies on a host of each of its consumers.
+pub(super) type Consumers = BTreeMap<ConsumerName, Result<ConsumerLying, Trouble>>;
+
+/// A host that etcd runs on, or may, and its consumers.
+pub(super) type Looked = (Seen<Host>, Result<Consumers, Cause>);
+
+/// All of one host.
+pub(super) async fn look(hosts: &Hosts, host: &HostName, with: &Recognition) -> Looked {
+    let glance = glance(hosts, host, Some(with)).await;
+    recognise(hosts, glance, with).await
+}
+
+/// The probe of a host. Its member is asked at the same time if we know what `with`.
+pub(super) async fn glance(hosts: &Hosts, host: &HostName, with: Option<&Recognition>) -> Result<Glance, Cause> {
+    match glance_once(hosts, host, with).await {
         // A host that was restarted since the last look: a new connection tells.
-        Err(Failed::Lost(_)) => match look_once(hosts, host, known, tls.as_ref()).await {
-            Ok(seen) => Seen::Known(seen),
-            Err(Failed::Lost(cause) | Failed::Seen(cause)) => Seen::Unknown(cause),
-        },
-        Err(Failed::Seen(cause)) => Seen::Unknown(cause),
+        Err(Failed::Lost(_)) => glance_once(hosts, host, with).await.map_err(Failed::into_cause),
+        glanced => glanced.map_err(Failed::into_cause),
     }
 }
 
@@ -40,31 +60,91 @@ enum Failed {
     Seen(Cause),
 }
 
-async fn look_once(
-    hosts: &Hosts,
-    host: &HostName,
-    known: &[KnownAuthority],
-    tls: Option<&Tls>,
-) -> Result<Host, Failed> {
+impl Failed {
+    fn into_cause(self) -> Cause {
+        let (Self::Lost(cause) | Self::Seen(cause)) = self;
+        cause
+    }
+}
+
+async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>) -> Result<Glance, Failed> {
     let remote = hosts.on(host).await.map_err(Failed::Seen)?;
-    let (sight, member) = tokio::join!(probe(hosts, &remote, known), reach::ask(hosts, &remote, tls));
-    let Sight { host: mut seen, own_ports, machine_id, .. } = match sight {
-        Ok(sight) => sight,
-        Err(ProbeError::Ssh(error)) => {
+    let of = Subject { desired: &hosts.desired, host };
+    let script = probe::script(&of);
+    let member = async {
+        match with {
+            Some(with) => Some(reach::ask(hosts, &remote, with.tls.as_ref()).await),
+            None => None,
+        }
+    };
+    let (asked, member) = tokio::join!(probe::ask(&remote, &script, |said| probe::parse(&of, said)), member);
+    let probe::Asked { said: mut sight, midpoint } = match asked {
+        Ok(asked) => asked,
+        Err(failed) => return Err(lost(hosts, host, failed).await),
+    };
+    // The host's clock is told in whole seconds: on average half a second has passed since.
+    #[expect(clippy::cast_possible_truncation, reason = "a difference of two clocks in seconds")]
+    let offset = (sight.now.0 as f64 + 0.5 - midpoint).round() as i64;
+    sight.host.clock_offset_seconds = offset;
+    keep(hosts, host, &sight);
+    Ok(Glance { remote, sight, member })
+}
+
+async fn lost(hosts: &Hosts, host: &HostName, failed: probe::Failed) -> Failed {
+    match failed {
+        probe::Failed::Ssh(error) => {
             hosts.disconnect(host).await;
             let cause = cause::of_ssh(host, &error);
-            return Err(if error.is_connection_lost() { Failed::Lost(cause) } else { Failed::Seen(cause) });
+            if error.is_connection_lost() { Failed::Lost(cause) } else { Failed::Seen(cause) }
         }
-        Err(ProbeError::Cause(cause)) => return Err(Failed::Seen(cause)),
+        probe::Failed::Cause(cause) => Failed::Seen(cause),
+    }
+}
+
+/// The consumers of a host that is no node.
+pub(super) async fn consumers(hosts: &Hosts, host: &HostName) -> Result<Consumers, Cause> {
+    let remote = hosts.on(host).await?;
+    let of = Subject { desired: &hosts.desired, host };
+    let Some(script) = probe::script_of_consumers(&of) else { return Ok(Consumers::new()) };
+    match probe::ask(&remote, &script, |said| probe::parse_consumers(&of, said)).await {
+        Ok(asked) => Ok(asked.said),
+        Err(failed) => Err(lost(hosts, host, failed).await.into_cause()),
+    }
+}
+
+/// What a glance has told of the authority that lies on nodes.
+pub(super) fn authority(host: &HostName, glance: &Result<Glance, Cause>) -> Result<AuthorityLying, Cause> {
+    let glance = glance.as_ref().map_err(Clone::clone)?;
+    let nothing = || Err(Trouble::Unreadable("the answer does not say what lies there of the authority".to_owned()));
+    let said = glance.sight.authority.clone().unwrap_or_else(nothing);
+    said.map_err(|trouble| node::unreadable(host, &trouble))
+}
+
+/// Goes on from a glance: who has signed what, and what the member says.
+pub(super) async fn recognise(
+    hosts: &Hosts,
+    glance: Result<Glance, Cause>,
+    Recognition { known, tls }: &Recognition,
+) -> Looked {
+    let Glance { remote, mut sight, member } = match glance {
+        Ok(glance) => glance,
+        Err(cause) => return (Seen::Unknown(cause.clone()), Err(cause)),
     };
-    keep(hosts, host, &seen, machine_id);
+    let tls = tls.as_ref();
+    let member = match member {
+        Some(member) => member,
+        None => reach::ask(hosts, &remote, tls).await,
+    };
+    let own_ports = std::mem::take(&mut sight.own_ports);
+    let consumers = std::mem::take(&mut sight.consumers);
+    let mut seen = sight.recognised(known);
     let member = match (member, tls) {
         (Err(missed @ (Unreachable::Refused(_) | Unreachable::Elsewhere(_))), Some(tls)) if seen.process.is_some() => {
             reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await.ok_or(missed)
         }
-        (Ok((_, answer)), Some(tls)) if seen.process.is_some() && is_of_another(hosts, host, &answer) => {
+        (Ok((_, answer)), Some(tls)) if seen.process.is_some() && is_of_another(hosts, &remote.host, &answer) => {
             let own = reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await;
-            own.ok_or_else(|| Unreachable::Silent(another(hosts, host, &answer)))
+            own.ok_or_else(|| Unreachable::Silent(another(hosts, &remote.host, &answer)))
         }
         (member, _) => member,
     };
@@ -78,7 +158,31 @@ async fn look_once(
         Err(_) if seen.process.is_none() => Seen::Known(None),
         Err(missed) => Seen::Unknown(missed.into_cause()),
     };
-    Ok(Host { member, ..seen })
+    (Seen::Known(Host { member, ..seen }), Ok(consumers))
+}
+
+/// What is to be known of the files of one consumer, from what its host has said.
+pub(super) fn consumer(
+    host: &HostName,
+    name: &ConsumerName,
+    said: Option<&Result<Consumers, Cause>>,
+    known: &[KnownAuthority],
+) -> Seen<ConsumerFiles> {
+    let lying = match said {
+        Some(Ok(consumers)) => consumers.get(name).cloned(),
+        Some(Err(cause)) => return Seen::Unknown(cause.clone()),
+        None => None,
+    };
+    match lying {
+        Some(Ok(lying)) => Seen::Known(lying.recognised(known)),
+        Some(Err(trouble)) => Seen::Unknown(unusable(&format!("{host} was reached, but {trouble}"))),
+        None => Seen::Unknown(unusable(&format!("{host} was not asked for its consumers' files"))),
+    }
+}
+
+fn unusable(what: &str) -> Cause {
+    let hint = "the look needs GNU coreutils and a POSIX sh on the host, and root's rights";
+    Cause { code: Code::ProbeFailed, summary: what.to_owned(), hint: Some(hint.to_owned()) }
 }
 
 /// Whether the member that answered calls itself by the name of another declared host: two addresses may have been
@@ -100,76 +204,10 @@ fn another(hosts: &Hosts, host: &HostName, answer: &Answer) -> Cause {
 }
 
 /// Which machine it is, and which etcd runs there, for what is done with the tools beside it.
-fn keep(hosts: &Hosts, host: &HostName, seen: &Host, machine_id: Option<String>) {
+fn keep(hosts: &Hosts, host: &HostName, Sight { host: seen, machine_id, .. }: &Sight) {
     let running = seen.process.as_ref().map(|process| process.executable.parent());
     let started = || hosts.desired.binaries_folder_of(version::on_disk(&hosts.desired, seen));
     if let Some(machine) = hosts.machines.get(host) {
-        machine.keep(machine_id, running.unwrap_or_else(started));
-    }
-}
-
-enum ProbeError {
-    Ssh(SshError),
-    Cause(Cause),
-}
-
-async fn probe(hosts: &Hosts, remote: &Remote, known: &[KnownAuthority]) -> Result<Sight, ProbeError> {
-    let host = &remote.host;
-    let command = ["timeout", "-k", "2", PROBE_SECONDS, "sh", "-s"];
-    let mut said = String::new();
-    for _ in 0..PROBES_MAX {
-        let script = probe::script(&hosts.desired);
-        let sent = seconds();
-        let output = remote.exec(&command, script.as_str(), PROBE_DEADLINE).await.map_err(ProbeError::Ssh)?;
-        let midpoint = sent.midpoint(seconds());
-        match probe::parse(&hosts.desired, known, &output.stdout) {
-            Ok(mut sight) => {
-                // The host's clock is told in whole seconds: on average half a second has passed since.
-                #[expect(clippy::cast_possible_truncation, reason = "a difference of two clocks in seconds")]
-                let offset = (sight.now.0 as f64 + 0.5 - midpoint).round() as i64;
-                sight.host.clock_offset_seconds = offset;
-                return Ok(sight);
-            }
-            Err(trouble @ Trouble::Changed(_)) => {
-                said = format!("{trouble}; the host said: {}", host_words(&output));
-            }
-            Err(trouble) => return Err(ProbeError::Cause(explained(host, &trouble, &output))),
-        }
-    }
-    Err(ProbeError::Cause(Cause {
-        code: Code::ProbeFailed,
-        summary: format!("{host} was reached, but its files could not be read in one look: {said}"),
-        hint: Some("if something writes them now, run again when it has ended".to_owned()),
-    }))
-}
-
-fn seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
-fn explained(host: &HostName, trouble: &Trouble, output: &Output) -> Cause {
-    if let Some(cause) = no_root(host, output).filter(|_| matches!(trouble, Trouble::Unreadable(_))) {
-        return cause;
-    }
-    match trouble {
-        Trouble::NotRoot => Cause {
-            code: Code::Sudo,
-            summary: format!("the user on {host} is not root, and `sudo` is false in [ssh]"),
-            hint: Some("log in as root, or leave `sudo` out and allow it".to_owned()),
-        },
-        Trouble::Unsupported(what) => Cause {
-            code: Code::Unsupported,
-            summary: format!("{host} cannot be worked on: {what}"),
-            hint: Some("quorate keeps etcd on Linux hosts with systemd (amd64, arm64, ppc64le, s390x)".to_owned()),
-        },
-        Trouble::Changed(what) | Trouble::Unreadable(what) => {
-            let words = host_words(output);
-            let said = if words.is_empty() { format!("it ended with {}", output.status) } else { words };
-            Cause {
-                code: Code::ProbeFailed,
-                summary: format!("{host} was reached, but {what}; the host said: {said}"),
-                hint: Some("the probe needs a POSIX sh, GNU coreutils, grep and systemd on the host".to_owned()),
-            }
-        }
+        machine.keep(machine_id.clone(), running.unwrap_or_else(started));
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Live          what is asked for: observe, perform, backups, drills
-//! errands       membership, users, handover, restored, raft_log, consumers, look, reach, former
+//! errands       membership, users, handover, restored, raft_log, look, reach, former
 //! Credentials   what signs and what logs in: from files here, from Vault, or from the nodes
 //! Hosts         what is declared, the machines, the connections to them, our lock on them
 //! ```
@@ -13,7 +13,6 @@
 pub mod archive;
 pub mod backup;
 mod cause;
-mod consumers;
 mod credentials;
 pub mod drill;
 pub mod etcd;

@@ -1,4 +1,4 @@
-//! The authority that lies on the nodes: looked at over SSH, and its key kept in memory alone.
+//! The authority that lies on the nodes: what their looks have told of it, and its key kept in memory alone.
 //!
 //! What a node says of its key is the SHA-256 of the file. The key itself is read from the first node that has it beside
 //! its certificate, and from another one only when that one's file is not the same.
@@ -13,10 +13,11 @@ use zeroize::Zeroizing;
 use crate::core::code::Code;
 use crate::core::desired::AuthoritySource;
 use crate::core::names::{Digest, HostName, RemotePath, UnixSeconds};
-use crate::core::observed::{Access, Cause, Held};
+use crate::core::observed::{Cause, Held};
 use crate::shell::live::cause;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::{self, Holding};
+use crate::shell::live::probe::{self, AuthorityLying, Subject, Trouble};
 use crate::shell::live::remote::after_begin;
 
 /// What the nodes said when they were looked at last.
@@ -39,35 +40,32 @@ pub(super) struct Found {
     digest: String,
 }
 
-/// What lies on one node.
-struct Lying {
-    key: Option<(String, Access)>,
-    certificate: Option<String>,
-}
+/// What each declared node has said, or why it has not.
+pub(super) type Said = BTreeMap<HostName, Result<AuthorityLying, Cause>>;
 
-const LOOK: &str = include_str!("script/keeper-look.sh");
 const READ: &str = include_str!("script/keeper-read.sh");
 const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Nodes {
-    /// Looks at every declared node.
-    pub async fn look(&self, hosts: &Hosts, at: UnixSeconds) {
-        let AuthoritySource::Node { certificate, key } = &hosts.desired.authority else { return };
+    /// Takes in what every declared node has said.
+    pub async fn learn(&self, hosts: &Hosts, said: Said, at: UnixSeconds) {
+        let AuthoritySource::Node { key, .. } = &hosts.desired.authority else { return };
         let mut looked = self.looked.lock().await;
         let before = looked.take().and_then(|looked| looked.found.ok().flatten());
-        *looked = Some(look(hosts, (certificate, key), before, at).await);
+        *looked = Some(learnt(hosts, key, said, before, at).await);
     }
 
     pub async fn keepers(&self) -> BTreeMap<HostName, Held> {
         self.looked.lock().await.as_ref().map(|looked| looked.keepers.clone()).unwrap_or_default()
     }
 
-    /// The pair as it was seen last; looks when nobody has yet.
+    /// The pair as it was seen last; looks for it alone when nobody has yet.
     pub async fn found(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<Found>, Cause> {
         if let Some(looked) = self.looked.lock().await.as_ref() {
             return looked.found.clone();
         }
-        self.look(hosts, at).await;
+        let looks = hosts.desired.nodes.keys().map(async |host| (host.clone(), ask(hosts, host).await));
+        self.learn(hosts, join_all(looks).await.into_iter().collect(), at).await;
         let looked = self.looked.lock().await;
         looked.as_ref().map_or(Ok(None), |looked| looked.found.clone())
     }
@@ -90,27 +88,22 @@ impl Found {
     }
 }
 
-async fn look(
-    hosts: &Hosts,
-    (certificate, key): (&RemotePath, &RemotePath),
-    before: Option<Found>,
-    at: UnixSeconds,
-) -> Looked {
-    let looks = hosts.desired.nodes.keys().map(async |name| (name, lying(hosts, name, certificate, key).await));
+async fn learnt(hosts: &Hosts, key: &RemotePath, said: Said, before: Option<Found>, at: UnixSeconds) -> Looked {
     let mut unseen = None;
     let mut nodes = Vec::new();
-    for (name, lying) in join_all(looks).await {
+    for (name, lying) in &said {
         match lying {
             Ok(lying) => nodes.push((name, lying)),
             Err(why) => unseen = unseen.or(Some((name, why))),
         }
     }
     let mut keys = Keys { hosts, path: key, before };
-    let held = |lying: &Lying| lying.key.as_ref().map_or(Held::Nothing, |(_, access)| Held::Key(access.clone()));
+    let held =
+        |lying: &AuthorityLying| lying.key.as_ref().map_or(Held::Nothing, |(_, access)| Held::Key(access.clone()));
     let keepers = nodes.iter().map(|(name, lying)| ((*name).clone(), held(lying))).collect();
     let found = match keys.first(&nodes, at).await {
         Ok(None) => match unseen {
-            Some((name, why)) => Err(nobody(key, name, &why)),
+            Some((name, why)) => Err(nobody(key, name, why)),
             None => Ok(None),
         },
         found => found,
@@ -127,7 +120,7 @@ struct Keys<'a> {
 
 impl Keys<'_> {
     /// The first pair, if all nodes that have a key have the same.
-    async fn first(&mut self, nodes: &[(&HostName, Lying)], at: UnixSeconds) -> Result<Option<Found>, Cause> {
+    async fn first(&mut self, nodes: &[(&HostName, &AuthorityLying)], at: UnixSeconds) -> Result<Option<Found>, Cause> {
         let with_keys = nodes.iter().filter_map(|(name, lying)| Some((*name, lying.key.as_ref()?, &lying.certificate)));
         let mut found: Option<Found> = None;
         for (name, (digest, _), certificate) in with_keys.clone() {
@@ -178,48 +171,23 @@ fn nobody(key: &RemotePath, unseen: &HostName, why: &Cause) -> Cause {
     }
 }
 
-async fn lying(hosts: &Hosts, host: &HostName, certificate: &RemotePath, key: &RemotePath) -> Result<Lying, Cause> {
+/// A look at the authority alone.
+async fn ask(hosts: &Hosts, host: &HostName) -> Result<AuthorityLying, Cause> {
     let remote = hosts.on(host).await?;
-    let arguments = [certificate.as_str(), key.as_str()];
-    let (status, said) =
-        remote.ask("looking for the authority", LOOK, &arguments).await.map_err(cause::of_diagnostic)?;
-    let unreadable = || Cause {
-        code: Code::ProbeFailed,
-        summary: format!("what {host} said of {key} cannot be read ({status})"),
-        hint: Some("the host needs a POSIX sh and coreutils".to_owned()),
-    };
-    parsed(&said).ok_or_else(unreadable)
-}
-
-/// `key DIGEST MODE OWNER GROUP`, then `certificate` and its text; each only if it is there.
-fn parsed(said: &str) -> Option<Lying> {
-    let (key, rest) = match said.strip_prefix("key ") {
-        None => (None, said),
-        Some(line) => {
-            let (line, rest) = line.split_once('\n')?;
-            let words: Vec<_> = line.split(' ').collect();
-            let [digest, mode, owner, group] = words[..] else { return None };
-            (Some((digest.to_owned(), Access::new(mode, owner, group))), rest)
-        }
-    };
-    match rest {
-        "" => Some(Lying { key, certificate: None }),
-        _ => Some(Lying { key, certificate: Some(rest.strip_prefix("certificate\n")?.to_owned()) }),
+    let of = Subject { desired: &hosts.desired, host };
+    let Some(script) = probe::script_of_authority(&of) else { return Ok(AuthorityLying::default()) };
+    match probe::ask(&remote, &script, |said| probe::parse_authority(&of, said)).await {
+        Ok(asked) => Ok(asked.said),
+        Err(probe::Failed::Ssh(error)) => Err(cause::of_ssh(host, &error)),
+        Err(probe::Failed::Cause(cause)) => Err(cause),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_node_says_is_read_or_refused() {
-        let both = parsed("key abc 600 root root\ncertificate\n-----BEGIN").unwrap();
-        assert_eq!(both.key, Some(("abc".to_owned(), Access::new("600", "root", "root"))));
-        assert_eq!(both.certificate.as_deref(), Some("-----BEGIN"));
-        let neither = parsed("").unwrap();
-        assert!(neither.key.is_none() && neither.certificate.is_none());
-        assert!(parsed("certificate\nx").unwrap().key.is_none());
-        assert!(parsed("key abc 600\n").is_none() && parsed("something else\n").is_none() && parsed("key ").is_none());
+/// Why what a node says of the authority cannot be relied on.
+pub(super) fn unreadable(host: &HostName, trouble: &Trouble) -> Cause {
+    Cause {
+        code: Code::ProbeFailed,
+        summary: format!("{host} was reached, but {trouble}"),
+        hint: Some("the host needs a POSIX sh and coreutils".to_owned()),
     }
 }

@@ -1,16 +1,21 @@
 //! Everything that a plan needs to know, seen at once: hosts, members, consumers, users, the authority and archives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
+use super::credentials::Credentials;
 use super::hosts::Hosts;
+use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, Holding};
-use super::{Live, consumers, former, look, reach, users};
+use super::{Live, former, reach, users};
 use crate::core::capability::{rotation, version};
 use crate::core::cluster::quorum;
-use crate::core::names::HostName;
-use crate::core::observed::{Observed, Seen, Workstation};
+use crate::core::desired::Consumer;
+use crate::core::names::{ConsumerName, HostName, UnixSeconds};
+use crate::core::observed::{Cause, ConsumerFiles, Host, Observed, Seen, Workstation};
 use crate::shell::clock::now;
 
 /// Between two looks at members that gave different lists: one that has just started publishes its name, and the others
@@ -40,48 +45,43 @@ async fn observe_once(live: &Live) -> Observed {
     let Live { hosts, credentials, packages, users: kept } = live;
     let desired = &hosts.desired;
     let at = now();
-    credentials.look(at).await;
-    let loaded = credentials.load_authority(at).await;
-    let next = credentials.load_next(at).await;
-    // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
-    let (next, loaded) = match next {
-        Ok(next) => (next, loaded),
-        Err(cause) => (None, Err(cause)),
+    let (loaded, looked) = if credentials.lie_on_nodes() {
+        look_and_learn(hosts, credentials, at).await
+    } else {
+        let loaded = load(credentials, at).await;
+        let looked = look_at_all(hosts, &loaded.with).await;
+        (loaded, looked)
     };
-    let known = loaded.iter().flatten().map(|holding| holding.anchor().known());
-    let known: Arc<[_]> = known.chain(next.iter().map(|next| next.anchor().known())).collect();
-    let authority = Holding::seen(&loaded);
-    let given = pki::given(&desired.authority, &loaded);
-    let tls = loaded.ok().flatten().and_then(|holding| credentials.tls_of(&holding, next.as_ref(), at));
-    let look = |hosts: Arc<Hosts>, host: HostName| {
-        let (known, tls) = (Arc::clone(&known), tls.clone());
-        async move { look::look(&hosts, &host, &known, tls).await }
-    };
-    let seen = hosts.each(look).await;
+    let consumers = looked.consumers(hosts, &loaded.with);
+    let Loaded { authority, next, with } = loaded;
     let workstation = Workstation {
-        authority,
+        authority: Holding::seen(&authority),
         next: next.map(|next| next.anchor().facts().clone()),
         archives: BTreeMap::new(),
-        given,
+        given: pki::given(&desired.authority, &authority),
         is_replaced: false,
         keepers: credentials.keepers().await,
     };
     let mut observed = Observed {
         at,
         workstation,
-        hosts: seen,
+        hosts: looked.nodes,
         former: BTreeMap::new(),
         auth: None,
-        consumers: BTreeMap::new(),
+        consumers,
         guessed: false,
     };
     let found = former::found(desired, &observed);
     let usable = || found.iter().filter(|(_, lead)| lead.obstacle.is_none());
     usable().for_each(|(name, lead)| hosts.machines.add_former(name, lead.peer_url.address()));
+    let look = |hosts: Arc<Hosts>, host: HostName| {
+        let with = with.clone();
+        async move { look::look(&hosts, &host, &with).await }
+    };
     let looked_at = hosts.each_of(usable().map(|(name, _)| name), look).await;
+    let looked_at = looked_at.into_iter().map(|(host, (seen, _))| (host, seen)).collect();
     observed.former = former::seen(&observed, found, looked_at, |former| hosts.machines.declared_as(former));
     observed.auth = users::look(hosts, kept, &observed).await;
-    observed.consumers = consumers::look(hosts, &known).await;
     let is_first = credentials.take_first_look();
     if is_first
         && credentials.is_being_replaced()
@@ -101,4 +101,84 @@ async fn observe_once(live: &Live) -> Observed {
         observed.workstation.archives.entry(version).or_default().insert(architecture, seen);
     }
     observed
+}
+
+/// The authorities, and what follows from them for a look.
+struct Loaded {
+    authority: Result<Option<Holding>, Cause>,
+    next: Option<Holding>,
+    with: Recognition,
+}
+
+async fn load(credentials: &Credentials, at: UnixSeconds) -> Loaded {
+    let authority = credentials.load_authority(at).await;
+    // What is wrong with the next one keeps the rotation from going on, and nothing else from being seen.
+    let (next, authority) = match credentials.load_next(at).await {
+        Ok(next) => (next, authority),
+        Err(cause) => (None, Err(cause)),
+    };
+    let known = authority.iter().flatten().map(|holding| holding.anchor().known());
+    let known = known.chain(next.iter().map(|next| next.anchor().known())).collect();
+    let holding = authority.as_ref().ok().and_then(Option::as_ref);
+    let tls = holding.and_then(|holding| credentials.tls_of(holding, next.as_ref(), at));
+    Loaded { authority, next, with: Recognition { known, tls } }
+}
+
+/// What was seen on all hosts that are declared.
+struct Looked {
+    nodes: BTreeMap<HostName, Seen<Host>>,
+    /// By the host that they are on.
+    consumers: BTreeMap<HostName, Result<Consumers, Cause>>,
+}
+
+impl Looked {
+    fn new(
+        nodes: impl IntoIterator<Item = (HostName, look::Looked)>,
+        others: BTreeMap<HostName, Result<Consumers, Cause>>,
+    ) -> Self {
+        let mut looked = Self { nodes: BTreeMap::new(), consumers: others };
+        for (host, (seen, consumers)) in nodes {
+            looked.nodes.insert(host.clone(), seen);
+            looked.consumers.insert(host, consumers);
+        }
+        looked
+    }
+
+    fn consumers(&self, hosts: &Hosts, with: &Recognition) -> BTreeMap<ConsumerName, Seen<ConsumerFiles>> {
+        let of_one = |(name, consumer): (&ConsumerName, &Consumer)| {
+            let said = self.consumers.get(&consumer.host);
+            (name.clone(), look::consumer(&consumer.host, name, said, &with.known))
+        };
+        hosts.desired.consumers.iter().map(of_one).collect()
+    }
+}
+
+/// All at once: each probe, and its member's answer.
+async fn look_at_all(hosts: &Arc<Hosts>, with: &Recognition) -> Looked {
+    let nodes = hosts.each(|hosts, host| {
+        let with = with.clone();
+        async move { look::look(&hosts, &host, &with).await }
+    });
+    let (nodes, others) = tokio::join!(nodes, others(hosts));
+    Looked::new(nodes, others)
+}
+
+/// All probes at once; they tell which authority there is, and with that the members are asked.
+async fn look_and_learn(hosts: &Arc<Hosts>, credentials: &Credentials, at: UnixSeconds) -> (Loaded, Looked) {
+    let glances = hosts.each(|hosts, host| async move { look::glance(&hosts, &host, None).await });
+    let (glances, others) = tokio::join!(glances, others(hosts));
+    let said = |(host, glance): (&HostName, &Result<Glance, Cause>)| (host.clone(), look::authority(host, glance));
+    credentials.learn(glances.iter().map(said).collect(), at).await;
+    let loaded = load(credentials, at).await;
+    let with = &loaded.with;
+    let nodes = glances.into_iter().map(async |(host, glance)| (host, look::recognise(hosts, glance, with).await));
+    let nodes = join_all(nodes).await;
+    (loaded, Looked::new(nodes, others))
+}
+
+/// The hosts that have consumers and are no nodes.
+async fn others(hosts: &Arc<Hosts>) -> BTreeMap<HostName, Result<Consumers, Cause>> {
+    let on = hosts.desired.consumers.values().map(|consumer| &consumer.host);
+    let others: BTreeSet<_> = on.filter(|host| !hosts.desired.nodes.contains_key(*host)).collect();
+    hosts.each_of(others.into_iter(), |hosts, host| async move { look::consumers(&hosts, &host).await }).await
 }

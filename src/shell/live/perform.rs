@@ -19,7 +19,7 @@ use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::pki::Issued;
 use crate::shell::live::remote::{Command, Verb};
-use crate::shell::live::{Live, backup, consumers, handover, membership, pki, raft_log, reach, restored, users};
+use crate::shell::live::{Live, backup, handover, membership, pki, raft_log, reach, restored, users};
 
 /// Does one action.
 pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnostic> {
@@ -240,7 +240,7 @@ async fn keep_consumer(
         lives_long_enough(desired, issued, &format!("the certificate of {name}"))?;
     }
     let pair = issued.as_ref().map(|issued| (issued.certificate_pem.as_str(), &issued.key_pem));
-    Ok(Command::keep_consumer(consumer, &consumers::due_marker(consumer), authority.as_deref(), pair))
+    Ok(Command::keep_consumer(consumer, &layout::reload_due(consumer), authority.as_deref(), pair))
 }
 
 /// What Vault's role allows may be so little that a certificate is due for renewal as soon as it is there: it would be

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Trouble, digest_and_path};
+use super::Trouble;
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::Access;
 
@@ -101,6 +101,12 @@ fn after_begin(bytes: &[u8]) -> Option<&[u8]> {
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
+}
+
+/// A line of sha256sum.
+pub(super) fn digest_and_path(line: &str) -> Option<(Digest, &str)> {
+    let (digest, path) = line.split_once("  ")?;
+    Some((digest.parse().ok()?, path))
 }
 
 /// `path type mode owner group bytes modified`, with tabs between.

@@ -1,11 +1,30 @@
 //! Why a service does not run, from the end of its log.
 
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble};
+
+pub(super) struct Look;
+
+impl Section for Look {
+    type Fact = Option<String>;
+
+    const SHELL: &'static str = include_str!("complaint.sh");
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_service", of.desired.paths.service.clone())])
+    }
+
+    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<String>, Trouble> {
+        Ok(complaint(answer.lines("complaint")))
+    }
+}
+
 /// A line is cut to this many letters.
 const LETTERS_MAX: usize = 300;
 
 /// The last thing that etcd called an error, else its last line. etcd logs one JSON object a line (3.4 does so only
 /// when told to).
-pub(super) fn complaint<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+fn complaint<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
     let lines: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
     let error = lines.iter().rev().find_map(|line| error(line));
     let words = error.or_else(|| lines.last().map(|line| (*line).to_owned()))?;

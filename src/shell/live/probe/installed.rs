@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Answer;
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble};
 use crate::core::desired::{Binaries, Desired};
 use crate::core::names::{Digest, Version};
 use crate::core::observed::Installed;
@@ -16,14 +17,44 @@ use crate::core::observed::Installed;
 /// The name of the record in a version's folder.
 pub const RECORD: &str = "quorate.sha256";
 
-pub(super) fn installed(desired: &Desired, answer: &Answer) -> BTreeMap<Version, Installed> {
-    if let Binaries::Preinstalled { .. } = desired.binaries {
-        let said = answer.value("host", "preinstalled");
+pub(super) struct Look;
+
+impl Section for Look {
+    type Fact = BTreeMap<Version, Installed>;
+
+    const SHELL: &'static str = include_str!("installed.sh");
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        let preinstalled = if is_preinstalled(of.desired) { "yes" } else { "" };
+        Some(vec![
+            binaries(of.desired),
+            ("q_folder", of.desired.binaries_folder().to_string()),
+            ("q_preinstalled", preinstalled.to_owned()),
+        ])
+    }
+
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<Version, Installed>, Trouble> {
+        Ok(installed(of.desired, answer))
+    }
+}
+
+fn is_preinstalled(desired: &Desired) -> bool {
+    matches!(desired.binaries, Binaries::Preinstalled { .. })
+}
+
+/// Where our own versions are.
+pub(super) fn binaries(desired: &Desired) -> (&'static str, String) {
+    ("q_binaries", if is_preinstalled(desired) { String::new() } else { desired.paths.binaries.to_string() })
+}
+
+fn installed(desired: &Desired, answer: &Answer<'_>) -> BTreeMap<Version, Installed> {
+    if is_preinstalled(desired) {
+        let said = answer.value("installed", "preinstalled");
         let version = said.and_then(|line| line.strip_prefix("etcd Version: ")?.trim().parse().ok());
         return version.into_iter().map(|version| (version, Installed { archive: None })).collect();
     }
     let version_of = |folder: &str| folder.rsplit_once('/')?.1.parse::<Version>().ok();
-    let folders = answer.values("host", "folder").filter_map(|folder| Some((folder, version_of(folder)?)));
+    let folders = answer.values("installed", "folder").filter_map(|folder| Some((folder, version_of(folder)?)));
     folders.map(|(folder, version)| (version, Installed { archive: archive(answer, folder) })).collect()
 }
 

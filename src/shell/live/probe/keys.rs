@@ -5,12 +5,29 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Answer;
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble, files};
+use crate::core::content::layout;
 use crate::core::names::Digest;
+use crate::core::observed::Role;
 
-/// By the key's path: the digest of its public point (P-256), or of its public key in DER.
-pub(super) fn public_digests<'a>(answer: &Answer<'a>) -> BTreeMap<&'a str, Digest> {
-    answer.lines("keys").filter_map(public_digest).collect()
+pub(super) struct Look;
+
+impl Section for Look {
+    /// The digest of each key's public point (P-256), or of its public key in DER.
+    type Fact = BTreeMap<Role, Digest>;
+
+    const SHELL: &'static str = include_str!("keys.sh");
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_keys", files::keys(of.desired))])
+    }
+
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<Role, Digest>, Trouble> {
+        let by_path: BTreeMap<_, _> = answer.lines("keys").filter_map(public_digest).collect();
+        let of_role = |role: Role| Some((role, *by_path.get(layout::path(of.desired, role.key()).as_str())?));
+        Ok(Role::ALL.into_iter().filter_map(of_role).collect())
+    }
 }
 
 fn public_digest(line: &str) -> Option<(&str, Digest)> {

@@ -1,11 +1,30 @@
 //! The timer of scheduled snapshots, the newest of them, and the last drill.
 
-use super::Answer;
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble};
 use crate::core::cluster::snapshot::begun;
 use crate::core::observed::{Scheduled, Snapshot};
 
-/// `None` where it was not looked at.
-pub fn scheduled(answer: &Answer) -> Option<Scheduled> {
+pub(super) struct Look;
+
+impl Section for Look {
+    /// `None` where it was not looked at.
+    type Fact = Option<Scheduled>;
+
+    const SHELL: &'static str = include_str!("scheduled.sh");
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        let backup = of.desired.backup.as_ref()?;
+        let compressor = backup.compression.program().unwrap_or_default();
+        Some(vec![("q_backup", backup.directory.to_string()), ("q_compressor", compressor.to_owned())])
+    }
+
+    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Scheduled>, Trouble> {
+        Ok(scheduled(answer))
+    }
+}
+
+fn scheduled(answer: &Answer<'_>) -> Option<Scheduled> {
     let said = |key: &str| answer.value("scheduled", key);
     if !answer.has("scheduled") {
         return None;

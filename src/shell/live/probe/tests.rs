@@ -6,8 +6,12 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::names::{Occasion, Version};
-use crate::core::observed::{Installed, Usage};
+use crate::core::content::layout;
+use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::names::{Architecture, HostName, Occasion, RemotePath, Version};
+use crate::core::observed::{
+    Access, DataDirectory, File, Folder, Installed, Role, ServiceState, Tools, Usage, V2Store,
+};
 
 const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
 const RUNNING: &[u8] = include_bytes!("../../../../fixtures/remote/running.txt");
@@ -24,8 +28,19 @@ fn desired(more: &str) -> Desired {
     crate::core::desired::parse(&text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
 }
 
+fn of(desired: &Desired) -> Subject<'_> {
+    Subject { desired, host: desired.nodes.keys().next().expect("it has nodes") }
+}
+
+/// With the certificates that only the authorities of the host itself can have signed.
+fn parse(desired: &Desired, bytes: &[u8]) -> Result<Sight, Trouble> {
+    let sight = super::parse(&of(desired), bytes)?;
+    let host = sight.clone().recognised(&[]);
+    Ok(Sight { host, ..sight })
+}
+
 fn seen(bytes: &[u8]) -> Host {
-    parse(&desired(""), &[], bytes).expect("a whole answer").host
+    parse(&desired(""), bytes).expect("a whole answer").host
 }
 
 fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
@@ -46,7 +61,7 @@ fn a_bare_host_has_nothing() {
 
 #[test]
 fn a_running_member_is_seen_whole() {
-    let sight = parse(&desired(""), &[], RUNNING).expect("a whole answer");
+    let sight = parse(&desired(""), RUNNING).expect("a whole answer");
     let host = sight.host;
     assert!(host.account && host.service.enabled && !host.service.needs_reload);
     assert_eq!(host.service.state, ServiceState::Active);
@@ -84,7 +99,7 @@ fn a_running_member_is_seen_whole() {
 
 #[test]
 fn every_drift_of_a_running_member_is_seen() {
-    let sight = parse(&desired("[ports]\nclient = 4379\n"), &[], DRIFTED).expect("a whole answer");
+    let sight = parse(&desired("[ports]\nclient = 4379\n"), DRIFTED).expect("a whole answer");
     let host = sight.host;
     assert!(!host.service.enabled);
     assert_eq!(host.service.drop_ins, [RemotePath::new("/etc/systemd/system/etcd.service.d/nice.conf")]);
@@ -126,7 +141,7 @@ fn ports_of_others_are_told_with_their_holder() {
 #[test]
 fn a_preinstalled_etcd_says_its_version_itself() {
     let desired = desired("[etcd.archive]\npreinstalled = \"/usr/bin\"\n");
-    let host = parse(&desired, &[], PREINSTALLED).expect("a whole answer").host;
+    let host = parse(&desired, PREINSTALLED).expect("a whole answer").host;
     assert_eq!(host.installed, BTreeMap::from([(Version::new(3, 5, 30), Installed { archive: None })]));
 }
 
@@ -177,7 +192,7 @@ fn the_cluster_version_of_the_raft_log_is_told() {
 
 #[test]
 fn a_machine_is_known_by_its_id() {
-    let id = |bytes: &[u8]| parse(&desired(""), &[], bytes).expect("a whole answer").machine_id;
+    let id = |bytes: &[u8]| parse(&desired(""), bytes).expect("a whole answer").machine_id;
     assert_eq!(id(RUNNING), None, "an answer of before it was asked for");
     assert_eq!(id(&replaced(RUNNING, "machine=", "machine-id=0123abcd\nmachine=")).as_deref(), Some("0123abcd"));
 }
@@ -191,7 +206,7 @@ fn what_a_login_shell_prints_first_is_skipped() {
 #[test]
 fn an_answer_that_is_cut_off_anywhere_is_no_answer() {
     for end in 0..RUNNING.len() {
-        let cut = parse(&desired(""), &[], &RUNNING[..end]);
+        let cut = parse(&desired(""), &RUNNING[..end]);
         assert!(matches!(cut, Err(Trouble::Unreadable(_))), "cut at {end}: {cut:?}");
     }
 }
@@ -200,7 +215,7 @@ fn an_answer_that_is_cut_off_anywhere_is_no_answer() {
 fn a_file_that_changed_between_two_commands_asks_for_another_look() {
     // Longer than stat has said, and of the same length with another content.
     for (from, to) in [("name: etcd-1\n", "name: etcd-11\n"), ("name: etcd-1\n", "name: etcd-2\n")] {
-        let changed = parse(&desired(""), &[], &replaced(RUNNING, from, to));
+        let changed = parse(&desired(""), &replaced(RUNNING, from, to));
         assert!(matches!(changed, Err(Trouble::Changed(_))), "{changed:?}");
     }
 }
@@ -209,17 +224,17 @@ fn a_file_that_changed_between_two_commands_asks_for_another_look() {
 fn a_file_too_long_to_be_ours_is_not_read_as_absent() {
     let path = "/etc/etcd/etcd.yaml";
     let unlisted = replaced(RUNNING, &format!("[bodies]\n{path}\n"), "[bodies]\n");
-    assert!(parse(&desired(""), &[], &unlisted).is_err());
+    assert!(parse(&desired(""), &unlisted).is_err());
 }
 
 #[test]
 fn hosts_that_etcd_cannot_be_kept_on() {
-    let parsed = |text: &str| parse(&desired(""), &[], text.as_bytes());
+    let parsed = |text: &str| parse(&desired(""), text.as_bytes());
     assert_eq!(parsed("quorate-probe 1\n[not-root]\nquorate-end\n"), Err(Trouble::NotRoot));
     let no_systemd =
         parsed("quorate-probe 1\n[host]\nmachine=x86_64\nnow=1\ninit=openrc-init\n[no-systemd]\nquorate-end\n");
     assert_eq!(no_systemd, Err(Trouble::Unsupported("it is run by openrc-init, not by systemd".to_owned())));
-    let other = parse(&desired(""), &[], &replaced(RUNNING, "machine=x86_64", "machine=riscv64"));
+    let other = parse(&desired(""), &replaced(RUNNING, "machine=x86_64", "machine=riscv64"));
     assert!(matches!(other, Err(Trouble::Unsupported(_))), "{other:?}");
 }
 
@@ -245,10 +260,171 @@ fn a_process_of_anothers_unit_has_loaded_what_is_older_than_it() {
 
 #[test]
 fn the_script_names_every_path_once_and_quotes_it() {
-    let script = script(&desired(""));
-    assert!(script.starts_with("q_folders='/etc/etcd /etc/etcd/pki /var/lib/etcd'\n"), "{script}");
+    let script = script(&of(&desired("")));
+    assert!(script.contains("\nq_folders='/etc/etcd /etc/etcd/pki /var/lib/etcd'\n"), "{script}");
     assert!(script.contains("q_ports_hex='094B|094C|094D'\n"));
     assert!(script.contains("q_preinstalled=''\n"));
+}
+
+/// Declares whatever any section looks at, on its first node.
+const EVERYTHING: &str = "[ca]\nsource = \"node\"\n[backup]\nschedule = \"0 * * * *\"\n\
+    [consumers.app]\nhost = \"etcd-1\"\nuser = \"app\"\ncertificate = \"/etc/app/client.crt\"\nkey = \"/etc/app/client.key\"\n\
+    [consumers.elsewhere]\nhost = \"app-1\"\nuser = \"app\"\ncertificate = \"/etc/app/client.crt\"\nkey = \"/etc/app/client.key\"\n\
+    [users.app]\nprefix = \"/app/\"\n[auth]\nenabled = true\n";
+
+fn everything() -> Desired {
+    let mut desired = desired(EVERYTHING);
+    desired.cluster.version = Version::new(3, 7, 0);
+    desired
+}
+
+#[test]
+fn every_section_is_in_the_list_and_says_what_its_lines_are_told() {
+    let desired = everything();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/shell/live/probe");
+    let names = std::fs::read_dir(folder).expect("our own folder").map(|entry| entry.expect("an entry").file_name());
+    let names = names.filter_map(|name| Some(name.to_str()?.strip_suffix(".sh")?.to_owned()));
+    for name in names.filter(|name| name != "frame") {
+        assert!(SECTIONS.iter().any(|section| section.name == name), "{name}.sh is in no section of the list");
+    }
+    assert_eq!(
+        SECTIONS.last().map(|section| section.name),
+        Some("files"),
+        "the bytes that it ends with end the answer"
+    );
+    let mut told: BTreeMap<&str, String> = BTreeMap::new();
+    for Lines { name, shell, words, .. } in SECTIONS {
+        assert!(shell.contains(&format!("\nlook_{name}() {{\n")), "{name}.sh has no function look_{name}");
+        let words = words(&of(&desired)).unwrap_or_else(|| panic!("{name} is not looked at where all is declared"));
+        for word in shell.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+            let is_told = words.iter().any(|(told, _)| *told == word);
+            assert!(!word.starts_with("q_") || is_told, "{name}.sh reads {word}, which {name}.rs does not give");
+        }
+        for (word, value) in words {
+            assert!(shell.contains(word), "{name}.sh does not read {word}, which {name}.rs gives");
+            assert_eq!(
+                told.entry(word).or_insert_with(|| value.clone()),
+                &value,
+                "{word} of {name} is another elsewhere"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_declared_on_a_host_is_not_looked_at() {
+    let sections = |script: &str| {
+        let line = script.lines().find_map(|line| line.strip_prefix("q_sections=")).expect("it is assigned");
+        line.trim_matches('\'').split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let missing = |desired: &Desired, host: &str| {
+        let host = HostName::new(host);
+        let sent = sections(&script(&Subject { desired, host: &host }));
+        let names = SECTIONS.iter().map(|section| section.name);
+        names.filter(|name| !sent.iter().any(|sent| sent == name)).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(&everything(), "etcd-1"), [""; 0]);
+    assert_eq!(missing(&everything(), "etcd-2"), ["consumers"]);
+    assert_eq!(
+        missing(&everything(), "etcd-9"),
+        ["authority", "consumers"],
+        "a member that left is no place for a key"
+    );
+    assert_eq!(missing(&desired(""), "etcd-1"), ["v2store", "log", "scheduled", "authority", "consumers"]);
+
+    let desired = everything();
+    let on = |host: &'static str| HostName::new(host);
+    let of_consumers = |host: &HostName| script_of_consumers(&Subject { desired: &desired, host });
+    assert_eq!(of_consumers(&on("app-1")).map(|script| sections(&script)), Some(vec!["consumers".to_owned()]));
+    assert_eq!(of_consumers(&on("etcd-2")), None);
+    let of_authority = |host: &HostName| script_of_authority(&Subject { desired: &desired, host });
+    assert_eq!(of_authority(&on("etcd-2")).map(|script| sections(&script)), Some(vec!["authority".to_owned()]));
+    assert_eq!(of_authority(&on("app-1")), None);
+}
+
+#[test]
+fn an_answer_without_a_section_that_was_sent_is_not_read_as_absence() {
+    let sight = parse(&everything(), RUNNING).expect("a whole answer");
+    assert_eq!(sight.authority, None);
+    assert!(matches!(sight.consumers.values().next(), Some(Err(Trouble::Unreadable(_)))), "{:?}", sight.consumers);
+    let with =
+        |lines: &str| parse(&everything(), &replaced(RUNNING, "[listeners]\n", &format!("{lines}[listeners]\n")));
+    let sight = with("[authority]\n[consumers]\n").expect("a whole answer");
+    assert_eq!(sight.authority, Some(Ok(AuthorityLying::default())));
+    assert!(matches!(sight.consumers.values().next(), Some(Ok(_))));
+    let sight = with("[authority]\nsh: oops\n[consumers]\nsh: oops\n").expect("the host itself is seen");
+    assert!(matches!(sight.authority, Some(Err(Trouble::Unreadable(_)))), "{:?}", sight.authority);
+    assert!(matches!(sight.consumers.values().next(), Some(Err(Trouble::Unreadable(_)))), "{:?}", sight.consumers);
+}
+
+/// The shells that this machine has of those that hosts have.
+fn shells() -> impl Iterator<Item = Vec<&'static str>> {
+    let shells = [vec!["sh"], vec!["dash"], vec!["bash"], vec!["bash", "--posix"], vec!["busybox", "sh"]];
+    let is_here = |shell: &Vec<&str>| {
+        std::process::Command::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", ":"])
+            .output()
+            .is_ok_and(|it| it.status.success())
+    };
+    shells.into_iter().filter(is_here)
+}
+
+fn run(shell: &[&str], arguments: &[&str], script: &str) -> std::process::Output {
+    let mut child = std::process::Command::new(shell[0])
+        .args(&shell[1..])
+        .args(arguments)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it is here");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), script.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn every_shell_understands_the_script() {
+    for shell in shells() {
+        let output = run(&shell, &["-n"], &script(&of(&everything())));
+        assert!(output.status.success() && output.stderr.is_empty(), "{shell:?}: {output:?}");
+    }
+}
+
+#[test]
+fn files_of_a_consumer_and_of_the_authority_are_seen_by_every_shell() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let place = |name: &str| folder.path().join(name).to_str().expect("its name is text").to_owned();
+    let mut desired = everything();
+    let (name, consumer) = desired.consumers.iter_mut().next().expect("one is declared");
+    let name = name.clone();
+    (consumer.certificate, consumer.key) = (RemotePath::new(place("app.crt")), RemotePath::new(place("app.key")));
+    let AuthoritySource::Node { certificate, key } = &mut desired.authority else { panic!("it lies on nodes") };
+    (*certificate, *key) = (RemotePath::new(place("ca.crt")), RemotePath::new(place("ca.key")));
+    for (name, text) in [("app.crt", "no certificate\n"), ("app.crt.reload-due", ""), ("ca.key", "secret\n")] {
+        std::fs::write(place(name), text).expect("the folder is ours");
+    }
+    let is_root =
+        std::fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
+    for shell in shells() {
+        let said = run(&shell, &["-s"], &script_of_consumers(&of(&desired)).expect("one is declared")).stdout;
+        let consumers = parse_consumers(&of(&desired), &said);
+        let said = run(&shell, &["-s"], &script_of_authority(&of(&desired)).expect("it is declared")).stdout;
+        let authority = parse_authority(&of(&desired), &said);
+        if !is_root {
+            assert_eq!((consumers, authority), (Err(Trouble::NotRoot), Err(Trouble::NotRoot)));
+            continue;
+        }
+        let seen = consumers.expect("a whole answer")[&name].clone().expect("it can be read").recognised(&[]);
+        assert!(
+            seen.reload_due && seen.certificate_access.is_some() && seen.certificate.is_none(),
+            "{shell:?}: {seen:?}"
+        );
+        assert!(seen.key_access.is_none() && seen.authority_access.is_none(), "{shell:?}: {seen:?}");
+        let authority = authority.expect("a whole answer");
+        assert_eq!(authority.certificate, None, "{shell:?}");
+        assert_eq!(authority.key.map(|(digest, _)| digest), Some(Digest::of("secret\n").to_string()), "{shell:?}");
+    }
 }
 
 impl Host {
@@ -261,8 +437,8 @@ proptest! {
     #[test]
     fn no_answer_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let framed = [b"quorate-probe 1\n", &bytes[..], b"\nquorate-end\n"].concat();
-        let _said = parse(&desired(""), &[], &framed);
-        let _said = parse(&desired(""), &[], &bytes);
+        let _said = parse(&desired(""), &framed);
+        let _said = parse(&desired(""), &bytes);
     }
 
     #[test]
@@ -271,6 +447,6 @@ proptest! {
     ) {
         let end = RUNNING.len().min(at + length);
         let damaged = [&RUNNING[..at], &bytes, &RUNNING[end..]].concat();
-        let _said = parse(&desired(""), &[], &damaged);
+        let _said = parse(&desired(""), &damaged);
     }
 }

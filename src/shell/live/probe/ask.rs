@@ -1,0 +1,88 @@
+//! A look is sent to a host, and again where a file changed while it was read.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Trouble;
+use crate::core::code::Code;
+use crate::core::names::HostName;
+use crate::core::observed::Cause;
+use crate::shell::live::remote::{Remote, host_words, no_root};
+use crate::shell::live::ssh::{Output, SshError};
+
+/// A host ends its probe after this many seconds.
+const PROBE_SECONDS: &str = "20";
+/// The probe takes some 30 ms; a host that swaps takes longer, and one that takes this long is not to be worked on.
+const PROBE_DEADLINE: Duration = Duration::from_secs(25);
+/// Files that change while they are read do not do so again and again.
+const PROBES_MAX: usize = 3;
+
+/// What a host has said, and our own clock half-way between the question and the answer.
+pub struct Asked<T> {
+    pub said: T,
+    pub midpoint: f64,
+}
+
+/// Why a host has said nothing that can be relied on.
+pub enum Failed {
+    Ssh(SshError),
+    Cause(Cause),
+}
+
+/// Sends `script`, and reads the answer by `parse`.
+pub async fn ask<T>(
+    remote: &Remote,
+    script: &str,
+    parse: impl Fn(&[u8]) -> Result<T, Trouble>,
+) -> Result<Asked<T>, Failed> {
+    let host = &remote.host;
+    let command = ["timeout", "-k", "2", PROBE_SECONDS, "sh", "-s"];
+    let mut said = String::new();
+    for _ in 0..PROBES_MAX {
+        let sent = seconds();
+        let output = remote.exec(&command, script, PROBE_DEADLINE).await.map_err(Failed::Ssh)?;
+        let midpoint = sent.midpoint(seconds());
+        match parse(&output.stdout) {
+            Ok(said) => return Ok(Asked { said, midpoint }),
+            Err(trouble @ Trouble::Changed(_)) => {
+                said = format!("{trouble}; the host said: {}", host_words(&output));
+            }
+            Err(trouble) => return Err(Failed::Cause(explained(host, &trouble, &output))),
+        }
+    }
+    Err(Failed::Cause(Cause {
+        code: Code::ProbeFailed,
+        summary: format!("{host} was reached, but its files could not be read in one look: {said}"),
+        hint: Some("if something writes them now, run again when it has ended".to_owned()),
+    }))
+}
+
+fn seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn explained(host: &HostName, trouble: &Trouble, output: &Output) -> Cause {
+    if let Some(cause) = no_root(host, output).filter(|_| matches!(trouble, Trouble::Unreadable(_))) {
+        return cause;
+    }
+    match trouble {
+        Trouble::NotRoot => Cause {
+            code: Code::Sudo,
+            summary: format!("the user on {host} is not root, and `sudo` is false in [ssh]"),
+            hint: Some("log in as root, or leave `sudo` out and allow it".to_owned()),
+        },
+        Trouble::Unsupported(what) => Cause {
+            code: Code::Unsupported,
+            summary: format!("{host} cannot be worked on: {what}"),
+            hint: Some("quorate keeps etcd on Linux hosts with systemd (amd64, arm64, ppc64le, s390x)".to_owned()),
+        },
+        Trouble::Changed(what) | Trouble::Unreadable(what) => {
+            let words = host_words(output);
+            let said = if words.is_empty() { format!("it ended with {}", output.status) } else { words };
+            Cause {
+                code: Code::ProbeFailed,
+                summary: format!("{host} was reached, but {what}; the host said: {said}"),
+                hint: Some("the probe needs a POSIX sh, GNU coreutils, grep and systemd on the host".to_owned()),
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What lies in the data directory.
+
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble, missing};
+use crate::core::observed::DataDirectory;
+
+pub(super) struct Look;
+
+impl Section for Look {
+    type Fact = DataDirectory;
+
+    const SHELL: &'static str = include_str!("data.sh");
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_data", of.desired.paths.data.to_string())])
+    }
+
+    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<DataDirectory, Trouble> {
+        match answer.value("data", "data") {
+            Some("empty") => Ok(DataDirectory::Empty),
+            Some("member") => Ok(DataDirectory::Member),
+            Some("foreign") => Ok(DataDirectory::Foreign),
+            _ => Err(missing("its data directory")),
+        }
+    }
+}

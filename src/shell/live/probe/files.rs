@@ -1,0 +1,101 @@
+//! Our files and folders: which there are, whose they are, and what is in them.
+
+use std::collections::BTreeMap;
+
+use super::answer::Stat;
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble};
+use crate::core::content::layout;
+use crate::core::content::layout::Compared;
+use crate::core::desired::Desired;
+use crate::core::names::Digest;
+use crate::core::observed::{Access, File, FileFact, Folder, Role};
+use crate::shell::live::pki::{self, KnownAuthority};
+
+pub(super) struct Look;
+
+pub(super) struct Files {
+    pub folders: BTreeMap<Folder, Access>,
+    pub files: BTreeMap<File, FileFact>,
+    /// The text of each certificate.
+    pub certificates: BTreeMap<Role, String>,
+    /// What is in ca.crt, in its order.
+    pub trust: Vec<KnownAuthority>,
+}
+
+impl Section for Look {
+    type Fact = Files;
+
+    const SHELL: &'static str = include_str!("files.sh");
+
+    const NEEDS: &'static [&'static str] = &["cat", "sha256sum", "stat"];
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        let folders = Folder::ALL.iter().map(|folder| layout::folder_path(of.desired, *folder).to_string());
+        Some(vec![
+            ("q_folders", folders.collect::<Vec<_>>().join(" ")),
+            ("q_texts", paths(of.desired, |file| !is_key(file))),
+            ("q_keys", keys(of.desired)),
+        ])
+    }
+
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Files, Trouble> {
+        let desired = of.desired;
+        let certificate = |role: Role| Some((role, text(desired, answer, role.certificate())?.to_owned()));
+        Ok(Files {
+            folders: folders(desired, answer),
+            files: files(desired, answer)?,
+            certificates: Role::ALL.into_iter().filter_map(certificate).collect(),
+            trust: text(desired, answer, File::Trust).map(pki::authorities).unwrap_or_default(),
+        })
+    }
+}
+
+/// The paths of all keys.
+pub(super) fn keys(desired: &Desired) -> String {
+    paths(desired, is_key)
+}
+
+fn is_key(file: File) -> bool {
+    layout::row(file).compared == Compared::Unread
+}
+
+fn paths(desired: &Desired, which: impl Fn(File) -> bool) -> String {
+    let files = File::ALL.iter().filter(|file| which(**file));
+    files.map(|file| layout::path(desired, *file).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn folders(desired: &Desired, answer: &Answer<'_>) -> BTreeMap<Folder, Access> {
+    let seen = |folder: &Folder| Some(answer.stats.get(layout::folder_path(desired, *folder).as_str())?.access.clone());
+    Folder::ALL.iter().filter_map(|folder| Some((*folder, seen(folder)?))).collect()
+}
+
+/// The text of a file that is no key; `None` when it is not there or is no text.
+fn text<'a>(desired: &Desired, answer: &Answer<'a>, file: File) -> Option<&'a str> {
+    core::str::from_utf8(answer.bodies.get(layout::path(desired, file).as_str())?).ok()
+}
+
+fn files(desired: &Desired, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFact>, Trouble> {
+    // What is there but could not be measured must not look absent.
+    if let Some(path) = answer.lines("known").find(|path| !answer.stats.contains_key(path)) {
+        return Err(Trouble::Changed(path.to_owned()));
+    }
+    let mut files = BTreeMap::new();
+    for &file in File::ALL {
+        let path = layout::path(desired, file);
+        let Some(Stat { access, bytes, .. }) = answer.stats.get(path.as_str()) else { continue };
+        let digest = *answer.sums.get(path.as_str()).ok_or_else(|| Trouble::Changed(path.to_string()))?;
+        let body = answer.bodies.get(path.as_str());
+        match body {
+            Some(body) if Digest::of(body) != digest => return Err(Trouble::Changed(path.to_string())),
+            None if !is_key(file) => {
+                return Err(Trouble::Unreadable(format!("{path} has {bytes} bytes; that is no file of ours")));
+            }
+            _ => {}
+        }
+        let is_compared = layout::row(file).compared == Compared::AsText;
+        let text = body.filter(|_| is_compared).map(|body| String::from_utf8_lossy(body).into_owned());
+        files.insert(file, FileFact { access: access.clone(), digest, text });
+    }
+    Ok(files)
+}

@@ -1,0 +1,62 @@
+//! Which etcd the main process of the unit is.
+
+use std::collections::BTreeMap;
+
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble, missing};
+use crate::core::names::{RemotePath, UnixSeconds};
+use crate::core::observed::Process;
+
+pub(super) struct Look;
+
+pub(super) struct Running {
+    /// Without what it has loaded, and what it serves.
+    pub process: Process,
+    pub uid: Option<u32>,
+}
+
+impl Section for Look {
+    type Fact = Option<Running>;
+
+    const SHELL: &'static str = include_str!("process.sh");
+
+    const NEEDS: &'static [&'static str] = &["grep", "readlink"];
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_config", of.desired.paths.config.to_string())])
+    }
+
+    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Running>, Trouble> {
+        let said = |key: &str| answer.value("process", key);
+        let pid = answer.value("unit", "MainPID").and_then(|text| text.parse().ok()).unwrap_or(0);
+        // It may have ended between two lines of the answer.
+        let (1.., Some(executable)) = (pid, said("executable")) else { return Ok(None) };
+        let path = executable.strip_suffix(" (deleted)").unwrap_or(executable);
+        // The unit's shell takes the digests first, and becomes etcd then: until that it is no etcd yet.
+        let is_starting = answer.value("unit", "ActiveState") == Some("activating");
+        if is_starting && !path.ends_with("/etcd") {
+            return Ok(None);
+        }
+        let process = Process {
+            pid,
+            started: started(answer).ok_or_else(|| missing("when etcd was started"))?,
+            executable: RemotePath::new(path),
+            executable_replaced: said("replaced").is_some(),
+            foreign_config: said("foreign-config").is_some(),
+            loaded: BTreeMap::new(),
+            served: BTreeMap::new(),
+        };
+        Ok(Some(Running { process, uid: said("uid").and_then(|text| text.parse().ok()) }))
+    }
+}
+
+pub(super) fn started(answer: &Answer<'_>) -> Option<UnixSeconds> {
+    answer.value("unit", "ExecMainStartTimestamp").and_then(instant)
+}
+
+/// From systemd's `Fri 2026-11-20 23:17:03 UTC`.
+fn instant(text: &str) -> Option<UnixSeconds> {
+    let (_, date_and_time) = text.split_once(' ')?;
+    let civil = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S UTC", date_and_time).ok()?;
+    Some(UnixSeconds(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()))
+}

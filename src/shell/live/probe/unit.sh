@@ -1,0 +1,13 @@
+# shellcheck shell=dash disable=SC2034,SC2154
+# What systemd says of the unit.
+look_unit() {
+    properties=ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp
+    unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
+    echo "$unit"
+    pid="$newline$unit"
+    pid=${pid##*"$newline"MainPID=}
+    pid=${pid%%"$newline"*}
+    case $pid in
+    0 | *[!0-9]*) pid='' ;;
+    esac
+}
