@@ -14,12 +14,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quorate::core::allowance::Allowance;
-use quorate::core::capability::users;
+use quorate::core::cluster::model;
 use quorate::core::desired::{self, Desired, Restore};
 use quorate::core::names::{Digest, Token, UnixSeconds};
 use quorate::core::observed::{Former, Observed};
+use quorate::core::plan::Plan;
+use quorate::core::planner;
 use quorate::core::planner::world;
-use quorate::core::planner::{self, Plan};
 use quorate::core::render::palette::Palette;
 use quorate::core::render::text::Style;
 use quorate::core::render::{json, markdown, status, text};
@@ -195,7 +196,7 @@ fn met_by(desired: &Desired, before: &Desired, mut world: Observed) -> Observed 
     world.workstation.archives.extend(blank.workstation.archives);
     // Of a cluster that never heard of users, they are asked for from now on.
     if world.answers().next().is_some() {
-        users::begin(desired, &mut world);
+        model::begin_auth(desired, &mut world);
     }
     world.workstation.given = blank.workstation.given;
     world

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate::core::capability::certificates::wanted;
+use quorate::core::cluster::leaf::wanted;
 use quorate::core::observed::Role;
 use quorate::shell::live::pki::Signer;
 use secrecy::ExposeSecret as _;

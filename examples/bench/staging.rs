@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use quorate::core::capability::certificates::Wanted;
+use quorate::core::cluster::leaf::Wanted;
 use quorate::core::observed::Usage;
 use quorate::shell::live::pki;
 use secrecy::ExposeSecret as _;

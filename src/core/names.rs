@@ -393,6 +393,16 @@ impl fmt::Display for Architecture {
     }
 }
 
+/// A DNS name or IP address as certificates are compared by it.
+pub fn canonical(name: &str) -> String {
+    name.parse::<core::net::IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |ip| ip.to_string())
+}
+
+/// `a, b`
+pub fn listed<T: fmt::Display>(words: impl IntoIterator<Item = T>) -> String {
+    words.into_iter().map(|word| word.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,9 @@ use crate::core::desired::{Auth, DeclaredUser, Desired};
 use crate::core::names::{Digest, HostName, RoleName, UserName};
 use crate::core::observed::auth::{AuthStore, BACKUP, ROOT};
 use crate::core::observed::{Access, Cause, File, Host, Observed, Role, Seen};
+use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Plan, plan};
+use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 /// What one node is like. Each is one edit of a node as it should be.
@@ -201,14 +202,14 @@ fn no_timer_is_started_in_vain(world: &super::World, plan: &Plan) -> Vec<String>
     let mut observed = world.observed.clone();
     // Whatever the plan says: an action of a saved plan is refused, too.
     for host in world.desired.nodes.keys() {
-        let ready = Action::EnableBackup { host: host.clone() }.readiness(&world.desired, &observed);
+        let ready = planner::readiness(&Action::EnableBackup { host: host.clone() }, &world.desired, &observed);
         if let (Readiness::Ready, Some(what)) = (ready, would_fail(&world.desired, &observed, host)) {
             found.push(format!("the timer on {host} may be started without {what}"));
         }
     }
     for step in &plan.steps {
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
             if let Action::EnableBackup { host } = action
                 && let Some(what) = would_fail(&world.desired, &observed, host)
             {
@@ -221,7 +222,7 @@ fn no_timer_is_started_in_vain(world: &super::World, plan: &Plan) -> Vec<String>
 
 fn the_end_is_as_declared(world: &super::World, plan: &Plan, case: Case) -> Vec<String> {
     let mut observed = world.observed.clone();
-    plan.actions().for_each(|action| action.effect(&world.desired, &mut observed));
+    plan.actions().for_each(|action| planner::effect(action, &world.desired, &mut observed));
     // Without a quorum nobody makes the user.
     let unseen = case.on.iter().filter(|on| **on == On::Unreachable).count();
     if unseen > 1 && case.who == Who::Unknown {

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{State, World, an_action_is_ready_and_then_done, quorum_is_kept, the_rest_follows_from_any_prefix};
 use crate::core::capability::consumers;
-use crate::core::capability::rotation::{SignedBy, Trust};
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Consumer, Desired, Downtime, Pair, Rotation};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
 use crate::core::observed::{Access, Cause, ConsumerFiles, GivenPair, Held, Observed, Role, Seen, Usage};
+use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
-use crate::core::planner::{Plan, plan};
+use crate::core::plan::action::{SignedBy, Trust};
+use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 /// What is wrong with one pair that is given.
@@ -121,12 +122,12 @@ fn no_consumer_is_refused_and_none_refuses(world: &World, plan: &Plan) -> Option
     }
     plan.steps.iter().find_map(|step| {
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
             if let Action::Restart { host } | Action::Start { host } = action {
                 loaded.insert(host.clone(), observed.host(host)?.trusted.clone());
             }
         }
-        let ours = |signer: &Digest| crate::core::capability::rotation::is_ours(&observed, signer);
+        let ours = |signer: &Digest| crate::core::cluster::trust::is_ours(&observed, signer);
         observed.consumers.iter().filter_map(|(name, files)| Some((name, files.known()?))).find_map(|(name, files)| {
             let leaves = observed.seen_hosts().filter_map(|(_, host)| host.certificates.get(&Role::Server)?.signed_by);
             let mut unknown = leaves.filter(|signer| ours(signer) && !files.trusted.contains(signer));
@@ -187,7 +188,7 @@ fn every_running_member_trusts_every_leaf(world: &World, plan: &Plan) -> Option<
     strangers.iter().for_each(|name| drop(loaded.remove(name)));
     plan.steps.iter().find_map(|step| {
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
             if let Action::Restart { host } | Action::Start { host } = action {
                 loaded.insert(host.clone(), trusted(&observed, host)?);
             }
@@ -341,7 +342,7 @@ fn consumers_are_rotated_with_the_rest() {
     for (world, ends) in worlds.iter().zip([true, true, true, false]) {
         let plan = plan(&world.desired, &world.observed);
         let mut observed = world.observed.clone();
-        plan.actions().for_each(|action| action.effect(&world.desired, &mut observed));
+        plan.actions().for_each(|action| planner::effect(action, &world.desired, &mut observed));
         assert_eq!(
             plan.actions().any(|action| *action == Action::AdoptAuthority),
             ends,
@@ -373,7 +374,7 @@ fn a_rotation_ends_with_the_new_authority_alone() {
     assert_eq!(titles.iter().filter(|title| *title == "restart etcd").count(), 6, "{titles:#?}");
     assert_eq!(titles.iter().filter(|title| title.contains("of the new authority with a new key")).count(), 9);
     let mut observed = world.observed.clone();
-    plan.actions().for_each(|action| action.effect(&world.desired, &mut observed));
+    plan.actions().for_each(|action| planner::effect(action, &world.desired, &mut observed));
     let new = current(&observed).expect("there is an authority");
     assert_ne!(Some(new), current(&world.observed));
     assert!(observed.seen_hosts().all(|(_, host)| host.trusted == [new]));
@@ -381,7 +382,10 @@ fn a_rotation_ends_with_the_new_authority_alone() {
     assert!(super::plan(&world.desired, &observed).is_empty());
     // One that has begun goes on without being asked.
     let mut begun = world.observed.clone();
-    plan.steps[..4].iter().flat_map(|step| &step.actions).for_each(|action| action.effect(&world.desired, &mut begun));
+    plan.steps[..4]
+        .iter()
+        .flat_map(|step| &step.actions)
+        .for_each(|action| planner::effect(action, &world.desired, &mut begun));
     let mut desired = world.desired.clone();
     desired.request.rotation = None;
     assert_eq!(super::plan(&desired, &begun).steps.len(), plan.steps.len() - 4);

@@ -9,8 +9,9 @@ use crate::core::desired::{Desired, Downtime};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Access, Cause, DataDirectory, File, Host, Observed, Role, Seen, ServiceState};
+use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Plan, plan};
+use crate::core::planner::{self, plan};
 
 pub(crate) mod sample;
 pub(crate) mod simulated;
@@ -237,7 +238,7 @@ fn the_rest_follows_from_any_prefix(world: &World, whole: &Plan) -> Option<Strin
     };
     whole.steps.iter().enumerate().find_map(|(index, step)| {
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         let again = plan(&world.desired, &observed);
         (identities(&again, 0) != identities(whole, index + 1))
@@ -248,12 +249,15 @@ fn the_rest_follows_from_any_prefix(world: &World, whole: &Plan) -> Option<Strin
 fn an_action_is_ready_and_then_done(world: &World, plan: &Plan) -> Option<String> {
     let mut observed = world.observed.clone();
     plan.steps.iter().find_map(|step| {
-        let unready =
-            step.actions.iter().find(|action| action.readiness(&world.desired, &observed) != Readiness::Ready);
+        let unready = step
+            .actions
+            .iter()
+            .find(|action| planner::readiness(action, &world.desired, &observed) != Readiness::Ready);
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
-        let undone = step.actions.iter().find(|action| action.readiness(&world.desired, &observed) != Readiness::Done);
+        let undone =
+            step.actions.iter().find(|action| planner::readiness(action, &world.desired, &observed) != Readiness::Done);
         let unready = unready.map(|action| format!("not ready: {action:?}"));
         unready.or_else(|| undone.map(|action| format!("not done: {action:?}")))
     })
@@ -270,7 +274,7 @@ fn only_seen_and_undisputed_hosts_are_touched(world: &World, plan: &Plan) -> Opt
             _ => false,
         };
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         let touched = |name: &HostName| step.hosts().contains(&name);
         let mut hosts = world.desired.nodes.keys().zip(&world.states);
@@ -291,7 +295,7 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
         // A permit in a cluster that serves lets a newcomer join it.
         let serves = Membership::of(&world.desired, &observed).is_some();
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         step.actions.iter().any(|action| match action {
             Action::CreateAuthority | Action::CreateAuthorityOn { .. } => true,
@@ -315,7 +319,7 @@ fn a_healthy_member_restarts_among_healthy_ones(world: &World, plan: &Plan) -> O
     plan.steps.iter().find_map(|step| {
         let membership = Membership::of(&world.desired, &observed);
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         let [Action::Restart { host }] = step.actions.as_slice() else {
             let several = step.actions.iter().any(|action| matches!(action, Action::Restart { .. }));
@@ -342,7 +346,7 @@ fn a_silent_member_restarts_beside_a_quorum(world: &World, plan: &Plan) -> Optio
         let complaint =
             silent.filter(|_| margin < Some(0)).map(|action| format!("{action:?} with a margin of {margin:?}"));
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         complaint
     })
@@ -354,7 +358,7 @@ fn one_member_at_a_time_has_an_untried_configuration(world: &World, plan: &Plan)
     let untried = |observed: &Observed| {
         let stale = |host: &Host| {
             let serves = host.service.state == ServiceState::Active;
-            serves && crate::core::capability::service::stale(&world.desired, host).is_some()
+            serves && crate::core::cluster::process::stale(&world.desired, host).is_some()
         };
         observed.seen_hosts().filter(|(_, host)| stale(host)).count()
     };
@@ -362,7 +366,7 @@ fn one_member_at_a_time_has_an_untried_configuration(world: &World, plan: &Plan)
         let before = untried(&observed).max(1);
         let serving = Membership::of(&world.desired, &observed).is_some();
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         let now = untried(&observed);
         let writes = step
@@ -383,7 +387,7 @@ fn a_working_certificate_is_kept_while_a_member_is_silent(world: &World, plan: &
     plan.steps.iter().find_map(|step| {
         let silent = observed.seen_hosts().any(|(_, host)| host.process.is_some() && host.answer().is_none());
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         let replaced = step
             .actions

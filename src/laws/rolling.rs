@@ -9,8 +9,10 @@ use crate::core::cluster::quorum::{Health, Membership, quorum};
 use crate::core::content;
 use crate::core::names::{HostName, Occasion, PeerUrl, Version};
 use crate::core::observed::{File, Host, Observed};
+use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Plan, Risk, Step, plan};
+use crate::core::plan::step::{Risk, Step};
+use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 pub(crate) mod worlds;
@@ -48,15 +50,15 @@ fn walk(world: &World, whole: &Plan) -> Vec<String> {
     for step in &whole.steps {
         let before = observed.clone();
         if let Some(action) =
-            step.actions.iter().find(|action| action.readiness(&world.desired, &before) != Readiness::Ready)
+            step.actions.iter().find(|action| planner::readiness(action, &world.desired, &before) != Readiness::Ready)
         {
             complaints.push(format!("not ready: {action:?}"));
         }
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         if let Some(action) =
-            step.actions.iter().find(|action| action.readiness(&world.desired, &observed) != Readiness::Done)
+            step.actions.iter().find(|action| planner::readiness(action, &world.desired, &observed) != Readiness::Done)
         {
             complaints.push(format!("not done: {action:?}"));
         }
@@ -325,7 +327,7 @@ fn the_declared_is_reached(world: &World, plan: &Plan) -> Option<String> {
     }
     let mut observed = world.observed.clone();
     for action in plan.actions() {
-        action.effect(&world.desired, &mut observed);
+        planner::effect(action, &world.desired, &mut observed);
     }
     if !plan.blocked.is_empty() {
         return Some(format!("what can be reached is blocked: {:#?}", plan.blocked));

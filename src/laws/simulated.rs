@@ -9,8 +9,9 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Digest, HostName, Occasion};
 use crate::core::observed::{Cause, File, Host, Observed, Seen};
+use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
-use crate::core::planner::{Plan, plan};
+use crate::core::planner::{self, plan};
 use crate::core::render::event::Event;
 use crate::laws::rolling::worlds::{Course, State, World, world};
 use crate::laws::sample;
@@ -111,7 +112,7 @@ impl Fleet for Simulated<'_> {
             }
             return Err(broken());
         }
-        action.effect(self.desired, &mut world);
+        planner::effect(action, self.desired, &mut world);
         if self.fault == Fault::Edited(call) {
             let host = world.host_mut(&sample::name(0)).expect("the first host is seen");
             if let Some(fact) = host.files.get_mut(&File::Config) {

@@ -9,8 +9,10 @@ use crate::core::desired::{Auth, DeclaredUser, Desired, PasswordSource};
 use crate::core::names::{RoleName, UserName, Version};
 use crate::core::observed::auth::{AuthStore, KeyAccess, Permission, ROOT, User};
 use crate::core::observed::{Observed, Seen};
+use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Plan, Step, plan};
+use crate::core::plan::step::Step;
+use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 /// How something is that is declared.
@@ -176,7 +178,7 @@ fn complaints(case: Case) -> Vec<String> {
     for step in &plan.steps {
         let before = observed.clone();
         for action in &step.actions {
-            action.effect(&world.desired, &mut observed);
+            planner::effect(action, &world.desired, &mut observed);
         }
         complaints.extend(step_complaints(&world, step, store(&before), store(&observed)));
     }
@@ -220,7 +222,7 @@ fn step_complaints(world: &super::World, step: &Step, before: &AuthStore, after:
 
 /// Whatever a plan says: when the step comes up, it is refused unless everybody gets in.
 fn nothing_is_enabled_on_a_whim(world: &super::World) -> Option<String> {
-    let ready = Action::EnableAuth.readiness(&world.desired, &world.observed) == Readiness::Ready;
+    let ready = planner::readiness(&Action::EnableAuth, &world.desired, &world.observed) == Readiness::Ready;
     let is = store(&world.observed);
     let all_in = declared(world).users.keys().all(|name| has_its_rights(world, is, name));
     (ready && !(all_in && is.lets_root_in())).then(|| "authentication may be turned on too early".to_owned())
@@ -228,7 +230,7 @@ fn nothing_is_enabled_on_a_whim(world: &super::World) -> Option<String> {
 
 fn the_end_is_as_declared(world: &super::World, plan: &Plan) -> Option<String> {
     let mut observed = world.observed.clone();
-    plan.actions().for_each(|action| action.effect(&world.desired, &mut observed));
+    plan.actions().for_each(|action| planner::effect(action, &world.desired, &mut observed));
     let end = store(&observed);
     let wrong = declared(world).users.keys().find(|name| !has_its_rights(world, end, name));
     let left = world.desired.request.remove_users.iter().find(|name| end.users.contains_key(*name));

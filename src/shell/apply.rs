@@ -15,8 +15,11 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
+use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{self, Blocked, Draft, Plan, Ruling};
+use crate::core::plan::ruling::{Blocked, Draft, Ruling};
+use crate::core::plan::step::title;
+use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::shell::fleet::Fleet;
 
@@ -136,7 +139,7 @@ impl<F: Fleet> Run<'_, F> {
     async fn step(&mut self, draft: &Draft, before: Observed) -> Result<Observed, Diagnostic> {
         let mut due = Vec::new();
         for action in &draft.actions {
-            match action.readiness(self.desired, &before) {
+            match planner::readiness(action, self.desired, &before) {
                 Readiness::Ready => due.push(action),
                 Readiness::Done => {
                     (self.emit)(Event::ActionSkipped { host: action.host().cloned(), action: action.to_string() })
@@ -152,13 +155,13 @@ impl<F: Fleet> Run<'_, F> {
         (self.emit)(Event::StepStarted {
             number: self.steps,
             of: self.approved.steps.len().max(self.steps),
-            title: planner::title(&draft.actions),
+            title: title(&draft.actions),
             hosts: draft.actions.iter().filter_map(Action::host).cloned().collect(),
         });
         let failures = self.perform(&due).await;
         let mut predicted = before;
         for action in &draft.actions {
-            action.effect(self.desired, &mut predicted);
+            planner::effect(action, self.desired, &mut predicted);
         }
         let after = match failures.into_iter().next() {
             // A reply that was lost is no failure when the effect is there.
@@ -190,7 +193,7 @@ impl<F: Fleet> Run<'_, F> {
 
     async fn seen_done(&self, due: &[&Action]) -> Option<Observed> {
         let observed = self.fleet.observe().await;
-        let all = due.iter().all(|action| action.readiness(self.desired, &observed) == Readiness::Done);
+        let all = due.iter().all(|action| planner::readiness(action, self.desired, &observed) == Readiness::Done);
         all.then_some(observed)
     }
 
@@ -200,7 +203,7 @@ impl<F: Fleet> Run<'_, F> {
         let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE });
         loop {
             let observed = self.fleet.observe().await;
-            let undone = due.iter().find_map(|action| match action.readiness(self.desired, &observed) {
+            let undone = due.iter().find_map(|action| match planner::readiness(action, self.desired, &observed) {
                 Readiness::Done => None,
                 Readiness::Ready => Some((action, None)),
                 Readiness::Refused(why) => Some((action, Some(why))),
@@ -208,8 +211,7 @@ impl<F: Fleet> Run<'_, F> {
             let Some((action, why)) = undone else {
                 let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
                 if !patience.wait(self.emit, &format!("{silent} to answer again")).await {
-                    let what =
-                        format!("{silent} does not answer any more after: {}", planner::title(due.iter().copied()));
+                    let what = format!("{silent} does not answer any more after: {}", title(due.iter().copied()));
                     let hint = format!("look at `journalctl -u {}` on {silent}", self.desired.paths.service);
                     return Err(Diagnostic::failure(what).hint(hint));
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use quorate::core::capability::certificates::Wanted;
+use quorate::core::cluster::leaf::Wanted;
 use quorate::core::names::{RoleName, UserName, Version};
 use quorate::core::observed::Usage;
 use quorate::core::observed::auth::{KeyAccess, Permission};

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use quorate::core::capability::certificates::Wanted;
+use quorate::core::cluster::leaf::Wanted;
 use quorate::core::desired::{self, ArchiveLocation, Binaries};
 use quorate::core::names::{Architecture, ClusterName, HostName, UnixSeconds};
 use quorate::core::observed::{Answer, Usage};

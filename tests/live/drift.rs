@@ -49,7 +49,7 @@ fn hand_made_changes_to_a_running_member_are_seen() {
     let version = world.desired.cluster.version;
     let stale = |live: &Live| {
         let observed = world.wait(live.observe());
-        quorate::core::capability::service::stale(&world.desired, seen(&observed, "etcd-1"))
+        quorate::core::cluster::process::stale(&world.desired, seen(&observed, "etcd-1"))
     };
     let live = world.live();
     assert_eq!(stale(&live), None);

@@ -23,8 +23,9 @@ use quorate::core::desired::{self, Desired};
 use quorate::core::diagnostic::Diagnostic;
 use quorate::core::names::HostName;
 use quorate::core::observed::{Cause, Host, Observed, Seen};
+use quorate::core::plan::Plan;
 use quorate::core::plan::action::{Action, Readiness};
-use quorate::core::planner::{self, Plan};
+use quorate::core::planner;
 use quorate::core::render::event::Event;
 use quorate::shell::apply::{Stop, apply};
 use quorate::shell::fleet::Fleet;
@@ -140,16 +141,16 @@ impl World {
 
     /// Does an action that is due, twice, and compares what is seen after each with what its effect predicts.
     fn perform_twice(&self, live: &Live, action: &Action, before: &Observed) -> Observed {
-        assert_eq!(action.readiness(&self.desired, before), Readiness::Ready, "{action}");
+        assert_eq!(planner::readiness(action, &self.desired, before), Readiness::Ready, "{action}");
         let mut predicted = before.clone();
-        action.effect(&self.desired, &mut predicted);
+        planner::effect(action, &self.desired, &mut predicted);
         let mut observed = None;
         for _ in 0..2 {
             self.wait(live.perform(action)).unwrap_or_else(|failure| panic!("{action}: {failure}"));
             let seen = self.observe(live);
             let surprises = differences(&outline(&self.desired, &predicted), &outline(&self.desired, &seen));
             assert!(surprises.is_empty(), "{action}: {surprises:#?}");
-            assert_eq!(action.readiness(&self.desired, &seen), Readiness::Done, "{action}");
+            assert_eq!(planner::readiness(action, &self.desired, &seen), Readiness::Done, "{action}");
             observed = Some(seen);
         }
         observed.expect("it was done twice")

@@ -7,6 +7,7 @@ use quorate::core::diagnostic::Kind;
 use quorate::core::names::{HostName, MemberId, Occasion, Version};
 use quorate::core::observed::{DataDirectory, File, Observed, ServiceState, Tools, V2Store};
 use quorate::core::plan::action::{Action, Readiness, Removal};
+use quorate::core::planner;
 use quorate::shell::fleet::Fleet as _;
 use quorate::shell::live::Live;
 
@@ -66,7 +67,7 @@ fn a_snapshot_is_whole_or_not_kept(world: &World) {
     let seen_at = |observed: &Observed| seen(observed, "etcd-2").snapshots.get(&Occasion::Upgrade(NEXT)).copied();
     let observed = world.observe(&live);
     assert!(seen_at(&observed).is_some_and(|at| (observed.at.0 - at.0).abs() < 30), "{observed:?}");
-    assert_eq!(save.readiness(&world.desired, &observed), Readiness::Done);
+    assert_eq!(planner::readiness(&save, &world.desired, &observed), Readiness::Done);
     assert_eq!(host.sh("stat -c '%a %U' /var/backups/etcd /var/backups/etcd/*"), "700 root\n600 root");
     let status = host.sh("/opt/etcd/*/etcdutl snapshot status /var/backups/etcd/before-*.db");
     assert!(!status.is_empty());
@@ -156,7 +157,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
     let remove = Action::RemoveMember { host: etcd_3(), member: id, removal: Removal::Undeclared };
     world.perform(&live, &remove);
     let observed = world.observe(&live);
-    assert_eq!(remove.readiness(&world.desired, &observed), Readiness::Done);
+    assert_eq!(planner::readiness(&remove, &world.desired, &observed), Readiness::Done);
     world.perform(&live, &remove);
     let log = |host: &str| world.lab.host(host).sh("journalctl --no-pager --output cat --identifier quorate");
     let logs = log("etcd-1") + &log("etcd-2");
@@ -175,7 +176,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
         let observed = world.observe(&live);
         let host = observed.former[&etcd_3()].host.known().expect("it is seen").clone();
         assert_eq!((host.service.state, host.service.enabled, host.process), (ServiceState::Inactive, false, None));
-        assert_eq!(stop.readiness(&world.desired, &observed), Readiness::Done);
+        assert_eq!(planner::readiness(&stop, &world.desired, &observed), Readiness::Done);
     }
     let retire = Action::Retire { host: etcd_3() };
     for _ in 0..2 {
@@ -184,7 +185,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
         let host = observed.former[&etcd_3()].host.known().expect("it is seen").clone();
         assert!(host.files.is_empty() && host.certificates.is_empty() && !host.service.needs_reload, "{host:?}");
         assert_eq!((host.data, host.tools), (DataDirectory::Empty, Tools::Absent));
-        assert_eq!(retire.readiness(&world.desired, &observed), Readiness::Done);
+        assert_eq!(planner::readiness(&retire, &world.desired, &observed), Readiness::Done);
     }
     assert_eq!(third.sh("ls -d /var/lib/etcd.removed-*/member | wc -l; find /etc/etcd -type f | wc -l"), "1\n0");
     third.sh("test -x /opt/etcd/*/etcd; test -d /etc/etcd/pki; test ! -e /var/lib/etcd");

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use etcd_client::{Client, GetOptions, KeyValue, SortOrder, SortTarget};
 use hyper_util::rt::TokioIo;
-use quorate::core::capability::certificates::Wanted;
+use quorate::core::cluster::leaf::Wanted;
 use quorate::core::names::UnixSeconds;
 use quorate::core::observed::Usage;
 use quorate::shell::live::pki::{self, Issued, Signer};

@@ -1,11 +1,12 @@
 //! Owners, groups and modes of what is there already.
 
-use crate::core::capability::certificates;
+use crate::core::cluster::model;
+use crate::core::cluster::view::View;
 use crate::core::content::layout;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Folder, Host, Observed, Role};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Draft, Ruling, View};
+use crate::core::plan::ruling::{Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     for (name, host) in view.hosts().filter(|(_, host)| host.account) {
@@ -68,7 +69,7 @@ fn serve_again(observed: &mut Observed, name: &HostName, is_readable: impl Fn(Ro
     let Some(host) = observed.host_mut(name) else { return };
     for role in Role::ALL.into_iter().filter(|role| is_readable(*role)) {
         if let Some(serial) = host.certificates.get(&role).map(|certificate| certificate.serial.clone()) {
-            certificates::serve_serial(host, role, &serial);
+            model::serve_serial(host, role, &serial);
         }
     }
 }

@@ -1,20 +1,18 @@
 //! The certificate authority beside cluster.toml: made once, for a cluster that has not begun, and never again.
 
-use crate::core::capability::keeper;
 use crate::core::cluster::situation::Situation;
+use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::desired::AuthoritySource;
-use crate::core::names::Digest;
-use crate::core::observed::{Authority, Observed, Seen};
+use crate::core::observed::{Observed, Seen};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Draft, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     match (&view.observed.workstation.authority, &view.situation) {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
-        (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => {
-            keeper::create(view)
-        }
+        // Another rule's.
+        (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => Ruling::default(),
         (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
         (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
             Action::CreateAuthority,
@@ -34,17 +32,4 @@ pub fn readiness(observed: &Observed) -> Readiness {
         Seen::Known(None) => Readiness::Ready,
         Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
     }
-}
-
-/// Ten years, as kubeadm gives its authorities.
-pub const VALIDITY_SECONDS: i64 = 3650 * 24 * 3600;
-
-pub fn effect(observed: &mut Observed) {
-    let made = Digest::of("the authority that will be made");
-    observed.workstation.authority = Seen::Known(Some(Authority {
-        fingerprint: made,
-        file_digest: made,
-        not_after: observed.at.plus_seconds(VALIDITY_SECONDS),
-        chain: Vec::new(),
-    }));
 }

@@ -7,7 +7,8 @@
 //! Each run is decided on the nodes, by a lock in etcd (content/backup.sh): the timers of all nodes fire, and one takes
 //! the snapshot. Nothing here depends on who that was.
 
-use crate::core::capability::certificates;
+use crate::core::cluster::leaf;
+use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
 use crate::core::content::layout;
@@ -17,16 +18,11 @@ use crate::core::names::{HostName, RoleName, UserName};
 use crate::core::observed::auth::BACKUP;
 use crate::core::observed::{Drill, File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Draft, Finding, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 /// Everything that it puts on a node.
 pub const FILES: [File; 5] =
     [File::BackupScript, File::BackupService, File::BackupTimer, File::BackupCertificate, File::BackupKey];
-
-/// The policy, if it is about this node.
-pub fn policy<'a>(desired: &'a Desired, name: &HostName) -> Option<&'a Backup> {
-    desired.backup.as_ref().filter(|backup| backup.nodes.contains(name))
-}
 
 /// What is needed from outside: the program that compresses, on every node.
 pub fn obstacles(view: &View) -> Ruling {
@@ -35,7 +31,7 @@ pub fn obstacles(view: &View) -> Ruling {
 }
 
 fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
-    let compression = policy(desired, name)?.compression;
+    let compression = desired.backup_on(name)?.compression;
     let program = compression.program()?;
     let there = host.scheduled.as_ref().is_none_or(|scheduled| scheduled.compressor);
     if upheld(Guard::BackupCanRun, there) {
@@ -58,7 +54,7 @@ fn lacks(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -
         }
         Some(_) | None => true,
     };
-    let certified = certificates::is_right(desired, observed, name, host, Role::BackupClient);
+    let certified = leaf::is_right(desired, observed, name, host, Role::BackupClient);
     let missing = match (known, certified) {
         (false, _) => Some(format!("etcd asks who comes, and does not know the user {BACKUP}")),
         (true, false) => Some("its certificate is not there".to_owned()),
@@ -84,7 +80,7 @@ pub fn next(view: &View) -> Ruling {
 fn nodes<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a HostName, &'a Host, &'a Backup)> {
     let (desired, observed) = (view.desired, view.observed);
     view.hosts().filter_map(move |(name, host)| {
-        let policy = policy(desired, name)?;
+        let policy = desired.backup_on(name)?;
         lacks(desired, observed, name, host).is_none().then_some((name, host, policy))
     })
 }
@@ -96,7 +92,7 @@ fn draft(view: &View, actions: Vec<Action>, what: &str, place: &str) -> Option<D
 
 /// From hosts that take no snapshots any more.
 fn remove(view: &View) -> Option<Draft> {
-    let of_others = view.hosts().filter(|(name, host)| policy(view.desired, name).is_none() && is_there(host));
+    let of_others = view.hosts().filter(|(name, host)| view.desired.backup_on(name).is_none() && is_there(host));
     let actions = of_others.map(|(name, _)| Action::RemoveBackup { host: name.clone() }).collect();
     let what = match view.desired.backup {
         Some(_) => "the node is to take no snapshots",
@@ -152,7 +148,7 @@ fn is_on(host: &Host) -> bool {
 pub fn script_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
         None => Readiness::Refused(format!("{name} cannot be seen")),
-        Some(_) if policy(desired, name).is_none() => Readiness::Refused(format!("{name} is to take no snapshots")),
+        Some(_) if desired.backup_on(name).is_none() => Readiness::Refused(format!("{name} is to take no snapshots")),
         Some(host) if has_script(host) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }
@@ -165,7 +161,7 @@ pub fn script_effect(observed: &mut Observed, name: &HostName) {
 }
 
 pub fn enable_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
-    let (host, policy) = match (observed.host(name), policy(desired, name)) {
+    let (host, policy) = match (observed.host(name), desired.backup_on(name)) {
         (None, _) => return Readiness::Refused(format!("{name} cannot be seen")),
         (Some(_), None) => return Readiness::Refused(format!("{name} is to take no snapshots")),
         (Some(host), Some(policy)) => (host, policy),
@@ -191,7 +187,7 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
 pub fn remove_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
         None => Readiness::Refused(format!("{name} cannot be seen")),
-        Some(_) if policy(desired, name).is_some() => Readiness::Refused(format!("{name} is to take snapshots")),
+        Some(_) if desired.backup_on(name).is_some() => Readiness::Refused(format!("{name} is to take snapshots")),
         Some(host) if is_there(host) => Readiness::Ready,
         Some(_) => Readiness::Done,
     }

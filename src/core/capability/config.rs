@@ -1,14 +1,14 @@
 //! etcd.yaml and the permit: what is written whole and compared as text.
 
-use crate::core::capability::{membership, restore, service, version};
 use crate::core::cluster::situation::Situation;
+use crate::core::cluster::view::View;
+use crate::core::cluster::{joining, restoration, turn, upgrade};
 use crate::core::code::Code;
-use crate::core::content::layout;
-use crate::core::content::{self, Initial};
+use crate::core::content::{self, Initial, layout};
 use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Reason, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 
 /// Lets every host of a new cluster create its data directory, all under one token; and every newcomer to one that
 /// serves.
@@ -39,7 +39,7 @@ pub fn permit(view: &View) -> Ruling {
 ///
 /// Of two that were left, the later wins: it sorts last, being made from the time.
 fn token(view: &View) -> Token {
-    if let Some(restoration) = restore::under_way(view.desired, view.observed) {
+    if let Some(restoration) = restoration::under_way(view.desired, view.observed) {
         return restoration.token;
     }
     let left = view.observed.seen_hosts().filter_map(|(_, host)| content::permitted_token(host.text_of(File::Permit)?));
@@ -50,14 +50,14 @@ pub fn next(view: &View) -> Ruling {
     let mut wanted = Vec::new();
     let mut blocked = Vec::new();
     let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
-    for (name, host) in service::in_turn(view).into_iter().filter(prepared) {
+    for (name, host) in turn::in_turn(view).into_iter().filter(prepared) {
         let Some(initial) = initial(view, name, host) else { continue };
         let text = content::etcd_yaml(view.desired, name, &initial);
         if host.text_of(File::Config) == Some(text.as_str()) {
             continue;
         }
         // What it runs now: the version is changed after the settings.
-        let version = version::starts(view, name, host);
+        let version = upgrade::starts(view, name, host);
         if let Some(key) = view.desired.etcd.unknown_to(version) {
             let what = format!("etcd {version} on {name} does not know the setting `{key}` yet");
             let hint = format!("upgrade to {} first, and declare it then", view.desired.cluster.version);
@@ -68,7 +68,7 @@ pub fn next(view: &View) -> Ruling {
         let because = reasons(view, host.text_of(File::Config), &text);
         wanted.push((Action::WriteFile { host: name.clone(), file: File::Config, text }, because));
     }
-    let mut ruling = service::due(view, wanted);
+    let mut ruling = turn::due(view, wanted);
     ruling.blocked.extend(blocked);
     ruling
 }
@@ -82,9 +82,9 @@ fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
     if let Some(membership) = view.membership() {
         let joins = membership.member_of(name).is_none_or(|member| member.entry.name.is_none());
         if joins && host.data == DataDirectory::Empty {
-            let is_next = membership.member_of(name).is_some() || membership::candidate(view) == Some(name);
+            let is_next = membership.member_of(name).is_some() || joining::candidate(view) == Some(name);
             return is_next
-                .then(|| Initial::joining(view.desired, &membership::members_with(view.desired, membership, name)));
+                .then(|| Initial::joining(view.desired, &joining::members_with(view.desired, membership, name)));
         }
     }
     if let (DataDirectory::Empty, Some(token)) =

@@ -3,14 +3,15 @@
 //! While the authority is rotated a consumer trusts the next one before any member serves a certificate of it, and has a
 //! certificate of it before any member stops trusting the old one.
 
-use crate::core::capability::certificates::{client, is_due, issued};
-use crate::core::capability::rotation::{self, SignedBy, Trust};
+use crate::core::cluster::leaf::{client, is_due, issued};
 use crate::core::cluster::situation::Situation;
+use crate::core::cluster::trust;
+use crate::core::cluster::view::View;
 use crate::core::desired::{Consumer, Desired};
-use crate::core::names::{ConsumerName, Digest};
+use crate::core::names::ConsumerName;
 use crate::core::observed::{Access, ConsumerFiles, Observed, Seen};
-use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Draft, Ruling, View};
+use crate::core::plan::action::{Action, Readiness, SignedBy, Trust};
+use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     let (Situation::Serving(_), Seen::Known(Some(_))) = (&view.situation, &view.observed.workstation.authority) else {
@@ -37,9 +38,9 @@ fn action(view: &View, name: &ConsumerName, consumer: &Consumer, files: &Consume
     Action::KeepConsumer {
         host: consumer.host.clone(),
         consumer: name.clone(),
-        issue: fault_of_pair(view.desired, view.observed, name, files, rotation::signer(view.observed)).is_some(),
-        trust: rotation::wanted_trust(view.observed),
-        by: rotation::signer(view.observed),
+        issue: fault_of_pair(view.desired, view.observed, name, files, trust::signer(view.observed)).is_some(),
+        trust: trust::wanted_trust(view.observed),
+        by: trust::signer(view.observed),
     }
 }
 
@@ -52,7 +53,7 @@ pub fn access(consumer: &Consumer, is_key: bool) -> Access {
 fn fault_of_trust(observed: &Observed, consumer: &Consumer, files: &ConsumerFiles, trust: Trust) -> Option<String> {
     let path = consumer.authority.as_ref()?;
     let Some(found) = &files.authority_access else { return Some(format!("{path} is missing")) };
-    let mut wanted = rotation::trusted(observed, trust);
+    let mut wanted = trust::trusted(observed, trust);
     let mut trusted = files.trusted.clone();
     wanted.sort_unstable();
     trusted.sort_unstable();
@@ -82,11 +83,11 @@ fn fault_of_pair(
     if certificate.matches_key == Seen::Known(false) {
         return Some(format!("{path} and its key do not belong together"));
     }
-    let signer = certificate.signed_by.filter(|signer| rotation::is_ours(observed, signer));
+    let signer = certificate.signed_by.filter(|signer| trust::is_ours(observed, signer));
     if signer.is_none() {
         return Some(format!("{path} is not signed by the cluster's authority"));
     }
-    let authority = rotation::authority(observed, by)?;
+    let authority = trust::authority(observed, by)?;
     if by == SignedBy::Next && signer != Some(authority.fingerprint) {
         return Some(format!("{path} is not signed by the new authority"));
     }
@@ -109,8 +110,8 @@ fn fault_of_pair(
 }
 
 fn fault(desired: &Desired, observed: &Observed, name: &ConsumerName, files: &ConsumerFiles) -> Option<String> {
-    fault_of_trust(observed, desired.consumers.get(name)?, files, rotation::wanted_trust(observed))
-        .or_else(|| fault_of_pair(desired, observed, name, files, rotation::signer(observed)))
+    fault_of_trust(observed, desired.consumers.get(name)?, files, trust::wanted_trust(observed))
+        .or_else(|| fault_of_pair(desired, observed, name, files, trust::signer(observed)))
         .or_else(|| files.reload_due.then(|| "it was not told of its new files yet".to_owned()))
 }
 
@@ -127,13 +128,13 @@ pub fn readiness(
     let Some(files) = observed.consumers.get(name).and_then(Seen::known) else {
         return refused(format!("the host of {name} cannot be seen"));
     };
-    if rotation::authority(observed, by).is_none() {
+    if trust::authority(observed, by).is_none() {
         return refused("there is no authority beside cluster.toml".to_owned());
     }
     let is_wrong = fault_of_trust(observed, consumer, files, trust).is_some()
         || issue && fault_of_pair(desired, observed, name, files, by).is_some()
         || files.reload_due;
-    let is_now = rotation::wanted_trust(observed) == trust && rotation::signer(observed) == by;
+    let is_now = trust::wanted_trust(observed) == trust && trust::signer(observed) == by;
     match (is_wrong, is_now) {
         (false, _) => Readiness::Done,
         (true, true) => Readiness::Ready,
@@ -150,8 +151,8 @@ pub fn effect(
     by: SignedBy,
 ) {
     let Some(consumer) = desired.consumers.get(name) else { return };
-    let Some(authority) = rotation::authority(observed, by).cloned() else { return };
-    let (at, trusted) = (observed.at, rotation::trusted(observed, trust));
+    let Some(authority) = trust::authority(observed, by).cloned() else { return };
+    let (at, trusted) = (observed.at, trust::trusted(observed, trust));
     let Some(files) = observed.consumers.get_mut(name).and_then(Seen::known_mut) else { return };
     if consumer.authority.is_some() {
         files.trusted = trusted;
@@ -164,24 +165,4 @@ pub fn effect(
         files.key_access = Some(access(consumer, true));
     }
     files.reload_due = false;
-}
-
-/// Whether none of them would refuse a member whose certificate `authority` has signed. One that has no file yet trusts
-/// nobody, and refuses nobody of whom it has not heard.
-pub fn all_trust(observed: &Observed, authority: &Digest) -> bool {
-    all(observed, |files| files.authority_access.is_none() || files.trusted.contains(authority))
-}
-
-/// Whether none of them has a certificate of another authority any more.
-pub fn all_are_of(observed: &Observed, authority: &Digest) -> bool {
-    all(observed, |files| files.certificate.as_ref().is_none_or(|one| one.signed_by == Some(*authority)))
-}
-
-/// Whether none of them trusts another authority any more.
-pub fn all_trust_only(observed: &Observed, authorities: &[Digest]) -> bool {
-    all(observed, |files| files.trusted.iter().all(|one| authorities.contains(one)))
-}
-
-fn all(observed: &Observed, is_so: impl Fn(&ConsumerFiles) -> bool) -> bool {
-    observed.consumers.values().all(|files| files.known().is_some_and(&is_so))
 }

@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
-use crate::core::capability::membership::{departed_key, noted, runs_at, unwritten};
+use crate::core::cluster::departed::{departed_key, noted, runs_at, unwritten};
+use crate::core::cluster::process::is_stopped;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::standing::{Standing, is_ours};
-use crate::core::content::Departure;
+use crate::core::cluster::view::View;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::{DataDirectory, File, Folder, Host, Observed, Seen, ServiceState, Tools};
+use crate::core::observed::departure::Departure;
+use crate::core::observed::{DataDirectory, File, Host, Observed, Seen, ServiceState, Tools};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Draft, Ruling, View};
+use crate::core::plan::ruling::{Draft, Ruling};
 
 /// Stops what runs on a declared host although its member was removed, and sets its data aside: a new member is then
 /// added there.
@@ -83,11 +85,6 @@ fn is_back(view: &View, departure: &Departure) -> bool {
     matches!(standing, Some(Standing::Member | Standing::Newcomer))
 }
 
-pub(super) fn is_stopped(host: &Host) -> bool {
-    let idle = matches!(host.service.state, ServiceState::Inactive | ServiceState::Failed);
-    host.process.is_none() && !host.service.enabled && idle
-}
-
 fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
     match observed.host(name) {
         None => Readiness::Refused(format!("{name} cannot be seen")),
@@ -122,13 +119,6 @@ pub fn set_aside_readiness(desired: &Desired, observed: &Observed, name: &HostNa
         (Some(host), Some(false)) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
         (Some(_), Some(false)) => Readiness::Ready,
     }
-}
-
-pub fn set_aside_effect(observed: &mut Observed, name: &HostName) {
-    let Some(host) = observed.host_mut(name) else { return };
-    host.data = DataDirectory::Empty;
-    host.folders.remove(&Folder::Data);
-    host.files.remove(&File::Permit);
 }
 
 pub fn retire_readiness(observed: &Observed, name: &HostName) -> Readiness {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::code::Code;
 use crate::core::names::{Digest, HostName, UnixSeconds};
 use crate::core::observed::{Authority, Certificate, Observed, Role};
-use crate::core::planner::Finding;
+use crate::core::plan::ruling::Finding;
 
 /// Longer than an apply takes that restarts every member twice.
 const APPLY_SECONDS: i64 = 3600;

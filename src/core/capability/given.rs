@@ -5,15 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::capability::certificates::{also, canonical, not_served, serve_serial};
+use crate::core::cluster::leaf::{also, difference_from_given, given_pair, not_served};
+use crate::core::cluster::model::serve_serial;
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{Digest, HostName};
-use crate::core::observed::{Certificate, FileFact, GivenPair, Host, Observed, Role, Seen, Usage};
+use crate::core::names::{Digest, HostName, canonical};
+use crate::core::observed::{Certificate, FileFact, GivenPair, Observed, Role, Usage};
 use crate::core::plan::action::Readiness;
-use crate::core::planner::{Blocked, Finding};
+use crate::core::plan::ruling::{Blocked, Finding};
 
 /// Everything that is wrong with what is given. Nothing is touched until it is empty.
 pub fn faults(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
@@ -98,36 +99,15 @@ fn is_named(certificate: &Certificate, name: &str) -> bool {
             && wildcard().is_some_and(|wildcard| certificate.names.contains(&wildcard)))
 }
 
-fn pair_of<'a>(observed: &'a Observed, name: &HostName, role: Role) -> Option<&'a GivenPair> {
-    observed.workstation.given.as_ref()?.nodes.get(name)?.get(&role)
-}
-
-/// How the pair on a host differs from the one that is given; `None` when it does not.
-pub fn difference(observed: &Observed, name: &HostName, host: &Host, role: Role) -> Option<String> {
-    let stem = role.file_stem();
-    let given = pair_of(observed, name, role)?;
-    let Some(on_host) = host.files.get(&role.certificate()) else {
-        return Some(format!("{stem}.crt is missing"));
-    };
-    if !host.files.contains_key(&role.key()) {
-        return Some(format!("{stem}.key is missing"));
-    }
-    if given.digest.is_some_and(|digest| digest != on_host.digest) {
-        return Some(format!("{stem}.crt is not the one that is given"));
-    }
-    let mismatched = host.certificates.get(&role).is_some_and(|one| one.matches_key == Seen::Known(false));
-    mismatched.then(|| format!("{stem}.crt and {stem}.key do not belong together"))
-}
-
 pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> Readiness {
     let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
     if let Some(fault) = faults(desired, observed).into_iter().next() {
         return Readiness::Refused(fault.what);
     }
-    if pair_of(observed, name, role).is_none() {
+    if given_pair(observed, name, role).is_none() {
         return Readiness::Refused(format!("no {role} certificate is given for {name}"));
     }
-    if difference(observed, name, host, role).is_some() {
+    if difference_from_given(observed, name, host, role).is_some() {
         return Readiness::Ready;
     }
     match not_served(name, host, role) {
@@ -139,7 +119,7 @@ pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: 
 /// The files on the host; the certificate in them is what was given.
 pub fn effect(observed: &mut Observed, name: &HostName, role: Role) {
     let Some(GivenPair { certificate: Some(certificate), digest: Some(digest), .. }) =
-        pair_of(observed, name, role).cloned()
+        given_pair(observed, name, role).cloned()
     else {
         return;
     };

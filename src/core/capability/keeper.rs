@@ -1,16 +1,22 @@
 //! `[ca] source = "node"`: the authority lies on the nodes, as kubeadm keeps it, and every declared one holds its key.
 
+use crate::core::cluster::model;
 use crate::core::cluster::situation::Situation;
+use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::HostName;
 use crate::core::observed::{File, FileFact, Folder, Held, Host, Observed, Seen};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Draft, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
-/// What the first rule says where the authority is to be on the nodes and is not there.
+/// Makes it where it is to be on the nodes and is not there.
 pub fn create(view: &View) -> Ruling {
+    let AuthoritySource::Node { .. } = view.desired.authority else { return Ruling::default() };
+    if view.observed.workstation.authority != Seen::Known(None) || view.situation == Situation::Closed {
+        return Ruling::default();
+    }
     let Some(first) = view.desired.nodes.keys().next() else { return Ruling::default() };
     if view.situation != Situation::New {
         let nodes: Vec<_> = view.desired.nodes.keys().map(HostName::as_str).collect();
@@ -45,7 +51,7 @@ pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
 }
 
 pub fn create_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
-    super::authority::effect(observed);
+    model::make_authority(observed);
     observed.workstation.keepers.insert(name.clone(), Held::Key(layout::authority_key_access()));
     let AuthoritySource::Node { certificate, .. } = &desired.authority else { return };
     let Some(authority) = observed.workstation.authority.known().cloned().flatten() else { return };

@@ -9,21 +9,25 @@
 //! Remove before add: with a voter down etcd refuses every addition. Source: `mayAddMember` and `mayRemoveMember` in
 //! etcd's server.go, 3.4 to 3.7.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
-use crate::core::capability::certificates::canonical;
-use crate::core::capability::service;
+use crate::core::cluster::departed::{noted, unwritten};
+use crate::core::cluster::joining::{candidate, is_newcomer};
+use crate::core::cluster::model::{edit_members, end, entries};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
+use crate::core::cluster::view::View;
+use crate::core::cluster::{staged, turn};
 use crate::core::code::Code;
-use crate::core::content::{self, Departure};
+use crate::core::content;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
-use crate::core::observed::{File, Host, MemberEntry, Observed, ServiceState};
+use crate::core::observed::departure::Departure;
+use crate::core::observed::{File, MemberEntry, Observed, ServiceState};
 use crate::core::plan::action::{Action, Readiness, Removal};
-use crate::core::planner::{Blocked, Draft, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 /// Takes out what has failed: a member that is lost or has lost its data, one whose name another machine takes over,
 /// and one that is not declared and not well.
@@ -121,41 +125,6 @@ fn allowance(member: &Member, removal: Removal) -> Allowance {
     }
 }
 
-/// The members that are noted as leaving, on any host.
-pub fn noted(observed: &Observed) -> BTreeSet<Departure> {
-    let notes = observed.seen_hosts().filter_map(|(_, host)| host.text_of(File::Departures));
-    notes.flat_map(content::read_departures).collect()
-}
-
-/// What the machine of a departure is called among [`Observed::former`]; `None` when its address is a declared node's,
-/// which is looked at, and cared for, under that node's name.
-pub fn departed_key(desired: &Desired, departure: &Departure) -> Option<HostName> {
-    if desired.nodes.values().any(|node| runs_at(&node.address, departure)) {
-        return None;
-    }
-    let address = canonical(departure.peer_url.address());
-    let taken = desired.nodes.contains_key(&departure.name);
-    Some(if taken { HostName::new(format!("{}@{address}", departure.name)) } else { departure.name.clone() })
-}
-
-/// Whether a machine with this address is the one that was left.
-pub fn runs_at(address: &str, departure: &Departure) -> bool {
-    canonical(address) == canonical(departure.peer_url.address())
-}
-
-/// Writes the note on every member's host that has not got it.
-pub fn unwritten(view: &View, departures: &BTreeSet<Departure>) -> Vec<Action> {
-    let text = content::departures(departures);
-    let members = view.hosts().filter(|(name, _)| view.standing(name) == Some(&Standing::Member));
-    let without = members.filter(|(_, host)| host.text_of(File::Departures) != Some(text.as_str()));
-    let write = |(name, _): (&HostName, &Host)| Action::WriteFile {
-        host: name.clone(),
-        file: File::Departures,
-        text: text.clone(),
-    };
-    without.map(write).collect()
-}
-
 /// The gate before a member is taken out: those that stay are a quorum, all of them well if it was well itself.
 fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     let title = member.title();
@@ -183,39 +152,15 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     }
 }
 
-/// The newcomer that is added next: the first that is ready for it, while no other change is under way.
-pub fn candidate<'a>(view: &View<'a>) -> Option<&'a HostName> {
-    let membership = view.membership()?;
-    let started = |member: &Member| member.entry.name.is_some() && !member.entry.learner;
-    let idle = membership.members.iter().all(started);
-    if !upheld(Guard::OneLearner, idle) {
-        return None;
-    }
-    view.hosts().map(|(name, _)| name).find(|name| is_newcomer(view, name))
-}
-
-fn is_newcomer(view: &View, name: &HostName) -> bool {
-    view.standing(name) == Some(&Standing::Newcomer)
-}
-
-/// The members with the one on `name`, as its etcd.yaml must list them before its first start.
-pub fn members_with(desired: &Desired, membership: &Membership, name: &HostName) -> BTreeMap<PeerUrl, HostName> {
-    // etcd compares the URLs only, but takes two URLs under one name for one member.
-    let of = |member: &Member| Some((member.entry.peer_urls.first()?.clone(), member.host.clone()));
-    let mut members: BTreeMap<_, _> = membership.members.iter().filter_map(of).collect();
-    members.insert(desired.peer_url(name), name.clone());
-    members
-}
-
 /// Adds a newcomer on whose host everything is ready.
 pub fn add(view: &View) -> Ruling {
     let (Some(membership), Some(name)) = (view.members(), candidate(view)) else { return Ruling::default() };
     let declared = format!("nodes.{name}");
     let host = view.observed.host(name).expect("a candidate was seen");
-    if !service::is_staged(view.desired, host) {
+    if !staged::is_staged(view.desired, host) {
         return Ruling::default();
     }
-    if let Some(taken) = service::port_taken(name, host).into_iter().next() {
+    if let Some(taken) = staged::port_taken(name, host).into_iter().next() {
         return Ruling::blocked(taken);
     }
     let unwell = membership.voters().find(|member| member.health != Health::Healthy);
@@ -246,10 +191,10 @@ pub fn promote(view: &View) -> Ruling {
 pub fn update_peer_url(view: &View) -> Ruling {
     let Some(membership) = view.members() else { return Ruling::default() };
     let mut blocked = Vec::new();
-    for (name, host) in service::in_turn(view) {
+    for (name, host) in turn::in_turn(view) {
         let Some(member) = membership.member_of(name) else { continue };
         let peer_url = view.desired.peer_url(name);
-        if member.entry.peer_urls.iter().eq([&peer_url]) || !service::is_staged(view.desired, host) {
+        if member.entry.peer_urls.iter().eq([&peer_url]) || !staged::is_staged(view.desired, host) {
             continue;
         }
         // Its etcd.yaml says so already: whose turn it is to change was decided with that.
@@ -258,8 +203,7 @@ pub fn update_peer_url(view: &View) -> Ruling {
             continue;
         }
         let serves = host.service.state == ServiceState::Active;
-        let gate =
-            if serves { service::may_restart(view.desired, view.observed, &view.situation, name) } else { Ok(()) };
+        let gate = if serves { turn::may_restart(view.desired, view.observed, &view.situation, name) } else { Ok(()) };
         if let Err(why) = gate {
             blocked.push(why);
             continue;
@@ -280,10 +224,6 @@ fn address_or_port(view: &View, name: &HostName, member: &Member) -> String {
 
 fn member_by_url(observed: &Observed, peer_url: &PeerUrl) -> Option<MemberEntry> {
     entries(observed)?.iter().find(|entry| entry.peer_urls.contains(peer_url)).cloned()
-}
-
-fn entries(observed: &Observed) -> Option<&Vec<MemberEntry>> {
-    observed.answers().find_map(|(_, answer)| answer.members.known())
 }
 
 const NOBODY_SAYS: &str = "no member says who belongs to the cluster";
@@ -310,7 +250,7 @@ pub fn add_effect(observed: &mut Observed, peer_url: &PeerUrl) {
         client_urls: BTreeSet::new(),
         learner: true,
     };
-    edit(observed, |members| members.push(entry.clone()));
+    edit_members(observed, |members| members.push(entry.clone()));
 }
 
 pub fn promote_readiness(desired: &Desired, observed: &Observed, host: &HostName) -> Readiness {
@@ -327,7 +267,7 @@ pub fn promote_readiness(desired: &Desired, observed: &Observed, host: &HostName
 
 pub fn promote_effect(desired: &Desired, observed: &mut Observed, host: &HostName) {
     let url = desired.peer_url(host);
-    edit(observed, |members| {
+    edit_members(observed, |members| {
         for entry in members.iter_mut().filter(|entry| entry.peer_urls.contains(&url)) {
             entry.learner = false;
         }
@@ -357,7 +297,7 @@ pub fn update_readiness(
 }
 
 pub fn update_effect(observed: &mut Observed, member: MemberId, peer_url: &PeerUrl) {
-    edit(observed, |members| {
+    edit_members(observed, |members| {
         for entry in members.iter_mut().filter(|entry| entry.id == member) {
             entry.peer_urls = [peer_url.clone()].into();
         }
@@ -377,7 +317,7 @@ pub fn remove_readiness(desired: &Desired, observed: &Observed, id: MemberId) ->
 
 /// It is in no list any more, follows nobody, and another member leads.
 pub fn remove_effect(observed: &mut Observed, id: MemberId) {
-    edit(observed, |members| members.retain(|entry| entry.id != id));
+    edit_members(observed, |members| members.retain(|entry| entry.id != id));
     let voter = |answer: &crate::core::observed::Answer| !answer.learner && answer.member != id;
     let heir = observed.answers().find(|(_, answer)| voter(answer)).map(|(_, answer)| answer.member);
     let names: Vec<HostName> = observed.hosts.keys().chain(observed.former.keys()).cloned().collect();
@@ -387,26 +327,6 @@ pub fn remove_effect(observed: &mut Observed, id: MemberId) {
             Some(answer) if answer.member == id => end(observed, &name),
             Some(answer) if answer.leader == Some(id) => answer.leader = heir,
             Some(_) | None => {}
-        }
-    }
-}
-
-/// etcd ends when it learns that it is no member any more, and systemd starts it in vain.
-pub fn end(observed: &mut Observed, name: &HostName) {
-    if let Some(host) = observed.host_mut(name) {
-        host.process = None;
-        host.member = crate::core::observed::Seen::Known(None);
-        host.service.state = ServiceState::Activating;
-    }
-}
-
-fn edit(observed: &mut Observed, change: impl Fn(&mut Vec<MemberEntry>)) {
-    let former = observed.former.values_mut().map(|former| &mut former.host);
-    for host in observed.hosts.values_mut().chain(former) {
-        let Some(answer) = host.known_mut().and_then(|host| host.member.known_mut()?.as_mut()) else { continue };
-        if let Some(members) = answer.members.known_mut() {
-            change(members);
-            members.sort();
         }
     }
 }

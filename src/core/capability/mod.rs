@@ -8,7 +8,6 @@ pub mod config;
 pub mod consumers;
 pub mod departure;
 pub mod expiry;
-pub mod findings;
 pub mod given;
 pub mod keeper;
 pub mod membership;

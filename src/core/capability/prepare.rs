@@ -1,10 +1,11 @@
 //! What a bare host needs before anything is put on it: the account that etcd runs as, and its folders.
 
+use crate::core::cluster::view::View;
 use crate::core::content::layout;
 use crate::core::names::HostName;
 use crate::core::observed::{Folder, Host, Observed};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Ruling, View};
+use crate::core::plan::ruling::Ruling;
 
 pub fn next(view: &View) -> Ruling {
     let bare = view.hosts().filter(|(_, host)| !is_prepared(host));

@@ -6,27 +6,29 @@
 //! entries; where that has not happened since, the log is filled with deletions of a key that does not exist: they are
 //! entries, and change neither data nor revision.
 
-use crate::core::capability::version;
+use crate::core::cluster::view::View;
+use crate::core::cluster::{turn, upgrade, version};
 use crate::core::desired::{Desired, Setting};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Version};
 use crate::core::observed::{Host, Observed};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Draft, Ruling, View};
+use crate::core::plan::ruling::{Draft, Ruling};
 
 /// The first minor version that does not read what older ones wrote.
 const READS_NO_V2: u16 = 7;
+
 /// The first minor version that writes none of it.
 const WRITES_NO_V2: Version = Version::new(3, 6, 0);
 
 pub fn next(view: &View) -> Ruling {
-    let Some(stop) = version::next_allowed(view).filter(|stop| stop.minor >= READS_NO_V2) else {
+    let Some(stop) = upgrade::next_allowed(view).filter(|stop| stop.minor >= READS_NO_V2) else {
         return Ruling::default();
     };
     let Some((behind, _)) = behind(view.observed).filter(|_| !upheld(Guard::LogBeforeUpgrade, false)) else {
         return Ruling::default();
     };
-    let asked = super::service::in_turn(view).into_iter().find(|(_, host)| host.answer().is_some());
+    let asked = turn::in_turn(view).into_iter().find(|(_, host)| host.answer().is_some());
     let Some((host, _)) = asked else { return Ruling::default() };
     let what = format!("the raft log on {behind} may hold entries of etcd 3.5, at which {stop} panics");
     let action = Action::FillLog { host: host.clone(), before: stop };

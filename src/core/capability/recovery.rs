@@ -6,17 +6,19 @@
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
-use crate::core::capability::membership::noted;
+use crate::core::cluster::departed::noted;
 use crate::core::cluster::quorum::quorum;
 use crate::core::cluster::situation::{Situation, situation};
+use crate::core::cluster::view::View;
+use crate::core::cluster::{model, version};
 use crate::core::code::Code;
-use crate::core::content::{self, Departure};
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
+use crate::core::observed::departure::{self, Departure};
 use crate::core::observed::{Answer, DataDirectory, File, Host, MemberEntry, Observed, Seen, ServiceState};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Draft, Finding, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     if view.situation != Situation::Down || view.desired.request.lost.is_empty() {
@@ -43,7 +45,7 @@ pub fn next(view: &View) -> Ruling {
 fn note(view: &View, survivor: &HostName) -> Option<Action> {
     let lost = view.desired.request.lost.keys();
     let departures = lost.map(|name| Departure { name: name.clone(), peer_url: view.desired.peer_url(name) });
-    let text = content::departures(&noted(view.observed).into_iter().chain(departures).collect::<BTreeSet<_>>());
+    let text = departure::departures(&noted(view.observed).into_iter().chain(departures).collect::<BTreeSet<_>>());
     let is_there = view.observed.host(survivor)?.text_of(File::Departures) == Some(text.as_str());
     (!is_there).then(|| Action::WriteFile { host: survivor.clone(), file: File::Departures, text })
 }
@@ -143,9 +145,9 @@ pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Rea
 
 /// A cluster of this member alone, under a new member list with its old id. The others learn from it that they are out.
 pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
-    super::service::run(desired, observed, name);
+    model::run(desired, observed, name);
     let host = observed.host(name);
-    let version = host.map_or(desired.cluster.version, |host| super::version::on_disk(desired, host));
+    let version = host.map_or(desired.cluster.version, |host| version::on_disk(desired, host));
     let answer = host.and_then(Host::answer).cloned();
     let id = answer.as_ref().map_or(crate::core::names::MemberId(1), |answer| answer.member);
     let cluster = answer.as_ref().map_or(crate::core::names::ClusterId(0), |answer| answer.cluster);
@@ -157,16 +159,15 @@ pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
         client_urls: BTreeSet::new(),
         learner: false,
     });
-    let answer = super::service::predicted_answer(version, cluster, &entry, Some(id), std::slice::from_ref(&entry));
+    let answer = model::predicted_answer(version, cluster, &entry, Some(id), std::slice::from_ref(&entry));
     let others: Vec<HostName> =
         observed.answers().map(|(other, _)| other).filter(|other| *other != name).cloned().collect();
     for other in others {
-        super::membership::end(observed, &other);
+        model::end(observed, &other);
     }
     if let Some(host) = observed.host_mut(name) {
         host.service.state = ServiceState::Active;
         host.service.enabled = true;
-        host.member =
-            Seen::Known(Some(Answer { cluster_version: Some(super::version::of_cluster(version)), ..answer }));
+        host.member = Seen::Known(Some(Answer { cluster_version: Some(version::of_cluster(version)), ..answer }));
     }
 }

@@ -2,18 +2,17 @@
 //!
 //! They stay on the host of the member that they were taken of, and are not among those of `[backup]`.
 
+use crate::core::cluster::risk::risk_of;
+use crate::core::cluster::saved::is_saved;
 use crate::core::cluster::snapshot::sources;
+use crate::core::cluster::view::View;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Occasion};
 use crate::core::observed::{File, Observed};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Draft, Reason, Risk, View, risk_of, title};
-
-/// One before an upgrade counts for so long: members change one after the other, and some wait for the next day.
-const FRESH_FOR_UPGRADE_SECONDS: i64 = 24 * 3600;
-/// One before another change: as long as a run may take, so that the next one needs no other.
-const FRESH_SECONDS: i64 = 3600;
+use crate::core::plan::ruling::{Draft, Reason};
+use crate::core::plan::step::{Risk, title};
 
 /// `draft`, or what must come before it: a snapshot, where any member can be asked for one.
 pub fn insured(view: &View, draft: Draft) -> Draft {
@@ -41,18 +40,6 @@ pub fn is_needed(desired: &Desired, observed: &Observed, draft: &Draft) -> bool 
     // Once that is noted, a restore must be finished.
     let begins_restore = any(|action| matches!(action, Action::WriteFile { file: File::RestoreNote, .. }));
     !desired.request.no_snapshot && !keeps_all && (begins_restore || is_risky())
-}
-
-/// Whether any host that was seen holds one that is fresh enough.
-pub fn is_saved(observed: &Observed, before: Occasion) -> bool {
-    let of = |(occasion, at): (&Occasion, _)| (*occasion, at);
-    let mut saved = observed.seen_hosts().flat_map(|(_, host)| host.snapshots.iter().map(of));
-    match before {
-        Occasion::Upgrade(_) => {
-            saved.any(|(occasion, at)| occasion == before && at.0 + FRESH_FOR_UPGRADE_SECONDS > observed.at.0)
-        }
-        Occasion::Change => saved.any(|(_, at)| at.0 + FRESH_SECONDS > observed.at.0),
-    }
 }
 
 pub fn readiness(observed: &Observed, before: Occasion) -> Readiness {

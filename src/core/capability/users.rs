@@ -11,15 +11,16 @@
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
-use crate::core::capability::version;
+use crate::core::cluster::version;
+use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::desired::{Auth, DeclaredUser, Desired};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{RoleName, UserName};
+use crate::core::names::{RoleName, UserName, listed};
 use crate::core::observed::auth::{AuthStore, BACKUP, Permission, ROOT, User};
 use crate::core::observed::{Observed, Seen};
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::planner::{Blocked, Draft, Finding, Ruling, View};
+use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     let (Some(declared), Some(membership)) = (&view.desired.auth, view.membership()) else { return Ruling::default() };
@@ -179,11 +180,6 @@ pub fn may_be_made_anew(user: &UserName) -> bool {
     user.as_str() != ROOT
 }
 
-/// `a, b`
-pub fn listed<T: std::fmt::Display>(words: impl IntoIterator<Item = T>) -> String {
-    words.into_iter().map(|word| word.to_string()).collect::<Vec<_>>().join(", ")
-}
-
 /// Users that nobody declared.
 fn unknown_users<'a>(declared: &Auth, store: &'a AuthStore) -> impl Iterator<Item = (&'a UserName, &'a User)> {
     store.users.iter().filter(|(name, _)| !declared.users.contains_key(*name))
@@ -334,11 +330,4 @@ pub fn disable_effect(observed: &mut Observed) {
             user.password = None;
         }
     });
-}
-
-/// A cluster that begins has no users, and asks nobody.
-pub fn begin(desired: &Desired, observed: &mut Observed) {
-    if desired.auth.is_some() && observed.auth.is_none() {
-        observed.auth = Some(Seen::Known(AuthStore::default()));
-    }
 }

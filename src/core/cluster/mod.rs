@@ -1,7 +1,28 @@
-//! What facts mean: who is a member and how well, what life the cluster is in, and what a look amounts to.
+//! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
+//!
+//! - who belongs to it, and how well: [`quorum`], [`standing`], [`situation`], [`departed`], [`joining`]
+//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`turn`]
+//! - who trusts whom: [`trust`], [`leaf`]
+//! - snapshots: [`snapshot`], [`saved`], [`restoration`]
+//! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
+//! - [`outline`]: a look in lines that can be compared
 
+pub mod departed;
+pub mod joining;
+pub mod leaf;
+pub mod model;
 pub mod outline;
+pub mod process;
 pub mod quorum;
+pub mod restoration;
+pub mod risk;
+pub mod saved;
 pub mod situation;
 pub mod snapshot;
+pub mod staged;
 pub mod standing;
+pub mod trust;
+pub mod turn;
+pub mod upgrade;
+pub mod version;
+pub mod view;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::capability::certificates::usages;
+use crate::core::cluster::leaf::usages;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::observed::{Answer, Held, Host, Observed, Seen, ServiceState};
 
@@ -101,7 +101,7 @@ fn host_lines(desired: &Desired, observed: &Observed, host: &Host) -> impl Itera
     lines.extend(host.installed.keys().map(|version| format!("installed {version}")));
     lines.extend(host.taken_ports.keys().map(|port| format!("taken {port}")));
     if let Some(process) = &host.process {
-        let stale = crate::core::capability::service::stale(desired, host);
+        let stale = crate::core::cluster::process::stale(desired, host);
         lines.push(format!("process {} stale={stale:?}", process.executable));
     }
     lines.push(match &host.member {

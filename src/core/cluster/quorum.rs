@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, MemberId, PeerUrl};
 use crate::core::observed::{DataDirectory, File, Host, MemberEntry, Observed};
+use crate::core::plan::Voters;
 
 /// How many voters must agree, of `voters` in the member list. A cluster without voters has no quorum: 1.
 pub fn quorum(voters: usize) -> usize {
@@ -95,6 +96,18 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// The voters, counted.
+    pub fn in_numbers(&self) -> Voters {
+        Voters {
+            healthy: self.healthy_voters(),
+            total: self.voters().count(),
+            quorum: self.quorum(),
+            margin: self.margin(),
+        }
+    }
+}
+
 impl Member {
     /// The member's name, or its id while it has none.
     pub fn title(&self) -> String {
@@ -144,7 +157,7 @@ fn runs(seen: &Host, host: &HostName, entry: &MemberEntry) -> bool {
 }
 
 /// What a member that no declared host runs is called among [`Observed::former`].
-pub fn former_key(desired: &Desired, entry: &MemberEntry) -> HostName {
+fn former_key(desired: &Desired, entry: &MemberEntry) -> HostName {
     let address = entry.peer_urls.first().map_or("?", PeerUrl::address);
     match &entry.name {
         Some(name) if desired.nodes.contains_key(name) => HostName::new(format!("{name}@{address}")),

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::capability::{restore, rotation, service};
 use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, standing, unknown_data};
+use crate::core::cluster::{restoration, staged, trust};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{DataDirectory, File, Host, Observed};
-use crate::core::planner::Blocked;
+use crate::core::plan::ruling::Blocked;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Situation {
@@ -27,12 +27,12 @@ pub enum Situation {
 /// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
 pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
     let unseen = with(unseen_hosts(observed), skewed_hosts(observed));
-    if restore::under_way(desired, observed).is_some() {
+    if restoration::under_way(desired, observed).is_some() {
         // Whatever there was, a new cluster is made.
         let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
         return if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) };
     }
-    if let Some(unfinished) = restore::unfinished(desired, observed) {
+    if let Some(unfinished) = restoration::unfinished(desired, observed) {
         return (Situation::Closed, with(unseen, [unfinished]));
     }
     if let Some(what) = quorum::disagreement(observed) {
@@ -100,7 +100,7 @@ fn bare_obstacles(observed: &Observed) -> Vec<Blocked> {
             blocked.push(foreign_data(name));
         }
         if !upheld(Guard::PortsFreeBeforeBootstrap, host.taken_ports.is_empty()) {
-            blocked.extend(service::port_taken(name, host));
+            blocked.extend(staged::port_taken(name, host));
         }
     }
     blocked
@@ -129,7 +129,7 @@ const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
 fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
-    let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| rotation::is_ours(observed, trusted)));
+    let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted)));
     let blocked = foreign.map(|(name, _)| match authority {
         None if !observed.workstation.keepers.is_empty() => {
             let what = format!("{name} trusts an authority whose key no node has");

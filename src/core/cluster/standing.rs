@@ -1,14 +1,14 @@
 //! Where each declared host stands towards the member list of a cluster that serves.
 
-use crate::core::capability::rotation;
 use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::trust;
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{DataDirectory, File, Host, Observed};
-use crate::core::planner::Blocked;
+use crate::core::plan::ruling::Blocked;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -75,7 +75,7 @@ fn outside(observed: &Observed, name: &HostName, host: &Host) -> Result<Standing
 
 /// Whether what lies on this host was put there for this cluster: it trusts our authority, and has our etcd.yaml.
 pub fn is_ours(observed: &Observed, host: &Host) -> bool {
-    let trusts_us = host.trusted.iter().any(|trusted| rotation::is_ours(observed, trusted));
+    let trusts_us = host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted));
     trusts_us && host.text_of(File::Config).is_some_and(content::is_kept)
 }
 

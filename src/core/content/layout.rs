@@ -20,6 +20,7 @@ pub const SNAPSHOTS_FOLDER: &str = "/var/backups/etcd";
 
 /// The units of scheduled snapshots.
 pub const BACKUP_SERVICE: &str = "quorate-backup.service";
+
 pub const BACKUP_TIMER: &str = "quorate-backup.timer";
 
 /// Programs of ours that the host runs by itself.

@@ -73,6 +73,7 @@ fn value_of<'a>(key: &str, text: &'a str) -> Option<&'a str> {
 }
 
 const TOKEN_KEY: &str = "initial-cluster-token";
+
 const MEMBERS_KEY: &str = "initial-cluster";
 
 fn declared_members(desired: &Desired) -> String {
@@ -220,33 +221,6 @@ pub fn unit_version(desired: &Desired, unit: &str) -> Option<Version> {
     rest.split_once("/etcd ")?.0.parse().ok()
 }
 
-/// A member that is leaving, as the note on the other hosts has it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Departure {
-    pub name: HostName,
-    pub peer_url: PeerUrl,
-}
-
-const DEPARTURES: &str = "# Members that quorate takes out, until nothing of them is left on their hosts.\n";
-
-pub fn departures<'a>(departures: impl IntoIterator<Item = &'a Departure>) -> String {
-    let mut text = DEPARTURES.to_owned();
-    for Departure { name, peer_url } in departures {
-        writeln!(text, "{name} {peer_url}").expect("a String takes every write");
-    }
-    text
-}
-
-/// What a note says; lines that are none of ours are left out.
-pub fn read_departures(text: &str) -> impl Iterator<Item = Departure> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| {
-        let (name, url) = line.split_once(' ')?;
-        let usable = url.starts_with("https://") && url.bytes().all(|byte| byte.is_ascii_graphic());
-        usable.then(|| Departure { name: HostName::new(name), peer_url: PeerUrl::new(url) })
-    })
-}
-
 /// A cluster's life that begins with a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Restoration {
@@ -257,6 +231,7 @@ pub struct Restoration {
 
 /// No cluster makes as many revisions in a second, for as long as one life of it may take.
 const REVISIONS_A_SECOND: u64 = 10_000;
+
 /// For a token that does not end in a time: etcd's own documentation says that this is enough.
 const REVISIONS_AHEAD: u64 = 1_000_000_000;
 

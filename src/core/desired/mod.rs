@@ -398,6 +398,11 @@ impl Desired {
         }
     }
 
+    /// The policy of scheduled snapshots, if it is about this node.
+    pub fn backup_on(&self, name: &HostName) -> Option<&Backup> {
+        self.backup.as_ref().filter(|backup| backup.nodes.contains(name))
+    }
+
     /// The declared digest of the archive of `version`: the declared one, or one on the way to it.
     pub fn archive_digest(&self, version: Version, architecture: Architecture) -> Option<Digest> {
         match &self.binaries {

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::core::code::Code;
-use crate::core::content;
 use crate::core::names::{
     Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RemotePath,
     UnixSeconds, Version,
@@ -16,6 +15,7 @@ use crate::core::names::{
 use crate::core::observed::auth::AuthStore;
 
 pub mod auth;
+pub mod departure;
 mod file;
 
 pub use file::{Access, File, FileFact, Folder, Role};
@@ -461,8 +461,9 @@ impl Observed {
     fn left_behind(&self) -> BTreeSet<MemberId> {
         let notes = self.seen_hosts().filter_map(|(_, host)| {
             let list = host.answer()?.members.known()?;
-            let gone: BTreeSet<_> =
-                content::read_departures(host.text_of(File::Departures)?).map(|departure| departure.peer_url).collect();
+            let gone: BTreeSet<_> = departure::read_departures(host.text_of(File::Departures)?)
+                .map(|departure| departure.peer_url)
+                .collect();
             Some((list, gone))
         });
         let notes: Vec<_> = notes.collect();

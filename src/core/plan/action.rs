@@ -9,18 +9,12 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::core::capability::rotation::{SignedBy, Trust};
-use crate::core::capability::{
-    access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
-    raft_log, recovery, restore, rotation, service, snapshot, users, version,
-};
 use crate::core::content::{self, layout};
-use crate::core::desired::Desired;
 use crate::core::names::{
-    Architecture, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RoleName, Token, UserName, Version,
+    self, Architecture, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RoleName, Token, UserName, Version,
 };
 use crate::core::observed::auth::Permission;
-use crate::core::observed::{File, Folder, Observed, Role};
+use crate::core::observed::{File, Folder, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
@@ -256,116 +250,6 @@ impl Action {
             other => serde_json::to_string(other).expect("an action is plain data"),
         }
     }
-
-    pub fn readiness(&self, desired: &Desired, observed: &Observed) -> Readiness {
-        match self {
-            Self::CreateAuthority => authority::readiness(observed),
-            Self::CreateAuthorityOn { host } => keeper::create_readiness(observed, host),
-            Self::InstallAuthorityKey { host } => keeper::readiness(observed, host),
-            Self::CreateNextAuthority => rotation::create_readiness(observed),
-            Self::AdoptAuthority => rotation::adopt_readiness(observed),
-            Self::PrepareHost { host } => prepare::readiness(observed, host),
-            Self::InstallBinaries { host, version, architecture } => {
-                version::readiness(observed, host, *version, *architecture)
-            }
-            Self::LinkTools { host, version } => version::tools_readiness(desired, observed, host, *version),
-            Self::InstallTrust { host, trust } => certificates::trust_readiness(observed, host, *trust),
-            Self::IssueCertificate { host, role, also, by } => {
-                certificates::readiness(desired, observed, host, *role, also, *by)
-            }
-            Self::InstallCertificate { host, role } => given::readiness(desired, observed, host, *role),
-            Self::WriteFile { host, file, text } => config::readiness(observed, host, *file, text),
-            Self::RestoreFileAccess { host, file } => access::readiness(observed, host, *file),
-            Self::RestoreFolderAccess { host, folder } => access::folder_readiness(observed, host, *folder),
-            Self::ReloadUnits { host } => service::reload_readiness(observed, host),
-            Self::EnableService { host } => service::enable_readiness(observed, host),
-            Self::Start { host } => service::start_readiness(observed, host),
-            Self::Restart { host } => service::restart_readiness(desired, observed, host),
-            Self::AddMember { host, peer_url } => membership::add_readiness(desired, observed, host, peer_url),
-            Self::Promote { host } => membership::promote_readiness(desired, observed, host),
-            Self::UpdatePeerUrl { host, member, peer_url } => {
-                membership::update_readiness(desired, observed, host, *member, peer_url)
-            }
-            Self::RemoveMember { member, .. } => membership::remove_readiness(desired, observed, *member),
-            Self::Stop { host } => departure::stop_readiness(observed, host),
-            Self::SetDataAside { host } => departure::set_aside_readiness(desired, observed, host),
-            Self::Retire { host } => departure::retire_readiness(observed, host),
-            Self::RemoveFile { host, file } => departure::remove_file_readiness(observed, host, *file),
-            Self::SaveSnapshot { before, .. } => snapshot::readiness(observed, *before),
-            Self::FillLog { .. } => raft_log::readiness(observed),
-            Self::ForceNewCluster { host } => recovery::readiness(desired, observed, host),
-            Self::PushSnapshot { host, digest } => restore::push_readiness(observed, host, *digest),
-            Self::SetOldDataAside { host } => restore::set_aside_readiness(observed, host),
-            Self::RestoreData { host, digest, token } => restore::restore_readiness(observed, host, *digest, token),
-            Self::ConfirmRestore => restore::confirm_readiness(desired, observed),
-            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
-                consumers::readiness(desired, observed, consumer, *issue, *trust, *by)
-            }
-            Self::InstallBackupScript { host } => backup::script_readiness(desired, observed, host),
-            Self::EnableBackup { host } => backup::enable_readiness(desired, observed, host),
-            Self::RemoveBackup { host } => backup::remove_readiness(desired, observed, host),
-            Self::KeepRole { role, permissions } => users::role_readiness(observed, role, permissions),
-            Self::KeepUser { user, roles, password } => users::user_readiness(observed, user, roles, *password),
-            Self::RemoveUser { user } => users::remove_user_readiness(desired, observed, user),
-            Self::RemoveRole { role, with } => users::remove_role_readiness(observed, role, with),
-            Self::EnableAuth => users::enable_readiness(desired, observed),
-            Self::DisableAuth => users::disable_readiness(observed),
-        }
-    }
-
-    /// What will be seen once the action is done.
-    pub fn effect(&self, desired: &Desired, observed: &mut Observed) {
-        match self {
-            Self::CreateAuthority => authority::effect(observed),
-            Self::CreateAuthorityOn { host } => keeper::create_effect(desired, observed, host),
-            Self::InstallAuthorityKey { host } => keeper::effect(observed, host),
-            Self::CreateNextAuthority => rotation::create_effect(observed),
-            Self::AdoptAuthority => rotation::adopt_effect(desired, observed),
-            Self::PrepareHost { host } => prepare::effect(observed, host),
-            Self::InstallBinaries { host, version, architecture } => {
-                version::effect(desired, observed, host, *version, *architecture);
-            }
-            Self::LinkTools { host, version } => version::tools_effect(desired, observed, host, *version),
-            Self::InstallTrust { host, trust } => certificates::trust_effect(observed, host, *trust),
-            Self::IssueCertificate { host, role, also, by } => {
-                certificates::effect(desired, observed, host, *role, also, *by);
-            }
-            Self::InstallCertificate { host, role } => given::effect(observed, host, *role),
-            Self::WriteFile { host, file, text } => config::effect(observed, host, *file, text),
-            Self::RestoreFileAccess { host, file } => access::effect(observed, host, *file),
-            Self::RestoreFolderAccess { host, folder } => access::folder_effect(observed, host, *folder),
-            Self::ReloadUnits { host } => service::reload_effect(observed, host),
-            Self::EnableService { host } => service::enable_effect(observed, host),
-            Self::Start { host } | Self::Restart { host } => service::start_effect(desired, observed, host),
-            Self::AddMember { peer_url, .. } => membership::add_effect(observed, peer_url),
-            Self::Promote { host } => membership::promote_effect(desired, observed, host),
-            Self::UpdatePeerUrl { member, peer_url, .. } => membership::update_effect(observed, *member, peer_url),
-            Self::RemoveMember { member, .. } => membership::remove_effect(observed, *member),
-            Self::Stop { host } => departure::stop_effect(observed, host),
-            Self::SetDataAside { host } => departure::set_aside_effect(observed, host),
-            Self::Retire { host } => departure::retire_effect(observed, host),
-            Self::RemoveFile { host, file } => departure::remove_file_effect(observed, host, *file),
-            Self::SaveSnapshot { host, before } => snapshot::effect(observed, host, *before),
-            Self::FillLog { .. } => raft_log::effect(observed),
-            Self::ForceNewCluster { host } => recovery::effect(desired, observed, host),
-            Self::PushSnapshot { host, digest } => restore::push_effect(observed, host, *digest),
-            Self::SetOldDataAside { host } => restore::set_aside_effect(observed, host),
-            Self::RestoreData { host, digest, token } => restore::restore_effect(observed, host, *digest, token),
-            Self::ConfirmRestore => restore::confirm_effect(observed),
-            Self::KeepConsumer { consumer, issue, trust, by, .. } => {
-                consumers::effect(desired, observed, consumer, *issue, *trust, *by);
-            }
-            Self::InstallBackupScript { host } => backup::script_effect(observed, host),
-            Self::EnableBackup { host } => backup::enable_effect(observed, host),
-            Self::RemoveBackup { host } => backup::remove_effect(observed, host),
-            Self::KeepRole { role, permissions } => users::role_effect(observed, role, permissions),
-            Self::KeepUser { user, roles, password } => users::user_effect(observed, user, roles, *password),
-            Self::RemoveUser { user } => users::remove_user_effect(observed, user),
-            Self::RemoveRole { role, .. } => users::remove_role_effect(observed, role),
-            Self::EnableAuth => users::enable_effect(desired, observed),
-            Self::DisableAuth => users::disable_effect(observed),
-        }
-    }
 }
 
 /// What is done, without the host: the words of a step.
@@ -436,13 +320,49 @@ impl fmt::Display for Action {
             Self::EnableBackup { .. } => f.write_str("start the backup timer"),
             Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
-            Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", users::listed(permissions)),
+            Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", names::listed(permissions)),
             Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),
-            Self::KeepUser { user, roles, .. } => write!(f, "keep user {user}: role {}", users::listed(roles)),
+            Self::KeepUser { user, roles, .. } => write!(f, "keep user {user}: role {}", names::listed(roles)),
             Self::RemoveUser { user } => write!(f, "remove user {user}"),
             Self::RemoveRole { role, with } => write!(f, "remove role {role}, which only user {with} has"),
             Self::EnableAuth => f.write_str("turn authentication on"),
             Self::DisableAuth => f.write_str("turn authentication off"),
         }
+    }
+}
+
+/// Which authorities a ca.crt holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The one that there is.
+    #[default]
+    Current,
+    /// That, and the one that is to take its place.
+    Both,
+    /// The one that is to take its place, alone.
+    Next,
+}
+
+impl Trust {
+    pub fn is_current(&self) -> bool {
+        *self == Self::Current
+    }
+}
+
+/// The authority that signs a leaf.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignedBy {
+    /// The one that there is.
+    #[default]
+    Current,
+    /// The one that is to take its place.
+    Next,
+}
+
+impl SignedBy {
+    pub fn is_current(&self) -> bool {
+        *self == Self::Current
     }
 }

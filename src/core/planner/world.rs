@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::capability::authority::VALIDITY_SECONDS;
-use crate::core::capability::certificates;
+use crate::core::cluster::leaf;
+use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::desired::{AuthoritySource, Binaries, Desired};
 use crate::core::names::{Architecture, Digest, HostName, UnixSeconds, Version};
 use crate::core::observed::{
@@ -43,7 +43,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
     let authority = Authority {
         fingerprint: Digest::of("the declared authority"),
         file_digest: Digest::of("the declared authority's file"),
-        not_after: at.plus_seconds(VALIDITY_SECONDS),
+        not_after: at.plus_seconds(AUTHORITY_VALIDITY_SECONDS),
         chain: Vec::new(),
     };
     let pair = |names: BTreeSet<String>, path: String| {
@@ -69,7 +69,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         AuthoritySource::External { nodes, .. } => {
             let of_node = |name: &HostName| {
                 let of_role = |role: &Role| {
-                    let names = certificates::wanted(desired, name, *role, &BTreeSet::new()).names;
+                    let names = leaf::wanted(desired, name, *role, &BTreeSet::new()).names;
                     (*role, pair(names, format!("given/{name}/{role}.crt")))
                 };
                 (name.clone(), desired.authority.roles().iter().map(of_role).collect())
@@ -125,7 +125,7 @@ pub fn healthy(desired: &Desired, at: UnixSeconds) -> Observed {
     let mut world = bare(desired, at);
     let plan = planner::plan(desired, &world);
     for action in plan.actions() {
-        action.effect(desired, &mut world);
+        planner::effect(action, desired, &mut world);
     }
     world.guessed = false;
     world

@@ -3,7 +3,8 @@
 use similar::TextDiff;
 
 use crate::core::names::{HostName, RemotePath};
-use crate::core::planner::{FileDiff, Plan};
+use crate::core::plan::Plan;
+use crate::core::plan::step::FileDiff;
 
 /// One difference and the hosts that have it.
 #[derive(Clone, Debug, PartialEq, Eq)]

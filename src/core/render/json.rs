@@ -1,19 +1,21 @@
 //! A plan for programs, and for later: `plan -o FILE` writes this document, and [`read`] gives the same plan back.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::diff;
-use super::words::{Effect, Summary};
-use std::collections::BTreeSet;
-
 use crate::core::allowance::Allowance;
 use crate::core::desired::Request;
 use crate::core::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::core::plan::action::Action;
-use crate::core::planner::{Blocked, FileDiff, Finding, Margin, Plan, Reason, Risk, Step, Voters};
+use crate::core::plan::ruling::{Blocked, Finding, Reason};
+use crate::core::plan::step::{FileDiff, Margin, Risk, Step};
+use crate::core::plan::{Plan, Voters};
+use crate::core::render::diff;
+use crate::core::render::words::{Effect, Summary};
 
 /// The version of the document's shape. A reader that knows another one must refuse.
 pub const FORMAT_VERSION: u64 = 1;

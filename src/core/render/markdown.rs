@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{clean, diff, words};
-use crate::core::planner::{Blocked, Plan, Reason, Step};
+use crate::core::plan::Plan;
+use crate::core::plan::ruling::{Blocked, Reason};
+use crate::core::plan::step::Step;
+use crate::core::render::{clean, diff, words};
 
 /// GitHub and Gitea refuse comments of 65,536 characters; some room is left for what a pipeline adds.
 pub const BYTES_MAX: usize = 60_000;

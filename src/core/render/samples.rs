@@ -6,7 +6,8 @@ use crate::core::code::Code;
 use crate::core::desired::{self, Desired};
 use crate::core::names::HostName;
 use crate::core::observed::{Cause, Observed, Seen};
-use crate::core::planner::{self, Plan};
+use crate::core::plan::Plan;
+use crate::core::planner;
 use crate::laws::sample;
 
 pub(crate) fn desired(etcd: &str) -> Desired {

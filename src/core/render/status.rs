@@ -6,16 +6,18 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::json::rfc3339;
-use super::palette::Palette;
-use super::{clean, words};
-use crate::core::capability::{backup, restore};
+use crate::core::capability::backup;
 use crate::core::cluster::quorum::{Health, Member, Membership};
+use crate::core::cluster::restoration;
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
 use crate::core::observed::{Answer, Host, Observed, Role, Seen, ServiceState};
-use crate::core::planner::{Blocked, Finding, Voters};
+use crate::core::plan::Voters;
+use crate::core::plan::ruling::{Blocked, Finding};
+use crate::core::render::json::rfc3339;
+use crate::core::render::palette::Palette;
+use crate::core::render::{clean, words};
 
 /// What `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,7 +179,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         declared_version: desired.cluster.version,
         at: rfc3339(observed.at),
         complete: observed.is_complete(),
-        health: membership.as_ref().map(Voters::of),
+        health: membership.as_ref().map(Membership::in_numbers),
         members: declared.chain(strangers).collect(),
         authority: authority(observed),
         backup: backup(desired, observed),
@@ -250,9 +252,9 @@ fn authority(observed: &Observed) -> Option<Expiry> {
 
 /// Those of a plan, and that a restore waits to be finished: in a plan that stands in the way of everything else.
 fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    let unfinished = restore::unfinished(desired, observed);
+    let unfinished = restoration::unfinished(desired, observed);
     let unfinished = unfinished.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
-    unfinished.into_iter().chain(crate::core::capability::findings::findings(desired, observed)).collect()
+    unfinished.into_iter().chain(crate::core::planner::findings(desired, observed)).collect()
 }
 
 fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::palette::Palette;
-use super::{clean, diff, words};
 use crate::core::names::{Architecture, HostName};
+use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
-use crate::core::planner::{Blocked, Finding, Plan, Step};
+use crate::core::plan::ruling::{Blocked, Finding};
+use crate::core::plan::step::Step;
+use crate::core::render::palette::Palette;
+use crate::core::render::{clean, diff, words};
 
 /// How much to say, and in which colours.
 #[derive(Clone, Copy, Debug, Default)]

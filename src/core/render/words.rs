@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::clean;
-use crate::core::capability::rotation::Trust;
 use crate::core::code::Code;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Role};
-use crate::core::plan::action::Action;
-use crate::core::planner::{Margin, Plan, Risk, Step, Voters};
+use crate::core::plan::action::{Action, Trust};
+use crate::core::plan::step::{Margin, Risk, Step};
+use crate::core::plan::{Plan, Voters};
+use crate::core::render::clean;
 
 /// `[2/9] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`: the line that `plan` shows and `apply` repeats.
 pub fn step_line<'a>(

@@ -16,7 +16,7 @@ use crate::core::observed::{
     Answer, Cause, DataDirectory, File, Former, Host, MemberEntry, Observed, Scheduled, Seen, ServiceState, V2Store,
 };
 use crate::core::plan::action::Action;
-use crate::core::planner::world;
+use crate::core::planner::{self, world};
 use crate::laws::sample;
 
 pub struct Machines {
@@ -72,7 +72,7 @@ impl Machines {
 
     /// Does an action, and lets the members find out.
     pub fn act(&mut self, action: &Action, desired: &Desired) {
-        action.effect(desired, &mut self.world);
+        planner::effect(action, desired, &mut self.world);
         self.take_effect();
     }
 
@@ -134,7 +134,7 @@ impl Machines {
         }
         let url = self.desired.peer_url(name);
         if self.roster.iter().any(|entry| entry.peer_urls.contains(&url)) {
-            Action::Start { host: name.clone() }.effect(&self.desired, &mut self.world);
+            planner::effect(&Action::Start { host: name.clone() }, &self.desired, &mut self.world);
         } else {
             self.host(name)?.service.state = ServiceState::Activating;
         }

@@ -14,8 +14,9 @@ use super::show;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
-use crate::core::planner::{self, Plan};
+use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::core::render::{clean, words};
 use crate::shell::apply::{Report, Stop};
@@ -333,7 +334,7 @@ mod tests {
         }
 
         async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
-            action.effect(&self.desired, &mut self.world.lock().unwrap());
+            planner::effect(action, &self.desired, &mut self.world.lock().unwrap());
             Ok(())
         }
     }
@@ -378,7 +379,7 @@ mod tests {
         let fleet = Obedient::bare();
         let saved = fleet.plan();
         for action in saved.actions().take(7) {
-            action.effect(&fleet.desired, &mut fleet.world.lock().unwrap());
+            planner::effect(action, &fleet.desired, &mut fleet.world.lock().unwrap());
         }
         let expecting = ApplyArgs { expect: Some(saved.id()), ..yes() };
         assert_eq!(fleet.apply(&expecting, Some(saved.clone())).await.0, Ok(0));

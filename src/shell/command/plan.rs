@@ -11,7 +11,8 @@ use super::request::{self, RequestArgs};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::Observed;
-use crate::core::planner::{self, Plan};
+use crate::core::plan::Plan;
+use crate::core::planner;
 use crate::core::render::text::Style;
 use crate::core::render::{json, markdown, text};
 use crate::shell::progress;
@@ -117,7 +118,7 @@ pub fn worst(plan: &Plan) -> Option<Kind> {
 mod tests {
     use super::*;
     use crate::core::code::Code;
-    use crate::core::planner::Blocked;
+    use crate::core::plan::ruling::Blocked;
     use crate::core::render::samples;
     use crate::laws::sample;
     use crate::shell::command::output::Captured;

@@ -1,8 +1,8 @@
 //! What `plan` and `apply` can be asked for beyond what cluster.toml declares.
 
 use crate::core::allowance::{AllowKind, Allowance};
-use crate::core::capability::restore;
 use crate::core::cluster::quorum::Membership;
+use crate::core::cluster::restoration;
 use crate::core::desired::{AuthoritySource, Desired, Request, Rotation};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UserName};
@@ -170,7 +170,7 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
     }
     // A restore that was cut off goes on under its own token.
     if let Some(restore) = &mut request.restore
-        && let Some(token) = restore::begun(desired, observed, restore.digest)
+        && let Some(token) = restoration::begun(desired, observed, restore.digest)
     {
         restore.token = token;
     }

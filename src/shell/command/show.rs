@@ -8,7 +8,7 @@ use super::context::Context;
 use super::output::print;
 use super::plan::{Format, formatted};
 use crate::core::diagnostic::Diagnostic;
-use crate::core::planner::Plan;
+use crate::core::plan::Plan;
 use crate::core::render::json;
 
 /// Print a saved plan, offline

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::core::capability::certificates::Wanted;
+use crate::core::cluster::leaf::Wanted;
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::diagnostic::{Diagnostic, Kind};

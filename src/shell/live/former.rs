@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::capability::certificates::canonical;
-use crate::core::capability::membership::{departed_key, noted};
+use crate::core::cluster::departed::{departed_key, noted};
 use crate::core::cluster::quorum::Membership;
 use crate::core::code::Code;
-use crate::core::content::Departure;
 use crate::core::desired::Desired;
+use crate::core::names::canonical;
 use crate::core::names::{HostName, PeerUrl};
+use crate::core::observed::departure::Departure;
 use crate::core::observed::{Cause, Former, Host, MemberEntry, Observed, Seen};
 
 /// What leads to a machine that is not declared.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::core::capability::version;
+use crate::core::cluster::version;
 use crate::core::code::Code;
 use crate::core::desired::EtcdAccess;
 use crate::core::names::{ConsumerName, HostName};

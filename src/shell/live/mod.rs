@@ -45,7 +45,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::capability::certificates::Wanted;
+use crate::core::cluster::leaf::Wanted;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, UnixSeconds};

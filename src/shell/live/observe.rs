@@ -11,8 +11,8 @@ use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, Holding};
 use super::{Live, former, reach, users};
-use crate::core::capability::{rotation, version};
-use crate::core::cluster::quorum;
+use crate::core::capability::rotation;
+use crate::core::cluster::{quorum, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
 use crate::core::observed::{Cause, ConsumerFiles, Host, Observed, Seen, Workstation};
@@ -92,7 +92,7 @@ async fn observe_once(live: &Live) -> Observed {
         rotation::adopt_effect(desired, &mut observed);
     }
     observed.workstation.is_replaced = desired.previous_authority.is_some() && !credentials.is_being_replaced();
-    for (version, architecture) in version::wanted_archives(desired, &observed) {
+    for (version, architecture) in upgrade::wanted_archives(desired, &observed) {
         let package = packages.get(desired, version, architecture).await;
         let seen = match package {
             Ok(package) => Seen::Known(package.facts.clone()),

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::core::capability::certificates::{Wanted, client, wanted};
-use crate::core::capability::rotation::{SignedBy, Trust};
+use crate::core::cluster::leaf::{Wanted, client, wanted};
 use crate::core::content::Restoration;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Restore};
@@ -12,6 +11,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Architecture, ConsumerName, Digest, HostName, Occasion, Version};
 use crate::core::observed::{Cause, File, Role};
 use crate::core::plan::action::Action;
+use crate::core::plan::action::{SignedBy, Trust};
 use crate::shell::clock::now;
 use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;

@@ -249,7 +249,7 @@ fn serve_https(signer: &crate::shell::live::pki::Signer, body: Vec<u8>) -> Strin
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use secrecy::ExposeSecret as _;
-    let wanted = crate::core::capability::certificates::Wanted {
+    let wanted = crate::core::cluster::leaf::Wanted {
         common_name: "mirror".to_owned(),
         names: ["127.0.0.1".to_owned()].into(),
         usages: [crate::core::observed::Usage::ServerAuth].into(),

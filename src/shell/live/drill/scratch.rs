@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::leash::Leashed;
 use super::{Claim, failed, silent};
-use crate::core::capability::certificates::Wanted;
+use crate::core::cluster::leaf::Wanted;
 use crate::core::desired::{Binaries, Desired};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Architecture, ClusterName, HostName};

@@ -22,7 +22,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::authority::Signer;
 use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, load, write_new};
 use super::{BACKDATED_SECONDS, CERTIFICATE, KEY, rcgen_time, serial_number};
-use crate::core::capability::authority::VALIDITY_SECONDS;
+use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
 use crate::core::observed::Cause;
@@ -93,7 +93,7 @@ pub(super) fn generate(
 ) -> Result<(String, Zeroizing<String>), String> {
     let mut params = CertificateParams::default();
     params.not_before = rcgen_time(at.plus_seconds(-BACKDATED_SECONDS)).map_err(|error| error.to_string())?;
-    params.not_after = rcgen_time(at.plus_seconds(VALIDITY_SECONDS)).map_err(|error| error.to_string())?;
+    params.not_after = rcgen_time(at.plus_seconds(AUTHORITY_VALIDITY_SECONDS)).map_err(|error| error.to_string())?;
     params.serial_number = Some(serial_number().map_err(|_| "no random bytes for a serial number")?);
     params.distinguished_name = DistinguishedName::new();
     // kubeadm's name for it, and the cluster's: authorities of two clusters must not be mistaken for each other.

@@ -8,8 +8,8 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
-use crate::core::capability::certificates::canonical;
 use crate::core::code::Code;
+use crate::core::names::canonical;
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::{Cause, Certificate, Seen, Usage};
 

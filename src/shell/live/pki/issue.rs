@@ -19,7 +19,7 @@ use super::anchor::Anchor;
 use super::authority::Signer;
 use super::facts::{certificate_facts, whole};
 use super::{BACKDATED_SECONDS, rcgen_time, serial_number};
-use crate::core::capability::certificates::{Wanted, client};
+use crate::core::cluster::leaf::{Wanted, client};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::{Certificate, Seen, Usage};

@@ -12,7 +12,7 @@ use zeroize::Zeroize as _;
 use super::anchor::Anchor;
 use super::facts::{certificate_facts, whole};
 use super::issue::{Issued, alternative_name, with_chain};
-use crate::core::capability::certificates::Wanted;
+use crate::core::cluster::leaf::Wanted;
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::Seen;
 

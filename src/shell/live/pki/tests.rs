@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::core::capability::certificates::Wanted;
+use crate::core::cluster::leaf::Wanted;
 use crate::core::code::Code;
 use crate::core::names::{ClusterName, Digest, UnixSeconds};
 use crate::core::observed::{Cause, Seen, Usage};

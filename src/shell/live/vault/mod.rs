@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::core::capability::certificates::{Wanted, client};
+use crate::core::cluster::leaf::{Wanted, client};
 use crate::core::code::Code;
 use crate::core::desired::{Vault as Declared, VaultLogin};
 use crate::core::names::UnixSeconds;

@@ -1,12 +1,13 @@
 //! What an operator should know although no step changes it.
 
-use crate::core::capability::{backup, expiry, given, membership, recovery, restore, rotation, users};
+use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
+use crate::core::cluster::departed;
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
-use crate::core::planner::Finding;
+use crate::core::plan::ruling::Finding;
 
 /// Half a year: long enough to plan a rotation.
 const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
@@ -67,13 +68,13 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 /// Members that were removed and could not be cleared away, and members that were called lost and are well.
 fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let Some(membership) = Membership::of(desired, observed) else { return Vec::new() };
-    let noted = membership::noted(observed);
+    let noted = departed::noted(observed);
     let is_left = |name: &HostName| {
         let unseen = observed.former.get(name).is_some_and(|former| former.host.known().is_none());
         unseen && membership.member_of(name).is_none() && !desired.request.lost.contains_key(name)
     };
     let left = noted.into_iter().filter_map(|departure| {
-        let name = membership::departed_key(desired, &departure).filter(is_left)?;
+        let name = departed::departed_key(desired, &departure).filter(is_left)?;
         let what = format!("{name} was removed, and its host ({}) could not be reached", departure.peer_url.address());
         let hint = format!("it is cleared away when it returns; if it never will, `apply --lost={name}` forgets it");
         Some(Finding { code: Code::Departed, hosts: vec![name], what, hint: Some(hint) })

@@ -1,0 +1,207 @@
+//! What etcd and systemd do next, as the effects of actions predict it.
+
+use std::collections::BTreeSet;
+
+use crate::core::cluster::quorum::quorum;
+use crate::core::cluster::version;
+use crate::core::code::Code;
+use crate::core::content::LOADED_AT_START;
+use crate::core::desired::Desired;
+use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
+use crate::core::observed::auth::AuthStore;
+use crate::core::observed::{
+    Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, MemberEntry, Observed, Process, Role,
+    Seen, ServiceState, V2Store,
+};
+
+pub fn set_aside(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    host.data = DataDirectory::Empty;
+    host.folders.remove(&Folder::Data);
+    host.files.remove(&File::Permit);
+}
+
+/// A running etcd reads the pair again at the next handshake.
+pub fn serve_serial(host: &mut Host, role: Role, serial: &str) {
+    if let Some(process) = host.process.as_mut().filter(|_| role.is_served()) {
+        process.served.insert(role, Seen::Known(serial.to_owned()));
+    }
+}
+
+pub fn entries(observed: &Observed) -> Option<&Vec<MemberEntry>> {
+    observed.answers().find_map(|(_, answer)| answer.members.known())
+}
+
+/// etcd ends when it learns that it is no member any more, and systemd starts it in vain.
+pub fn end(observed: &mut Observed, name: &HostName) {
+    if let Some(host) = observed.host_mut(name) {
+        host.process = None;
+        host.member = crate::core::observed::Seen::Known(None);
+        host.service.state = ServiceState::Activating;
+    }
+}
+
+pub fn edit_members(observed: &mut Observed, change: impl Fn(&mut Vec<MemberEntry>)) {
+    let former = observed.former.values_mut().map(|former| &mut former.host);
+    for host in observed.hosts.values_mut().chain(former) {
+        let Some(answer) = host.known_mut().and_then(|host| host.member.known_mut()?.as_mut()) else { continue };
+        if let Some(members) = answer.members.known_mut() {
+            change(members);
+            members.sort();
+        }
+    }
+}
+
+/// A cluster that begins has no users, and asks nobody.
+pub fn begin_auth(desired: &Desired, observed: &mut Observed) {
+    if desired.auth.is_some() && observed.auth.is_none() {
+        observed.auth = Some(Seen::Known(AuthStore::default()));
+    }
+}
+
+/// Ten years, as kubeadm gives its authorities.
+pub const AUTHORITY_VALIDITY_SECONDS: i64 = 3650 * 24 * 3600;
+
+pub fn make_authority(observed: &mut Observed) {
+    let made = Digest::of("the authority that will be made");
+    observed.workstation.authority = Seen::Known(Some(Authority {
+        fingerprint: made,
+        file_digest: made,
+        not_after: observed.at.plus_seconds(AUTHORITY_VALIDITY_SECONDS),
+        chain: Vec::new(),
+    }));
+}
+
+/// A fresh process that has loaded what lies on disk.
+pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    let at = observed.at;
+    let Some(host) = observed.host_mut(name) else { return };
+    let version = version::on_disk(desired, host);
+    let on_disk = LOADED_AT_START.iter().filter_map(|file| Some((*file, host.files.get(file)?.digest)));
+    let served = |(role, certificate): (&Role, &Certificate)| (*role, Seen::Known(certificate.serial.clone()));
+    let before = host.process.as_ref().map_or(0, |process| process.pid);
+    host.process = Some(Process {
+        // Another one, whichever.
+        pid: before.wrapping_add(1),
+        started: at,
+        executable: desired.binaries_folder_of(version).join("etcd"),
+        executable_replaced: false,
+        foreign_config: false,
+        loaded: on_disk.collect(),
+        served: host.certificates.iter().filter(|(role, _)| role.is_served()).map(served).collect(),
+    });
+    host.service.state = ServiceState::Activating;
+    host.service.complaint = None;
+    host.data = DataDirectory::Member;
+    host.v2store = version::needs_v2store_check(desired, version).then_some(V2Store::Clean);
+}
+
+/// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its permit.
+/// One that has served and is silent for a reason of its own stays silent.
+pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
+    let list = observed.answers().find_map(|(_, answer)| answer.members.known().cloned());
+    observed.guessed |= list.is_none();
+    let is_new = list.is_none() && observed.host(acted_on).is_some_and(|host| host.files.contains_key(&File::Permit));
+    let mut members = list.unwrap_or_else(|| declared_members(desired));
+    let cluster = observed.answers().next().map_or(ClusterId(0), |(_, answer)| answer.cluster);
+    let leader = observed.answers().find_map(|(_, answer)| answer.leader);
+    let reads = observed.answers().any(|(name, answer)| answer.reads && name != acted_on);
+    let running: BTreeSet<HostName> =
+        observed.seen_hosts().filter(|(_, host)| host.process.is_some()).map(|(name, _)| name.clone()).collect();
+    let index_of = |members: &[MemberEntry], name: &HostName| {
+        let was = observed.host(name).and_then(Host::answer).map(|answer| answer.member);
+        let is = |entry: &MemberEntry| {
+            entry.peer_urls.contains(&desired.peer_url(name)) || was.is_some_and(|was| was == entry.id)
+        };
+        members.iter().position(is)
+    };
+    let found: Vec<_> = running.iter().filter_map(|name| Some((name.clone(), index_of(&members, name)?))).collect();
+    let voters = members.iter().filter(|entry| !entry.learner).count();
+    if !reads && found.iter().filter(|(_, index)| !members[*index].learner).count() < quorum(voters) {
+        return;
+    }
+    let woken: Vec<_> = found
+        .into_iter()
+        .filter(|(name, _)| {
+            let host = observed.host(name);
+            name == acted_on
+                || host.is_some_and(|host| host.service.state != ServiceState::Active || host.answer().is_some())
+        })
+        .collect();
+    // A member publishes its name and client URL when it starts.
+    for (name, index) in &woken {
+        members[*index].name = Some(name.clone());
+        members[*index].client_urls = BTreeSet::from([ClientUrl::new(desired.client_url(name).as_str())]);
+    }
+    let leader = leader.or_else(|| woken.first().map(|(_, index)| members[*index].id));
+    for (name, index) in &woken {
+        let Some(host) = observed.host_mut(name) else { continue };
+        host.service.state = ServiceState::Active;
+        host.files.remove(&File::Permit);
+        let version = version::on_disk(desired, host);
+        host.member = Seen::Known(Some(predicted_answer(version, cluster, &members[*index], leader, &members)));
+    }
+    members.sort();
+    publish(observed, &members);
+    if is_new {
+        begin_auth(desired, observed);
+    }
+}
+
+/// Everybody learns the names that were published, and the leader raises the cluster version when all have reached it.
+pub fn publish(observed: &mut Observed, members: &[MemberEntry]) {
+    let lowest = observed.answers().map(|(_, answer)| version::of_cluster(answer.version)).min();
+    let raised = observed.answers().filter_map(|(_, answer)| answer.cluster_version).max().max(lowest);
+    let former = observed.former.values_mut().map(|former| &mut former.host);
+    for host in observed.hosts.values_mut().chain(former) {
+        let Some(answer) = host.known_mut().and_then(|host| host.member.known_mut()?.as_mut()) else { continue };
+        answer.cluster_version = raised;
+        if let Some(list) = answer.members.known_mut() {
+            *list = members.to_vec();
+        }
+    }
+}
+
+pub fn predicted_answer(
+    version: Version,
+    cluster: ClusterId,
+    entry: &MemberEntry,
+    leader: Option<MemberId>,
+    members: &[MemberEntry],
+) -> Answer {
+    Answer {
+        cluster,
+        member: entry.id,
+        version,
+        leader,
+        term: 0,
+        index: 0,
+        applied: 0,
+        database_bytes: 0,
+        database_in_use_bytes: 0,
+        learner: entry.learner,
+        errors: Vec::new(),
+        alarms: BTreeSet::new(),
+        reads: !entry.learner,
+        members: if entry.learner { Seen::Unknown(learners_do_not_say()) } else { Seen::Known(members.to_vec()) },
+        own_members: if entry.learner { members.to_vec() } else { Vec::new() },
+        cluster_version: None,
+    }
+}
+
+/// A learner refuses the question for the member list.
+fn learners_do_not_say() -> Cause {
+    Cause { code: Code::MemberSilent, summary: "a learner does not give the member list".to_owned(), hint: None }
+}
+
+/// The member list of a cluster that begins with the declared nodes. The ids stand for those that etcd will choose.
+fn declared_members(desired: &Desired) -> Vec<MemberEntry> {
+    let entry = |(index, name): (usize, &HostName)| MemberEntry {
+        id: MemberId(index as u64 + 1),
+        name: Some(name.clone()),
+        peer_urls: [desired.peer_url(name)].into(),
+        client_urls: BTreeSet::from([ClientUrl::new(desired.client_url(name).as_str())]),
+        learner: false,
+    };
+    desired.nodes.keys().enumerate().map(entry).collect()
+}

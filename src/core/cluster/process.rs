@@ -1,0 +1,39 @@
+//! Whether etcd runs on a host, and whether it runs what lies on disk.
+
+use crate::core::cluster::version;
+use crate::core::content::{LOADED_AT_START, layout};
+use crate::core::desired::Desired;
+use crate::core::observed::{File, Host, ServiceState};
+
+pub fn is_stopped(host: &Host) -> bool {
+    let idle = matches!(host.service.state, ServiceState::Inactive | ServiceState::Failed);
+    host.process.is_none() && !host.service.enabled && idle
+}
+
+/// What the running process has not loaded, and where in cluster.toml that is declared; `None` when it runs what lies on
+/// disk, or does not run at all.
+pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
+    let process = host.process.as_ref()?;
+    let executable = desired.binaries_folder_of(version::on_disk(desired, host)).join("etcd");
+    if process.executable != executable {
+        return Some((format!("the running etcd is {}, not {executable}", process.executable), "cluster.version"));
+    }
+    if process.foreign_config {
+        return Some(("the running process was started with another configuration file".to_owned(), "paths.config"));
+    }
+    if process.executable_replaced {
+        return Some((format!("{executable} is not the binary that runs"), "cluster.version"));
+    }
+    let differs = |file: &File| {
+        let on_disk = host.files.get(file).map(|fact| fact.digest);
+        process.loaded.get(file).is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
+    };
+    let changed: Vec<_> = LOADED_AT_START.into_iter().filter(differs).collect();
+    let declared = match changed.first()? {
+        File::Config => "etcd",
+        File::Trust => "ca",
+        _ => "paths.service",
+    };
+    let words: Vec<_> = changed.into_iter().map(|file| layout::row(file).word).collect();
+    Some((format!("the running process has not loaded {}", words.join(" and ")), declared))
+}

@@ -1,0 +1,120 @@
+//! Who signs, and who trusts whom, while the authority stays and while it is rotated.
+//!
+//! Read from the hosts: what each ca.crt holds, what each process has loaded, who signed each leaf.
+
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::Digest;
+use crate::core::observed::{Authority, ConsumerFiles, File, Host, Observed, Role, Seen};
+use crate::core::plan::action::{SignedBy, Trust};
+
+/// Whether none of them would refuse a member whose certificate `authority` has signed. One that has no file yet trusts
+/// nobody, and refuses nobody of whom it has not heard.
+fn consumers_trust(observed: &Observed, authority: &Digest) -> bool {
+    all_consumers(observed, |files| files.authority_access.is_none() || files.trusted.contains(authority))
+}
+
+/// Whether none of them has a certificate of another authority any more.
+pub fn consumers_are_of(observed: &Observed, authority: &Digest) -> bool {
+    all_consumers(observed, |files| files.certificate.as_ref().is_none_or(|one| one.signed_by == Some(*authority)))
+}
+
+/// Whether none of them trusts another authority any more.
+pub fn consumers_trust_only(observed: &Observed, authorities: &[Digest]) -> bool {
+    all_consumers(observed, |files| files.trusted.iter().all(|one| authorities.contains(one)))
+}
+
+fn all_consumers(observed: &Observed, is_so: impl Fn(&ConsumerFiles) -> bool) -> bool {
+    observed.consumers.values().all(|files| files.known().is_some_and(&is_so))
+}
+
+pub fn current(observed: &Observed) -> Option<&Authority> {
+    observed.workstation.authority.known()?.as_ref()
+}
+
+pub fn next_one(observed: &Observed) -> Option<&Authority> {
+    observed.workstation.next.as_ref()
+}
+
+/// Whether `fingerprint` is an authority of this cluster.
+pub fn is_ours(observed: &Observed, fingerprint: &Digest) -> bool {
+    let ours = current(observed).into_iter().chain(next_one(observed));
+    ours.into_iter().any(|authority| authority.fingerprint == *fingerprint)
+}
+
+/// The fingerprints that a ca.crt of this kind holds, in the file's order.
+pub fn trusted(observed: &Observed, trust: Trust) -> Vec<Digest> {
+    let of = |authority: Option<&Authority>| authority.map(Authority::trusted).unwrap_or_default();
+    let (old, new) = (of(current(observed)), of(next_one(observed)));
+    match trust {
+        Trust::Current => old,
+        Trust::Next => new,
+        // A swap that was cut off leaves one that is both.
+        Trust::Both => old.iter().chain(new.iter().filter(|one| !old.contains(one))).copied().collect(),
+    }
+}
+
+/// What ca.crt is to hold now, on every host.
+pub fn wanted_trust(observed: &Observed) -> Trust {
+    match next_one(observed) {
+        None => Trust::Current,
+        Some(next) if upheld(Guard::IssuedBeforeDropped, is_issued_everywhere(observed, next)) => Trust::Next,
+        Some(_) => Trust::Both,
+    }
+}
+
+/// Who signs now.
+pub fn signer(observed: &Observed) -> SignedBy {
+    match next_one(observed) {
+        Some(next) if upheld(Guard::TrustedBeforeIssued, is_loaded_everywhere(observed, next)) => SignedBy::Next,
+        _ => SignedBy::Current,
+    }
+}
+
+pub fn authority(observed: &Observed, by: SignedBy) -> Option<&Authority> {
+    match by {
+        SignedBy::Current => current(observed),
+        SignedBy::Next => next_one(observed),
+    }
+}
+
+/// Every host, and everyone who is a member still; `None` when one of them could not be seen.
+pub fn everyone(observed: &Observed) -> Option<Vec<&Host>> {
+    let former = observed.former.values().map(|former| &former.host);
+    observed.hosts.values().chain(former).map(Seen::known).collect()
+}
+
+/// Whether no member would refuse a leaf of `authority`: each has it in its ca.crt, and has loaded that if it runs.
+fn is_loaded_everywhere(observed: &Observed, authority: &Authority) -> bool {
+    // A host on which nothing lies yet gets what is wanted then. One whose ca.crt holds the new one alone has loaded both
+    // before: the old one is dropped only after that.
+    let is_loaded = |host: &&Host| {
+        host.process.is_none() && host.trusted.is_empty()
+            || host.trusted.contains(&authority.fingerprint) && (has_loaded_trust(host) || holds_alone(host, authority))
+    };
+    upheld(Guard::ConsumersTrustFirst, consumers_trust(observed, &authority.fingerprint))
+        && everyone(observed).is_some_and(|hosts| hosts.iter().all(is_loaded))
+}
+
+pub fn holds_alone(host: &Host, authority: &Authority) -> bool {
+    let alone = authority.trusted();
+    !host.trusted.is_empty() && host.trusted.iter().all(|trusted| alone.contains(trusted))
+}
+
+pub fn has_loaded_trust(host: &Host) -> bool {
+    let on_disk = host.files.get(&File::Trust).map(|fact| fact.digest);
+    host.process.as_ref().is_none_or(|process| process.loaded.get(&File::Trust).copied() == on_disk)
+}
+
+pub fn is_issued_everywhere(observed: &Observed, authority: &Authority) -> bool {
+    let Some(hosts) = everyone(observed) else { return false };
+    // Once the old one was dropped anywhere there is no way back: a leaf that is lost then is issued by the new one.
+    let has_begun = hosts.iter().any(|host| holds_alone(host, authority));
+    let is_its = |host: &&Host| {
+        let all_there =
+            host.trusted.is_empty() || Role::OF_MEMBERS.iter().all(|role| host.certificates.contains_key(role));
+        (all_there || has_begun) && host.certificates.values().all(|leaf| leaf.signed_by == Some(authority.fingerprint))
+    };
+    let issued = consumers_are_of(observed, &authority.fingerprint);
+    let consumers = has_begun || upheld(Guard::ConsumersIssuedFirst, issued);
+    consumers && is_loaded_everywhere(observed, authority) && hosts.iter().all(is_its)
+}

@@ -1,0 +1,132 @@
+//! Whose turn it is: in which order a change reaches the members, and whether one of them may be restarted now.
+
+use std::collections::BTreeSet;
+
+use crate::core::cluster::process::stale;
+use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::situation::Situation;
+use crate::core::cluster::view::View;
+use crate::core::code::Code;
+use crate::core::desired::{Desired, Downtime};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::HostName;
+use crate::core::observed::{Host, Observed, ServiceState};
+use crate::core::plan::action::Action;
+use crate::core::plan::ruling::{Blocked, Draft, Reason, Ruling};
+
+/// Whether a member's configuration may be written now, and what it waits for otherwise.
+///
+/// In a cluster that serves it is one at a time, and none while another member has not taken what was written for it, or
+/// is not well: Restart=always would bring up any member that crashes with a text that nobody has tried. A member that
+/// does not serve waits for nobody.
+pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
+    let Some(membership) = view.membership() else { return Ok(()) };
+    // One that does not answer us may still vote; one that systemd has not seen serve does not.
+    if view.observed.host(name).is_some_and(|host| host.service.state != ServiceState::Active) {
+        return Ok(());
+    }
+    let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| stale(view.desired, host).is_some());
+    let other = membership
+        .voters()
+        .find(|member| member.host != *name && (member.health != Health::Healthy || untried(&member.host)));
+    match other {
+        Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
+            let who = &other.host;
+            let what = format!("the change on {name} waits until {who} is healthy and has taken its own");
+            Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The hosts in the order in which a change reaches them: what is broken, then followers, then the leader.
+pub fn in_turn<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
+    let mut hosts: Vec<_> = view.hosts().collect();
+    hosts.sort_by_key(|(name, _)| rank(view, name));
+    hosts
+}
+
+/// Of the changes that are wanted, those that may be made now: on all hosts that do not serve together, or on one that does.
+pub fn due(view: &View, wanted: Vec<(Action, Vec<Reason>)>) -> Ruling {
+    let mut ruling = Ruling::default();
+    let (mut idle, mut serving) = (Vec::new(), Vec::new());
+    for (action, because) in wanted {
+        let Some(host) = action.host() else { continue };
+        if let Err(blocked) = turn(view, host) {
+            ruling.blocked.push(blocked);
+            continue;
+        }
+        let serves = view.observed.host(host).is_some_and(|host| host.service.state == ServiceState::Active);
+        let alone = view.membership().is_some() && serves && !upheld(Guard::OneConfigurationAtATime, false);
+        if alone { &mut serving } else { &mut idle }.push((action, because));
+    }
+    serving.truncate(1);
+    let due = if idle.is_empty() { serving } else { idle };
+    let (actions, reasons): (Vec<_>, Vec<_>) = due.into_iter().unzip();
+    let mut because: Vec<Reason> = Vec::new();
+    for reason in reasons.into_iter().flatten() {
+        if !because.contains(&reason) {
+            because.push(reason);
+        }
+    }
+    ruling.step = (!actions.is_empty()).then_some(Draft { actions, because, needs: BTreeSet::new() });
+    ruling
+}
+
+/// 0 for a member that is not healthy, 1 for a follower, 2 for the leader.
+pub fn rank(view: &View, name: &HostName) -> u8 {
+    let member = view.membership().and_then(|membership| Some((membership.member_of(name)?, membership.leader)));
+    match member {
+        Some((member, _)) if member.health != Health::Healthy => 0,
+        Some((member, leader)) if leader == Some(member.entry.id) => 2,
+        Some(_) => 1,
+        None => 0,
+    }
+}
+
+/// The gate before a member is stopped: the others must be a quorum, and all that can be asked must be well.
+pub fn may_restart(
+    desired: &Desired,
+    observed: &Observed,
+    situation: &Situation,
+    name: &HostName,
+) -> Result<(), Blocked> {
+    let has_served = observed.host(name).is_some_and(|host| host.service.state == ServiceState::Active);
+    match situation {
+        Situation::New => Ok(()),
+        Situation::Closed => Err(Blocked::new(Code::NotHealthy, format!("{name} must not be touched")).on(name)),
+        // Not one member says who belongs to the cluster. One that has never found a quorum loses nothing.
+        Situation::Down if !has_served => Ok(()),
+        Situation::Down => {
+            let what = format!("etcd on {name} runs but does not answer, so nobody knows what a restart would cost");
+            let hint = format!("look at `journalctl -u {}` on the host", desired.paths.service);
+            Err(Blocked::new(Code::MemberSilent, what).on(name).hint(hint))
+        }
+        Situation::Serving(membership) => may_restart_member(desired, membership, name),
+    }
+}
+
+fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostName) -> Result<(), Blocked> {
+    let total = membership.voters().count();
+    let healthy = membership.member_of(name).is_some_and(|member| member.health == Health::Healthy);
+    let without = membership.margin_without(name);
+    let quorum_stays = without >= 0;
+    let unwell = membership.unwell_besides(name).filter(|_| healthy);
+    if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeRestart, false)) {
+        let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
+        let what = format!("{name} must be restarted, but {who} is not healthy: {why}");
+        return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")));
+    }
+    // A cluster that is to grow is restarted when it has grown.
+    let small = total <= 2 && desired.nodes.len() <= 2;
+    if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
+        let what = format!("{name} must be restarted, and a cluster of {total} cannot serve meanwhile");
+        let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
+        return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because("cluster.downtime"));
+    }
+    if !upheld(Guard::QuorumWithoutTheOneThatStops, quorum_stays || (small && healthy)) {
+        let what = format!("restarting {name} would leave fewer than {} of {total} voters", membership.quorum());
+        return Err(Blocked::new(Code::QuorumAtRisk, what).on(name).hint("repair the other members first"));
+    }
+    Ok(())
+}

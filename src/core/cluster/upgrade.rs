@@ -1,0 +1,374 @@
+//! The way from the version that runs to the declared one, and which version each host is to have next.
+//!
+//! ```text
+//! 3.4.23 ──► 3.5.30 ──► 3.6.16        the course: one minor at a time, all members before the next
+//!         │          │
+//!         └ gates: everyone well, nobody joining, a snapshot, the patch and the stores that the next minor asks for
+//! ```
+//!
+//! Source of the gates: the upgrade guides of 3.5, 3.6 and 3.7.
+
+use std::collections::BTreeSet;
+
+use crate::core::cluster::process;
+use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::situation::Situation;
+use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
+use crate::core::cluster::view::{Course, Upgrade, View};
+use crate::core::code::Code;
+use crate::core::content;
+use crate::core::desired::{Binaries, Desired, Downtime};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{Architecture, HostName, Version};
+use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
+use crate::core::plan::action::Action;
+use crate::core::plan::ruling::Blocked;
+
+/// The first patch of 3.5 that an upgrade may end at: 3.5.0 to 3.5.2 can corrupt data, and the fixes ended with 3.5.6.
+const FIRST_SOUND_3_5: Version = Version::new(3, 5, 6);
+
+/// What every member must run before the first one goes to the next minor version.
+const LAST_BEFORE: [(u16, Version); 2] = [(5, Version::new(3, 5, 26)), (6, Version::new(3, 6, 11))];
+
+/// Whether a restart may bring the binary that lies on a host, if that is of another minor version than runs there.
+///
+/// # Errors
+/// While the change to that version waits for something.
+pub fn may_start(view: &View, host: &Host) -> Result<(), Blocked> {
+    let (Some(membership), Some(answer)) = (view.membership(), host.answer()) else { return Ok(()) };
+    let starts = on_disk(view.desired, host);
+    if of_cluster(starts) == of_cluster(answer.version) { Ok(()) } else { gate(view, membership).clone() }
+}
+
+/// The version that a host's next start brings, as things lie.
+pub fn starts(view: &View, name: &HostName, host: &Host) -> Version {
+    if host.files.contains_key(&File::Unit) { on_disk(view.desired, host) } else { wanted(view, name, host) }
+}
+
+/// The version that a host is to have next.
+///
+/// A member is taken to the next stop of the course when everything allows it, a newcomer gets what the cluster will run
+/// by then. Where no cluster serves, what is there is started again before anything is changed.
+pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
+    let declared = view.desired.cluster.version;
+    let has_unit = host.files.contains_key(&File::Unit);
+    let Situation::Serving(membership) = &view.situation else {
+        return if has_unit && view.situation == Situation::Down { on_disk(view.desired, host) } else { declared };
+    };
+    let is_member = membership.member_of(name).is_some_and(|member| member.entry.name.is_some());
+    // What a start is expected to bring is no ground to go on from.
+    if view.observed.guessed && has_unit {
+        return on_disk(view.desired, host);
+    }
+    match course_of(view, membership) {
+        Ok(Course { stops, running }) => {
+            let (running, Some(stop)) = (*running, stops.first().copied()) else { return declared };
+            let is_open = gate(view, membership).is_ok();
+            match (is_open, is_member) {
+                // What was declared besides is loaded first, so that one restart changes one thing.
+                (true, true) if process::stale(view.desired, host).is_some() => on_disk(view.desired, host),
+                (true, true) => stop,
+                (true, false) => declared,
+                (false, true) => on_disk(view.desired, host),
+                (false, false) => running,
+            }
+        }
+        Err(_) if is_member => on_disk(view.desired, host),
+        Err(_) => lowest(view.desired, view.observed, membership).unwrap_or(declared),
+    }
+}
+
+/// The course of a cluster that serves.
+///
+/// # Errors
+/// When the declared version cannot be reached, and why.
+pub fn course(desired: &Desired, observed: &Observed, membership: &Membership) -> Result<Course, Blocked> {
+    let declared = desired.cluster.version;
+    let running = lowest(desired, observed, membership).unwrap_or(declared);
+    let highest = versions(desired, observed, membership).max().unwrap_or(declared);
+    if running == declared && highest == declared {
+        return Ok(Course { stops: Vec::new(), running });
+    }
+    if (declared.major, declared.minor) < (highest.major, highest.minor) {
+        return downgrade(observed, declared, running, highest);
+    }
+    let mut stops = Vec::new();
+    let mut at = running;
+    while at != declared {
+        let stop = next_stop(desired, at)?;
+        stops.push(stop);
+        at = stop;
+        assert!(stops.len() < STOPS_MAX, "the course from {running} to {declared} does not end");
+    }
+    Ok(Course { stops, running })
+}
+
+/// Two stops a minor version at most, and etcd has had seven of them in nine years.
+const STOPS_MAX: usize = 32;
+
+/// Back is a way only while one member still speaks the old version.
+pub fn downgrade(
+    observed: &Observed,
+    declared: Version,
+    running: Version,
+    highest: Version,
+) -> Result<Course, Blocked> {
+    let raised = observed.answers().filter_map(|(_, answer)| answer.cluster_version).max();
+    let raised = raised.unwrap_or_else(|| of_cluster(running));
+    let may = of_cluster(declared) >= raised && of_cluster(running) == of_cluster(declared);
+    if upheld(Guard::NoDowngradeOfACluster, may) {
+        return Ok(Course { stops: vec![declared], running: declared.min(running) });
+    }
+    let what = format!("etcd {declared} is declared, and the cluster has reached {highest}");
+    let hint = format!("declare {highest}, or restore a snapshot that was saved before the upgrade");
+    Err(Blocked::new(Code::Downgrade, what).hint(hint).because("cluster.version"))
+}
+
+/// The next stop on the way from `at` to the declared version.
+fn next_stop(desired: &Desired, at: Version) -> Result<Version, Blocked> {
+    let declared = desired.cluster.version;
+    if (at.major, at.minor) == (declared.major, declared.minor) {
+        return sound(at, declared);
+    }
+    let floor = LAST_BEFORE.iter().find(|(minor, _)| *minor == at.minor).map(|(_, floor)| *floor);
+    if let Some(floor) = floor.filter(|floor| at < *floor && !upheld(Guard::OneMinorAtATime, false)) {
+        return on_the_way(
+            desired,
+            at.minor,
+            floor,
+            &format!("before 3.{}, every member runs {floor} or newer", at.minor + 1),
+        );
+    }
+    let minor = at.minor + 1;
+    if upheld(Guard::OneMinorAtATime, minor == declared.minor) {
+        return sound(at, declared);
+    }
+    let first = if minor == FIRST_SOUND_3_5.minor { FIRST_SOUND_3_5 } else { Version { minor, patch: 0, ..at } };
+    on_the_way(desired, minor, first, &format!("from {at} to {declared}, the way goes over 3.{minor}"))
+}
+
+/// The newest version of `minor` that cluster.toml names an archive of, if it is `at_least` that new.
+fn on_the_way(desired: &Desired, minor: u16, at_least: Version, why: &str) -> Result<Version, Blocked> {
+    let via = match &desired.binaries {
+        Binaries::Archive { via, .. } => via,
+        Binaries::Preinstalled { .. } | Binaries::Undeclared => {
+            let what = format!("{why}, and cluster.toml names no archives");
+            return Err(Blocked::new(Code::UpgradePath, what)
+                .hint("go there one version at a time")
+                .because("cluster.version"));
+        }
+    };
+    via.keys().copied().filter(|version| version.minor == minor && *version >= at_least).max().ok_or_else(|| {
+        let what = format!("{why}, and [etcd.archive] has no such version");
+        let hint =
+            format!("add `\"{at_least}\" = {{ amd64 = \"SHA-256\" }}`, or a newer 3.{minor}, to [etcd.archive.via]");
+        Blocked::new(Code::UpgradePath, what).hint(hint).because("cluster.version")
+    })
+}
+
+/// `to`, unless it is known to lose data.
+pub fn sound(from: Version, to: Version) -> Result<Version, Blocked> {
+    let broken = to.major == 3 && to.minor == 5 && to < FIRST_SOUND_3_5;
+    if !broken || (from.minor == 5 && to < from) {
+        return Ok(to);
+    }
+    let what = format!("etcd {to} can corrupt data");
+    let hint = format!("declare {FIRST_SOUND_3_5} or newer");
+    Err(Blocked::new(Code::BrokenVersion, what).hint(hint).because("cluster.version"))
+}
+
+pub fn upgrade<'a>(view: &'a View, membership: &Membership) -> &'a Upgrade {
+    view.upgrade.get_or_init(|| {
+        let course = course(view.desired, view.observed, membership);
+        let gate = match &course {
+            Ok(course) => may_go_on(view, membership, course),
+            Err(why) => Err(why.clone()),
+        };
+        Upgrade { course, gate }
+    })
+}
+
+pub fn course_of<'a>(view: &'a View, membership: &Membership) -> &'a Result<Course, Blocked> {
+    &upgrade(view, membership).course
+}
+
+pub fn gate<'a>(view: &'a View, membership: &Membership) -> &'a Result<(), Blocked> {
+    &upgrade(view, membership).gate
+}
+
+/// The version that members may be brought to now.
+pub fn next_allowed(view: &View) -> Option<Version> {
+    let membership = view.members()?;
+    let stop = course_of(view, membership).as_ref().ok()?.stops.first().copied()?;
+    gate(view, membership).is_ok().then_some(stop)
+}
+
+/// Whether the next member may be taken to the next stop: everyone is well, nobody is joining, the cluster has settled at
+/// the version before, and what the next version asks for is there.
+fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<(), Blocked> {
+    let Some(stop) = course.stops.first().copied() else { return Ok(()) };
+    let waits = |what: String| Blocked::new(Code::UpgradeWaits, what).because("cluster.version");
+    if upheld(Guard::WellBeforeUpgrade, false) {
+        return Ok(());
+    }
+    if let Some(unwell) = membership.members.iter().find(|member| member.health != Health::Healthy) {
+        let why = unwell.health.trouble().unwrap_or_default();
+        let what = format!("the change to etcd {stop} waits: {} is not healthy: {why}", unwell.title());
+        return Err(waits(what).hint(format!("repair {} first", unwell.title())));
+    }
+    if let Some(other) = membership.members.iter().find(|member| !member.declared) {
+        let what = format!("the change to etcd {stop} waits until {} is removed: it is not declared", other.title());
+        return Err(waits(what));
+    }
+    if let Some(learner) = membership.learners().next() {
+        return Err(waits(format!("the change to etcd {stop} waits until {} votes", learner.title())));
+    }
+    let voters = membership.voters().count();
+    if voters <= 2 && view.desired.nodes.len() > 2 {
+        return Err(waits(format!("the change to etcd {stop} waits until there are three members")));
+    }
+    if voters <= 2 && view.desired.cluster.downtime == Downtime::Never {
+        let what = format!("etcd {stop} is declared, and a cluster of {voters} cannot serve while it restarts");
+        let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
+        return Err(Blocked::new(Code::DowntimeNeeded, what).hint(hint).because("cluster.downtime"));
+    }
+    let minor = |version: Version| (version.major, version.minor);
+    if minor(stop) <= minor(course.running) {
+        return archives_at_hand(view, course);
+    }
+    let agreed = view.observed.answers().filter_map(|(_, answer)| answer.cluster_version).max();
+    if agreed.is_none_or(|agreed| minor(agreed) < minor(course.running)) {
+        let agreed = agreed.map_or_else(|| "not known".to_owned(), |agreed| agreed.to_string());
+        let what = format!("the change to etcd {stop} waits: the cluster version is still {agreed}");
+        return Err(waits(what).hint("the leader raises it within seconds after the last member was upgraded"));
+    }
+    if stop.minor >= 6 && course.running.minor == 5 {
+        v2store_is_clean(view, membership, stop)?;
+    }
+    if stop.minor >= 7 {
+        no_experimental_setting(view, stop)?;
+    }
+    archives_at_hand(view, course)
+}
+
+fn v2store_is_clean(view: &View, membership: &Membership, stop: Version) -> Result<(), Blocked> {
+    for member in membership.voters() {
+        let Some(host) = view.observed.host(&member.host) else { continue };
+        let runs_3_5 = host.answer().is_some_and(|answer| answer.version.minor == 5);
+        let what = match &host.v2store {
+            _ if !runs_3_5 => continue,
+            Some(V2Store::Clean) => continue,
+            // The folder holds the tools of the next version by now; that etcd itself refuses such data at its start.
+            None if matches!(view.desired.binaries, Binaries::Preinstalled { .. }) => continue,
+            Some(V2Store::Refused(said)) => format!("{} is not ready for etcd {stop}: {said}", member.host),
+            None => format!("`etcdutl check v2store` was not run on {}", member.host),
+        };
+        let hint = "see `quorate explain v2-store`";
+        return Err(Blocked::new(Code::V2Store, what).on(&member.host).hint(hint).because("cluster.version"));
+    }
+    Ok(())
+}
+
+fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
+    for (name, host) in view.hosts() {
+        let text = host.text_of(File::Config).unwrap_or_default();
+        let Some(line) = text.lines().find(|line| line.starts_with("experimental-")) else { continue };
+        let key = line.split(':').next().unwrap_or(line);
+        let what = format!("etcd {stop} does not know `{key}`, which etcd.yaml on {name} has");
+        let hint = "replace it in [etcd] extra by its successor, and apply that first";
+        return Err(Blocked::new(Code::ExperimentalSetting, what).on(name).hint(hint).because("etcd.extra"));
+    }
+    Ok(())
+}
+
+/// Every archive on the way, before the first step of it.
+fn archives_at_hand(view: &View, course: &Course) -> Result<(), Blocked> {
+    for (name, host) in view.hosts() {
+        for stop in &course.stops {
+            if let Want::Impossible(why) = want(view.desired, view.observed, name, host, *stop) {
+                return Err(why);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a change of the unit takes a member to an older version.
+pub fn goes_back(view: &View, action: &Action) -> bool {
+    let Action::WriteFile { host, file: File::Unit, text } = action else { return false };
+    let before = view.observed.host(host).and_then(|host| host.text_of(File::Unit));
+    let version = |text: &str| content::unit_version(view.desired, text);
+    matches!((before.and_then(version), version(text)), (Some(before), Some(after)) if after < before)
+}
+
+pub enum Want {
+    Nothing,
+    Install,
+    Impossible(Blocked),
+}
+
+pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, version: Version) -> Want {
+    let installed = host.installed.get(&version);
+    match (&desired.binaries, installed) {
+        (Binaries::Preinstalled { .. } | Binaries::Undeclared, Some(_)) => Want::Nothing,
+        (Binaries::Preinstalled { folder }, None) => {
+            let what = format!("{folder} on {name} does not hold etcd {version}");
+            let hint = "install it there, or name an archive in [etcd.archive]";
+            let blocked = Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint);
+            Want::Impossible(blocked.because("etcd.archive.preinstalled"))
+        }
+        (Binaries::Undeclared, None) => {
+            let what = format!("{name} needs etcd {version}, and cluster.toml does not say where to get it");
+            let hint = "add [etcd.archive] with `url` or `path`, and `sha256`";
+            Want::Impossible(
+                Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint).because("cluster.version"),
+            )
+        }
+        (Binaries::Archive { .. }, Some(Installed { archive })) => {
+            let declared = desired.archive_digest(version, host.architecture);
+            // A version that is not declared any more is only kept running.
+            if declared.is_none() && version != desired.cluster.version || *archive == declared {
+                return Want::Nothing;
+            }
+            let what =
+                format!("{} on {name} was not unpacked from the declared archive", desired.binaries_folder_of(version));
+            let hint = "correct `sha256`, or move that folder aside on the host";
+            let blocked = Blocked::new(Code::BinariesForeign, what).on(name).hint(hint);
+            Want::Impossible(blocked.because("etcd.archive.sha256"))
+        }
+        (Binaries::Archive { .. }, None) => {
+            let seen = observed.workstation.archives.get(&version).and_then(|of| of.get(&host.architecture));
+            match seen {
+                Some(Seen::Known(_)) => Want::Install,
+                Some(Seen::Unknown(cause)) => Want::Impossible(Blocked::unseen(cause).because("etcd.archive")),
+                None => {
+                    let what = format!("the archive of etcd {version} for {} was not looked at", host.architecture);
+                    let hint = format!(
+                        "add `\"{version}\" = {{ {} = \"SHA-256\" }}` to [etcd.archive.via]",
+                        host.architecture
+                    );
+                    Want::Impossible(Blocked::new(Code::ArchiveUnusable, what).hint(hint).because("etcd.archive"))
+                }
+            }
+        }
+    }
+}
+
+/// The versions and architectures that some host still needs the archive of: only those are fetched and checked.
+pub fn wanted_archives(desired: &Desired, observed: &Observed) -> BTreeSet<(Version, Architecture)> {
+    let Binaries::Archive { .. } = &desired.binaries else { return BTreeSet::new() };
+    let declared = desired.cluster.version;
+    let mut versions = BTreeSet::from([declared]);
+    if let Some(membership) = Membership::of(desired, observed) {
+        match course(desired, observed, &membership) {
+            Ok(course) => versions.extend(course.stops.into_iter().chain([course.running])),
+            Err(_) => versions.extend(lowest(desired, observed, &membership)),
+        }
+    }
+    let missing = |version: Version| {
+        let without = observed.seen_hosts().filter(move |(_, host)| !host.installed.contains_key(&version));
+        without.map(move |(_, host)| (version, host.architecture))
+    };
+    let wanted = versions.into_iter().flat_map(missing);
+    wanted.filter(|(version, of)| *version == declared || desired.archive_digest(*version, *of).is_some()).collect()
+}

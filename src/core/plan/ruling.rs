@@ -1,0 +1,110 @@
+//! What a rule says: a step to take, what may not be done, and what is worth knowing; each with its reason.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::allowance::Allowance;
+use crate::core::code::Code;
+use crate::core::names::HostName;
+use crate::core::observed::Cause;
+use crate::core::plan::action::Action;
+
+/// Why a step is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reason {
+    /// A lower-case fragment: `etcd.yaml differs from what is declared`.
+    pub what: String,
+    /// `cluster.toml:18`
+    pub place: String,
+}
+
+/// Something worth knowing that no step of this plan changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    pub code: Code,
+    pub hosts: Vec<HostName>,
+    pub what: String,
+    pub hint: Option<String>,
+}
+
+/// Something that should change and may not, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Blocked {
+    pub code: Code,
+    pub hosts: Vec<HostName>,
+    pub what: String,
+    pub hint: Option<String>,
+    /// The dotted path in cluster.toml that asks for it, if one does.
+    pub declared: Option<String>,
+    /// The place of `declared`, `cluster.toml:18`; the planner fills it in.
+    pub place: Option<String>,
+}
+
+impl Blocked {
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, hosts: Vec::new(), what: what.into(), hint: None, declared: None, place: None }
+    }
+
+    /// What could not be seen, as something that may not be done.
+    pub fn unseen(cause: &Cause) -> Self {
+        Self { hint: cause.hint.clone(), ..Self::new(cause.code, cause.summary.clone()) }
+    }
+
+    #[must_use]
+    pub fn on(mut self, host: &HostName) -> Self {
+        self.hosts.push(host.clone());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn because(mut self, declared: &str) -> Self {
+        self.declared = Some(declared.to_owned());
+        self
+    }
+}
+
+/// What one rule says: a step to take next, and what it may not do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ruling {
+    pub step: Option<Draft>,
+    pub blocked: Vec<Blocked>,
+}
+
+impl Ruling {
+    pub fn step(draft: Draft) -> Self {
+        Self { step: Some(draft), blocked: Vec::new() }
+    }
+
+    /// A step for `actions` unless there are none.
+    pub fn steps_for(actions: Vec<Action>, because: Vec<Reason>) -> Self {
+        let step = (!actions.is_empty()).then_some(Draft { actions, because, needs: BTreeSet::new() });
+        Self { step, blocked: Vec::new() }
+    }
+
+    pub fn blocked(blocked: Blocked) -> Self {
+        Self { step: None, blocked: vec![blocked] }
+    }
+}
+
+/// A step as a rule proposes it; the planner adds what follows from the world around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub actions: Vec<Action>,
+    pub because: Vec<Reason>,
+    pub needs: BTreeSet<Allowance>,
+}
+
+impl Draft {
+    /// One action that needs no allowance.
+    pub fn of(action: Action, because: Reason) -> Self {
+        Self { actions: vec![action], because: vec![because], needs: BTreeSet::new() }
+    }
+}

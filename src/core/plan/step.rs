@@ -1,0 +1,74 @@
+//! A step of a plan: what is done, why, at what risk, and what it leaves of the quorum.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::allowance::Allowance;
+use crate::core::names::{HostName, RemotePath};
+use crate::core::plan::action::Action;
+use crate::core::plan::ruling::Reason;
+
+/// One gated step: the same thing on one host, or on several at once when no running service notices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub actions: Vec<Action>,
+    pub because: Vec<Reason>,
+    /// What `apply --allow` must be given for it.
+    pub needs: BTreeSet<Allowance>,
+    pub margin: Margin,
+    pub risk: Risk,
+    pub diffs: Vec<FileDiff>,
+}
+
+/// The quorum margin around a step: how many more healthy voters may fail. `None` while there is no cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Margin {
+    pub before: Option<i32>,
+    pub during: Option<i32>,
+    pub after: Option<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// No running service notices.
+    None,
+    /// A member that does not serve is started.
+    Low,
+    /// A member that serves is restarted while the others are a quorum.
+    Medium,
+    /// The cluster is unavailable meanwhile.
+    High,
+}
+
+/// A file before and after a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileDiff {
+    pub host: HostName,
+    pub path: RemotePath,
+    /// `None` when the file is not there.
+    pub before: Option<String>,
+    pub after: String,
+}
+
+/// What actions that are done together are, in words: `install etcd 3.5.16`.
+pub fn title<'a>(actions: impl IntoIterator<Item = &'a Action>) -> String {
+    let mut words: Vec<_> = actions.into_iter().map(Action::to_string).collect();
+    words.dedup();
+    words.join(", ")
+}
+
+impl Step {
+    pub fn title(&self) -> String {
+        title(&self.actions)
+    }
+
+    /// The hosts in the order of the actions, each once.
+    pub fn hosts(&self) -> Vec<&HostName> {
+        let mut hosts: Vec<_> = self.actions.iter().filter_map(Action::host).collect();
+        hosts.dedup();
+        hosts
+    }
+}
