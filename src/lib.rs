@@ -10,6 +10,23 @@
 //! apply, per step: look → is it approved? → readiness → perform → look until done   shell
 //! ```
 //!
+//! # Where things stand
+//!
+//! ```text
+//! src/shell/            what touches the world: cli · command/ (a file a verb) · apply · live/ (ssh, etcd, pki …)
+//! src/core/render/      a plan as people and programs read it
+//! src/core/planner/     the rules in order, the fixed point, and the way from an action to its capability
+//! src/core/capability/  one file a capability: when it acts, whether it may, what follows
+//! src/core/cluster/     what facts mean: membership, situation, trust, versions; and what etcd and systemd do next
+//! src/core/plan/        the words: actions, steps, reasons, risks
+//! src/core/content/     the text of files on hosts, and where they lie
+//! src/core/desired/     what cluster.toml declares
+//! src/core/observed/    what was seen
+//! src/core/*.rs         the ground: names, codes, guards
+//! ```
+//!
+//! Each uses only those below it, and no two files use each other: `tests/floors.rs` reads it from the code.
+//!
 //! # What always holds
 //!
 //! 1. *The preview is what is done.* The [`core::plan::action::Action`] values that a plan prints are the ones that apply performs.
