@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::saved::is_saved;
+use crate::core::cluster::situation::Situation;
 use crate::core::cluster::turn;
-use crate::core::cluster::upgrade::{Want, course_of, gate, next_allowed, want, wanted};
+use crate::core::cluster::upgrade::{Want, broken, course_of, gate, next_allowed, want, wanted};
 use crate::core::cluster::version::on_disk;
 use crate::core::cluster::view::View;
 use crate::core::desired::{Binaries, Desired};
@@ -15,6 +16,11 @@ use crate::core::plan::action::{Action, Readiness};
 use crate::core::plan::ruling::{Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
+    // A restore brings back a cluster that there was, whatever it ran.
+    let begins = view.situation == Situation::New && view.desired.request.restore.is_none();
+    if let Some(why) = broken(view.desired.cluster.version).filter(|_| begins) {
+        return Ruling::blocked(why);
+    }
     let mut actions = Vec::new();
     let mut blocked = Vec::new();
     let mut versions = BTreeSet::new();

@@ -24,7 +24,7 @@ use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
 use crate::core::plan::action::Action;
 use crate::core::plan::ruling::Blocked;
 
-/// The first patch of 3.5 that an upgrade may end at: 3.5.0 to 3.5.2 can corrupt data, and the fixes ended with 3.5.6.
+/// The first patch of 3.5 that a cluster may begin with, or an upgrade end at: 3.5.0 to 3.5.2 can corrupt data, and the fixes ended with 3.5.6.
 const FIRST_SOUND_3_5: Version = Version::new(3, 5, 6);
 
 /// What every member must run before the first one goes to the next minor version.
@@ -167,14 +167,19 @@ fn on_the_way(desired: &Desired, minor: u16, at_least: Version, why: &str) -> Re
 }
 
 /// `to`, unless it is known to lose data.
-pub fn sound(from: Version, to: Version) -> Result<Version, Blocked> {
-    let broken = to.major == 3 && to.minor == 5 && to < FIRST_SOUND_3_5;
-    if !broken || (from.minor == 5 && to < from) {
-        return Ok(to);
-    }
-    let what = format!("etcd {to} can corrupt data");
-    let hint = format!("declare {FIRST_SOUND_3_5} or newer");
-    Err(Blocked::new(Code::BrokenVersion, what).hint(hint).because("cluster.version"))
+fn sound(from: Version, to: Version) -> Result<Version, Blocked> {
+    let goes_back = from.minor == 5 && to < from;
+    broken(to).filter(|_| !goes_back).map_or(Ok(to), Err)
+}
+
+/// Why no cluster is to begin with `version`, nor be brought to it; `None` when nothing speaks against it.
+pub fn broken(version: Version) -> Option<Blocked> {
+    let is_broken = version.major == 3 && version.minor == 5 && version < FIRST_SOUND_3_5;
+    is_broken.then(|| {
+        let what = format!("etcd {version} can corrupt data");
+        let hint = format!("declare {FIRST_SOUND_3_5} or newer");
+        Blocked::new(Code::BrokenVersion, what).hint(hint).because("cluster.version")
+    })
 }
 
 pub fn upgrade<'a>(view: &'a View, membership: &Membership) -> &'a Upgrade {
