@@ -10,7 +10,7 @@ use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Occasion};
 use crate::core::observed::{File, Observed};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, Impact, Readiness};
 use crate::core::plan::ruling::{Draft, Reason};
 use crate::core::plan::step::{Risk, title};
 
@@ -36,7 +36,7 @@ pub fn is_needed(desired: &Desired, observed: &Observed, draft: &Draft) -> bool 
     let is_risky = || !draft.needs.is_empty() || risk_of(desired, observed, &draft.actions) == Risk::High;
     // It keeps a copy of all that the member has, which is more than a snapshot.
     let any = |is: fn(&Action) -> bool| draft.actions.iter().any(is);
-    let keeps_all = any(|action| matches!(action, Action::ForceNewCluster { .. }));
+    let keeps_all = any(|action| action.impact() == Impact::Outage);
     // Once that is noted, a restore must be finished.
     let begins_restore = any(|action| matches!(action, Action::WriteFile { file: File::RestoreNote, .. }));
     !desired.request.no_snapshot && !keeps_all && (begins_restore || is_risky())

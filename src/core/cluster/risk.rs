@@ -3,21 +3,26 @@
 use crate::core::cluster::quorum::Membership;
 use crate::core::desired::Desired;
 use crate::core::observed::Observed;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, Impact};
 use crate::core::plan::step::{Margin, Risk};
 
+/// How many more voters may fail while `actions` are done.
 pub fn during(desired: &Desired, world: &Observed, actions: &[Action]) -> Option<i32> {
     let membership = Membership::of(desired, world)?;
-    let stops: Vec<_> = actions.iter().filter(|action| matches!(action, Action::Stop { .. })).collect();
+    let stops: Vec<_> = actions.iter().filter(|action| action.impact() == Impact::Stop).collect();
     if stops.len() > 1 {
         let without =
             |action: &&&Action| action.host().is_some_and(|host| membership.margin_without(host) < membership.margin());
         return Some(membership.margin() - i32::try_from(stops.iter().filter(without).count()).unwrap_or(i32::MAX));
     }
-    let margin = actions.iter().find_map(|action| match action {
-        Action::Restart { host } | Action::Stop { host } => Some(membership.margin_without(host)),
-        Action::RemoveMember { member, .. } => Some(membership.margin_after_removal(*member)),
-        _ => None,
+    let margin = actions.iter().find_map(|action| match (action.impact(), action) {
+        (Impact::Restart | Impact::Stop, _) => Some(membership.margin_without(action.host()?)),
+        (Impact::Membership { .. }, Action::RemoveMember { member, .. }) => {
+            Some(membership.margin_after_removal(*member))
+        }
+        // What leaves no cluster to count in has no margin while it is done, nor what only adds to it.
+        (Impact::Nothing | Impact::Start | Impact::Membership { .. } | Impact::Access { .. }, _)
+        | (Impact::Outage | Impact::Replacement, _) => None,
     });
     Some(margin.unwrap_or_else(|| membership.margin()))
 }
@@ -29,25 +34,15 @@ pub fn risk_of(desired: &Desired, world: &Observed, actions: &[Action]) -> Risk 
 }
 
 pub fn risk(actions: &[Action], margin: Margin) -> Risk {
-    let any = |is: fn(&Action) -> bool| actions.iter().any(is);
-    let restarts = any(|action| matches!(action, Action::Restart { .. }));
     let outage = margin.during.is_some_and(|during| during < 0) && margin.before >= Some(0);
-    let stops = any(|action| matches!(action, Action::Stop { .. }));
-    let replaces = any(|action| matches!(action, Action::SetOldDataAside { .. } | Action::RestoreData { .. }));
-    let is_final = replaces || any(|action| matches!(action, Action::ForceNewCluster { .. }));
-    if is_final || ((restarts || stops) && outage) {
-        Risk::High
-    } else if restarts || any(is_felt) {
-        Risk::Medium
-    } else if any(Action::touches_service) || any(Action::changes_access) || stops {
-        Risk::Low
-    } else {
-        Risk::None
-    }
-}
-
-/// Whether the voters change, or clients may be shut out.
-fn is_felt(action: &Action) -> bool {
-    let voters = matches!(action, Action::Promote { .. } | Action::RemoveMember { .. });
-    voters || matches!(action, Action::EnableAuth | Action::DisableAuth | Action::RemoveUser { .. })
+    let of = |action: &Action| match action.impact() {
+        Impact::Outage | Impact::Replacement => Risk::High,
+        Impact::Restart | Impact::Stop if outage => Risk::High,
+        Impact::Restart => Risk::Medium,
+        Impact::Membership { voters: true } | Impact::Access { felt: true } => Risk::Medium,
+        Impact::Start | Impact::Stop => Risk::Low,
+        Impact::Membership { voters: false } | Impact::Access { felt: false } => Risk::Low,
+        Impact::Nothing => Risk::None,
+    };
+    actions.iter().map(of).max().unwrap_or(Risk::None)
 }

@@ -144,6 +144,27 @@ pub enum Removal {
     Failed,
 }
 
+/// What an action does to a running etcd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impact {
+    /// No running service notices.
+    Nothing,
+    /// A member that does not serve is started.
+    Start,
+    /// A member restarts.
+    Restart,
+    /// A member is stopped, and stays so.
+    Stop,
+    /// The member list changes; `voters`: also who votes.
+    Membership { voters: bool },
+    /// Who may do what in the cluster changes; `felt`: clients may be shut out, or let in.
+    Access { felt: bool },
+    /// Nobody serves meanwhile, and what only others had seen is lost.
+    Outage,
+    /// The data of a member that is stopped is replaced: the cluster begins anew from it.
+    Replacement,
+}
+
 /// Whether an action is to be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -204,31 +225,64 @@ impl Action {
         }
     }
 
+    /// What it does to a running etcd: said here once for every action; risk, effect and margin follow from it.
+    pub fn impact(&self) -> Impact {
+        match self {
+            Self::CreateAuthority
+            | Self::CreateAuthorityOn { .. }
+            | Self::InstallAuthorityKey { .. }
+            | Self::CreateNextAuthority
+            | Self::AdoptAuthority
+            | Self::PrepareHost { .. }
+            | Self::InstallBinaries { .. }
+            | Self::LinkTools { .. }
+            | Self::InstallTrust { .. }
+            | Self::IssueCertificate { .. }
+            | Self::InstallCertificate { .. }
+            | Self::WriteFile { .. }
+            | Self::RestoreFileAccess { .. }
+            | Self::RestoreFolderAccess { .. }
+            | Self::ReloadUnits { .. }
+            | Self::EnableService { .. }
+            | Self::SetDataAside { .. }
+            | Self::Retire { .. }
+            | Self::RemoveFile { .. }
+            | Self::SaveSnapshot { .. }
+            | Self::FillLog { .. }
+            | Self::PushSnapshot { .. }
+            | Self::ConfirmRestore
+            | Self::KeepConsumer { .. }
+            | Self::InstallBackupScript { .. }
+            | Self::EnableBackup { .. }
+            | Self::RemoveBackup { .. } => Impact::Nothing,
+            Self::Start { .. } => Impact::Start,
+            Self::Restart { .. } => Impact::Restart,
+            Self::Stop { .. } => Impact::Stop,
+            Self::AddMember { .. } | Self::UpdatePeerUrl { .. } => Impact::Membership { voters: false },
+            Self::Promote { .. } | Self::RemoveMember { .. } => Impact::Membership { voters: true },
+            Self::KeepRole { .. } | Self::KeepUser { .. } | Self::RemoveRole { .. } => Impact::Access { felt: false },
+            Self::RemoveUser { .. } | Self::EnableAuth | Self::DisableAuth => Impact::Access { felt: true },
+            Self::SetOldDataAside { .. } | Self::RestoreData { .. } => Impact::Replacement,
+            Self::ForceNewCluster { .. } => Impact::Outage,
+        }
+    }
+
     /// Whether it is done through the etcd API of any healthy voter, and not on its own host.
     pub fn changes_members(&self) -> bool {
-        matches!(
-            self,
-            Self::AddMember { .. } | Self::Promote { .. } | Self::UpdatePeerUrl { .. } | Self::RemoveMember { .. }
-        )
+        matches!(self.impact(), Impact::Membership { .. })
     }
 
     /// Whether it changes who may do what in the cluster, through the etcd API of any healthy voter.
     pub fn changes_access(&self) -> bool {
-        matches!(
-            self,
-            Self::KeepRole { .. }
-                | Self::KeepUser { .. }
-                | Self::RemoveUser { .. }
-                | Self::RemoveRole { .. }
-                | Self::EnableAuth
-                | Self::DisableAuth
-        )
+        matches!(self.impact(), Impact::Access { .. })
     }
 
     /// Whether a running etcd notices.
     pub fn touches_service(&self) -> bool {
-        let service = matches!(self, Self::Start { .. } | Self::Restart { .. } | Self::ForceNewCluster { .. });
-        service || self.changes_members()
+        match self.impact() {
+            Impact::Start | Impact::Restart | Impact::Outage | Impact::Membership { .. } => true,
+            Impact::Nothing | Impact::Stop | Impact::Access { .. } | Impact::Replacement => false,
+        }
     }
 
     /// Whether nothing is decided by it: it is there or not by what was saved within the hour, and leaves the cluster as it is.

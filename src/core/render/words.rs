@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::code::Code;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Role};
-use crate::core::plan::action::{Action, Trust};
+use crate::core::plan::action::{Action, Impact, Trust};
 use crate::core::plan::step::{Margin, Risk, Step};
 use crate::core::plan::{Plan, Voters};
 use crate::core::render::clean;
@@ -59,19 +59,34 @@ pub enum Effect {
 
 impl Effect {
     pub fn of(step: &Step) -> Self {
-        let any = |is: fn(&Action) -> bool| step.actions.iter().any(is);
-        if any(|action| matches!(action, Action::Restart { .. } | Action::ForceNewCluster { .. })) {
-            Self::Restart
-        } else if any(Action::changes_members) {
-            Self::Membership
-        } else if any(|action| matches!(action, Action::Start { .. })) {
-            Self::Start
-        } else if any(|action| matches!(action, Action::Stop { .. })) {
-            Self::Stop
-        } else if any(Action::changes_access) {
-            Self::Access
-        } else {
-            Self::None
+        // The most that any of its actions does.
+        step.actions
+            .iter()
+            .map(|action| Self::of_impact(action.impact()))
+            .max_by_key(Self::weight)
+            .unwrap_or(Self::None)
+    }
+
+    fn of_impact(impact: Impact) -> Self {
+        match impact {
+            Impact::Restart | Impact::Outage => Self::Restart,
+            Impact::Membership { .. } => Self::Membership,
+            Impact::Start => Self::Start,
+            Impact::Stop => Self::Stop,
+            Impact::Access { .. } => Self::Access,
+            // etcd does not run while its data is replaced.
+            Impact::Nothing | Impact::Replacement => Self::None,
+        }
+    }
+
+    fn weight(&self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Access => 1,
+            Self::Stop => 2,
+            Self::Start => 3,
+            Self::Membership => 4,
+            Self::Restart => 5,
         }
     }
 }
@@ -218,8 +233,8 @@ impl Summary {
             steps: plan.steps.len(),
             changes: plan.actions().count(),
             hosts: hosts.len(),
-            starts: plan.actions().filter(|action| matches!(action, Action::Start { .. })).count(),
-            restarts: plan.actions().filter(|action| matches!(action, Action::Restart { .. })).count(),
+            starts: plan.actions().filter(|action| action.impact() == Impact::Start).count(),
+            restarts: plan.actions().filter(|action| action.impact() == Impact::Restart).count(),
             blocked: plan.blocked.len(),
             findings: plan.findings.len(),
             min_margin: plan.min_margin(),
