@@ -225,7 +225,7 @@ fn what_is_generated_is_not_empty() {
     assert!(quorate(&["completions", "bash"]).stdout.contains("_quorate"));
     assert!(quorate(&["man"]).stdout.contains(".TH quorate 1"));
     assert!(quorate(&["man", "plan"]).stdout.contains("detailed\\-exitcode"));
-    for subject in ["plan", "events", "status"] {
+    for subject in ["cluster", "plan", "events", "status"] {
         let schema = quorate(&["schema", subject]).stdout;
         let value: serde_json::Value = serde_json::from_str(&schema).expect("a schema is JSON");
         assert!(value.get("$schema").is_some(), "{subject}");
@@ -235,7 +235,7 @@ fn what_is_generated_is_not_empty() {
 #[test]
 fn an_init_file_is_valid_and_its_mode_is_the_users_choice() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let said = quorate_with(folder.path(), &["init", "etcd-1=10.0.0.11", "--name", "prod"], &[]);
+    let said = quorate_with(folder.path(), &["init", "etcd-1=10.0.0.11", "--name", "prod", "--offline"], &[]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let mode = fs::metadata(folder.path().join("cluster.toml")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o077 & !0o044, 0, "nobody else may write it");

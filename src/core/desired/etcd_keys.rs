@@ -10,7 +10,7 @@ use Kind::{Bool, Integer, Nanoseconds, Table, Text, Texts, Unsigned};
 
 /// What Go's decoder takes for a key. etcd does not start when a value is of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bool,
     Integer,
     Unsigned,
@@ -70,6 +70,11 @@ impl Kind {
             Table => "a table",
         }
     }
+}
+
+/// Every key that `extra` takes, with what it takes and the versions that know it, in words.
+pub(crate) fn settings() -> impl Iterator<Item = (&'static str, Kind, String)> {
+    KEYS.iter().map(|key| (key.name, key.kind, key.versions()))
 }
 
 /// The key of that name, in whichever version.

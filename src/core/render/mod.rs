@@ -2,12 +2,14 @@
 
 pub mod backup;
 pub mod certificates;
+mod cluster_schema;
 pub mod cronjob;
 pub mod diff;
 pub mod event;
 pub mod json;
 pub mod markdown;
 pub mod palette;
+pub mod reference;
 pub mod schema;
 pub mod status;
 mod table;

@@ -1,4 +1,5 @@
-//! The JSON Schemas of what quorate prints for programs. Checked in under `schema/`, and printed by `quorate schema`.
+//! The JSON Schemas of cluster.toml and of what quorate prints for programs. Checked in under `schema/`, and printed by
+//! `quorate schema`.
 
 use schemars::{JsonSchema, schema_for};
 
@@ -8,6 +9,8 @@ use crate::core::render::event::Event;
 /// The documents that have a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Subject {
+    /// cluster.toml, for editors.
+    Cluster,
     /// `plan --format json`, and saved plans.
     Plan,
     /// Each line of `apply --json`.
@@ -25,12 +28,21 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Subject; 7] =
-        [Self::Plan, Self::Events, Self::Status, Self::Certs, Self::BackupRun, Self::BackupVerify, Self::BackupList];
+    pub const ALL: [Subject; 8] = [
+        Self::Cluster,
+        Self::Plan,
+        Self::Events,
+        Self::Status,
+        Self::Certs,
+        Self::BackupRun,
+        Self::BackupVerify,
+        Self::BackupList,
+    ];
 
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
         match self {
+            Self::Cluster => "cluster.schema.json",
             Self::Plan => "plan.schema.json",
             Self::Events => "events.schema.json",
             Self::Status => "status.schema.json",
@@ -45,6 +57,7 @@ impl Subject {
 /// The schema as text, with a newline at its end.
 pub fn schema(subject: Subject) -> String {
     match subject {
+        Subject::Cluster => super::cluster_schema::text(),
         Subject::Plan => text::<Document>(),
         Subject::Events => text::<Event>(),
         Subject::Status => text::<super::status::Document>(),

@@ -12,6 +12,7 @@ use super::validate::summary;
 use crate::core::desired::{self, Desired, check_name, parse_address};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Digest, Version};
+use crate::shell::live::archive::release::RELEASES;
 
 mod archive;
 mod template;
@@ -22,15 +23,15 @@ const VERSION_DEFAULT: Version = Version::new(3, 6, 16);
 
 /// Write a commented cluster.toml
 ///
-/// Never overwrites a file. A release archive of etcd that lies in this folder or in artifacts/ is found and its digest
-/// written down.
+/// Never overwrites a file. An etcd release archive in this folder or artifacts/ is detected and its SHA-256 recorded.
+/// Without one, the SHA-256 of the official release is looked up on the network.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   quorate init etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13
   quorate init a=10.0.0.11 --name prod --ssh-user ops --archive etcd-v3.5.16-linux-amd64.tar.gz")]
 pub struct InitArgs {
-    /// A member and the IP address or DNS name that peers and clients use
+    /// A member's name, and the IP address or DNS name that peers and clients use
     #[arg(value_name = "NAME=ADDR", required = true)]
     pub nodes: Vec<NamedNode>,
 
@@ -38,15 +39,15 @@ pub struct InitArgs {
     #[arg(long)]
     pub name: Option<String>,
 
-    /// The etcd to run [default: the archive's, or 3.6.16]
+    /// The etcd version to run [default: the archive's, or 3.6.16]
     #[arg(long, value_name = "X.Y.Z")]
     pub version: Option<Version>,
 
-    /// The release archive of etcd, here or at a URL [default: the one that lies in . or in artifacts]
+    /// An etcd release archive, as a file or URL [default: the one in . or artifacts, or the official release]
     #[arg(long, value_name = "PATH|URL")]
     pub archive: Option<String>,
 
-    /// The archive's SHA-256, which a URL needs
+    /// The archive's SHA-256; needed with a URL
     #[arg(long, value_name = "HEX")]
     pub sha256: Option<Digest>,
 
@@ -57,6 +58,14 @@ pub struct InitArgs {
     /// Where to write [default: the file of -f]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Do not look up the official release's SHA-256 on the network
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Where the releases of etcd are; a mirror has the same folders and files.
+    #[arg(long, value_name = "URL", env = "QUORATE_RELEASES", default_value = RELEASES, hide = true)]
+    pub releases: String,
 }
 
 /// `etcd-1=10.0.0.11`.
@@ -85,9 +94,20 @@ pub fn run(args: &InitArgs, file: &Path, stdout: &mut dyn Write) -> Result<u8, D
     let file = args.output.as_deref().unwrap_or(file);
     let folder = folder_of(file)?;
     let archive = archive::choose(args, &folder)?;
+    let version = args.version.or(archive.as_ref().and_then(Archive::version)).unwrap_or(VERSION_DEFAULT);
+    let (archive, missing) = match archive {
+        Some(archive) => (Some(archive), None),
+        // Nobody waits for the network to hear that nothing is written.
+        None if file.exists() => (None, None),
+        None if args.offline => (None, Some("--offline".to_owned())),
+        None => match archive::of_release(&args.releases, version) {
+            Ok(archive) => (Some(archive), None),
+            Err(why) => (None, Some(why)),
+        },
+    };
     let sketch = Sketch {
         name: args.name.clone().unwrap_or_else(|| name_of(&folder)),
-        version: args.version.or(archive.as_ref().and_then(Archive::version)).unwrap_or(VERSION_DEFAULT),
+        version,
         nodes: args.nodes.clone(),
         ssh_user: args.ssh_user.clone(),
         archive,
@@ -95,7 +115,7 @@ pub fn run(args: &InitArgs, file: &Path, stdout: &mut dyn Write) -> Result<u8, D
     let text = template::text(&sketch);
     let desired = check(&text, file, &folder)?;
     write_new(file, &text)?;
-    let said = say(&sketch, &desired, file, stdout);
+    let said = say(&sketch, &desired, missing.as_deref(), file, stdout);
     said.map_err(|error| Diagnostic::failure("cannot write the result").caused_by(&error))?;
     Ok(0)
 }
@@ -129,11 +149,30 @@ fn write_new(file: &Path, text: &str) -> Result<(), Diagnostic> {
     opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()).map_err(failure)
 }
 
-fn say(sketch: &Sketch, desired: &Desired, file: &Path, stdout: &mut dyn Write) -> io::Result<()> {
+/// `missing` is why there is no archive.
+fn say(
+    sketch: &Sketch,
+    desired: &Desired,
+    missing: Option<&str>,
+    file: &Path,
+    stdout: &mut dyn Write,
+) -> io::Result<()> {
     writeln!(stdout, "wrote {}: {}", shown(file), summary(desired))?;
     match &sketch.archive {
         Some(archive) => writeln!(stdout, "binaries from {archive}")?,
-        None => writeln!(stdout, "no archive of etcd is named in it yet: see [etcd.archive] there")?,
+        None => {
+            writeln!(stdout, "No etcd archive is configured yet ({})", missing.unwrap_or("none was found"))?;
+            let version = sketch.version;
+            writeln!(
+                stdout,
+                "  Fill in [etcd.archive]: the SHA-256 is in SHA256SUMS beside the release of etcd {version}."
+            )?;
+            writeln!(
+                stdout,
+                "  Or download etcd-v{version}-linux-amd64.tar.gz into this folder, delete {}, and run init again.",
+                shown(file)
+            )?;
+        }
     }
     let option = if file == Path::new("cluster.toml") { String::new() } else { format!(" -f {}", shown(file)) };
     writeln!(stdout, "next: quorate validate{option}")
@@ -153,8 +192,12 @@ mod tests {
         init: InitArgs,
     }
 
-    /// Runs init with this command line in `folder`: what it prints, and what it writes.
+    /// Runs init with this command line in `folder`, without the network: what it prints, and what it writes.
     fn init(folder: &Path, line: &str) -> (Result<String, Diagnostic>, String) {
+        init_from(folder, &format!("{line} --offline"))
+    }
+
+    fn init_from(folder: &Path, line: &str) -> (Result<String, Diagnostic>, String) {
         let args =
             Cli::try_parse_from(format!("init {line}").split_whitespace()).unwrap_or_else(|error| panic!("{error}"));
         let file = folder.join("cluster.toml");
@@ -171,9 +214,53 @@ mod tests {
         assert_eq!(
             printed.unwrap(),
             "wrote DIR/cluster.toml: cluster prod, 3 nodes, etcd 3.6.16\n\
-             no archive of etcd is named in it yet: see [etcd.archive] there\n\
+             No etcd archive is configured yet (--offline)\n  \
+             Fill in [etcd.archive]: the SHA-256 is in SHA256SUMS beside the release of etcd 3.6.16.\n  \
+             Or download etcd-v3.6.16-linux-amd64.tar.gz into this folder, delete DIR/cluster.toml, and run init again.\n\
              next: quorate validate -f DIR/cluster.toml\n"
         );
+    }
+
+    /// One answer to whoever asks first.
+    fn answer(status: &'static str, body: String) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = io::BufRead::lines(io::BufReader::new(stream.try_clone().unwrap()));
+            let _request: Vec<_> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        });
+        url
+    }
+
+    #[test]
+    fn the_digests_of_the_release_are_looked_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |digit: &str, name: &str| format!("{}  etcd-v3.5.30-linux-{name}.tar.gz\n", digit.repeat(64));
+        let url = answer("200 OK", line("a", "amd64") + &line("b", "arm64") + &line("c", "s390x"));
+        let line = format!("etcd-1=10.0.0.11 --name prod --version 3.5.30 --releases {url}");
+        let (printed, text) = init_from(folder.path(), &line);
+        let template = format!("{url}/v{{version}}/etcd-v{{version}}-linux-{{arch}}.tar.gz");
+        let said = format!("binaries from {template} (amd64, arm64), with the SHA-256 of its SHA256SUMS\n");
+        assert!(printed.as_ref().is_ok_and(|printed| printed.contains(&said)), "{printed:?}");
+        for line in [
+            format!("url = \"{template}\""),
+            format!("sha256.amd64 = \"{}\"", "a".repeat(64)),
+            format!("sha256.arm64 = \"{}\"", "b".repeat(64)),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_network_init_works_and_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let (printed, text) = init_from(folder.path(), "etcd-1=10.0.0.11 --name prod --releases http://127.0.0.1:1");
+        let printed = printed.unwrap();
+        let why = "No etcd archive is configured yet (http://127.0.0.1:1/v3.6.16/SHA256SUMS could not be fetched: ";
+        assert!(printed.contains(why) && printed.contains("  Fill in [etcd.archive]"), "{printed}");
+        assert!(text.contains("# [etcd.archive]"), "{text}");
     }
 
     #[test]

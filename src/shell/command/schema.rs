@@ -1,4 +1,4 @@
-//! `quorate schema`: the JSON Schemas of what quorate prints for programs.
+//! `quorate schema`: the JSON Schemas of cluster.toml and of what quorate prints for programs.
 
 use std::io::Write;
 
@@ -6,10 +6,13 @@ use super::output::print;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::render::schema::{Subject, schema};
 
-/// Print the JSON Schema of a document
+/// Print the JSON Schema of cluster.toml or of an output
+///
+/// That of cluster.toml is for editors, which then complete and check it.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
+  quorate schema cluster > cluster.schema.json
   quorate schema plan > plan.schema.json
   quorate schema events")]
 pub struct SchemaArgs {

@@ -10,6 +10,7 @@ use super::InitArgs;
 use crate::core::desired::ArchiveLocation;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Architecture, Digest, Version};
+use crate::shell::live::archive::release;
 
 /// An archive, or the same one for several architectures.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub(super) struct Archive {
     pub location: ArchiveLocation,
     pub sha256: BTreeMap<Architecture, Digest>,
     version: Option<Version>,
+    /// Whether the digests are what the release's own list says.
+    is_release: bool,
 }
 
 impl Archive {
@@ -31,7 +34,8 @@ impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ArchiveLocation::Url(template) | ArchiveLocation::Path(template)) = &self.location;
         let architectures: Vec<&str> = self.sha256.keys().map(|architecture| architecture.as_str()).collect();
-        write!(f, "{template} ({})", architectures.join(", "))
+        write!(f, "{template} ({})", architectures.join(", "))?;
+        if self.is_release { f.write_str(", with the SHA-256 of its SHA256SUMS") } else { Ok(()) }
     }
 }
 
@@ -43,7 +47,7 @@ fn parse_name(name: &str) -> Option<(Version, Architecture)> {
     Some((version.parse().ok()?, architecture))
 }
 
-/// The archive to name, if there is one. Only files are read: a URL is not fetched.
+/// The archive that was named, or that lies nearby. Only files are read: a URL is not fetched.
 pub(super) fn choose(args: &InitArgs, folder: &Path) -> Result<Option<Archive>, Diagnostic> {
     let chosen = match &args.archive {
         Some(url) if url.contains("://") => Some(at_url(url, args.sha256)?),
@@ -102,7 +106,19 @@ fn archive(name: &str, digest: Digest, location: impl FnOnce(&str) -> ArchiveLoc
         location: location(name),
         sha256: BTreeMap::from([(architecture, digest)]),
         version: said.map(|(version, _)| version),
+        is_release: false,
     }
+}
+
+/// The official release of `version` below `base`, with the digests that it publishes.
+///
+/// # Errors
+/// Why they could not be had.
+pub(super) fn of_release(base: &str, version: Version) -> Result<Archive, String> {
+    let base = base.trim_end_matches('/');
+    let location = ArchiveLocation::Url(format!("{base}/v{{version}}/etcd-v{{version}}-linux-{{arch}}.tar.gz"));
+    let sha256 = release::digests(base, version)?;
+    Ok(Archive { location, sha256, version: Some(version), is_release: true })
 }
 
 /// The name with placeholders, so that a new version needs a new number and a new digest only.

@@ -49,7 +49,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 fn download(url: &str, expected: Digest, into: &mut File) -> Result<(), Cause> {
-    let mut response = agent().get(url).call().map_err(|error| cannot_fetch(url, &error))?;
+    let mut response = agent(None).get(url).call().map_err(|error| cannot_fetch(url, &error))?;
     let mut body = response.body_mut().with_config().limit(ARCHIVE_BYTES_MAX).reader();
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 256 << 10];
@@ -66,8 +66,8 @@ fn download(url: &str, expected: Digest, into: &mut File) -> Result<(), Cause> {
     if found == expected { Ok(()) } else { Err(differs(url, expected, found)) }
 }
 
-/// Trusts what the machine trusts, and goes through the proxies of its environment.
-fn agent() -> Agent {
+/// Trusts what the machine trusts, and goes through the proxies of its environment. `whole` is the time for all of a call.
+pub(super) fn agent(whole: Option<Duration>) -> Agent {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
@@ -76,6 +76,7 @@ fn agent() -> Agent {
     let config = Agent::config_builder()
         .tls_config(tls)
         .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")))
+        .timeout_global(whole)
         .timeout_resolve(Some(CONNECT_TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_recv_response(Some(STALL_TIMEOUT))

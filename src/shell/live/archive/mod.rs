@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 mod contents;
 mod download;
+pub mod release;
 #[cfg(test)]
 mod tests;
 

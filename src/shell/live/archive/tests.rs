@@ -334,3 +334,37 @@ fn child_that_fetches() {
         Err(cause) => println!("{cause:?}"),
     }
 }
+
+fn sums(version: &str) -> Vec<u8> {
+    let line = |digit: &str, name: &str| format!("{}  etcd-v{version}-{name}\n", digit.repeat(64));
+    [line("1", "darwin-arm64.zip"), line("2", "linux-amd64.tar.gz"), line("3", "linux-arm64.tar.gz")]
+        .concat()
+        .into_bytes()
+}
+
+/// The folder of the releases on a server of [`serve`], which gives the same answer to every request.
+fn base(server: &Server) -> &str {
+    server.url.rsplit_once('/').unwrap().0
+}
+
+#[test]
+fn the_digests_of_a_release_are_those_of_its_sums() {
+    let server = serve("200 OK", sums("3.6.16"));
+    let digest = |digit: &str| digit.repeat(64).parse::<Digest>().unwrap();
+    let found = release::digests(base(&server), Version::new(3, 6, 16)).unwrap();
+    assert_eq!(found, BTreeMap::from([(Architecture::Amd64, digest("2")), (Architecture::Arm64, digest("3"))]));
+    // Of another release, there is nothing in it.
+    let other = release::digests(base(&server), Version::new(3, 6, 15)).unwrap_err();
+    assert!(other.ends_with("/v3.6.15/SHA256SUMS lists no archive of etcd 3.6.15 for Linux"), "{other}");
+}
+
+#[test]
+fn what_keeps_the_sums_away_is_said() {
+    let missing = serve("404 Not Found", Vec::new());
+    let said = release::digests(base(&missing), Version::new(3, 6, 99)).unwrap_err();
+    assert!(said.starts_with("there is no http://127.0.0.1:") && said.ends_with("/v3.6.99/SHA256SUMS"), "{said}");
+    let nobody = release::digests("http://127.0.0.1:1", Version::new(3, 6, 16)).unwrap_err();
+    assert!(nobody.contains("could not be fetched"), "{nobody}");
+    let garbage = serve("200 OK", vec![0xff; 100]);
+    assert!(release::digests(base(&garbage), Version::new(3, 6, 16)).is_err());
+}
