@@ -24,29 +24,30 @@ use crate::shell::command::{
     schema::SchemaArgs, show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
 };
 
-/// Keep etcd clusters as their cluster.toml says
+/// Manage etcd clusters declaratively: plan and apply over SSH
 ///
-/// quorate looks at the hosts of a cluster over SSH, compares them with cluster.toml, and shows what it would do, in
-/// order, and what each step does to quorum. Then it does that, one gated step at a time. There is no state file: the
-/// live hosts and the live cluster are the state, so it is safe to kill anywhere and run again.
+/// quorate looks at the hosts of a cluster over SSH, compares them with cluster.toml, and shows what it would change, in
+/// order, and how many failures the cluster tolerates during each step. Then it applies the plan one step at a time,
+/// checking the cluster before each step. There is no state file: the live hosts and the live cluster are the state, so it
+/// is safe to kill at any point and run again.
 #[derive(Debug, Parser)]
 #[command(name = "quorate", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
   quorate init etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13
-  quorate plan                        what would change, in order; reads only
-  quorate apply                       do it, after a \"yes\"
-  quorate plan --detailed-exitcode    the drift check in CI: 0 in sync, 2 changes
+  quorate plan                        show what would change; changes nothing
+  quorate apply                       apply it, after you confirm with \"yes\"
+  quorate plan --detailed-exitcode    drift check for CI: 0 in sync, 2 changes
 
 Exit codes:
-  0   done; with --detailed-exitcode: nothing to change
-  1   error: config, remote command, I/O
-  2   only plan --detailed-exitcode: there are changes; certs list --within: something ends
-  3   refused by a guard
+  0   success; with --detailed-exitcode: no changes
+  1   error: configuration, remote command, I/O
+  2   plan --detailed-exitcode: there are changes; certs list --within: a certificate expires
+  3   refused by a safety check
   4   the plan differs from --expect or from the saved plan
-  5   locked by someone else
-  6   could not see enough to plan safely
-  7   apply stopped part-way; the cluster serves (in a restore it may not); run it again
+  5   another apply holds the lock
+  6   too much is unreachable to plan safely
+  7   apply stopped part-way; the cluster serves (during a restore it may not); run it again
   64  wrong usage")]
 pub struct Cli {
     #[command(flatten)]

@@ -24,24 +24,24 @@ use crate::shell::fleet::Fleet;
 use crate::shell::progress::{self, Output, Progress};
 use crate::shell::vigil::{self, Tally};
 
-/// Carry the plan out, one gated step at a time
+/// Apply the plan, one verified step at a time
 ///
-/// Looks at the hosts, shows the plan and asks for "yes". Before each step it looks again, and does only what the plan
-/// that was shown holds. The first ^C finishes the step at hand and stops. It is safe to kill anywhere: run it again,
-/// and it goes on from what is there.
+/// Looks at the hosts, shows the plan and asks for "yes". It looks again before each step, and does only what the plan
+/// shows. The first ^C finishes the current step and stops. It is safe to kill at any point: run it again, and it resumes
+/// from the current state.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
   quorate apply
-  quorate apply plan.json                 only what the saved plan holds
+  quorate apply plan.json                 apply this saved plan and nothing else
   quorate apply --yes --expect ID         in a pipeline: exactly the plan that was reviewed
-  quorate apply --yes --json              events, one JSON object a line")]
+  quorate apply --yes --json              events as JSON, one object per line")]
 pub struct ApplyArgs {
-    /// A plan saved by `quorate plan -o FILE`: nothing else is done
+    /// Apply this plan, saved by `quorate plan -o FILE`, and nothing else
     #[arg(value_name = "FILE")]
     pub plan: Option<PathBuf>,
 
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
 
@@ -49,19 +49,21 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "PLAN_ID")]
     pub expect: Option<String>,
 
-    /// How long to wait for a lock that someone else holds
+    /// How long to wait if another apply holds the lock
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
 
-    /// Print events, one JSON object a line, and no plan
+    /// Print events as JSON, one object per line, instead of the plan
     #[arg(long)]
     pub json: bool,
 
-    /// Write a key (/quorate/guard) all the time, over fresh connections, and stop when a write fails or stalls
+    /// Keep writing a probe key (/quorate/guard), and stop the apply if a write fails or is too slow
+    ///
+    /// Each write uses a new connection.
     #[arg(long)]
     pub guard_writes: bool,
 
-    /// How long a guard write may take
+    /// How long a probe write may take
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "5s")]
     pub guard_limit: Duration,
 

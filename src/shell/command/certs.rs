@@ -20,15 +20,15 @@ use crate::shell::live::Live;
 use crate::shell::live::pki::Issued;
 use crate::shell::progress;
 
-/// List certificates, and issue client certificates of limited life
+/// List certificates and issue short-lived client certificates
 ///
-/// `list` reads only. `issue` and `root-issue` have the authority sign and store nothing: the certificate and its key are
-/// printed. They talk to no host, unless the authority lies on the nodes, and to Vault where that signs.
+/// `list` changes nothing. `issue` and `root-issue` print the certificate and its key and store nothing. They contact no
+/// host unless the CA is stored on the nodes, and Vault if it signs.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   quorate certs list
-  quorate certs list --within 30d       exits with 2 when one ends by then
+  quorate certs list --within 30d       exits 2 if one expires by then
   quorate certs issue app --ttl 24h | jq -r .certificate > app.crt
   quorate certs root-issue")]
 pub struct CertsArgs {
@@ -38,16 +38,16 @@ pub struct CertsArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum CertsCommand {
-    /// Show every certificate: node, role, names, issuer, end and residual time
+    /// Show every certificate: node, role, names, issuer and expiry
     ///
-    /// Exits with 2 when `--within` is given and one of them ends by then, and with 6 when a host could not be seen.
+    /// With `--within`, exits 2 if one of them expires by then. Exits 6 if a host is unreachable.
     #[command(after_help = "\
 Examples:
   quorate certs list
   quorate certs list --within 30d
   quorate certs list --json | jq '.certificates[] | select(.seconds_left < 86400)'")]
     List {
-        /// Exit with 2 when one ends within this time
+        /// Exit 2 if one expires within this time
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         within: Option<Duration>,
 
@@ -55,13 +55,13 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Issue a client certificate: its common name is the etcd user's
+    /// Issue a client certificate for an etcd user
     #[command(after_help = "\
 Examples:
   quorate certs issue app --ttl 24h
   quorate certs issue app --output pem > app.pem")]
     Issue {
-        /// The etcd user that it is for
+        /// The etcd user, which becomes the common name
         #[arg(value_name = "USER")]
         user: String,
 
@@ -72,13 +72,13 @@ Examples:
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Issue a client certificate of root, for two hours at most
+    /// Issue a client certificate for root, limited to two hours
     #[command(after_help = "\
 Examples:
   quorate certs root-issue
   CERT=$(quorate certs root-issue --ttl 10m); echo \"$CERT\" | jq -r .private_key > root.key")]
     RootIssue {
-        /// How long it is valid: 2h at most
+        /// How long it is valid: at most 2h
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2h")]
         ttl: Duration,
 
@@ -89,7 +89,7 @@ Examples:
 
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct OutputArgs {
-    /// `json` has ca_certificate, certificate and private_key; `pem` is the three of them, one after the other
+    /// `json` has ca_certificate, certificate and private_key; `pem` has the same three, in this order
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Output,
 }

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use super::output::print;
 use crate::core::diagnostic::Diagnostic;
 
-/// Print the completions of a shell
+/// Generate shell completions
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:

@@ -10,27 +10,27 @@ use crate::core::render::palette::Palette;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// The declaration of the cluster
+    /// Path to the cluster file
     #[arg(short, long, value_name = "FILE", default_value = "cluster.toml", global = true)]
     pub file: PathBuf,
 
-    /// Change to this folder first
+    /// Change to this directory first
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
 
-    /// When to use colours; NO_COLOR wins
+    /// When to use colour (NO_COLOR overrides this)
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     pub color: Colour,
 
-    /// Print results and errors only
+    /// Print only results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Say more: every action of every host
+    /// Also list every action on every host
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
-    /// Never ask
+    /// Never prompt; fail if input would be needed
     #[arg(long, global = true)]
     pub no_input: bool,
 }

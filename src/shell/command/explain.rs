@@ -11,15 +11,14 @@ use crate::core::diagnostic::Diagnostic;
 
 /// Explain a code such as host-unreachable, or list all
 ///
-/// Codes are what stands in brackets behind a note or a refusal: what it means, why quorate stops there, and the way
-/// out.
+/// Explains the code shown in [brackets] after a message: what it means, why quorate stops, and how to fix it.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   quorate explain data-found
   quorate explain                 list all codes")]
 pub struct ExplainArgs {
-    /// The code in brackets behind a note or a refusal
+    /// The code in [brackets] after a message
     #[arg(hide_possible_values = true)]
     pub code: Option<Code>,
 }

@@ -7,7 +7,7 @@ use crate::core::desired::{Desired, is_schedule};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::render::cronjob::{CronJob, manifest};
 
-/// Print what other programs need to work with the cluster
+/// Generate manifests for other tools
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -19,10 +19,10 @@ pub struct ExportArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum What {
-    /// A Kubernetes CronJob that takes snapshots into a volume, where the nodes are not to do it themselves
+    /// A Kubernetes CronJob that stores snapshots in a volume, instead of the timers of [backup]
     ///
-    /// It asks no host. The snapshots are checked, compressed with gzip and rotated. What it needs besides stands in
-    /// comments at its head.
+    /// Contacts no host. The snapshots are checked, compressed with gzip and rotated. Prerequisites are listed in comments at
+    /// the top.
     #[command(after_help = "\
 Examples:
   quorate export backup-cronjob --schedule '0 * * * *' --keep 14 --pvc etcdbackup-pvc")]
@@ -31,15 +31,15 @@ Examples:
 
 #[derive(clap::Args, Clone, Debug)]
 struct CronJobArgs {
-    /// When, as cron says it, in UTC; default: that of [backup], or every hour
+    /// Cron schedule, in UTC [default: that of [backup], or every hour]
     #[arg(long, value_name = "CRON", value_parser = is_schedule)]
     schedule: Option<String>,
 
-    /// How many snapshots stay in the volume; default: that of [backup], or 14
+    /// How many snapshots to keep in the volume [default: that of [backup], or 14]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4000))]
     keep: Option<u32>,
 
-    /// The PersistentVolumeClaim that they go to
+    /// The PersistentVolumeClaim to store them in
     #[arg(long, value_name = "NAME", default_value = "etcdbackup-pvc", value_parser = kubernetes_name)]
     pvc: String,
 
@@ -50,11 +50,11 @@ struct CronJobArgs {
     #[arg(long, value_name = "NAME", default_value = "etcd-backup-client", value_parser = kubernetes_name)]
     secret: String,
 
-    /// The member that it asks, or a name that leads to a healthy one; default: the first node
+    /// The client URL to take snapshots from [default: that of the first node]
     #[arg(long, value_name = "URL", value_parser = https)]
     endpoint: Option<String>,
 
-    /// An image with etcdctl in it; default: etcd's own of the declared version
+    /// An image with etcdctl [default: etcd's own image of the declared version]
     #[arg(long, value_name = "IMAGE")]
     etcd_image: Option<String>,
 

@@ -13,10 +13,10 @@ use crate::core::render::json;
 use crate::shell::live::Live;
 use crate::shell::live::lock::Holder;
 
-/// Show or break the locks that a running apply holds
+/// Show or break the locks of a running apply
 ///
-/// A lock is held by a process on each host that ends with the SSH connection of the apply that took it, so a killed
-/// apply leaves none behind. Break one only when you know that its holder hangs.
+/// A lock is a process on each host that exits with the SSH connection of its apply, so a killed apply leaves no lock
+/// behind. Break one only if you know that its holder is stuck.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,13 +29,13 @@ pub struct LockArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum LockCommand {
-    /// Say who holds the lock of each host
+    /// Show who holds the lock on each host
     #[command(after_help = "Examples:\n  quorate lock status")]
     Status,
-    /// End the processes that hold the locks; their apply stops before its next action
+    /// Kill the processes that hold the locks; their apply stops before its next action
     #[command(after_help = "Examples:\n  quorate lock break")]
     Break {
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(short, long)]
         yes: bool,
     },

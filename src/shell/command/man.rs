@@ -12,7 +12,7 @@ Examples:
   quorate man | man -l -
   quorate man plan > quorate-plan.1")]
 pub struct ManArgs {
-    /// The command whose page to print [default: quorate's own]
+    /// The command to print the page of [default: quorate itself]
     pub command: Option<String>,
 }
 

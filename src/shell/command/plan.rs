@@ -17,26 +17,26 @@ use crate::core::render::text::Style;
 use crate::core::render::{json, markdown, text};
 use crate::shell::progress;
 
-/// Show what would change, in order, and what each step does to quorum
+/// Show what would change, in order, and how each step affects quorum
 ///
-/// Looks at all hosts at once and writes nothing on any of them. Each step says why it is there, what it does to a
-/// running etcd, and how many more members may fail before, during and after it.
+/// Looks at all hosts at once and changes nothing on them. Each step shows why it is needed, what it does to a running
+/// etcd, and how many member failures the cluster tolerates before, during and after it.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
   quorate plan
-  quorate plan -o plan.json && quorate apply plan.json    apply only what was reviewed
+  quorate plan -o plan.json && quorate apply plan.json    apply exactly what was reviewed
   quorate plan --format markdown                          a comment for a pull request
   quorate plan --detailed-exitcode                        0 in sync, 2 changes, other codes are errors
-  quorate plan --renew-certs                              every certificate anew, without a restart
-  quorate plan --rotate-ca                                a new authority, and every certificate by it
-  quorate plan --lost=etcd-2                              replace a member that will not come back")]
+  quorate plan --renew-certs                              reissue every certificate, without a restart
+  quorate plan --rotate-ca                                replace the CA and every certificate
+  quorate plan --lost=etcd-2                              replace a member that is permanently lost")]
 pub struct PlanArgs {
     /// How to print the plan
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
 
-    /// Also save the plan, for show and apply
+    /// Also save the plan, for `show` and `apply`
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 

@@ -10,39 +10,41 @@ use crate::core::observed::{Observed, Seen};
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct RequestArgs {
-    /// Restart this member, although nothing about it has changed; may be repeated
+    /// Restart this member even if nothing has changed; may be repeated
+    ///
+    /// The request is not remembered: if apply is killed before the restart, give the flag again.
     #[arg(long, value_name = "NODE")]
     pub restart: Vec<String>,
 
-    /// This member will not come back: replace it; may be repeated
+    /// Treat this member as permanently lost and replace it; may be repeated
     ///
-    /// Of a cluster that has lost its quorum for good, naming every lost member plans the recovery from the survivor
-    /// that has seen the most.
+    /// If quorum is permanently lost, name every lost member to plan a recovery from the most up-to-date survivor.
     #[arg(long, value_name = "NODE")]
     pub lost: Vec<String>,
 
-    /// Allow one dangerous thing by name; may be repeated
+    /// Allow one dangerous action by name; may be repeated
     ///
-    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. One that is not
-    /// needed is no error. Only a user that may be removed changes the plan itself: without it the user is only told of.
+    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. Unneeded flags
+    /// are ignored. remove-user also adds the removal to the plan; without it, the user is only reported.
     #[arg(long, value_name = "KIND:NAME")]
     pub allow: Vec<Allowance>,
 
-    /// Save no snapshot before steps that cannot be taken back
+    /// Skip the safety snapshot before irreversible steps
     ///
-    /// Otherwise one is saved on a node before a step that the cluster does not serve meanwhile, or that needs --allow, where
-    /// a member can be asked and none was saved within the hour. One before an upgrade is saved in any case.
+    /// By default a snapshot is saved on a node before any step that interrupts service or needs --allow, unless there is
+    /// one from the last hour or no member can be reached. Upgrades always save one.
     #[arg(long)]
     pub no_snapshot: bool,
 
-    /// Issue the certificates of this node anew, or of all of them, although none is due; may be repeated
+    /// Reissue the certificates of this node (or of all nodes) even if they are not due; may be repeated
     #[arg(long, value_name = "NODE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub renew_certs: Vec<String>,
 
-    /// Replace the certificate authority, and every certificate that it signed
+    /// Replace the CA and every certificate that it signed
     ///
-    /// Members trust both, get certificates of the new one, and then trust that alone: two rolling restarts. Once begun
-    /// it goes on with every apply, until a certificate of the old authority is refused.
+    /// Members first trust both CAs, then get certificates of the new CA, and then trust only the new one: two rolling
+    /// restarts. Once begun, every apply continues the rotation until the old CA is rejected. Clients that are not in
+    /// [consumers] need the new CA and a new certificate before the old CA is dropped.
     #[arg(long)]
     pub rotate_ca: bool,
 }

@@ -16,45 +16,46 @@ use crate::shell::fleet::Fleet as _;
 use crate::shell::live::{Live, backup, drill};
 use crate::shell::progress;
 
-/// Have the cluster begin again from a snapshot
+/// Restore the cluster from a snapshot
 ///
-/// The snapshot is checked, shown as a plan, and pushed to every declared host while the cluster still serves. Then all
-/// members stop, their data directories get other names (nothing is deleted), each restores the snapshot under a new
-/// cluster id, and all start together. It is done when every member holds the same.
+/// The snapshot is checked, shown as a plan, and copied to every declared host while the cluster still serves. Then all
+/// members stop, their data directories are renamed (nothing is deleted), each restores the snapshot under a new cluster
+/// id, and all start together. It succeeds when all members hold identical data.
 ///
-/// All declared hosts must be reachable; bare ones are set up as by `apply`, from cluster.toml and the authority's folder.
-/// It is safe to kill anywhere: run it again with the same snapshot, and it goes on. Until then nothing else is done.
+/// All declared hosts must be reachable; empty hosts are set up as `apply` would, from cluster.toml and the CA directory.
+/// It is safe to kill at any point: run it again with the same snapshot, and it resumes. Until then, plan and apply refuse
+/// to do anything else.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   quorate restore snapshot-20270115_080000.db.zst --confirm prod
   quorate restore snapshot.db --confirm prod --yes --json")]
 pub struct RestoreArgs {
-    /// The snapshot: bare, or compressed by zstd or gzip
+    /// The snapshot file: plain, zstd or gzip
     #[arg(value_name = "SNAPSHOT")]
     pub snapshot: PathBuf,
 
-    /// The name of the cluster, as in cluster.toml: what was written since the snapshot will not be in it
+    /// The cluster's name, to confirm that writes made since the snapshot are discarded
     #[arg(long, value_name = "CLUSTER")]
     pub confirm: String,
 
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Also when every member was restored from this snapshot already
+    /// Restore even if every member was already restored from this snapshot
     #[arg(long)]
     pub again: bool,
 
-    /// Save no snapshot of what is there before the members stop; their data is kept all the same
+    /// Skip the safety snapshot before the members stop; their data directories are kept in any case
     #[arg(long)]
     pub no_snapshot: bool,
 
-    /// How long to wait for a lock that someone else holds
+    /// How long to wait if another apply holds the lock
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
 
-    /// Print events, one JSON object a line, and no plan
+    /// Print events as JSON, one object per line, instead of the plan
     #[arg(long)]
     pub json: bool,
 }

@@ -11,9 +11,9 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::plan::Plan;
 use crate::core::render::json;
 
-/// Print a saved plan, offline
+/// Print a saved plan
 ///
-/// A file that was changed after it was saved is refused.
+/// Works offline. A file that was changed after it was saved is refused.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:

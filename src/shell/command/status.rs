@@ -11,9 +11,9 @@ use crate::core::render::status;
 use crate::shell::fleet::Fleet;
 use crate::shell::progress;
 
-/// Show members, leader, health, sizes, lag, alarms and certificates
+/// Show members, leader, health, sizes, lag, alarms and certificate expiry
 ///
-/// Reads only. Exits with 6 when no host at all could be seen.
+/// Changes nothing. Exits 6 if no host is reachable.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +21,7 @@ Examples:
   quorate status --watch
   quorate status --json | jq '.members[] | select(.healthy | not)'")]
 pub struct StatusArgs {
-    /// Look again every two seconds, until ^C
+    /// Refresh every two seconds until ^C
     #[arg(short, long)]
     pub watch: bool,
 

@@ -7,9 +7,9 @@ use super::load;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 
-/// Check cluster.toml, offline
+/// Check cluster.toml
 ///
-/// Shows all problems at once, each with its line. Asks no host anything.
+/// Works offline. Reports all problems at once, each with its line.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:

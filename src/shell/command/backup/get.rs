@@ -11,18 +11,18 @@ use crate::shell::command::context::Context;
 use crate::shell::command::output::{Out, print};
 use crate::shell::live::{Live, backup as files};
 
-/// Fetch a snapshot from the node that has it, or from off-site, and check it
+/// Fetch a snapshot from the node or off-site location that has it, and check it
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   quorate backup get snapshot-20270115_080000.db.zst
   quorate backup get snapshot-20270115_080000.db.zst -o /srv/backups/prod.db.zst")]
 pub struct GetArgs {
-    /// As `backup list` names it
+    /// The name, as in `backup list`
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// Where it goes: a file, or a folder
+    /// Where to write it: a file or a directory
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
 }

@@ -11,12 +11,11 @@ use crate::shell::command::output::{Out, print};
 use crate::shell::live::Live;
 use crate::shell::progress;
 
-/// List the snapshots on the nodes, off-site and in this folder
+/// List the snapshots on the nodes, off-site and in this directory
 ///
-/// With the revision and the cluster's id that each is of, and when it last stood a drill of `backup verify`, as far as
-/// that is known: it lies beside the snapshot as NAME.json.
+/// Shows the revision and cluster id of each, and when `backup verify` last passed, if known (kept in NAME.json).
 ///
-/// Reads only. Exits with 6 when a node, or the place off-site, could not be seen.
+/// Changes nothing. Exits 6 if a node or the off-site location is unreachable.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:

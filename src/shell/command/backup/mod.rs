@@ -20,10 +20,10 @@ pub use prune::PruneArgs;
 pub use run::RunArgs;
 pub use verify::VerifyArgs;
 
-/// Take snapshots of the cluster, list, fetch, verify and prune them
+/// Take, list, fetch, verify and prune snapshots
 ///
-/// A snapshot is the whole database of one member. It ends in its SHA-256, which is checked before the file gets its
-/// name.
+/// A snapshot is the whole database of one member. It ends with its SHA-256, which is checked before the file gets its
+/// final name.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:

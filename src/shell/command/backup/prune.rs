@@ -23,14 +23,14 @@ use crate::shell::live::offsite::Offsite;
 use crate::shell::live::{Live, backup as files};
 use crate::shell::progress;
 
-/// Remove old snapshots from the nodes and off-site, and from this folder on request
+/// Delete old snapshots from the nodes and off-site, and on request from this directory
 ///
-/// In every place the newest stay, as many as `keep` in [backup] says. Before anything goes, one of those that stay is read
-/// there to its end: when none of them is whole, nothing is removed in that place. Snapshots from before upgrades have other
-/// names, and stay. So do, off-site, those of which NAME.json names another cluster id: several clusters may share a place.
-/// What an upload that was killed has left there goes after a day.
+/// Each location keeps the newest `keep` snapshots. Nothing is deleted in a location unless one of the kept snapshots has
+/// just been verified there. Snapshots from before upgrades have different names and are kept. So are off-site snapshots
+/// whose NAME.json has a different cluster id, as several clusters may share a location. Leftovers of interrupted uploads
+/// are deleted after a day.
 ///
-/// Exits with 6 when a node, or the place off-site, could not be seen; the others are pruned.
+/// Exits 6 if a node or the off-site location is unreachable; the others are pruned.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
@@ -38,15 +38,15 @@ Examples:
   quorate backup prune --keep 3 --yes
   quorate -C /srv/backups -f ~/prod/cluster.toml backup prune --here")]
 pub struct PruneArgs {
-    /// How many stay in each place, instead of `keep` in [backup]
+    /// How many to keep in each location, instead of `keep` in [backup]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
 
-    /// Also in this folder: its snapshots must all be of this cluster
+    /// Also prune this directory: all its snapshots must be from this cluster
     #[arg(long)]
     pub here: bool,
 
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
 }

@@ -21,33 +21,33 @@ use crate::shell::progress;
 
 /// Take a snapshot now, here or on a node
 ///
-/// It is streamed from a member that follows, checked against the SHA-256 that etcd sends at its end, compressed on its
-/// way, and gets its name only when all of it lies on the disk. Nothing is ever overwritten.
+/// It is streamed from a follower, checked against the SHA-256 that etcd sends at its end, compressed on the way, and
+/// renamed into place only once it is fully written. Nothing is ever overwritten.
 ///
-/// Where [backup] declares `offsite`, it is copied there too, from here, and read back. Credentials for S3 come from the
-/// environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL …). One that is taken `--on` a node
-/// stays there alone.
+/// If [backup] declares `offsite`, the snapshot is also copied there from this machine and read back. Credentials for S3
+/// come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL …). A snapshot taken
+/// with `--on` is kept on that node only.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
   quorate backup run                          ./snapshot-YYYYMMDD_HHMMSS.db.zst
-  quorate backup run -o /srv/backups/         the same name in another folder
-  quorate backup run -o before.db --json      not compressed, as its name says
-  quorate backup run --on etcd-2              stays on that node, in the folder of [backup]")]
+  quorate backup run -o /srv/backups/         the same name in a different directory
+  quorate backup run -o before.db --json      uncompressed, because of its suffix
+  quorate backup run --on etcd-2              kept on that node, in the directory of [backup]")]
 pub struct RunArgs {
-    /// Where the snapshot goes: a file, or a folder for one with a name of its own
+    /// Where to write the snapshot: a file, or a directory for one with a generated name
     #[arg(short, long, value_name = "PATH", conflicts_with = "on")]
     pub output: Option<PathBuf>,
 
-    /// Have this node take it of its own member, and keep it
+    /// Take the snapshot on this node, from its own member, and keep it there
     #[arg(long, value_name = "NODE")]
     pub on: Option<String>,
 
-    /// How it is compressed: as the end of PATH says (.db, .gz, .zst), as [backup] says, or zstd
+    /// Compression [default: from the suffix of PATH (.db, .gz, .zst), else from [backup], else zstd]
     #[arg(long, value_name = "HOW", value_enum)]
     pub compression: Option<Packing>,
 
-    /// Do not copy it to the place off-site that [backup] declares
+    /// Do not copy it to the `offsite` location of [backup]
     #[arg(long)]
     pub no_offsite: bool,
 

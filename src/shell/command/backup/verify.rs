@@ -20,31 +20,30 @@ use crate::shell::live::drill::{self, Comparison, Drilled};
 use crate::shell::live::{Live, backup as files};
 use crate::shell::progress;
 
-/// Restore a snapshot into a scratch etcd, and compare what that holds
+/// Test-restore a snapshot into a temporary etcd, and compare its contents
 ///
-/// All of the file is checked first. Then an etcd of the declared archive is started from it here, on loopback and in a
-/// folder that is gone afterwards: its revision and keys are compared with what the snapshot claims, and where the live
-/// cluster still has that revision, its hash of all keys with the live one; not with that of a cluster that has begun anew
-/// since, as by `restore`. `--on` does the same on a node with the etcd
-/// that is installed there; the snapshot does not leave it.
+/// The whole file is checked first. Then an etcd from the declared archive is started from it on this machine, on loopback
+/// and in a temporary directory. Its revision and keys are compared with what the snapshot claims. If the live cluster
+/// still has that revision, the hash of all keys is compared too, unless the cluster was restored since. `--on` does the
+/// same on a node, with the etcd installed there; the snapshot does not leave the node.
 ///
-/// No member notices. That the drill was passed is noted beside the snapshot, for `backup list`, and where [backup] is
-/// declared on the nodes, for `status`.
+/// Members are not affected. A passed test is recorded beside the snapshot, for `backup list`, and with [backup] also on
+/// the nodes, for `status`.
 ///
-/// Exits with 1 and a code when the snapshot is cut short, damaged, without its hash, or of another cluster.
+/// Exits 1 with a code if the snapshot is truncated, damaged, without its hash, or from a different cluster.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  quorate backup verify                                    the newest that there is
+  quorate backup verify                                    the newest snapshot
   quorate backup verify snapshot-20270115_080000.db.zst
   quorate backup verify --on etcd-2                        the newest there, on that node
   quorate backup verify snapshot.db --json | jq .revision")]
 pub struct VerifyArgs {
-    /// The snapshot, bare or compressed by zstd or gzip: a file, or a name of `backup list`; else the newest
+    /// A file (plain, zstd or gzip) or a name from `backup list` [default: the newest]
     #[arg(value_name = "FILE|NAME")]
     pub snapshot: Option<PathBuf>,
 
-    /// Hold the drill on this node, with a snapshot that lies there
+    /// Run the test restore on this node, with a snapshot stored there
     #[arg(long, value_name = "NODE")]
     pub on: Option<String>,
 
