@@ -19,7 +19,7 @@ say "Installing what is missing"
 . tests/setup.sh
 
 # cargo names each crate as it compiles it; on a terminal it also shows how many are left.
-say "Building quorate and the lab: some 430 crates, about 6 minutes on two cores the first time"
+say "Building quorate and the lab: some 430 crates, which takes minutes the first time"
 cargo build --profile quickstart --locked --bin quorate --example lab
 target=${CARGO_TARGET_DIR:-$PWD/target}/quickstart
 quorate=$target/quorate
