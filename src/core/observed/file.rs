@@ -8,7 +8,8 @@ use strum::VariantArray;
 
 use crate::core::names::Digest;
 
-/// The folders that a member needs. What is to be known of each stands in `content::layout`.
+// What is to be known of each stands in `content::layout`.
+/// The folders that a member needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Folder {
@@ -21,7 +22,8 @@ impl Folder {
     pub const ALL: &[Self] = Self::VARIANTS;
 }
 
-/// The files that quorate keeps on a host. What is to be known of each stands in `content::layout`.
+// What is to be known of each stands in `content::layout`.
+/// The files that quorate keeps on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum File {
