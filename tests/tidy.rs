@@ -97,3 +97,22 @@ fn every_file_says_what_it_is_for_and_is_not_too_long() {
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+/// A unit may have another name, and not every runtime has one: `content::runtime` knows where the log is. The pages of
+/// `quorate explain` know no declaration.
+#[test]
+fn only_the_runtime_knows_where_the_log_is() {
+    let mut found = Vec::new();
+    for path in sources(&root().join("src")) {
+        if path.ends_with("content/runtime.rs") || path.ends_with("core/code.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| line.contains("journalctl -u")) {
+            if !line.contains("journalctl -u {}") || !line.contains("BACKUP_SERVICE") {
+                found.push(format!("{}:{}: {}", path.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "a log is named past the runtime:\n{}", found.join("\n"));
+}

@@ -225,7 +225,7 @@ fn minor_versions_are_neighbours(around: &Around) -> Option<String> {
 fn version_changed(around: &Around) -> Option<(HostName, Version)> {
     around.actions().find_map(|action| {
         let Action::WriteFile { host, file: File::Unit, text } = action else { return None };
-        let version = |text: &str| content::unit_version(&around.world.desired, text);
+        let version = |text: &str| content::runtime::version_in(&around.world.desired, text);
         let member = around.members_before()?;
         member.member_of(host).filter(|member| member.entry.name.is_some())?;
         let was = version(around.before.host(host)?.text_of(File::Unit)?)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::desired::{
     ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
-    EtcdSettings, Node, Paths, Places, Ports, Request, Restore, Schedule, Ssh,
+    EtcdSettings, Node, Paths, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
 };
 use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
 use crate::core::observed::Observed;
@@ -23,7 +23,12 @@ pub fn name(index: usize) -> HostName {
 pub fn desired(nodes: usize) -> Desired {
     let node = |index: usize| Node { address: format!("10.0.0.{}", index + 11), ssh: None };
     Desired {
-        cluster: Cluster { name: ClusterName::new("prod"), version: Version::new(3, 5, 16), downtime: Downtime::Never },
+        cluster: Cluster {
+            name: ClusterName::new("prod"),
+            version: Version::new(3, 5, 16),
+            runtime: Runtime::Systemd,
+            downtime: Downtime::Never,
+        },
         nodes: (0..nodes).map(|index| (name(index), node(index))).collect(),
         ports: Ports { client: 2379, peer: 2380, metrics: 2381 },
         ssh: Ssh::default(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::cluster::outline::{differences, outline};
+use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::HostName;
@@ -212,7 +213,7 @@ impl<F: Fleet> Run<'_, F> {
                 let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
                 if !patience.wait(self.emit, &format!("{silent} to answer again")).await {
                     let what = format!("{silent} does not answer any more after: {}", title(due.iter().copied()));
-                    let hint = format!("look at `journalctl -u {}` on {silent}", self.desired.paths.service);
+                    let hint = format!("look at `{}` on {silent}", runtime::log(self.desired));
                     return Err(Diagnostic::failure(what).hint(hint));
                 }
                 continue;
@@ -243,7 +244,7 @@ impl<F: Fleet> Run<'_, F> {
         match action.host() {
             Some(host) if action.touches_service() => {
                 let again = if self.is_restoring() { "the same `quorate restore`" } else { "apply" };
-                format!("look at `journalctl -u {}` on {host}; then run {again} again", self.desired.paths.service)
+                format!("look at `{}` on {host}; then run {again} again", runtime::log(self.desired))
             }
             _ if self.is_restoring() => RESTORE_AGAIN.to_owned(),
             _ => "run `quorate plan` to see what is there, then apply again".to_owned(),

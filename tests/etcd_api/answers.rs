@@ -11,7 +11,7 @@ use quorate::shell::live::etcd::Member;
 use secrecy::ExposeSecret as _;
 
 use crate::lab::Series;
-use crate::process::{Cluster, DEADLINE, Etcd, host, now};
+use crate::process::{Cluster, DEADLINE, Etcd, host, now, place};
 
 pub const SERVED: [Series; 6] =
     [Series::V3_4, Series::V3_5_1, Series::V3_5_16, Series::V3_5, Series::V3_6, Series::V3_7];
@@ -242,7 +242,7 @@ async fn any_stream_will_do() {
     let (ours, mut theirs) = tokio::net::UnixStream::pair().unwrap();
     let pump = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut tcp, &mut theirs).await });
     let tls = cluster.tls();
-    let member = Member::connect(&host(0), &cluster.address, ours, &tls, DEADLINE).await.unwrap();
+    let member = Member::connect(place(&host(0), &cluster.address), ours, &tls, DEADLINE).await.unwrap();
     assert!(member.answer(DEADLINE).await.unwrap().reads);
     drop(member);
     // Dropping the member closes the stream, which ends the pump, tidily or not.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::lab::Series;
-use crate::process::{Cluster, DEADLINE, Etcd, authority, host, names, new_address, now, pair};
+use crate::process::{Cluster, DEADLINE, Etcd, authority, host, names, new_address, now, pair, place};
 
 const ADDRESS: &str = "127.0.0.1";
 const SHORT: Duration = Duration::from_millis(500);
@@ -128,7 +128,7 @@ async fn nothing_listens() {
     let (_folder, signer) = authority();
     let address = new_address();
     let tls = Tls::new(&signer, now()).unwrap();
-    match Member::direct(&host(0), &address, 2379, &tls, SHORT).await {
+    match Member::direct(place(&host(0), &address), 2379, &tls, SHORT).await {
         Err(Unreachable::Refused(cause)) => says(&cause, &format!("nothing listens on {address}:2379")),
         _ => panic!("a refused connection is told apart"),
     }
@@ -157,7 +157,7 @@ async fn of_stand_in(answer: &'static [u8]) -> Cause {
     let tls = Tls::new(&signer, now()).unwrap();
     let port = stand_in(answer).await;
     let begun = Instant::now();
-    let result = Member::direct(&host(0), ADDRESS, port, &tls, SHORT).await;
+    let result = Member::direct(place(&host(0), ADDRESS), port, &tls, SHORT).await;
     assert!(begun.elapsed() < 3 * SHORT, "{:?}", begun.elapsed());
     match result {
         Err(Unreachable::Silent(cause)) => cause,
@@ -191,7 +191,7 @@ async fn a_host_that_swallows_packets() {
     let (_folder, signer) = authority();
     let tls = Tls::new(&signer, now()).unwrap();
     let begun = Instant::now();
-    let result = Member::direct(&host(0), ADDRESS, address.port(), &tls, SHORT).await;
+    let result = Member::direct(place(&host(0), ADDRESS), address.port(), &tls, SHORT).await;
     assert!(begun.elapsed() < 3 * SHORT);
     match result {
         Err(Unreachable::Silent(cause)) => {

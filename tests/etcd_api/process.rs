@@ -12,7 +12,7 @@ use quorate::core::desired::{self, ArchiveLocation, Binaries};
 use quorate::core::names::{Architecture, ClusterName, HostName, UnixSeconds};
 use quorate::core::observed::{Answer, Usage};
 use quorate::shell::live::archive;
-use quorate::shell::live::etcd::{Member, Tls, Unreachable};
+use quorate::shell::live::etcd::{Member, Place, Tls, Unreachable};
 use quorate::shell::live::pki::{self, Signer};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
@@ -33,6 +33,10 @@ pub const DEADLINE: Duration = Duration::from_secs(3);
 
 pub fn now() -> UnixSeconds {
     UnixSeconds(jiff::Timestamp::now().as_second())
+}
+
+pub fn place(host: &HostName, address: &str) -> Place {
+    Place::new(host, address, "journalctl -u etcd.service".to_owned())
 }
 
 pub fn host(index: usize) -> HostName {
@@ -232,7 +236,7 @@ pub struct Etcd {
 
 impl Etcd {
     pub async fn connect(&self, tls: &Tls) -> Result<Member, Unreachable> {
-        Member::direct(&self.host, &self.address, self.port, tls, DEADLINE).await
+        Member::direct(place(&self.host, &self.address), self.port, tls, DEADLINE).await
     }
 
     pub async fn answer(&self, tls: &Tls) -> Result<Answer, String> {

@@ -240,7 +240,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
         [] => what,
         unseen => format!("{what}; {} could not be seen", unseen.join(", ")),
     };
-    let hint = "see `journalctl -u quorate-backup.service` on the nodes".to_owned();
+    let hint = format!("see `journalctl -u {}` on the nodes", layout::BACKUP_SERVICE);
     Some(Finding { code: Code::BackupTooOld, hosts: Vec::new(), what, hint: Some(hint) })
 }
 

@@ -13,30 +13,31 @@ use crate::core::cluster::turn::{due, in_turn, may_restart, rank};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
-use crate::core::content;
+use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::{File, Host, Observed, ServiceState};
+use crate::core::observed::{Host, Observed, ServiceState};
 use crate::core::plan::action::{Action, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn write_unit(view: &View) -> Ruling {
+    let definition = runtime::definition(view.desired);
     let mut wanted = Vec::new();
     for (name, host) in in_turn(view) {
         let version = upgrade::wanted(view, name, host);
-        let text = content::unit(view.desired, version);
-        let before = host.text_of(File::Unit);
+        let text = runtime::text(view.desired, version);
+        let before = host.text_of(definition);
         if before == Some(text.as_str()) {
             continue;
         }
-        let reason = match before.map(|before| content::unit_version(view.desired, before)) {
+        let reason = match before.map(|before| runtime::version_in(view.desired, before)) {
             None => view.reason("the unit is missing", "cluster.version"),
             Some(Some(is)) if is != version => {
                 view.reason(format!("etcd {is} is to become {version}"), "cluster.version")
             }
             Some(_) => view.reason("the unit is not as declared", "cluster.version"),
         };
-        wanted.push((Action::WriteFile { host: name.clone(), file: File::Unit, text }, vec![reason]));
+        wanted.push((Action::WriteFile { host: name.clone(), file: definition, text }, vec![reason]));
     }
     let mut ruling = due(view, wanted);
     if let Some(step) = &mut ruling.step
@@ -61,12 +62,12 @@ pub fn health(view: &View) -> Ruling {
     });
     for (name, _) in leaderless {
         let what = format!("{name} has no leader: too few members reach each other");
-        let hint = "check the network between the members, and `journalctl` on the hosts";
+        let hint = format!("check the network between the members, and `{}` on the hosts", runtime::log(view.desired));
         blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
     }
     for member in view.membership().iter().flat_map(|membership| &membership.members) {
         if let (Health::Unhealthy(why), host) = (&member.health, &member.host) {
-            let hint = format!("look at `journalctl -u {}` on the host", view.desired.paths.service);
+            let hint = format!("look at `{}` on the host", runtime::log(view.desired));
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is not healthy: {why}")).on(host).hint(hint));
         }
     }
@@ -86,9 +87,10 @@ pub fn reload(view: &View) -> Ruling {
 }
 
 pub fn enable(view: &View) -> Ruling {
+    let definition = runtime::definition(view.desired);
     let disabled = view
         .hosts()
-        .filter(|(name, host)| !host.service.enabled && host.files.contains_key(&File::Unit) && is_member(view, name));
+        .filter(|(name, host)| !host.service.enabled && host.files.contains_key(&definition) && is_member(view, name));
     let actions = disabled.map(|(name, _)| Action::EnableService { host: name.clone() }).collect();
     Ruling::steps_for(actions, vec![view.reason("the service does not start at boot", "nodes")])
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::core::cluster::quorum::quorum;
 use crate::core::cluster::version;
 use crate::core::code::Code;
-use crate::core::content::LOADED_AT_START;
+use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
@@ -77,7 +77,8 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     let at = observed.at;
     let Some(host) = observed.host_mut(name) else { return };
     let version = version::on_disk(desired, host);
-    let on_disk = LOADED_AT_START.iter().filter_map(|file| Some((*file, host.files.get(file)?.digest)));
+    let on_disk =
+        runtime::loaded_at_start(desired).iter().filter_map(|file| Some((*file, host.files.get(file)?.digest)));
     let served = |(role, certificate): (&Role, &Certificate)| (*role, Seen::Known(certificate.serial.clone()));
     let before = host.process.as_ref().map_or(0, |process| process.pid);
     host.process = Some(Process {

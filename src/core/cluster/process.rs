@@ -1,7 +1,7 @@
 //! Whether etcd runs on a host, and whether it runs what lies on disk.
 
 use crate::core::cluster::version;
-use crate::core::content::{LOADED_AT_START, layout};
+use crate::core::content::{layout, runtime};
 use crate::core::desired::Desired;
 use crate::core::observed::{File, Host, ServiceState};
 
@@ -28,7 +28,7 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
         let on_disk = host.files.get(file).map(|fact| fact.digest);
         process.loaded.get(file).is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
     };
-    let changed: Vec<_> = LOADED_AT_START.into_iter().filter(differs).collect();
+    let changed: Vec<_> = runtime::loaded_at_start(desired).iter().copied().filter(differs).collect();
     let declared = match changed.first()? {
         File::Config => "etcd",
         File::Trust => "ca",

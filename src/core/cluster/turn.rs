@@ -7,6 +7,7 @@ use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
+use crate::core::content::runtime;
 use crate::core::desired::{Desired, Downtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -99,7 +100,7 @@ pub fn may_restart(
         Situation::Down if !has_served => Ok(()),
         Situation::Down => {
             let what = format!("etcd on {name} runs but does not answer, so nobody knows what a restart would cost");
-            let hint = format!("look at `journalctl -u {}` on the host", desired.paths.service);
+            let hint = format!("look at `{}` on the host", runtime::log(desired));
             Err(Blocked::new(Code::MemberSilent, what).on(name).hint(hint))
         }
         Situation::Serving(membership) => may_restart_member(desired, membership, name),

@@ -16,7 +16,7 @@ use crate::core::cluster::situation::Situation;
 use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
 use crate::core::cluster::view::{Course, Upgrade, View};
 use crate::core::code::Code;
-use crate::core::content;
+use crate::core::content::runtime;
 use crate::core::desired::{Binaries, Desired, Downtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, Version};
@@ -300,9 +300,13 @@ fn archives_at_hand(view: &View, course: &Course) -> Result<(), Blocked> {
 
 /// Whether a change of the unit takes a member to an older version.
 pub fn goes_back(view: &View, action: &Action) -> bool {
-    let Action::WriteFile { host, file: File::Unit, text } = action else { return false };
-    let before = view.observed.host(host).and_then(|host| host.text_of(File::Unit));
-    let version = |text: &str| content::unit_version(view.desired, text);
+    let definition = runtime::definition(view.desired);
+    let Action::WriteFile { host, file, text } = action else { return false };
+    if *file != definition {
+        return false;
+    }
+    let before = view.observed.host(host).and_then(|host| host.text_of(definition));
+    let version = |text: &str| runtime::version_in(view.desired, text);
     matches!((before.and_then(version), version(text)), (Some(before), Some(after)) if after < before)
 }
 

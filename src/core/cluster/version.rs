@@ -1,7 +1,7 @@
 //! Which version of etcd a host starts, and which one a cluster agrees on.
 
 use crate::core::cluster::quorum::Membership;
-use crate::core::content;
+use crate::core::content::runtime;
 use crate::core::desired::{Binaries, Desired};
 use crate::core::names::Version;
 use crate::core::observed::{File, Host, Observed};
@@ -12,14 +12,15 @@ pub fn on_disk(desired: &Desired, host: &Host) -> Version {
     if let Binaries::Preinstalled { .. } = desired.binaries {
         return host.installed.keys().next_back().copied().unwrap_or(desired.cluster.version);
     }
-    let unit = host.text_of(File::Unit).and_then(|unit| content::unit_version(desired, unit));
+    let text = host.text_of(runtime::definition(desired));
+    let defined = text.and_then(|text| runtime::version_in(desired, text));
     let process = || {
         let executable = host.process.as_ref()?.executable.as_str();
         let folder = executable.strip_prefix(desired.paths.binaries.as_str())?.strip_prefix('/')?;
         folder.strip_suffix("/etcd")?.parse().ok()
     };
     let answer = || host.answer().map(|answer| answer.version);
-    unit.or_else(process).or_else(answer).unwrap_or(desired.cluster.version)
+    defined.or_else(process).or_else(answer).unwrap_or(desired.cluster.version)
 }
 
 /// `3.5.0` for 3.5.16: what a cluster of such members agrees on.

@@ -135,7 +135,16 @@ impl Request {
 pub struct Cluster {
     pub name: ClusterName,
     pub version: Version,
+    pub runtime: Runtime,
     pub downtime: Downtime,
+}
+
+/// What runs etcd on the hosts. What that means for their files is `content::runtime`, and for commands on them
+/// `remote::runtime`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// A service of systemd, under the unit's name in [`Paths`].
+    Systemd,
 }
 
 /// Whether a step may make the cluster unavailable. A cluster of one or two members cannot restart one without it.

@@ -64,7 +64,12 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
                     `quorate export backup-cronjob`";
         root.report(problem.label("a client certificate of its own").hint(hint));
     }
-    let cluster = Cluster { name: cluster.name?, version: cluster.version?, downtime: cluster.downtime };
+    let cluster = Cluster {
+        name: cluster.name?,
+        version: cluster.version?,
+        runtime: cluster.runtime,
+        downtime: cluster.downtime,
+    };
     let places = Places::default();
     let request = Request::default();
     Some(Desired {

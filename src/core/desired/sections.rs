@@ -9,7 +9,7 @@ use super::kinds::{self, Local};
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, duration, one_of, port};
-use super::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Ssh};
+use super::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Runtime, Ssh};
 use crate::core::names::{ClusterName, HostName, Version};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -18,6 +18,7 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 pub(super) struct ClusterSection {
     pub name: Option<ClusterName>,
     pub version: Option<Version>,
+    pub runtime: Runtime,
     pub downtime: Downtime,
     pub layout: Layout,
 }
@@ -32,13 +33,15 @@ pub(super) enum Layout {
 pub(super) fn cluster(table: &mut Table) -> ClusterSection {
     let name = table.require("name", "\"prod\"", kinds::name);
     let version = table.require("version", "\"3.6.16\"", kinds::version);
-    table.get("runtime", one_of(&[("systemd", Some(())), ("static-pod", None)]));
+    let runtimes = [("systemd", Some(Runtime::Systemd)), ("static-pod", None)];
+    let runtime = table.get("runtime", one_of(&runtimes)).unwrap_or(Runtime::Systemd);
     table.get("topology", one_of(&[("external", Some(())), ("stacked", None)]));
     let layouts = [("default", Some(Layout::Default)), ("canonical", Some(Layout::Canonical)), ("kubeadm", None)];
     let downtimes = [("never", Some(Downtime::Never)), ("allowed", Some(Downtime::Allowed))];
     ClusterSection {
         name: name.map(|name| ClusterName::new(name.into_inner())),
         version: version.map(Spanned::into_inner),
+        runtime,
         downtime: table.get("downtime", one_of(&downtimes)).unwrap_or(Downtime::Never),
         layout: table.get("layout", one_of(&layouts)).unwrap_or(Layout::Default),
     }

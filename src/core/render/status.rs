@@ -10,6 +10,7 @@ use crate::core::capability::backup;
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::restoration;
 use crate::core::code::Code;
+use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
 use crate::core::observed::{Answer, Host, Observed, Role, Seen, ServiceState};
@@ -222,7 +223,7 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         Seen::Unknown(_) => return Some("the host could not be seen".to_owned()),
         Seen::Known(host) => host,
     };
-    let service = &desired.paths.service;
+    let service = runtime::name(desired);
     match (member.map(|member| &member.health), host.service.state) {
         (Some(Health::Healthy), _) => None,
         (_, ServiceState::Failed) => Some(format!("{service} has failed")),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::core::content::runtime;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, MemberId, PeerUrl};
 use crate::core::observed::MemberEntry;
@@ -67,7 +68,7 @@ pub(super) async fn change(
             Err(Failed::Behind(failure)) => (BEHIND_DEADLINE, failure),
         };
         if begun.elapsed() >= deadline {
-            return Err(given_up(&hosts.desired.paths.service, host, action, deadline, why));
+            return Err(given_up(&runtime::log(&hosts.desired), host, action, deadline, why));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(PAUSE_LONGEST);
@@ -87,14 +88,14 @@ struct Waited {
 }
 
 fn given_up(
-    service: &str,
+    log: &str,
     host: &HostName,
     action: &Action,
     after: Duration,
     Waited { until, said }: Waited,
 ) -> Diagnostic {
     let what = format!("{action} ({host}): given up after {} s of waiting until {until}", after.as_secs());
-    let hint = format!("look at `journalctl -u {service}` on {host} and on the leader's host; then run apply again");
+    let hint = format!("look at `{log}` on {host} and on the leader's host; then run apply again");
     Diagnostic::failure(what).at(host.as_str()).because(said).hint(hint)
 }
 

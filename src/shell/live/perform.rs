@@ -18,7 +18,7 @@ use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::pki::Issued;
-use crate::shell::live::remote::{Command, Verb};
+use crate::shell::live::remote::Command;
 use crate::shell::live::{Live, backup, handover, membership, pki, raft_log, reach, restored, users};
 
 /// Does one action.
@@ -106,10 +106,10 @@ async fn command(live: &Live, host: &HostName, action: &Action) -> Result<Comman
         Action::RestoreFolderAccess { folder, .. } => {
             Command::restore_access(&layout::folder_path(desired, *folder), layout::folder_access(*folder))
         }
-        Action::ReloadUnits { .. } => Command::service(Verb::Reload, &desired.paths),
-        Action::EnableService { .. } => Command::service(Verb::Enable, &desired.paths),
-        Action::Start { .. } => Command::service(Verb::Start, &desired.paths),
-        Action::Restart { .. } => Command::service(Verb::Restart, &desired.paths),
+        Action::ReloadUnits { .. } => Command::reload(desired),
+        Action::EnableService { .. } => Command::enable(desired),
+        Action::Start { .. } => Command::start(desired),
+        Action::Restart { .. } => Command::restart(desired),
         Action::AddMember { .. }
         | Action::Promote { .. }
         | Action::UpdatePeerUrl { .. }

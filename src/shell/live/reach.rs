@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::core::code::Code;
+use crate::core::content::runtime;
 use crate::core::desired::EtcdAccess;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
@@ -20,7 +21,7 @@ use crate::core::observed::{Answer, Cause, Role, Seen};
 use crate::shell::clock::now;
 use crate::shell::live::cause;
 use crate::shell::live::credentials::Credentials;
-use crate::shell::live::etcd::{Member, Tls, Unreachable, refusal, served};
+use crate::shell::live::etcd::{self, Member, Tls, Unreachable, refusal, served};
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::machine::{Machine, Place};
 use crate::shell::live::remote::Remote;
@@ -113,12 +114,13 @@ async fn dial(
     Place { address, port }: &Place,
     deadline: Duration,
 ) -> Result<Member, Unreachable> {
+    let place = etcd::Place::new(host, address, runtime::log(&hosts.desired));
     match hosts.desired.ssh.etcd_access {
-        EtcdAccess::Direct => Member::direct(host, address, *port, tls, deadline).await,
+        EtcdAccess::Direct => Member::direct(place, *port, tls, deadline).await,
         EtcdAccess::Tunnel => {
             let tunnel = connection.tunnel(address, *port, deadline).await;
             let stream = tunnel.map_err(|error| cause::of_tunnel(host, *port, &error))?;
-            Member::connect(host, address, stream, tls, deadline).await
+            Member::connect(place, stream, tls, deadline).await
         }
     }
 }
@@ -136,7 +138,7 @@ pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &A
         Err(why) => Seen::Unknown(Cause {
             code: Code::NotServed,
             summary: format!("what {host} serves at {} could not be seen: {why}", place.url()),
-            hint: Some(format!("on {host}: journalctl -u {}", hosts.desired.paths.service)),
+            hint: Some(format!("on {host}: {}", runtime::log(&hosts.desired))),
         }),
     };
     let of_role = async |role: Role, place: Option<Place>| Some((role, look(place?).await));

@@ -9,6 +9,7 @@
 //! they make of a long one. A script says `quorate-begin` first: when that is missing, the way to root is what failed,
 //! and not the script.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -26,13 +27,14 @@ use crate::shell::live::ssh::{Connection, Exit, Output, SshError, Stdin};
 mod backup;
 mod departure;
 mod data;
+mod runtime;
 
 pub use data::Source;
 
 /// One word of a shell's command line.
 pub fn quoted(word: &str) -> String {
     // It refuses only a NUL. None of our words holds one, and the connection refuses a command that does.
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
 }
 
 /// Runs its arguments as root. Process 1 is root's, so who owns it needs no program to find out.
@@ -74,7 +76,7 @@ const SUDO: &str = "quorate-sudo\n";
 pub struct Command {
     /// What it does, for messages: `writing /etc/etcd/etcd.yaml`.
     pub what: String,
-    script: &'static str,
+    script: Cow<'static, str>,
     arguments: Vec<String>,
     stdin: Stdin,
     allowed: Duration,
@@ -103,8 +105,8 @@ fn word_of(previous: Previous) -> &'static str {
 }
 
 impl Command {
-    fn new(what: impl Into<String>, script: &'static str, arguments: Vec<String>) -> Self {
-        Self { what: what.into(), script, arguments, stdin: Stdin::Empty, allowed: QUICK }
+    fn new(what: impl Into<String>, script: impl Into<Cow<'static, str>>, arguments: Vec<String>) -> Self {
+        Self { what: what.into(), script: script.into(), arguments, stdin: Stdin::Empty, allowed: QUICK }
     }
 
     /// Changes nothing: only whether the lock is ours is checked, and the log written.
@@ -210,31 +212,6 @@ impl Command {
         let Access { mode, owner, group } = access;
         let what = format!("restoring owner and mode of {path}");
         Self::new(what, include_str!("script/access.sh"), vec![path.to_string(), mode, owner, group])
-    }
-
-    pub fn service(verb: Verb, paths: &Paths) -> Self {
-        let arguments = vec![verb.word().to_owned(), paths.service.clone()];
-        Self::new(format!("systemctl {} {}", verb.word(), paths.service), include_str!("script/service.sh"), arguments)
-    }
-}
-
-/// What systemd is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    Reload,
-    Enable,
-    Start,
-    Restart,
-}
-
-impl Verb {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Reload => "reload",
-            Self::Enable => "enable",
-            Self::Start => "start",
-            Self::Restart => "restart",
-        }
     }
 }
 

@@ -18,7 +18,9 @@ pub use receive::Received;
 pub(in crate::shell::live) use staged::{keep, staged, unwritable};
 pub(in crate::shell::live) use wanted::{Wanted, while_wanted};
 
+use crate::core::content::runtime;
 use crate::core::desired::Compression;
+use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, RemotePath};
 use crate::shell::clock::now;
@@ -58,7 +60,7 @@ impl Live {
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Received, Diagnostic> {
         let answered = reach::of_reachable(&self.hosts, &self.credentials, host).await;
-        let (member, _) = answered.ok_or_else(|| silent(host))?;
+        let (member, _) = answered.ok_or_else(|| silent(&self.hosts.desired, host))?;
         receive::receive(&member, file, compression, progress).await
     }
 
@@ -99,8 +101,8 @@ impl Live {
     }
 }
 
-fn silent(host: &HostName) -> Diagnostic {
+fn silent(desired: &Desired, host: &HostName) -> Diagnostic {
     Diagnostic::new(Kind::Unseen, format!("the member on {host} does not answer"))
         .at(host.as_str())
-        .hint(format!("look at `quorate status`, and at `journalctl -u etcd` on {host}"))
+        .hint(format!("look at `quorate status`, and at `{}` on {host}", runtime::log(desired)))
 }

@@ -24,7 +24,7 @@ use crate::core::observed::Usage;
 use crate::shell::clock::now;
 use crate::shell::live::archive::Package;
 use crate::shell::live::cause::told;
-use crate::shell::live::etcd::{Member, Tls};
+use crate::shell::live::etcd::{Member, Place, Tls};
 use crate::shell::live::packages::Packages;
 use crate::shell::live::pki::{self, Issued, Signer};
 use crate::shell::live::remote::scaled;
@@ -50,6 +50,7 @@ const TOOL_DEADLINE: Duration = Duration::from_secs(300);
 const STARTS_MAX: usize = 5;
 const DIAL_DEADLINE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
+const LOG: &str = "etcd.log";
 const LOG_SHOWN_MAX: usize = 500;
 const LOOPBACK: &str = "127.0.0.1";
 
@@ -174,7 +175,7 @@ impl Tools {
             (format!("--initial-cluster={cluster}"), format!("--initial-advertise-peer-urls={peer_url}"));
         let restore = ["snapshot", "restore", "--name=drill", &initial, &advertised, &data_flag];
         self.run("snapshot restore", &restore, database).await?;
-        let log = File::create(folder.join("etcd.log")).map_err(|error| failed(&error))?;
+        let log = File::create(folder.join(LOG)).map_err(|error| failed(&error))?;
         let mut arguments = vec!["--name=drill".to_owned(), data_flag, initial, advertised];
         arguments.extend([
             format!("--listen-client-urls={client_url}"),
@@ -222,9 +223,10 @@ impl Ended {
 async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration) -> Result<Member, Diagnostic> {
     let begun = Instant::now();
     let tls = Tls::new(signer, now())?;
-    let host = HostName::new("the scratch etcd");
+    let log = format!("cat {}", folder.join(LOG).display());
+    let place = Place::new(&HostName::new("the scratch etcd"), LOOPBACK, log);
     loop {
-        let dialled = Member::direct(&host, LOOPBACK, port, &tls, DIAL_DEADLINE).await;
+        let dialled = Member::direct(place.clone(), port, &tls, DIAL_DEADLINE).await;
         let why = match (&dialled, silent(&dialled)) {
             (Ok(member), _) => match member.answer(DIAL_DEADLINE).await {
                 Ok(answer) if answer.reads => return dialled.map_err(|missed| told(missed.into_cause())),
@@ -242,7 +244,7 @@ async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration
 }
 
 fn log(folder: &Path) -> String {
-    let bytes = fs::read(folder.join("etcd.log")).unwrap_or_default();
+    let bytes = fs::read(folder.join(LOG)).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

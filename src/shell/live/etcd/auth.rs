@@ -10,7 +10,7 @@ use etcd_client::{Permission as Granted, PermissionType, RoleRevokePermissionOpt
 
 use super::fault::Fault;
 use super::wire;
-use super::{Member, Place, Refusal};
+use super::{Member, Refusal};
 use crate::core::code::Code;
 use crate::core::names::{RoleName, UserName, Version};
 use crate::core::observed::Cause;
@@ -223,8 +223,8 @@ impl Member {
             Ok(Err(fault)) => fault,
             Err(_) => Fault::CallTimeout("its users", deadline),
         };
-        let Place { host, address } = &self.place;
-        let (why, hint) = self.recorder.fault().unwrap_or(fault).told(host, address);
+        let host = &self.place.host;
+        let (why, hint) = self.recorder.fault().unwrap_or(fault).told(&self.place);
         let summary = format!("etcd on {host} does not tell its users: {why}");
         Err(Cause { code: Code::AuthUnknown, summary, hint: Some(hint) })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError};
 
+use super::Place;
 use crate::core::names::HostName;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -121,23 +122,23 @@ impl Fault {
     }
 
     /// What happened, as the end of a sentence, and what to do.
-    pub fn told(&self, host: &HostName, address: &str) -> (String, String) {
-        let journal = format!("on {host}: journalctl -u etcd");
+    pub(super) fn told(&self, Place { host, address, log }: &Place) -> (String, String) {
+        let log = format!("on {host}: {log}");
         match self {
-            Fault::NothingListens(port) => (format!("nothing listens on {address}:{port}"), journal),
+            Fault::NothingListens(port) => (format!("nothing listens on {address}:{port}"), log),
             Fault::ConnectTimeout(after, port) => (
                 format!("no connection to {address}:{port} within {}", seconds(*after)),
                 "a firewall may be in between; etcd-access = \"tunnel\" in [ssh] needs no way to this port".to_owned(),
             ),
             Fault::HandshakeTimeout(after) => (
                 format!("it accepted the connection and said nothing for {}", seconds(*after)),
-                format!("a member serves only once it has found a quorum: are the others running? {journal}"),
+                format!("a member serves only once it has found a quorum: are the others running? {log}"),
             ),
             Fault::CallTimeout(what, after) => {
-                (format!("it was asked for {what} and said nothing for {}", seconds(*after)), journal)
+                (format!("it was asked for {what} and said nothing for {}", seconds(*after)), log)
             }
             Fault::Certificate(error) => told_certificate(error, host, address),
-            Fault::Alert(alert) => told_alert(*alert, host),
+            Fault::Alert(alert) => told_alert(*alert, host, log),
             Fault::NotTls => (
                 "what listens there does not speak TLS".to_owned(),
                 "etcd was started without certificates, or another program has its port".to_owned(),
@@ -146,7 +147,7 @@ impl Fault {
                 "what answers there is not etcd's API".to_owned(),
                 format!("another program, or a proxy, has its port: on {host}, `ss -ltnp` tells which"),
             ),
-            Fault::Closed => ("it closed the connection".to_owned(), journal),
+            Fault::Closed => ("it closed the connection".to_owned(), log),
             Fault::NoLeader => (
                 "it follows no leader".to_owned(),
                 format!("there is no quorum, or {host} is cut off from it: are the other members running?"),
@@ -158,8 +159,8 @@ impl Fault {
                  or turn authentication off, as somebody who may"
                     .to_owned(),
             ),
-            Fault::Said(words) => (format!("it says: {words}"), journal),
-            Fault::Other(words) => (words.clone(), journal),
+            Fault::Said(words) => (format!("it says: {words}"), log),
+            Fault::Other(words) => (words.clone(), log),
         }
     }
 }
@@ -190,7 +191,7 @@ fn told_certificate(error: &CertificateError, host: &HostName, address: &str) ->
     }
 }
 
-fn told_alert(alert: AlertDescription, host: &HostName) -> (String, String) {
+fn told_alert(alert: AlertDescription, host: &HostName, log: String) -> (String, String) {
     let clocks = format!("compare the clocks of {host} and of this machine");
     match alert {
         AlertDescription::CertificateExpired => ("it finds our client certificate expired".to_owned(), clocks),
@@ -208,7 +209,7 @@ fn told_alert(alert: AlertDescription, host: &HostName) -> (String, String) {
             "it cannot use its own server certificate".to_owned(),
             format!("on {host}, server.crt and server.key may be missing, unreadable, or not belong together"),
         ),
-        alert => (format!("it broke off the TLS handshake: {alert:?}"), format!("on {host}: journalctl -u etcd")),
+        alert => (format!("it broke off the TLS handshake: {alert:?}"), log),
     }
 }
 

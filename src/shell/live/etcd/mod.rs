@@ -71,50 +71,49 @@ impl Unreachable {
     }
 }
 
-/// The member's host and address, as messages name them.
+/// The member's host and address, as messages name them, and the command that shows its log there.
 #[derive(Clone, Debug)]
-struct Place {
+pub struct Place {
     host: HostName,
     address: String,
+    log: String,
 }
 
 impl Place {
+    pub fn new(host: &HostName, address: &str, log: String) -> Self {
+        Self { host: host.clone(), address: address.to_owned(), log }
+    }
+
     /// `etcd on etcd-1 does not answer: …`.
     fn silent(&self, fault: Fault) -> Cause {
-        let Place { host, address } = self;
-        let (why, hint) = fault.told(host, address);
+        let host = &self.host;
+        let (why, hint) = fault.told(self);
         Cause { code: Code::MemberSilent, summary: format!("etcd on {host} does not answer: {why}"), hint: Some(hint) }
     }
 
     /// `etcd on etcd-1 was asked to remove a member and refused: …`.
     fn refused(&self, what: &str, fault: Fault) -> Cause {
         let Fault::Said(words) = fault else { return self.silent(fault) };
-        let host = &self.host;
+        let Place { host, log, .. } = self;
         Cause {
             code: Code::NotHealthy,
             summary: format!("etcd on {host} was asked {what} and refused: {words}"),
-            hint: Some(format!("on {host}: journalctl -u etcd")),
+            hint: Some(format!("on {host}: {log}")),
         }
     }
 }
 
 impl Member {
-    /// Speaks TLS to the member of `host` over `stream`. Its certificate must name `address`.
+    /// Speaks TLS to the member at `place` over `stream`. Its certificate must name the address.
     ///
     /// # Errors
     /// When the handshake fails or is not done within `deadline`. A member that refuses *our* certificate says so only
     /// at the first call (TLS 1.3).
-    pub async fn connect<S>(
-        host: &HostName,
-        address: &str,
-        stream: S,
-        tls: &Tls,
-        deadline: Duration,
-    ) -> Result<Member, Unreachable>
+    pub async fn connect<S>(place: Place, stream: S, tls: &Tls, deadline: Duration) -> Result<Member, Unreachable>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let place = Place { host: host.clone(), address: address.to_owned() };
+        let address = place.address.as_str();
         let silent = |fault| Unreachable::Silent(place.silent(fault));
         let name = ServerName::try_from(address.to_owned())
             .map_err(|_| silent(Fault::Other(format!("{address} is no name that a certificate can have"))))?;
@@ -144,19 +143,12 @@ impl Member {
         })
     }
 
-    /// As [`Member::connect`], over a TCP connection to `address`.
+    /// As [`Member::connect`], over a TCP connection to that address.
     ///
     /// # Errors
     /// [`Unreachable::Refused`] when nothing listens there; else as [`Member::connect`].
-    pub async fn direct(
-        host: &HostName,
-        address: &str,
-        port: u16,
-        tls: &Tls,
-        deadline: Duration,
-    ) -> Result<Member, Unreachable> {
-        let place = Place { host: host.clone(), address: address.to_owned() };
-        let stream = match timeout(deadline, TcpStream::connect((address, port))).await {
+    pub async fn direct(place: Place, port: u16, tls: &Tls, deadline: Duration) -> Result<Member, Unreachable> {
+        let stream = match timeout(deadline, TcpStream::connect((place.address.as_str(), port))).await {
             Err(_) => return Err(Unreachable::Silent(place.silent(Fault::ConnectTimeout(deadline, port)))),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 return Err(Unreachable::Refused(place.silent(Fault::NothingListens(port))));
@@ -166,7 +158,7 @@ impl Member {
         };
         // Small requests and answers: waiting to fill packets would cost 40 ms a call.
         stream.set_nodelay(true).map_err(|error| Unreachable::Silent(place.silent(Fault::of(&error))))?;
-        Member::connect(host, address, stream, tls, deadline).await
+        Member::connect(place, stream, tls, deadline).await
     }
 
     /// Everything that the member says of itself and the cluster, asked all at once.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::answer::digest_and_path;
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, process};
-use crate::core::content::{LOADED_AT_START, LOADED_VARIABLE, layout};
+use crate::core::content::{layout, runtime};
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::File;
 
@@ -19,8 +19,8 @@ impl Section for Look {
 
     const NEEDS: &'static [&'static str] = &["grep"];
 
-    fn words(_: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_loaded", LOADED_VARIABLE.to_owned())])
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_loaded", runtime::loaded_variable(of.desired).to_owned())])
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<File, Digest>, Trouble> {
@@ -32,7 +32,8 @@ impl Section for Look {
 
 fn recorded(of: &Subject<'_>, answer: &Answer<'_>) -> BTreeMap<File, Digest> {
     let of_file = |(digest, name): (Digest, &str)| {
-        let file = LOADED_AT_START.into_iter().find(|file| layout::path(of.desired, *file).as_str() == name)?;
+        let files = runtime::loaded_at_start(of.desired);
+        let file = *files.iter().find(|file| layout::path(of.desired, **file).as_str() == name)?;
         Some((file, digest))
     };
     answer.lines("loaded").filter_map(digest_and_path).filter_map(of_file).collect()
@@ -45,7 +46,7 @@ fn guessed(of: &Subject<'_>, answer: &Answer<'_>, started: UnixSeconds) -> BTree
         let on_disk = *answer.sums.get(path.as_str())?;
         Some((file, if modified > started { SOMETHING_ELSE } else { on_disk }))
     };
-    LOADED_AT_START.into_iter().filter_map(guess).collect()
+    runtime::loaded_at_start(of.desired).iter().copied().filter_map(guess).collect()
 }
 
 /// Not the digest of anything that lies there now.

@@ -107,20 +107,6 @@ impl Command {
         let command = Self::new(format!("the drill with {name}"), script, arguments);
         Self { stdin, allowed: scaled(LONG, unpacked_bytes(listed)), ..command }
     }
-
-    pub fn force_new_cluster(desired: &Desired, binaries: &RemotePath) -> Self {
-        let etcd = binaries.join("etcd");
-        let words = [
-            desired.paths.service.as_str(),
-            etcd.as_str(),
-            desired.paths.config.as_str(),
-            desired.paths.data.as_str(),
-            layout::ACCOUNT,
-        ];
-        let arguments = words.map(str::to_owned).into();
-        let command = Self::new("starting the member alone", include_str!("../script/force.sh"), arguments);
-        Self { allowed: LONG, ..command }
-    }
 }
 
 #[cfg(test)]

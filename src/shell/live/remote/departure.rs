@@ -1,38 +1,26 @@
 //! The commands that take a member off its host.
 
-use std::time::Duration;
-
+use super::runtime::{STOP_TAKES, library};
 use super::{Command, LONG, scaled};
 use crate::core::content::layout::{self, Listener};
-use crate::core::content::{self, Initial, Restoration};
+use crate::core::content::{self, Initial, Restoration, runtime};
 use crate::core::desired::{AuthoritySource, Desired, Restore};
 use crate::core::names::HostName;
 use crate::core::observed::File;
 use crate::shell::live::ssh::Stdin;
 
-/// systemd kills a service that has not stopped within its own deadline, which is 90 s unless the host says otherwise.
-const STOP_TAKES: Duration = Duration::from_secs(240);
-
 /// A script behind the functions that all of these share.
-macro_rules! leaving {
-    ($script:literal) => {
-        concat!(include_str!("../script/leave.sh"), "\n", include_str!(concat!("../script/", $script)))
-    };
+fn leaving(desired: &Desired, script: &str) -> String {
+    format!("{}\n{}\n{script}", library(desired), include_str!("../script/leave.sh"))
 }
 
 impl Command {
-    /// Returns when etcd is dead.
-    pub fn stop(desired: &Desired) -> Self {
-        let words = [desired.paths.service.clone(), desired.paths.unit().to_string()];
-        let what = format!("stopping {}", desired.paths.service);
-        Self { allowed: STOP_TAKES, ..Self::new(what, leaving!("stop.sh"), words.into()) }
-    }
-
     /// Under a name with `word` in it, which says why.
     pub fn set_data_aside(desired: &Desired, word: &str) -> Self {
         let (data, permit) = (&desired.paths.data, layout::path(desired, File::Permit));
-        let words = [desired.paths.service.as_str(), data.as_str(), permit.as_str(), word];
-        Self::new(format!("setting {data} aside"), leaving!("aside.sh"), words.map(str::to_owned).into())
+        let words = [data.as_str(), permit.as_str(), word].map(str::to_owned).into();
+        let script = leaving(desired, include_str!("../script/aside.sh"));
+        Self::new(format!("setting {data} aside"), script, words)
     }
 
     /// A snapshot as it comes from `reader`, unpacked.
@@ -56,7 +44,6 @@ impl Command {
         let mark = content::restore_mark(restoration);
         let path = layout::path(desired, File::RestoreMark);
         let words = [
-            desired.paths.service.clone(),
             desired.paths.data.to_string(),
             desired.binaries_folder().to_string(),
             layout::pushed_snapshot(desired, restoration.digest).to_string(),
@@ -69,7 +56,8 @@ impl Command {
             path.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
             restoration.revisions_ahead().to_string(),
         ];
-        let command = Self::new("restoring the snapshot", leaving!("restore.sh"), words.into());
+        let script = leaving(desired, include_str!("../script/restore.sh"));
+        let command = Self::new("restoring the snapshot", script, words.into());
         Self { stdin: mark.as_str().into(), allowed: scaled(LONG, bytes), ..command }
     }
 
@@ -82,10 +70,10 @@ impl Command {
     /// Everything but binaries and folders; the data under another name.
     pub fn retire(desired: &Desired) -> Self {
         let paths = &desired.paths;
-        let unit = paths.unit();
-        let words = [&paths.service, unit.as_str(), paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
+        let words = [paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
+        let definition = runtime::definition(desired);
         let last = [File::Config, File::Trust];
-        let first = File::ALL.iter().copied().filter(|file| *file != File::Unit && !last.contains(file));
+        let first = File::ALL.iter().copied().filter(|file| *file != definition && !last.contains(file));
         // The others hold it, too: a member goes only while its authority is known.
         let authority = match &desired.authority {
             AuthoritySource::Node { key, .. } => Some(key.to_string()),
@@ -94,8 +82,8 @@ impl Command {
         let files = first.chain(last).map(|file| layout::path(desired, file).to_string());
         let files = authority.into_iter().chain(files);
         let words = words.into_iter().map(str::to_owned).chain(files).collect();
-        let what = "clearing away what is left of the member";
-        Self { allowed: STOP_TAKES, ..Self::new(what, leaving!("retire.sh"), words) }
+        let script = leaving(desired, include_str!("../script/retire.sh"));
+        Self { allowed: STOP_TAKES, ..Self::new("clearing away what is left of the member", script, words) }
     }
 
     pub fn remove(desired: &Desired, file: File) -> Self {

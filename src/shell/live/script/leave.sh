@@ -1,25 +1,6 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # What the scripts share that take a member off its host.
 
-# stop_unit UNIT FILE: returns when it is dead, which systemd sees to, and when it does not start at boot any more.
-stop_unit() {
-    systemctl disable --quiet -- "$1" || [ ! -e "$2" ] || refuse "$1 could not be disabled"
-    case $(systemctl show --value -p ActiveState -- "$1") in
-    inactive | failed) ;;
-    *) systemctl stop -- "$1" ;;
-    esac
-    systemctl reset-failed -- "$1" 2>/dev/null || :
-    is_dead "$1" || refuse "$1 does not stop"
-}
-
-is_dead() {
-    case $(systemctl show --value -p ActiveState -- "$1") in
-    inactive | failed) ;;
-    *) return 1 ;;
-    esac
-    [ "$(systemctl show --value -p MainPID -- "$1")" = 0 ]
-}
-
 # set_aside DATA WORD: gives the data directory another name, DATA.WORD-TIME, which nothing has yet. One that cannot be renamed, as it is a
 # disk of its own or a link to one, keeps its content in a folder of its own.
 set_aside() {

@@ -1,10 +1,10 @@
 # shellcheck shell=dash disable=SC2034,SC2154
-# Makes the data directory of this member from a snapshot. $1: the unit; $2: the data directory; $3: the folder of the
-# binaries; $4: the snapshot; $5: the member's name; $6: all members; $7: the token; $8: its peer URL; $9: the account;
-# then the bytes of the mark, which comes on stdin, its name, and how far the revisions go on.
-unit=$1 data=$2 binaries=$3 snapshot=$4 name=$5 cluster=$6 token=$7 url=$8 account=$9
-shift 9
-is_dead "$unit" || refuse "$unit still runs here"
+# Makes the data directory of this member from a snapshot. $1: the data directory; $2: the folder of the binaries; $3:
+# the snapshot; $4: the member's name; $5: all members; $6: the token; $7: its peer URL; $8: the account; then the bytes
+# of the mark, which comes on stdin, its name, and how far the revisions go on.
+data=$1 binaries=$2 snapshot=$3 name=$4 cluster=$5 token=$6 url=$7 account=$8
+shift 8
+is_dead || refuse "$etcd still runs here"
 [ ! -e "$data/member" ] || refuse "$data holds a member already"
 [ -f "$snapshot" ] || refuse "there is no $snapshot"
 tool=$(tool_in "$binaries")

@@ -1,9 +1,9 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # Takes away what a former member leaves. After the words named below come the files, those by which the host is
 # recognised as ours last: a run that is cut off is finished by the next.
-unit=$1 unit_file=$2 data=$3 binaries=$4 links=$5
-shift 5
-stop_unit "$unit" "$unit_file"
+data=$1 binaries=$2 links=$3
+shift 3
+stop_for_good
 for backup in quorate-backup.timer quorate-backup.service; do
     systemctl disable --quiet -- "$backup" 2>/dev/null || :
     systemctl stop -- "$backup" 2>/dev/null || :
@@ -14,7 +14,7 @@ for tool in etcdctl etcdutl; do
     "$binaries"/*) rm -f -- "$links/$tool" ;;
     esac
 done
-rm -f -- "$unit_file"
+rm -f -- "$definition"
 for file; do
     rm -f -- "$file"
     case $file in

@@ -1,0 +1,71 @@
+//! The unit by which systemd starts etcd.
+
+use super::{BANNER, layout};
+use crate::core::desired::{Binaries, Desired};
+use crate::core::names::Version;
+use crate::core::observed::File;
+
+/// The files whose content a running etcd has read once, at its start.
+pub(super) const LOADED_AT_START: [File; 3] = [File::Config, File::Trust, File::Unit];
+
+/// The name of the environment variable in which a process carries the digests of [`LOADED_AT_START`].
+pub(super) const LOADED_VARIABLE: &str = "QUORATE_LOADED";
+
+/// The systemd unit, the same on every host that runs `version`.
+///
+/// - A member whose data directory has vanished does not start: it would come back without the log that it had
+///   promised to keep. Only the permit lets etcd create a new one, and it is gone once the member has served.
+/// - The process carries the digests of what it loaded in its environment, taken at its start.
+/// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
+pub(super) fn unit(desired: &Desired, version: Version) -> String {
+    let path = |file| layout::path(desired, file);
+    let loaded: Vec<_> = LOADED_AT_START.map(|file| path(file).to_string()).into();
+    format!(
+        "{BANNER}\
+[Unit]
+Description=etcd, a member of cluster {cluster}
+Documentation=https://etcd.io/docs/
+Wants=network-online.target
+After=network-online.target
+# A member that has lost its data must not come back as if nothing had happened.
+ConditionPathExists=|{data}/member
+ConditionPathExists=|{permit}
+
+[Service]
+Type=notify
+User={account}
+Group={account}
+# The digests of what this process loads, for quorate to compare with what is on disk.
+ExecStart=/bin/sh -c 'exec env {variable}=\"$$(sha256sum {loaded})\" {binaries}/etcd --config-file={config}'
+ExecStartPost=+/bin/rm -f {permit}
+Restart=always
+RestartSec=2
+TimeoutStartSec=infinity
+LimitNOFILE=65536
+NoNewPrivileges=true
+ProtectHome=true
+
+[Install]
+WantedBy=multi-user.target
+",
+        cluster = desired.cluster.name,
+        data = desired.paths.data,
+        permit = path(File::Permit),
+        account = layout::ACCOUNT,
+        variable = LOADED_VARIABLE,
+        loaded = loaded.join(" "),
+        binaries = desired.binaries_folder_of(version),
+        config = path(File::Config),
+    )
+}
+
+/// The version that a unit starts; `None` when it starts none of those under `paths.binaries`.
+pub(super) fn unit_version(desired: &Desired, unit: &str) -> Option<Version> {
+    if matches!(desired.binaries, Binaries::Preinstalled { .. }) {
+        return None;
+    }
+    let folder = format!(" {}/", desired.paths.binaries);
+    let start = unit.lines().find(|line| line.starts_with("ExecStart="))?;
+    let (_, rest) = start.split_once(&folder)?;
+    rest.split_once("/etcd ")?.0.parse().ok()
+}
