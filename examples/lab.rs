@@ -121,7 +121,7 @@ fn with_lab(verb: Verb, id: Option<u8>) -> ExitCode {
                 Some(name) if no_sudo => User::WithoutSudo(name),
                 Some(name) => User::WithSudo(name),
             };
-            up(lab::Lab::builder().hosts(hosts).idle(idle).user(user).disk_bytes(disk_mib << 20), etcd_free);
+            up(lab::Lab::builder().hosts(hosts).idle(idle).user(user).disk_bytes(disk_mib << 20).weight(0), etcd_free);
         }
         Verb::Ssh { host, command } => {
             let error = kept().ssh_command(&host).args(command).exec();

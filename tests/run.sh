@@ -1,48 +1,151 @@
 #!/usr/bin/env bash
 # Every test. As root on Debian it installs what is missing and runs the lab's tests too; without root it runs what needs
 # none, and says what it skipped.
+#
+#   tests/run.sh          what exists once for each series of etcd runs on 3.5 and on one other, which a seed draws
+#   tests/run.sh --all    on every series
+#
+# QUORATE_SEED=N draws the same again. Tests on hosts and the laws run beside each other: the ones wait most of their time,
+# and the others fill it. How many hosts run at once is counted by the lab (tests/lab/places.rs).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+all=
+case "${1-}" in
+'') ;;
+--all) all=yes ;;
+*)
+    echo "usage: tests/run.sh [--all]" >&2
+    exit 64
+    ;;
+esac
 
 . tests/setup.sh
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 
+logs=$(mktemp -d)
+# Names of groups in the order in which they began, and the processes of those in the background.
+groups=()
+pids=()
+trap 'kill -- "${pids[@]/#/-}" 2>/dev/null || :; rm -rf "$logs"' EXIT
+trap 'exit 130' INT TERM
+
 step() { printf '\n== %s\n' "$*"; }
+clock() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
 
-step "format and lints"
-cargo fmt --check
-cargo clippy --locked --all-targets --quiet -- -D warnings
-shellcheck examples/*.sh tests/*.sh .ci/run $(git ls-files "src/*.sh")
+# Runs a group, its name first and then the command, and keeps what it printed, how it ended and how long it took.
+group() {
+    local name=$1 begun=$SECONDS status=0
+    shift
+    "$@" >"$logs/$name.log" 2>&1 || status=$?
+    echo "$status $begun $((SECONDS - begun))" >"$logs/$name.end"
+    if ((status == 0)); then
+        printf '%s: passed after %s\n' "$name" "$(clock $((SECONDS - begun)))"
+    else
+        printf '%s: FAILED after %s\n' "$name" "$(clock $((SECONDS - begun)))"
+    fi
+}
+# In the foreground, and beside the rest: there in a process group of its own, so that it ends as a whole.
+wait_for() {
+    groups+=("$1")
+    group "$@"
+}
+begin() {
+    groups+=("$1")
+    set -m
+    group "$@" </dev/null &
+    set +m
+    pids+=($!)
+}
+failed() { [[ $(cut -d ' ' -f 1 "$logs/$1.end") != 0 ]]; }
 
-step "build"
-cargo build --locked --quiet --all-targets
+series=(3.5)
+if [[ -n $all ]]; then
+    unset QUORATE_SERIES
+    step "series: all"
+elif [[ -n ${QUORATE_SERIES-} ]]; then
+    step "series: $QUORATE_SERIES, as asked for"
+else
+    seed=${QUORATE_SEED:-$RANDOM}
+    others=(3.4 3.6 3.7)
+    series+=("${others[seed % ${#others[@]}]}")
+    export QUORATE_SERIES="${series[*]}"
+    step "series: ${series[0]}, and ${series[1]} by QUORATE_SEED=$seed; --all takes every one"
+fi
+# The walks have seeds of their own, which do not change from run to run.
+unset QUORATE_SEED
+
+step "format, lints and build"
+mapfile -t scripts < <(git ls-files 'src/*.sh')
+wait_for format cargo fmt --check
+wait_for clippy cargo clippy --locked --all-targets --quiet -- -D warnings
+wait_for shellcheck shellcheck examples/*.sh tests/*.sh .ci/run "${scripts[@]}"
+wait_for build cargo build --locked --quiet --all-targets
+for name in "${groups[@]}"; do
+    if failed "$name"; then
+        cat "$logs/$name.log"
+        exit 1
+    fi
+done
 
 if ((EUID == 0)); then
-    step "lab: image and etcd versions"
     # Made once and kept outside the repository; a version that cannot be had is named here and skipped by name later.
-    cargo run --locked --quiet --example lab -- prepare
-    # Two cores: more labs at once would only make each slower.
-    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
+    wait_for lab-image cargo run --locked --quiet --example lab -- prepare
+    cat "$logs/lab-image.log"
+    if failed lab-image; then exit 1; fi
 else
-    step "without root: the tests on real hosts (tests/cluster, tests/lab_*) say that they are skipped"
+    step "without root: the tests on real hosts (cluster, live, walk, lab) say that they are skipped"
 fi
 
 step "tests"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-status=0
-cargo test --locked --no-fail-fast -- --show-output --skip backup_policy:: >"$log" 2>&1 || status=$?
-# These wait for the next minute of a schedule, nearly all of their time.
-cargo test --locked --test cluster -- --show-output --test-threads=4 backup_policy:: >>"$log" 2>&1 || status=$?
-# What the tests printed is shown only where one failed; what was run, and how it ended, always.
-if ((status == 0)); then
-    grep -E '^( *Running |test |test result:|     Doc-tests )' "$log"
-else
-    cat "$log"
-fi
+test=(cargo test --locked --no-fail-fast)
+# They wait for the next minute of a schedule, nearly all of their time, so all of them at once and before the rest.
+begin backup-policy "${test[@]}" --test cluster -- --show-output --test-threads=9 backup_policy::
+wait_for unit "${test[@]}" --lib --bins -- --show-output --skip laws::
+wait_for offline "${test[@]}" --test tidy --test fixtures --test schemas --test cli --test cluster_toml --test examples \
+    -- --show-output
+wait_for doc "${test[@]}" --doc
+begin cluster "${test[@]}" --test cluster -- --show-output --test-threads=6 --skip backup_policy::
+begin walk "${test[@]}" --test walk -- --show-output --test-threads=2
+begin live "${test[@]}" --test live --test lab_selftest -- --show-output --test-threads=2
+# sshd, etcd and Vault's stand-in as processes of this machine.
+wait_for host "${test[@]}" --test ssh --test etcd_api --test vault --test offsite --test backup_script --test cronjob \
+    -- --show-output --test-threads=2
+begin laws nice -n 19 "${test[@]}" --lib -- --show-output laws::
+wait
 
-if grep -q '^skipped: ' "$log"; then
-    step "skipped"
-    grep '^skipped: ' "$log" | sort -u
-fi
+# What the tests printed is shown only where one failed; what was run, and how it ended, always.
+status=0
+for name in "${groups[@]}"; do
+    [[ $name != lab-image ]] || continue
+    if failed "$name"; then
+        status=1
+        step "$name failed"
+        cat "$logs/$name.log"
+    else
+        grep -E '^( *Running |test |test result:|     Doc-tests )' "$logs/$name.log" || :
+    fi
+done
+
+told() {
+    local lines
+    lines=$(cat "$logs"/*.log | grep "^$1: " | sort -u) || return 0
+    step "$1"
+    printf '%s\n' "$lines"
+}
+told skipped
+told 'not drawn'
+
+step "where the time went (groups run beside each other)"
+printf '%6s %6s  %s\n' began took group
+for name in "${groups[@]}"; do
+    read -r code begun took <"$logs/$name.end"
+    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$logs/$name.log" | paste -sd + - | sed 's/^$/0/')
+    count=$((passed))
+    words=$name
+    ((count == 0)) || words="$words, $count tests passed"
+    ((code == 0)) || words="$words, FAILED"
+    printf '%6s %6s  %s\n' "$(clock "$begun")" "$(clock "$took")" "$words"
+done
+printf '%6s %6s  %s\n' '' "$(clock "$SECONDS")" "all, on ${QUORATE_SERIES:-every series of} etcd"
 exit "$status"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::{Host, Series, etcd_archive};
+use crate::lab::{Host, Series, etcd_archive, is_drawn};
 use crate::scene::{Scene, until};
 use crate::secrets::Watch;
 use crate::traffic::{Credentials, Endpoint, Writer, addresses};
@@ -68,6 +68,9 @@ fn everyone_has_its_rights(scene: &Scene) {
 }
 
 fn on_off_and_on_again(test: &str, series: Series) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let Some(mut scene) = Scene::healthy(test, 3, series) else { return };
     let writer = writer(&scene, scene.lab.hosts());
     nothing_failed(&writer, "before");
@@ -128,6 +131,9 @@ fn auth_goes_on_off_and_on_again_3_7() {
 
 /// A cluster that begins with users, and what is then changed behind its back.
 fn what_was_changed_by_hand(test: &str, series: Series) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let Some(mut scene) = Scene::bare(test, 3, series) else { return };
     scene.declare(|scene| scene.more = declared(true));
     scene.plan().exits(2).says(&["start etcd", "turn authentication on"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quorate::core::names::ClusterName;
 
-use crate::lab::{Host, Series};
+use crate::lab::{Host, Series, is_drawn};
 use crate::scene::Scene;
 use crate::secrets::Watch;
 use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
@@ -381,6 +381,9 @@ const AUTH: &str = "[auth]\nenabled = true\n[users.writer]\nprefix = \"/writer/\
 
 /// Renewal and rotation, while a client comes anew for every write.
 fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let Some(mut scene) = Scene::bare(test, hosts, series) else { return };
     scene.declare(|scene| scene.more = auth.to_owned());
     scene.apply().exits(0);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lab::Series;
+use crate::lab::{Series, is_drawn};
 use crate::scene::{SERIES, Scene};
 
 /// Where a run is killed: at the first event of this kind and title that no earlier run was killed at.
@@ -127,6 +127,9 @@ fn killed_everywhere_while_members_come_and_go() {
 }
 
 fn survives(test: &str, series: Series) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let mut pauses = pauses(test);
     let Some(mut scene) = Scene::bare(test, 3, series) else { return };
     let visited = killed_everywhere(&scene, &[], &mut pauses);

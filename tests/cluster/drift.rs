@@ -1,11 +1,14 @@
 //! A cluster that is as declared stays so: each drift is found with its cause, and repaired, one restart at a time.
 
-use crate::lab::Series;
+use crate::lab::{Series, is_drawn};
 use crate::scene::{Scene, until};
 use std::time::Duration;
 
 /// Every drift of one host, on one cluster, one after the other.
 fn drifts(test: &str, series: Series) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let Some(mut scene) = Scene::healthy(test, 3, series) else { return };
     a_stopped_service(&scene);
     a_disabled_service(&scene);

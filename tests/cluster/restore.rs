@@ -6,7 +6,7 @@ use std::process::Command;
 use quorate::core::names::Digest;
 
 use crate::crash::{killed_at, killed_everywhere_in, pauses};
-use crate::lab::{Host, Series};
+use crate::lab::{Host, Series, is_drawn};
 use crate::scene::{SERIES, Scene};
 
 const RESTORE: [&str; 5] = ["restore", "kept.db.zst", "--confirm", "lab", "--yes"];
@@ -89,6 +89,9 @@ fn revision(scene: &Scene) -> u64 {
 }
 
 fn restored(test: &str, series: Series, auth: bool) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let Some(scene) = with_a_snapshot(test, series, if auth { AUTH } else { "" }) else { return };
     let before = scene.starts();
     // Nothing is touched for a wrong name or a damaged snapshot.
@@ -151,6 +154,9 @@ fn restored_3_7_with_authentication() {
 }
 
 fn killed(test: &str, series: Series) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let mut pauses = pauses(test);
     let Some(scene) = with_a_snapshot(test, series, "") else { return };
     let visited = killed_everywhere_in(&scene, &RESTORE[..4], &mut pauses);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::lab::{Archive, Host, Lab, Series, User, etcd_archive};
+use crate::lab::{Archive, Builder, Host, Lab, Series, User, etcd_archive};
 use crate::traffic::pair;
 
 /// Where [`Scene::declare_version`] puts the archives.
@@ -54,10 +54,15 @@ impl Run {
 impl Scene {
     /// Bare hosts and an archive of `series`; `None`, said by name, where there is no lab or no such etcd.
     pub fn bare(test: &str, hosts: usize, series: Series) -> Option<Self> {
-        Self::bare_for(test, hosts, series, User::Root)
+        Self::on(test, Lab::builder().hosts(hosts), series)
     }
 
     pub fn bare_for(test: &str, hosts: usize, series: Series, user: User) -> Option<Self> {
+        Self::on(test, Lab::builder().hosts(hosts).user(user), series)
+    }
+
+    /// The same on a lab that is described.
+    pub fn on(test: &str, lab: Builder, series: Series) -> Option<Self> {
         if !Lab::can_run(test) {
             return None;
         }
@@ -68,7 +73,7 @@ impl Scene {
                 return None;
             }
         };
-        let lab = Lab::builder().hosts(hosts).user(user).up();
+        let lab = lab.up();
         let nodes = lab.hosts().iter().map(node).collect();
         let scene = Self {
             lab,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use quorate::core::names::Digest;
 use serde_json::Value;
 
-use crate::lab::Series;
+use crate::lab::{Series, is_drawn};
 use crate::scene::{SERIES, Scene, until};
 
 /// The files of the lab's folder that are snapshots, or begin as one.
@@ -48,6 +48,9 @@ fn status(scene: &Scene, bytes: &[u8]) -> Value {
 }
 
 fn taken(test: &str, series: Series, auth: bool) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let Some(mut scene) = Scene::bare(test, 3, series) else { return };
     if auth {
         scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
@@ -403,6 +406,9 @@ fn with_its_hash(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn drilled(test: &str, series: Series, auth: bool) {
+    if !is_drawn(test, series) {
+        return;
+    }
     let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
     println!("{test}: QUORATE_SEED={seed}");
     let mut random = Random(seed);

@@ -75,6 +75,17 @@ impl FromStr for Series {
     }
 }
 
+/// Whether tests that exist once a series run on this one. A run of `tests/run.sh` draws some and names them in
+/// `QUORATE_SERIES`, such as "3.5 3.7"; without it every series is drawn. A test that is not says so by its name.
+pub fn is_drawn(test: &str, series: Series) -> bool {
+    let Ok(drawn) = std::env::var("QUORATE_SERIES") else { return true };
+    let is_drawn = drawn.split_whitespace().any(|one| one == series.to_string());
+    if !is_drawn {
+        eprintln!("not drawn: {test}: etcd {series}, and this run has {drawn}");
+    }
+    is_drawn
+}
+
 /// A packed archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {

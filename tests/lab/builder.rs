@@ -4,7 +4,7 @@ use std::thread;
 
 use super::command::must;
 use super::registry::{HostState, State, User};
-use super::{Host, Lab, Result, image, keys, machine, network, registry};
+use super::{Host, Lab, Result, image, keys, machine, network, places, registry};
 
 /// 2 GiB: room for two versions of etcd, its data and a few snapshots. It is taken from memory only when written.
 const DISK_BYTES: u64 = 2 << 30;
@@ -18,12 +18,13 @@ pub struct Builder {
     user: User,
     disk_bytes: u64,
     small_disks: Vec<(String, u64)>,
+    weight: Option<usize>,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
         let (names, small_disks) = (Vec::new(), Vec::new());
-        Builder { hosts: 3, idle: 0, names, user: User::Root, disk_bytes: DISK_BYTES, small_disks }
+        Builder { hosts: 3, idle: 0, names, user: User::Root, disk_bytes: DISK_BYTES, small_disks, weight: None }
     }
 }
 
@@ -64,6 +65,12 @@ impl Builder {
         self
     }
 
+    /// How many of the machine's places for hosts the lab takes, where it is not one for each: less for a lab that sleeps.
+    pub fn weight(mut self, places: usize) -> Builder {
+        self.weight = Some(places);
+        self
+    }
+
     /// Boots the hosts, all at once, and returns when their systemd is done and their sshd answers.
     #[track_caller]
     pub fn up(self) -> Lab {
@@ -73,11 +80,12 @@ impl Builder {
     fn try_up(self) -> Result<Lab> {
         let image = image::path()?;
         machine::allow_many_hosts();
+        let places = places::take(&registry::places_dir(), self.weight.unwrap_or(self.hosts))?;
         let lock = registry::take_id()?;
         let state = State { id: lock.id, user: self.user.clone(), image, hosts: self.host_states() };
         let hosts = Host::all(&state);
         // From here on the lab removes what it made, also when the next line fails.
-        let lab = Lab { state, hosts, lock: Some(lock) };
+        let lab = Lab { state, hosts, lock: Some(lock), places: Some(places) };
         registry::save(&lab.state)?;
         network::create_bridge(lab.state.id)?;
         keys::create(&lab.state)?;

@@ -25,6 +25,7 @@ mod image;
 mod keys;
 mod machine;
 mod network;
+mod places;
 mod registry;
 mod requirements;
 mod snapshot;
@@ -32,7 +33,7 @@ mod snapshot;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use archive::{Archive, Series, Skip, arch, cached_archive, etcd_archive};
+pub use archive::{Archive, Series, Skip, arch, cached_archive, etcd_archive, is_drawn};
 pub use builder::Builder;
 pub use command::{Failure, Output};
 pub use host::Host;
@@ -48,6 +49,8 @@ pub struct Lab {
     hosts: Vec<Host>,
     /// Held for the lab's life: a lab whose lock is free was left by a crash. None for a kept lab.
     lock: Option<registry::Lock>,
+    /// What its hosts take of the machine; freed when they are gone.
+    places: Option<places::Places>,
 }
 
 impl Lab {
@@ -136,7 +139,7 @@ impl Lab {
     /// Leaves the hosts running when this value goes; `Lab::attach` finds them again, `tear_down` ends them.
     pub fn keep(mut self) -> u8 {
         command::must(registry::mark_kept(&self.state));
-        self.lock = None;
+        (self.lock, self.places) = (None, None);
         self.state.id
     }
 
@@ -149,7 +152,7 @@ impl Lab {
     pub fn attach(id: u8) -> Lab {
         let state = command::must(registry::load(id));
         let hosts = Host::all(&state);
-        Lab { state, hosts, lock: None }
+        Lab { state, hosts, lock: None, places: None }
     }
 
     /// Ends the lab now: hosts, network, disks, files.

@@ -58,6 +58,11 @@ impl State {
     }
 }
 
+/// Where the places for hosts are, which all labs share.
+pub fn places_dir() -> PathBuf {
+    Path::new(RUN).join("places")
+}
+
 /// An id that is ours while this lives.
 pub struct Lock {
     pub id: u8,
