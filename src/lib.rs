@@ -25,7 +25,7 @@
 //! src/core/*.rs         the ground: names, codes, guards
 //! ```
 //!
-//! Each uses only those below it, and no two files use each other: `tests/floors.rs` reads it from the code.
+//! Each uses only those below it, and no two files use each other: `tests/offline/floors.rs` reads it from the code.
 //!
 //! # What always holds
 //!

@@ -94,23 +94,21 @@ if ((EUID == 0)); then
     cat "$logs/lab-image.log"
     if failed lab-image; then exit 1; fi
 else
-    step "without root: the tests on real hosts (cluster, live, walk, lab) say that they are skipped"
+    step "without root: the tests on real hosts (tests/hosts) say that they are skipped"
 fi
 
 step "tests"
 test=(cargo test --locked --no-fail-fast)
 # They wait for the next minute of a schedule, nearly all of their time, so all of them at once and before the rest.
-begin backup-policy "${test[@]}" --test cluster -- --show-output --test-threads=9 backup_policy::
+begin backup-policy "${test[@]}" --test hosts -- --show-output --test-threads=9 cluster::backup_policy::
 wait_for unit "${test[@]}" --lib --bins -- --show-output --skip laws::
-wait_for offline "${test[@]}" --test tidy --test fixtures --test schemas --test cli --test cluster_toml --test examples \
-    -- --show-output
+wait_for offline "${test[@]}" --test offline -- --show-output
 wait_for doc "${test[@]}" --doc
-begin cluster "${test[@]}" --test cluster -- --show-output --test-threads=6 --skip backup_policy::
-begin walk "${test[@]}" --test walk -- --show-output --test-threads=2
-begin live "${test[@]}" --test live --test lab_selftest -- --show-output --test-threads=2
-# sshd, etcd and Vault's stand-in as processes of this machine.
-wait_for host "${test[@]}" --test ssh --test etcd_api --test vault --test offsite --test backup_script --test cronjob \
-    -- --show-output --test-threads=2
+begin cluster "${test[@]}" --test hosts -- --show-output --test-threads=6 cluster:: --skip backup_policy::
+begin walk "${test[@]}" --test hosts -- --show-output --test-threads=2 walk::
+begin live "${test[@]}" --test hosts -- --show-output --test-threads=2 live:: lab_selftest::
+# sshd, etcd and a stand-in for Vault as processes of this machine.
+wait_for local "${test[@]}" --test local -- --show-output --test-threads=2
 begin laws nice -n 19 "${test[@]}" --lib -- --show-output laws::
 wait
 

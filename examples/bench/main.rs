@@ -15,7 +15,7 @@
 //!
 //! Needs root, for the lab.
 
-#[path = "../../tests/walk/declaration.rs"]
+#[path = "../../tests/hosts/walk/declaration.rs"]
 mod declaration;
 #[path = "../../tests/lab/mod.rs"]
 mod lab;

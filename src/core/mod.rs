@@ -1,4 +1,5 @@
-//! What decides: no I/O, no clock, no chance. `tests/tidy.rs` keeps it so, and `tests/floors.rs` the order of the floors.
+//! What decides: no I/O, no clock, no chance. `tests/offline/tidy.rs` keeps it so, and `tests/offline/floors.rs` the
+//! order of the floors.
 //!
 //! From the top down; each floor uses only those below it, and the words on the ground:
 //!

@@ -1,4 +1,4 @@
-//! How each problem is told. What is accepted is in tests/examples.rs, and laws over many texts are in tests/cluster_toml.rs.
+//! How each problem is told. What is accepted is in tests/offline/examples.rs, and laws over many texts are in tests/offline/cluster_toml.rs.
 
 use std::path::Path;
 

@@ -7,7 +7,7 @@ use crate::core::desired::keys::{Default, Key, SECTIONS, Section, Shape};
 const HEAD: &str = "\
 # cluster.toml
 
-<!-- Made from the table of keys in src/core/desired/keys; UPDATE_FIXTURES=1 cargo test --test schemas writes it anew. -->
+<!-- Made from the table of keys in src/core/desired/keys; UPDATE_FIXTURES=1 cargo test --test offline schemas:: writes it anew. -->
 
 Only `[cluster] name`, `[cluster] version` and the nodes are required. `quorate init` writes a file with every section and its
 defaults in comments; [examples/](../examples) has files for common cases. Unknown keys are errors, and `quorate validate`

@@ -1,0 +1,520 @@
+//! Where certificates come from: authorities that openssl made, and pairs that someone else has signed.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use quorate::core::names::ClusterName;
+
+use super::scene::Scene;
+use super::secrets::Watch;
+use crate::lab::{Host, Series, is_drawn};
+use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
+
+/// Runs openssl in `folder`; words are split at spaces.
+#[track_caller]
+fn openssl(folder: &Path, arguments: &str) -> String {
+    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().expect("openssl runs");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "openssl {arguments}: {}{}", said(&output.stdout), said(&output.stderr));
+    said(&output.stdout)
+}
+
+/// ca.crt and ca.key, RSA-2048 in PKCS#1, as `kubeadm init phase certs etcd-ca` makes them.
+pub fn kubeadm_authority(folder: &Path) {
+    fs::create_dir_all(folder).expect("the lab's folder can be written");
+    openssl(folder, "genrsa -traditional -out ca.key 2048");
+    let usage = "keyUsage=critical,digitalSignature,keyEncipherment,keyCertSign";
+    openssl(
+        folder,
+        &format!(
+            "req -x509 -new -key ca.key -out ca.crt -days 3650 -subj /CN=etcd-ca -addext {usage} -addext subjectAltName=DNS:etcd-ca"
+        ),
+    );
+    private(&folder.join("ca.key"));
+}
+
+fn private(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+}
+
+/// Every certificate on every host verifies under the authority in `ca`, for what it is used for.
+#[track_caller]
+pub fn openssl_verifies(scene: &Scene, ca: &Path) {
+    for host in scene.lab.hosts() {
+        for (stem, purposes) in [
+            ("server", &["sslserver", "sslclient"][..]),
+            ("peer", &["sslserver", "sslclient"]),
+            ("healthcheck-client", &["sslclient"]),
+        ] {
+            let Some(pem) = host.read(&format!("/etc/etcd/pki/{stem}.crt")) else { continue };
+            let file = scene.lab.dir().join("verified.crt");
+            fs::write(&file, pem).expect("the lab's folder can be written");
+            for purpose in purposes {
+                let command = format!("verify -x509_strict -purpose {purpose} -CAfile {} verified.crt", ca.display());
+                assert!(openssl(&scene.lab.dir(), &command).contains("verified.crt: OK"), "{stem} of {}", host.name());
+            }
+            let text = openssl(&scene.lab.dir(), "x509 -in verified.crt -noout -ext subjectAltName,extendedKeyUsage");
+            if stem != "healthcheck-client" {
+                assert!(text.contains(&format!("IP Address:{}", host.address())), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_authority_as_kubeadm_makes_it_signs_for_a_cluster() {
+    let test = "an_authority_as_kubeadm_makes_it_signs_for_a_cluster";
+    let Some(mut scene) = Scene::bare(test, 3, Series::V3_5) else { return };
+    let folder = scene.lab.dir().join("ca");
+    kubeadm_authority(&folder);
+    let declared = "\n[ca]\nsource = \"files\"\ncertificate = \"ca/ca.crt\"\nkey = \"ca/ca.key\"\n";
+    scene.declare(|scene| scene.more = declared.to_owned());
+    scene.apply().exits(0);
+    scene.is_as_declared();
+    openssl_verifies(&scene, &folder.join("ca.crt"));
+    assert!(!scene.lab.dir().join("pki").exists(), "no authority of ours is made");
+    // The same key under a passphrase: asked for nowhere but where it is said to be, and told to nobody.
+    openssl(&folder, "pkcs8 -topk8 -v2 aes-256-cbc -in ca.key -out encrypted.key -passout pass:correct-horse");
+    private(&folder.join("encrypted.key"));
+    scene.declare(|scene| scene.more = declared.replace("ca.key", "encrypted.key"));
+    scene.plan().exits(3).says(&["encrypted", "[authority-unreadable]", "passphrase"]);
+    scene.declare(|scene| scene.more.push_str("passphrase = { env = \"QUORATE_TEST_PASSPHRASE\" }\n"));
+    scene.plan().exits(1).says(&["cluster.toml:", "QUORATE_TEST_PASSPHRASE is not set"]);
+    scene.first().sh("rm /etc/etcd/pki/server.crt");
+    let watch = Watch::begin();
+    let output = scene
+        .command(&["apply", "--yes", "-v"])
+        .env("QUORATE_TEST_PASSPHRASE", "correct-horse")
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("correct-horse"));
+    assert!(!watch.end().iter().any(|line| line.contains("correct-horse")));
+    openssl_verifies(&scene, &folder.join("ca.crt"));
+}
+
+/// The files of a node whose certificates somebody else signs.
+struct Outside {
+    folder: PathBuf,
+}
+
+impl Outside {
+    fn begin(scene: &Scene) -> Self {
+        let folder = scene.lab.dir().join("given");
+        kubeadm_authority(&folder);
+        let outside = Self { folder };
+        outside.issue("client", "clientAuth", "DNS:operator", 30);
+        for host in scene.lab.hosts() {
+            outside.issue_for(host, 30);
+        }
+        outside
+    }
+
+    fn issue_for(&self, host: &Host, days: u32) {
+        for role in ["server", "peer"] {
+            let stem = format!("{}-{role}", host.name());
+            self.issue(&stem, "serverAuth,clientAuth", &format!("IP:{},IP:127.0.0.1", host.address()), days);
+        }
+    }
+
+    fn issue(&self, stem: &str, usage: &str, names: &str, days: u32) {
+        let folder = &self.folder;
+        openssl(folder, &format!("genrsa -out {stem}.key 2048"));
+        openssl(folder, &format!("req -new -key {stem}.key -out request.csr -subj /CN={stem}"));
+        let extensions = format!("extendedKeyUsage={usage}\nsubjectAltName={names}\nauthorityKeyIdentifier=keyid\n");
+        fs::write(folder.join("extensions"), extensions).expect("the lab's folder can be written");
+        openssl(
+            folder,
+            &format!(
+                "x509 -req -in request.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {days} -extfile extensions -out {stem}.crt"
+            ),
+        );
+        private(&folder.join(format!("{stem}.key")));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn declared(scene: &Scene) -> String {
+        let mut text = "\n[ca]\nsource = \"external\"\ncertificate = \"given/ca.crt\"\nclient = \"given/client.crt\"\n\
+                        client-key = \"given/client.key\"\n"
+            .to_owned();
+        for (name, _, host) in &scene.nodes {
+            let at = |end: &str| format!("\"given/{host}-{end}\"");
+            let [server, server_key, peer, peer_key] = ["server.crt", "server.key", "peer.crt", "peer.key"].map(at);
+            text.push_str(&format!(
+                "\n[nodes.{name}.certificates]\nserver = {server}\nserver-key = {server_key}\npeer = {peer}\npeer-key = {peer_key}\n"
+            ));
+        }
+        text
+    }
+}
+
+/// What openssl says of the certificate that a port serves.
+fn served(scene: &Scene, outside: &Outside, host: &Host, port: u16) -> String {
+    let connect = format!(
+        "openssl s_client -connect {}:{port} -CAfile {ca} -cert {crt} -key {key} </dev/null 2>/dev/null | openssl x509 -noout -serial",
+        host.address(),
+        ca = outside.path("ca.crt").display(),
+        crt = outside.path("client.crt").display(),
+        key = outside.path("client.key").display(),
+    );
+    let output = Command::new("sh").current_dir(scene.lab.dir()).args(["-c", &connect]).output().expect("sh runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn touched(scene: &Scene) -> String {
+    scene.lab.hosts().iter().map(|host| host.sh("ls -d /etc/etcd /opt/etcd 2>/dev/null; true")).collect()
+}
+
+/// Each file that is needed, missing and wrong in turn, and all at once; then all are right, one joins, one is renewed.
+#[test]
+fn certificates_that_someone_else_signs() {
+    let test = "certificates_that_someone_else_signs";
+    let Some(mut scene) = Scene::bare(test, 3, Series::V3_6) else { return };
+    let outside = Outside::begin(&scene);
+    scene.declare_hosts(0..2);
+    scene.declare(|scene| scene.more = Outside::declared(scene));
+    let needed: Vec<String> = ["etcd-1", "etcd-2"]
+        .iter()
+        .flat_map(|host| ["server.crt", "server.key", "peer.crt", "peer.key"].map(|end| format!("{host}-{end}")))
+        .chain(["client.crt", "client.key"].map(str::to_owned))
+        .collect();
+    for name in &needed {
+        let (path, aside) = (outside.path(name), outside.path("aside"));
+        fs::rename(&path, &aside).expect("it is there");
+        scene.plan().exits(3).says(&["[certificate-unusable]", &format!("{name} does not exist")]);
+        fs::rename(&aside, &path).expect("it is there");
+    }
+    // Each wrong in turn: somebody else's certificate, and somebody else's key.
+    openssl(
+        &outside.folder,
+        "req -x509 -newkey rsa:2048 -noenc -keyout other.key -out other.crt -days 9 -subj /CN=other",
+    );
+    private(&outside.path("other.key"));
+    for name in &needed {
+        let (path, aside) = (outside.path(name), outside.path("aside"));
+        let (end, fault) =
+            if name.ends_with(".crt") { ("crt", "is not signed by") } else { ("key", "is not the key of") };
+        fs::rename(&path, &aside).expect("it is there");
+        fs::copy(outside.path(&format!("other.{end}")), &path).expect("it is there");
+        scene.plan().exits(3).says(&[&format!("{name} {fault}")]);
+        fs::rename(&aside, &path).expect("it is there");
+    }
+    assert_eq!(touched(&scene), "");
+    // All that can be wrong, in one run.
+    let keep = |name: &str| fs::copy(outside.path(name), outside.path(&format!("{name}.right"))).expect("it is there");
+    assert!(needed.iter().all(|name| keep(name) > 0));
+    let first = scene.lab.hosts()[0].address();
+    outside.issue("etcd-1-server", "serverAuth,clientAuth", "IP:10.99.99.99", 30);
+    outside.issue("etcd-1-peer", "serverAuth", &format!("IP:{first}"), 30);
+    fs::copy(outside.path("etcd-1-server.key"), outside.path("etcd-2-server.key")).expect("it is there");
+    fs::remove_file(outside.path("etcd-2-peer.key")).expect("it is there");
+    fs::set_permissions(outside.path("client.key"), fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let words = [
+        "etcd-1-server.crt does not name",
+        "etcd-1-peer.crt is not for clients",
+        "etcd-2-server.key is not the key of",
+        "etcd-2-peer.key does not exist",
+        "client.key can be read by others",
+    ];
+    scene.plan().exits(3).says(&words);
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&words);
+    assert_eq!(touched(&scene), "");
+    for name in &needed {
+        fs::copy(outside.path(&format!("{name}.right")), outside.path(name)).expect("it is there");
+        private(&outside.path(name));
+    }
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    openssl_verifies(&scene, &outside.path("ca.crt"));
+    // A third one joins, first without its key.
+    scene.declare_hosts(0..3);
+    scene.declare(|scene| scene.more = Outside::declared(scene));
+    fs::rename(outside.path("etcd-3-peer.key"), outside.path("aside")).expect("it is there");
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["etcd-3-peer.key does not exist"]);
+    assert_eq!(scene.lab.host("etcd-3").sh("ls -d /etc/etcd /opt/etcd 2>/dev/null; true"), "");
+    fs::rename(outside.path("aside"), outside.path("etcd-3-peer.key")).expect("it is there");
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    // Renewed: no restart, and both ports serve the new one.
+    let before = scene.starts();
+    outside.issue_for(&scene.lab.hosts()[1], 60);
+    scene.plan().exits(2).says(&["server.crt is not the one that is given", "peer.crt is not the one that is given"]);
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    assert_eq!(scene.starts(), before, "a member was restarted");
+    for (port, role) in [(2379, "server"), (2380, "peer")] {
+        let serial = openssl(&outside.folder, &format!("x509 -in etcd-2-{role}.crt -noout -serial"));
+        assert_eq!(served(&scene, &outside, &scene.lab.hosts()[1], port), serial.trim());
+    }
+}
+
+/// The serials of all leaf certificates, as they lie on the hosts.
+pub fn serials(scene: &Scene) -> Vec<String> {
+    let list = scene.quorate(&["certs", "list", "--json"]).exits(0).stdout;
+    let list: serde_json::Value = serde_json::from_str(&list).expect("it is JSON");
+    let rows = list["certificates"].as_array().expect("it is a list");
+    let leaves = rows.iter().filter(|row| row["role"] != "authority");
+    leaves.map(|row| format!("{} {} {}", row["node"], row["role"], row["serial"])).collect()
+}
+
+fn writer(scene: &Scene, credentials: &Credentials) -> Writer {
+    let writer = Writer::begin(credentials.clone(), "/writer/");
+    let endpoint =
+        |host: &Host| Endpoint { name: host.name().to_owned(), addresses: addresses(host.address(), &[2379]) };
+    writer.aim(scene.lab.hosts().iter().map(endpoint).collect());
+    assert!(writer.settles(Duration::from_secs(10)), "nothing is written");
+    writer
+}
+
+#[track_caller]
+fn none_failed(writer: &Writer, what: &str) {
+    assert!(writer.settles(Duration::from_secs(10)), "nothing is written");
+    let tally = writer.take_tally();
+    println!("{what}: {} acknowledged, {} retried, longest {:?}", tally.acknowledged, tally.retried, tally.longest);
+    assert_eq!((tally.failed, tally.acknowledged > 20), (0, true), "{tally:?}");
+}
+
+/// Every pair is swapped while clients come and go: no restart, no failed write, and the new ones are served.
+#[test]
+fn certificates_are_renewed_without_a_restart() {
+    let Some(scene) = Scene::healthy("certificates_are_renewed_without_a_restart", 3, Series::V3_5) else { return };
+    let credentials = Credentials::issue(&scene.lab.dir().join("pki"));
+    let writer = writer(&scene, &credentials);
+    let (starts, before) = (scene.starts(), serials(&scene));
+    let plan =
+        scene.quorate(&["plan", "--renew-certs", "-o", "plan.json"]).exits(0).says(&["`--renew-certs` asks for it"]);
+    assert_eq!(plan.stdout.matches("with a new key on").count(), 9, "{}", plan.stdout);
+    writer.take_tally();
+    scene.quorate(&["apply", "plan.json", "--yes"]).exits(0);
+    none_failed(&writer, "renewal of nine certificates");
+    let after = serials(&scene);
+    assert!(before.iter().all(|serial| !after.contains(serial)), "{before:?} {after:?}");
+    // What the ports serve is what lies there: openssl is asked, too.
+    for host in scene.lab.hosts() {
+        for (role, port) in [("server", 2379), ("peer", 2380)] {
+            let pki = "/etc/etcd/pki";
+            let connect = format!(
+                "openssl s_client -connect {}:{port} -cert {pki}/server.crt -key {pki}/server.key </dev/null 2>/dev/null \
+                 | openssl x509 -noout -serial",
+                host.address()
+            );
+            let on_disk = host.sh(&format!("openssl x509 -in {pki}/{role}.crt -noout -serial"));
+            assert_eq!(host.sh(&connect), on_disk, "{} {role}", host.name());
+        }
+    }
+    // Nothing is done twice; one node alone can be asked for.
+    scene.quorate(&["apply", "plan.json", "--yes"]).exits(0);
+    assert_eq!(serials(&scene), after);
+    scene.quorate(&["apply", "--yes", "--renew-certs=etcd-2"]).exits(0);
+    let one = serials(&scene);
+    assert_eq!(one.iter().filter(|serial| !after.contains(serial)).count(), 3);
+    assert_eq!(scene.starts(), starts, "a member was restarted");
+    scene.is_as_declared();
+    scene.quorate(&["plan", "--renew-certs=etcd-9"]).exits(64);
+}
+
+/// The next authority is made as by a run that was cut off after its first step; clients are told of both.
+fn begin_rotation(scene: &Scene) -> Credentials {
+    let pki = scene.lab.dir().join("pki");
+    quorate::shell::live::pki::create_next(&pki, &ClusterName::new("lab"), now())
+        .expect("the lab's folder can be written");
+    Credentials::issue(&pki)
+}
+
+/// Nothing is left of the old authority: on no host, in no process, and its client certificate is refused.
+#[track_caller]
+fn old_authority_is_gone(scene: &Scene, old: &OldClient) {
+    let pki = scene.lab.dir().join("pki");
+    openssl_verifies(scene, &pki.join("ca.crt"));
+    let new = fs::read_to_string(pki.join("ca.crt")).expect("it is there");
+    for host in scene.lab.hosts() {
+        assert_eq!(host.read("/etc/etcd/pki/ca.crt").as_deref(), Some(new.as_str()), "{}", host.name());
+    }
+    old.is_refused(scene);
+    let names: Vec<_> =
+        fs::read_dir(&pki).expect("it is there").map(|entry| entry.expect("it too").file_name()).collect();
+    let names: Vec<_> = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    assert_eq!(names.len(), 4, "the old pair is kept beside the new one: {names:?}");
+    assert!(!names.iter().any(|name| name.contains("next")), "{names:?}");
+}
+
+/// A client certificate of the authority that there is now.
+struct OldClient {
+    certificate: String,
+    key: String,
+}
+
+impl OldClient {
+    fn issue(scene: &Scene) -> Self {
+        let printed = scene.quorate(&["certs", "issue", "someone"]).exits(0).stdout;
+        let printed: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
+        let text = |key: &str| printed[key].as_str().expect("it is text").to_owned();
+        Self { certificate: text("certificate"), key: text("private_key") }
+    }
+
+    /// By every member.
+    #[track_caller]
+    fn is_refused(&self, scene: &Scene) {
+        for host in scene.lab.hosts() {
+            host.write("/root/old.crt", &self.certificate);
+            host.write("/root/old.key", &self.key);
+            let said = host.exec(&format!(
+                "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
+                 --key=/root/old.key --command-timeout=3s get x",
+                host.address()
+            ));
+            assert!(!said.succeeded(), "{} still takes the old client certificate", host.name());
+        }
+    }
+}
+
+/// The writer of the tests may write where it writes.
+const AUTH: &str = "[auth]\nenabled = true\n[users.writer]\nprefix = \"/writer/\"\n";
+
+/// Renewal and rotation, while a client comes anew for every write.
+fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
+    if !is_drawn(test, series) {
+        return;
+    }
+    let Some(mut scene) = Scene::bare(test, hosts, series) else { return };
+    scene.declare(|scene| scene.more = auth.to_owned());
+    scene.apply().exits(0);
+    let what = |of: &str| {
+        let auth = if auth.is_empty() { "off" } else { "on" };
+        format!("{of}, {hosts} members of {}, authentication {auth}", scene.archive.version)
+    };
+    {
+        let credentials = Credentials::issue(&scene.lab.dir().join("pki"));
+        let writer = writer(&scene, &credentials);
+        let (starts, before) = (scene.starts(), serials(&scene));
+        writer.take_tally();
+        scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(0);
+        none_failed(&writer, &what("renewal"));
+        let after = serials(&scene);
+        assert!(before.iter().all(|serial| !after.contains(serial)) && scene.starts() == starts);
+    }
+    let old = OldClient::issue(&scene);
+    let plan = scene.quorate(&["plan", "--rotate-ca", "--detailed-exitcode"]).exits(2);
+    assert_eq!(plan.stdout.matches("] restart etcd").count(), 2 * hosts, "{}", plan.stdout);
+    let plan = plan.says(&["create the next certificate authority", "with the old and the new authority"]);
+    plan.says(&["of the new authority with a new key", "with the new authority alone", "prove that the old authority"]);
+    let credentials = begin_rotation(&scene);
+    let writer = writer(&scene, &credentials);
+    let before = serials(&scene);
+    writer.take_tally();
+    // It goes on without being asked again.
+    scene.apply().exits(0);
+    none_failed(&writer, &what("rotation of the authority"));
+    // That of root, as whom this test asks, is of the old authority.
+    scene.lab.hosts().iter().for_each(|host| drop(host.sh("rm -f /root/root.*")));
+    scene.is_as_declared();
+    old_authority_is_gone(&scene, &old);
+    let after = serials(&scene);
+    assert!(before.iter().all(|serial| !after.contains(serial)));
+    for host in scene.lab.hosts() {
+        let rejected = host.sh("journalctl -u etcd --no-pager | grep -c 'rejected connection' || true");
+        println!("{}: {} rejected connections in the log", host.name(), rejected.trim());
+    }
+}
+
+#[test]
+fn the_authority_is_rotated_on_3_4() {
+    rotates("the_authority_is_rotated_on_3_4", 3, Series::V3_4, AUTH);
+}
+
+#[test]
+fn the_authority_is_rotated_on_3_5() {
+    rotates("the_authority_is_rotated_on_3_5", 3, Series::V3_5, "");
+}
+
+#[test]
+fn the_authority_is_rotated_on_3_6_with_five_members() {
+    rotates("the_authority_is_rotated_on_3_6_with_five_members", 5, Series::V3_6, AUTH);
+}
+
+#[test]
+fn the_authority_is_rotated_on_3_7() {
+    rotates("the_authority_is_rotated_on_3_7", 3, Series::V3_7, "");
+}
+
+/// Killed after every single step: each time it goes on from what is there.
+#[test]
+fn a_rotation_is_killed_after_every_step() {
+    let Some(scene) = Scene::healthy("a_rotation_is_killed_after_every_step", 3, Series::V3_5) else { return };
+    let old = OldClient::issue(&scene);
+    let kills = killed_after_every_step(&scene, &["--rotate-ca"]);
+    println!("killed {kills} times");
+    assert!(kills > 15, "{kills}");
+    scene.is_as_declared();
+    old_authority_is_gone(&scene, &old);
+}
+
+/// Another [ca], with the one before as [ca.previous]: the members go over to it while apply is killed after every step; and
+/// from there to one that has yet to be made.
+#[test]
+fn another_authority_is_declared() {
+    let Some(mut scene) = Scene::healthy("another_authority_is_declared", 3, Series::V3_5) else { return };
+    let old = OldClient::issue(&scene);
+    kubeadm_authority(&scene.lab.dir().join("kubeadm"));
+    let files = "[ca]\nsource = \"files\"\ncertificate = \"kubeadm/ca.crt\"\nkey = \"kubeadm/ca.key\"\n";
+    // Without the one before there is no way to go over.
+    scene.declare(|scene| scene.more = files.to_owned());
+    scene.plan().exits(3).says(&["trusts another authority than ours", "[ca.previous]"]);
+    scene.declare(|scene| scene.more = format!("{files}[ca.previous]\nsource = \"generated\"\n"));
+    let plan =
+        scene.plan().exits(2).says(&["with the old and the new authority", "prove that the old authority is refused"]);
+    assert_eq!(plan.stdout.matches("] restart etcd").count(), 6, "{}", plan.stdout);
+    scene.quorate(&["plan", "--rotate-ca"]).exits(64);
+    let kills = killed_after_every_step(&scene, &[]);
+    assert!(kills > 15, "{kills}");
+    scene.plan().exits(0).says(&["[authority-replaced]"]);
+    openssl_verifies(&scene, &scene.lab.dir().join("kubeadm/ca.crt"));
+    old.is_refused(&scene);
+    // From there to one that quorate makes, in one run.
+    scene.write_with(files);
+    scene.is_as_declared();
+    let old = OldClient::issue(&scene);
+    scene.write_with(&format!(
+        "[ca]\nsource = \"generated\"\ndir = \"made\"\n{}",
+        files.replace("[ca]", "[ca.previous]")
+    ));
+    scene.plan().exits(2).says(&["create the next certificate authority", "another authority is declared"]);
+    scene.apply().exits(0);
+    openssl_verifies(&scene, &scene.lab.dir().join("made/ca.crt"));
+    old.is_refused(&scene);
+    scene.write_with("[ca]\nsource = \"generated\"\ndir = \"made\"\n");
+    scene.is_as_declared();
+}
+
+/// Applies, killed after every single step, until there is none left. `asked` are flags of the first run. How often that was.
+#[track_caller]
+pub fn killed_after_every_step(scene: &Scene, asked: &[&str]) -> usize {
+    let again = ["apply", "--yes", "--json"];
+    let mut arguments = [&again, asked].concat();
+    let mut kills = 0;
+    while one_step(scene, &arguments) {
+        arguments.truncate(again.len());
+        kills += 1;
+        assert!(kills < 60, "it does not end");
+    }
+    kills
+}
+
+/// Kills apply once its first step is done; false when there was none to do.
+fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
+    let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let done = lines.map_while(Result::ok).any(|line| line.contains("step-done"));
+    // It may have ended by itself.
+    let _ended_already = child.kill();
+    child.wait().expect("it ends");
+    done
+}

@@ -1,0 +1,195 @@
+//! Members come and go: each change is an edit of cluster.toml, and the others never notice.
+
+use std::time::Duration;
+
+use super::scene::{Scene, until};
+use crate::lab::Series;
+
+#[test]
+fn one_becomes_two_and_three_and_five() {
+    let Some(mut scene) = Scene::of_some("one_becomes_two_and_three_and_five", 1, 5, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    let mut members = 1;
+    for more in [2, 3, 5] {
+        let before = scene.starts_of(members);
+        scene.declare_hosts(0..more);
+        let plan = scene.plan().exits(2).says(&["add the member as a learner", "promote the learner"]);
+        assert_eq!(plan.stdout.contains("[even-voters]"), more == 2, "{}", plan.stdout);
+        scene.apply().exits(0);
+        scene.is_as_declared();
+        assert_eq!(scene.starts_of(members), before, "a member was restarted");
+        members = more;
+    }
+    assert!(scene.etcdctl(&scene.lab.hosts()[4], "get /kept").contains("yes"));
+}
+
+#[test]
+fn members_are_removed_by_name_and_nothing_of_them_stays() {
+    let test = "members_are_removed_by_name_and_nothing_of_them_stays";
+    let Some(mut scene) = Scene::healthy(test, 5, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    // The leader goes, and another one.
+    let leader = scene.leader();
+    let other = (leader + 1) % 5;
+    let before = scene.starts();
+    scene.declare_hosts((0..5).filter(|index| ![leader, other].contains(index)));
+    let names = [leader, other].map(|index| scene.lab.hosts()[index].name().to_owned());
+    let allow = names.clone().map(|name| format!("remove-member:{name}"));
+    scene.plan().exits(2).says(&[&format!("--allow {}", allow[0]), &format!("--allow {}", allow[1])]);
+    scene.apply().exits(3).says(&[
+        &format!("--allow {}", allow[0]),
+        &format!("--allow {}", allow[1]),
+        "nothing was changed",
+    ]);
+    scene.apply_with(&["--allow", &allow[0]]).exits(3).says(&[&allow[1]]);
+    assert_eq!(scene.starts(), before);
+    scene.apply_with(&["--allow", &allow[0], "--allow", &allow[1]]).exits(0);
+    scene.is_as_declared();
+    for index in [leader, other] {
+        let host = &scene.lab.hosts()[index];
+        let left = host.sh(
+            "systemctl is-active etcd.service; ls -d /var/lib/etcd.removed-*/member; ls -A /etc/etcd/pki; \
+             ls /etc/systemd/system/etcd.service /etc/etcd/etcd.yaml /var/lib/etcd /usr/local/bin/etcdctl 2>&1 | grep -v 'No such'; true",
+        );
+        assert!(left.contains("inactive") && left.contains("/member"), "{left}");
+        assert_eq!(left.lines().count(), 2, "{left}");
+    }
+    for host in scene.lab.hosts() {
+        assert_eq!(host.sh("ls /etc/etcd/departures 2>/dev/null || echo none"), "none");
+    }
+    assert!(scene.etcdctl(scene.first_member(), "get /kept").contains("yes"));
+    // Two more leave one, and the last one stays whatever is declared.
+    scene.declare_hosts((0..5).filter(|index| ![leader, other].contains(index)).take(1));
+    let gone: Vec<_> = scene.lab.hosts().iter().map(|host| format!("remove-member:{}", host.name())).collect();
+    let allow: Vec<_> = gone.iter().flat_map(|allow| ["--allow", allow]).collect();
+    scene.apply_with(&allow).exits(0);
+    scene.is_as_declared();
+    assert!(scene.etcdctl(scene.first_member(), "get /kept").contains("yes"));
+}
+
+/// A snapshot comes first; where none can be saved nothing else is done, unless the operator says so.
+#[test]
+fn a_snapshot_is_saved_before_a_member_is_removed() {
+    let test = "a_snapshot_is_saved_before_a_member_is_removed";
+    let Some(mut scene) = Scene::healthy(test, 3, Series::V3_6) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    let folder = "/var/backups/etcd";
+    for host in scene.lab.hosts() {
+        host.sh(&format!(
+            "mkdir -p {folder} && cd {folder} && for day in 1 2 3 4; do touch -d 2020-01-0$day before-change-2020010$day-000000.db; done
+             touch -d 2020-01-01 before-3.5.30-20200101-000000.db; mv {folder} {folder}.away; touch {folder}"
+        ));
+    }
+    scene.declare_hosts(0..2);
+    let words = "save a snapshot before the next step";
+    scene.plan().exits(2).says(&[words, "should the next step go wrong: remove member"]);
+    let plan = scene.quorate(&["plan", "--no-snapshot"]).exits(0).says(&["remove member"]);
+    assert!(!plan.stdout.contains(words), "{}", plan.stdout);
+    let allow = ["--allow", "remove-member:etcd-3"];
+    scene.apply_with(&allow).exits(7).says(&[words, "--no-snapshot"]);
+    assert_eq!(scene.etcdctl(scene.first(), "member list").matches("started").count(), 3);
+    for host in scene.lab.hosts() {
+        host.sh(&format!("rm {folder}; mv {folder}.away {folder}"));
+    }
+    scene.apply_with(&allow).exits(0).says(&[words]);
+    scene.is_as_declared();
+    let saved = |host: &crate::lab::Host| {
+        host.sh(&format!("cd {folder}; ls | grep ^before-change | grep -v change-2020 || true"))
+    };
+    let saved: Vec<_> =
+        scene.lab.hosts().iter().map(|host| (host, saved(host))).filter(|(_, of)| !of.is_empty()).collect();
+    let [(host, name)] = saved.as_slice() else { panic!("{}", saved.len()) };
+    let left = host.sh(&format!("cd {folder}; ls; /opt/etcd/*/etcdutl snapshot status {name} -w json"));
+    let (left, said) = left.rsplit_once('\n').expect("it has lines");
+    // The newest three stay, and those from before upgrades.
+    let old =
+        ["before-3.5.30-20200101-000000.db", "before-change-20200103-000000.db", "before-change-20200104-000000.db"];
+    assert_eq!(left, [&old[..], &[name.as_str()]].concat().join("\n"));
+    assert!(said.contains("\"totalKey\":"), "{said}");
+    // It is fresh enough for what comes next, as long as the host that has it stays.
+    let stays = scene.lab.hosts().iter().position(|one| one.name() == host.name()).expect("it is one of them");
+    scene.declare_hosts(stays..=stays);
+    let plan = scene.plan().exits(2).says(&["remove member"]);
+    assert!(!plan.stdout.contains(words), "{}", plan.stdout);
+}
+
+/// A removal that is killed after the member is gone is finished by the next run, from the note on the others.
+#[test]
+fn an_unreachable_member_is_removed_and_cleared_away_when_it_returns() {
+    let test = "an_unreachable_member_is_removed_and_cleared_away_when_it_returns";
+    let Some(mut scene) = Scene::healthy(test, 3, Series::V3_5) else { return };
+    scene.lab.hosts()[2].cut();
+    until("the others go on", Duration::from_secs(20), || scene.plan().stdout.contains("2 of 3 voters healthy"));
+    scene.declare_hosts(0..2);
+    scene.plan().says(&["remove member", "--allow remove-member:etcd-3"]);
+    scene.apply_with(&["--allow", "remove-member:etcd-3"]).exits(0);
+    scene.members_are_declared();
+    scene.plan().exits(0).says(&["etcd-3", "[departed]"]);
+    scene.lab.hosts()[2].heal();
+    until("it does not serve", Duration::from_secs(30), || !serves(&scene, 2));
+    scene.plan().exits(2).says(&["etcd-3", "clear away"]);
+    scene.apply().exits(0);
+    scene.is_as_declared();
+    assert!(scene.lab.hosts()[2].sh("ls /etc/etcd/etcd.yaml 2>&1 || true").contains("No such"));
+}
+
+/// Whether its own client port answers a linearizable read.
+fn serves(scene: &Scene, index: usize) -> bool {
+    let host = &scene.lab.hosts()[index];
+    let pki = "/etc/etcd/pki";
+    let said = host.sh(&format!(
+        "ETCDCTL_API=3 /opt/etcd/*/etcdctl --endpoints=https://127.0.0.1:2379 --cacert={pki}/ca.crt \
+         --cert={pki}/healthcheck-client.crt --key={pki}/healthcheck-client.key --command-timeout=3s get / 2>&1 || echo failed"
+    ));
+    !said.contains("failed")
+}
+
+#[test]
+fn a_wiped_member_is_replaced() {
+    let Some(scene) = Scene::healthy("a_wiped_member_is_replaced", 3, Series::V3_6) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    let host = &scene.lab.hosts()[1];
+    host.sh("systemctl disable --now etcd.service; rm -rf /var/lib/etcd /etc/etcd /etc/systemd/system/etcd.service /opt/etcd; systemctl daemon-reload");
+    let before = [scene.starts_of(1), vec![scene.starts()[2].clone()]];
+    scene.plan().exits(2).says(&["etcd-2: its data directory is gone", "--allow replace-member:etcd-2"]);
+    scene.apply().exits(3).says(&["--allow replace-member:etcd-2"]);
+    scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
+    scene.is_as_declared();
+    assert_eq!([scene.starts_of(1), vec![scene.starts()[2].clone()]], before, "another member was restarted");
+    assert!(scene.etcdctl(&scene.lab.hosts()[1], "get /kept").contains("yes"));
+}
+
+/// Called lost while it is cut off; when it returns, the old member does not serve, and a new one takes its place.
+#[test]
+fn a_lost_member_is_removed_and_added_anew_when_its_host_returns() {
+    let test = "a_lost_member_is_removed_and_added_anew_when_its_host_returns";
+    let Some(scene) = Scene::healthy(test, 3, Series::V3_5) else { return };
+    scene.quorate(&["plan", "--lost=etcd-9"]).exits(64).says(&["no such node"]);
+    scene.quorate(&["plan", "--lost=etcd-2", "--detailed-exitcode"]).exits(0).says(&["etcd-2 is healthy"]);
+    scene.lab.hosts()[1].cut();
+    until("the others go on", Duration::from_secs(20), || scene.plan().stdout.contains("2 of 3 voters healthy"));
+    scene.quorate(&["plan", "--lost=etcd-2"]).exits(6).says(&["remove member", "--allow replace-member:etcd-2"]);
+    let run = scene.quorate(&["apply", "--yes", "--lost=etcd-2", "--allow", "replace-member:etcd-2"]);
+    assert!([6, 7].contains(&run.code), "{run:?}");
+    assert_eq!(scene.etcdctl(scene.first(), "member list").matches("started").count(), 2);
+    scene.lab.hosts()[1].heal();
+    until("it does not serve", Duration::from_secs(30), || !serves(&scene, 1));
+    scene.plan().exits(2).says(&["is not in the cluster any more", "--allow replace-member:etcd-2"]);
+    scene.apply().exits(3);
+    scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
+    scene.is_as_declared();
+}
+
+/// The name stays, the machine is another one.
+#[test]
+fn a_member_moves_to_another_machine() {
+    let test = "a_member_moves_to_another_machine";
+    let Some(mut scene) = Scene::of_some(test, 3, 4, Series::V3_5) else { return };
+    let (address, ssh) = (scene.lab.hosts()[3].address().to_string(), scene.lab.hosts()[3].name().to_owned());
+    scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), address, ssh));
+    scene.plan().exits(2).says(&["etcd-2 is declared on another machine", "--allow replace-member:etcd-2"]);
+    scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
+    scene.is_as_declared();
+    let old = scene.lab.hosts()[1].sh("systemctl is-active etcd.service || true; ls -d /var/lib/etcd.removed-*");
+    assert!(old.contains("inactive"), "{old}");
+}

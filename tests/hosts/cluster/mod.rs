@@ -1,0 +1,25 @@
+//! quorate on real hosts: the built binary, systemd, sshd and etcd, nothing stood in for.
+//!
+//! Needs root (tests/lab says what else); without it every test says that it is skipped.
+
+mod scene;
+mod secrets;
+
+mod auth;
+mod backup_policy;
+mod bootstrap;
+mod certificates;
+mod certs;
+mod consumers;
+mod crash;
+mod drift;
+mod lock;
+mod membership;
+mod node_authority;
+mod outage;
+mod recovery;
+mod refusals;
+mod restore;
+mod rolling;
+mod snapshots;
+mod vault;

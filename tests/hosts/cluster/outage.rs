@@ -1,0 +1,91 @@
+//! Hosts that are cut off or lose power while a cluster serves.
+
+use std::time::Duration;
+
+use super::scene::{Scene, until};
+use crate::lab::Series;
+
+/// With one of three cut off, what is safe is done, what is not is refused, and the cluster serves on.
+#[test]
+fn one_host_cut_off() {
+    let Some(mut scene) = Scene::healthy("one_host_cut_off", 3, Series::V3_5) else { return };
+    scene.lab.host("etcd-3").cut();
+    // Only the cut shows: nothing can be repaired.
+    scene.plan().exits(6).says(&["host-unreachable", "etcd-3"]);
+    // A repair that cannot cost quorum is done all the same.
+    scene.lab.host("etcd-1").sh("chmod 644 /etc/etcd/pki/server.key");
+    scene.apply().exits(6).says(&["restore owner and mode of server.key"]);
+    assert_eq!(scene.lab.host("etcd-1").sh("stat -c %a /etc/etcd/pki/server.key"), "600");
+    // A restart would leave one of three.
+    scene.declare(|scene| scene.etcd = "quota-backend = \"4GiB\"".to_owned());
+    let (one, two) = (scene.lab.host("etcd-1"), scene.lab.host("etcd-2"));
+    let pid = |host: &crate::lab::Host| host.sh("systemctl show -p MainPID --value etcd");
+    let before = (pid(one), pid(two));
+    let plan = scene.quorate(&["plan"]).exits(6).says(&["not-healthy"]);
+    assert!(!plan.stdout.contains("restart etcd on"), "{}", plan.stdout);
+    scene.apply().exits(6);
+    assert_eq!(before, (pid(one), pid(two)));
+    scene.etcdctl(one, "put /still/serving yes");
+    scene.lab.host("etcd-3").heal();
+    until("etcd-3 is seen again", Duration::from_secs(30), || scene.plan().code == 2);
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+}
+
+/// A power cut of every host at once: systemd brings the members back, and nothing is left to do.
+#[test]
+fn all_hosts_lose_power() {
+    let Some(scene) = Scene::healthy("all_hosts_lose_power", 3, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /before/the/cut yes");
+    for host in scene.lab.hosts() {
+        host.power_off();
+    }
+    scene.plan().exits(6);
+    // A host has booted when its member has found a quorum, so they must boot together.
+    std::thread::scope(|threads| {
+        for host in scene.lab.hosts() {
+            threads.spawn(|| host.power_on());
+        }
+    });
+    until("the members are back", Duration::from_secs(30), || scene.plan().code == 0);
+    assert!(scene.etcdctl(scene.first(), "get /before/the/cut").contains("yes"));
+}
+
+/// All members stopped by hand: started together, because each waits for a quorum.
+#[test]
+fn all_services_stopped() {
+    let Some(scene) = Scene::healthy("all_services_stopped", 3, Series::V3_5) else { return };
+    for host in scene.lab.hosts() {
+        host.sh("systemctl stop etcd");
+    }
+    scene.is_repaired(&["start etcd", "the service is stopped"]);
+}
+
+/// Every process and file is as declared, and the members cannot reach each other: that is no "no changes".
+#[test]
+fn members_cut_off_from_each_other() {
+    let Some(scene) = Scene::healthy("members_cut_off_from_each_other", 3, Series::V3_5) else { return };
+    let [one, two, three] = ["etcd-1", "etcd-2", "etcd-3"].map(|name| scene.lab.host(name));
+    one.cut_from(two);
+    one.cut_from(three);
+    two.cut_from(three);
+    until("the outage is told", Duration::from_secs(30), || matches!(scene.plan().code, 3 | 6));
+    let plan = scene.plan();
+    assert!(!plan.stdout.contains("No changes"), "{}", plan.stdout);
+    for host in scene.lab.hosts() {
+        host.heal();
+    }
+    until("the members agree again", Duration::from_secs(30), || scene.plan().code == 0);
+}
+
+/// A hung member is told, though nothing can be done about it from here.
+#[test]
+fn a_member_that_hangs() {
+    let Some(scene) = Scene::healthy("a_member_that_hangs", 3, Series::V3_5) else { return };
+    let host = scene.lab.host("etcd-2");
+    host.sh("pkill -STOP -x etcd");
+    scene.plan().exits(6).says(&["member-silent", "etcd-2"]);
+    host.sh("pkill -CONT -x etcd");
+    until("the member answers again", Duration::from_secs(30), || scene.plan().code == 0);
+}

@@ -1,0 +1,201 @@
+//! What must not be acted on: each has its own message, and no host is touched.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::scene::{Scene, until};
+use crate::lab::{FileState, Series, User};
+
+type Files = Vec<BTreeMap<PathBuf, FileState>>;
+
+fn files(scene: &Scene) -> Files {
+    scene.lab.hosts().iter().map(|host| host.snapshot_files()).collect()
+}
+
+/// plan and apply both stop with `code`, say `words`, and change no file on any host.
+#[track_caller]
+fn is_refused(scene: &Scene, code: i32, words: &[&str]) {
+    let before = files(scene);
+    scene.plan().exits(code).says(words);
+    scene.quorate(&["apply", "--yes"]).exits(code).says(words);
+    assert!(before == files(scene), "a host was touched");
+    assert!(!scene.lab.dir().join("pki/ca.key").exists(), "an authority was made");
+}
+
+/// One lab for all of them, because a refusal leaves everything as it was: the first meet bare hosts, the one of the
+/// clocks makes a cluster of them in the end, and the others meet that.
+#[test]
+fn nothing_is_touched_where_quorate_refuses() {
+    let test = "nothing_is_touched_where_quorate_refuses";
+    let Some(mut scene) = Scene::bare(test, 3, Series::V3_5) else { return };
+    println!("refused on bare hosts");
+    an_unreachable_host(&scene);
+    an_unusable_archive(&mut scene);
+    a_busy_port(&scene);
+    a_data_directory_that_is_already_there(&scene);
+    a_clock_that_is_an_hour_off(&scene);
+    println!("refused in a cluster");
+    another_configuration_file(&scene);
+    a_port_that_was_taken_meanwhile(&scene);
+    an_authority_is_not_replaced(&scene);
+    lost_data_is_not_started_over(&scene);
+    a_setting_that_etcd_refuses_stops_at_one_member(&mut scene);
+}
+
+fn an_unreachable_host(scene: &Scene) {
+    scene.lab.host("etcd-3").power_off();
+    is_refused(scene, 6, &["etcd-3", "host-unreachable"]);
+    scene.lab.host("etcd-3").power_on();
+}
+
+fn an_unusable_archive(scene: &mut Scene) {
+    let right = scene.archive.clone();
+    scene.declare(|scene| scene.archive.sha256 = "0".repeat(64));
+    is_refused(scene, 1, &["archive-unusable", &right.sha256]);
+    scene.declare(|scene| scene.archive.path = PathBuf::from("/nonexistent.tar.gz"));
+    is_refused(scene, 1, &["archive-unusable", "/nonexistent.tar.gz"]);
+    let not_an_archive = scene.lab.dir().join("text.tar.gz");
+    fs::write(&not_an_archive, "no archive").expect("the lab's folder can be written");
+    scene.declare(|scene| {
+        scene.archive.path = not_an_archive;
+        scene.archive.sha256 = quorate::core::names::Digest::of("no archive").to_string();
+    });
+    is_refused(scene, 1, &["archive-unusable"]);
+    scene.declare(|scene| scene.archive = right);
+}
+
+fn a_busy_port(scene: &Scene) {
+    let host = scene.lab.host("etcd-2");
+    host.sh("systemd-run --unit=squatter systemd-socket-activate -l 2380 cat; sleep 0.3");
+    is_refused(scene, 3, &["etcd-2", "port-taken", "2380"]);
+    host.sh("systemctl stop squatter");
+}
+
+fn a_data_directory_that_is_already_there(scene: &Scene) {
+    let host = scene.lab.host("etcd-2");
+    host.sh("mkdir -p /var/lib/etcd/member/wal /var/lib/etcd/member/snap");
+    is_refused(scene, 3, &["etcd-2", "data-found", "move it aside"]);
+    host.sh("rm -r /var/lib/etcd; mkdir -p /var/lib/etcd; echo hello > /var/lib/etcd/notes");
+    is_refused(scene, 3, &["etcd-2", "data-found"]);
+    host.sh("rm -r /var/lib/etcd");
+}
+
+/// Certificates made by a clock that is ahead are refused by every other, so nothing is done on such a host.
+fn a_clock_that_is_an_hour_off(scene: &Scene) {
+    scene.lab.host("etcd-3").skew_clock(-3600);
+    is_refused(scene, 3, &["clock-skew", "etcd-3", "3600 s behind"]);
+    scene.lab.host("etcd-3").skew_clock(0);
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    // Later, too: what is due stays as it is until the clocks agree.
+    let host = scene.lab.host("etcd-2");
+    host.sh("rm /etc/etcd/pki/healthcheck-client.crt");
+    host.skew_clock(3600);
+    scene.plan().exits(3).says(&["clock-skew", "etcd-2", "ahead of"]);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    assert!(!host.exec("ls /etc/etcd/pki/healthcheck-client.crt").succeeded());
+    host.skew_clock(0);
+    scene.is_repaired(&["healthcheck-client.crt is missing"]);
+}
+
+/// A process that somebody made run another configuration is no process of ours, whatever lies on disk.
+fn another_configuration_file(scene: &Scene) {
+    let host = scene.lab.host("etcd-2");
+    let folder = "/etc/systemd/system/etcd.service.d";
+    host.sh(&format!(
+        "cp -p /etc/etcd/etcd.yaml /etc/etcd/other.yaml; mkdir -p {folder}; \
+         printf '[Service]\\nExecStart=\\nExecStart=/opt/etcd/{}/etcd --config-file=/etc/etcd/other.yaml\\n' >{folder}/other.conf; \
+         systemctl daemon-reload; systemctl restart etcd",
+        scene.archive.version
+    ));
+    scene.plan().exits(3).says(&["drop-in", "another configuration file"]);
+    host.sh(&format!("rm -r {folder}; systemctl daemon-reload"));
+    scene.is_repaired(&["restart etcd", "another configuration file"]);
+}
+
+fn a_port_that_was_taken_meanwhile(scene: &Scene) {
+    let host = scene.lab.host("etcd-2");
+    host.sh("systemctl stop etcd; systemd-run --unit=squatter systemd-socket-activate --accept -l 2379 cat");
+    let listens = || host.sh("ss -ltnH 'sport = :2379'").contains("LISTEN");
+    until("the port is taken", Duration::from_secs(10), listens);
+    scene.plan().exits(3).says(&["port-taken", "2379", "etcd-2"]);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    assert_eq!(host.sh("systemctl is-active etcd || true"), "inactive");
+    host.sh("systemctl stop squatter");
+    scene.is_repaired(&["start etcd"]);
+}
+
+/// The authority is the operator's to keep: without it nothing is made in its place.
+fn an_authority_is_not_replaced(scene: &Scene) {
+    let pki = scene.lab.dir().join("pki");
+    let aside = scene.lab.dir().join("pki.old");
+    fs::rename(&pki, &aside).expect("the folder can be moved");
+    let run = scene.plan();
+    assert!(run.code == 3 || run.code == 6, "{run:?}");
+    assert!(run.stdout.contains("authority-missing"), "{run:?}");
+    scene.quorate(&["apply", "--yes"]);
+    assert!(!pki.exists());
+    fs::rename(&aside, &pki).expect("the folder can be moved back");
+    scene.is_in_sync();
+}
+
+/// A member whose data is gone, perhaps with a volume that is not mounted, does not come back by itself, and no new
+/// cluster is made of it.
+fn lost_data_is_not_started_over(scene: &Scene) {
+    let host = scene.lab.host("etcd-2");
+    host.sh("systemctl stop etcd; mv /var/lib/etcd /var/lib/etcd.old");
+    // The others serve, so a replacement is planned; it needs the operator's word.
+    scene.plan().exits(2).says(&["etcd-2: its data directory is gone", "--allow replace-member:etcd-2"]);
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["--allow replace-member:etcd-2"]);
+    host.power_off();
+    host.power_on();
+    assert_eq!(host.sh("systemctl is-active etcd || true"), "inactive");
+    assert!(!host.exec("ls -d /var/lib/etcd/member").succeeded());
+    for other in scene.lab.hosts() {
+        other.sh("systemctl stop etcd; [ ! -e /var/lib/etcd ] || mv /var/lib/etcd /var/lib/etcd.old");
+    }
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["data-lost"]);
+    // Nothing was deleted: moved back, the members are what they were.
+    for host in scene.lab.hosts() {
+        host.sh("rm -rf /var/lib/etcd; mv /var/lib/etcd.old /var/lib/etcd");
+    }
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+}
+
+/// A value that etcd refuses reaches one member: the others keep what they run, on disk too, and serve.
+fn a_setting_that_etcd_refuses_stops_at_one_member(scene: &mut Scene) {
+    scene.declare(|scene| scene.etcd = "extra = { log-level = \"bogus\" }".to_owned());
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("the binary runs");
+    let has_it = |host: &crate::lab::Host| host.read("/etc/etcd/etcd.yaml").is_some_and(|text| text.contains("bogus"));
+    let written = || scene.lab.hosts().iter().filter(|host| has_it(host)).count();
+    until("one member has the setting", Duration::from_secs(30), || written() == 1);
+    std::thread::sleep(Duration::from_secs(5));
+    apply.kill().expect("it waits for the member");
+    apply.wait().expect("it ends");
+    assert_eq!(written(), 1);
+    let healthy = scene.lab.hosts().iter().find(|host| !has_it(host)).expect("two have not");
+    scene.etcdctl(healthy, "put /still/serving yes");
+    // Corrected, it goes on.
+    scene.declare(|scene| scene.etcd = "extra = { log-level = \"warn\" }".to_owned());
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+}
+
+#[test]
+fn a_wrong_host_key() {
+    let Some(scene) = Scene::bare("a_wrong_host_key", 3, Series::V3_5) else { return };
+    scene.lab.host("etcd-2").change_host_keys();
+    is_refused(&scene, 6, &["etcd-2", "host-key"]);
+}
+
+#[test]
+fn a_missing_sudo_right() {
+    let test = "a_missing_sudo_right";
+    let Some(scene) = Scene::bare_for(test, 1, Series::V3_5, User::WithoutSudo("guest".to_owned())) else { return };
+    is_refused(&scene, 6, &["etcd-1", "sudo"]);
+}

@@ -1,0 +1,73 @@
+//! A cluster whose certificates Vault signs. Vault is played by tests/local/vault/server.rs, an HTTPS server of ours.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::certificates::{openssl_verifies, serials};
+use super::scene::Scene;
+use super::secrets::{Watch, assert_absent};
+use crate::lab::Series;
+use crate::vault_server::{Server, TOKEN};
+
+#[test]
+fn vault_signs_for_a_cluster() {
+    let Some(mut scene) = Scene::bare("vault_signs_for_a_cluster", 3, Series::V3_6) else { return };
+    let server = Server::begin(&scene.lab.dir());
+    fs::write(scene.lab.dir().join("token"), TOKEN).expect("the lab's folder can be written");
+    let declared = format!("{}token = {{ file = \"token\" }}\n", server.declared());
+    scene.declare(|scene| scene.more = declared.clone());
+    // Nothing is begun without Vault.
+    server.behaviour().sealed = true;
+    scene.quorate(&["apply", "--yes"]).exits(1).says(&["[vault]", "Vault is sealed", "unseal it"]);
+    assert_eq!(scene.first().sh("ls -d /etc/etcd /opt/etcd 2>/dev/null; true"), "");
+    server.behaviour().sealed = false;
+    let watch = Watch::begin();
+    let applied = scene.quorate(&["apply", "--yes", "-v"]).exits(0);
+    assert!(!watch.end().iter().any(|line| line.contains(TOKEN)));
+    assert!(!applied.stderr.contains(TOKEN) && !applied.stderr.contains("surprise"), "{}", applied.stderr);
+    assert_absent(&[], "what apply says", &format!("{}{}", applied.stdout, applied.stderr));
+    scene.is_as_declared();
+    assert!(!scene.lab.dir().join("pki").exists(), "no authority of ours is made");
+    // The engine's intermediate signs, and its root is trusted with it.
+    let ca = scene.lab.dir().join("trusted.crt");
+    fs::write(&ca, scene.first().read("/etc/etcd/pki/ca.crt").expect("it is there")).expect("it can be written");
+    openssl_verifies(&scene, &ca);
+
+    // One look is one signature: our own.
+    server.behaviour().asked.clear();
+    scene.is_in_sync();
+    assert_eq!(server.behaviour().asked, ["GET pki/ca/pem", "GET pki/ca_chain", "POST pki/sign/etcd"]);
+
+    // Renewed, without a restart.
+    let (starts, before) = (scene.starts(), serials(&scene));
+    scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(0);
+    let after = serials(&scene);
+    assert!(before.iter().all(|serial| !after.contains(serial)), "{before:?} {after:?}");
+    assert_eq!(scene.starts(), starts, "a member was restarted");
+    scene.is_as_declared();
+
+    // A role that gives less than `renew-before` would be asked again and again: nothing is replaced. One that gives less
+    // than was asked for, and more than that, is taken.
+    server.behaviour().max_ttl = Some(60 * 24 * 3600);
+    let words = ["Vault gives the", "60 days only", "90 days before its end", "raise `max_ttl`"];
+    scene.quorate(&["apply", "--yes", "--renew-certs=etcd-2"]).exits(7).says(&words);
+    assert_eq!(serials(&scene), after);
+    server.behaviour().max_ttl = Some(100 * 24 * 3600);
+    scene.apply_with(&["--renew-certs=etcd-2"]).exits(0);
+    assert_eq!(serials(&scene).iter().filter(|serial| !after.contains(serial)).count(), 3);
+    scene.is_in_sync();
+
+    // root's certificate is one that etcdctl gets in with.
+    let issued: Value = serde_json::from_str(&scene.quorate(&["certs", "root-issue"]).exits(0).stdout).expect("JSON");
+    let host = scene.first();
+    for (key, file) in [("ca_certificate", "ca.crt"), ("certificate", "root.crt"), ("private_key", "root.key")] {
+        host.exec_with(&format!("umask 077; cat > /root/{file}"), issued[key].as_str().expect("PEM").as_bytes());
+    }
+    let said = host.sh(&format!(
+        "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/root/ca.crt --cert=/root/root.crt \
+         --key=/root/root.key put /by-vault yes",
+        host.address()
+    ));
+    assert!(said.contains("OK"), "{said}");
+}
