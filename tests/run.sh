@@ -104,13 +104,16 @@ begin backup-policy "${test[@]}" --test hosts -- --show-output --test-threads=9 
 wait_for unit "${test[@]}" --lib --bins -- --show-output --skip laws::
 wait_for offline "${test[@]}" --test offline -- --show-output
 wait_for doc "${test[@]}" --doc
+# sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts.
+wait_for local "${test[@]}" --test local -- --show-output --test-threads=2
 begin cluster "${test[@]}" --test hosts -- --show-output --test-threads=6 cluster:: --skip backup_policy::
 begin walk "${test[@]}" --test hosts -- --show-output --test-threads=2 walk::
 begin live "${test[@]}" --test hosts -- --show-output --test-threads=2 live:: lab_selftest::
-# sshd, etcd and a stand-in for Vault as processes of this machine.
-wait_for local "${test[@]}" --test local -- --show-output --test-threads=2
-# Optimised, and this crate alone: that takes four minutes of a processor more to compile, and nine less to run. It is last,
-# because what compiles keeps every other cargo waiting.
+# Optimised, and this crate alone: that takes four minutes of a processor more to compile, and nine less to run. When the
+# others run, because a cargo that compiles keeps every other one waiting.
+for name in cluster walk live; do
+    until [[ -e $logs/$name.end ]] || grep -q '^ *Running ' "$logs/$name.log" 2>/dev/null; do sleep 0.2; done
+done
 begin laws nice -n 19 "${test[@]}" --config 'profile.dev.package.quorate.opt-level=1' --lib -- --show-output laws::
 wait
 
