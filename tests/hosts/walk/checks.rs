@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{GetOptions, KeyValue};
 use tokio::time::timeout;
 
-use super::walk::{PREFIX, PREFIX_END, Walk};
+use super::strides::{PREFIX, PREFIX_END, Walk};
 use crate::traffic::{Connection, Credentials, run, value};
 
 /// For one question to one member.

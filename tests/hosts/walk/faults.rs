@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::checks::{self, does_not_serve};
 use super::kinds::Kind;
+use super::strides::{Change, Walk};
 use super::transitions::{a_while, harmless, is_cleared, replace_flags, wait_for_writes};
-use super::walk::{Change, Walk};
 
 /// A host loses power for a while.
 pub fn power_cut(walk: &mut Walk, kind: Kind) -> Result<(), String> {

@@ -6,8 +6,8 @@ use std::time::Instant;
 use etcd_client::CompactionOptions;
 
 use super::checks::{self, ask};
+use super::strides::{Change, Walk};
 use super::transitions::wait_for_writes;
-use super::walk::{Change, Walk};
 use crate::traffic::history::{self as past, AT_ONCE, MISSED};
 
 /// Deleted again, in part.

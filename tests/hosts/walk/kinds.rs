@@ -1,6 +1,6 @@
 //! The kinds of transitions, and which of them a cluster of so many members can take.
 
-use super::walk::{HOSTS, Walk};
+use super::strides::{HOSTS, Walk};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -25,16 +25,16 @@ mod random;
 mod report;
 mod transitions;
 mod upgrade;
-mod walk;
+mod strides;
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::time::Instant;
 
-use self::walk::Walk;
 use crate::lab::{Lab, Series, etcd_archive, is_drawn};
 use crate::traffic;
+use strides::Walk;
 
 const STEPS: usize = 7;
 /// A walk of so many transitions takes its time, and goes on to the newest version in the end, a shorter one to the next.

@@ -6,7 +6,7 @@ use super::checks::{self, does_not_serve};
 use super::declaration::Declaration;
 use super::faults;
 use super::kinds::Kind;
-use super::walk::{Change, Walk};
+use super::strides::{Change, Walk};
 
 pub fn perform(walk: &mut Walk, kind: Kind) -> Result<(), String> {
     match kind {

@@ -1,8 +1,8 @@
 //! The end of a walk: a cluster with a past goes to the next version, or by way of all between to the newest.
 
 use super::history;
+use super::strides::{Change, Walk};
 use super::transitions::grow_to_three;
-use super::walk::{Change, Walk};
 use crate::lab::{Archive, Series, etcd_archive};
 
 const COURSE: [Series; 4] = [Series::V3_4, Series::V3_5, Series::V3_6, Series::V3_7];
