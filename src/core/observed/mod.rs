@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::code::Code;
 use crate::core::names::{
     Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RemotePath,
     UnixSeconds, Version,
@@ -15,9 +14,11 @@ use crate::core::names::{
 use crate::core::observed::auth::AuthStore;
 
 pub mod auth;
+mod cause;
 pub mod departure;
 mod file;
 
+pub use cause::Cause;
 pub use file::{Access, File, FileFact, Folder, Role};
 
 /// A fact, or why it could not be had.
@@ -49,15 +50,6 @@ impl<T> Seen<T> {
             Self::Unknown(cause) => Some(cause),
         }
     }
-}
-
-/// Why a fact could not be had, and what the operator can do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause {
-    pub code: Code,
-    /// What was tried and what happened: a lower-case fragment that names the host.
-    pub summary: String,
-    pub hint: Option<String>,
 }
 
 /// One look at everything.

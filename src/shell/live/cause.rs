@@ -4,16 +4,37 @@ use crate::core::code::Code;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
-use crate::shell::live::etcd::Unreachable;
+use crate::shell::live::etcd::Unreached;
 use crate::shell::live::ssh::SshError;
 
 /// Why a host could not be seen.
 pub fn of_ssh(host: &HostName, error: &SshError) -> Cause {
-    let code = match error {
-        SshError::HostKeyUnknown { .. } | SshError::HostKeyChanged { .. } | SshError::HostKeyRevoked { .. } => {
-            Code::HostKey
-        }
-        SshError::KnownHosts { .. } => Code::HostKey,
+    // The message names what ssh was told to connect to, which need not be the node's name.
+    let summary = error.to_string();
+    let summary = if summary.contains(host.as_str()) { summary } else { format!("{host}: {summary}") };
+    Cause { code: code(error), summary, hint: Some(error.hint()) }
+}
+
+/// As [`of_ssh`], when it broke while `what` was done there.
+pub fn of_call(host: &HostName, what: &str, error: &SshError) -> Cause {
+    Cause { code: code(error), summary: format!("{what} on {host} failed: {error}"), hint: Some(error.hint()) }
+}
+
+/// As [`of_call`], of what changes something: it may have been done all the same.
+pub fn failed_call(host: &HostName, what: &str, error: &SshError) -> Diagnostic {
+    Diagnostic::new(code(error).kind(), format!("{what} on {host} failed"))
+        .at(host.as_str())
+        .because(error.to_string())
+        .hint(error.hint())
+}
+
+/// One code for all that can go wrong between here and a host that was to be talked to, whatever call it goes wrong in.
+fn code(error: &SshError) -> Code {
+    match error {
+        SshError::HostKeyUnknown { .. }
+        | SshError::HostKeyChanged { .. }
+        | SshError::HostKeyRevoked { .. }
+        | SshError::KnownHosts { .. } => Code::HostKey,
         SshError::Auth { .. } => Code::SshAuthentication,
         SshError::Unresolvable { .. }
         | SshError::Connect { .. }
@@ -23,36 +44,20 @@ pub fn of_ssh(host: &HostName, error: &SshError) -> Cause {
         | SshError::Closed { .. }
         | SshError::Channel { .. }
         | SshError::TunnelRefused { .. } => Code::HostUnreachable,
-    };
-    // The message names what ssh was told to connect to, which need not be the node's name.
-    let summary = error.to_string();
-    let summary = if summary.contains(host.as_str()) { summary } else { format!("{host}: {summary}") };
-    Cause { code, summary, hint: Some(error.hint()) }
-}
-
-/// Why a member could not be dialled through a tunnel.
-pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreachable {
-    let cause = |summary| Cause { code: Code::MemberSilent, summary, hint: Some(error.hint()) };
-    match error {
-        SshError::TunnelRefused { reason, .. } => {
-            Unreachable::Refused(cause(format!("etcd on {host} does not take connections to port {port}: {reason}")))
-        }
-        SshError::Timeout { .. } => {
-            Unreachable::Elsewhere(cause(format!("etcd on {host} could not be asked: {error}")))
-        }
-        other => Unreachable::Silent(cause(format!("etcd on {host} could not be asked: {other}"))),
+        SshError::NotReady(_) => Code::ProbeFailed,
     }
 }
 
-pub fn of_diagnostic(failure: Diagnostic) -> Cause {
-    let code = if failure.kind == Code::Sudo.kind() { Code::Sudo } else { Code::ProbeFailed };
-    let summary = std::iter::once(failure.summary).chain(failure.causes).collect::<Vec<_>>().join(": ");
-    Cause { code, summary, hint: failure.hint }
-}
-
-/// A task of ours that was ended.
-pub fn interrupted(what: &str) -> Cause {
-    Cause { code: Code::ArchiveUnusable, summary: format!("{what} ended half-way"), hint: None }
+/// Why a member could not be dialled through a tunnel.
+pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreached {
+    let cause = |summary| Cause { code: Code::MemberSilent, summary, hint: Some(error.hint()) };
+    match error {
+        SshError::TunnelRefused { reason, .. } => {
+            Unreached::elsewhere(cause(format!("etcd on {host} does not take connections to port {port}: {reason}")))
+        }
+        SshError::Timeout { .. } => Unreached::elsewhere(cause(format!("etcd on {host} could not be asked: {error}"))),
+        other => Unreached::here(cause(format!("etcd on {host} could not be asked: {other}"))),
+    }
 }
 
 /// A member that cannot be asked without the authority.
@@ -64,11 +69,30 @@ pub fn no_credentials(host: &HostName) -> Cause {
     }
 }
 
-/// What the operator is told of it.
-pub fn told(cause: Cause) -> Diagnostic {
-    let diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
-    match cause.hint {
-        Some(hint) => diagnostic.hint(hint),
-        None => diagnostic,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::diagnostic::Kind;
+
+    /// Whatever call it breaks in: the host was not seen.
+    #[test]
+    fn a_connection_that_breaks_has_one_exit_code() {
+        let host = HostName::new("etcd-1");
+        let closed = SshError::Closed { host: "etcd-1".to_owned(), reason: "the server closed it".to_owned() };
+        let connecting = of_ssh(&host, &closed);
+        let looking = of_call(&host, "looking for the authority", &closed);
+        assert_eq!((connecting.code, looking.code), (Code::HostUnreachable, Code::HostUnreachable));
+        assert_eq!(Diagnostic::from(looking).kind, Kind::Unseen);
+        assert_eq!(failed_call(&host, "writing /etc/etcd/etcd.yaml", &closed).kind, Kind::Unseen);
+    }
+
+    #[test]
+    fn what_was_done_there_is_told_with_what_broke() {
+        let host = HostName::new("etcd-1");
+        let closed = SshError::Closed { host: "etcd-1".to_owned(), reason: "the server closed it".to_owned() };
+        let cause = of_call(&host, "reading the lock", &closed);
+        let expected = "reading the lock on etcd-1 failed: the connection to etcd-1 is closed: the server closed it";
+        assert_eq!(cause.summary, expected);
+        assert_eq!(cause.hint, Some(closed.hint()));
     }
 }

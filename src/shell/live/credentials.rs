@@ -12,7 +12,6 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Held};
 use crate::shell::clock::now;
-use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Tls;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::mutex::guarded;
@@ -159,7 +158,7 @@ impl Credentials {
                 .hint("restore ca.crt and ca.key on one of them from your backup"),
             _ => Diagnostic::failure("there is no authority where [ca] says"),
         };
-        self.load_authority(at).await.map_err(told)?.ok_or_else(missing)
+        self.load_authority(at).await?.ok_or_else(missing)
     }
 
     /// Has the authority that there is sign a certificate, for a key that is made here.
@@ -189,7 +188,7 @@ impl Credentials {
         at: UnixSeconds,
     ) -> Result<Issued, Diagnostic> {
         if let Some(vault) = &origin.vault {
-            return vault.issue(wanted, validity_seconds, at).await.map_err(told);
+            return vault.issue(wanted, validity_seconds, at).await.map_err(Diagnostic::from);
         }
         let signer = holding.signer().ok_or_else(|| {
             let what = "the key of the authority is not here, so nothing can be issued";
@@ -219,7 +218,7 @@ impl Credentials {
     /// As [`Credentials::load_next`]; it has to be there.
     pub async fn next(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
         let none = || Diagnostic::failure("there is no next authority beside the one that there is");
-        self.load_next(at).await.map_err(told)?.ok_or_else(none)
+        self.load_next(at).await?.ok_or_else(none)
     }
 
     pub fn tls_of(&self, holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Option<Tls> {

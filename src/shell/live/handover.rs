@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
-use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::reach;
@@ -23,7 +22,7 @@ pub(super) async fn hand_over(hosts: &Hosts, credentials: &Credentials, host: &H
     }
     let voters = voters(hosts, credentials).await;
     let Some(leader) = voters.iter().find(|voter| voter.host == *host) else { return Ok(()) };
-    away_from(leader, &voters).await.map_err(told)
+    away_from(leader, &voters).await.map_err(Diagnostic::from)
 }
 
 /// To the voter that follows it and has applied most; never to a learner, which is none of `voters`.

@@ -113,7 +113,7 @@ impl Hosts {
 
     /// Runs a command on `host` under our lock, with `what` in the host's log.
     pub async fn run(&self, lock: &Lock, host: &HostName, command: Command, what: &str) -> Result<(), Diagnostic> {
-        let remote = self.on(host).await.map_err(cause::told)?;
+        let remote = self.on(host).await?;
         let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
         remote.run(command, &warrant).await.map(drop)
     }

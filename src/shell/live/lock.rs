@@ -14,7 +14,7 @@ use crate::shell::clock::now;
 use crate::shell::live::cause;
 use crate::shell::live::mutex::guarded;
 use crate::shell::live::remote::{self, LOCK_LOST, Remote};
-use crate::shell::live::ssh::{Exit, Held, HoldError};
+use crate::shell::live::ssh::{Exit, Held, SshError};
 
 /// Who wants the lock, and what for. Shown to whoever finds it taken, and in the hosts' logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Lock {
         }
         let until = Instant::now() + RELEASE_TAKES;
         let taken = take_one(self, remote, until, &|_, _| {}).await?;
-        let held = taken.map_err(cause::told)?;
+        let held = taken?;
         guarded(&self.held).insert(remote.host.clone(), held);
         Ok(())
     }
@@ -163,8 +163,8 @@ async fn take_one(
     loop {
         let output = match connection.hold(&command, "quorate-held", HOLD_DEADLINE).await {
             Ok(held) => return Ok(Ok(held)),
-            Err(HoldError::Ssh(error)) => return Ok(Err(cause::of_ssh(host, &error))),
-            Err(HoldError::Exited(output)) => output,
+            Err(SshError::NotReady(output)) => output,
+            Err(error) => return Ok(Err(cause::of_ssh(host, &error))),
         };
         let Some(said) = remote::after_begin(&output.stdout) else {
             return Ok(Err(
@@ -212,7 +212,7 @@ fn token() -> Result<String, Diagnostic> {
 ///
 /// # Errors
 /// When the host could not be asked.
-pub async fn status(remote: &Remote) -> Result<Option<Holder>, Diagnostic> {
+pub async fn status(remote: &Remote) -> Result<Option<Holder>, Cause> {
     let (_, said) = remote.ask("reading the lock", include_str!("script/lock-status.sh"), &[]).await?;
     Ok(said.strip_prefix("held=yes\n").map(Holder::parse))
 }

@@ -11,7 +11,7 @@ use crate::core::code::Code;
 use crate::core::desired::EtcdAccess;
 use crate::core::names::{ConsumerName, HostName};
 use crate::core::observed::{Answer, Cause, ConsumerFiles, Host, Seen};
-use crate::shell::live::etcd::{Tls, Unreachable};
+use crate::shell::live::etcd::{Tls, Unreached};
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::KnownAuthority;
 use crate::shell::live::probe::{self, AuthorityLying, ConsumerLying, Sight, Subject, Trouble};
@@ -30,7 +30,7 @@ pub(super) struct Recognition {
 pub(super) struct Glance {
     remote: Remote,
     sight: Sight,
-    member: Option<Result<Answered, Unreachable>>,
+    member: Option<Result<Answered, Unreached>>,
 }
 
 /// What lies on a host of each of its consumers.
@@ -139,12 +139,12 @@ pub(super) async fn recognise(
     let consumers = std::mem::take(&mut sight.consumers);
     let mut seen = sight.recognised(known);
     let member = match (member, tls) {
-        (Err(missed @ (Unreachable::Refused(_) | Unreachable::Elsewhere(_))), Some(tls)) if seen.process.is_some() => {
+        (Err(missed), Some(tls)) if missed.may_be_elsewhere && seen.process.is_some() => {
             reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await.ok_or(missed)
         }
         (Ok((_, answer)), Some(tls)) if seen.process.is_some() && is_of_another(hosts, &remote.host, &answer) => {
             let own = reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await;
-            own.ok_or_else(|| Unreachable::Silent(another(hosts, &remote.host, &answer)))
+            own.ok_or_else(|| Unreached::here(another(hosts, &remote.host, &answer)))
         }
         (member, _) => member,
     };
@@ -156,7 +156,7 @@ pub(super) async fn recognise(
             Seen::Known(Some(answer))
         }
         Err(_) if seen.process.is_none() => Seen::Known(None),
-        Err(missed) => Seen::Unknown(missed.into_cause()),
+        Err(missed) => Seen::Unknown(missed.cause),
     };
     (Seen::Known(Host { member, ..seen }), Ok(consumers))
 }

@@ -11,11 +11,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::content::runtime;
-use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, MemberId, PeerUrl};
 use crate::core::observed::MemberEntry;
 use crate::core::plan::action::Action;
-use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{Objection, Refusal};
 use crate::shell::live::handover;
@@ -140,8 +139,8 @@ async fn attempt(
         Change::Update(id, url) => voter.member.update_peer_urls(*id, url, CALL_DEADLINE).await,
         Change::Remove(id) => voter.member.remove(*id, CALL_DEADLINE).await,
     };
-    asked.or_else(|Refusal { objection, cause }| {
-        let said = cause.summary.clone();
+    asked.or_else(|Refusal { objection, failure }| {
+        let said = failure.summary.clone();
         match objection {
             Objection::AlreadySo => Ok(()),
             Objection::Behind => Err(Failed::Behind(Waited { until: "the learner was in sync with the leader", said })),
@@ -149,7 +148,7 @@ async fn attempt(
                 let until = "all voters had been connected for 5 s and followed one leader";
                 Err(Failed::Passing(Waited { until, said }))
             }
-            Objection::Final => Err(Failed::Now(Diagnostic { kind: Kind::Failure, ..told(cause) })),
+            Objection::Final => Err(Failed::Now(failure)),
         }
     })
 }

@@ -113,7 +113,7 @@ impl Live {
             };
             match lock::status(&remote).await {
                 Ok(holder) => Seen::Known(holder),
-                Err(failure) => Seen::Unknown(cause::of_diagnostic(failure)),
+                Err(cause) => Seen::Unknown(cause),
             }
         });
         asked.await
@@ -124,7 +124,7 @@ impl Live {
     /// # Errors
     /// When someone else holds it by now, or when it could not be ended.
     pub async fn break_lock(&self, host: &HostName, holder: &Holder, errand: &Errand) -> Result<(), Diagnostic> {
-        let remote = self.hosts.on(host).await.map_err(cause::told)?;
+        let remote = self.hosts.on(host).await?;
         lock::break_it(&remote, holder, &errand.audit(&format!("break the lock of {holder}"))).await
     }
 

@@ -81,7 +81,7 @@ impl Nodes {
 impl Found {
     fn signer(&self, hosts: &Hosts, at: UnixSeconds) -> Result<pki::Signer, Cause> {
         let AuthoritySource::Node { certificate, key } = &hosts.desired.authority else {
-            return Err(cause::interrupted("reading the authority"));
+            return Err(Cause::interrupted(Code::AuthorityUnreadable, "reading the authority"));
         };
         let place = |path: &RemotePath| PathBuf::from(format!("{}:{path}", self.host));
         pki::assemble_text(&self.certificate, &place(certificate), &self.key, &place(key), at)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::archive::{self, Package};
-use super::cause;
+use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::names::{Architecture, Version};
 use crate::core::observed::Cause;
@@ -29,7 +29,9 @@ impl Packages {
         }
         let desired = desired.clone();
         let prepared = tokio::task::spawn_blocking(move || archive::prepare(&desired, version, architecture)).await;
-        let package = prepared.unwrap_or_else(|_| Err(cause::interrupted("checking the etcd archive"))).map(Arc::new);
+        let package = prepared
+            .unwrap_or_else(|_| Err(Cause::interrupted(Code::ArchiveUnusable, "checking the etcd archive")))
+            .map(Arc::new);
         packages.insert((version, architecture), package.clone());
         package
     }

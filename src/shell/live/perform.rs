@@ -13,7 +13,6 @@ use crate::core::observed::{Cause, File, Role};
 use crate::core::plan::action::Action;
 use crate::core::plan::action::{SignedBy, Trust};
 use crate::shell::clock::now;
-use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
@@ -66,7 +65,7 @@ async fn cover(hosts: &Hosts, lock: &Lock, host: &HostName) -> Result<(), Diagno
         return Ok(());
     }
     if hosts.machines.get(host).is_some_and(|machine| !machine.declared) {
-        lock.add(&hosts.on(host).await.map_err(told)?).await?;
+        lock.add(&hosts.on(host).await?).await?;
     }
     if lock.covers(host) {
         return Ok(());
@@ -172,7 +171,7 @@ fn create_on(desired: &Desired) -> Result<Command, Diagnostic> {
 
 async fn install_key(desired: &Desired, credentials: &Credentials) -> Result<Command, Diagnostic> {
     let none = || Diagnostic::failure("no node has the key of the authority");
-    let found = credentials.on_nodes(now()).await.map_err(told)?.ok_or_else(none)?;
+    let found = credentials.on_nodes(now()).await?.ok_or_else(none)?;
     Ok(Command::write_authority(desired, found.certificate.as_bytes(), &found.key, false))
 }
 
@@ -289,7 +288,7 @@ async fn install_pair(
 
 async fn install(live: &Live, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {
     let desired = &live.hosts.desired;
-    let package = live.packages.get(desired, version, architecture).await.map_err(told)?;
+    let package = live.packages.get(desired, version, architecture).await?;
     Ok(Command::install(&desired.paths, version, &package))
 }
 

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use crate::core::capability::raft_log::entries;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
-use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
@@ -62,7 +61,7 @@ async fn some(hosts: &Hosts, credentials: &Credentials, host: &HostName, most: u
     while written < most && Instant::now() < until {
         let count = AT_ONCE.min(usize::try_from(most - written).unwrap_or(AT_ONCE));
         let deletions = (0..count).map(|_| voter.member.delete(NO_KEY, DEADLINE));
-        futures_util::future::try_join_all(deletions).await.map_err(told)?;
+        futures_util::future::try_join_all(deletions).await?;
         written += count as u64;
     }
     Ok(written)

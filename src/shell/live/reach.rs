@@ -21,7 +21,7 @@ use crate::core::observed::{Answer, Cause, Role, Seen};
 use crate::shell::clock::now;
 use crate::shell::live::cause;
 use crate::shell::live::credentials::Credentials;
-use crate::shell::live::etcd::{self, Member, Tls, Unreachable, refusal, served};
+use crate::shell::live::etcd::{self, Member, Tls, Unreached, refusal, served};
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::machine::{Machine, Place};
 use crate::shell::live::remote::Remote;
@@ -34,9 +34,9 @@ pub(super) type Answered = (Arc<Member>, Answer);
 
 /// The member's own answer. A connection that we kept may be one to an etcd that has ended since; then another is made
 /// to where it is declared to answer.
-pub(super) async fn ask(hosts: &Hosts, remote: &Remote, tls: Option<&Tls>) -> Result<Answered, Unreachable> {
-    let Some(tls) = tls else { return Err(Unreachable::Refused(cause::no_credentials(&remote.host))) };
-    let machine = hosts.machine(&remote.host).map_err(Unreachable::Silent)?;
+pub(super) async fn ask(hosts: &Hosts, remote: &Remote, tls: Option<&Tls>) -> Result<Answered, Unreached> {
+    let Some(tls) = tls else { return Err(Unreached::elsewhere(cause::no_credentials(&remote.host))) };
+    let machine = hosts.machine(&remote.host).map_err(Unreached::here)?;
     if let Some(member) = machine.member() {
         if let Ok(answer) = member.answer(ANSWER_DEADLINE).await {
             return Ok((member, answer));
@@ -99,9 +99,9 @@ async fn ask_at(
     tls: &Tls,
     machine: &Machine,
     place: Place,
-) -> Result<Answered, Unreachable> {
+) -> Result<Answered, Unreached> {
     let member = Arc::new(dial(hosts, remote, tls, &place, DIAL_DEADLINE).await?);
-    let answer = member.answer(ANSWER_DEADLINE).await.map_err(Unreachable::Silent)?;
+    let answer = member.answer(ANSWER_DEADLINE).await.map_err(Unreached::here)?;
     machine.keep_member(place, &member);
     Ok((member, answer))
 }
@@ -113,7 +113,7 @@ async fn dial(
     tls: &Tls,
     Place { address, port }: &Place,
     deadline: Duration,
-) -> Result<Member, Unreachable> {
+) -> Result<Member, Unreached> {
     let place = etcd::Place::new(host, address, runtime::log(&hosts.desired));
     match hosts.desired.ssh.etcd_access {
         EtcdAccess::Direct => Member::direct(place, *port, tls, deadline).await,
@@ -179,9 +179,8 @@ async fn connected(Place { address, port }: &Place, deadline: Duration) -> Resul
 
 /// Sees that both ports of every declared host refuse a client certificate of the authority that is to go.
 pub(super) async fn refuses_the_old(hosts: &Hosts, credentials: &Credentials) -> Result<(), Diagnostic> {
-    let told = |cause: Cause| Diagnostic::new(cause.code.kind(), cause.summary);
-    let old = credentials.load_authority(now()).await.map_err(told)?;
-    let next = credentials.load_next(now()).await.map_err(told)?;
+    let old = credentials.load_authority(now()).await?;
+    let next = credentials.load_next(now()).await?;
     // A swap that was cut off had its proof, and has no old key any more.
     let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
     if old.anchor().certificate_pem() == next.anchor().certificate_pem() {
@@ -190,7 +189,7 @@ pub(super) async fn refuses_the_old(hosts: &Hosts, credentials: &Credentials) ->
     let tls = Tls::of(&old, None, now())?;
     for host in hosts.desired.nodes.keys() {
         let failed = |what: String| Diagnostic::failure(what).at(host.as_str());
-        let remote = hosts.on(host).await.map_err(|cause| failed(cause.summary))?;
+        let remote = hosts.on(host).await?;
         let address = hosts.desired.nodes[host].address.clone();
         for port in [hosts.desired.ports.client, hosts.desired.ports.peer] {
             let place = Place { address: address.clone(), port };
@@ -225,13 +224,13 @@ pub(super) async fn write_once(
     let begun = Instant::now();
     let dialled = match dial(hosts, &remote, &tls, &place, deadline).await {
         // It may have moved to where it is declared since it answered last.
-        Err(Unreachable::Refused(_) | Unreachable::Elsewhere(_)) if place != declared => {
+        Err(missed) if missed.may_be_elsewhere && place != declared => {
             let left = deadline.saturating_sub(begun.elapsed());
             dial(hosts, &remote, &tls, &declared, left).await
         }
         dialled => dialled,
     };
-    let member = dialled.map_err(Unreachable::into_cause)?;
+    let member = dialled.map_err(|missed| missed.cause)?;
     member.put(key, value, deadline.saturating_sub(begun.elapsed())).await?;
     Ok(begun.elapsed())
 }

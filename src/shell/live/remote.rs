@@ -22,6 +22,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, RemotePath, Version};
 use crate::core::observed::{Access, Cause, File, Folder, Role};
 use crate::shell::live::archive::Package;
+use crate::shell::live::cause;
 use crate::shell::live::ssh::{Connection, Exit, Output, SshError, Stdin};
 
 mod backup;
@@ -257,7 +258,7 @@ impl Remote {
             vec!["timeout", "-k", "5", &seconds, "sh", "-c", &shell, "quorate", warrant.token, &warrant.audit];
         words.extend(arguments.iter().map(String::as_str));
         let output = self.exec(&words, after(script, stdin), allowed + GRACE).await;
-        let output = output.map_err(|error| self.lost(&what, &error))?;
+        let output = output.map_err(|error| cause::failed_call(&self.host, &what, &error))?;
         match after_begin(&output.stdout) {
             Some(said) if output.is_success() => Ok(String::from_utf8_lossy(said).into_owned()),
             _ => Err(self.failure(&what, &output)),
@@ -268,25 +269,18 @@ impl Remote {
     ///
     /// # Errors
     /// When the host was lost or root's rights are missing.
-    pub async fn ask(&self, what: &str, script: &str, arguments: &[&str]) -> Result<(Exit, String), Diagnostic> {
+    pub async fn ask(&self, what: &str, script: &str, arguments: &[&str]) -> Result<(Exit, String), Cause> {
         let mut words = vec!["timeout", "-k", "5", "20", "sh", "-s", "--"];
         words.extend(arguments);
         let output = self.exec(&words, script, Duration::from_secs(30)).await;
-        let output = output.map_err(|error| self.lost(what, &error))?;
+        let output = output.map_err(|error| cause::of_call(&self.host, what, &error))?;
         match after_begin(&output.stdout) {
             Some(said) => {
                 let said = if output.is_success() || !said.is_empty() { said } else { &output.stderr };
                 Ok((output.status.clone(), String::from_utf8_lossy(said).into_owned()))
             }
-            None => Err(self.failure(what, &output)),
+            None => Err(not_answered(&self.host, what, &output)),
         }
-    }
-
-    fn lost(&self, what: &str, error: &SshError) -> Diagnostic {
-        Diagnostic::failure(format!("{what} on {} failed", self.host))
-            .at(self.host.as_str())
-            .because(error.to_string())
-            .hint(error.hint())
     }
 
     fn failure(&self, what: &str, output: &Output) -> Diagnostic {
@@ -299,8 +293,7 @@ impl Remote {
                 .because(cause.summary)
                 .hint(cause.hint.unwrap_or_default());
         }
-        let said = host_words(output);
-        let said = if said.is_empty() { format!("it ended with {}", output.status) } else { said };
+        let said = said_or_status(output);
         match output.status {
             Exit::Code(LOCK_LOST) => Diagnostic::new(Kind::Locked, format!("{what} on {host} was not begun"))
                 .at(host.as_str())
@@ -311,6 +304,15 @@ impl Remote {
                 .because(said),
             _ => Diagnostic::failure(format!("{what} on {host} failed")).at(host.as_str()).because(said),
         }
+    }
+}
+
+/// A script that only asks did not come to its beginning.
+fn not_answered(host: &HostName, what: &str, output: &Output) -> Cause {
+    let failed = |why: String| format!("{what} on {host} failed: {why}");
+    match no_root(host, output) {
+        Some(cause) => Cause { summary: failed(cause.summary), ..cause },
+        None => Cause { code: Code::ProbeFailed, summary: failed(said_or_status(output)), hint: None },
     }
 }
 
@@ -363,6 +365,11 @@ pub fn sudo_hint() -> String {
     "allow the user of [ssh] to run everything without a password, for example \
      `ops ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/quorate, or log in as root"
         .to_owned()
+}
+
+fn said_or_status(output: &Output) -> String {
+    let said = host_words(output);
+    if said.is_empty() { format!("it ended with {}", output.status) } else { said }
 }
 
 /// The last lines that a host printed on stderr, in its own words.

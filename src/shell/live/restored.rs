@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::cause::told;
 use super::credentials::Credentials;
 use super::hosts::Hosts;
 use super::lock::Lock;
@@ -44,7 +43,7 @@ async fn compare(hosts: &Hosts, credentials: &Credentials) -> Result<(), Diagnos
         let answered = reach::of_reachable(hosts, credentials, host).await;
         let (member, _) =
             answered.ok_or_else(|| Diagnostic::failure(format!("the member on {host} does not answer")))?;
-        let (revision, hash, compacted) = member.hash_at(at, HASH_DEADLINE).await.map_err(told)?;
+        let (revision, hash, compacted) = member.hash_at(at, HASH_DEADLINE).await?;
         let hash = (hash, compacted);
         match first {
             None => (at, first) = (revision, Some((host, hash))),

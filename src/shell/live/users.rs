@@ -7,12 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::code::Code;
-use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RoleName, UserName, Version};
 use crate::core::observed::auth::{AuthStore, Permission, User};
 use crate::core::observed::{Answer, Cause, Host, Observed, Seen};
 use crate::core::plan::action::Action;
-use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{AuthState, Member, Objection, Refusal};
 use crate::shell::live::hosts::Hosts;
@@ -129,10 +128,10 @@ enum Failed {
 }
 
 impl From<Refusal> for Failed {
-    fn from(Refusal { objection, cause }: Refusal) -> Self {
+    fn from(Refusal { objection, failure }: Refusal) -> Self {
         match objection {
-            Objection::Passing | Objection::Behind | Objection::Lost => Self::Passing(cause.summary),
-            Objection::AlreadySo | Objection::Final => Self::Now(Diagnostic { kind: Kind::Failure, ..told(cause) }),
+            Objection::Passing | Objection::Behind | Objection::Lost => Self::Passing(failure.summary),
+            Objection::AlreadySo | Objection::Final => Self::Now(failure),
         }
     }
 }

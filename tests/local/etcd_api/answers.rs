@@ -117,7 +117,7 @@ async fn a_member_that_waits_for_its_quorum_is_given_up_in_time() {
     let etcd = cluster.start(0);
     etcd.until_listening().await;
     let begun = Instant::now();
-    let cause = etcd.connect(&cluster.tls()).await.err().unwrap().into_cause();
+    let cause = etcd.connect(&cluster.tls()).await.err().unwrap().cause;
     assert!(begun.elapsed() >= DEADLINE && begun.elapsed() < 2 * DEADLINE, "{:?}", begun.elapsed());
     assert_eq!(cause.code, Code::MemberSilent);
     assert_eq!(cause.summary, "etcd on etcd-0 does not answer: it accepted the connection and said nothing for 3 s");

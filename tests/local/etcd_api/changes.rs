@@ -84,7 +84,7 @@ async fn a_peer_url_is_changed() {
         assert_eq!(entry(&voter, &second).await.unwrap().id, id, "{series}");
         let unknown = voter.update_peer_urls(MemberId(1), &first, DEADLINE).await.unwrap_err();
         assert_eq!(unknown.objection, Objection::Final, "{series}: {unknown:?}");
-        assert!(unknown.cause.summary.ends_with("refused: etcdserver: member not found"), "{unknown:?}");
+        assert!(unknown.failure.summary.ends_with("refused: etcdserver: member not found"), "{unknown:?}");
     }
 }
 
@@ -100,7 +100,7 @@ async fn what_etcd_refuses_for_a_while_is_told_from_what_it_refuses_for_good() {
         let voter = members[0].connect(&tls).await.unwrap();
         let young = voter.add_learner(&url, DEADLINE).await.unwrap_err();
         assert_eq!(young.objection, Objection::Passing, "{series}: {young:?}");
-        assert!(young.cause.summary.ends_with("refused: etcdserver: unhealthy cluster"), "{young:?}");
+        assert!(young.failure.summary.ends_with("refused: etcdserver: unhealthy cluster"), "{young:?}");
         members.truncate(1);
         members[0].until(&tls, |answer| answer.leader.is_none()).await;
         let alone = voter.add_learner(&url, DEADLINE).await.unwrap_err();

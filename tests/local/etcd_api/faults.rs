@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use quorate::core::code::Code;
 use quorate::core::observed::Cause;
-use quorate::shell::live::etcd::{Member, Tls, Unreachable};
+use quorate::shell::live::etcd::{Member, Tls, Unreached};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -21,7 +21,7 @@ async fn fault(etcd: &Etcd, tls: &Tls) -> Cause {
     etcd.until_listening().await;
     let begun = Instant::now();
     let cause = match etcd.connect(tls).await {
-        Err(unreachable) => unreachable.into_cause(),
+        Err(unreachable) => unreachable.cause,
         Ok(member) => member.answer(DEADLINE).await.unwrap_err(),
     };
     assert!(begun.elapsed() < DEADLINE, "the fault is told at once: {cause:?}");
@@ -74,8 +74,8 @@ async fn served(cluster: &Cluster, etcd: &Etcd) -> Cause {
     loop {
         etcd.until_listening().await;
         match etcd.connect(&cluster.tls()).await {
-            Err(Unreachable::Silent(cause) | Unreachable::Elsewhere(cause))
-                if !cause.summary.contains("said nothing") =>
+            Err(Unreached { cause, .. })
+                if !["said nothing", "nothing listens"].iter().any(|early| cause.summary.contains(early)) =>
             {
                 return cause;
             }
@@ -129,7 +129,7 @@ async fn nothing_listens() {
     let address = new_address();
     let tls = Tls::new(&signer, now()).unwrap();
     match Member::direct(place(&host(0), &address), 2379, &tls, SHORT).await {
-        Err(Unreachable::Refused(cause)) => says(&cause, &format!("nothing listens on {address}:2379")),
+        Err(Unreached { cause, may_be_elsewhere: true }) => says(&cause, &format!("nothing listens on {address}:2379")),
         _ => panic!("a refused connection is told apart"),
     }
 }
@@ -160,7 +160,7 @@ async fn of_stand_in(answer: &'static [u8]) -> Cause {
     let result = Member::direct(place(&host(0), ADDRESS), port, &tls, SHORT).await;
     assert!(begun.elapsed() < 3 * SHORT, "{:?}", begun.elapsed());
     match result {
-        Err(Unreachable::Silent(cause)) => cause,
+        Err(Unreached { cause, may_be_elsewhere: false }) => cause,
         _ => panic!("this is no etcd"),
     }
 }
@@ -194,7 +194,7 @@ async fn a_host_that_swallows_packets() {
     let result = Member::direct(place(&host(0), ADDRESS), address.port(), &tls, SHORT).await;
     assert!(begun.elapsed() < 3 * SHORT);
     match result {
-        Err(Unreachable::Silent(cause)) => {
+        Err(Unreached { cause, may_be_elsewhere: false }) => {
             says(&cause, &format!("no connection to 127.0.0.1:{} within 0.5 s", address.port()));
         }
         _ => panic!("nobody answers there"),

@@ -12,7 +12,7 @@ use quorate::core::desired::{self, ArchiveLocation, Binaries};
 use quorate::core::names::{Architecture, ClusterName, HostName, UnixSeconds};
 use quorate::core::observed::{Answer, Usage};
 use quorate::shell::live::archive;
-use quorate::shell::live::etcd::{Member, Place, Tls, Unreachable};
+use quorate::shell::live::etcd::{Member, Place, Tls, Unreached};
 use quorate::shell::live::pki::{self, Signer};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
@@ -235,12 +235,12 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    pub async fn connect(&self, tls: &Tls) -> Result<Member, Unreachable> {
+    pub async fn connect(&self, tls: &Tls) -> Result<Member, Unreached> {
         Member::direct(place(&self.host, &self.address), self.port, tls, DEADLINE).await
     }
 
     pub async fn answer(&self, tls: &Tls) -> Result<Answer, String> {
-        let member = self.connect(tls).await.map_err(|unreachable| unreachable.into_cause().summary)?;
+        let member = self.connect(tls).await.map_err(|unreachable| unreachable.cause.summary)?;
         member.answer(DEADLINE).await.map_err(|cause| cause.summary)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::shell::live::ssh::{HoldError, SshError, Stdin};
+use quorate::shell::live::ssh::{SshError, Stdin};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -88,7 +88,7 @@ async fn a_held_process_that_ends_is_noticed() {
 
     let error = host.hold("echo no; echo why >&2; exit 4", "ready", SECONDS(10)).await.err().expect("never ready");
     match &error {
-        HoldError::Exited(output) => assert_eq!(output.stderr, b"why\n"),
+        SshError::NotReady(output) => assert_eq!(output.stderr, b"why\n"),
         other => panic!("{other}"),
     }
     assert_eq!(error.to_string(), "it ended with exit status 4 before it was ready: why");

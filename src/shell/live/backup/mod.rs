@@ -24,7 +24,6 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, RemotePath};
 use crate::shell::clock::now;
-use crate::shell::live::cause::told;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::{self, Errand};
@@ -90,11 +89,11 @@ impl Live {
         errand: Errand,
         what: &str,
     ) -> Result<String, Diagnostic> {
-        let remote = self.hosts.on(host).await.map_err(told)?;
+        let remote = self.hosts.on(host).await?;
         let alone = vec![(host.clone(), Ok(remote.clone()))];
         let lock = lock::take(alone, errand, std::time::Duration::ZERO, &|_, _| {}).await?;
         if let Some((_, cause)) = lock.skipped.first() {
-            return Err(told(cause.clone()));
+            return Err(cause.clone().into());
         }
         let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
         remote.run(command, &warrant).await

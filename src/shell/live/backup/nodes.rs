@@ -13,9 +13,10 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{Drill, Seen};
 use crate::shell::live::Live;
-use crate::shell::live::cause::{self, told};
+use crate::shell::live::cause;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::remote::{Command, host_words};
+use crate::shell::live::ssh::SshError;
 
 /// A node that sends nothing for so long has gone.
 const IDLE: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ impl Live {
                 let script = include_str!("../script/list.sh");
                 match remote.ask("listing the snapshots", script, &[folder.as_str()]).await {
                     Ok((_, said)) => Seen::Known(listed(&said)),
-                    Err(failure) => Seen::Unknown(cause::of_diagnostic(failure)),
+                    Err(cause) => Seen::Unknown(cause),
                 }
             }
         });
@@ -98,8 +99,8 @@ impl Live {
         to: &Path,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Sound, Diagnostic> {
-        let lost = |error| told(cause::of_ssh(host, &error));
-        let remote = self.hosts.on(host).await.map_err(told)?;
+        let lost = |error: SshError| Diagnostic::from(cause::of_ssh(host, &error));
+        let remote = self.hosts.on(host).await?;
         let command = remote.elevation.command(&["cat", "--", path.as_str()]);
         let mut stream = remote.connection.stream(&command, Vec::new(), IDLE).map_err(lost)?;
         let staged = staged::staged(to)?;
@@ -116,7 +117,7 @@ impl Live {
                     bytes += count as u64;
                     progress(bytes);
                 }
-                Err(error) => return Err(Diagnostic::failure(format!("{host} was lost")).caused_by(&error)),
+                Err(error) => return Err(lost(SshError::Closed { host: host.to_string(), reason: error.to_string() })),
             }
         }
         file.sync_all().await.map_err(|error| unwritable(&error))?;

@@ -12,7 +12,6 @@ use super::{Packer, read};
 use crate::core::cluster::snapshot::{Check, Finder, Sound};
 use crate::core::desired::Compression;
 use crate::core::diagnostic::Diagnostic;
-use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Member;
 
 /// A snapshot that was written.
@@ -38,7 +37,7 @@ pub(super) async fn receive(
 ) -> Result<Received, Diagnostic> {
     let begun = Instant::now();
     let staged = staged(path)?;
-    let mut snapshot = member.snapshot().await.map_err(told)?;
+    let mut snapshot = member.snapshot().await?;
     let (pieces, received) = mpsc::channel(PIECES_WAITING_MAX);
     let written = tokio::task::spawn_blocking(move || write(staged, received, compression));
     let mut bytes = 0;
@@ -56,7 +55,7 @@ pub(super) async fn receive(
                 let _ = pieces.send(None).await;
                 break Ok(());
             }
-            Err(cause) => break Err(told(cause)),
+            Err(cause) => break Err(Diagnostic::from(cause)),
         }
     };
     drop(pieces);

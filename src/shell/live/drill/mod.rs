@@ -29,7 +29,6 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, PeerUrl};
 use crate::shell::live::backup::{Wanted, open, while_wanted};
-use crate::shell::live::cause::told;
 use crate::shell::live::etcd::Member;
 use crate::shell::live::machine::Place;
 use crate::shell::live::remote::scaled;
@@ -113,8 +112,8 @@ impl Live {
         let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
         let bytes = database.metadata().map_err(|error| failed(&error))?.len();
         let deadline = scaled(READ_DEADLINE, bytes);
-        let (revision, hash, compacted) = scratch.member.hash_at(0, deadline).await.map_err(told)?;
-        let keys = scratch.member.count_at(revision, deadline).await.map_err(told)?;
+        let (revision, hash, compacted) = scratch.member.hash_at(0, deadline).await?;
+        let keys = scratch.member.count_at(revision, deadline).await?;
         drop(scratch);
         let restored = Restored { revision, hash, compacted, keys };
         self.judge(subject, Evidence { bytes, claim, members, restored }, sources, begun).await
@@ -309,8 +308,8 @@ pub(super) fn failed(error: &io::Error) -> Diagnostic {
 }
 
 /// The cause of a member that does not do what is asked, for the module below.
-fn silent(member: &Result<Member, crate::shell::live::etcd::Unreachable>) -> Option<String> {
-    member.as_ref().err().map(|missed| missed.clone().into_cause().summary)
+fn silent(member: &Result<Member, crate::shell::live::etcd::Unreached>) -> Option<String> {
+    member.as_ref().err().map(|missed| missed.cause.summary.clone())
 }
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ use crate::core::names::{Architecture, ClusterName, HostName};
 use crate::core::observed::Usage;
 use crate::shell::clock::now;
 use crate::shell::live::archive::Package;
-use crate::shell::live::cause::told;
 use crate::shell::live::etcd::{Member, Place, Tls};
 use crate::shell::live::packages::Packages;
 use crate::shell::live::pki::{self, Issued, Signer};
@@ -59,7 +58,7 @@ pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
     let (certificate, key) = pki::generate_authority(cluster, now())
         .map_err(|why| Diagnostic::failure("no authority could be generated for the drill").because(why))?;
     let memory = Path::new("the authority of the drill");
-    pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(told)
+    pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(Diagnostic::from)
 }
 
 pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<TempDir>) -> Result<Tools, Diagnostic> {
@@ -70,7 +69,7 @@ pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<
     })?;
     let folder = match &desired.binaries {
         Binaries::Archive { .. } => {
-            let package = packages.get(desired, desired.cluster.version, architecture).await.map_err(told)?;
+            let package = packages.get(desired, desired.cluster.version, architecture).await?;
             let to = scratch.path().join("etcd");
             let (unpacked, keeps) = (to.clone(), scratch.clone());
             let result = tokio::task::spawn_blocking(move || {
@@ -147,11 +146,11 @@ impl Tools {
         for _ in 1..STARTS_MAX {
             match self.start_once(signer, database, &files).await? {
                 Err(ended) if ended.is_port_taken => {}
-                Err(ended) => return Err(ended.told()),
+                Err(ended) => return Err(ended.into()),
                 Ok(scratch) => return Ok(scratch),
             }
         }
-        self.start_once(signer, database, &files).await?.map_err(Ended::told)
+        self.start_once(signer, database, &files).await?.map_err(Diagnostic::from)
     }
 
     /// On two ports that were free a moment ago.
@@ -214,9 +213,11 @@ impl Ended {
         let last = log.lines().rev().find(is_of_etcd).unwrap_or_default().chars().take(LOG_SHOWN_MAX).collect();
         Self { last, is_port_taken: log.contains("address already in use") }
     }
+}
 
-    fn told(self) -> Diagnostic {
-        Diagnostic::failure("etcd ended instead of serving what was restored").because(self.last)
+impl From<Ended> for Diagnostic {
+    fn from(Ended { last, .. }: Ended) -> Self {
+        Diagnostic::failure("etcd ended instead of serving what was restored").because(last)
     }
 }
 
@@ -229,7 +230,7 @@ async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration
         let dialled = Member::direct(place.clone(), port, &tls, DIAL_DEADLINE).await;
         let why = match (&dialled, silent(&dialled)) {
             (Ok(member), _) => match member.answer(DIAL_DEADLINE).await {
-                Ok(answer) if answer.reads => return dialled.map_err(|missed| told(missed.into_cause())),
+                Ok(answer) if answer.reads => return dialled.map_err(|missed| missed.cause.into()),
                 Ok(_) => "it does not lead itself yet".to_owned(),
                 Err(cause) => cause.summary,
             },

@@ -6,14 +6,16 @@ use etcd_client::MemberAddOptions;
 
 use super::fault::Fault;
 use super::{Member, answer};
+use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{MemberId, PeerUrl};
-use crate::core::observed::{Cause, MemberEntry};
+use crate::core::observed::MemberEntry;
 
 /// Why a change was not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub objection: Objection,
-    pub cause: Cause,
+    /// What etcd said. It is a failure of what was asked, whatever the member is otherwise.
+    pub failure: Diagnostic,
 }
 
 /// What a refusal means for who asked.
@@ -95,7 +97,7 @@ impl Member {
             Err(_) => Fault::CallTimeout(what, deadline),
         };
         let fault = self.recorder.fault().unwrap_or(fault);
-        Err(Refusal { objection: objection(&fault, already_so), cause: self.place.refused(what, fault) })
+        Err(Refusal { objection: objection(&fault, already_so), failure: self.place.refused(what, fault) })
     }
 }
 

@@ -36,6 +36,7 @@ pub use snapshot::{Piece, Snapshot};
 pub use tls::Tls;
 
 use crate::core::code::Code;
+use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, MemberId};
 use crate::core::observed::{Answer, Cause, Seen};
 use fault::Fault;
@@ -54,20 +55,20 @@ pub struct Member {
 
 /// Why a member could not be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unreachable {
-    /// Nothing listens on its port.
-    Refused(Cause),
-    /// Its address leads nowhere, or to a certificate with other names: it may still answer where it did before.
-    Elsewhere(Cause),
-    /// Something listens, and what went wrong.
-    Silent(Cause),
+pub struct Unreached {
+    pub cause: Cause,
+    /// Nothing listens there, the address leads nowhere, or to a certificate with other names: it may still answer where
+    /// it did before.
+    pub may_be_elsewhere: bool,
 }
 
-impl Unreachable {
-    pub fn into_cause(self) -> Cause {
-        match self {
-            Self::Refused(cause) | Self::Elsewhere(cause) | Self::Silent(cause) => cause,
-        }
+impl Unreached {
+    pub fn here(cause: Cause) -> Self {
+        Self { cause, may_be_elsewhere: false }
+    }
+
+    pub fn elsewhere(cause: Cause) -> Self {
+        Self { cause, may_be_elsewhere: true }
     }
 }
 
@@ -92,13 +93,12 @@ impl Place {
     }
 
     /// `etcd on etcd-1 was asked to remove a member and refused: …`.
-    fn refused(&self, what: &str, fault: Fault) -> Cause {
-        let Fault::Said(words) = fault else { return self.silent(fault) };
+    fn refused(&self, what: &str, fault: Fault) -> Diagnostic {
         let Place { host, log, .. } = self;
-        Cause {
-            code: Code::NotHealthy,
-            summary: format!("etcd on {host} was asked {what} and refused: {words}"),
-            hint: Some(format!("on {host}: {log}")),
+        match fault {
+            Fault::Said(words) => Diagnostic::failure(format!("etcd on {host} was asked {what} and refused: {words}"))
+                .hint(format!("on {host}: {log}")),
+            fault => Diagnostic { kind: Kind::Failure, ..self.silent(fault).into() },
         }
     }
 }
@@ -109,12 +109,12 @@ impl Member {
     /// # Errors
     /// When the handshake fails or is not done within `deadline`. A member that refuses *our* certificate says so only
     /// at the first call (TLS 1.3).
-    pub async fn connect<S>(place: Place, stream: S, tls: &Tls, deadline: Duration) -> Result<Member, Unreachable>
+    pub async fn connect<S>(place: Place, stream: S, tls: &Tls, deadline: Duration) -> Result<Member, Unreached>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let address = place.address.as_str();
-        let silent = |fault| Unreachable::Silent(place.silent(fault));
+        let silent = |fault| Unreached::here(place.silent(fault));
         let name = ServerName::try_from(address.to_owned())
             .map_err(|_| silent(Fault::Other(format!("{address} is no name that a certificate can have"))))?;
         let handshake = tls.connector().connect(name, stream);
@@ -122,7 +122,7 @@ impl Member {
             .await
             .map_err(|_| silent(Fault::HandshakeTimeout(deadline)))?
             .map_err(|error| match Fault::of(&error) {
-                fault if fault.is_wrong_name() => Unreachable::Elsewhere(place.silent(fault)),
+                fault if fault.is_wrong_name() => Unreached::elsewhere(place.silent(fault)),
                 fault => silent(fault),
             })?;
         if stream.get_ref().1.alpn_protocol() != Some(tls::HTTP_2) {
@@ -146,18 +146,18 @@ impl Member {
     /// As [`Member::connect`], over a TCP connection to that address.
     ///
     /// # Errors
-    /// [`Unreachable::Refused`] when nothing listens there; else as [`Member::connect`].
-    pub async fn direct(place: Place, port: u16, tls: &Tls, deadline: Duration) -> Result<Member, Unreachable> {
+    /// As [`Member::connect`]; when nothing listens there, it may be elsewhere.
+    pub async fn direct(place: Place, port: u16, tls: &Tls, deadline: Duration) -> Result<Member, Unreached> {
         let stream = match timeout(deadline, TcpStream::connect((place.address.as_str(), port))).await {
-            Err(_) => return Err(Unreachable::Silent(place.silent(Fault::ConnectTimeout(deadline, port)))),
+            Err(_) => return Err(Unreached::here(place.silent(Fault::ConnectTimeout(deadline, port)))),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return Err(Unreachable::Refused(place.silent(Fault::NothingListens(port))));
+                return Err(Unreached::elsewhere(place.silent(Fault::NothingListens(port))));
             }
-            Ok(Err(error)) => return Err(Unreachable::Silent(place.silent(Fault::of(&error)))),
+            Ok(Err(error)) => return Err(Unreached::here(place.silent(Fault::of(&error)))),
             Ok(Ok(stream)) => stream,
         };
         // Small requests and answers: waiting to fill packets would cost 40 ms a call.
-        stream.set_nodelay(true).map_err(|error| Unreachable::Silent(place.silent(Fault::of(&error))))?;
+        stream.set_nodelay(true).map_err(|error| Unreached::here(place.silent(Fault::of(&error))))?;
         Member::connect(place, stream, tls, deadline).await
     }
 

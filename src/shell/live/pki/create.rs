@@ -25,7 +25,6 @@ use super::{BACKDATED_SECONDS, CERTIFICATE, KEY, rcgen_time, serial_number};
 use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
-use crate::core::observed::Cause;
 
 /// Makes ca.key and ca.crt in `folder`, or finishes making them, and reads them back.
 ///
@@ -42,7 +41,7 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
         let what = format!("another quorate is making an authority in {}", folder.display());
         return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has ended, then run again"));
     }
-    if load(folder, at).map_err(told)?.is_some() {
+    if load(folder, at)?.is_some() {
         return Err(Diagnostic::new(Kind::Refused, format!("{} holds an authority already", folder.display())));
     }
     if interrupted(folder).is_none() {
@@ -53,7 +52,7 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
     }
     publish(folder, CERTIFICATE_PENDING, CERTIFICATE).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
-    let made = load(folder, at).map_err(told)?;
+    let made = load(folder, at)?;
     made.ok_or_else(|| Diagnostic::failure(format!("the authority just made in {} is gone", folder.display())))
 }
 
@@ -119,14 +118,6 @@ fn publish(folder: &Path, pending: &str, name: &str) -> io::Result<()> {
             fs::remove_file(&from)
         }
         result => result.map_err(io::Error::from),
-    }
-}
-
-pub(super) fn told(cause: Cause) -> Diagnostic {
-    let diagnostic = Diagnostic::new(cause.code.kind(), cause.summary);
-    match cause.hint {
-        Some(hint) => diagnostic.hint(hint),
-        None => diagnostic,
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 
 use super::authority::Signer;
-use super::create::{generate, told};
+use super::create::generate;
 use super::folder::{NEXT_CERTIFICATE, NEXT_KEY, is_half_adopted, load, load_next, write_new};
 use super::{CERTIFICATE, KEY};
 use crate::core::diagnostic::{Diagnostic, Kind};
@@ -27,10 +27,10 @@ pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Res
     let what = || Diagnostic::failure(format!("no next authority could be made in {}", folder.display()));
     let failed = |error: io::Error| what().caused_by(&error);
     let directory = locked(folder)?;
-    if load(folder, at).map_err(told)?.is_none() {
+    if load(folder, at)?.is_none() {
         return Err(what().because("there is none to come after"));
     }
-    if load_next(folder, at).map_err(told)?.is_some() {
+    if load_next(folder, at)?.is_some() {
         return Err(Diagnostic::new(Kind::Refused, format!("{} holds a next authority already", folder.display())));
     }
     // Members compare an issuer by its name: that of the next one must not be the same.
@@ -42,7 +42,7 @@ pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Res
     write_new(&pending, 0o644, &certificate).map_err(failed)?;
     fs::rename(&pending, folder.join(NEXT_CERTIFICATE)).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
-    load_next(folder, at).map_err(told)?.ok_or_else(|| what().because("it is gone"))
+    load_next(folder, at)?.ok_or_else(|| what().because("it is gone"))
 }
 
 /// Puts the next authority in the place of the one that there is, which keeps another name.
@@ -55,11 +55,11 @@ pub fn adopt_next(folder: &Path, at: UnixSeconds) -> Result<(), Diagnostic> {
             .caused_by(&error)
     };
     let directory = locked(folder)?;
-    if load_next(folder, at).map_err(told)?.is_none() {
+    if load_next(folder, at)?.is_none() {
         return Err(Diagnostic::failure(format!("there is no next authority in {}", folder.display())));
     }
     if !is_half_adopted(folder) {
-        let old = load(folder, at).map_err(told)?;
+        let old = load(folder, at)?;
         let old = old.ok_or_else(|| Diagnostic::failure("there is no authority to be replaced"))?;
         let short = old.facts().fingerprint.to_string()[..12].to_owned();
         for (name, kept) in [(CERTIFICATE, format!("ca.{short}.crt")), (KEY, format!("ca.{short}.key"))] {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Output;
+
 /// Why something over SSH did not work. `host` is always the name the user wrote. (`Box<str>` keeps it small: it is in the
 /// result of every call.)
 #[derive(Debug, Clone, thiserror::Error)]
@@ -69,6 +71,10 @@ pub enum SshError {
     #[error("{host}: {reason}")]
     Channel { host: String, reason: String },
 
+    /// A process that should stay ended before it was ready; what it printed says why.
+    #[error("it ended with {} before it was ready: {}", .0.status, String::from_utf8_lossy(if .0.stderr.is_empty() { &.0.stdout } else { &.0.stderr }).trim())]
+    NotReady(Box<Output>),
+
     #[error("{host}: cannot open a tunnel to {to}: {reason}")]
     TunnelRefused { host: String, to: String, reason: String },
 }
@@ -130,6 +136,7 @@ impl SshError {
             Self::Timeout { .. } => "look at the load of the host and at the network; the command may still be running there".into(),
             Self::Closed { .. } => "check that the host is still up; nothing needs to be cleaned up, run the same again".into(),
             Self::Channel { .. } => "if the server refuses more sessions, look at MaxSessions in its sshd_config".into(),
+            Self::NotReady(_) => "run the same command on the host by hand".into(),
             Self::TunnelRefused { .. } => {
                 "check that the service listens there, and that sshd_config has AllowTcpForwarding (local) and no PermitOpen against it".into()
             }
@@ -139,7 +146,7 @@ impl SshError {
     /// Whether the connection is lost with it, so that a new one is needed before anything else is tried.
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
-        !matches!(self, Self::Timeout { .. } | Self::Channel { .. } | Self::TunnelRefused { .. })
+        !matches!(self, Self::Timeout { .. } | Self::Channel { .. } | Self::NotReady(_) | Self::TunnelRefused { .. })
     }
 }
 

@@ -28,7 +28,6 @@ mod turn;
 mod wire;
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,35 +44,6 @@ use pipe::LocalEnd;
 use process::{Limit, ProcessRequest, Purpose};
 use session::Host;
 use tunnel::TunnelRequest;
-
-/// What a host can be asked for. The seam for another backend.
-pub trait Transport: Clone + Send + Sync + 'static {
-    type Held: Send + 'static;
-
-    /// Runs a command to its end.
-    fn exec(
-        &self,
-        command: &str,
-        stdin: Stdin,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<Output, SshError>> + Send;
-
-    /// Starts a command that stays, and waits for the line that says it is ready.
-    fn hold(
-        &self,
-        command: &str,
-        ready_line: &str,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<Self::Held, HoldError>> + Send;
-
-    /// Connects to a port as seen from the host.
-    fn tunnel(
-        &self,
-        host: &str,
-        port: u16,
-        deadline: Duration,
-    ) -> impl Future<Output = Result<UnixStream, SshError>> + Send;
-}
 
 /// How a remote process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,16 +75,6 @@ impl fmt::Display for Exit {
             Exit::Signal(name) => write!(f, "signal {name}"),
         }
     }
-}
-
-/// Why a process that should stay does not.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum HoldError {
-    #[error(transparent)]
-    Ssh(#[from] SshError),
-    /// It ended before it was ready; what it printed says why.
-    #[error("it ended with {} before it was ready: {}", .0.status, String::from_utf8_lossy(if .0.stderr.is_empty() { &.0.stdout } else { &.0.stderr }).trim())]
-    Exited(Output),
 }
 
 /// A connection to one host, logged in. Cheap to clone; when the last clone (and everything held or streamed through it)
@@ -209,13 +169,13 @@ impl Connection {
 
     /// Starts a command that stays: resolves at the first whole line of its stdout that begins with `ready_line`. Its
     /// stdin stays open; dropping the result closes it, and the channel.
-    pub async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, HoldError> {
+    pub async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, SshError> {
         let cancel = CancelOnDrop::new(&self.link);
         let (ready, answer) = oneshot::channel();
         let (end, ended) = watch::channel(None);
         let purpose = Purpose::Hold { line_start: ready_line.to_owned(), ready: Some(ready), end };
         self.start(command, Stdin::Empty, purpose, Limit::total(deadline))?;
-        let first_line = answer.await.unwrap_or_else(|_| Err(self.link.closed().into()))?;
+        let first_line = answer.await.unwrap_or_else(|_| Err(self.link.closed()))?;
         Ok(Held { first_line, ended, _cancel: cancel })
     }
 
@@ -252,22 +212,6 @@ impl Connection {
 const OPEN_GRACE: Duration = Duration::from_millis(500);
 /// libssh2 sends a command in one packet, of at most 35,000 bytes with everything around it.
 const COMMAND_BYTES_MAX: usize = 32 << 10;
-
-impl Transport for Connection {
-    type Held = Held;
-
-    async fn exec(&self, command: &str, stdin: Stdin, deadline: Duration) -> Result<Output, SshError> {
-        Connection::exec(self, command, stdin, deadline).await
-    }
-
-    async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, HoldError> {
-        Connection::hold(self, command, ready_line, deadline).await
-    }
-
-    async fn tunnel(&self, host: &str, port: u16, deadline: Duration) -> Result<UnixStream, SshError> {
-        Connection::tunnel(self, host, port, deadline).await
-    }
-}
 
 /// A running command and its stdout.
 pub struct Stream {

@@ -13,7 +13,7 @@ use super::clock::{in_future, would_block};
 use super::error::SshError;
 use super::pipe::{LocalEnd, Pending};
 use super::turn::{Drive, Stage, Turn};
-use super::{Exit, HoldError, Output};
+use super::{Exit, Output};
 
 /// What a remote process reads. It gets EOF after it.
 pub enum Stdin {
@@ -57,7 +57,7 @@ pub(super) enum Purpose {
     },
     Hold {
         line_start: String,
-        ready: Option<oneshot::Sender<Result<String, HoldError>>>,
+        ready: Option<oneshot::Sender<Result<String, SshError>>>,
         end: watch::Sender<Option<Output>>,
     },
 }
@@ -121,7 +121,7 @@ impl ProcessRequest {
     pub fn fail(self, error: SshError) {
         match self.purpose {
             Purpose::Collect { reply } | Purpose::Stream { reply, .. } => drop(reply.send(Err(error))),
-            Purpose::Hold { ready: Some(ready), .. } => drop(ready.send(Err(HoldError::Ssh(error)))),
+            Purpose::Hold { ready: Some(ready), .. } => drop(ready.send(Err(error))),
             Purpose::Hold { ready: None, .. } => {}
         }
     }
@@ -199,7 +199,9 @@ impl Process {
                 local.finish();
                 drop(reply.send(Ok(self.output)));
             }
-            Purpose::Hold { ready: Some(ready), .. } => drop(ready.send(Err(HoldError::Exited(self.output)))),
+            Purpose::Hold { ready: Some(ready), .. } => {
+                drop(ready.send(Err(SshError::NotReady(Box::new(self.output)))))
+            }
             Purpose::Hold { end, .. } => drop(end.send(Some(self.output))),
         }
         self.channel
