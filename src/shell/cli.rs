@@ -8,7 +8,6 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcom
 
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::render::palette::Palette;
 use crate::shell::command::context::{Context, GlobalArgs, no_color};
 use crate::shell::command::output::Out;
 use crate::shell::command::{
@@ -98,7 +97,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(code)
     });
     result.unwrap_or_else(|diagnostic| {
-        report(&diagnostic, context.stderr_colour);
+        context.voice().error(&diagnostic);
         diagnostic.kind.exit_code()
     })
 }
@@ -124,12 +123,6 @@ fn enter(global: &GlobalArgs) -> Result<(), Diagnostic> {
     std::env::set_current_dir(folder).map_err(|error| {
         Diagnostic::failure("cannot change to the folder").at(folder.display().to_string()).caused_by(&error)
     })
-}
-
-fn report(diagnostic: &Diagnostic, colour: bool) {
-    let style = if colour { Palette::coloured().code } else { Palette::plain().code };
-    // There is nowhere left to say that stderr is gone.
-    let _ = writeln!(std::io::stderr().lock(), "{style}error:{style:#} {diagnostic}");
 }
 
 fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {
@@ -163,7 +156,11 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             let fleet = live::fleet(&desired, context)?;
             let work = backup::run(args, context, &desired, &fleet, stdout);
-            if args.leaves_files_when_killed() { live::block_on_unless_ended(work) } else { live::block_on(work) }
+            if args.leaves_files_when_killed() {
+                live::block_on_unless_ended(context.voice(), work)
+            } else {
+                live::block_on(work)
+            }
         }
         Command::Restore(args) => {
             let desired = desired()?;

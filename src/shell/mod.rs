@@ -9,3 +9,4 @@ pub mod progress;
 pub mod live;
 pub mod fleet;
 pub mod secret;
+pub mod stderr;

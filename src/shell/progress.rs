@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::core::names::HostName;
 use crate::core::render::event::Event;
+use crate::core::render::palette::Palette;
 use crate::core::render::words;
 
 /// Where events go.
@@ -42,6 +43,7 @@ pub struct Progress {
     output: Output,
     /// How many hosts are declared, so that all of them can be called that.
     declared: usize,
+    palette: Palette,
     state: Mutex<State>,
 }
 
@@ -60,10 +62,11 @@ const WAIT_TOLD_EVERY_SECONDS: u64 = 10;
 
 impl Progress {
     /// `writer` is stdout for JSON, stderr for plain lines; a bar draws on stderr itself.
-    pub fn new(output: Output, declared: usize, writer: Box<dyn Write + Send>) -> Self {
+    pub fn new(output: Output, declared: usize, colour: bool, writer: Box<dyn Write + Send>) -> Self {
         let bar = (output == Output::Bar).then(|| spinner(String::new()));
         let state = State { writer, bar, step: String::new(), is_open: false, told: Default::default() };
-        Self { output, declared, state: Mutex::new(state) }
+        let palette = if colour { Palette::coloured() } else { Palette::plain() };
+        Self { output, declared, palette, state: Mutex::new(state) }
     }
 
     /// Shows one event. A reader that has gone away does not stop an apply.
@@ -72,14 +75,14 @@ impl Progress {
         let _ = match self.output {
             Output::Quiet => Ok(()),
             Output::Json => writeln!(state.writer, "{}", event.json_line()).and_then(|()| state.writer.flush()),
-            Output::Plain => state.plain(event, self.declared),
-            Output::Bar => state.draw(event, self.declared),
+            Output::Plain => state.plain(event, self.declared, self.palette),
+            Output::Bar => state.draw(event, self.declared, self.palette),
         };
     }
 }
 
 impl State {
-    fn plain(&mut self, event: &Event, declared: usize) -> io::Result<()> {
+    fn plain(&mut self, event: &Event, declared: usize, palette: Palette) -> io::Result<()> {
         match event {
             Event::Locking { held_by: Some(holder), .. } => self.told_wait(&format!("the lock, held by {holder}"), 0.0),
             Event::StepStarted { number, of, title, hosts } => {
@@ -97,6 +100,7 @@ impl State {
                 writeln!(self.writer, " done in {}", words::seconds(*seconds))?;
                 surprises.iter().try_for_each(|line| self.note(&surprise(line)))
             }
+            Event::Warning { text } => self.note(&warning(text, palette)),
             Event::Interrupted => self.note("interrupted: no further step is begun"),
             Event::GuardWrites { .. } => self.note(&guard_writes(event)),
             Event::Stopped { .. } | Event::Finished { .. } => self.close(),
@@ -108,7 +112,7 @@ impl State {
         }
     }
 
-    fn draw(&mut self, event: &Event, declared: usize) -> io::Result<()> {
+    fn draw(&mut self, event: &Event, declared: usize, palette: Palette) -> io::Result<()> {
         let Some(bar) = &self.bar else { return Ok(()) };
         match event {
             Event::Locking { hosts, held_by } => bar.set_message(match held_by {
@@ -130,6 +134,7 @@ impl State {
                     bar.println(format!("      {}", surprise(line)));
                 }
             }
+            Event::Warning { text } => bar.println(format!("      {}", warning(text, palette))),
             Event::Interrupted => bar.println("      interrupted: no further step is begun"),
             Event::GuardWrites { .. } => bar.println(format!("      {}", guard_writes(event))),
             Event::Stopped { .. } | Event::Finished { .. } => bar.finish_and_clear(),
@@ -184,6 +189,11 @@ impl Drop for Progress {
     }
 }
 
+fn warning(text: &str, palette: Palette) -> String {
+    let style = palette.changed;
+    format!("{style}warning:{style:#} {text}")
+}
+
 fn surprise(line: &str) -> String {
     format!("surprise, not as predicted: {line}")
 }
@@ -215,7 +225,7 @@ mod tests {
 
     fn shown(output: Output, events: &[Event]) -> String {
         let writer = Captured::default();
-        let progress = Progress::new(output, 3, Box::new(writer.clone()));
+        let progress = Progress::new(output, 3, false, Box::new(writer.clone()));
         events.iter().for_each(|event| progress.take(event));
         writer.text()
     }
@@ -256,6 +266,14 @@ mod tests {
         events.truncate(4);
         events.push(Event::Stopped { reason: "the host was lost".to_owned() });
         assert!(shown(Output::Plain, &events).ends_with("etcd-3 ...\n"));
+    }
+
+    #[test]
+    fn a_warning_is_told_wherever_events_are() {
+        let warning = [Event::Warning { text: "the clock is off".to_owned() }];
+        assert_eq!(shown(Output::Plain, &warning), "      warning: the clock is off\n");
+        assert_eq!(shown(Output::Json, &warning), "{\"event\":\"warning\",\"text\":\"the clock is off\"}\n");
+        assert_eq!(shown(Output::Quiet, &warning), "");
     }
 
     #[test]

@@ -26,6 +26,9 @@ const IMPURE: &[&str] = &[
 /// No line of ours says that it is unfinished, and nothing outside the project is named.
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "dbg!", "FIXME", "XXX"];
 
+/// What is said goes through `shell::stderr`, `shell::progress` or `Out`, so that -q, --color and --json hold for it.
+const SAID_PAST_THEM: &[&str] = &["print!(", "println!("];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -80,6 +83,20 @@ fn nothing_is_left_unfinished() {
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn nothing_is_printed_past_the_options_for_it() {
+    let mut found = Vec::new();
+    let wings = ["src/core", "src/shell"].into_iter().flat_map(|wing| sources(&root().join(wing)));
+    for path in &wings.filter(|path| !path.ends_with("tests.rs")).collect::<Vec<_>>() {
+        for (number, line) in code(path) {
+            for word in SAID_PAST_THEM.iter().filter(|word| line.contains(**word)) {
+                found.push(format!("{}:{number}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "-q, --color and --json do not hold for:\n{}", found.join("\n"));
 }
 
 #[test]

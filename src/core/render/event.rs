@@ -1,4 +1,4 @@
-//! What happens during an `apply`, as it happens. One enum feeds the terminal, the plain lines and the JSON lines.
+//! What happens while a command runs, as it happens. One enum feeds the terminal, the plain lines and the JSON lines.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,10 @@ pub enum Event {
         writes: usize,
         failed: usize,
         longest_seconds: f64,
+    },
+    /// What the operator should know, and what keeps nothing from going on.
+    Warning {
+        text: String,
     },
     /// ^C was seen: the step is finished, then apply stops.
     Interrupted,

@@ -118,12 +118,22 @@ pub async fn run<F: Fleet, G>(
     check_allowed(&args.request.allow, &fresh)?;
     approve(args, context, &fresh)?;
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
-    let progress = Progress::new(output, desired.nodes.len(), writer);
+    let progress = Progress::new(output, desired.nodes.len(), context.stderr_colour, writer);
     let emit = |event: Event| progress.take(&event);
-    let _held = lock(args.lock_timeout, &format!("apply of plan {}", fresh.id()), &emit).await?;
+    let doing = if desired.request.restore.is_some() { "restore by" } else { "apply of" };
+    let _held = lock(args.lock_timeout, &format!("{doing} plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
     let stop = Stop::default();
-    let work = finish_step_on_interrupt(&stop, crate::shell::apply::apply(desired, fleet, &fresh, &stop, &emit));
+    let interrupted = || {
+        // Behind the ^C that the terminal has shown; a bar draws over it.
+        if context.stderr_is_terminal && output != Output::Bar {
+            context.voice().end_line();
+        }
+        let text = "interrupted: the step at hand is finished first; ^C again ends at once".to_owned();
+        emit(Event::Warning { text });
+    };
+    let work = crate::shell::apply::apply(desired, fleet, &fresh, &stop, &emit);
+    let work = finish_step_on_interrupt(&stop, interrupted, work);
     let result = if args.guard_writes {
         let tally = Mutex::new(Tally::default());
         let watch = vigil::watch(desired, &observed, fleet, args.guard_limit, &stop, &tally);
@@ -219,11 +229,11 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
     let expected = if is_final { plan.cluster.as_str() } else { "yes" };
     let what = if is_final { "Only the cluster's name" } else { "Only \"yes\"" };
     let question = format!("Carry out {these} on cluster {}? {what}", plan.cluster);
-    confirm(&question, expected, "nothing was changed")
+    confirm(context, &question, expected, "nothing was changed")
 }
 
 /// The first ^C asks to stop after the step at hand. A second one ends the process: that is safe, too.
-async fn finish_step_on_interrupt<T>(stop: &Stop, work: impl Future<Output = T>) -> T {
+async fn finish_step_on_interrupt<T>(stop: &Stop, tell: impl Fn(), work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut interrupted = false;
     loop {
@@ -232,7 +242,7 @@ async fn finish_step_on_interrupt<T>(stop: &Stop, work: impl Future<Output = T>)
             Ok(()) = tokio::signal::ctrl_c(), if !interrupted => {
                 interrupted = true;
                 stop.request();
-                eprintln!("\ninterrupted: the step at hand is finished first; ^C again ends at once");
+                tell();
                 restore_interrupt();
             }
         }

@@ -17,19 +17,19 @@ pub fn approve(yes: bool, context: &Context, doing: &str, question: &str, undone
         let what = format!("{doing} asks first, and --no-input forbids it");
         return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes"));
     }
-    confirm(&format!("{question} Only \"yes\""), "yes", undone)
+    confirm(context, &format!("{question} Only \"yes\""), "yes", undone)
 }
 
 /// Reads a line, which must be `expected` and nothing else; `question` ends in words for that.
 ///
 /// # Errors
 /// When it is another, or none can be read.
-pub fn confirm(question: &str, expected: &str, undone: &str) -> Result<(), Diagnostic> {
-    eprint!("{question} is accepted: ");
+pub fn confirm(context: &Context, question: &str, expected: &str, undone: &str) -> Result<(), Diagnostic> {
+    context.voice().ask(format_args!("{question} is accepted: "));
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     if !io::stdin().is_terminal() {
-        eprintln!();
+        context.voice().end_line();
     }
     read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
     if answer.trim() == expected {

@@ -128,12 +128,16 @@ pub async fn run(
             let refused = Diagnostic::new(Kind::Usage, "root's certificates are issued by `certs root-issue`");
             Err(refused.hint("they are valid for two hours at most"))
         }
-        CertsCommand::Issue { user, ttl, output } => issue(user, *ttl, *output, desired, fleet, at, stdout).await,
+        CertsCommand::Issue { user, ttl, output } => {
+            issue(Asked { user, ttl: *ttl, output: *output }, context, desired, fleet, at, stdout).await
+        }
         CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
             let refused = Diagnostic::new(Kind::Usage, "a certificate of root is valid for two hours at most");
             Err(refused.hint("issue another one then; or one for a user with the rights it needs: `certs issue USER`"))
         }
-        CertsCommand::RootIssue { ttl, output } => issue(ROOT, *ttl, *output, desired, fleet, at, stdout).await,
+        CertsCommand::RootIssue { ttl, output } => {
+            issue(Asked { user: ROOT, ttl: *ttl, output: *output }, context, desired, fleet, at, stdout).await
+        }
     }
 }
 
@@ -164,10 +168,16 @@ async fn list(
 /// As of `plan --detailed-exitcode`: there is something to do.
 const ENDS_SOON: u8 = 2;
 
-async fn issue(
-    user: &str,
+/// For whom, for how long, and how it is printed.
+struct Asked<'a> {
+    user: &'a str,
     ttl: Duration,
-    OutputArgs { output }: OutputArgs,
+    output: OutputArgs,
+}
+
+async fn issue(
+    Asked { user, ttl, output: OutputArgs { output } }: Asked<'_>,
+    context: &Context,
     desired: &Desired,
     fleet: &Live,
     at: UnixSeconds,
@@ -187,8 +197,8 @@ async fn issue(
     let asked_end = at.plus_seconds(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
     if issued.shortened || issued.facts.not_after < asked_end.plus_seconds(-60) {
         match desired.authority {
-            AuthoritySource::Vault(_) => eprintln!("note: Vault gives it a shorter life than that"),
-            _ => eprintln!("note: the authority ends before that, and so does the certificate"),
+            AuthoritySource::Vault(_) => context.voice().warn("Vault gives it a shorter life than that"),
+            _ => context.voice().warn("the authority ends before that, and so does the certificate"),
         }
     }
     print(stdout, &written(&authority, &issued, output))?;

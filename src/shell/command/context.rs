@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::core::render::palette::Palette;
+use crate::shell::stderr::Voice;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
@@ -86,6 +87,11 @@ impl Context {
             stdout_is_terminal: false,
             stderr_is_terminal: false,
         }
+    }
+
+    /// What is said beside the results.
+    pub fn voice(&self) -> Voice {
+        Voice { quiet: self.quiet, colour: self.stderr_colour }
     }
 
     /// The colours of stdout.

@@ -15,6 +15,7 @@ use crate::core::names::{HostName, UnixSeconds};
 use crate::core::render::event::Event;
 use crate::shell::live::Live;
 use crate::shell::live::lock::{Errand, Holder, Lock};
+use crate::shell::stderr::Voice;
 
 /// The real hosts, and what opens the authority's key.
 ///
@@ -40,7 +41,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What the command says, or that no runtime could be had.
-pub fn block_on_unless_ended(work: impl Future<Output = Result<u8, Diagnostic>>) -> Result<u8, Diagnostic> {
+pub fn block_on_unless_ended(
+    voice: Voice,
+    work: impl Future<Output = Result<u8, Diagnostic>>,
+) -> Result<u8, Diagnostic> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let failed = |error: std::io::Error| Diagnostic::failure("cannot listen for signals").caused_by(&error);
@@ -52,7 +56,11 @@ pub fn block_on_unless_ended(work: impl Future<Output = Result<u8, Diagnostic>>)
             _ = terminate.recv() => SignalKind::terminate(),
         };
         let name = if by == SignalKind::interrupt() { "interrupted" } else { "terminated" };
-        eprintln!("\nerror: {name}: what was not finished is removed; `quorate backup list` shows what is there");
+        // Behind the ^C that the terminal has shown.
+        voice.end_line();
+        voice.error(&Diagnostic::failure(format!(
+            "{name}: what was not finished is removed; `quorate backup list` shows what is there"
+        )));
         Ok(u8::try_from(128 + by.as_raw_value()).expect("both are small"))
     });
     runtime.shutdown_timeout(PATIENCE);

@@ -81,8 +81,9 @@ pub async fn run(
         write_private(file, &json::plan(&plan))?;
     }
     print(stdout, &formatted(&plan, args.format, context))?;
-    if let (Some(file), Format::Text, false) = (&args.output, args.format, context.quiet) {
-        eprintln!("saved: `quorate apply {}` performs this plan and nothing else", file.display());
+    if let (Some(file), Format::Text) = (&args.output, args.format) {
+        let file = file.display();
+        context.voice().note(format_args!("saved: `quorate apply {file}` performs this plan and nothing else"));
     }
     Ok(exit_code(&plan, args.detailed_exitcode))
 }

@@ -76,7 +76,7 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
     restoring.request.no_snapshot = args.no_snapshot;
     let fleet = live::fleet(&restoring, context)?;
     let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
-        live::lock(&fleet, patience, &purpose.replace("apply of", "restore by"), emit).await
+        live::lock(&fleet, patience, purpose, emit).await
     };
     let applying =
         ApplyArgs { yes: args.yes, lock_timeout: args.lock_timeout, json: args.json, ..ApplyArgs::default() };

@@ -218,16 +218,21 @@ impl Offsite {
         checked.await.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?
     }
 
-    /// Removes `surplus`, unless none of `kept` is whole; both the newest first.
+    /// Removes `surplus`, unless none of `kept` is whole; both the newest first. `warn` is told of each that is not.
     ///
     /// # Errors
     /// When the place fails, or what would stay is not whole: nothing is removed then.
-    pub async fn prune(&self, kept: &[Listed], surplus: &[Listed]) -> Result<(), Diagnostic> {
+    pub async fn prune(
+        &self,
+        kept: &[Listed],
+        surplus: &[Listed],
+        warn: &(dyn Fn(&Diagnostic) + Sync),
+    ) -> Result<(), Diagnostic> {
         let mut whole = false;
         for one in kept {
             match self.check(&one.name).await {
                 Ok(_) => whole = true,
-                Err(failure) => eprintln!("warning: {failure}"),
+                Err(failure) => warn(&failure),
             }
             if whole {
                 break;
@@ -388,17 +393,17 @@ mod tests {
         let said = offsite.fetch(&names[2], &again, &|_| {}).await.expect_err("it was changed").to_string();
         assert!(said.contains("snapshot-damaged") && !again.exists(), "{said}");
         let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1, NOW);
-        let said = offsite.prune(&kept, &surplus).await.expect_err("the newest is not whole").to_string();
+        let said = offsite.prune(&kept, &surplus, &|_| {}).await.expect_err("the newest is not whole").to_string();
         assert!(said.contains("nothing was removed"), "{said}");
         let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2, NOW);
-        offsite.prune(&kept, &surplus).await.expect("one is whole");
+        offsite.prune(&kept, &surplus, &|_| {}).await.expect("one is whole");
         assert_eq!(offsite.list().await.expect("it can be listed").len(), 2);
         // Those two, what is known of one of them, and what is not ours.
         assert_eq!(fs::read_dir(&there).expect("it is there").count(), 4);
         // What is known of one goes with it.
         fs::write(there.join(&names[2]), bytes_of_one()).expect("the folder is ours");
         let (kept, surplus) = snapshot::kept_and_surplus(&offsite.list().await.expect("it can be listed"), 1, NOW);
-        offsite.prune(&kept, &surplus).await.expect("it is whole");
+        offsite.prune(&kept, &surplus, &|_| {}).await.expect("it is whole");
         assert_eq!(fs::read_dir(&there).expect("it is there").count(), 2);
     }
 

@@ -136,10 +136,10 @@ async fn copies_in_s3() {
     let said = offsite.fetch(&names[2], &again, &|_| {}).await.expect_err("it is cut").to_string();
     assert!(said.contains("snapshot-cut") && !again.exists(), "{said}");
     let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1, NOW);
-    offsite.prune(&kept, &surplus).await.expect_err("the one that would stay is cut");
+    offsite.prune(&kept, &surplus, &|_| {}).await.expect_err("the one that would stay is cut");
     assert_eq!(offsite.list().await.expect("it can be listed").len(), 3);
     let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2, NOW);
-    offsite.prune(&kept, &surplus).await.expect("one is whole");
+    offsite.prune(&kept, &surplus, &|_| {}).await.expect("one is whole");
     let left: Vec<_> = offsite.list().await.expect("it can be listed").into_iter().map(|one| one.name).collect();
     assert_eq!(left, names[1..]);
     // Each lies under its name alone; what a killed upload left is no snapshot, and goes after a day.

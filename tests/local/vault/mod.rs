@@ -187,7 +187,7 @@ fn what_vault_signs_is_checked() {
     // A shorter life is told and taken.
     scene.server.behaviour().max_ttl = Some(600);
     let said = scene.quorate(right, &["certs", "issue", "app", "--ttl", "1h"]);
-    assert_eq!((said.code, said.stderr.trim()), (0, "note: Vault gives it a shorter life than that"));
+    assert_eq!((said.code, said.stderr.trim()), (0, "warning: Vault gives it a shorter life than that"));
 }
 
 #[test]

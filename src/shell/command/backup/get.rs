@@ -63,7 +63,7 @@ pub async fn get(
     let to = destination(args.output.as_deref(), &args.name)?;
     let (found, _) = fetch(&args.name, &to, context, desired, fleet).await?;
     if named(&to).is_some() {
-        warn_of(files::keep_facts(&to, &found.listed.facts));
+        warn_of(context, files::keep_facts(&to, &found.listed.facts));
     }
     let place = if let Place::Node(node) = &found.place { node.to_string() } else { found.path };
     print(stdout, &format!("{}: {} from {place}, checked\n", to.display(), backup::size(found.listed.bytes)))?;

@@ -58,9 +58,9 @@ pub fn offsite(desired: &Desired) -> Result<Option<Offsite>, Diagnostic> {
 }
 
 /// What is known of a snapshot could not be kept beside it. The snapshot is there all the same.
-pub fn warn_of(kept: Result<(), Diagnostic>) {
+pub fn warn_of(context: &Context, kept: Result<(), Diagnostic>) {
     if let Err(failure) = kept {
-        eprintln!("warning: {failure}");
+        context.voice().warn(failure);
     }
 }
 
@@ -123,7 +123,7 @@ pub async fn fetch(
     for (node, seen) in &nodes {
         let listed = seen.known().and_then(|listed| listed.iter().find(|one| one.name == name));
         let Some(listed) = listed else { continue };
-        warn_of_the_one_before(failed.take());
+        warn_of_the_one_before(context, failed.take());
         let found = Found::on(node, desired, listed.clone());
         match fetch_from(&found, to, context, desired, fleet).await {
             Ok(sound) => return Ok((found, sound)),
@@ -133,12 +133,12 @@ pub async fn fetch(
     let there = match listed_offsite(desired).await {
         Ok(there) => there,
         Err(failure) => {
-            warn_of_the_one_before(failed.take());
+            warn_of_the_one_before(context, failed.take());
             return Err(failure);
         }
     };
     if let Some(found) = there.into_iter().find(|found| found.listed.name == name) {
-        warn_of_the_one_before(failed);
+        warn_of_the_one_before(context, failed);
         return fetch_from(&found, to, context, desired, fleet).await.map(|sound| (found, sound));
     }
     if let Some(failure) = failed {
@@ -153,10 +153,10 @@ pub async fn fetch(
 }
 
 /// Another place may have a whole one, and whoever runs quorate should know that this one has not.
-fn warn_of_the_one_before(failed: Option<Diagnostic>) {
+fn warn_of_the_one_before(context: &Context, failed: Option<Diagnostic>) {
     if let Some(failure) = failed {
         let failure = Diagnostic { hint: None, ..failure };
-        eprintln!("warning: {failure}\n  the next place is asked for it");
+        context.voice().warn(format_args!("{failure}\n  the next place is asked for it"));
     }
 }
 

@@ -73,7 +73,12 @@ impl Place {
     }
 
     /// Only what is of this cluster counts, and may go. Says whether it is known which cluster that is.
-    async fn offsite(offsite: Offsite, keep: u32, fleet: &Live) -> Result<(Option<Self>, bool), Diagnostic> {
+    async fn offsite(
+        offsite: Offsite,
+        keep: u32,
+        context: &Context,
+        fleet: &Live,
+    ) -> Result<(Option<Self>, bool), Diagnostic> {
         let (listed, abandoned) = (offsite.list().await?, offsite.abandoned(now()).await?);
         let is_of_known = listed.iter().any(|one| one.facts.cluster_id.is_some());
         let live = if is_of_known { live_cluster(fleet).await } else { None };
@@ -82,11 +87,13 @@ impl Place {
         match live {
             _ if others.is_empty() => {}
             Some(id) => {
-                eprintln!("warning: {count} snapshots off-site are not known to be of this cluster ({id}): they stay")
+                let which = format_args!("are not known to be of this cluster ({id}): they stay");
+                context.voice().warn(format_args!("{count} snapshots off-site {which}"));
             }
-            None => eprintln!(
-                "warning: {count} snapshots off-site are of several clusters, and no member says which is this one: they stay"
-            ),
+            None => {
+                let which = "are of several clusters, and no member says which is this one: they stay";
+                context.voice().warn(format_args!("{count} snapshots off-site {which}"));
+            }
         }
         let (kept, surplus) = snapshot::kept_and_surplus(&ours, keep as usize, now());
         let is_clear = live.is_some() || others.is_empty();
@@ -126,19 +133,19 @@ pub async fn run(
         match seen {
             Seen::Known(listed) => places.extend(Place::new(Of::Node(node.clone()), listed, keep)),
             Seen::Unknown(cause) => {
-                eprintln!("warning: {}", cause.summary);
+                context.voice().warn(&cause.summary);
                 unseen = true;
             }
         }
     }
     if let Some(offsite) = places::offsite(desired)? {
-        match Place::offsite(offsite, keep, fleet).await {
+        match Place::offsite(offsite, keep, context, fleet).await {
             Ok((place, is_clear)) => {
                 places.extend(place);
                 unseen |= !is_clear;
             }
             Err(failure) => {
-                eprintln!("warning: {failure}");
+                context.voice().warn(failure);
                 unseen = true;
             }
         }
@@ -157,13 +164,13 @@ pub async fn run(
     let lock = fleet.lock(errand("backup prune"), Duration::ZERO, &|_, _| {}).await?;
     let mut failed = None;
     for place in &places {
-        match remove(place, desired, fleet, &lock).await {
+        match remove(place, context, desired, fleet, &lock).await {
             Ok(()) => {
                 let removed = place.surplus.len() + place.abandoned.len();
                 print(stdout, &format!("{}: {removed} removed\n", place.name()))?;
             }
             Err(failure) if failed.is_none() => failed = Some(failure),
-            Err(failure) => eprintln!("error: {failure}"),
+            Err(failure) => context.voice().error(&failure),
         }
     }
     failed.map_or(Ok(code), Err)
@@ -192,13 +199,20 @@ async fn live_cluster(fleet: &Live) -> Option<ClusterId> {
     ids.first().copied().filter(|_| ids.len() == 1)
 }
 
-async fn remove(place: &Place, desired: &Desired, fleet: &Live, lock: &Lock) -> Result<(), Diagnostic> {
+async fn remove(
+    place: &Place,
+    context: &Context,
+    desired: &Desired,
+    fleet: &Live,
+    lock: &Lock,
+) -> Result<(), Diagnostic> {
+    let warn = |failure: &Diagnostic| context.voice().warn(failure);
     let Place { of, kept, surplus, abandoned } = place;
     match of {
         Of::Node(node) => fleet.prune_snapshots(lock, node, &snapshot::folder(desired), kept, surplus).await,
         Of::Offsite(offsite) => {
             offsite.remove_abandoned(abandoned.iter().map(|(name, _)| name.as_str())).await?;
-            if surplus.is_empty() { Ok(()) } else { offsite.prune(kept, surplus).await }
+            if surplus.is_empty() { Ok(()) } else { offsite.prune(kept, surplus, &warn).await }
         }
         Of::Here => remove_here(place),
     }

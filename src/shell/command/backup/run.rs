@@ -97,7 +97,7 @@ pub async fn run(
     let observed = fleet.observe().await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
     let mut taken = match on {
-        Some(host) => on_node(desired, &observed, fleet, &host, compression).await?,
+        Some(host) => on_node(context, desired, &observed, fleet, &host, compression).await?,
         None => here(context, desired, &observed, fleet, &path, compression).await?,
     };
     if let Some(offsite) = &offsite {
@@ -108,7 +108,7 @@ pub async fn run(
         bar.inspect(|bar| bar.finish_and_clear());
         sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
         let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
-        warn_of(offsite.keep_facts(&name, &facts).await);
+        warn_of(context, offsite.keep_facts(&name, &facts).await);
         taken.offsite = Some(offsite.url_of(&name));
     }
     print(stdout, &if args.json { backup::json(&taken) } else { backup::taken(&taken) })?;
@@ -137,7 +137,7 @@ async fn here(
 ) -> Result<Taken, Diagnostic> {
     let sources = snapshot::sources(desired, observed);
     let source = sources.first().ok_or_else(|| nobody(desired, observed))?;
-    warn_of_a_stale_source(observed, source);
+    warn_of_a_stale_source(context, observed, source);
     let bar = (!context.quiet).then(|| progress::bytes(format!("snapshot of {source}")));
     let told = |bytes: u64, of: u64| {
         if let Some(bar) = &bar {
@@ -150,7 +150,7 @@ async fn here(
     let received = received?;
     let facts = Facts { cluster_id: cluster_of(observed, source), revision: received.revision, verified: None };
     if named(path).is_some() {
-        warn_of(files::keep_facts(path, &facts));
+        warn_of(context, files::keep_facts(path, &facts));
     }
     Ok(Taken {
         format_version: 1,
@@ -170,6 +170,7 @@ async fn here(
 }
 
 async fn on_node(
+    context: &Context,
     desired: &Desired,
     observed: &Observed,
     fleet: &Live,
@@ -178,7 +179,7 @@ async fn on_node(
 ) -> Result<Taken, Diagnostic> {
     let is_source = snapshot::sources(desired, observed).contains(host);
     let cluster = cluster_of(observed, host).filter(|_| is_source).ok_or_else(|| nobody_on(observed, host))?;
-    warn_of_a_stale_source(observed, host);
+    warn_of_a_stale_source(context, observed, host);
     let folder = snapshot::folder(desired);
     let name = snapshot::name(now(), compression.suffix());
     fleet.snapshot_on(host, &folder, &name, compression, cluster, errand("backup run")).await?;
@@ -204,10 +205,12 @@ fn cluster_of(observed: &Observed, host: &HostName) -> Option<ClusterId> {
 }
 
 /// Better than nothing, and what the others have seen since may be missing.
-fn warn_of_a_stale_source(observed: &Observed, source: &HostName) {
+fn warn_of_a_stale_source(context: &Context, observed: &Observed, source: &HostName) {
     let reads = observed.host(source).and_then(|host| host.answer()).is_some_and(|answer| answer.reads);
     if !reads {
-        eprintln!("warning: no quorum serves; the snapshot is of what {source} has, and may lack writes of the others");
+        let what =
+            format_args!("no quorum serves; the snapshot is of what {source} has, and may lack writes of the others");
+        context.voice().warn(what);
     }
 }
 

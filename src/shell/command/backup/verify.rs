@@ -69,7 +69,7 @@ pub async fn run(
     let Held { what, subject, node, sound, drilled } = held;
     // The drill was passed, whether or not that can be noted.
     for failure in note(&what, &subject, at, &drilled, desired, fleet).await {
-        eprintln!("warning: the drill could not be noted: {failure}");
+        context.voice().warn(format_args!("the drill could not be noted: {failure}"));
     }
     let verified = Verified {
         format_version: 1,
@@ -127,7 +127,7 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
             Some(name) if !path.exists() => Wanted::Named(name.to_owned()),
             _ => Wanted::File(path.clone()),
         },
-        None => newest(desired, fleet).await?,
+        None => newest(context, desired, fleet).await?,
     };
     // One that is not here is fetched into a folder that is gone afterwards.
     let fetched = drill::folder()?;
@@ -157,7 +157,7 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
 }
 
 /// The newest snapshot that there is; here, where it lies here as well.
-async fn newest(desired: &Desired, fleet: &Live) -> Result<Wanted, Diagnostic> {
+async fn newest(context: &Context, desired: &Desired, fleet: &Live) -> Result<Wanted, Diagnostic> {
     let (found, unseen) = everywhere(desired, fleet).await;
     let listed: Vec<_> = found.iter().map(|found| found.listed.clone()).collect();
     let newest = snapshot::newest(&listed, now()).map(|newest| &newest.name);
@@ -168,7 +168,7 @@ async fn newest(desired: &Desired, fleet: &Live) -> Result<Wanted, Diagnostic> {
         return Err(none.hint("take one with `quorate backup run`"));
     };
     for unseen in &unseen {
-        eprintln!("warning: {unseen}: there may be a newer snapshot");
+        context.voice().warn(format_args!("{unseen}: there may be a newer snapshot"));
     }
     let Found { place, path, listed } = newest;
     Ok(if place == Place::Here { Wanted::File(path.into()) } else { Wanted::Named(listed.name) })
