@@ -23,6 +23,7 @@ use crate::core::plan::step::title;
 use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::shell::fleet::Fleet;
+use crate::shell::patience::{Patience, Pauses};
 
 /// A member that starts reads its whole database first; one that waits for a quorum waits for its peers to do so.
 const START_DEADLINE: Duration = Duration::from_secs(180);
@@ -30,8 +31,7 @@ const START_DEADLINE: Duration = Duration::from_secs(180);
 const STAGE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a refusal may be a passing one: an election, a host that reboots.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
-const POLL_FIRST: Duration = Duration::from_millis(50);
-const POLL_LONGEST: Duration = Duration::from_secs(1);
+const POLL: Pauses = Pauses::Growing { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 
 /// Set from outside (the first ^C, a writer that fails): the step at hand is finished, and no further one begun.
 #[derive(Debug, Default)]
@@ -123,14 +123,14 @@ impl<F: Fleet> Run<'_, F> {
     /// The next step; waits when the approved plan has more to do and what stands in the way may pass.
     async fn settled_next(&self, observed: &mut Observed, approved: &BTreeSet<String>) -> Option<Draft> {
         let known: BTreeSet<_> = self.approved.blocked.iter().map(|blocked| blocked.what.clone()).collect();
-        let mut patience = Patience::new(SETTLE_DEADLINE);
+        let mut patience = Patience::new(SETTLE_DEADLINE, POLL);
         loop {
             let Ruling { step, blocked } = planner::next(self.desired, observed);
             let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&blocked.what)).collect();
             // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
             let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| is_held(approved, action)));
             let (false, Some(first)) = (is_next, passing.first()) else { return step };
-            if self.steps == 0 || !patience.wait(self.emit, &first.what).await {
+            if self.steps == 0 || !patience.wait_for(&first.what, self.emit).await {
                 return step;
             }
             *observed = self.fleet.observe().await;
@@ -201,7 +201,7 @@ impl<F: Fleet> Run<'_, F> {
     /// Polls until every action's effect is seen, and every member that should answer then does.
     async fn until_done(&self, due: &[&Action], predicted: &Observed) -> Result<Observed, Diagnostic> {
         let starts = due.iter().any(|action| action.touches_service());
-        let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE });
+        let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE }, POLL);
         loop {
             let observed = self.fleet.observe().await;
             let undone = due.iter().find_map(|action| match planner::readiness(action, self.desired, &observed) {
@@ -211,7 +211,7 @@ impl<F: Fleet> Run<'_, F> {
             });
             let Some((action, why)) = undone else {
                 let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
-                if !patience.wait(self.emit, &format!("{silent} to answer again")).await {
+                if !patience.wait_for(&format!("{silent} to answer again"), self.emit).await {
                     let what = format!("{silent} does not answer any more after: {}", title(due.iter().copied()));
                     let hint = format!("look at `{}` on {silent}", runtime::log(self.desired));
                     return Err(Diagnostic::failure(what).hint(hint));
@@ -219,8 +219,8 @@ impl<F: Fleet> Run<'_, F> {
                 continue;
             };
             let awaited = format!("the effect of: {action}{}", on(action));
-            if !patience.wait(self.emit, &awaited).await {
-                let what = format!("{action}{}: no effect after {} s", on(action), patience.deadline.as_secs());
+            if !patience.wait_for(&awaited, self.emit).await {
+                let what = format!("{action}{}: no effect after {} s", on(action), patience.deadline().as_secs());
                 let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
                 return Err(match why.or_else(|| self.member_complaint(action, &observed)) {
                     Some(why) => failure.because(why),
@@ -293,34 +293,4 @@ fn on(action: &Action) -> String {
 fn fallen_silent<'a>(predicted: &'a Observed, observed: &Observed) -> Option<&'a HostName> {
     let answering = predicted.seen_hosts().filter(|(_, host)| host.answer().is_some()).map(|(name, _)| name);
     answering.into_iter().find(|name| observed.host(name).is_some_and(|host| host.answer().is_none()))
-}
-
-/// A wait with a deadline, which says once a second what it waits for.
-struct Patience {
-    begun: Instant,
-    deadline: Duration,
-    pause: Duration,
-    told: Instant,
-}
-
-impl Patience {
-    fn new(deadline: Duration) -> Self {
-        let begun = Instant::now();
-        Self { begun, deadline, pause: POLL_FIRST, told: begun }
-    }
-
-    /// Waits a little longer each time; `false` when the deadline has passed.
-    async fn wait(&mut self, emit: &(dyn Fn(Event) + Sync), for_what: &str) -> bool {
-        if self.begun.elapsed() >= self.deadline {
-            return false;
-        }
-        if self.told.elapsed() >= Duration::from_secs(1) {
-            self.told = Instant::now();
-            let seconds = self.begun.elapsed().as_secs_f64();
-            emit(Event::Waiting { for_what: for_what.to_owned(), seconds });
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 3 / 2).min(POLL_LONGEST);
-        true
-    }
 }

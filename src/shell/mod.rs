@@ -7,6 +7,7 @@ pub mod apply;
 pub mod vigil;
 pub mod progress;
 pub mod live;
+mod patience;
 pub mod fleet;
 pub mod secret;
 pub mod stderr;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
@@ -15,6 +15,7 @@ use crate::shell::live::cause;
 use crate::shell::live::mutex::guarded;
 use crate::shell::live::remote::{self, LOCK_LOST, Remote};
 use crate::shell::live::ssh::{Exit, Held, SshError};
+use crate::shell::patience::{Patience, Pauses};
 
 /// Who wants the lock, and what for. Shown to whoever finds it taken, and in the hosts' logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +96,8 @@ impl Lock {
         if guarded(&self.held).contains_key(&remote.host) {
             return Ok(());
         }
-        let until = Instant::now() + RELEASE_TAKES;
-        let taken = take_one(self, remote, until, &|_, _| {}).await?;
+        let mut patience = Patience::new(RELEASE_TAKES, POLL);
+        let taken = take_one(self, remote, &mut patience, &|_, _| {}).await?;
         let held = taken?;
         guarded(&self.held).insert(remote.host.clone(), held);
         Ok(())
@@ -116,7 +117,7 @@ impl std::fmt::Debug for Lock {
 const HOLD_DEADLINE: Duration = Duration::from_secs(20);
 /// A lock that was released a moment ago is still held for as long as the release travels.
 const RELEASE_TAKES: Duration = Duration::from_millis(500);
-const POLL: Duration = Duration::from_millis(250);
+const POLL: Pauses = Pauses::Every(Duration::from_millis(250));
 
 /// Takes the lock of every host in the order of their names, so that two takers cannot wait for each other.
 ///
@@ -131,12 +132,12 @@ pub async fn take(
     waiting: &(dyn Fn(&HostName, &Holder) + Sync),
 ) -> Result<Lock, Diagnostic> {
     let token = token()?;
-    let until = Instant::now() + patience.max(RELEASE_TAKES);
+    let mut patience = Patience::new(patience.max(RELEASE_TAKES), POLL);
     let held = Mutex::default();
     let mut lock = Lock { errand, token, held, adding: tokio::sync::Mutex::default(), skipped: Vec::new() };
     for (host, remote) in hosts {
         match remote {
-            Ok(remote) => match take_one(&lock, &remote, until, waiting).await? {
+            Ok(remote) => match take_one(&lock, &remote, &mut patience, waiting).await? {
                 Ok(held) => drop(guarded(&lock.held).insert(host, held)),
                 Err(cause) => lock.skipped.push((host, cause)),
             },
@@ -149,7 +150,7 @@ pub async fn take(
 async fn take_one(
     lock: &Lock,
     remote: &Remote,
-    until: Instant,
+    patience: &mut Patience,
     waiting: &(dyn Fn(&HostName, &Holder) + Sync),
 ) -> Result<Result<Held, Cause>, Diagnostic> {
     let since = now().0.to_string();
@@ -175,14 +176,14 @@ async fn take_one(
             return Ok(Err(unusable(host, &remote::host_words(&output))));
         }
         let holder = Holder::parse(&String::from_utf8_lossy(said));
-        if Instant::now() >= until {
+        if patience.is_over() {
             return Err(locked(host, &holder));
         }
         if told.as_ref() != Some(&holder) {
             waiting(host, &holder);
             told = Some(holder);
         }
-        tokio::time::sleep(POLL).await;
+        patience.wait().await;
     }
 }
 

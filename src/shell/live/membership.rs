@@ -8,8 +8,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::core::content::runtime;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, MemberId, PeerUrl};
@@ -22,6 +20,7 @@ use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::remote::Command;
 use crate::shell::live::voters::{Voter, voters};
+use crate::shell::patience::{Awaited, Failed, Patience, Pauses};
 
 /// etcd refuses changes while a voter has not been connected for 5 s, and for as long as an election takes.
 const PASSING_DEADLINE: Duration = Duration::from_secs(60);
@@ -29,9 +28,8 @@ const PASSING_DEADLINE: Duration = Duration::from_secs(60);
 const BEHIND_DEADLINE: Duration = Duration::from_secs(300);
 /// A change is a write: etcd itself gives up after 7 s (its own election timeout and 5 s).
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
-const PAUSE_FIRST: Duration = Duration::from_millis(250);
 /// Each try leaves a line in the log of the voter's host.
-const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+const PAUSES: Pauses = Pauses::Growing { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
 
 /// What is asked for.
 enum Change<'a> {
@@ -57,45 +55,24 @@ pub(super) async fn change(
         Action::RemoveMember { member, .. } => Change::Remove(*member),
         other => unreachable!("{other} changes no members"),
     };
-    let begun = Instant::now();
-    let mut pause = PAUSE_FIRST;
+    let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);
     loop {
-        let (deadline, why) = match attempt(hosts, credentials, lock, &change, host, action).await {
-            Ok(()) => return Ok(()),
-            Err(Failed::Now(failure)) => return Err(failure),
-            Err(Failed::Passing(failure)) => (PASSING_DEADLINE, failure),
-            Err(Failed::Behind(failure)) => (BEHIND_DEADLINE, failure),
-        };
-        if begun.elapsed() >= deadline {
-            return Err(given_up(&runtime::log(&hosts.desired), host, action, deadline, why));
+        let tried = attempt(hosts, credentials, lock, &change, host, action).await;
+        if let Some(ended) = patience.after(tried).await {
+            let log = runtime::log(&hosts.desired);
+            return ended.map_err(|failed| failed.or(|awaited| given_up(&log, host, action, awaited)));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 3 / 2).min(PAUSE_LONGEST);
     }
 }
 
-enum Failed {
-    Now(Diagnostic),
-    Passing(Waited),
-    Behind(Waited),
-}
-
-/// What was waited for, and what etcd said last.
-struct Waited {
-    until: &'static str,
-    said: String,
-}
-
-fn given_up(
-    log: &str,
-    host: &HostName,
-    action: &Action,
-    after: Duration,
-    Waited { until, said }: Waited,
-) -> Diagnostic {
-    let what = format!("{action} ({host}): given up after {} s of waiting until {until}", after.as_secs());
+fn given_up(log: &str, host: &HostName, action: &Action, Awaited { until, deadline, why }: Awaited) -> Diagnostic {
+    let what = format!("{action} ({host}): given up after {} s of waiting until {until}", deadline.as_secs());
     let hint = format!("look at `{log}` on {host} and on the leader's host; then run apply again");
-    Diagnostic::failure(what).at(host.as_str()).because(said).hint(hint)
+    Diagnostic::failure(what).at(host.as_str()).because(why.summary).hint(hint)
+}
+
+fn passing(until: &'static str, why: Diagnostic) -> Failed {
+    Failed::Yet(Awaited { until, deadline: PASSING_DEADLINE, why })
 }
 
 async fn attempt(
@@ -112,7 +89,7 @@ async fn attempt(
             None => "no voter answers that follows a leader and reads".to_owned(),
             Some(voter) => format!("only {} could be asked, and it is the one concerned, or not locked", voter.host),
         };
-        return Err(Failed::Passing(Waited { until: "a healthy voter could be asked", said }));
+        return Err(passing("a healthy voter could be asked", Diagnostic::failure(said)));
     };
     if is_so(&voter.list, change) {
         return Ok(());
@@ -121,35 +98,35 @@ async fn attempt(
         && voter.answer.leader == Some(*id)
         && let Some(leader) = voters.iter().find(|voter| voter.answer.member == *id)
     {
-        handover::away_from(leader, &voters).await.map_err(|cause| {
-            Failed::Passing(Waited { until: "leadership could be handed over", said: cause.summary })
-        })?;
+        handover::away_from(leader, &voters)
+            .await
+            .map_err(|cause| passing("leadership could be handed over", cause.into()))?;
     }
     let audit = format!("ask etcd to {action} ({host})");
-    hosts.run(lock, &voter.host, Command::nothing(), &audit).await.map_err(Failed::Now)?;
+    hosts.run(lock, &voter.host, Command::nothing(), &audit).await?;
     let asked = match change {
         Change::Add(url) => voter.member.add_learner(url, CALL_DEADLINE).await,
         Change::Promote(url) => {
             let Some(learner) = voter.list.iter().find(|entry| entry.peer_urls.contains(url)) else {
                 let what = format!("{host} is not a member: no member answers its peers at {url}");
-                return Err(Failed::Now(Diagnostic::failure(what).at(host.as_str())));
+                return Err(Diagnostic::failure(what).at(host.as_str()).into());
             };
             voter.member.promote(learner.id, CALL_DEADLINE).await
         }
         Change::Update(id, url) => voter.member.update_peer_urls(*id, url, CALL_DEADLINE).await,
         Change::Remove(id) => voter.member.remove(*id, CALL_DEADLINE).await,
     };
-    asked.or_else(|Refusal { objection, failure }| {
-        let said = failure.summary.clone();
-        match objection {
-            Objection::AlreadySo => Ok(()),
-            Objection::Behind => Err(Failed::Behind(Waited { until: "the learner was in sync with the leader", said })),
-            Objection::Passing | Objection::Lost => {
-                let until = "all voters had been connected for 5 s and followed one leader";
-                Err(Failed::Passing(Waited { until, said }))
-            }
-            Objection::Final => Err(Failed::Now(failure)),
+    asked.or_else(|Refusal { objection, failure: why }| match objection {
+        Objection::AlreadySo => Ok(()),
+        Objection::Behind => Err(Failed::Yet(Awaited {
+            until: "the learner was in sync with the leader",
+            deadline: BEHIND_DEADLINE,
+            why,
+        })),
+        Objection::Passing | Objection::Lost => {
+            Err(passing("all voters had been connected for 5 s and followed one leader", why))
         }
+        Objection::Final => Err(why.into()),
     })
 }
 

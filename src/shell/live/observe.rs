@@ -17,19 +17,17 @@ use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
 use crate::core::observed::{Cause, ConsumerFiles, Host, Observed, Seen, Workstation};
 use crate::shell::clock::now;
+use crate::shell::patience::{Patience, Pauses};
 
 /// Between two looks at members that gave different lists: one that has just started publishes its name, and the others
 /// learn it a moment apart.
-const DISAGREEMENT_PAUSES: [Duration; 3] =
-    [Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
+const DISAGREEMENT_PAUSES: Pauses =
+    Pauses::Listed(&[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)]);
 
 pub(super) async fn observe(live: &Live) -> Observed {
     let mut observed = observe_once(live).await;
-    for pause in DISAGREEMENT_PAUSES {
-        if quorum::disagreement(&observed).is_none() {
-            break;
-        }
-        tokio::time::sleep(pause).await;
+    let mut patience = Patience::new(Duration::MAX, DISAGREEMENT_PAUSES);
+    while quorum::disagreement(&observed).is_some() && patience.wait().await {
         observed = observe_once(live).await;
     }
     observed

@@ -12,6 +12,7 @@ use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::remote::Command;
 use crate::shell::live::voters::voters;
+use crate::shell::patience::{Patience, Pauses};
 
 /// No key of anybody's: what is deleted does not exist, which etcd notes in its log and nowhere else.
 const NO_KEY: &str = "/quorate/nothing";
@@ -21,7 +22,7 @@ const AT_ONCE: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Elections and lost connections that are overcome by asking anew.
 const FAILURES_MAX: usize = 20;
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSES: Pauses = Pauses::Every(Duration::from_millis(500));
 /// A member of 3.6 takes its snapshot between two entries, so a few more are written before looking.
 const LONGEST: Duration = Duration::from_secs(900);
 
@@ -32,18 +33,15 @@ pub(super) async fn fill(
     host: &HostName,
     what: &str,
 ) -> Result<(), Diagnostic> {
-    let begun = Instant::now();
+    let mut patience = Patience::new(LONGEST, PAUSES);
     let mut left = entries(&hosts.desired);
     let mut failures = 0;
     hosts.run(lock, host, Command::nothing(), what).await?;
     while left > 0 {
         match some(hosts, credentials, host, left).await {
             Ok(written) => left = left.saturating_sub(written),
-            Err(why) if failures >= FAILURES_MAX || begun.elapsed() >= LONGEST => return Err(why),
-            Err(_) => {
-                failures += 1;
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(why) if failures >= FAILURES_MAX || !patience.wait().await => return Err(why),
+            Err(_) => failures += 1,
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The end of a restore: the members are asked for the hash of all that they hold, at one revision, and only when it is
 //! the same everywhere the hosts forget that a restore was under way.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::credentials::Credentials;
 use super::hosts::Hosts;
@@ -10,12 +10,13 @@ use super::reach;
 use super::remote::Command;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
+use crate::shell::patience::{Patience, Pauses};
 
 /// A hash reads the whole database.
 const HASH_DEADLINE: Duration = Duration::from_secs(120);
 /// A member may still have to apply what the others have, and one revision may be compacted before all were asked.
 const EQUAL_DEADLINE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSES: Pauses = Pauses::Every(Duration::from_millis(500));
 
 pub(super) async fn confirm(
     hosts: &Hosts,
@@ -23,12 +24,11 @@ pub(super) async fn confirm(
     lock: &Lock,
     what: &str,
 ) -> Result<(), Diagnostic> {
-    let begun = Instant::now();
+    let mut patience = Patience::new(EQUAL_DEADLINE, PAUSES);
     while let Err(why) = compare(hosts, credentials).await {
-        if begun.elapsed() >= EQUAL_DEADLINE {
+        if !patience.wait().await {
             return Err(why);
         }
-        tokio::time::sleep(PAUSE).await;
     }
     for host in hosts.desired.nodes.keys() {
         hosts.run(lock, host, Command::forget_restore(&hosts.desired), what).await?;

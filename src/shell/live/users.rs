@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::core::code::Code;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RoleName, UserName, Version};
@@ -20,6 +18,7 @@ use crate::shell::live::mutex::guarded;
 use crate::shell::live::password;
 use crate::shell::live::remote::Command;
 use crate::shell::live::voters::{Voter, voters};
+use crate::shell::patience::{Awaited, Failed, Patience, Pauses};
 use crate::shell::secret::Secret;
 
 /// For one question: an entry in the raft log.
@@ -27,7 +26,7 @@ const ASK_DEADLINE: Duration = Duration::from_secs(5);
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// An election, or somebody who changes something at the same time.
 const PASSING_DEADLINE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSES: Pauses = Pauses::Every(Duration::from_millis(250));
 
 /// What was seen last in this run, and when it is still so: asking anew costs an entry in the raft log for each user and
 /// role, and each question for a password a line in etcd's log.
@@ -97,21 +96,18 @@ pub(super) async fn change(
         Action::KeepUser { user, password: true, .. } => Some(secret(hosts, user).await?),
         _ => None,
     };
-    let begun = Instant::now();
+    let given_up = |Awaited { deadline, why, .. }: Awaited| {
+        let what = format!("{action}: given up after {} s", deadline.as_secs());
+        Diagnostic::failure(what).because(why.summary).hint("run `quorate plan` to see what is there")
+    };
+    let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);
     loop {
-        let result = attempt(hosts, credentials, lock, action, secret.as_ref()).await;
+        let tried = attempt(hosts, credentials, lock, action, secret.as_ref()).await;
         // Whatever was seen before may be different now.
         *guarded(&kept.0) = None;
-        let said = match result {
-            Ok(()) => return Ok(()),
-            Err(Failed::Now(failure)) => return Err(failure),
-            Err(Failed::Passing(said)) => said,
-        };
-        if begun.elapsed() >= PASSING_DEADLINE {
-            let what = format!("{action}: given up after {} s", PASSING_DEADLINE.as_secs());
-            return Err(Diagnostic::failure(what).because(said).hint("run `quorate plan` to see what is there"));
+        if let Some(ended) = patience.after(tried).await {
+            return ended.map_err(|failed| failed.or(given_up));
         }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -121,16 +117,14 @@ async fn secret(hosts: &Hosts, user: &UserName) -> Result<Secret, Diagnostic> {
     password::fetch(user, source).await
 }
 
-enum Failed {
-    Now(Diagnostic),
-    /// What etcd said, or what is waited for.
-    Passing(String),
+fn passing(why: Diagnostic) -> Failed {
+    Failed::Yet(Awaited { until: "etcd takes the change", deadline: PASSING_DEADLINE, why })
 }
 
 impl From<Refusal> for Failed {
     fn from(Refusal { objection, failure }: Refusal) -> Self {
         match objection {
-            Objection::Passing | Objection::Behind | Objection::Lost => Self::Passing(failure.summary),
+            Objection::Passing | Objection::Behind | Objection::Lost => passing(failure),
             Objection::AlreadySo | Objection::Final => Self::Now(failure),
         }
     }
@@ -145,7 +139,7 @@ async fn attempt(
 ) -> Result<(), Failed> {
     let voters = voters(hosts, credentials).await;
     let voter = voters.iter().find(|voter| lock.covers(&voter.host));
-    let Voter { host, member, answer, .. } = voter.ok_or_else(|| Failed::Passing(nobody_locked(&voters)))?;
+    let Voter { host, member, answer, .. } = voter.ok_or_else(|| passing(nobody_locked(&voters)))?;
     audit(hosts, lock, host, action).await?;
     match action {
         Action::KeepRole { role, permissions } => keep_role(member, answer.cluster_version, role, permissions).await,
@@ -158,17 +152,17 @@ async fn attempt(
     }
 }
 
-fn nobody_locked(voters: &[Voter]) -> String {
-    match voters.first() {
+fn nobody_locked(voters: &[Voter]) -> Diagnostic {
+    Diagnostic::failure(match voters.first() {
         None => "no voter answers that follows a leader and reads".to_owned(),
         Some(voter) => format!("only {} could be asked, and it is not locked", voter.host),
-    }
+    })
 }
 
 /// Nothing is asked without our lock on the host of whom we ask, and without a line in its log.
 async fn audit(hosts: &Hosts, lock: &Lock, host: &HostName, action: &Action) -> Result<(), Failed> {
     let what = format!("ask etcd to {action}");
-    hosts.run(lock, host, Command::nothing(), &what).await.map_err(Failed::Now)
+    hosts.run(lock, host, Command::nothing(), &what).await.map_err(Failed::from)
 }
 
 /// What is so already was perhaps brought about by an earlier try.
@@ -184,7 +178,7 @@ async fn store(member: &Member, cluster: Option<Version>) -> Result<AuthStore, F
         let AuthState { enabled, .. } = member.auth_state(cluster, ASK_DEADLINE).await?;
         member.auth_store(enabled, ASK_DEADLINE).await
     };
-    asked.await.map_err(|cause: Cause| Failed::Passing(cause.summary))
+    asked.await.map_err(|cause: Cause| passing(cause.into()))
 }
 
 /// Grants before it revokes, so that nobody lacks for a moment what it has before and after.

@@ -29,7 +29,6 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName, PeerUrl};
 use crate::shell::live::backup::{Wanted, open, while_wanted};
-use crate::shell::live::etcd::Member;
 use crate::shell::live::machine::Place;
 use crate::shell::live::remote::scaled;
 use crate::shell::live::{Live, reach};
@@ -305,11 +304,6 @@ fn differs(name: &str, what: String) -> Diagnostic {
 pub(super) fn failed(error: &io::Error) -> Diagnostic {
     let hint = "the database is unpacked and restored in the folder of temporary files: TMPDIR names another one";
     Diagnostic::new(Kind::Failure, "no drill can be held here").caused_by(error).hint(hint)
-}
-
-/// The cause of a member that does not do what is asked, for the module below.
-fn silent(member: &Result<Member, crate::shell::live::etcd::Unreached>) -> Option<String> {
-    member.as_ref().err().map(|missed| missed.cause.summary.clone())
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use super::leash::Leashed;
-use super::{Claim, failed, silent};
+use super::{Claim, failed};
 use crate::core::cluster::leaf::Wanted;
 use crate::core::desired::{Binaries, Desired};
 use crate::core::diagnostic::Diagnostic;
@@ -27,6 +27,7 @@ use crate::shell::live::etcd::{Member, Place, Tls};
 use crate::shell::live::packages::Packages;
 use crate::shell::live::pki::{self, Issued, Signer};
 use crate::shell::live::remote::scaled;
+use crate::shell::patience::{Patience, Pauses};
 
 /// etcd and its tools, unpacked.
 pub(super) struct Tools {
@@ -48,7 +49,7 @@ const TOOL_DEADLINE: Duration = Duration::from_secs(300);
 /// Each time on other ports.
 const STARTS_MAX: usize = 5;
 const DIAL_DEADLINE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSES: Pauses = Pauses::Every(Duration::from_millis(100));
 const LOG: &str = "etcd.log";
 const LOG_SHOWN_MAX: usize = 500;
 const LOOPBACK: &str = "127.0.0.1";
@@ -222,25 +223,23 @@ impl From<Ended> for Diagnostic {
 }
 
 async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration) -> Result<Member, Diagnostic> {
-    let begun = Instant::now();
     let tls = Tls::new(signer, now())?;
     let log = format!("cat {}", folder.join(LOG).display());
     let place = Place::new(&HostName::new("the scratch etcd"), LOOPBACK, log);
+    let mut patience = Patience::new(deadline, PAUSES);
     loop {
-        let dialled = Member::direct(place.clone(), port, &tls, DIAL_DEADLINE).await;
-        let why = match (&dialled, silent(&dialled)) {
-            (Ok(member), _) => match member.answer(DIAL_DEADLINE).await {
-                Ok(answer) if answer.reads => return dialled.map_err(|missed| missed.cause.into()),
+        let why = match Member::direct(place.clone(), port, &tls, DIAL_DEADLINE).await {
+            Ok(member) => match member.answer(DIAL_DEADLINE).await {
+                Ok(answer) if answer.reads => return Ok(member),
                 Ok(_) => "it does not lead itself yet".to_owned(),
                 Err(cause) => cause.summary,
             },
-            (Err(_), why) => why.unwrap_or_default(),
+            Err(missed) => missed.cause.summary,
         };
-        if begun.elapsed() >= deadline {
+        if !patience.wait().await {
             let failure = Diagnostic::failure("etcd does not serve what was restored").because(why);
             return Err(failure.because(Ended::of(folder).last));
         }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
