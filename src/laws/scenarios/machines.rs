@@ -51,7 +51,7 @@ impl Machines {
         seen.guessed = false;
         let nobody_leads = self.world.answers().all(|(_, answer)| answer.leader.is_none());
         seen.auth = match &desired.auth {
-            Some(_) if !nobody_leads => Some(seen.auth.unwrap_or_else(|| Seen::Known(AuthStore::default()))),
+            Some(_) if !nobody_leads => seen.auth,
             Some(_) if self.world.answers().next().is_some() => Some(Seen::Unknown(no_leader())),
             _ => None,
         };
@@ -213,6 +213,8 @@ impl Machines {
         let list = self.world.answers().find_map(|(_, answer)| answer.members.known());
         if let Some(list) = list {
             self.roster = list.clone();
+            // Every cluster has them, whether or not anybody asks.
+            self.world.auth.get_or_insert_with(|| Seen::Known(AuthStore::default()));
         }
         self.settle();
     }

@@ -22,7 +22,7 @@ use crate::shell::cli::{Cli, Command};
 use crate::shell::command::apply::{self, ApplyArgs, Emit};
 use crate::shell::command::context::Context;
 use crate::shell::command::output::Captured;
-use crate::shell::command::plan::{self as plan_command, Format, formatted};
+use crate::shell::command::plan::{self as plan_command, Format, PlanArgs, formatted};
 use crate::shell::command::request::{self, RequestArgs};
 use crate::shell::command::restore::RestoreArgs;
 use crate::shell::command::status;
@@ -59,6 +59,11 @@ impl Session {
         // A run that was killed leaves its runtime, and whatever still waits there, behind.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let runtime = runtime.map_err(|error| error.to_string())?;
+        if let Command::Plan(PlanArgs { output: Some(_), .. })
+        | Command::Apply(ApplyArgs { json: true, .. } | ApplyArgs { plan: Some(_), .. }) = &cli.command
+        {
+            return Err("saved plans and --json cannot be played".to_owned());
+        }
         let context = Context { no_input: true, verbose: cli.global.verbose, ..Context::for_tests() };
         let desired = self.machines.desired.clone();
         match &cli.command {
@@ -230,33 +235,45 @@ fn step_lines(plan: &Plan) -> Vec<String> {
     plan.steps.iter().enumerate().map(line).collect()
 }
 
-/// The events and the end, with steps that go as they were planned, one after the other, in one line.
+/// The events and the end. Steps that go as they were planned, one after the other, are one line, and so is a note that goes
+/// on about the same.
 fn in_short(rest: &str, plan: &Plan) -> String {
     let total = plan.steps.len();
-    let line = |(index, step): (usize, &Step)| {
-        words::step_line(index + 1, total, &step.title(), step.hosts(), plan.hosts) + " ... done in 0.0 s"
-    };
+    let line =
+        |(index, step): (usize, &Step)| words::step_line(index + 1, total, &step.title(), step.hosts(), plan.hosts);
     let planned: Vec<_> = plan.steps.iter().enumerate().map(line).collect();
+    // No time goes by where nothing is waited for.
+    let as_planned = |line: &str, next: usize| {
+        let after = planned.get(next).and_then(|planned| line.strip_prefix(planned.as_str()));
+        after.is_some_and(|after| after.ends_with(" 0.0 s"))
+    };
     let mut out = String::new();
     let mut lines = rest.lines().peekable();
     let mut next = 0;
     while let Some(line) = lines.next() {
         let first = next;
-        if planned.get(next).is_some_and(|planned| planned == line) {
+        if as_planned(line, next) {
             next += 1;
-            while lines.next_if(|line| planned.get(next).is_some_and(|planned| planned == line)).is_some() {
+            while lines.next_if(|line| as_planned(line, next)).is_some() {
                 next += 1;
             }
             match next - first {
                 1 => out.push_str(&format!("[{next}/{total}] done\n")),
                 _ => out.push_str(&format!("[{}/{total}] to [{next}/{total}] done\n", first + 1)),
             }
-        } else {
-            out.push_str(line.strip_suffix(" in 0.0 s").unwrap_or(line));
+        } else if subject(line).is_none() || lines.peek().is_none_or(|next| subject(next) != subject(line)) {
+            out.push_str(line);
             out.push('\n');
         }
     }
     out
+}
+
+/// What a note below a step goes on about, of which the last line is enough: the facts of one host that surprise, or a wait.
+fn subject(line: &str) -> Option<&str> {
+    let note = line.strip_prefix("      ")?;
+    let fact = [": - ", ": + "].into_iter().find_map(|sign| Some(note.split_once(sign)?.1.split_once(' ')?.0));
+    fact.or_else(|| Some(note.rsplit_once(" (")?.0))
 }
 
 /// The declaration with what the flags ask for, tied to what is there.
@@ -368,14 +385,14 @@ impl<'a> Beside<'a> {
 impl Fleet for Beside<'_> {
     async fn observe(&self) -> Observed {
         let mut middle = self.middle();
-        middle.looked = true;
         let observed = middle.machines.observe(self.asked);
-        let plan = plan(self.asked, &observed);
-        let world = World { desired: self.asked.clone(), observed, states: Vec::new() };
-        if self.asked.request.restore.is_none() {
+        let is_first = !std::mem::replace(&mut middle.looked, true);
+        if is_first && self.asked.request.restore.is_none() {
+            let plan = plan(self.asked, &observed);
+            let world = World { desired: self.asked.clone(), observed: observed.clone(), states: Vec::new() };
             middle.complaints.extend(quorum_is_kept(&world, &plan));
         }
-        world.observed
+        observed
     }
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
