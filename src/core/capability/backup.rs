@@ -230,7 +230,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let what = match last(observed) {
         Some((_, snapshot)) if observed.at.0 - snapshot.at.0 <= max_age => return None,
         Some((host, snapshot)) => {
-            format!("the last snapshot, {} on {host}, is {} old", snapshot.name, age(observed.at.0 - snapshot.at.0))
+            format!("the last snapshot is {} old: {} on {host}", age(observed.at.0 - snapshot.at.0), snapshot.name)
         }
         None => "no node holds a finished snapshot".to_owned(),
     };

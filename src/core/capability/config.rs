@@ -1,5 +1,7 @@
 //! etcd.yaml and the permit: what is written whole and compared as text.
 
+use bytesize::ByteSize;
+
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{joining, restoration, turn, upgrade};
@@ -96,17 +98,46 @@ fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
 }
 
 /// Which declarations the text on the host contradicts.
-fn reasons(view: &View, before: Option<&str>, after: &str) -> Vec<Reason> {
+fn reasons<'a>(view: &View, before: Option<&'a str>, after: &'a str) -> Vec<Reason> {
     let Some(before) = before else { return vec![view.reason("etcd.yaml is missing", "nodes")] };
-    let missing = after.lines().filter(|line| !before.lines().any(|old| old == *line));
-    let keys = missing.filter_map(|line| Some(line.split_once(':')?.0));
-    let mut reasons: Vec<_> = keys
-        .map(|key| view.reason(format!("`{}` is not as declared", key.trim()), &declared_path(view, key.trim())))
-        .collect();
+    let differing = |here: &'a str, there: &'a str| {
+        let lines = here.lines().filter(move |line| !there.lines().any(|other| other == *line));
+        lines.filter_map(|line| Some(line.split_once(':')?.0)).filter(|key| !key.starts_with('#'))
+    };
+    let mut keys: Vec<&str> = differing(after, before).collect();
+    let gone = differing(before, after).filter(|key| !keys.contains(key));
+    keys.extend(gone.collect::<Vec<_>>());
+    let mut reasons: Vec<_> =
+        keys.iter().map(|key| view.reason(change(key, before, after), &declared_path(view, key.trim()))).collect();
     if reasons.is_empty() {
-        reasons.push(view.reason("etcd.yaml was changed by hand", "etcd"));
+        reasons.push(view.reason("etcd.yaml differs from cluster.toml", "etcd"));
     }
     reasons
+}
+
+/// `quota-backend-bytes: default → 8 GiB`; only the key where its values are long, or the key stands in a section.
+fn change(key: &str, before: &str, after: &str) -> String {
+    let value = |text: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':').map(str::trim));
+        value.map_or_else(|| "default".to_owned(), |value| readable(key, value))
+    };
+    let (old, new) = (value(before), value(after));
+    let is_short = [&old, &new].iter().all(|value| !value.is_empty() && value.len() <= VALUE_SHOWN_BYTES);
+    match is_short && old != new && !key.starts_with([' ', '-']) {
+        true => format!("{key}: {old} → {new}"),
+        false => format!("`{}` differs from cluster.toml", key.trim()),
+    }
+}
+
+/// Longer values are in the difference of the file anyway.
+const VALUE_SHOWN_BYTES: usize = 40;
+
+fn readable(key: &str, value: &str) -> String {
+    match (key, value.parse()) {
+        (_, Ok(bytes)) if key.ends_with("-bytes") => ByteSize::b(bytes).display().iec().to_string(),
+        ("heartbeat-interval" | "election-timeout", Ok(_)) => format!("{value} ms"),
+        _ => value.to_owned(),
+    }
 }
 
 /// Where in cluster.toml a key of etcd.yaml comes from.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::code::Code;
+use crate::core::count::{count, days};
 use crate::core::names::{Digest, HostName, UnixSeconds};
 use crate::core::observed::{Authority, Certificate, Observed, Role};
 use crate::core::plan::ruling::Finding;
@@ -18,8 +19,11 @@ pub fn findings(observed: &Observed) -> Vec<Finding> {
     let soon = leaves.iter().filter_map(|(host, role, leaf)| {
         let left = leaf.not_after.0 - observed.at.0;
         let what = match left {
-            ..=0 => format!("{role}.crt on {host} has ended: who connects now is refused"),
-            1..=APPLY_SECONDS => format!("{role}.crt on {host} ends in {} minutes, maybe during an apply", left / 60),
+            ..=0 => format!("{role}.crt on {host} has expired: new connections are refused"),
+            1..=APPLY_SECONDS => {
+                let minutes = count(usize::try_from(left / 60).unwrap_or_default(), "minute");
+                format!("{role}.crt on {host} expires in {minutes}, possibly during an apply")
+            }
             _ => return None,
         };
         let hint = "where quorate issues it, apply renews it before anything else on that host; do that alone first: \
@@ -40,19 +44,19 @@ fn ends_first(observed: &Observed, leaves: &[(&HostName, Role, &Certificate)]) -
     let ours: BTreeMap<Digest, &Authority> =
         current.into_iter().chain(&observed.workstation.next).map(|one| (one.fingerprint, one)).collect();
     let mut hosts = BTreeSet::new();
-    let (mut count, mut first): (usize, Option<UnixSeconds>) = (0, None);
+    let (mut leaves_after, mut first): (usize, Option<UnixSeconds>) = (0, None);
     for (host, _, leaf) in leaves {
         let Some(authority) = leaf.signed_by.and_then(|signer| ours.get(&signer)) else { continue };
         if leaf.not_after > authority.not_after {
             hosts.insert((*host).clone());
-            count += 1;
+            leaves_after += 1;
             first = Some(first.map_or(authority.not_after, |first| first.min(authority.not_after)));
         }
     }
-    let left = (first?.0 - observed.at.0).div_euclid(24 * 3600);
-    let what = match count {
-        1 => format!("a certificate ends after its authority, which ends in {left} days"),
-        count => format!("{count} certificates end after their authority, which ends in {left} days"),
+    let left = days(first?.0 - observed.at.0);
+    let what = match leaves_after {
+        1 => format!("a certificate expires after its CA, which expires in {left}"),
+        leaves_after => format!("{leaves_after} certificates expire after their CA, which expires in {left}"),
     };
     let hint = "they are refused from then on: replace the authority before, and they are issued again with it";
     Some(Finding {

@@ -9,6 +9,7 @@ use crate::core::cluster::leaf::{also, difference_from_given, given_pair, not_se
 use crate::core::cluster::model::serve_serial;
 use crate::core::code::Code;
 use crate::core::content::layout;
+use crate::core::count::days;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, canonical};
@@ -138,7 +139,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let renew_before = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
     let ends_soon = |pair: &GivenPair| {
         let left = pair.certificate.as_ref()?.not_after.0 - observed.at.0;
-        (0..renew_before).contains(&left).then(|| format!("{} ends in {} days", pair.path, left / (24 * 3600)))
+        (0..renew_before).contains(&left).then(|| format!("{} expires in {}", pair.path, days(left)))
     };
     let nodes = given.nodes.iter().flat_map(|(name, pairs)| pairs.values().map(move |pair| (Some(name), pair)));
     let found = [(None, &given.client)].into_iter().chain(nodes).filter_map(|(name, pair)| {

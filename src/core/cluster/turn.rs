@@ -8,6 +8,7 @@ use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::runtime;
+use crate::core::count::count;
 use crate::core::desired::{Desired, Downtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -121,7 +122,7 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     // A cluster that is to grow is restarted when it has grown.
     let small = total <= 2 && desired.nodes.len() <= 2;
     if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
-        let what = format!("{name} must be restarted, and a cluster of {total} cannot serve meanwhile");
+        let what = format!("restarting {name} means an outage: the cluster has {}", count(total, "voter"));
         let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
         return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because("cluster.downtime"));
     }

@@ -17,6 +17,7 @@ use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
 use crate::core::cluster::view::{Course, Upgrade, View};
 use crate::core::code::Code;
 use crate::core::content::runtime;
+use crate::core::count::count;
 use crate::core::desired::{Binaries, Desired, Downtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, Version};
@@ -233,7 +234,7 @@ fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<()
         return Err(waits(format!("the change to etcd {stop} waits until there are three members")));
     }
     if voters <= 2 && view.desired.cluster.downtime == Downtime::Never {
-        let what = format!("etcd {stop} is declared, and a cluster of {voters} cannot serve while it restarts");
+        let what = format!("the change to etcd {stop} means an outage: the cluster has {}", count(voters, "voter"));
         let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
         return Err(Blocked::new(Code::DowntimeNeeded, what).hint(hint).because("cluster.downtime"));
     }

@@ -4,6 +4,7 @@ use crate::core::capability::{backup, expiry, given, recovery, restore, rotation
 use crate::core::cluster::departed;
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::code::Code;
+use crate::core::count::{count, days};
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
@@ -15,12 +16,9 @@ const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let mut findings = Vec::new();
     if desired.nodes.len().is_multiple_of(2) {
-        let what = format!(
-            "{} voters tolerate the loss of {}, no more than {} would",
-            desired.nodes.len(),
-            (desired.nodes.len() - 1) / 2,
-            desired.nodes.len() - 1
-        );
+        let voters = desired.nodes.len();
+        let what =
+            format!("{voters} voters tolerate {}, the same as {}", count((voters - 1) / 2, "failure"), voters - 1);
         findings.push(Finding {
             code: Code::EvenVoters,
             hosts: Vec::new(),
@@ -51,7 +49,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     if let Some(Some(authority)) = observed.workstation.authority.known() {
         let left = authority.not_after.0 - observed.at.0;
         if left < AUTHORITY_WARNING_SECONDS {
-            let what = format!("the certificate authority expires in {} days", left.div_euclid(24 * 3600));
+            let what = format!("the CA expires in {}", days(left));
             let hint = Some(match desired.authority {
                 AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
                 AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Node { .. } => {
@@ -87,8 +85,8 @@ fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let well = well.map(|name| Finding {
         code: Code::NotLost,
         hosts: vec![name.clone()],
-        what: format!("{name} is healthy: it was called lost, and stays"),
-        hint: Some("to take it out, remove it from cluster.toml".to_owned()),
+        what: format!("--lost={name} is ignored: {name} is healthy"),
+        hint: Some(format!("to remove it, delete [nodes.{name}] from cluster.toml")),
     });
     left.chain(well).collect()
 }

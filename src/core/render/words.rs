@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::code::Code;
+pub use crate::core::count::count;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Role};
 use crate::core::plan::action::{Action, Impact, Trust};
@@ -274,11 +275,6 @@ pub fn checked(plan: &Plan) -> String {
         count(plan.hosts, "host"),
         plan.version
     )
-}
-
-/// `1 step`, `2 steps`
-pub fn count(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A duration as an operator reads it: `0.4 s`, `12 s`, `3 min 20 s`.
