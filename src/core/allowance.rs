@@ -63,11 +63,11 @@ impl FromStr for Allowance {
         let (kind, name) = text
             .split_once(':')
             .filter(|(_, name)| !name.is_empty())
-            .ok_or("write KIND:NAME, such as remove-member:etcd-3")?;
+            .ok_or("write KIND:NAME, for example remove-member:etcd-3")?;
         let known = AllowKind::ALL.into_iter().find(|(word, _)| *word == kind);
         let (_, kind) = known.ok_or_else(|| {
             let words: Vec<_> = AllowKind::ALL.iter().map(|(word, _)| *word).collect();
-            format!("{kind:?} is not one of {}", words.join(", "))
+            format!("unknown kind {kind:?}; use one of {}", words.join(", "))
         })?;
         Ok(Self { kind, name: name.to_owned() })
     }

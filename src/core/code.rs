@@ -37,117 +37,187 @@ macro_rules! codes {
 
 codes! {
     HostUnreachable = "host-unreachable", Unseen,
-        "No SSH connection to the host could be made.\n\nquorate never acts on what it has not seen: an unreachable host may be serving. A new cluster is only\nstarted when every declared host was seen; in a cluster that serves, work on other hosts goes on as long as it\ncannot cost quorum.\n\nCheck the address in cluster.toml, that sshd runs, and that a firewall lets you through:\n\n    ssh HOST true";
+        "No SSH connection to the host could be made.\n\nquorate never acts on hosts that it cannot reach: an unreachable host may still be serving. A new cluster is only\nstarted when every declared host is reachable. In a running cluster, work on the other hosts continues as long as it\ncannot cost quorum.\n\nCheck the address in cluster.toml, that sshd is running, and that no firewall is in the way:\n\n    ssh HOST true";
     HostKey = "host-key", Unseen,
-        "The host's SSH key is unknown, has changed, or is revoked.\n\nA connection to the wrong machine would hand it the cluster's certificates, so quorate never trusts a key on\nfirst use. Compare the fingerprint with the host's console, then add the line that the message shows to the\nknown_hosts file. A key that changed may mean that the host was reinstalled, or that someone is in between.";
+        "The host's SSH key is unknown, has changed, or is revoked.\n\nA connection to the wrong machine would give it \
+         the cluster's private keys, so quorate never trusts a key on first\nuse. Compare the fingerprint with the one \
+         on the host's console, then add the line from the message to the\nknown_hosts file. A changed key may mean \
+         that the host was reinstalled, or a man-in-the-middle attack.";
     SshAuthentication = "ssh-authentication", Unseen,
-        "The host refused every SSH key that was offered.\n\nThe message lists what was tried: keys of the agent first, then the identity files of the ssh configuration.\nCheck `ssh-add -l`, `[ssh] user`, and the host's authorized_keys.";
+        "The host refused every SSH key that was offered.\n\nThe message lists what was tried: the keys of the agent \
+         first, then the identity files of the ssh configuration.\nCheck `ssh-add -l`, `[ssh] user`, and \
+         authorized_keys on the host.";
     Sudo = "sudo", Unseen,
-        "The SSH user is not root and `sudo -n` does not work without a password.\n\nquorate reads certificates and etcd's data directory, which only root may. Allow it in /etc/sudoers.d, for\nexample `ops ALL=(root) NOPASSWD: ALL`, or connect as root.";
+        "The SSH user is not root, and `sudo -n` needs a password.\n\nquorate reads certificates and etcd's data \
+         directory, which only root may read. Allow it in /etc/sudoers.d, for\nexample `ops ALL=(root) NOPASSWD: ALL`, \
+         or connect as root.";
     ProbeFailed = "probe-failed", Unseen,
-        "The host was reached, but its answer to the probe could not be read.\n\nThe probe needs a POSIX sh, coreutils and systemd. The message quotes what the host said.";
+        "The host is reachable, but the output of the script that inspects it could not be read.\n\nThe script needs a \
+         POSIX sh, GNU coreutils, grep and systemd. The message quotes what the host printed.";
     Unsupported = "unsupported-host", Refused,
-        "The host's architecture has no etcd release, or it does not run systemd.";
+        "There is no etcd release for the host's architecture, or the host does not run systemd.";
     MemberSilent = "member-silent", Unseen,
-        "etcd runs on the host but does not answer on its client port.\n\nA member answers only once it has found a quorum. Look at `journalctl -u etcd` on the host. quorate restarts a\nsilent member only when what it loaded differs from what is declared.";
+        "etcd is running on the host but does not answer on its client port.\n\nA member answers only once it is part \
+         of a quorum. Run `journalctl -u etcd` on the host. quorate restarts such a\nmember only if its configuration, \
+         version or unit differs from cluster.toml.";
     AuthorityUnreadable = "authority-unreadable", Failure,
-        "The certificate authority beside cluster.toml could not be read, or its key does not belong to its certificate.\n\nquorate never overwrites an authority. Restore ca.crt and ca.key from your backup. The key of `source = \"files\"` may\nbe encrypted (PKCS#8); `passphrase` in [ca] says where its passphrase is.";
+        "The CA could not be read, or its key does not match its certificate.\n\nquorate never overwrites a CA. \
+         Restore ca.crt and ca.key from your backup. With `source = \"files\"`, the key may be\nencrypted (PKCS#8); \
+         `passphrase` in [ca] says where its passphrase comes from.";
     AuthorityMissing = "authority-missing", Refused,
-        "Hosts already trust an authority, but ca.crt and ca.key are not beside cluster.toml.\n\nA second authority would cut the members off from each other. Restore the folder `[ca] dir` from your backup;\nwith `source = \"node\"`, restore ca.crt and ca.key on one node, and the others get the key from there.";
+        "Hosts already trust a CA, but ca.crt and ca.key are missing here.\n\nA second CA would cut the members off \
+         from each other. Restore the directory `[ca] dir` from your backup. With\n`source = \"node\"`, restore ca.crt \
+         and ca.key on one node; the key is copied to the others from there.";
     AuthorityDiffers = "authority-differs", Refused,
-        "A host trusts another authority than the one beside cluster.toml.\n\nReplacing the trust of one member cuts it off from its peers. If cluster.toml belongs to this cluster, restore\nthe right `[ca] dir`. With `source = \"node\"` it is also said of nodes that hold different keys: keep the pair that signed\nthe members' certificates, and move the other away. If the declared authority is to take the place of the one that the members trust, say in\n[ca.previous] where that one is (with the keys of [ca]): then the plan goes from that to this one.\n\n    [ca]\n    source = \"vault\"\n    …\n    [ca.previous]\n    source = \"generated\"\n    dir = \"pki\"";
+        "A host trusts a different CA from the one in [ca].\n\nChanging the CA of one member alone cuts it off from its peers. If cluster.toml belongs to this cluster, restore the\nright `[ca] dir`. With `source = \"node\"`, this also means nodes with different CA keys: keep the pair that signed the\nmembers' certificates, and move the other away. If the declared CA is to replace the one that the members trust,\ndescribe the old one in [ca.previous] (with the keys of [ca]); the plan then rotates from that one to this one.\n\n    [ca]\n    source = \"vault\"\n    …\n    [ca.previous]\n    source = \"generated\"\n    dir = \"pki\"";
     AuthorityReplaced = "authority-replaced", Refused,
-        "The members trust the declared authority alone, and refuse the one of [ca.previous].\n\nEach look proved it on both ports of every member. Remove [ca.previous] from cluster.toml.";
+        "The members trust only the declared CA, and reject the one in [ca.previous].\n\nThis was verified on both \
+         ports of every member. Remove [ca.previous] from cluster.toml.";
     Vault = "vault", Failure,
-        "Vault (`source = \"vault\"` in [ca]) could not be asked, refused, or gave what cannot be used.\n\nquorate asks for the authority (MOUNT/ca/pem, MOUNT/ca_chain) and has certificates signed (MOUNT/sign/ROLE) for keys that\nit makes itself. The token needs `update` on MOUNT/sign/ROLE alone. A role that does:\n\n    vault write pki/roles/etcd allow_any_name=true enforce_hostnames=false allow_ip_sans=true \\\n        server_flag=true client_flag=true key_type=any max_ttl=8760h\n\nIts max_ttl must be longer than `renew-before`. What Vault signs is checked: key, authority, names, usages, validity.";
+        "Vault (`source = \"vault\"` in [ca]) is unreachable, refused the request, or returned something unusable.\n\nquorate reads the CA (MOUNT/ca/pem, MOUNT/ca_chain) and has certificates signed (MOUNT/sign/ROLE) for keys that it\ncreates itself. The token only needs `update` on MOUNT/sign/ROLE. A role that works:\n\n    vault write pki/roles/etcd allow_any_name=true enforce_hostnames=false allow_ip_sans=true \\\n        server_flag=true client_flag=true key_type=any max_ttl=8760h\n\nIts max_ttl must be longer than `renew-before`. What Vault signs is checked: key, CA, names, usages, validity.";
     CertificateUnusable = "certificate-unusable", Refused,
-        "A certificate or key that is given for a node (`source = \"external\"`) is missing or wrong.\n\nEvery pair is checked before anything is touched: that both files are there and belong together, that the authority\nof [ca] signed it, that it is valid now, that it names the node's address (and `server-names`), and that it is for\nservers and clients both. A member dials its peers with the certificate that it serves them with.";
+        "A certificate or key configured for a node (`source = \"external\"`) is missing or wrong.\n\nEvery pair is \
+         checked before anything is changed: both files exist and match, the CA in [ca] signed the certificate,\nit is \
+         valid now, it names the node's address (and `server-names`), and it has both serverAuth and clientAuth. \
+         A\nmember uses its peer certificate as a client, too.";
     CertificateExpires = "certificate-expires", Refused,
-        "A certificate ends soon: one that quorate did not issue and so cannot renew, or one that ends within the hour and may\nend during an apply.\n\nOne that is given (`source = \"external\"`): have it issued again and put it in its place; the next apply installs it,\nwithout a restart. One that quorate issues: renew it first, alone, with `quorate apply --renew-certs`.";
+        "A certificate expires soon: one that quorate did not issue, or one with less than an hour left.\n\nquorate cannot renew what it did not issue, and a certificate that expires during an apply can stop it.\n\nOne that you provide (`source = \"external\"`): reissue it and replace the file; the next apply installs it without a\nrestart. One that quorate issues: renew it first, on its own, with `quorate apply --renew-certs`.";
     NotServed = "certificate-not-served", Refused,
-        "A member serves another certificate than the one in its file, or what it serves could not be seen.\n\netcd reads its certificate and key anew for every handshake, so a pair that was replaced is served at once. When it is\nnot, the process was started with other files, or something else answers on that port.";
+        "A member serves a different certificate from the one on disk, or the one it serves could not be \
+         checked.\n\netcd rereads its certificate and key for every TLS handshake, so a replaced pair is served at \
+         once. If it is not, the\nprocess was started with other files, or another program answers on that port.";
     ArchiveUnusable = "archive-unusable", Failure,
-        "The etcd archive is missing, does not have the declared SHA-256, or does not hold the binaries.\n\nNothing is copied to any host before the archive was checked here. Compare `[etcd.archive] sha256` with the\nSHA256SUMS that etcd publishes beside each release.";
+        "The etcd archive is missing, does not have the declared SHA-256, or does not contain the binaries.\n\nNothing \
+         is copied to any host before the archive has been checked here. Compare `sha256` in [etcd.archive] with \
+         the\nSHA256SUMS that etcd publishes with each release.";
     BinariesUndeclared = "binaries-undeclared", Refused,
-        "A host lacks the declared etcd version and cluster.toml does not say where to get it.\n\nAdd `[etcd.archive]` with `url` or `path` and the archive's `sha256`, or `preinstalled = \"/usr/bin\"`.";
+        "A host lacks the declared etcd version, and no archive is configured.\n\nAdd `[etcd.archive]` with `url` or \
+         `path` and the archive's `sha256`, or `preinstalled = \"/usr/bin\"`.";
     BinariesForeign = "binaries-differ", Refused,
-        "The folder of the declared version was not filled from the declared archive, or was changed afterwards.\n\nquorate does not overwrite binaries that may be running. Move the folder aside on the host and plan again.";
+        "The binaries of the declared version on the host do not match the declared archive.\n\nquorate does not \
+         overwrite binaries that may be running. Move the directory aside on the host and plan again.";
     PortTaken = "port-taken", Refused,
         "Another program listens on a port that etcd needs.\n\nStop it, or choose other ports in `[ports]`.";
     DataFound = "data-found", Refused,
-        "A host holds a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a new cluster beside it, could lose what it holds. If it is no longer needed, move it\naside on the host (`mv /var/lib/etcd /var/lib/etcd.old`) and plan again.";
+        "A host has a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a \
+         new cluster next to it, could lose what is in it. If it is no longer needed, move it aside\non the host (`mv \
+         /var/lib/etcd /var/lib/etcd.old`) and plan again.";
     DataLost = "data-lost", Refused,
-        "A member of the cluster has lost its data directory.\n\nA member that comes back without its log could vote against what it had promised; it must be removed and\nadded again under a new id.";
+        "A member of the cluster has lost its data directory.\n\nWithout its log, a member could contradict votes that \
+         it has already cast. It must be removed from the cluster and\nadded again under a new id.";
     NotLost = "not-lost", Refused,
-        "A member was called lost (`--lost`), and what was seen speaks against it.\n\nA member is lost when its host or its data will not come back. One that can be reached is started or repaired;\na cluster is made of one survivor only when the rest is gone for good, and every survivor was seen.";
+        "--lost names a member that appears to be alive, or does not name all that are gone.\n\nA member is lost when \
+         its host or its data will not come back. A reachable one is started or repaired instead. A new\ncluster is \
+         made from one survivor only when all others are gone for good and every survivor is reachable.";
     WritesMayBeLost = "writes-may-be-lost", Refused,
-        "The quorum is gone for good, and one survivor is to go on alone.\n\netcd acknowledges a write once a quorum has it. The survivor with the highest raft index has seen the most, but\na write that only the lost members had acknowledged is not in it. quorate keeps a copy of the survivor's data\ndirectory beside it, starts it once with force-new-cluster, and adds the others as new members.\n\nWhen a recent backup holds more than the survivor, restore that instead.";
+        "Quorum is permanently lost, and one survivor is to continue alone.\n\netcd acknowledges a write once a quorum has it. The survivor with the highest raft index is the most up to date, but\nwrites that only the lost members had acknowledged are not in it. quorate keeps a copy of the survivor's data\ndirectory next to it, starts it once with --force-new-cluster, and adds the others as new members.\n\nIf a recent backup is newer than the survivor's data, restore that instead.";
     Departed = "departed", Refused,
-        "A member was removed while its host could not be reached.\n\nThe cluster does not take it back: its etcd ends as soon as it reaches another member. What is left on the host\n(unit, data, keys) is cleared away by the next apply that can reach it. If the machine is gone for good, say\n`apply --lost=NAME` once, and it is forgotten.";
+        "A member was removed while its host was unreachable.\n\nIt cannot rejoin: its etcd exits as soon as it \
+         contacts another member. What is left on the host (unit, data, private\nkeys) is cleaned up by the next apply \
+         that can reach it. If the machine is gone for good, run\n`quorate apply --lost=NAME` once, and quorate \
+         forgets it.";
     MembersDisagree = "members-disagree", Unseen,
-        "Members answer with different cluster ids or member lists.\n\nEither a change is still spreading, or hosts of two clusters are declared together. quorate acts on neither.";
+        "Members report different cluster ids or member lists.\n\nEither a membership change is still being \
+         replicated, or cluster.toml mixes hosts of two clusters. quorate does\nnothing in either case.";
     QuorumAtRisk = "quorum-at-risk", Refused,
-        "The step would leave fewer healthy voters than a quorum, so the cluster would stop serving.\n\nRepair the unhealthy members first; the plan shows what can be done meanwhile.";
+        "The step would leave fewer healthy voters than quorum needs, so the cluster would become \
+         unavailable.\n\nRepair the unhealthy members first; the plan shows what can be done meanwhile.";
     NotHealthy = "not-healthy", Refused,
-        "A healthy member is only restarted when every voter answers, all follow one leader, no alarm is raised and a\nlinearizable read succeeds.";
+        "A member is unhealthy, so the healthy ones are left alone.\n\nA healthy member is only restarted when every \
+         voter answers, all follow the same leader, no CORRUPT alarm is active,\nand a linearizable read succeeds.";
     DowntimeNeeded = "downtime-needed", Refused,
-        "A cluster of one or two members cannot restart one of them without an outage.\n\nIf the outage is acceptable, say `downtime = \"allowed\"` in `[cluster]`.";
+        "A cluster of one or two members cannot restart one of them without an outage.\n\nIf the outage is acceptable, \
+         set `downtime = \"allowed\"` in `[cluster]`.";
     NoQuorum = "no-quorum", Refused,
-        "Too few members run for a quorum, so the cluster neither reads nor writes.";
+        "Too few members are running for quorum, so the cluster serves neither reads nor writes.\n\n    1. bring back the hosts or members that are down (`quorate status` lists them)\n    2. if they are gone for good, name every lost member: quorate plan --lost=NAME --lost=NAME\n       (this continues with the most up-to-date survivor)\n    3. if no member is left: quorate restore SNAPSHOT --confirm CLUSTER";
     ClockSkew = "clock-skew", Refused,
-        "A host's clock differs from this machine's by more than certificates and leases can bear.\n\nSet up time synchronisation (chrony, systemd-timesyncd) on the host.";
+        "A host's clock differs from this machine's by more than certificates and leases tolerate.\n\nSet up time \
+         synchronisation (chrony, systemd-timesyncd) on the host.";
     DropIn = "drop-in", Refused,
-        "A systemd drop-in changes the unit that quorate keeps. It is not removed; what it sets may override the plan.";
+        "A systemd drop-in overrides the unit that quorate manages.\n\nquorate does not remove it; what it sets may \
+         override the plan.";
     EvenVoters = "even-voters", Refused,
-        "An even number of voters tolerates no more failures than one voter less.";
+        "An even number of voters tolerates no more failures than with one voter fewer.";
     Alarm = "alarm", Refused,
-        "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database reached its quota, and only reads and deletes work. The way out, with the health check's\ncertificate on any host:\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision of `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       on one member after the other, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the odd one.";
+        "etcd has raised an alarm, and keeps it until it is disarmed.\n\nNOSPACE: the database has reached its quota, and only reads and deletes work. To fix it, with a client certificate\nthat may do so (with authentication on: `quorate certs root-issue`):\n\n    1. raise `quota-backend` in [etcd] and apply, or find out what fills the database\n    2. etcdctl compact REVISION             (the revision from `etcdctl endpoint status -w json`)\n    3. etcdctl defrag                       one member at a time, the leader last\n    4. etcdctl alarm disarm\n\nCORRUPT: a member's data differs from the others'. Do not disarm it. Compare `etcdctl endpoint hashkv` of all\nmembers at one revision, and replace the member that differs.";
     AuthorityExpires = "authority-expires", Refused,
-        "The certificate authority expires soon; every certificate it signed ends with it.\n\n`quorate plan --rotate-ca` replaces one that quorate has made: two rolling restarts, without an outage.";
+        "The CA expires soon, and every certificate that it signed stops being accepted with it.\n\n`quorate plan \
+         --rotate-ca` replaces a CA that quorate created: two rolling restarts, without an outage.";
     AuthorityEndsFirst = "authority-ends-first", Refused,
-        "Certificates are valid for longer than the authority that signed them.\n\nNobody accepts them once the authority has ended, whatever their own end is: openssl and kubeadm sign such ones. Those\nthat quorate issues end with the authority at the latest. Replace the authority before its end\n(`quorate plan --rotate-ca`, or another [ca] with the old one as [ca.previous]).";
+        "Certificates are valid for longer than the CA that signed them.\n\nThey stop being accepted when the CA \
+         expires, whatever their own expiry (openssl and kubeadm allow this).\nCertificates that quorate issues expire \
+         no later than the CA. Replace the CA before it expires\n(`quorate plan --rotate-ca`, or a new [ca] with the \
+         old one as [ca.previous]).";
     BackupTooOld = "backup-too-old", Refused,
-        "The last good snapshot is older than `max-age` in [backup] allows, or there is none.\n\nEvery node of [backup] has a timer, and one of them takes each snapshot. Look at what the last runs said:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a member that does not run, or a cluster without a quorum keeps a node from taking one; the next\nnode takes it then, so all of them are kept from it.";
+        "The last good snapshot is older than `max-age` in [backup], or there is none.\n\nEvery node in [backup] has a timer, and one of them takes each snapshot. See what the last runs reported:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a stopped member, or a cluster without quorum stops one node, and the next one takes over. If there is\nno snapshot at all, every node was stopped.";
     CompressorMissing = "compressor-missing", Refused,
-        "The program that `compression` in [backup] names is not installed on a node.\n\nquorate installs no packages. Install it there, for example with `apt-get install zstd`, or say\n`compression = \"gzip\"`, which is on every Debian host, or `\"none\"`.";
+        "The program named by `compression` in [backup] is not installed on a node.\n\nquorate installs no packages. \
+         Install it there, for example with `apt-get install zstd`, or set\n`compression = \"gzip\"`, which every \
+         Debian host has, or `\"none\"`.";
     UnknownUser = "unknown-user", Refused,
-        "etcd knows a user that cluster.toml does not declare.\n\nSomeone may still come as it, so it is only told of. Declare it as [users.NAME], or remove it, and the roles that\nnobody else has, with\n\n    quorate apply --allow remove-user:NAME";
+        "etcd has a user that is not in cluster.toml.\n\nA client may still use it, so it is only reported. Add \
+         [users.NAME], or remove the user, and the roles that nobody\nelse has, with\n\n    quorate apply --allow \
+         remove-user:NAME";
     UnknownRole = "unknown-role", Refused,
-        "etcd knows a role that cluster.toml does not declare.\n\nA role by itself lets nobody do anything, so quorate leaves it alone. Declare it as [roles.NAME], or remove it with\n`etcdctl role delete NAME`; those of a user that is removed go with it.";
+        "etcd has a role that is not in cluster.toml.\n\nA role grants nothing until a user has it, so quorate leaves \
+         it alone. Add [roles.NAME], or remove it with\n`etcdctl role delete NAME`. When a user is removed, the roles \
+         that only it has are removed with it.";
     AuthUnknown = "auth-unknown", Unseen,
-        "The cluster did not say who its users are, and whether it asks who comes.\n\nUsers and roles are changed only when they were seen. When etcd denies the permission, authentication was turned\non without us: quorate comes with a certificate of the common name root, so the user root needs the role root:\n\n    etcdctl --user WHO user add root --no-password\n    etcdctl --user WHO user grant-role root root";
+        "Could not read the cluster's users, or whether authentication is on.\n\nUsers and roles are only changed \
+         after they have been read. If etcd denies permission, authentication was turned on\noutside quorate, which \
+         connects as user root (certificate CN). Give that user the role root:\n\n    etcdctl --user WHO user add root \
+         --no-password\n    etcdctl --user WHO user grant-role root root";
     UpgradePath = "upgrade-path", Refused,
-        "etcd is upgraded one minor version at a time, and some steps ask for a certain patch first.\n\n    3.4 → 3.5   to 3.5.6 or newer: 3.5.0 to 3.5.2 can corrupt data\n    3.5 → 3.6   every member on 3.5.26 or newer first, and `etcdutl check v2store` clean\n    3.6 → 3.7   every member on 3.6.11 or newer first, no experimental-* setting left, and the raft log cut since\n                the last member of 3.5 (3.7 panics at entries that 3.5 wrote; the plan has a step for it)\n\nThe versions in between are taken from [etcd.archive], where each needs its SHA-256:\n\n    [etcd.archive.via]\n    \"3.5.30\" = { amd64 = \"…\" }";
+        "etcd is upgraded one minor version at a time, and some upgrades need a certain patch release first.\n\n    3.4 → 3.5   to 3.5.6 or newer: 3.5.0 to 3.5.2 can corrupt data\n    3.5 → 3.6   every member on 3.5.26 or newer first, and `etcdutl check v2store` clean\n    3.6 → 3.7   every member on 3.6.11 or newer first, no experimental-* setting left, and no raft log entries\n                from the last member on 3.5 (they crash 3.7; the plan has a step that flushes them)\n\nThe versions in between come from [etcd.archive], where each needs its SHA-256:\n\n    [etcd.archive.via]\n    \"3.5.30\" = { amd64 = \"…\" }";
     BrokenVersion = "broken-version", Refused,
-        "etcd 3.5.0 to 3.5.2 can corrupt data when a member is killed (etcd-io/etcd#13766), and no cluster should be\nupgraded to a release before 3.5.6.\n\nDeclare 3.5.6 or newer.";
+        "This etcd release can corrupt data.\n\netcd 3.5.0 to 3.5.2 can do so when a member is killed \
+         (etcd-io/etcd#13766), and no cluster should be\nupgraded to a release before 3.5.6.\n\nDeclare 3.5.6 or \
+         newer.";
     V2Store = "v2-store", Refused,
-        "etcd 3.6 no longer reads the v2 store, and a member of 3.5 still holds something in it.\n\nLook at it with `etcdutl check v2store --data-dir DIR` on the host, and remove what is there with a v2 client\nwhile 3.5 still runs. etcdutl reads the last snapshot of the log only: while `enable-v2` is set, what was written since\nis not seen, so set it to false and restart before the upgrade.";
+        "etcd 3.6 no longer reads the v2 store, and a member on 3.5 still has content in it.\n\nInspect it with \
+         `etcdutl check v2store --data-dir DIR` on the host, and remove the content with a v2 client while 3.5\nis \
+         still running. etcdutl only reads the last snapshot of the log: while `enable-v2` is set, newer writes are \
+         not\nseen, so set it to false and restart before the upgrade.";
     ExperimentalSetting = "experimental-setting", Refused,
-        "etcd 3.7 does not know the experimental-* settings any more.\n\nReplace each by its successor (a setting without the prefix, or a feature gate) and apply that first.";
+        "etcd 3.7 removed the experimental-* settings.\n\nReplace each by its successor (a setting without the prefix, \
+         or a feature gate) and apply that first.";
     SettingTooNew = "setting-too-new", Refused,
-        "A setting is declared that the running version does not know yet.\n\netcd would ignore it without a word. Upgrade first, and declare the setting then.";
+        "cluster.toml has a setting that the running version does not support.\n\netcd would silently ignore it. \
+         Upgrade first, then add the setting.";
     UpgradeWaits = "upgrade-waits", Refused,
-        "The version is only changed while every member is well, speaks one minor version, and none is being added.";
+        "The version is only changed while all members are healthy, on the same minor version, and none is joining.";
     Downgrade = "downgrade", Refused,
-        "The declared version is older than the one the cluster has reached.\n\nA binary may go back only while the cluster version has not been raised, that is, while one member still runs the\nold minor version. After that, restore a snapshot that was saved before the upgrade.";
+        "The declared version is older than the one that the cluster has reached.\n\nA downgrade is possible only \
+         until the cluster version has been raised, that is, while one member still runs the old\nminor version. After \
+         that, restore a snapshot from before the upgrade.";
     SnapshotForeign = "snapshot-foreign", Failure,
-        "The snapshot is of another cluster: none of the members that it knows of is declared in cluster.toml.\n\nMembers are compared by their peer URLs, as clusters often have members of the same names. When all members of this\ncluster have moved to other addresses since, the snapshot may be its own all the same; `restore` tells it in its plan, and\ngoes on.";
+        "The snapshot is from a different cluster: none of its members is in cluster.toml.\n\nMembers are compared by \
+         their peer URLs, because clusters often use the same member names. If all members of this\ncluster have moved \
+         to other addresses since, the snapshot may be its own all the same; `restore` shows this in its\nplan and \
+         continues.";
     SnapshotDiffers = "snapshot-differs", Failure,
-        "The snapshot was restored into a scratch etcd, and what that holds is not what it should be.\n\nThe message says what differs: the revision or the number of keys from what `etcdutl snapshot status` says of the\nfile, or etcd's own hash of all keys from that of the live cluster at the same revision. Take another snapshot, and\ncompare `etcdctl endpoint hashkv` of all members: one of them may be the odd one.\n\nA cluster that was restored counts its revisions anew, and differs from a good snapshot of its former life. Where the\ncluster's id was noted beside the snapshot (NAME.json), such a cluster is told by its own and not compared; where it was\nnot, the message says so. A cluster that was begun again from one survivor (`--lost`) keeps its id, and may have lost what\na snapshot of before still has.";
+        "The snapshot was restored into a scratch etcd, and the result is not what it should be.\n\nThe message says what differs: the revision or number of keys from what `etcdutl snapshot status` reports for the\nfile, or etcd's hash of all keys from that of the live cluster at the same revision. Take another snapshot, and\ncompare `etcdctl endpoint hashkv` of all members: one of them may have diverged.\n\nA restored cluster starts counting revisions again, and differs from good snapshots of its former life. If the\ncluster id was recorded with the snapshot (NAME.json), such a cluster is recognised and not compared; if it was not,\nthe message says so. A cluster recovered from one survivor (`--lost`) keeps its id, and may have lost writes that an\nolder snapshot still has.";
     RestoreUnfinished = "restore-unfinished", Refused,
-        "A restore was begun: a note on the hosts (/etc/etcd/restore) says which snapshot it is of.\n\nSome members may hold the old data and others the new, so nothing else is done until the restore is finished. Run\n`quorate restore SNAPSHOT --confirm CLUSTER` again with the same snapshot; it goes on where it was cut off. With\nanother one it begins anew. The old data directories are kept as DATA.before-restore-TIME.";
+        "A restore is unfinished: a marker on the hosts (/etc/etcd/restore) records the snapshot.\n\nSome members may have the old data and others the new, so nothing else is done until the restore is finished. Run\n`quorate restore SNAPSHOT --confirm CLUSTER` again with the same snapshot, and it resumes. With a different snapshot\nit starts over. The old data directories are kept as DATA.before-restore-TIME.";
     RestoreDone = "restore-done", Refused,
-        "Every member runs on data that was restored from this very snapshot.\n\nWhen that is long ago and it is to be done once more, say `--again`: what was written since is set aside.";
+        "Every member already runs on data restored from this snapshot.\n\nTo restore it again, pass `--again`: \
+         everything written since is set aside.";
     RestoreLeavesMember = "restore-leaves-member", Refused,
-        "A member of the cluster that is about to be replaced lives on a machine that cluster.toml does not declare.\n\nIt is none of the restored cluster, and goes on with the old data if it can. Stop etcd there.";
+        "A member of the cluster that is being replaced runs on a machine that is not in cluster.toml.\n\nIt is not \
+         part of the restored cluster and may keep serving the old data. Stop etcd there.";
     SnapshotUnknown = "snapshot-unknown", Failure,
-        "The file does not begin as a snapshot of etcd does.\n\nA snapshot is a bbolt database with the SHA-256 of it at its end, as `quorate backup run`, `etcdctl snapshot save`\nand the nodes write it: bare, or compressed by zstd or gzip.";
+        "The file is not an etcd snapshot.\n\nA snapshot is a bbolt database followed by its SHA-256, as `quorate \
+         backup run`, `etcdctl snapshot save` and the\nscheduled backups write it: plain, or compressed with zstd or \
+         gzip.";
     SnapshotCut = "snapshot-cut", Failure,
-        "The snapshot ends too early: its first page tells how long it has to be.\n\nA transfer that was cut off, or a full disk. Take another one; nothing can be restored from this one.";
+        "The snapshot is truncated: the file is shorter than its header says.\n\nThe cause is an interrupted transfer \
+         or a full disk. Take another one; this one cannot be restored.";
     SnapshotWithoutHash = "snapshot-without-hash", Failure,
-        "The snapshot has no SHA-256 at its end.\n\netcd sends one with every snapshot. A copy of `member/snap/db`, or a file whose last 32 bytes were lost, has none, and\nnothing tells whether what is left is whole and unchanged.";
+        "The snapshot has no SHA-256 at its end.\n\netcd appends one to every snapshot. A copy of `member/snap/db`, or \
+         a file that lost its last 32 bytes, has none, so\nit cannot be verified.";
     SnapshotDamaged = "snapshot-damaged", Failure,
-        "The snapshot is not what etcd once sent: its SHA-256 is another one.\n\nA disk or a transfer has changed it. Nothing is restored from it; take another one, and look at the disk.";
+        "Checksum mismatch: the file has changed since etcd wrote it.\n\nA disk or a transfer has damaged it. It is \
+         not restored; take another one, and check the disk.";
 }
 
 impl fmt::Display for Code {

@@ -366,13 +366,10 @@ fn a_rotation_ends_with_the_new_authority_alone() {
     let world = rotations().next().expect("there is a first");
     let plan = plan(&world.desired, &world.observed);
     let titles: Vec<_> = plan.steps.iter().map(|step| step.title()).collect();
-    assert_eq!(titles.first().map(String::as_str), Some("create the next certificate authority"), "{titles:#?}");
-    assert!(
-        titles.last().is_some_and(|last| last.starts_with("prove that the old authority is refused")),
-        "{titles:#?}"
-    );
+    assert_eq!(titles.first().map(String::as_str), Some("create the new CA"), "{titles:#?}");
+    assert!(titles.last().is_some_and(|last| last.starts_with("verify that the old CA is rejected")), "{titles:#?}");
     assert_eq!(titles.iter().filter(|title| *title == "restart etcd").count(), 6, "{titles:#?}");
-    assert_eq!(titles.iter().filter(|title| title.contains("of the new authority with a new key")).count(), 9);
+    assert_eq!(titles.iter().filter(|title| title.contains("with a new key, signed by the new CA")).count(), 9);
     let mut observed = world.observed.clone();
     plan.actions().for_each(|action| planner::effect(action, &world.desired, &mut observed));
     let new = current(&observed).expect("there is an authority");

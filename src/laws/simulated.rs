@@ -319,7 +319,7 @@ async fn apply_stops_when_a_member_falls_silent() {
     let (result, _) = run(&fleet, &approved).await;
     let failure = result.expect_err("a member is silent");
     assert_eq!(failure.kind, Kind::Stopped);
-    assert!(failure.summary.contains("does not answer any more"), "{failure}");
+    assert!(failure.summary.contains("stopped answering"), "{failure}");
     assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
 }
 
@@ -329,8 +329,8 @@ async fn a_writer_beside_it_stops_an_apply() {
     let (desired, world) = with_a_new_setting(&sample::desired(3));
     let approved = plan(&desired, &world);
     for (fault, words) in [
-        (Fault::WritesFail(1), "a guard write failed: etcd-"),
-        (Fault::WritesStall(1), "a guard write took 6.0 s, more than 5.0 s"),
+        (Fault::WritesFail(1), "a write of --guard-writes failed: etcd-"),
+        (Fault::WritesStall(1), "a write of --guard-writes took 6.0 s, more than 5.0 s"),
         (Fault::Nothing, ""),
     ] {
         let fleet = Simulated::new(&desired, world.clone(), fault);

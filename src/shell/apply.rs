@@ -212,15 +212,16 @@ impl<F: Fleet> Run<'_, F> {
             let Some((action, why)) = undone else {
                 let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
                 if !patience.wait_for(&format!("{silent} to answer again"), self.emit).await {
-                    let what = format!("{silent} does not answer any more after: {}", title(due.iter().copied()));
-                    let hint = format!("look at `{}` on {silent}", runtime::log(self.desired));
+                    let what = format!("{silent} stopped answering after: {}", title(due.iter().copied()));
+                    let hint = format!("run `{}` on {silent}", runtime::log(self.desired));
                     return Err(Diagnostic::failure(what).hint(hint));
                 }
                 continue;
             };
-            let awaited = format!("the effect of: {action}{}", on(action));
+            let awaited = format!("this to take effect: {action}{}", on(action));
             if !patience.wait_for(&awaited, self.emit).await {
-                let what = format!("{action}{}: no effect after {} s", on(action), patience.deadline().as_secs());
+                let what =
+                    format!("{action}{}: did not take effect within {} s", on(action), patience.deadline().as_secs());
                 let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
                 return Err(match why.or_else(|| self.member_complaint(action, &observed)) {
                     Some(why) => failure.because(why),
@@ -234,7 +235,7 @@ impl<F: Fleet> Run<'_, F> {
         let host = observed.hosts.get(action.host()?)?;
         let complaint = host.known().and_then(|host| host.service.complaint.as_ref());
         if let Some(complaint) = complaint {
-            return Some(format!("etcd ended and said: {complaint}"));
+            return Some(format!("etcd exited: {complaint}"));
         }
         let cause = host.unknown().or_else(|| host.known()?.member.unknown())?;
         Some(cause.summary.clone())
@@ -244,16 +245,16 @@ impl<F: Fleet> Run<'_, F> {
         match action.host() {
             Some(host) if action.touches_service() => {
                 let again = if self.is_restoring() { "the same `quorate restore`" } else { "apply" };
-                format!("look at `{}` on {host}; then run {again} again", runtime::log(self.desired))
+                format!("run `{}` on {host}; then run {again} again", runtime::log(self.desired))
             }
             _ if self.is_restoring() => RESTORE_AGAIN.to_owned(),
-            _ => "run `quorate plan` to see what is there, then apply again".to_owned(),
+            _ => "run `quorate plan` to see the current state, then apply again".to_owned(),
         }
     }
 
     fn not_approved(&self, action: &Action) -> Diagnostic {
-        let what = format!("the hosts have changed since the plan: it does not hold \"{action}{}\"", on(action));
-        Diagnostic::new(Kind::PlanChanged, what).hint("run `quorate plan` again, review it, and apply that")
+        let what = format!("the hosts have changed since the plan, which does not contain: {action}{}", on(action));
+        Diagnostic::new(Kind::PlanChanged, what).hint("run `quorate plan` again, review it, and apply the new plan")
     }
 
     fn is_restoring(&self) -> bool {
@@ -268,13 +269,13 @@ impl<F: Fleet> Run<'_, F> {
         let steps = if self.steps == 1 { "step 1".to_owned() } else { format!("step {}", self.steps) };
         let hint = failure.hint.clone();
         let (doing, again) = match self.is_restoring() {
-            true => ("the restore", RESTORE_AGAIN),
-            false => ("apply", "nothing is lost: run apply again, and it goes on from what is there"),
+            true => ("restore", RESTORE_AGAIN),
+            false => ("apply", "safe to rerun: apply resumes from the current state"),
         };
         let told = Diagnostic {
             kind: Kind::Stopped,
             place: failure.place.clone(),
-            summary: format!("{doing} stopped in {steps} of {}: {}", self.approved.steps.len(), failure.summary),
+            summary: format!("{doing} stopped at {steps} of {}: {}", self.approved.steps.len(), failure.summary),
             causes: failure.causes.clone(),
             hint: None,
         };
@@ -282,8 +283,8 @@ impl<F: Fleet> Run<'_, F> {
     }
 }
 
-const RESTORE_AGAIN: &str = "nothing is lost: run the same `quorate restore` again, and it goes on from what is there; \
-                             until it has ended, the cluster may not serve";
+const RESTORE_AGAIN: &str = "safe to rerun: the same `quorate restore` resumes from the current state; until it \
+                             finishes, the cluster may be unavailable";
 
 fn on(action: &Action) -> String {
     action.host().map_or_else(String::new, |host: &HostName| format!(" on {host}"))

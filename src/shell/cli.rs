@@ -121,7 +121,7 @@ fn help_colour(args: &[OsString]) -> ColorChoice {
 fn enter(global: &GlobalArgs) -> Result<(), Diagnostic> {
     let Some(folder) = &global.directory else { return Ok(()) };
     std::env::set_current_dir(folder).map_err(|error| {
-        Diagnostic::failure("cannot change to the folder").at(folder.display().to_string()).caused_by(&error)
+        Diagnostic::failure("cannot change to the directory").at(folder.display().to_string()).caused_by(&error)
     })
 }
 

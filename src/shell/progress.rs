@@ -101,7 +101,7 @@ impl State {
                 surprises.iter().try_for_each(|line| self.note(&surprise(line)))
             }
             Event::Warning { text } => self.note(&warning(text, palette)),
-            Event::Interrupted => self.note("interrupted: no further step is begun"),
+            Event::Interrupted => self.note("interrupted: no further step is started"),
             Event::GuardWrites { .. } => self.note(&guard_writes(event)),
             Event::Stopped { .. } | Event::Finished { .. } => self.close(),
             Event::Locking { held_by: None, .. }
@@ -135,7 +135,7 @@ impl State {
                 }
             }
             Event::Warning { text } => bar.println(format!("      {}", warning(text, palette))),
-            Event::Interrupted => bar.println("      interrupted: no further step is begun"),
+            Event::Interrupted => bar.println("      interrupted: no further step is started"),
             Event::GuardWrites { .. } => bar.println(format!("      {}", guard_writes(event))),
             Event::Stopped { .. } | Event::Finished { .. } => bar.finish_and_clear(),
             Event::Locked { .. }
@@ -174,7 +174,7 @@ impl State {
 fn guard_writes(event: &Event) -> String {
     let Event::GuardWrites { writes, failed, longest_seconds } = event else { return String::new() };
     format!(
-        "guard: {}, {failed} failed, the longest took {:.0} ms",
+        "write guard: {}, {failed} failed, slowest {:.0} ms",
         words::count(*writes, "write"),
         longest_seconds * 1000.0
     )
@@ -195,7 +195,7 @@ fn warning(text: &str, palette: Palette) -> String {
 }
 
 fn surprise(line: &str) -> String {
-    format!("surprise, not as predicted: {line}")
+    format!("unexpected state after this step: {line}")
 }
 
 /// A spinner on stderr with a message, for what takes a moment. It draws nothing when stderr is no terminal.
@@ -215,7 +215,7 @@ pub fn bytes(message: String) -> ProgressBar {
 
 /// What is looked at, for a spinner.
 pub fn looking<'a>(hosts: impl ExactSizeIterator<Item = &'a HostName>) -> String {
-    format!("looking at {}", words::count(hosts.len(), "host"))
+    format!("inspecting {}", words::count(hosts.len(), "host"))
 }
 
 #[cfg(test)]
@@ -253,10 +253,10 @@ mod tests {
 
     #[test]
     fn plain_lines_read_like_a_log() {
-        let lines = "[1/2] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3 ... done in 1.2 s\n\
-                     [2/2] start etcd on etcd-2 ...\n      waiting for etcd-2 to serve (10 s)\n      \
-                     waiting for etcd-2 to serve (20 s)\n\
-                     [2/2] start etcd on etcd-2 ... done in 21 s\n      surprise, not as predicted: + etcd-2 taken 2379\n";
+        let lines = "[1/2] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3 ... done in 1.2 s\n[2/2] start etcd on etcd-2 \
+                     ...\n      waiting for etcd-2 to serve (10 s)\n      waiting for etcd-2 to serve (20 s)\n[2/2] \
+                     start etcd on etcd-2 ... done in 21 s\n      unexpected state after this step: + etcd-2 taken \
+                     2379\n";
         assert_eq!(shown(Output::Plain, &events()), lines);
     }
 

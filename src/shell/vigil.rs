@@ -63,10 +63,10 @@ pub async fn watch(
             tally.longest = tally.longest.max(took);
         }
         match result {
-            Err(why) => stop.because(format!("a guard write failed: {why}")),
+            Err(why) => stop.because(format!("a write of --guard-writes failed: {why}")),
             Ok(()) if took > limit => {
                 stop.because(format!(
-                    "a guard write took {:.1} s, more than {:.1} s",
+                    "a write of --guard-writes took {:.1} s, more than {:.1} s",
                     took.as_secs_f64(),
                     limit.as_secs_f64()
                 ));

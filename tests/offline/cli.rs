@@ -109,13 +109,16 @@ fn a_saved_plan_is_shown_in_every_format() {
     let text = quorate(&["show", "plan.json"]);
     assert_eq!((text.code, text.stderr.as_str()), (0, ""));
     assert!(
-        text.stdout.starts_with("cluster prod, etcd 3.5.16: no cluster yet: 3 bare hosts\n\n[ 1/13] "),
+        text.stdout.starts_with("cluster prod (declared: etcd 3.5.16): no cluster found: 3 empty hosts\n\n[ 1/13] "),
         "{}",
         text.stdout
     );
     let last = text.stdout.lines().last().unwrap_or_default();
     assert!(
-        last.starts_with("Plan: 13 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; lowest margin 1. Plan id "),
+        last.starts_with(
+            "Plan: 13 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; always tolerates at least 1 \
+                          failure. Plan id "
+        ),
         "{last}"
     );
     let markdown = quorate(&["show", "plan.json", "--format", "markdown"]);
@@ -133,14 +136,20 @@ fn a_tampered_plan_is_refused() {
         let said = quorate_with(folder.path(), arguments, &[]);
         assert_eq!((said.code, said.stdout.as_str()), (1, ""));
         assert!(
-            said.stderr.starts_with("error: plan.json: cannot use this plan\n  caused by: its plan_id is "),
+            said.stderr.starts_with(
+                "error: plan.json: cannot use this plan\n  caused by: the file was edited: its plan_id is "
+            ),
             "{}",
             said.stderr
         );
     }
     fs::write(&file, saved().replace("\"format_version\": 1", "\"format_version\": 99")).expect("the folder is ours");
     let said = quorate_with(folder.path(), &["show", "plan.json"], &[]);
-    assert!(said.stderr.contains("its format_version is 99; this quorate reads version 1"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("format_version 99 is not supported; this quorate reads version 1"),
+        "{}",
+        said.stderr
+    );
     let missing = quorate(&["show", "nowhere.json"]);
     assert_eq!(missing.code, 1);
     assert!(
@@ -186,12 +195,12 @@ fn validate_and_init_work_in_the_folder_of_c() {
     let folder = folder();
     let path = folder.path().to_str().expect("it is text");
     let said = quorate_with(Path::new("/"), &["-C", path, "validate"], &[]);
-    assert_eq!((said.code, said.stdout.as_str()), (0, "cluster.toml: valid: cluster prod, 3 nodes, etcd 3.5.16\n"));
+    assert_eq!((said.code, said.stdout.as_str()), (0, "cluster.toml is valid: cluster prod, 3 nodes, etcd 3.5.16\n"));
     let said = quorate_with(Path::new("/"), &["-C", path, "init", "a=10.0.0.1"], &[]);
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("never overwrites"), "{}", said.stderr);
     let said = quorate_with(Path::new("/"), &["-C", "/nowhere", "validate"], &[]);
-    assert!(said.stderr.starts_with("error: /nowhere: cannot change to the folder"), "{}", said.stderr);
+    assert!(said.stderr.starts_with("error: /nowhere: cannot change to the directory"), "{}", said.stderr);
 }
 
 #[test]
@@ -207,7 +216,7 @@ fn an_invalid_declaration_stops_every_command_that_needs_it() {
     }
     let missing = quorate_with(Path::new("/"), &["-f", "/nowhere.toml", "plan"], &[]);
     assert_eq!(missing.code, 1);
-    assert!(missing.stderr.contains("hint: write one with `quorate init"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("hint: create one with `quorate init"), "{}", missing.stderr);
 }
 
 #[test]
@@ -215,7 +224,7 @@ fn codes_are_explained() {
     let list = quorate(&["explain"]);
     assert!(list.stdout.contains("\nhost-key "), "{}", list.stdout);
     let page = quorate(&["explain", "data-found"]);
-    assert!(page.stdout.starts_with("data-found (exit code 3)\n\nA host holds a data directory"), "{}", page.stdout);
+    assert!(page.stdout.starts_with("data-found (exit code 3)\n\nA host has a data directory"), "{}", page.stdout);
     let near = quorate(&["explain", "data-fuond"]);
     assert!(near.stderr.contains("data-found"), "{}", near.stderr);
 }
@@ -299,7 +308,7 @@ fn client_certificates_are_issued_and_stored_nowhere() {
     fs::remove_dir_all(folder.path().join("pki")).expect("it is ours");
     let said = quorate_with(folder.path(), &["certs", "root-issue"], &[]);
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("there is no authority"), "{}", said.stderr);
+    assert!(said.stderr.contains("no CA in "), "{}", said.stderr);
 }
 
 /// CKE's recipe, word for word but for the name of the command.

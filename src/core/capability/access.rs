@@ -33,7 +33,7 @@ fn file_fault(host: &Host, file: File) -> Option<String> {
 
 fn folder_fault(host: &Host, folder: Folder) -> Option<String> {
     let (is, wanted) = (host.folders.get(&folder)?, layout::folder_access(folder));
-    (*is != wanted).then(|| format!("the {} folder is {is}, not {wanted}", layout::folder_row(folder).word))
+    (*is != wanted).then(|| format!("the {} directory is {is}, not {wanted}", layout::folder_row(folder).word))
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, file: File) -> Readiness {
@@ -49,7 +49,7 @@ pub fn folder_readiness(observed: &Observed, name: &HostName, folder: Folder) ->
 /// From whether the thing is as it should be; `None` when it is not there at all.
 fn readiness_of(observed: &Observed, name: &HostName, is_right: impl Fn(&Host) -> Option<bool>) -> Readiness {
     match observed.host(name).map(is_right) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(None) => Readiness::Refused(format!("it is no longer on {name}")),
         Some(Some(true)) => Readiness::Done,
         Some(Some(false)) => Readiness::Ready,

@@ -14,13 +14,12 @@ pub fn next(view: &View) -> Ruling {
         // Another rule's.
         (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => Ruling::default(),
         (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because("ca")),
-        (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
-            Action::CreateAuthority,
-            view.reason("there is no authority beside cluster.toml yet", "ca"),
-        )),
+        (Seen::Known(None), Situation::New) => {
+            Ruling::step(Draft::of(Action::CreateAuthority, view.reason("no CA exists yet", "ca")))
+        }
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
-            let what = "the cluster exists, but its ca.crt and ca.key are not here";
-            let hint = "restore them from your backup where [ca] says";
+            let what = "the cluster exists, but its ca.crt and ca.key are missing here";
+            let hint = "restore them from your backup to the location in [ca]";
             Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"))
         }
     }

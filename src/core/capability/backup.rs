@@ -37,8 +37,8 @@ fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
     if upheld(Guard::BackupCanRun, there) {
         return None;
     }
-    let what = format!("{program} is not on {name}, and snapshots are to be compressed with it");
-    let hint = format!("install it there (`apt-get install {program}`), or change `compression` in [backup]");
+    let what = format!("{name} has no {program}, which `compression` in [backup] uses");
+    let hint = format!("install it there (`apt-get install {program}`), or change `compression`");
     Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).because("backup.compression"))
 }
 
@@ -56,8 +56,8 @@ fn lacks(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -
     };
     let certified = leaf::is_right(desired, observed, name, host, Role::BackupClient);
     let missing = match (known, certified) {
-        (false, _) => Some(format!("etcd asks who comes, and does not know the user {BACKUP}")),
-        (true, false) => Some("its certificate is not there".to_owned()),
+        (false, _) => Some(format!("authentication is on, and etcd has no user {BACKUP}")),
+        (true, false) => Some("its certificate is missing".to_owned()),
         (true, true) => None,
     };
     missing.filter(|_| !upheld(Guard::BackupCanRun, false))
@@ -95,8 +95,8 @@ fn remove(view: &View) -> Option<Draft> {
     let of_others = view.hosts().filter(|(name, host)| view.desired.backup_on(name).is_none() && is_there(host));
     let actions = of_others.map(|(name, _)| Action::RemoveBackup { host: name.clone() }).collect();
     let what = match view.desired.backup {
-        Some(_) => "the node is to take no snapshots",
-        None => "no snapshots are to be taken on a schedule",
+        Some(_) => "this node is not in `nodes` of [backup]",
+        None => "cluster.toml has no [backup]",
     };
     draft(view, actions, what, "backup.nodes")
 }
@@ -108,7 +108,7 @@ fn is_there(host: &Host) -> bool {
 fn install_script(view: &View) -> Option<Draft> {
     let without = nodes(view).filter(|(_, host, _)| !has_script(host));
     let actions = without.map(|(name, ..)| Action::InstallBackupScript { host: name.clone() }).collect();
-    draft(view, actions, "the backup script is missing or another", "backup")
+    draft(view, actions, "the backup script is missing or differs", "backup")
 }
 
 fn has_script(host: &Host) -> bool {
@@ -129,8 +129,8 @@ fn write(view: &View, file: File) -> Option<Draft> {
         })
         .collect();
     let (what, place) = match file {
-        File::BackupTimer => ("the backup timer is not as declared", "backup.schedule"),
-        _ => ("the backup service is not as declared", "backup"),
+        File::BackupTimer => ("the backup timer differs from cluster.toml", "backup.schedule"),
+        _ => ("the backup service differs from cluster.toml", "backup"),
     };
     draft(view, actions, what, place)
 }
@@ -138,7 +138,7 @@ fn write(view: &View, file: File) -> Option<Draft> {
 fn enable(view: &View) -> Option<Draft> {
     let off = nodes(view).filter(|(_, host, _)| !is_on(host));
     let actions = off.map(|(name, ..)| Action::EnableBackup { host: name.clone() }).collect();
-    draft(view, actions, "the backup timer does not run", "backup")
+    draft(view, actions, "the backup timer is not running", "backup")
 }
 
 fn is_on(host: &Host) -> bool {
@@ -147,8 +147,11 @@ fn is_on(host: &Host) -> bool {
 
 pub fn script_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
-        Some(_) if desired.backup_on(name).is_none() => Readiness::Refused(format!("{name} is to take no snapshots")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
+        Some(_) if desired.backup_on(name).is_none() => Readiness::Refused(format!(
+            "{name} takes no snapshots \
+                                                                                    according to cluster.toml"
+        )),
         Some(host) if has_script(host) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }
@@ -162,15 +165,15 @@ pub fn script_effect(observed: &mut Observed, name: &HostName) {
 
 pub fn enable_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let (host, policy) = match (observed.host(name), desired.backup_on(name)) {
-        (None, _) => return Readiness::Refused(format!("{name} cannot be seen")),
-        (Some(_), None) => return Readiness::Refused(format!("{name} is to take no snapshots")),
+        (None, _) => return Readiness::Refused(format!("{name} is unreachable")),
+        (Some(_), None) => return Readiness::Refused(format!("{name} takes no snapshots according to cluster.toml")),
         (Some(host), Some(policy)) => (host, policy),
     };
     let as_declared = |file| host.text_of(file) == Some(text(desired, policy, file).as_str());
     let whole = has_script(host) && as_declared(File::BackupService) && as_declared(File::BackupTimer);
     match lacks(desired, observed, name, host) {
         Some(why) => Readiness::Refused(why),
-        None if !whole => Readiness::Refused(format!("the script and the units on {name} are not as declared")),
+        None if !whole => Readiness::Refused(format!("the backup script or units on {name} differ from cluster.toml")),
         None if is_on(host) => Readiness::Done,
         None => Readiness::Ready,
     }
@@ -186,8 +189,11 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
 
 pub fn remove_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
-        Some(_) if desired.backup_on(name).is_some() => Readiness::Refused(format!("{name} is to take snapshots")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
+        Some(_) if desired.backup_on(name).is_some() => Readiness::Refused(format!(
+            "{name} takes snapshots according \
+                                                                                    to cluster.toml"
+        )),
         Some(host) if is_there(host) => Readiness::Ready,
         Some(_) => Readiness::Done,
     }
@@ -232,15 +238,15 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
         Some((host, snapshot)) => {
             format!("the last snapshot is {} old: {} on {host}", age(observed.at.0 - snapshot.at.0), snapshot.name)
         }
-        None => "no node holds a finished snapshot".to_owned(),
+        None => "no completed snapshot on any node".to_owned(),
     };
     let unseen: Vec<_> =
         backup.nodes.iter().filter(|name| observed.host(name).is_none()).map(HostName::as_str).collect();
     let what = match unseen.as_slice() {
         [] => what,
-        unseen => format!("{what}; {} could not be seen", unseen.join(", ")),
+        unseen => format!("{what}; unreachable: {}", unseen.join(", ")),
     };
-    let hint = format!("see `journalctl -u {}` on the nodes", layout::BACKUP_SERVICE);
+    let hint = format!("run `journalctl -u {}` on the nodes", layout::BACKUP_SERVICE);
     Some(Finding { code: Code::BackupTooOld, hosts: Vec::new(), what, hint: Some(hint) })
 }
 

@@ -29,8 +29,8 @@ pub fn trust(view: &View) -> Ruling {
     }
     // The authority is rotated: one member at a time takes what it is to trust, and serves with it before the next.
     let why = match trust {
-        Trust::Current | Trust::Both => "the new authority is to be trusted as well",
-        Trust::Next => "nothing is signed by the old authority any more",
+        Trust::Current | Trust::Both => "both CAs must be trusted during the rotation",
+        Trust::Next => "no certificate signed by the old CA is left",
     };
     let differing = turn::in_turn(view).into_iter().filter(|(_, host)| !holds(view.observed, host, trust));
     turn::due(view, differing.map(|(name, _)| (action(name), vec![view.reason(why, "ca")])).collect())
@@ -49,11 +49,11 @@ fn authority(observed: &Observed) -> Option<&Authority> {
 pub fn trust_readiness(observed: &Observed, name: &HostName, trust: Trust) -> Readiness {
     match (observed.host(name), authority(observed)) {
         (Some(host), Some(_)) if !trust.is_current() => rotated_readiness(observed, name, host, trust),
-        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
-        (_, None) => Readiness::Refused("there is no authority beside cluster.toml".to_owned()),
+        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
+        (_, None) => Readiness::Refused("there is no CA here".to_owned()),
         (Some(host), Some(authority)) if host.trusted.contains(&authority.fingerprint) => Readiness::Done,
         (Some(host), Some(_)) if !host.trusted.is_empty() => {
-            Readiness::Refused(format!("{name} trusts another authority"))
+            Readiness::Refused(format!("{name} trusts a different CA"))
         }
         (Some(_), Some(_)) => Readiness::Ready,
     }
@@ -63,9 +63,9 @@ fn rotated_readiness(observed: &Observed, name: &HostName, host: &Host, trust: T
     if holds(observed, host, trust) {
         Readiness::Done
     } else if trust::wanted_trust(observed) != trust {
-        Readiness::Refused("the rotation of the authority is not that far".to_owned())
+        Readiness::Refused("the CA rotation has not reached this step".to_owned())
     } else if !host.trusted.is_empty() && !host.trusted.iter().any(|one| trust::is_ours(observed, one)) {
-        Readiness::Refused(format!("{name} trusts another authority"))
+        Readiness::Refused(format!("{name} trusts a different CA"))
     } else {
         Readiness::Ready
     }
@@ -103,8 +103,11 @@ pub fn next(view: &View) -> Ruling {
                 && role != Role::BackupClient
                 && !upheld(Guard::AllAnswerBeforeReissue, false)
             {
-                let what = format!("{fault} on {name}, and waits: {silent} does not answer");
-                let hint = format!("repair {silent} first: a certificate that works is not replaced meanwhile");
+                let what = format!("{name}: {fault}, but its replacement waits: {silent} does not answer");
+                let hint = format!(
+                    "repair {silent} first: a working certificate is not replaced until all members \
+                                    answer"
+                );
                 ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
                 continue;
             }
@@ -153,13 +156,13 @@ pub fn readiness(
     by: SignedBy,
 ) -> Readiness {
     match (observed.host(name), authority(observed)) {
-        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
-        (_, None) => Readiness::Refused("there is no authority beside cluster.toml".to_owned()),
+        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
+        (_, None) => Readiness::Refused("there is no CA here".to_owned()),
         (Some(host), Some(_)) if fault(desired, observed, name, host, role, also).is_some() => {
             if by == trust::signer(observed) {
                 Readiness::Ready
             } else {
-                Readiness::Refused("the rotation of the authority is not that far".to_owned())
+                Readiness::Refused("the CA rotation has not reached this step".to_owned())
             }
         }
         // Half of the change: done is when it is served.

@@ -16,9 +16,9 @@ use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 /// serves.
 pub fn permit(view: &View) -> Ruling {
     let (text, what) = match view.situation {
-        Situation::New => (content::permit(&token(view)), "no host has data: a new cluster begins"),
+        Situation::New => (content::permit(&token(view)), "no host has etcd data: this is a new cluster"),
         Situation::Serving(_) => {
-            (content::permit(&Token::new(view.desired.cluster.name.as_str())), "the host is to become a member")
+            (content::permit(&Token::new(view.desired.cluster.name.as_str())), "this host joins the cluster")
         }
         Situation::Down | Situation::Closed => return Ruling::default(),
     };
@@ -61,8 +61,8 @@ pub fn next(view: &View) -> Ruling {
         // What it runs now: the version is changed after the settings.
         let version = upgrade::starts(view, name, host);
         if let Some(key) = view.desired.etcd.unknown_to(version) {
-            let what = format!("etcd {version} on {name} does not know the setting `{key}` yet");
-            let hint = format!("upgrade to {} first, and declare it then", view.desired.cluster.version);
+            let what = format!("etcd {version} on {name} does not support the setting `{key}`");
+            let hint = format!("upgrade to {} first, then add the setting", view.desired.cluster.version);
             let refusal = Blocked::new(Code::SettingTooNew, what).on(name).hint(hint);
             blocked.push(refusal.because(&format!("etcd.extra.{key}")));
             continue;
@@ -158,7 +158,7 @@ fn declared_path(view: &View, key: &str) -> String {
 
 pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if host.text_of(file) == Some(text) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }

@@ -58,7 +58,7 @@ fn fault_of_trust(observed: &Observed, consumer: &Consumer, files: &ConsumerFile
     wanted.sort_unstable();
     trusted.sort_unstable();
     if wanted != trusted {
-        return Some(format!("{path} does not hold the cluster's authority"));
+        return Some(format!("{path} does not contain the cluster's CA"));
     }
     differs(path.as_str(), found, &access(consumer, false))
 }
@@ -81,26 +81,26 @@ fn fault_of_pair(
     let Some(key_on_host) = &files.key_access else { return Some(format!("{key} is missing")) };
     let Some(certificate) = &files.certificate else { return Some(format!("{path} is not a certificate")) };
     if certificate.matches_key == Seen::Known(false) {
-        return Some(format!("{path} and its key do not belong together"));
+        return Some(format!("{path} and its key do not match"));
     }
     let signer = certificate.signed_by.filter(|signer| trust::is_ours(observed, signer));
     if signer.is_none() {
-        return Some(format!("{path} is not signed by the cluster's authority"));
+        return Some(format!("{path} is not signed by the cluster's CA"));
     }
     let authority = trust::authority(observed, by)?;
     if by == SignedBy::Next && signer != Some(authority.fingerprint) {
-        return Some(format!("{path} is not signed by the new authority"));
+        return Some(format!("{path} is not signed by the new CA"));
     }
     let wanted = client(user.as_str());
     if certificate.common_name != wanted.common_name {
-        return Some(format!("{path} is not of {user}"));
+        return Some(format!("the common name in {path} is not {user}"));
     }
     if !certificate.usages.is_superset(&wanted.usages) {
-        return Some(format!("{path} is not for clients"));
+        return Some(format!("{path} is not a client certificate (no clientAuth)"));
     }
     let asked = desired.request.consumer_renewals.get(name);
     if asked.is_some_and(|serial| serial.as_ref().is_none_or(|serial| *serial == certificate.serial)) {
-        return Some("`--renew-certs` asks for it".to_owned());
+        return Some("requested with `--renew-certs`".to_owned());
     }
     if let Some(when) = is_due(desired, observed, certificate, authority) {
         return Some(format!("{path} {when}"));
@@ -112,7 +112,7 @@ fn fault_of_pair(
 fn fault(desired: &Desired, observed: &Observed, name: &ConsumerName, files: &ConsumerFiles) -> Option<String> {
     fault_of_trust(observed, desired.consumers.get(name)?, files, trust::wanted_trust(observed))
         .or_else(|| fault_of_pair(desired, observed, name, files, trust::signer(observed)))
-        .or_else(|| files.reload_due.then(|| "it was not told of its new files yet".to_owned()))
+        .or_else(|| files.reload_due.then(|| "its `reload` command has not run since its files changed".to_owned()))
 }
 
 pub fn readiness(
@@ -126,10 +126,10 @@ pub fn readiness(
     let refused = |why: String| Readiness::Refused(why);
     let Some(consumer) = desired.consumers.get(name) else { return refused(format!("{name} is not declared")) };
     let Some(files) = observed.consumers.get(name).and_then(Seen::known) else {
-        return refused(format!("the host of {name} cannot be seen"));
+        return refused(format!("the host of {name} is unreachable"));
     };
     if trust::authority(observed, by).is_none() {
-        return refused("there is no authority beside cluster.toml".to_owned());
+        return refused("there is no CA here".to_owned());
     }
     let is_wrong = fault_of_trust(observed, consumer, files, trust).is_some()
         || issue && fault_of_pair(desired, observed, name, files, by).is_some()
@@ -138,7 +138,7 @@ pub fn readiness(
     match (is_wrong, is_now) {
         (false, _) => Readiness::Done,
         (true, true) => Readiness::Ready,
-        (true, false) => refused("the rotation of the authority is not that far".to_owned()),
+        (true, false) => refused("the CA rotation has not reached this step".to_owned()),
     }
 }
 

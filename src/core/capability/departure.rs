@@ -25,7 +25,7 @@ pub fn set_aside(view: &View) -> Ruling {
         if view.standing(name) != Some(&Standing::Removed) {
             continue;
         }
-        let what = format!("the member whose data {name} holds is not in the cluster any more");
+        let what = format!("{name} holds the data of a member that was removed from the cluster");
         let because = vec![view.reason(what, &format!("nodes.{name}"))];
         let needs = BTreeSet::from([Allowance::new(AllowKind::ReplaceMember, name)]);
         let action = if is_stopped(host) {
@@ -46,7 +46,7 @@ pub fn retire(view: &View) -> Ruling {
     for (name, former) in &view.observed.former {
         let left = membership.member_of(name).is_none() && left_as.contains(name);
         let Some(host) = former.host.known().filter(|host| left && is_ours(view.observed, host)) else { continue };
-        let because = vec![view.reason(format!("{name} at {} was removed", former.address), "nodes")];
+        let because = vec![view.reason(format!("{name} ({}) was removed", former.address), "nodes")];
         let action =
             if is_stopped(host) { Action::Retire { host: name.clone() } } else { Action::Stop { host: name.clone() } };
         return Ruling::step(Draft { actions: vec![action], because, needs: BTreeSet::new() });
@@ -69,7 +69,7 @@ pub fn forget(view: &View) -> Ruling {
         return Ruling::default();
     }
     let names: Vec<_> = gone.iter().map(|departure| departure.name.as_str()).collect();
-    let because = vec![view.reason(format!("nothing is left to do for {}", names.join(", ")), "nodes")];
+    let because = vec![view.reason(format!("nothing is left of {}", names.join(", ")), "nodes")];
     if !left.is_empty() {
         return Ruling::steps_for(unwritten(view, &left), because);
     }
@@ -87,7 +87,7 @@ fn is_back(view: &View, departure: &Departure) -> bool {
 
 fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if is_done(host) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }
@@ -112,11 +112,13 @@ pub fn stop_effect(observed: &mut Observed, name: &HostName) {
 pub fn set_aside_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let listed = Membership::of(desired, observed).map(|membership| membership.member_of(name).is_some());
     match (observed.host(name), listed) {
-        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
+        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
         (Some(host), _) if host.data == DataDirectory::Empty => Readiness::Done,
-        (_, None) => Readiness::Refused("no member says who belongs to the cluster".to_owned()),
-        (_, Some(true)) => Readiness::Refused(format!("{name} is a member of the cluster")),
-        (Some(host), Some(false)) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
+        (_, None) => Readiness::Refused("no member returned the member list".to_owned()),
+        (_, Some(true)) => Readiness::Refused(format!("{name} is still a member of the cluster")),
+        (Some(host), Some(false)) if !is_stopped(host) => {
+            Readiness::Refused(format!("etcd is still running on {name}"))
+        }
         (Some(_), Some(false)) => Readiness::Ready,
     }
 }

@@ -26,8 +26,7 @@ pub fn findings(observed: &Observed) -> Vec<Finding> {
             }
             _ => return None,
         };
-        let hint = "where quorate issues it, apply renews it before anything else on that host; do that alone first: \
-                    `quorate apply --renew-certs`";
+        let hint = "if quorate issues it, renew it before anything else: `quorate apply --renew-certs`";
         Some(Finding {
             code: Code::CertificateExpires,
             hosts: vec![(*host).clone()],
@@ -58,7 +57,7 @@ fn ends_first(observed: &Observed, leaves: &[(&HostName, Role, &Certificate)]) -
         1 => format!("a certificate expires after its CA, which expires in {left}"),
         leaves_after => format!("{leaves_after} certificates expire after their CA, which expires in {left}"),
     };
-    let hint = "they are refused from then on: replace the authority before, and they are issued again with it";
+    let hint = "they stop being accepted when the CA expires: replace the CA before then, which reissues them";
     Some(Finding {
         code: Code::AuthorityEndsFirst,
         hosts: hosts.into_iter().collect(),

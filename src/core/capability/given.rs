@@ -41,7 +41,7 @@ pub fn faults(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
 }
 
 fn fault(what: String, declared: &str) -> Blocked {
-    let hint = "have it issued again, or correct the path; nothing is touched until every pair is right";
+    let hint = "reissue it, or correct the path; nothing is changed until every pair is valid";
     Blocked::new(Code::CertificateUnusable, what).hint(hint).because(declared)
 }
 
@@ -62,7 +62,7 @@ fn pair_faults(observed: &Observed, pair: &GivenPair, names: &BTreeSet<String>, 
     let path = &pair.path;
     let Some(certificate) = &pair.certificate else {
         if faults.is_empty() {
-            faults.push("a pair is not given".to_owned());
+            faults.push("no certificate and key are configured for it".to_owned());
         }
         return faults;
     };
@@ -70,7 +70,7 @@ fn pair_faults(observed: &Observed, pair: &GivenPair, names: &BTreeSet<String>, 
     if let Some(authority) = observed.workstation.authority.known().and_then(Option::as_ref)
         && certificate.signed_by != Some(authority.fingerprint)
     {
-        faults.push(format!("{path} is not signed by the authority of [ca]"));
+        faults.push(format!("{path} is not signed by the CA in [ca]"));
     }
     if certificate.not_after <= observed.at {
         faults.push(format!("{path} has expired"));
@@ -101,12 +101,12 @@ fn is_named(certificate: &Certificate, name: &str) -> bool {
 }
 
 pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
     if let Some(fault) = faults(desired, observed).into_iter().next() {
         return Readiness::Refused(fault.what);
     }
     if given_pair(observed, name, role).is_none() {
-        return Readiness::Refused(format!("no {role} certificate is given for {name}"));
+        return Readiness::Refused(format!("no {role} certificate is configured for {name}"));
     }
     if difference_from_given(observed, name, host, role).is_some() {
         return Readiness::Ready;
@@ -127,7 +127,7 @@ pub fn effect(observed: &mut Observed, name: &HostName, role: Role) {
     let Some(host) = observed.host_mut(name) else { return };
     serve_serial(host, role, &certificate.serial);
     host.certificates.insert(role, certificate);
-    let key = Digest::of(format!("{name} {role} as given"));
+    let key = Digest::of(format!("{name} {role} as configured"));
     for (file, digest) in [(role.certificate(), digest), (role.key(), key)] {
         host.files.insert(file, FileFact { access: layout::access(file), digest, text: None });
     }
@@ -143,7 +143,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     };
     let nodes = given.nodes.iter().flat_map(|(name, pairs)| pairs.values().map(move |pair| (Some(name), pair)));
     let found = [(None, &given.client)].into_iter().chain(nodes).filter_map(|(name, pair)| {
-        let hint = Some("have it issued again, and put it in its place: the next apply installs it".to_owned());
+        let hint = Some("reissue it and replace the file: the next apply installs it".to_owned());
         let hosts = name.into_iter().cloned().collect();
         Some(Finding { code: Code::CertificateExpires, hosts, what: ends_soon(pair)?, hint })
     });

@@ -20,15 +20,16 @@ pub fn create(view: &View) -> Ruling {
     let Some(first) = view.desired.nodes.keys().next() else { return Ruling::default() };
     if view.situation != Situation::New {
         let nodes: Vec<_> = view.desired.nodes.keys().map(HostName::as_str).collect();
-        let what = format!("the cluster exists, but none of {} has the key of its authority", nodes.join(", "));
-        let hint = "restore ca.crt and ca.key from your backup on one of them: the others get the key from there";
+        let what = format!("the cluster exists, but none of {} has its CA key", nodes.join(", "));
+        let hint = "restore ca.crt and ca.key from your backup on one of them; the key is copied to the others from \
+                    there";
         return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"));
     }
     // On the first one it may be what a creation has left that was cut off.
     let stray = keepers(view.observed).find(|(name, held)| *name != first && **held != Held::Nothing);
     if let Some((name, _)) = stray {
-        let what = format!("{name} has the key of an authority (ca.key), and its certificate is nowhere");
-        let hint = "put ca.crt beside it, or move the key away for a new authority";
+        let what = format!("{name} has a CA key (ca.key), but no node has its certificate");
+        let hint = "put ca.crt next to it, or move the key away to create a new CA";
         return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint).because("ca"));
     }
     // Its folder is made first.
@@ -37,7 +38,7 @@ pub fn create(view: &View) -> Ruling {
     if !is_prepared {
         return Ruling::default();
     }
-    let reason = view.reason("there is no authority on the nodes yet", "ca");
+    let reason = view.reason("no CA exists on the nodes yet", "ca");
     Ruling::step(Draft::of(Action::CreateAuthorityOn { host: first.clone() }, reason))
 }
 
@@ -45,7 +46,7 @@ pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
     match (observed.host(name), &observed.workstation.authority) {
         (_, Seen::Known(Some(_))) => Readiness::Done,
         (_, Seen::Unknown(cause)) => Readiness::Refused(cause.summary.clone()),
-        (None, _) => Readiness::Refused(format!("{name} cannot be seen")),
+        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
         (Some(_), Seen::Known(None)) => Readiness::Ready,
     }
 }
@@ -89,23 +90,23 @@ fn lack(observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
     let wanted = layout::authority_key_access();
     match observed.workstation.keepers.get(name)? {
         _ if !host.folders.contains_key(&Folder::Certificates) => None,
-        Held::Nothing => Some("the authority's key (ca.key) is not on every node".to_owned()),
+        Held::Nothing => Some("the CA key (ca.key) is not on every node".to_owned()),
         Held::Key(access) if *access != wanted => Some(format!("ca.key is {access}, not {wanted}")),
         Held::Key(_) => None,
     }
 }
 
 pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
     match &observed.workstation.authority {
         Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
-        Seen::Known(None) => Readiness::Refused("no node has the key of the authority".to_owned()),
+        Seen::Known(None) => Readiness::Refused("no node has the CA key".to_owned()),
         Seen::Known(Some(_)) if !observed.workstation.keepers.contains_key(name) => {
-            Readiness::Refused(format!("whether {name} has the key of the authority could not be seen"))
+            Readiness::Refused(format!("could not check whether {name} has the CA key"))
         }
         Seen::Known(Some(_)) if lack(observed, name, host).is_some() => Readiness::Ready,
         Seen::Known(Some(_)) if !host.folders.contains_key(&Folder::Certificates) => {
-            Readiness::Refused(format!("{name} is not prepared"))
+            Readiness::Refused(format!("{name} has no user or directories for etcd yet"))
         }
         Seen::Known(Some(_)) => Readiness::Done,
     }

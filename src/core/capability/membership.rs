@@ -53,7 +53,8 @@ pub fn remove_undeclared(view: &View) -> Ruling {
     }
     let mut undeclared: Vec<_> = membership.members.iter().filter(|member| !member.declared).collect();
     undeclared.sort_by_key(|member| membership.leader == Some(member.entry.id));
-    let why = |member| (member, Failure { why: "it is not declared".to_owned(), removal: Removal::Undeclared });
+    let why =
+        |member| (member, Failure { why: "not declared in cluster.toml".to_owned(), removal: Removal::Undeclared });
     remove_first(view, membership, undeclared.into_iter().map(why).collect())
 }
 
@@ -70,14 +71,14 @@ fn failure(view: &View, member: &Member) -> Option<Failure> {
     let replaced = member.entry.name.as_ref().is_some_and(|name| view.desired.nodes.contains_key(name));
     if replaced {
         // Until the machine that takes over can be seen, it may be the same one.
-        let name = member.entry.name.as_ref().expect("it was found by its name");
+        let name = member.entry.name.as_ref().expect("recognised by its name");
         view.observed.host(name)?;
-        let why = format!("{name} is declared on another machine");
+        let why = format!("{name} is now declared at a different address");
         return Some(Failure { why, removal: Removal::Failed });
     }
     let why = match member.health.trouble() {
-        Some(why) => format!("it is not declared, and {why}"),
-        None if member.entry.learner => "it is not declared, and never became a voter".to_owned(),
+        Some(why) => format!("not declared in cluster.toml, and {why}"),
+        None if member.entry.learner => "not declared in cluster.toml, and never became a voter".to_owned(),
         None => return None,
     };
     Some(Failure { why, removal: Removal::Undeclared })
@@ -133,9 +134,9 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     }
     if !upheld(Guard::QuorumAfterRemoval, membership.margin_after_removal(member.entry.id) >= 0) {
         let (what, hint) = match membership.voters().count() {
-            1 => (format!("{title} is the only voter: without it there is no cluster"), "add another member first"),
+            1 => (format!("{title} is the only voter: removing it would end the cluster"), "add another member first"),
             _ => (
-                format!("removing {title} would leave too few healthy voters for a quorum"),
+                format!("removing {title} would leave too few healthy voters for quorum"),
                 "repair the other members first",
             ),
         };
@@ -145,8 +146,11 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     match unwell {
         Some(other) if !upheld(Guard::HealthyBeforeRemoval, false) => {
             let (who, why) = (&other.host, other.health.trouble().unwrap_or_default());
-            let what = format!("{title} is to be removed, but {who} is not healthy: {why}");
-            Err(Blocked::new(Code::NotHealthy, what).on(&member.host).hint(format!("repair {who} first")))
+            let what = format!("{title} is not removed while {who} is unhealthy: {why}");
+            Err(Blocked::new(Code::NotHealthy, what).on(&member.host).hint(format!(
+                "repair {who} first: `quorate \
+                                                                                    status` shows its state"
+            )))
         }
         _ => Ok(()),
     }
@@ -166,12 +170,12 @@ pub fn add(view: &View) -> Ruling {
     let unwell = membership.voters().find(|member| member.health != Health::Healthy);
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeAdding, false)) {
         let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
-        let what = format!("{name} cannot be added while {who} is not healthy: {why}");
-        let hint = format!("repair {who}; or, if it will not come back, replace it with `--lost={who}`");
+        let what = format!("{name} is not added while {who} is unhealthy: {why}");
+        let hint = format!("repair {who}; if it is gone for good, replace it: `quorate plan --lost={who}`");
         return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).because(&declared));
     }
     let action = Action::AddMember { host: name.clone(), peer_url: view.desired.peer_url(name) };
-    Ruling::step(Draft::of(action, view.reason(format!("{name} is declared and is not a member"), &declared)))
+    Ruling::step(Draft::of(action, view.reason(format!("{name} is declared but is not a member yet"), &declared)))
 }
 
 /// Promotes a learner that runs. Whether it has caught up, etcd itself decides.
@@ -183,7 +187,7 @@ pub fn promote(view: &View) -> Ruling {
         return Ruling::default();
     };
     let host = learner.host.clone();
-    let reason = view.reason(format!("{host} is a learner: it does not vote yet"), &format!("nodes.{host}"));
+    let reason = view.reason(format!("{host} is a learner (non-voting)"), &format!("nodes.{host}"));
     Ruling::step(Draft::of(Action::Promote { host }, reason))
 }
 
@@ -209,7 +213,7 @@ pub fn update_peer_url(view: &View) -> Ruling {
             continue;
         }
         let is = member.entry.peer_urls.iter().map(PeerUrl::as_str).collect::<Vec<_>>().join(", ");
-        let reason = view.reason(format!("its peer URL is {is}, not {peer_url}"), &address_or_port(view, name, member));
+        let reason = view.reason(format!("its peer URL: {is} → {peer_url}"), &address_or_port(view, name, member));
         let action = Action::UpdatePeerUrl { host: name.clone(), member: member.entry.id, peer_url };
         return Ruling { step: Some(Draft::of(action, reason)), blocked };
     }
@@ -226,7 +230,7 @@ fn member_by_url(observed: &Observed, peer_url: &PeerUrl) -> Option<MemberEntry>
     entries(observed)?.iter().find(|entry| entry.peer_urls.contains(peer_url)).cloned()
 }
 
-const NOBODY_SAYS: &str = "no member says who belongs to the cluster";
+const NOBODY_SAYS: &str = "no member returned the member list";
 
 pub fn add_readiness(desired: &Desired, observed: &Observed, host: &HostName, peer_url: &PeerUrl) -> Readiness {
     match Membership::of(desired, observed) {
@@ -234,7 +238,7 @@ pub fn add_readiness(desired: &Desired, observed: &Observed, host: &HostName, pe
         Some(_) if member_by_url(observed, peer_url).is_some() => Readiness::Done,
         Some(membership) => match membership.voters().find(|member| member.health != Health::Healthy) {
             Some(unwell) if !upheld(Guard::HealthyBeforeAdding, false) => {
-                Readiness::Refused(format!("{host} cannot be added while {} is not healthy", unwell.host))
+                Readiness::Refused(format!("{host} is not added while {} is unhealthy", unwell.host))
             }
             _ => Readiness::Ready,
         },
@@ -259,9 +263,9 @@ pub fn promote_readiness(desired: &Desired, observed: &Observed, host: &HostName
         None => Readiness::Refused(format!("{host} is not a member")),
         // It serves as a voter once it says so itself.
         Some(member) if !member.entry.learner && member.health == Health::Healthy => Readiness::Done,
-        Some(member) if !member.entry.learner => Readiness::Refused(format!("{host} is a voter and not healthy yet")),
+        Some(member) if !member.entry.learner => Readiness::Refused(format!("{host} is a voter but not healthy yet")),
         Some(member) if upheld(Guard::HealthyBeforePromotion, member.health == Health::Healthy) => Readiness::Ready,
-        Some(_) => Readiness::Refused(format!("the learner on {host} is not healthy")),
+        Some(_) => Readiness::Refused(format!("the learner on {host} is unhealthy")),
     }
 }
 
@@ -290,7 +294,7 @@ pub fn update_readiness(
 ) -> Readiness {
     let Some(membership) = Membership::of(desired, observed) else { return Readiness::Refused(NOBODY_SAYS.to_owned()) };
     match membership.members.iter().find(|other| other.entry.id == member) {
-        None => Readiness::Refused(format!("{host} is no member with the id {member} any more")),
+        None => Readiness::Refused(format!("{host} no longer has member id {member}")),
         Some(member) if member.entry.peer_urls.iter().eq([peer_url]) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }

@@ -10,7 +10,7 @@ use crate::core::plan::ruling::Ruling;
 pub fn next(view: &View) -> Ruling {
     let bare = view.hosts().filter(|(_, host)| !is_prepared(host));
     let actions = bare.map(|(name, _)| Action::PrepareHost { host: name.clone() }).collect();
-    Ruling::steps_for(actions, vec![view.reason("the account or a folder is missing", "paths")])
+    Ruling::steps_for(actions, vec![view.reason("the user or a directory is missing", "paths")])
 }
 
 fn is_prepared(host: &Host) -> bool {
@@ -19,7 +19,7 @@ fn is_prepared(host: &Host) -> bool {
 
 pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if is_prepared(host) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }

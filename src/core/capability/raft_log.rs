@@ -30,7 +30,7 @@ pub fn next(view: &View) -> Ruling {
     };
     let asked = turn::in_turn(view).into_iter().find(|(_, host)| host.answer().is_some());
     let Some((host, _)) = asked else { return Ruling::default() };
-    let what = format!("the raft log on {behind} may hold entries of etcd 3.5, at which {stop} panics");
+    let what = format!("the raft log on {behind} may contain entries written by etcd 3.5, which crash {stop}");
     let action = Action::FillLog { host: host.clone(), before: stop };
     Ruling::step(Draft::of(action, view.reason(what, "cluster.version")))
 }

@@ -33,10 +33,10 @@ pub fn next(view: &View) -> Ruling {
     let lost = view.desired.request.lost.keys().map(HostName::as_str).collect::<Vec<_>>().join(", ");
     let seen = index.map_or(String::new(), |index| format!(" (raft index {index})"));
     if let Some(note) = note(view, best) {
-        let reason = view.reason(format!("{lost} must not serve when back"), "nodes");
+        let reason = view.reason(format!("{lost} must not serve if it comes back"), "nodes");
         return Ruling::step(Draft { actions: vec![note], because: vec![reason], needs });
     }
-    let reason = view.reason(format!("{lost} will not come back, and {best} has seen the most{seen}"), "nodes");
+    let reason = view.reason(format!("{lost} is lost for good, and {best} has the most recent data{seen}"), "nodes");
     Ruling::step(Draft { actions: vec![Action::ForceNewCluster { host: best.clone() }], because: vec![reason], needs })
 }
 
@@ -54,13 +54,13 @@ fn note(view: &View, survivor: &HostName) -> Option<Action> {
 fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Option<u64>)>, Blocked> {
     let lost = &desired.request.lost;
     if let Some(unknown) = lost.keys().find(|name| !desired.nodes.contains_key(*name)) {
-        let what = format!("{unknown} was called lost and is not declared");
-        return Err(Blocked::new(Code::NotLost, what).hint("name the nodes as they are declared under [nodes]"));
+        let what = format!("--lost={unknown}: no such node");
+        return Err(Blocked::new(Code::NotLost, what).hint("use the names under [nodes] in cluster.toml"));
     }
     let back = lost.keys().find(|name| observed.host(name).is_some_and(|host| host.data == DataDirectory::Member));
     if let Some(name) = back.filter(|_| !upheld(Guard::LostIsGone, false)) {
-        let what = format!("{name} was called lost, but it can be reached and has its data");
-        let hint = format!("start it instead: plan without --lost={name}");
+        let what = format!("--lost={name}: {name} is reachable and has its data");
+        let hint = format!("plan without --lost={name} to start it instead");
         return Err(Blocked::new(Code::NotLost, what).on(name).hint(hint));
     }
     // A learner has seen what it was told, and never had a say.
@@ -71,10 +71,12 @@ fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Op
             Some(Seen::Known(host)) if host.data == DataDirectory::Member && host.files.contains_key(&File::Config) => {
                 continue;
             }
-            Some(Seen::Known(_)) => ("call it lost, too", format!("{name} was not called lost, and has no data")),
+            Some(Seen::Known(_)) => {
+                ("add `--lost={name}`", format!("{name} has no data and was not named with --lost"))
+            }
             _ => (
-                "make it reachable, or call it lost, too",
-                format!("{name} was not called lost, and could not be seen"),
+                "make it reachable, or add `--lost={name}`",
+                format!("{name} is unreachable and was not named with --lost"),
             ),
         };
         if !upheld(Guard::SurvivorsSeen, false) {
@@ -85,8 +87,8 @@ fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Op
     let voters =
         own.map_or(desired.nodes.len(), |answer| answer.own_members.iter().filter(|entry| !entry.learner).count());
     if left().count() >= quorum(voters) && !upheld(Guard::QuorumIsGone, false) {
-        let what = format!("{} of {voters} voters are left, which is a quorum", left().count());
-        return Err(Blocked::new(Code::NotLost, what).hint("start them: plan without --lost"));
+        let what = format!("{} of {voters} voters are left, which is enough for quorum", left().count());
+        return Err(Blocked::new(Code::NotLost, what).hint("plan without --lost to start them"));
     }
     let index = |name: &HostName| observed.host(name).and_then(Host::answer).map(|answer| answer.index);
     let mut survivors: Vec<_> = left().map(|name| (name.clone(), index(name))).collect();
@@ -94,13 +96,13 @@ fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Op
         && let Some((silent, _)) = survivors.iter().find(|(_, index)| index.is_none())
         && !upheld(Guard::SurvivorsRanked, false)
     {
-        let what = format!("{silent} does not say how much it has seen, so the survivors cannot be ranked");
-        let hint = format!("call {silent} lost, too, if another survivor is known to have seen as much");
+        let what = format!("the raft index of {silent} is unknown, so the most up-to-date survivor cannot be chosen");
+        let hint = format!("add `--lost={silent}` if another survivor is known to be as up to date");
         return Err(Blocked::new(Code::NotLost, what).on(silent).hint(hint));
     }
     survivors.sort_by_key(|(name, index)| (std::cmp::Reverse(*index), name.clone()));
     if survivors.is_empty() {
-        let what = "every member was called lost: nothing is left to go on with";
+        let what = "every member was named with --lost: no survivor is left";
         return Err(Blocked::new(Code::NotLost, what).hint("restore the cluster from a snapshot"));
     }
     Ok(survivors)
@@ -121,24 +123,28 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         code: Code::WritesMayBeLost,
         hosts: survivors.iter().map(|(name, _)| name.clone()).collect(),
         what: format!(
-            "survivors: {}; a write that only {} acknowledged, and {} never saw, is lost",
+            "survivors: {}; writes that only {} acknowledged and {} never received are lost",
             ranked.join(", "),
             lost.join(" and "),
             survivors[0].0
         ),
-        hint: Some("a backup that is younger than the survivor's data may be the better way: see `quorate explain writes-may-be-lost`".to_owned()),
+        hint: Some(
+            "if a backup is newer than the survivor's data, restore that instead: see `quorate explain \
+                    writes-may-be-lost`"
+                .to_owned(),
+        ),
     }]
 }
 
 pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
     if let Some(members) = host.answer().and_then(|answer| answer.members.known()) {
         let alone = members.len() == 1;
-        return if alone { Readiness::Done } else { Readiness::Refused("a quorum is there again".to_owned()) };
+        return if alone { Readiness::Done } else { Readiness::Refused("the cluster has quorum again".to_owned()) };
     }
     match survivors(desired, observed) {
         Ok(survivors) if survivors[0].0 == *name => Readiness::Ready,
-        Ok(survivors) => Readiness::Refused(format!("{} has seen more than {name}", survivors[0].0)),
+        Ok(survivors) => Readiness::Refused(format!("{} is more up to date than {name}", survivors[0].0)),
         Err(blocked) => Readiness::Refused(blocked.what),
     }
 }

@@ -27,8 +27,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let done = is_over.then(|| Finding {
         code: Code::RestoreDone,
         hosts: Vec::new(),
-        what: "every member runs on data that was restored from this snapshot".to_owned(),
-        hint: Some("say `--again` to restore it once more, and set aside what was written since".to_owned()),
+        what: "every member already runs on data restored from this snapshot".to_owned(),
+        hint: Some("to restore it again and set aside everything written since, pass `--again`".to_owned()),
     });
     let pushed_to = observed.seen_hosts().filter(|(_, host)| !host.pushed.is_empty());
     let left_over: Vec<_> = pushed_to.map(|(name, _)| name.clone()).collect();
@@ -36,24 +36,28 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let forgotten = is_forgotten.then(|| Finding {
         code: Code::RestoreUnfinished,
         hosts: left_over,
-        what: "a snapshot that was pushed for a restore still lies there; no member was stopped for it".to_owned(),
-        hint: Some(format!("go on with the restore, or remove {}.restore-*.db there", desired.paths.data)),
+        what: "a snapshot copied for an unfinished restore is still on the host; no member was stopped for it"
+            .to_owned(),
+        hint: Some(format!("run the restore again, or delete {}.restore-*.db on the host", desired.paths.data)),
     });
     let foreign = desired.request.restore.as_ref().map_or(&[][..], |restore| &restore.foreign_members);
     let foreign = (!foreign.is_empty()).then(|| Finding {
         code: Code::SnapshotForeign,
         hosts: Vec::new(),
-        what: format!("the snapshot is of a cluster with members at {}; none of them is declared", foreign.join(", ")),
+        what: format!(
+            "the snapshot is from a cluster with members at {}; none of them is in cluster.toml",
+            foreign.join(", ")
+        ),
         hint: Some(
-            "right where the cluster begins on other machines, and wrong where it is another cluster's".to_owned(),
+            "expected if the cluster moves to new machines; otherwise this is another cluster's snapshot".to_owned(),
         ),
     });
     let former = under_way(desired, observed).into_iter().flat_map(|_| &observed.former);
     let left = former.map(|(name, former)| Finding {
         code: Code::RestoreLeavesMember,
         hosts: vec![name.clone()],
-        what: format!("a member of the cluster that is replaced lives at {} and is not declared", former.address),
-        hint: Some("stop etcd there, or its clients go on with the old data".to_owned()),
+        what: format!("a member of the cluster being replaced runs at {} and is not in cluster.toml", former.address),
+        hint: Some("stop etcd there, or its clients keep using the old data".to_owned()),
     });
     done.into_iter().chain(foreign).chain(forgotten).chain(left).collect()
 }
@@ -65,7 +69,7 @@ pub fn push(view: &View) -> Ruling {
     let push = |(name, _): (&HostName, _)| Action::PushSnapshot { host: name.clone(), digest };
     let file =
         view.desired.request.restore.as_ref().map_or_else(String::new, |restore| restore.file.display().to_string());
-    let what = format!("every member restores the same file, {file}");
+    let what = format!("every member restores from the same file: {file}");
     Ruling::steps_for(without.map(push).collect(), vec![view.reason(what, "nodes")])
 }
 
@@ -82,17 +86,22 @@ pub fn note(view: &View) -> Ruling {
         file: File::RestoreNote,
         text: text.clone(),
     };
-    let because = vec![view.reason("the restore is finished whatever happens", "nodes")];
+    let because = vec![view.reason("so that an interrupted restore can be resumed", "nodes")];
     Ruling::steps_for(without.map(write).collect(), because)
 }
 
 /// Every member that is left of the old cluster: one that went on would serve what is about to be replaced.
 pub fn stop(view: &View) -> Ruling {
-    of_unrestored(view, |host| !is_stopped(host), "no member may serve the old data", |host| Action::Stop { host })
+    of_unrestored(
+        view,
+        |host| !is_stopped(host),
+        "no member may keep serving the old data",
+        |host| Action::Stop { host },
+    )
 }
 
 pub fn set_aside(view: &View) -> Ruling {
-    let because = "what the members hold now is kept under another name";
+    let because = "the current data is kept under another name";
     of_unrestored(view, |host| host.data == DataDirectory::Member, because, |host| Action::SetOldDataAside { host })
 }
 
@@ -101,7 +110,7 @@ pub fn restore(view: &View) -> Ruling {
     of_unrestored(
         view,
         |_| true,
-        "all members begin with the same data, as a new cluster",
+        "all members start as a new cluster with the same data",
         |host| Action::RestoreData { host, digest, token: token.clone() },
     )
 }
@@ -122,7 +131,7 @@ pub fn confirm(view: &View) -> Ruling {
     if under_way(view.desired, view.observed).is_none() || !all_serve(view.desired, view.observed) {
         return Ruling::default();
     }
-    let because = view.reason("the members must hold the same before anybody relies on them", "nodes");
+    let because = view.reason("a restore succeeds only if all members hold the same data", "nodes");
     Ruling::step(Draft::of(Action::ConfirmRestore, because))
 }
 
@@ -137,7 +146,7 @@ fn all_serve(desired: &Desired, observed: &Observed) -> bool {
 
 pub fn push_readiness(observed: &Observed, name: &HostName, digest: Digest) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if host.pushed.contains(&digest) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }
@@ -152,12 +161,12 @@ pub fn push_effect(observed: &mut Observed, name: &HostName, digest: Digest) {
 /// Only where the note says that a restore is under way, and of a member that is dead.
 pub fn set_aside_readiness(observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if host.data == DataDirectory::Empty => Readiness::Done,
         Some(host) if !host.files.contains_key(&File::RestoreNote) => {
-            Readiness::Refused(format!("no restore was begun on {name}"))
+            Readiness::Refused(format!("no restore is under way on {name}"))
         }
-        Some(host) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
+        Some(host) if !is_stopped(host) => Readiness::Refused(format!("etcd is still running on {name}")),
         Some(_) => Readiness::Ready,
     }
 }
@@ -171,11 +180,14 @@ pub fn set_aside_effect(observed: &mut Observed, name: &HostName) {
 
 pub fn restore_readiness(observed: &Observed, name: &HostName, digest: Digest, token: &Token) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if is_restored(host, token) => Readiness::Done,
-        Some(host) if host.data != DataDirectory::Empty => Readiness::Refused(format!("{name} still holds other data")),
-        Some(host) if !is_stopped(host) => Readiness::Refused(format!("etcd still runs on {name}")),
-        Some(host) if !host.pushed.contains(&digest) => Readiness::Refused(format!("{name} has no snapshot")),
+        Some(host) if host.data != DataDirectory::Empty => Readiness::Refused(format!(
+            "{name} still has the old data \
+                                                                                       directory"
+        )),
+        Some(host) if !is_stopped(host) => Readiness::Refused(format!("etcd is still running on {name}")),
+        Some(host) if !host.pushed.contains(&digest) => Readiness::Refused(format!("the snapshot is not on {name}")),
         Some(_) => Readiness::Ready,
     }
 }
@@ -196,7 +208,7 @@ pub fn confirm_readiness(desired: &Desired, observed: &Observed) -> Readiness {
     match desired.nodes.keys().find(|name| observed.host(name).and_then(Host::answer).is_none()) {
         Some(silent) => Readiness::Refused(format!("{silent} does not answer")),
         None if all_serve(desired, observed) => Readiness::Ready,
-        None => Readiness::Refused("not every member serves what was restored".to_owned()),
+        None => Readiness::Refused("not every member serves the restored data".to_owned()),
     }
 }
 

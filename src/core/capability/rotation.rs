@@ -27,8 +27,8 @@ pub fn begin(view: &View) -> Ruling {
         return Ruling::default();
     }
     let why = match view.desired.previous_authority {
-        Some(_) => "another authority is declared than the members trust",
-        None => "`--rotate-ca` asks for it",
+        Some(_) => "[ca] declares a different CA from the one that the members trust",
+        None => "requested with `--rotate-ca`",
     };
     Ruling::step(Draft::of(Action::CreateNextAuthority, view.reason(why, "ca")))
 }
@@ -47,7 +47,7 @@ pub fn create_readiness(observed: &Observed) -> Readiness {
     match (current(observed), next_one(observed)) {
         (_, Some(_)) => Readiness::Done,
         (Some(_), None) => Readiness::Ready,
-        (None, None) => Readiness::Refused("there is no authority to be replaced".to_owned()),
+        (None, None) => Readiness::Refused("there is no CA to replace".to_owned()),
     }
 }
 
@@ -67,19 +67,19 @@ pub fn adopt(view: &View) -> Ruling {
     if adopt_readiness(view.observed) != Readiness::Ready {
         return Ruling::default();
     }
-    let reason = view.reason("every member trusts the new authority alone", "ca");
+    let reason = view.reason("every member trusts only the new CA", "ca");
     Ruling::step(Draft::of(Action::AdoptAuthority, reason))
 }
 
 pub fn adopt_readiness(observed: &Observed) -> Readiness {
     let Some(next) = next_one(observed) else { return Readiness::Done };
     let refused = |why: &str| Readiness::Refused(why.to_owned());
-    let Some(hosts) = everyone(observed) else { return refused("a host cannot be seen") };
+    let Some(hosts) = everyone(observed) else { return refused("a host is unreachable") };
     let trusts_alone = |host: &&Host| host.trusted.is_empty() || (holds_alone(host, next) && has_loaded_trust(host));
     let consumers =
         trust::consumers_are_of(observed, &next.fingerprint) && trust::consumers_trust_only(observed, &next.trusted());
     if !consumers || !is_issued_everywhere(observed, next) || !hosts.iter().all(trusts_alone) {
-        return refused("the old authority is still in use");
+        return refused("the old CA is still in use");
     }
     Readiness::Ready
 }
@@ -101,7 +101,7 @@ pub fn findings(observed: &Observed) -> Option<Finding> {
     observed.workstation.is_replaced.then(|| Finding {
         code: Code::AuthorityReplaced,
         hosts: Vec::new(),
-        what: "nobody trusts the authority of [ca.previous] any more".to_owned(),
-        hint: Some("remove [ca.previous] from cluster.toml; keep its key as long as you like".to_owned()),
+        what: "no member trusts the CA in [ca.previous] any more".to_owned(),
+        hint: Some("remove [ca.previous] from cluster.toml; its key is no longer needed".to_owned()),
     })
 }

@@ -33,9 +33,9 @@ pub fn write_unit(view: &View) -> Ruling {
         let reason = match before.map(|before| runtime::version_in(view.desired, before)) {
             None => view.reason("the unit is missing", "cluster.version"),
             Some(Some(is)) if is != version => {
-                view.reason(format!("etcd {is} is to become {version}"), "cluster.version")
+                view.reason(format!("etcd version: {is} → {version}"), "cluster.version")
             }
-            Some(_) => view.reason("the unit is not as declared", "cluster.version"),
+            Some(_) => view.reason("the unit differs from cluster.toml", "cluster.version"),
         };
         wanted.push((Action::WriteFile { host: name.clone(), file: definition, text }, vec![reason]));
     }
@@ -61,21 +61,21 @@ pub fn health(view: &View) -> Ruling {
         view.membership().is_none() && host.answer().is_some_and(|answer| answer.leader.is_none() || !answer.reads)
     });
     for (name, _) in leaderless {
-        let what = format!("{name} has no leader: too few members reach each other");
+        let what = format!("{name} has no leader: too few members can reach each other");
         let hint = format!("check the network between the members, and `{}` on the hosts", runtime::log(view.desired));
         blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
     }
     for member in view.membership().iter().flat_map(|membership| &membership.members) {
         if let (Health::Unhealthy(why), host) = (&member.health, &member.host) {
-            let hint = format!("look at `{}` on the host", runtime::log(view.desired));
-            blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is not healthy: {why}")).on(host).hint(hint));
+            let hint = format!("run `{}` on the host", runtime::log(view.desired));
+            blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is unhealthy: {why}")).on(host).hint(hint));
         }
     }
     let alarms: BTreeSet<_> =
         view.observed.seen_hosts().filter_map(|(_, host)| host.answer()).flat_map(|answer| &answer.alarms).collect();
     for alarm in alarms {
-        let what = format!("the alarm {alarm} is raised");
-        blocked.push(Blocked::new(Code::Alarm, what).hint("`quorate explain alarm` tells the way out"));
+        let what = format!("alarm {alarm} is active");
+        blocked.push(Blocked::new(Code::Alarm, what).hint("run `quorate explain alarm` for the fix"));
     }
     Ruling { step: None, blocked }
 }
@@ -83,7 +83,7 @@ pub fn health(view: &View) -> Ruling {
 pub fn reload(view: &View) -> Ruling {
     let stale = view.hosts().filter(|(_, host)| host.service.needs_reload);
     let actions = stale.map(|(name, _)| Action::ReloadUnits { host: name.clone() }).collect();
-    Ruling::steps_for(actions, vec![view.reason("systemd has not read the unit on disk", "paths.service")])
+    Ruling::steps_for(actions, vec![view.reason("systemd has not loaded the unit that is on disk", "paths.service")])
 }
 
 pub fn enable(view: &View) -> Ruling {
@@ -92,7 +92,7 @@ pub fn enable(view: &View) -> Ruling {
         .hosts()
         .filter(|(name, host)| !host.service.enabled && host.files.contains_key(&definition) && is_member(view, name));
     let actions = disabled.map(|(name, _)| Action::EnableService { host: name.clone() }).collect();
-    Ruling::steps_for(actions, vec![view.reason("the service does not start at boot", "nodes")])
+    Ruling::steps_for(actions, vec![view.reason("the service is not enabled", "nodes")])
 }
 
 /// Starts every stopped member at once: none of them serves, and together they may find a quorum.
@@ -111,17 +111,20 @@ pub fn start(view: &View) -> Ruling {
     let serves = view.membership().is_some_and(|membership| membership.margin() >= 0);
     if !serves && running + stopped.len() < quorum(voters) {
         let what = format!(
-            "{} of {voters} members can run, and {} are a quorum: starting them would not bring the cluster back",
+            "only {} of {voters} members can run and quorum needs {}: starting them would not bring the cluster back",
             running + stopped.len(),
             quorum(voters)
         );
         let hosts = stopped.iter().map(|(name, _)| (*name).clone()).collect();
-        let blocked = Blocked::new(Code::NoQuorum, what).hint("bring the other hosts back first");
+        let blocked = Blocked::new(Code::NoQuorum, what).hint(
+            "bring the other hosts back first; if they are gone for \
+                                                               good, name each with `quorate plan --lost=NAME`",
+        );
         return Ruling::blocked(Blocked { hosts, ..blocked });
     }
     let because = match view.situation {
-        Situation::New => view.reason("no member runs yet: all start together", "nodes"),
-        _ => view.reason("the service is stopped", "nodes"),
+        Situation::New => view.reason("no member is running: all are started together", "nodes"),
+        _ => view.reason("the service is not running", "nodes"),
     };
     let actions = stopped.iter().map(|(name, _)| Action::Start { host: (*name).clone() }).collect();
     Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
@@ -143,8 +146,11 @@ pub fn restart(view: &View) -> Ruling {
     for (_, name, (what, declared)) in stale {
         let host = view.observed.host(name).expect("a stale host was seen");
         if host.process.as_ref().is_some_and(|process| process.foreign_config) && !host.service.drop_ins.is_empty() {
-            let what = format!("etcd on {name} was started with another configuration file, and its unit has drop-ins");
-            blocked.push(Blocked::new(Code::DropIn, what).on(name).hint("remove the drop-in that changes ExecStart"));
+            let what = format!(
+                "etcd on {name} was started with a different configuration file, and its unit has \
+                                drop-ins"
+            );
+            blocked.push(Blocked::new(Code::DropIn, what).on(name).hint("remove the drop-in that overrides ExecStart"));
             continue;
         }
         let may = may_restart(view.desired, view.observed, &view.situation, name);
@@ -166,7 +172,7 @@ fn due_to_restart(desired: &Desired, name: &HostName, host: &Host) -> Option<(St
         .restarts
         .get(name)
         .is_some_and(|pid| host.process.as_ref().is_some_and(|process| pid.is_none_or(|pid| pid == process.pid)));
-    stale(desired, host).or_else(|| asked.then(|| ("`--restart` asks for it".to_owned(), "nodes")))
+    stale(desired, host).or_else(|| asked.then(|| ("requested with `--restart`".to_owned(), "nodes")))
 }
 
 pub fn reload_readiness(observed: &Observed, name: &HostName) -> Readiness {
@@ -191,7 +197,7 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
 
 fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if is_done(host) => Readiness::Done,
         Some(_) => Readiness::Ready,
     }
@@ -206,17 +212,21 @@ fn serves(host: &Host) -> bool {
 }
 
 pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
     if serves(host) {
         return Readiness::Done;
     }
-    if may_start(host) { Readiness::Ready } else { Readiness::Refused(format!("{name} has lost its data")) }
+    if may_start(host) {
+        Readiness::Ready
+    } else {
+        Readiness::Refused(format!("the data directory of {name} is missing"))
+    }
 }
 
 pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} cannot be seen")) };
+    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
     if host.process.is_some() && due_to_restart(desired, name, host).is_none() {
-        return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} does not serve yet")) };
+        return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} is not serving yet")) };
     }
     let (situation, _) = crate::core::cluster::situation::situation(desired, observed);
     match may_restart(desired, observed, &situation, name) {

@@ -54,13 +54,18 @@ pub fn next(view: &View) -> Ruling {
 fn two_versions(observed: &Observed) -> Option<String> {
     let minors: BTreeSet<_> = observed.answers().map(|(_, answer)| version::of_cluster(answer.version)).collect();
     let versions = listed(minors.iter().map(|version| format!("{}.{}", version.major, version.minor)));
-    (minors.len() > 1).then(|| format!("users and roles are not changed while members run {versions}"))
+    (minors.len() > 1).then(|| {
+        format!(
+            "users and roles are not changed while members run different minor versions \
+                                        ({versions})"
+        )
+    })
 }
 
 /// Whether everything is there that will be needed once etcd asks who comes.
 fn may_enable(declared: &Auth, store: &AuthStore) -> Result<(), String> {
     if !upheld(Guard::RootBeforeAuth, store.lets_root_in()) {
-        return Err("the user root has not the role root: nobody could change anything any more".to_owned());
+        return Err("user root lacks role root: nobody could administer the cluster".to_owned());
     }
     let users = declared.users.iter().filter(|(name, _)| name.as_str() != ROOT);
     let missing = users.filter(|(name, user)| user_fault(store, name, user).is_some()).map(|(name, _)| name);
@@ -68,15 +73,15 @@ fn may_enable(declared: &Auth, store: &AuthStore) -> Result<(), String> {
     let without = roles.filter(|(name, permissions)| role_fault(store, name, permissions).is_some());
     match (missing.into_iter().next(), without.into_iter().next()) {
         _ if upheld(Guard::UsersBeforeAuth, false) => Ok(()),
-        (Some(user), _) => Err(format!("user {user} is not as declared yet, and would be shut out")),
-        (None, Some((role, _))) => Err(format!("role {role} is not as declared yet")),
+        (Some(user), _) => Err(format!("user {user} is not set up yet and would lose access")),
+        (None, Some((role, _))) => Err(format!("role {role} is not set up yet")),
         (None, None) => Ok(()),
     }
 }
 
 fn enable(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let due = declared.enabled && !store.enabled && may_enable(declared, store).is_ok();
-    due.then(|| Draft::of(Action::EnableAuth, view.reason("etcd asks nobody who it is", "auth.enabled")))
+    due.then(|| Draft::of(Action::EnableAuth, view.reason("authentication is off", "auth.enabled")))
 }
 
 fn disable(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
@@ -150,7 +155,7 @@ fn place_of_user(desired: &Desired, user: &UserName) -> String {
 
 /// What is wrong with a role; `None` when it is as declared.
 fn role_fault(store: &AuthStore, role: &RoleName, declared: &BTreeSet<Permission>) -> Option<String> {
-    let Some(is) = store.roles.get(role) else { return Some(format!("there is no role {role}")) };
+    let Some(is) = store.roles.get(role) else { return Some(format!("role {role} does not exist")) };
     // etcd looks at no permission of its own role.
     if is == declared || role.as_str() == ROOT {
         return None;
@@ -162,12 +167,12 @@ fn role_fault(store: &AuthStore, role: &RoleName, declared: &BTreeSet<Permission
 
 /// What is wrong with a user; `None` when it is as declared.
 fn user_fault(store: &AuthStore, name: &UserName, declared: &DeclaredUser) -> Option<String> {
-    let Some(is) = store.users.get(name) else { return Some(format!("there is no user {name}")) };
+    let Some(is) = store.users.get(name) else { return Some(format!("user {name} does not exist")) };
     let lacks = declared.roles.difference(&is.roles).map(|role| format!("lacks role {role}"));
     let has = is.roles.difference(&declared.roles).map(|role| format!("has role {role}"));
     let password = match (declared.password.is_some(), is.password.filter(|_| may_be_made_anew(name))) {
         (true, Some(false)) => Some("has no password".to_owned()),
-        (false, Some(true)) => Some("has a password, and none is declared".to_owned()),
+        (false, Some(true)) => Some("has a password but none is declared".to_owned()),
         (_, None) | (true, Some(true)) | (false, Some(false)) => None,
     };
     let faults: Vec<_> = lacks.chain(has).chain(password).collect();
@@ -196,7 +201,7 @@ fn remove(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let actions = if roles.is_empty() { vec![Action::RemoveUser { user: user.clone() }] } else { roles };
     Some(Draft {
         actions,
-        because: vec![view.reason(format!("user {user} is not declared"), "auth")],
+        because: vec![view.reason(format!("user {user} is not in cluster.toml"), "auth")],
         needs: [Allowance::new(AllowKind::RemoveUser, user)].into(),
     })
 }
@@ -211,23 +216,23 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             0 => "no role".to_owned(),
             _ => format!("role {}", listed(&user.roles)),
         };
-        let hint = format!("declare it as [users.{name}], or remove it: `apply --allow remove-user:{name}`");
-        finding(Code::UnknownUser, format!("user {name} is not declared, and has {roles}"), hint)
+        let hint = format!("add [users.{name}], or remove the user: `quorate apply --allow remove-user:{name}`");
+        finding(Code::UnknownUser, format!("user {name} is not in cluster.toml and has {roles}"), hint)
     });
     let roles =
         store.roles.iter().filter(|(name, _)| !declared.roles.contains_key(*name)).map(|(name, permissions)| {
             let may = if permissions.is_empty() {
-                "permits nothing".to_owned()
+                "grants nothing".to_owned()
             } else {
-                format!("permits {}", listed(permissions))
+                format!("grants {}", listed(permissions))
             };
-            let hint = format!("declare it as [roles.{name}], or remove it: `etcdctl role delete {name}`");
-            finding(Code::UnknownRole, format!("role {name} is not declared, and {may}"), hint)
+            let hint = format!("add [roles.{name}], or remove the role: `etcdctl role delete {name}`");
+            finding(Code::UnknownRole, format!("role {name} is not in cluster.toml and {may}"), hint)
         });
     users.chain(roles).collect()
 }
 
-const NOBODY_SAYS: &str = "nobody says who the users are";
+const NOBODY_SAYS: &str = "the users and roles could not be read";
 
 /// From what etcd has; refused while that is not known.
 fn readiness_of(observed: &Observed, of: impl FnOnce(&AuthStore) -> Readiness) -> Readiness {
@@ -249,7 +254,7 @@ pub fn role_readiness(observed: &Observed, role: &RoleName, permissions: &BTreeS
 pub fn user_readiness(observed: &Observed, user: &UserName, roles: &BTreeSet<RoleName>, password: bool) -> Readiness {
     readiness_of(observed, |store| {
         if let Some(role) = roles.iter().find(|role| !store.roles.contains_key(*role)) {
-            return Readiness::Refused(format!("there is no role {role}"));
+            return Readiness::Refused(format!("role {role} does not exist"));
         }
         let is = store.users.get(user);
         let kind = |is: &User| is.password.is_none_or(|has| has == password || !may_be_made_anew(user));
@@ -259,7 +264,7 @@ pub fn user_readiness(observed: &Observed, user: &UserName, roles: &BTreeSet<Rol
 
 pub fn remove_user_readiness(desired: &Desired, observed: &Observed, user: &UserName) -> Readiness {
     readiness_of(observed, |store| match desired.auth.as_ref().is_some_and(|auth| auth.users.contains_key(user)) {
-        true => Readiness::Refused(format!("user {user} is declared")),
+        true => Readiness::Refused(format!("user {user} is in cluster.toml")),
         false => done_if(!store.users.contains_key(user)),
     })
 }

@@ -63,18 +63,19 @@ pub fn snapshot(view: &View) -> Ruling {
         .into_iter()
         .find(|(name, _)| membership.member_of(name).is_some_and(|member| !member.entry.learner));
     let Some((name, _)) = follower else { return Ruling::default() };
-    let reason = view.reason(format!("the way back from {stop} is a restore"), "cluster.version");
+    let reason = view
+        .reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), "cluster.version");
     Ruling::step(Draft::of(Action::SaveSnapshot { host: name.clone(), before: Occasion::Upgrade(stop) }, reason))
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, version: Version, architecture: Architecture) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if host.installed.contains_key(&version) => Readiness::Done,
         Some(_) => match observed.workstation.archives.get(&version).and_then(|of| of.get(&architecture)) {
             Some(Seen::Known(_)) => Readiness::Ready,
             Some(Seen::Unknown(cause)) => Readiness::Refused(cause.summary.clone()),
-            None => Readiness::Refused(format!("there is no archive of etcd {version} for {architecture}")),
+            None => Readiness::Refused(format!("no archive of etcd {version} for {architecture} is available")),
         },
     }
 }
@@ -102,7 +103,7 @@ pub fn tools(view: &View) -> Ruling {
     let actions = linkable.map(|(name, version)| Action::LinkTools { host: name.clone(), version }).collect();
     Ruling::steps_for(
         actions,
-        vec![view.reason("etcdctl on the PATH is missing or of another version", "cluster.version")],
+        vec![view.reason("etcdctl on PATH is missing or a different version", "cluster.version")],
     )
 }
 
@@ -117,7 +118,7 @@ fn has_link(desired: &Desired, host: &Host, version: Version) -> bool {
 
 pub fn tools_readiness(desired: &Desired, observed: &Observed, name: &HostName, version: Version) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} cannot be seen")),
+        None => Readiness::Refused(format!("{name} is unreachable")),
         Some(host) if has_link(desired, host, version) => Readiness::Done,
         Some(host) if host.installed.contains_key(&version) => Readiness::Ready,
         Some(_) => Readiness::Refused(format!("etcd {version} is not installed on {name}")),

@@ -77,8 +77,11 @@ pub fn not_served(name: &HostName, host: &Host, role: Role) -> Option<Blocked> {
     match host.process.as_ref()?.served.get(&role)? {
         Seen::Known(served) if served == on_disk => None,
         Seen::Known(served) => {
-            let what = format!("{name} serves another certificate ({served}) than {role}.crt ({on_disk})");
-            let hint = format!("`quorate plan --restart={name}` restarts it; look who listens on its ports first");
+            let what = format!("{name} serves a different certificate ({served}) from {role}.crt ({on_disk})");
+            let hint = format!(
+                "check which process listens on its ports, then restart it with `quorate apply \
+                                --restart={name}`"
+            );
             Some(Blocked::new(Code::NotServed, what).on(name).hint(hint))
         }
         Seen::Unknown(cause) => Some(Blocked::unseen(cause).on(name)),
@@ -127,32 +130,32 @@ pub fn fault(
     };
     let wanted = wanted(desired, name, role, also);
     if certificate.matches_key == Seen::Known(false) {
-        return Some(format!("{stem}.crt and {stem}.key do not belong together"));
+        return Some(format!("{stem}.crt and {stem}.key do not match"));
     }
     let signer = certificate.signed_by.filter(|signer| trust::is_ours(observed, signer));
     if signer.is_none() {
-        return Some(format!("{stem}.crt is not signed by the cluster's authority"));
+        return Some(format!("{stem}.crt is not signed by the cluster's CA"));
     }
     let due = trust::signer(observed);
     if due == SignedBy::Next && signer != trust::authority(observed, due).map(|next| next.fingerprint) {
-        return Some(format!("{stem}.crt is not signed by the new authority"));
+        return Some(format!("{stem}.crt is not signed by the new CA"));
     }
     if certificate.names != wanted.names || certificate.common_name != wanted.common_name {
-        return Some(format!("{stem}.crt has other names than declared"));
+        return Some(format!("the names in {stem}.crt differ from cluster.toml"));
     }
     let is_usable = match desired.authority {
         AuthoritySource::Vault(_) => certificate.usages.is_superset(&wanted.usages),
         _ => certificate.usages == wanted.usages,
     };
     if !is_usable {
-        return Some(format!("{stem}.crt has other key usages than needed"));
+        return Some(format!("{stem}.crt has the wrong key usages"));
     }
     let asked =
         desired.request.renewals.get(name).is_some_and(|serials| {
             serials.as_ref().is_none_or(|serials| serials.get(&role) == Some(&certificate.serial))
         });
     if asked {
-        return Some("`--renew-certs` asks for it".to_owned());
+        return Some("requested with `--renew-certs`".to_owned());
     }
     let authority = trust::authority(observed, due)?;
     is_due(desired, observed, certificate, authority).map(|when| format!("{stem}.crt {when}"))
@@ -211,8 +214,8 @@ pub fn difference_from_given(observed: &Observed, name: &HostName, host: &Host, 
         return Some(format!("{stem}.key is missing"));
     }
     if given.digest.is_some_and(|digest| digest != on_host.digest) {
-        return Some(format!("{stem}.crt is not the one that is given"));
+        return Some(format!("{stem}.crt differs from the configured file"));
     }
     let mismatched = host.certificates.get(&role).is_some_and(|one| one.matches_key == Seen::Known(false));
-    mismatched.then(|| format!("{stem}.crt and {stem}.key do not belong together"))
+    mismatched.then(|| format!("{stem}.crt and {stem}.key do not match"))
 }

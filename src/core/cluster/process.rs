@@ -16,13 +16,13 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
     let process = host.process.as_ref()?;
     let executable = desired.binaries_folder_of(version::on_disk(desired, host)).join("etcd");
     if process.executable != executable {
-        return Some((format!("the running etcd is {}, not {executable}", process.executable), "cluster.version"));
+        return Some((format!("etcd is running from {}, not {executable}", process.executable), "cluster.version"));
     }
     if process.foreign_config {
-        return Some(("the running process was started with another configuration file".to_owned(), "paths.config"));
+        return Some(("etcd was started with a different configuration file".to_owned(), "paths.config"));
     }
     if process.executable_replaced {
-        return Some((format!("{executable} is not the binary that runs"), "cluster.version"));
+        return Some((format!("{executable} was replaced since etcd started"), "cluster.version"));
     }
     let differs = |file: &File| {
         let on_disk = host.files.get(file).map(|fact| fact.digest);
@@ -35,5 +35,5 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, &'static str)> {
         _ => "paths.service",
     };
     let words: Vec<_> = changed.into_iter().map(|file| layout::row(file).word).collect();
-    Some((format!("the running process has not loaded {}", words.join(" and ")), declared))
+    Some((format!("etcd is still running with the old {}", words.join(" and ")), declared))
 }

@@ -121,7 +121,7 @@ impl Health {
         match self {
             Self::Healthy => None,
             Self::Unhealthy(why) => Some(why),
-            Self::Unseen => Some("its host could not be seen"),
+            Self::Unseen => Some("its host is unreachable"),
         }
     }
 }
@@ -174,19 +174,19 @@ fn difference(healthy: usize, quorum: usize) -> i32 {
 fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Option<MemberId>) -> Health {
     let Some(host) = observed.host(host) else { return Health::Unseen };
     let Some(answer) = host.member.known() else { return Health::Unhealthy("it does not answer".to_owned()) };
-    let Some(answer) = answer else { return Health::Unhealthy("it is not running".to_owned()) };
+    let Some(answer) = answer else { return Health::Unhealthy("etcd is not running".to_owned()) };
     if answer.member != entry.id {
-        return Health::Unhealthy(format!("another member ({}) answers in its place", answer.member));
+        return Health::Unhealthy(format!("a different member ({}) answers at its address", answer.member));
     }
     if answer.leader.is_none() || answer.leader != leader {
-        return Health::Unhealthy("it does not follow the leader".to_owned());
+        return Health::Unhealthy("it does not follow the same leader as the others".to_owned());
     }
     if let Some(error) = answer.errors.first() {
         return Health::Unhealthy(error.clone());
     }
     // NOSPACE stops writes and is no reason to doubt the member; CORRUPT is.
     if answer.alarms.contains("CORRUPT") {
-        return Health::Unhealthy("the alarm CORRUPT is raised".to_owned());
+        return Health::Unhealthy("alarm CORRUPT is active".to_owned());
     }
     // One that was just promoted is no voter to count on before it has learnt that itself.
     if !answer.reads && !entry.learner {
@@ -202,12 +202,12 @@ pub fn disagreement(observed: &Observed) -> Option<String> {
     answers.find_map(|(name, answer)| {
         if answer.cluster != first.cluster {
             return Some(format!(
-                "{first_name} is in cluster {} and {name} is in cluster {}",
+                "{first_name} is in cluster {}, but {name} is in cluster {}",
                 first.cluster, answer.cluster
             ));
         }
         let lists = (first.members.known()?, answer.members.known()?);
-        (lists.0 != lists.1).then(|| format!("{first_name} and {name} give different member lists"))
+        (lists.0 != lists.1).then(|| format!("{first_name} and {name} report different member lists"))
     })
 }
 

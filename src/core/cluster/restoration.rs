@@ -56,11 +56,10 @@ pub fn is_over(desired: &Desired, observed: &Observed, restore: &Restore) -> boo
 pub fn unfinished(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     // Another snapshot may have been chosen meanwhile. What was restored so far is set aside then, like all data.
     let (name, _, note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
-    let what =
-        format!("a restore was begun and is not finished: {name} waits for the snapshot {}", note.digest.short());
+    let what = format!("a restore of {} is unfinished on {name}", note.digest.short());
     let pushed = layout::pushed_snapshot(desired, note.digest);
     let hint = format!(
-        "run `quorate restore SNAPSHOT --confirm {}` again; the snapshot lies on the nodes, too, as {pushed}",
+        "run `quorate restore SNAPSHOT --confirm {}` again; the nodes also have the snapshot, as {pushed}",
         desired.cluster.name
     );
     Some(Blocked::new(Code::RestoreUnfinished, what).on(name).hint(hint))

@@ -36,7 +36,7 @@ pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Bloc
         return (Situation::Closed, with(unseen, [unfinished]));
     }
     if let Some(what) = quorum::disagreement(observed) {
-        let hint = "run `quorate plan` again in a moment; hosts of two clusters cannot be declared together";
+        let hint = "run `quorate plan` again in a moment; if it persists, cluster.toml mixes hosts of two clusters";
         let blocked = Blocked::new(Code::MembersDisagree, what).hint(hint);
         return (Situation::Closed, with(unseen, [blocked]));
     }
@@ -115,8 +115,8 @@ fn skewed_hosts(observed: &Observed) -> Vec<Blocked> {
     let blocked = skewed.map(|(name, host)| {
         let apart = if offset(host) < 0 { "behind" } else { "ahead of" };
         let what = format!("the clock of {name} is {} s {apart} this machine's", offset(host).abs());
-        let hint = "set up time synchronisation on both (systemd-timesyncd, chrony); certificates made now would be \
-                    refused by the other members";
+        let hint = "set up time synchronisation on both (chrony, systemd-timesyncd); the other members could refuse \
+                    certificates issued now";
         Blocked::new(Code::ClockSkew, what).on(name).hint(hint)
     });
     blocked.collect()
@@ -132,16 +132,23 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted)));
     let blocked = foreign.map(|(name, _)| match authority {
         None if !observed.workstation.keepers.is_empty() => {
-            let what = format!("{name} trusts an authority whose key no node has");
-            let hint = "restore ca.crt and ca.key on one node from your backup: the others get the key from there";
+            let what = format!("{name} trusts a CA whose key is on no node");
+            let hint = "restore ca.crt and ca.key from your backup on one node; the key is copied to the others from \
+                        there";
             Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint)
         }
-        None => Blocked::new(Code::AuthorityMissing, format!("{name} trusts an authority that is not here"))
+        None => Blocked::new(
+            Code::AuthorityMissing,
+            format!(
+                "{name} already trusts a CA, but ca.crt and ca.key are \
+                                                              missing here"
+            ),
+        )
+        .on(name)
+        .hint("restore ca.crt and ca.key from your backup to the location in [ca]"),
+        Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts a different CA from the one in [ca]"))
             .on(name)
-            .hint("restore ca.crt and ca.key where [ca] says"),
-        Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts another authority than ours"))
-            .on(name)
-            .hint("declare the right authority in [ca]; or theirs as [ca.previous], to go from that to this one"),
+            .hint("declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]"),
     });
     blocked.filter(|_| !upheld(Guard::NoSecondAuthority, false)).collect()
 }
@@ -173,14 +180,14 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
 
 fn lost_data(name: &HostName, host: &Host) -> Blocked {
     if has_lost_data(host) {
-        let what = format!("{name} was a member, and its data directory is gone");
-        let hint = "is its volume mounted? A member that lost its data must be removed and added again; where all have, \
-                    `quorate restore SNAPSHOT` brings the cluster back; to begin an empty one instead, move etcd.yaml \
-                    and the unit on the host aside";
+        let what = format!("{name} was a member, but its data directory is missing");
+        let hint = "check that its volume is mounted. A member that lost its data must be removed and added again once \
+                    the others serve; if all lost theirs, run `quorate restore SNAPSHOT`; to start an empty cluster \
+                    instead, move etcd.yaml and the unit aside on the hosts";
         return Blocked::new(Code::DataLost, what).on(name).hint(hint);
     }
-    let what = format!("{name} has no data of a cluster, while other hosts do");
-    let hint = "start the members that have data first; the cluster then says whether this host belongs to it";
+    let what = format!("{name} has no etcd data, but other hosts do");
+    let hint = "start the members that have data first; their member list then shows whether this host is one of them";
     Blocked::new(Code::DataLost, what).on(name).hint(hint)
 }
 
@@ -189,7 +196,7 @@ fn disputed(desired: &Desired, observed: &Observed, membership: &Membership) -> 
     let of = |name| match standing(desired, observed, membership, name) {
         Ok(Standing::Failed(why)) if observed.guessed => {
             let what = format!("{name} was a member: {why}");
-            let hint = "start the members that have their data first, and plan again then";
+            let hint = "start the members that have their data first, then plan again";
             Some(Blocked::new(Code::DataLost, what).on(name).hint(hint))
         }
         other => other.err(),

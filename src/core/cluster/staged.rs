@@ -12,7 +12,7 @@ use crate::core::plan::ruling::Blocked;
 pub fn port_taken(name: &HostName, host: &Host) -> Vec<Blocked> {
     let refusal = |(port, holder): (&u16, &String)| {
         let what = format!("port {port} on {name} is in use by {holder}");
-        Blocked::new(Code::PortTaken, what).on(name).hint("stop it, or change [ports]")
+        Blocked::new(Code::PortTaken, what).on(name).hint("stop that program, or change [ports]")
     };
     host.taken_ports.iter().map(refusal).collect()
 }

@@ -41,7 +41,7 @@ pub fn standing(
     // One that was added and never started has no name. It has lost nothing, and cannot be called lost.
     let has_started = member.entry.name.is_some();
     if has_started && member.health != Health::Healthy && is_called_lost(desired, name, member.entry.id) {
-        return Ok(Standing::Failed("it was called lost".to_owned()));
+        return Ok(Standing::Failed("you named it with --lost".to_owned()));
     }
     let Some(host) = host else { return Ok(Standing::Unseen) };
     let has_permit = host.files.contains_key(&File::Permit);
@@ -51,7 +51,7 @@ pub fn standing(
         DataDirectory::Empty
             if has_started && !has_permit && host.process.is_none() && !upheld(Guard::NoStartWithoutData, false) =>
         {
-            let why = "its data directory is gone; if a volume of the host is not mounted, mount it instead";
+            let why = "its data directory is missing (if that is an unmounted volume, mount it instead)";
             Ok(Standing::Failed(why.to_owned()))
         }
         DataDirectory::Empty | DataDirectory::Member => Ok(Standing::Member),
@@ -80,13 +80,13 @@ pub fn is_ours(observed: &Observed, host: &Host) -> bool {
 }
 
 pub fn foreign_data(name: &HostName) -> Blocked {
-    let what = format!("the data directory on {name} holds something that is not etcd's");
-    Blocked::new(Code::DataFound, what).on(name).hint("move it aside on the host, or choose another `data` in [paths]")
+    let what = format!("the data directory on {name} contains files that are not etcd's");
+    Blocked::new(Code::DataFound, what).on(name).hint("move it aside on the host, or set another `data` in [paths]")
 }
 
 pub fn unknown_data(name: &HostName) -> Blocked {
-    let what = format!("{name} already has a data directory, and no etcd.yaml says which cluster it belongs to");
-    let hint = "if it is not needed, move it aside on the host, for example \
-                `mv /var/lib/etcd /var/lib/etcd.old`; nothing is touched until then";
+    let what = format!("{name} already has a data directory, but no etcd.yaml that shows which cluster it belongs to");
+    let hint = "if it is not needed, move it aside on the host: `mv /var/lib/etcd /var/lib/etcd.old`; nothing is \
+                changed until then";
     Blocked::new(Code::DataFound, what).on(name).hint(hint)
 }

@@ -34,8 +34,11 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
     match other {
         Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
             let who = &other.host;
-            let what = format!("the change on {name} waits until {who} is healthy and has taken its own");
-            Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")))
+            let what = format!("the change on {name} waits: {who} must be healthy and updated first");
+            Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!(
+                "repair {who} first: `quorate status` shows \
+                                                                            its state"
+            )))
         }
         _ => Ok(()),
     }
@@ -96,12 +99,15 @@ pub fn may_restart(
     let has_served = observed.host(name).is_some_and(|host| host.service.state == ServiceState::Active);
     match situation {
         Situation::New => Ok(()),
-        Situation::Closed => Err(Blocked::new(Code::NotHealthy, format!("{name} must not be touched")).on(name)),
+        Situation::Closed => Err(Blocked::new(Code::NotHealthy, format!("{name} must not be changed")).on(name)),
         // Not one member says who belongs to the cluster. One that has never found a quorum loses nothing.
         Situation::Down if !has_served => Ok(()),
         Situation::Down => {
-            let what = format!("etcd on {name} runs but does not answer, so nobody knows what a restart would cost");
-            let hint = format!("look at `{}` on the host", runtime::log(desired));
+            let what = format!(
+                "etcd on {name} is running but does not answer, so the effect of a restart on quorum is \
+                                unknown"
+            );
+            let hint = format!("run `{}` on the host", runtime::log(desired));
             Err(Blocked::new(Code::MemberSilent, what).on(name).hint(hint))
         }
         Situation::Serving(membership) => may_restart_member(desired, membership, name),
@@ -116,18 +122,24 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     let unwell = membership.unwell_besides(name).filter(|_| healthy);
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeRestart, false)) {
         let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
-        let what = format!("{name} must be restarted, but {who} is not healthy: {why}");
-        return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!("repair {who} first")));
+        let what = format!("{name} is not restarted while {who} is unhealthy: {why}");
+        return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!(
+            "repair {who} first: `quorate status` \
+                                                                               shows its state"
+        )));
     }
     // A cluster that is to grow is restarted when it has grown.
     let small = total <= 2 && desired.nodes.len() <= 2;
     if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
         let what = format!("restarting {name} means an outage: the cluster has {}", count(total, "voter"));
-        let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
+        let hint = "if an outage is acceptable, set `downtime = \"allowed\"` in [cluster]";
         return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because("cluster.downtime"));
     }
     if !upheld(Guard::QuorumWithoutTheOneThatStops, quorum_stays || (small && healthy)) {
-        let what = format!("restarting {name} would leave fewer than {} of {total} voters", membership.quorum());
+        let what = format!(
+            "restarting {name} would leave fewer than {} of {total} voters, which loses quorum",
+            membership.quorum()
+        );
         return Err(Blocked::new(Code::QuorumAtRisk, what).on(name).hint("repair the other members first"));
     }
     Ok(())

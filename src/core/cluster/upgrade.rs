@@ -99,7 +99,7 @@ pub fn course(desired: &Desired, observed: &Observed, membership: &Membership) -
         let stop = next_stop(desired, at)?;
         stops.push(stop);
         at = stop;
-        assert!(stops.len() < STOPS_MAX, "the course from {running} to {declared} does not end");
+        assert!(stops.len() < STOPS_MAX, "the upgrade path from {running} to {declared} does not end");
     }
     Ok(Course { stops, running })
 }
@@ -120,8 +120,8 @@ pub fn downgrade(
     if upheld(Guard::NoDowngradeOfACluster, may) {
         return Ok(Course { stops: vec![declared], running: declared.min(running) });
     }
-    let what = format!("etcd {declared} is declared, and the cluster has reached {highest}");
-    let hint = format!("declare {highest}, or restore a snapshot that was saved before the upgrade");
+    let what = format!("cluster.toml declares etcd {declared}, but the cluster is already at {highest}: no downgrade");
+    let hint = format!("declare {highest}, or restore a snapshot from before the upgrade");
     Err(Blocked::new(Code::Downgrade, what).hint(hint).because("cluster.version"))
 }
 
@@ -137,7 +137,7 @@ fn next_stop(desired: &Desired, at: Version) -> Result<Version, Blocked> {
             desired,
             at.minor,
             floor,
-            &format!("before 3.{}, every member runs {floor} or newer", at.minor + 1),
+            &format!("before 3.{}, every member must run {floor} or newer", at.minor + 1),
         );
     }
     let minor = at.minor + 1;
@@ -145,7 +145,7 @@ fn next_stop(desired: &Desired, at: Version) -> Result<Version, Blocked> {
         return sound(at, declared);
     }
     let first = if minor == FIRST_SOUND_3_5.minor { FIRST_SOUND_3_5 } else { Version { minor, patch: 0, ..at } };
-    on_the_way(desired, minor, first, &format!("from {at} to {declared}, the way goes over 3.{minor}"))
+    on_the_way(desired, minor, first, &format!("{at} → {declared} must stop at 3.{minor}"))
 }
 
 /// The newest version of `minor` that cluster.toml names an archive of, if it is `at_least` that new.
@@ -153,16 +153,16 @@ fn on_the_way(desired: &Desired, minor: u16, at_least: Version, why: &str) -> Re
     let via = match &desired.binaries {
         Binaries::Archive { via, .. } => via,
         Binaries::Preinstalled { .. } | Binaries::Undeclared => {
-            let what = format!("{why}, and cluster.toml names no archives");
+            let what = format!("{why}, and cluster.toml configures no archive for it");
             return Err(Blocked::new(Code::UpgradePath, what)
-                .hint("go there one version at a time")
+                .hint("upgrade one minor version at a time: set `version` to the next one first")
                 .because("cluster.version"));
         }
     };
     via.keys().copied().filter(|version| version.minor == minor && *version >= at_least).max().ok_or_else(|| {
-        let what = format!("{why}, and [etcd.archive] has no such version");
+        let what = format!("{why}, and [etcd.archive.via] lists no such version");
         let hint =
-            format!("add `\"{at_least}\" = {{ amd64 = \"SHA-256\" }}`, or a newer 3.{minor}, to [etcd.archive.via]");
+            format!("add `\"{at_least}\" = {{ amd64 = \"SHA-256\" }}` (or a newer 3.{minor}) to [etcd.archive.via]");
         Blocked::new(Code::UpgradePath, what).hint(hint).because("cluster.version")
     })
 }
@@ -219,23 +219,24 @@ fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<()
     }
     if let Some(unwell) = membership.members.iter().find(|member| member.health != Health::Healthy) {
         let why = unwell.health.trouble().unwrap_or_default();
-        let what = format!("the change to etcd {stop} waits: {} is not healthy: {why}", unwell.title());
-        return Err(waits(what).hint(format!("repair {} first", unwell.title())));
+        let what = format!("the change to etcd {stop} waits: {} is unhealthy: {why}", unwell.title());
+        return Err(waits(what).hint(format!("repair {} first: `quorate status` shows its state", unwell.title())));
     }
     if let Some(other) = membership.members.iter().find(|member| !member.declared) {
-        let what = format!("the change to etcd {stop} waits until {} is removed: it is not declared", other.title());
+        let what =
+            format!("the change to etcd {stop} waits until {} is removed: it is not in cluster.toml", other.title());
         return Err(waits(what));
     }
     if let Some(learner) = membership.learners().next() {
-        return Err(waits(format!("the change to etcd {stop} waits until {} votes", learner.title())));
+        return Err(waits(format!("the change to etcd {stop} waits until {} is a voter", learner.title())));
     }
     let voters = membership.voters().count();
     if voters <= 2 && view.desired.nodes.len() > 2 {
-        return Err(waits(format!("the change to etcd {stop} waits until there are three members")));
+        return Err(waits(format!("the change to etcd {stop} waits until the cluster has three members")));
     }
     if voters <= 2 && view.desired.cluster.downtime == Downtime::Never {
         let what = format!("the change to etcd {stop} means an outage: the cluster has {}", count(voters, "voter"));
-        let hint = "say `downtime = \"allowed\"` in [cluster] if that is acceptable";
+        let hint = "if an outage is acceptable, set `downtime = \"allowed\"` in [cluster]";
         return Err(Blocked::new(Code::DowntimeNeeded, what).hint(hint).because("cluster.downtime"));
     }
     let minor = |version: Version| (version.major, version.minor);
@@ -246,7 +247,7 @@ fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<()
     if agreed.is_none_or(|agreed| minor(agreed) < minor(course.running)) {
         let agreed = agreed.map_or_else(|| "not known".to_owned(), |agreed| agreed.to_string());
         let what = format!("the change to etcd {stop} waits: the cluster version is still {agreed}");
-        return Err(waits(what).hint("the leader raises it within seconds after the last member was upgraded"));
+        return Err(waits(what).hint("the leader raises it within seconds once every member runs the new version"));
     }
     if stop.minor >= 6 && course.running.minor == 5 {
         v2store_is_clean(view, membership, stop)?;
@@ -266,10 +267,12 @@ fn v2store_is_clean(view: &View, membership: &Membership, stop: Version) -> Resu
             Some(V2Store::Clean) => continue,
             // The folder holds the tools of the next version by now; that etcd itself refuses such data at its start.
             None if matches!(view.desired.binaries, Binaries::Preinstalled { .. }) => continue,
-            Some(V2Store::Refused(said)) => format!("{} is not ready for etcd {stop}: {said}", member.host),
-            None => format!("`etcdutl check v2store` was not run on {}", member.host),
+            Some(V2Store::Refused(said)) => {
+                format!("{} is not ready for etcd {stop}: `etcdutl check v2store`: {said}", member.host)
+            }
+            None => format!("{}: `etcdutl check v2store` was not run", member.host),
         };
-        let hint = "see `quorate explain v2-store`";
+        let hint = "run `quorate explain v2-store` for the fix";
         return Err(Blocked::new(Code::V2Store, what).on(&member.host).hint(hint).because("cluster.version"));
     }
     Ok(())
@@ -280,8 +283,8 @@ fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
         let text = host.text_of(File::Config).unwrap_or_default();
         let Some(line) = text.lines().find(|line| line.starts_with("experimental-")) else { continue };
         let key = line.split(':').next().unwrap_or(line);
-        let what = format!("etcd {stop} does not know `{key}`, which etcd.yaml on {name} has");
-        let hint = "replace it in [etcd] extra by its successor, and apply that first";
+        let what = format!("etcd {stop} removed the setting `{key}`, which is in etcd.yaml on {name}");
+        let hint = "replace it in `extra` of [etcd] by its successor and apply that first";
         return Err(Blocked::new(Code::ExperimentalSetting, what).on(name).hint(hint).because("etcd.extra"));
     }
     Ok(())
@@ -322,13 +325,13 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
     match (&desired.binaries, installed) {
         (Binaries::Preinstalled { .. } | Binaries::Undeclared, Some(_)) => Want::Nothing,
         (Binaries::Preinstalled { folder }, None) => {
-            let what = format!("{folder} on {name} does not hold etcd {version}");
-            let hint = "install it there, or name an archive in [etcd.archive]";
+            let what = format!("{folder} on {name} does not contain etcd {version}");
+            let hint = "install it there, or configure an archive in [etcd.archive]";
             let blocked = Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint);
             Want::Impossible(blocked.because("etcd.archive.preinstalled"))
         }
         (Binaries::Undeclared, None) => {
-            let what = format!("{name} needs etcd {version}, and cluster.toml does not say where to get it");
+            let what = format!("{name} needs etcd {version}, but no archive is configured");
             let hint = "add [etcd.archive] with `url` or `path`, and `sha256`";
             Want::Impossible(
                 Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint).because("cluster.version"),
@@ -340,9 +343,8 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
             if declared.is_none() && version != desired.cluster.version || *archive == declared {
                 return Want::Nothing;
             }
-            let what =
-                format!("{} on {name} was not unpacked from the declared archive", desired.binaries_folder_of(version));
-            let hint = "correct `sha256`, or move that folder aside on the host";
+            let what = format!("{} on {name} does not match the declared archive", desired.binaries_folder_of(version));
+            let hint = "correct `sha256`, or move that directory aside on the host";
             let blocked = Blocked::new(Code::BinariesForeign, what).on(name).hint(hint);
             Want::Impossible(blocked.because("etcd.archive.sha256"))
         }
@@ -352,7 +354,7 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
                 Some(Seen::Known(_)) => Want::Install,
                 Some(Seen::Unknown(cause)) => Want::Impossible(Blocked::unseen(cause).because("etcd.archive")),
                 None => {
-                    let what = format!("the archive of etcd {version} for {} was not looked at", host.architecture);
+                    let what = format!("the archive of etcd {version} for {} was not checked", host.architecture);
                     let hint = format!(
                         "add `\"{version}\" = {{ {} = \"SHA-256\" }}` to [etcd.archive.via]",
                         host.architecture

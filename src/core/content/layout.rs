@@ -110,14 +110,14 @@ pub fn row(file: File) -> FileRow {
         File::Config => of(At::Config, Public, AsText, KeptIfForeign, Nobody).called("etcd.yaml", "write etcd.yaml"),
         File::Unit => of(At::Unit, Public, AsText, KeptIfForeign, Units).called("the unit", "write the systemd unit"),
         File::Permit => of(BesideConfig("may-create-data"), Public, AsText, Replaced, Nobody)
-            .called("the permit for a new data directory", "permit a new data directory"),
+            .called("the marker for a new data directory", "allow etcd to start with an empty data directory"),
         File::Departures => of(BesideConfig("departures"), Public, AsText, Replaced, Nobody)
-            .called("the note of members that leave", "note who leaves"),
+            .called("the record of departing members", "record which members are leaving"),
         File::RestoreNote => of(BesideConfig("restore"), Public, AsText, Replaced, Nobody)
-            .called("the note of a restore", "note that a restore is under way"),
+            .called("the restore marker", "record that a restore is under way"),
         // Beside `member`; etcd looks at nothing there that it did not make.
         File::RestoreMark => of(InData("quorate-restored"), Etcd, AsText, Replaced, Nobody)
-            .called("the mark of restored data", "write the mark of restored data"),
+            .called("the marker of restored data", "write the marker of restored data"),
         File::Trust => certificate("ca.crt").called("ca.crt", "write ca.crt"),
         File::ServerCertificate => certificate("server.crt").called("server.crt", "write server.crt"),
         File::ServerKey => key("server.key", Etcd).called("server.key", "write server.key"),

@@ -28,20 +28,19 @@ pub(super) fn archive(table: &mut Table, local: Local) -> Binaries {
     let declared: Vec<_> = declared.iter().filter_map(|(key, span)| Some((*key, span.clone()?))).collect();
     match declared.as_slice() {
         [] => {
-            let problem = Problem::new(table.span(), "[etcd.archive] does not say where the binaries are");
+            let problem = Problem::new(table.span(), "[etcd.archive] has no location for the binaries");
             table.report_missing(problem.hint("add one of `url`, `path` and `preinstalled`"));
         }
         [_] => {}
         [(first, first_span), .., (last, last_span)] => {
-            let problem = Problem::new(last_span.clone(), format!("`{first}` and `{last}` exclude each other"));
-            table.report(problem.related(first_span.clone(), "this or that"));
+            let problem = Problem::new(last_span.clone(), format!("`{first}` and `{last}` cannot be combined"));
+            table.report(problem.related(first_span.clone(), "use one of them"));
         }
     }
 
     if let Some(folder) = preinstalled {
         if let Some(span) = sha256_span {
-            let problem =
-                Problem::new(span, "`sha256` has no archive to check").hint("leave it out with `preinstalled`");
+            let problem = Problem::new(span, "`sha256` has no archive to verify").hint("omit it with `preinstalled`");
             table.report(problem);
         }
         return Binaries::Preinstalled { folder: folder.into_inner() };
@@ -51,16 +50,16 @@ pub(super) fn archive(table: &mut Table, local: Local) -> Binaries {
     };
     if sha256_span.is_none() {
         let problem = Problem::new(location.span(), "the archive has no `sha256`")
-            .hint("add `sha256 = { amd64 = \"…\" }`: what runs on the hosts is what was reviewed here");
+            .hint("add `sha256 = { amd64 = \"…\" }`, so that the hosts run exactly what was reviewed");
         table.report_missing(problem);
     } else if sha256.len() > 1 && !template(location.get_ref()).contains("{arch}") {
         let problem = Problem::new(location.span(), "one archive cannot have several `sha256`")
-            .hint("put {arch} where the architecture stands in its name");
+            .hint("use {arch} for the architecture in its name");
         table.report(problem);
     }
     if !via.is_empty() && !template(location.get_ref()).contains("{version}") {
         let problem = Problem::new(location.span(), "one archive cannot be of several versions")
-            .hint("put {version} where the version stands in its name");
+            .hint("use {version} for the version in its name");
         table.report(problem);
     }
     Binaries::Archive { location: location.into_inner(), sha256, via }
@@ -75,7 +74,7 @@ fn via(table: &mut Table) -> BTreeMap<Version, BTreeMap<Architecture, Digest>> {
                 found.insert(version, digests(digests_of));
             }
             Err(error) => {
-                let problem = Problem::new(name.span(), format!("{:?} is not a version", name.get_ref()));
+                let problem = Problem::new(name.span(), format!("{:?} is not a valid version", name.get_ref()));
                 digests_of.take_all();
                 digests_of.report(problem.hint(error.to_string()));
             }
@@ -106,16 +105,16 @@ fn digests(table: &mut Table) -> BTreeMap<Architecture, Digest> {
 
 fn url(value: &Value) -> Result<ArchiveLocation, Problem> {
     let text = value.text()?;
-    let problem = |hint: &str| Err(value.problem("`url` is not a URL to fetch from").hint(hint));
+    let problem = |hint: &str| Err(value.problem("`url` is not a valid download URL").hint(hint));
     if let Some(path) = text.strip_prefix("file://") {
         return problem(&format!("for a file on this machine write `path = {path:?}`"));
     }
     // Plain http is enough for a mirror: the digest is what is trusted.
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
-        return problem("it starts with https:// or http://; a file on this machine goes into `path`");
+        return problem("it must start with https:// or http://; for a file on this machine use `path`");
     };
     if rest.is_empty() || rest.starts_with('/') || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return problem("it is https://HOST/… without spaces");
+        return problem("write https://HOST/… without spaces");
     }
     check_placeholders(value, text)?;
     Ok(ArchiveLocation::Url(text.to_owned()))
@@ -124,12 +123,12 @@ fn url(value: &Value) -> Result<ArchiveLocation, Problem> {
 fn path(value: &Value, local: Local) -> Result<ArchiveLocation, Problem> {
     let text = value.text()?;
     if text.contains("://") {
-        return Err(value.problem("`path` is a file on this machine").hint(format!("write `url = {text:?}`")));
+        return Err(value.problem("`path` must be a file on this machine").hint(format!("write `url = {text:?}`")));
     }
     check_placeholders(value, text)?;
     match local.path(value)?.into_os_string().into_string() {
         Ok(path) => Ok(ArchiveLocation::Path(path)),
-        Err(_) => Err(value.problem("the folder of cluster.toml has a name that is not UTF-8")),
+        Err(_) => Err(value.problem("the directory of cluster.toml has a name that is not UTF-8")),
     }
 }
 

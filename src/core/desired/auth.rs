@@ -90,8 +90,8 @@ pub(super) fn roles(table: &mut Table) -> Vec<RoleSection> {
     table.each_section(|name, table| {
         check_name(name, "role", table);
         if *name.get_ref() == ROOT {
-            let problem = Problem::new(name.span(), "the role `root` is etcd's own, and may do everything");
-            table.report(problem.hint("leave it out, and name it in `roles` of a user"));
+            let problem = Problem::new(name.span(), "the role `root` is built into etcd and has full access");
+            table.report(problem.hint("omit it, and list it in `roles` of a user"));
         }
         if table.declares("permissions").is_none() {
             let problem = Problem::new(table.span(), format!("missing key `permissions` in {}", table.title()));
@@ -113,7 +113,7 @@ pub(super) fn complete(
     let Some(enabled) = enabled else {
         for (key, _) in [("users", users.len()), ("roles", roles.len())].iter().filter(|(_, count)| *count > 0) {
             let span = root.declares(key).unwrap_or_default();
-            let problem = Problem::new(span, format!("[{key}] is declared, and [auth] is not"));
+            let problem = Problem::new(span, format!("[{key}] needs [auth]"));
             root.report_missing(problem.hint("add [auth] with `enabled = true`"));
         }
         return None;
@@ -132,8 +132,14 @@ pub(super) fn complete(
             Rights::Own(permissions) => {
                 let own = RoleName::new(name.as_str());
                 if let Some(first) = places.get(&own) {
-                    let problem = Problem::new(span.clone(), format!("user and role `{own}` both have permissions"))
-                        .hint(format!("say `roles = [\"{own}\"]` for the user, or call the role something else"));
+                    let problem = Problem::new(
+                        span.clone(),
+                        format!(
+                            "user `{own}` and role `{own}` both have \
+                                                                      permissions"
+                        ),
+                    )
+                    .hint(format!("set `roles = [\"{own}\"]` for the user, or rename the role"));
                     root.report(problem.related(first.clone(), "the role"));
                 }
                 auth.roles.insert(own.clone(), permissions);
@@ -174,14 +180,14 @@ fn without_root(name: &UserName, roles: &BTreeSet<RoleName>, span: &Range<usize>
     if roles.contains(&RoleName::new(ROOT)) {
         None
     } else if name.as_str() == ROOT {
-        let problem = Problem::new(span.clone(), "the user `root` has not the role `root`");
-        Some(problem.label("nobody could change anything").hint(format!("{hint}, or leave [users.root] out")))
+        let problem = Problem::new(span.clone(), "the user `root` lacks the role `root`");
+        Some(problem.label("nobody could administer the cluster").hint(format!("{hint}, or omit [users.root]")))
     } else if name.as_str() == BACKUP {
         let problem = Problem::new(span.clone(), format!("`{name}` cannot take snapshots without the role `root`"));
-        Some(problem.label("the user of [backup]").hint(format!("{hint}, or leave [users.{name}] out")))
+        Some(problem.label("the user of [backup]").hint(format!("{hint}, or omit [users.{name}]")))
     } else if COMPACTING.contains(&name.as_str()) {
         let problem = Problem::new(span.clone(), format!("`{name}` cannot compact without the role `root`"));
-        Some(problem.label("the database would grow to its quota").hint(hint))
+        Some(problem.label("the database would grow until it reaches its quota").hint(hint))
     } else {
         None
     }
@@ -189,10 +195,10 @@ fn without_root(name: &UserName, roles: &BTreeSet<RoleName>, span: &Range<usize>
 
 fn unknown_role(role: &Spanned<String>, known: &BTreeSet<String>) -> Problem {
     let name = role.get_ref();
-    let problem = Problem::new(role.span(), format!("there is no role {name:?}"));
+    let problem = Problem::new(role.span(), format!("no role {name:?}"));
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => problem.hint(format!("did you mean {near:?}?")),
-        None => problem.hint(format!("declare it as [roles.{name}]; the role `root` may do everything")),
+        None => problem.hint(format!("add [roles.{name}]; the built-in role `root` has full access")),
     }
 }
 
@@ -204,13 +210,13 @@ fn check_name(name: &Spanned<&str>, what: &str, table: &mut Table) {
     let why = if text.is_empty() {
         "it is empty"
     } else if text.chars().count() > LENGTH_MAX {
-        "it is longer than 64 characters, which no common name of a certificate can be"
+        "it is longer than 64 characters, the limit of a certificate's common name"
     } else if text.chars().any(|c| c.is_control()) || text.trim() != text {
-        "it has control characters, or spaces at an end"
+        "it has control characters, or leading or trailing spaces"
     } else {
         return;
     };
-    table.report(Problem::new(name.span(), format!("{text:?} cannot be the name of a {what}")).hint(why));
+    table.report(Problem::new(name.span(), format!("{text:?} is not a valid {what} name")).hint(why));
 }
 
 const RIGHTS: [&str; 3] = ["prefix", "permissions", "roles"];
@@ -226,16 +232,16 @@ fn rights(name: &str, table: &mut Table) -> Rights {
         [("permissions", _)] => Rights::Own(own),
         [_] => Rights::Roles(roles),
         [] => {
-            let what = format!("[users.{name}] does not say what the user may do");
+            let what = format!("[users.{name}] grants nothing");
             let problem = Problem::new(table.span(), what);
             table
                 .report_missing(problem.hint("add one of `prefix = \"/app/\"`, `permissions = […]` and `roles = […]`"));
             Rights::Unclear
         }
         [(first, first_span), .., (last, last_span)] => {
-            let problem = Problem::new(last_span.clone(), format!("`{first}` and `{last}` exclude each other"));
-            let problem = problem.hint("put the permissions into a role, and name it in `roles`");
-            table.report(problem.related(first_span.clone(), "this or that"));
+            let problem = Problem::new(last_span.clone(), format!("`{first}` and `{last}` cannot be combined"));
+            let problem = problem.hint("put the permissions into a role, and list it in `roles`");
+            table.report(problem.related(first_span.clone(), "use one of them"));
             Rights::Unclear
         }
     }
@@ -248,7 +254,7 @@ fn permissions(table: &mut Table) -> BTreeSet<Permission> {
         let Some(permission) = permission(table) else { return };
         match found.iter().find(|(other, _)| other.has_keys_of(&permission)) {
             Some((_, first)) => {
-                let what = format!("{} is there twice", permission.keys());
+                let what = format!("{} is listed twice", permission.keys());
                 again.push(Problem::new(table.span(), what).label("again").related(first.clone(), "here first"));
             }
             None => found.push((permission, table.span())),
@@ -267,16 +273,16 @@ fn permission(table: &mut Table) -> Option<Permission> {
     let access = table.require("access", "\"read\"", one_of(&accesses)).map(Spanned::into_inner);
     let prefix = table.get("prefix", |value| Ok(value.text()?.to_owned()));
     let key = table.get("key", |value| match value.text()? {
-        "" => Err(value.problem("`key` is empty").hint("every key is `prefix = \"\"`")),
+        "" => Err(value.problem("`key` is empty").hint("for every key, use `prefix = \"\"`")),
         text => Ok(text.to_owned()),
     });
     let range = table.get("range", range);
     let declared: Vec<_> = KEYS.iter().filter_map(|key| Some((*key, table.declares(key)?))).collect();
     if declared.len() != 1 {
         let what = match declared.as_slice() {
-            [] => "a permission is about keys, and this one names none".to_owned(),
-            [(first, _), (second, _), ..] => format!("`{first}` and `{second}` exclude each other"),
-            [_] => unreachable!("one is as it should be"),
+            [] => "a permission needs keys, and this one has none".to_owned(),
+            [(first, _), (second, _), ..] => format!("`{first}` and `{second}` cannot be combined"),
+            [_] => unreachable!("this one is correct"),
         };
         let hint = format!("write one of {}", enumerate(&KEYS));
         let span = declared.get(1).map_or(table.span(), |(_, span)| span.clone());
@@ -293,14 +299,14 @@ fn permission(table: &mut Table) -> Option<Permission> {
 }
 
 fn range(value: &Value) -> Result<(String, String), Problem> {
-    let hint = "the first key, and the first that is no longer meant: `range = [\"/a\", \"/c\"]`";
+    let hint = "write the first key, and the first key after the range: `range = [\"/a\", \"/c\"]`";
     let ends = value.list().map_err(|problem| problem.hint(hint))?;
     let [first, end] = ends.as_slice() else {
-        return Err(value.problem("`range` has two ends").hint(hint));
+        return Err(value.problem("`range` needs two keys").hint(hint));
     };
     let (first, end) = (first.text()?, end.text()?);
     if first.is_empty() || first >= end {
-        return Err(value.problem(format!("no key is between {first:?} and {end:?}")).hint(hint));
+        return Err(value.problem(format!("the range from {first:?} to {end:?} is empty")).hint(hint));
     }
     Ok((first.to_owned(), end.to_owned()))
 }
@@ -317,14 +323,14 @@ pub(super) fn secret(table: &mut Table, local: Local, what: &str) -> Option<Pass
     let declared: Vec<_> = SOURCES.iter().filter_map(|key| Some((*key, table.declares(key)?))).collect();
     match declared.as_slice() {
         [("command", span)] if command.is_empty() => {
-            let problem = Problem::new(span.clone(), "`command` names no program");
+            let problem = Problem::new(span.clone(), "`command` is empty");
             table.report(problem.hint("write `command = [\"pass\", \"show\", \"etcd/app\"]`"));
             None
         }
         [("command", _)] => Some(PasswordSource::Command(command)),
         [_] => file.or(env),
         _ => {
-            let problem = Problem::new(table.span(), format!("{what} comes from one place"));
+            let problem = Problem::new(table.span(), format!("{what} needs exactly one source"));
             table.report_missing(problem.hint(format!("write one of {}", enumerate(&SOURCES))));
             None
         }
@@ -335,7 +341,7 @@ fn environment(value: &Value) -> Result<String, Problem> {
     let text = value.text()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if text.is_empty() || !text.bytes().all(plain) {
-        return Err(value.problem(format!("{text:?} is not the name of a variable")));
+        return Err(value.problem(format!("{text:?} is not a valid variable name")));
     }
     Ok(text.to_owned())
 }

@@ -124,9 +124,8 @@ fn report_nested(table: &mut Table, directory: &Spanned<RemotePath>, paths: &Pat
     ];
     for (name, path) in all {
         if is_within(directory.get_ref(), path) || is_within(path, directory.get_ref()) {
-            let problem =
-                Problem::new(directory.span(), format!("`directory` and the folder of `{name}` lie inside each other"));
-            table.report(problem.hint(format!("`{name}` lies in {path}; snapshots need a folder of their own")));
+            let problem = Problem::new(directory.span(), format!("`directory` and the directory of `{name}` overlap"));
+            table.report(problem.hint(format!("`{name}` is in {path}; snapshots need a directory of their own")));
         }
     }
 }
@@ -135,16 +134,16 @@ fn keep(value: &Value) -> Result<u32, Problem> {
     // Snapshots of ten years of days, and listed by one script on every look.
     const KEEP_MAX: i64 = 4000;
     match value.integer()? {
-        number @ 1..=KEEP_MAX => Ok(u32::try_from(number).expect("it is at most 4000")),
+        number @ 1..=KEEP_MAX => Ok(u32::try_from(number).expect("the maximum is 4000")),
         number => Err(value
-            .problem(format!("{number} snapshots cannot be kept"))
-            .hint("`keep` is between 1 and 4000: how many lie on each node")),
+            .problem(format!("`keep = {number}` is out of range"))
+            .hint("`keep` is the number of snapshots on each node, from 1 to 4000")),
     }
 }
 
 fn max_age(value: &Value) -> Result<u64, Problem> {
     match duration(value, "h")?.as_secs() {
-        0..60 => Err(value.problem("`max-age` is less than a minute").hint("for example \"26h\" for a daily snapshot")),
+        0..60 => Err(value.problem("`max-age` is less than a minute").hint("for example \"26h\" for daily snapshots")),
         seconds => Ok(seconds),
     }
 }
@@ -159,7 +158,7 @@ fn nodes(table: &mut Table, declared: &BTreeSet<HostName>) -> BTreeSet<HostName>
             return Ok(name);
         }
         let names: Vec<&str> = declared.iter().map(HostName::as_str).collect();
-        let problem = value.problem(format!("no node is called {text:?}"));
+        let problem = value.problem(format!("no node {text:?}"));
         Err(match nearest(text, names.iter().copied()) {
             Some(name) => problem.hint(format!("did you mean \"{name}\"?")),
             None => problem.hint(format!("the nodes are {}", enumerate(&names))),
@@ -170,7 +169,7 @@ fn nodes(table: &mut Table, declared: &BTreeSet<HostName>) -> BTreeSet<HostName>
         Some(span) => {
             if table.get("nodes", Value::list).is_some_and(|list| list.is_empty()) {
                 let problem = Problem::new(span, "no node would take snapshots");
-                table.report(problem.hint("leave `nodes` out for all of them, or [backup] for none"));
+                table.report(problem.hint("omit `nodes` for all nodes, or [backup] for none"));
             }
             named.into_iter().collect()
         }
@@ -185,28 +184,27 @@ fn offsite(value: &Value) -> Result<Offsite, Problem> {
         Some(("s3", rest)) => ("s3", rest),
         Some(("file", rest)) => ("file", rest),
         Some(_) | None => {
-            let hint = "it is \"s3://BUCKET/PREFIX\", or \"file:///FOLDER\"";
-            return problem(format!("{text:?} is not an off-site place"), hint);
+            let hint = "use \"s3://BUCKET/PREFIX\" or \"file:///DIRECTORY\"";
+            return problem(format!("{text:?} is not a valid off-site location"), hint);
         }
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'+');
     if rest.contains('@') || rest.contains('?') {
-        let hint =
-            "write the place alone; who may write there comes from the environment or from its own configuration";
-        return problem("an off-site place has no user, password or parameters".to_owned(), hint);
+        let hint = "write the location only; credentials come from the environment";
+        return problem("an off-site location cannot have a user, password or parameters".to_owned(), hint);
     }
     if !rest.bytes().all(plain) || rest.contains("//") || rest.split('/').any(|part| matches!(part, "." | "..")) {
-        return problem(format!("{text:?} is not an off-site place"), "use letters, digits and / - . _ + only");
+        return problem(format!("{text:?} is not a valid off-site location"), "use letters, digits and / - . _ + only");
     }
     let rest = rest.trim_end_matches('/');
     match scheme {
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
         "s3" if !(3..=63).contains(&rest.split('/').next().unwrap_or_default().len()) => problem(
-            format!("{text:?} names no bucket"),
-            "a bucket's name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"",
+            format!("{text:?} has no valid bucket name"),
+            "a bucket name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"",
         ),
         "file" if !rest.starts_with('/') => {
-            problem(format!("{text:?} is not an absolute folder"), "write it with three slashes: \"file:///srv/etcd\"")
+            problem(format!("{text:?} is not an absolute path"), "write it with three slashes: \"file:///srv/etcd\"")
         }
         _ => Ok(Offsite { url: format!("{scheme}://{rest}") }),
     }

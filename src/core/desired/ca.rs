@@ -67,11 +67,11 @@ pub(super) fn ca(
     let is_elsewhere =
         |source: &AuthoritySource| matches!(source, AuthoritySource::External { .. } | AuthoritySource::Node { .. });
     if is_elsewhere(&declared) || is_elsewhere(&previous) {
-        let problem = Problem::new(span, "quorate does not go from or to such an authority");
-        table.report(problem.hint("`[ca.previous]` is for `generated`, `files` and `vault`, on both sides"));
+        let problem = Problem::new(span, "quorate cannot change the CA from or to this kind");
+        table.report(problem.hint("[ca] and [ca.previous] must each be `generated`, `files` or `vault`"));
     } else if declared == previous {
-        let problem = Problem::new(span, "[ca.previous] is the same authority as [ca]");
-        table.report(problem.hint("say there where the certificate and key lie that the members trust now"));
+        let problem = Problem::new(span, "[ca.previous] is the same CA as [ca]");
+        table.report(problem.hint("it must name the certificate and key of the CA that the members trust now"));
     }
     (declared, Some(previous))
 }
@@ -89,7 +89,7 @@ fn authority(
     for (key, of) in KEYS.into_iter().chain(of_vault) {
         if let Some(span) = table.declares(key).filter(|_| !of.contains(&source)) {
             let belongs: Vec<_> = of.iter().map(|of| format!("`source = \"{}\"`", self::word(*of))).collect();
-            let problem = Problem::new(span, format!("`{key}` means nothing with `source = \"{word}\"`"));
+            let problem = Problem::new(span, format!("`{key}` has no meaning with `source = \"{word}\"`"));
             table.report(problem.hint(format!("it belongs to {}", belongs.join(" and "))));
         }
     }
@@ -148,12 +148,8 @@ fn node(table: &mut Table, folder: &RemotePath) -> AuthoritySource {
         .any(|leaf| leaf == certificate_path || leaf == key_path);
     let is_pair = certificate_path.parent() == key_path.parent() && certificate_path != key_path;
     if let Some(span) = span.filter(|_| is_taken || !is_pair) {
-        let problem = Problem::new(span, "`certificate` and `key` are two files of their own in one folder");
-        table.report(problem.hint(format!(
-            "without them they are {} and {}",
-            folder.join("ca.crt"),
-            folder.join("ca.key")
-        )));
+        let problem = Problem::new(span, "`certificate` and `key` must be two different files in the same directory");
+        table.report(problem.hint(format!("the defaults are {} and {}", folder.join("ca.crt"), folder.join("ca.key"))));
     }
     AuthoritySource::Node { certificate: certificate_path, key: key_path }
 }
@@ -172,17 +168,17 @@ fn passphrase(table: &mut Table, local: Local) -> Option<Passphrase> {
         let text = value.text()?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if text.is_empty() || !text.bytes().all(plain) {
-            return Err(value.problem(format!("{text:?} is not the name of an environment variable")));
+            return Err(value.problem(format!("{text:?} is not a valid environment variable name")));
         }
         Ok(text.to_owned())
     });
     let prompt = table.get("prompt", |value| match value.boolean()? {
         true => Ok(()),
-        false => Err(value.problem("`prompt` is true or left out")),
+        false => Err(value.problem("`prompt` must be true or omitted")),
     });
     let declared = ["file", "env", "prompt"].iter().filter(|key| table.declares(key).is_some()).count();
     if declared != 1 {
-        let problem = Problem::new(table.span(), "the passphrase is in one place");
+        let problem = Problem::new(table.span(), "the passphrase needs exactly one source");
         table.report(problem.hint("write one of { file = \"…\" }, { env = \"…\" } and { prompt = true }"));
     }
     file.map(Passphrase::File).or(variable.map(Passphrase::Environment)).or(prompt.map(|()| Passphrase::Prompt))
@@ -211,13 +207,13 @@ fn check_given(table: &mut Table, given: &BTreeMap<HostName, Given>, external: b
             None if external => {
                 let problem = Problem::new(node.clone(), format!("{name} has no certificates"));
                 table.report_missing(problem.hint(format!(
-                    "with `source = \"external\"`, [nodes.{name}.certificates] names `server`, `server-key`, `peer` and \
-                     `peer-key`"
+                    "with `source = \"external\"`, [nodes.{name}.certificates] needs `server`, `server-key`, `peer` \
+                     and `peer-key`"
                 )));
             }
             Some(section) if !external => {
-                let problem = Problem::new(section.clone(), format!("{name} is given certificates that are not used"));
-                table.report(problem.hint("they belong to `source = \"external\"` in [ca]"));
+                let problem = Problem::new(section.clone(), format!("the certificates of {name} are not used"));
+                table.report(problem.hint("they are only used with `source = \"external\"` in [ca]"));
             }
             _ => {}
         }

@@ -45,7 +45,7 @@ pub(super) fn consumers(
     let mut paths: BTreeMap<(HostName, RemotePath), String> = BTreeMap::new();
     table.each_section(|name, table| {
         if let Err(why) = kinds::check_name(name.get_ref()) {
-            let summary = format!("{:?} cannot be the name of a consumer", name.get_ref());
+            let summary = format!("{:?} is not a valid consumer name", name.get_ref());
             table.report(Problem::new(name.span(), summary).hint(why));
         }
         let host = table.require("host", "\"control-plane-1\"", kinds::ssh_destination);
@@ -61,8 +61,8 @@ pub(super) fn consumers(
         for path in [Some(&certificate), Some(&key), authority.as_ref()].into_iter().flatten() {
             let first = paths.insert((host.clone(), path.get_ref().clone()), (*name.get_ref()).to_owned());
             if let Some(first) = first {
-                let what = format!("{} on {host} is kept for {first} already", path.get_ref());
-                table.report(Problem::new(path.span(), what).hint("give each file a path of its own"));
+                let what = format!("{} on {host} is already used by {first}", path.get_ref());
+                table.report(Problem::new(path.span(), what).hint("each file needs a path of its own"));
             }
         }
         let of = user.as_ref().map_or((*name.get_ref()).to_owned(), |user| user.get_ref().clone());
@@ -95,7 +95,7 @@ fn command(value: &Value) -> Result<String, Problem> {
     let text = value.text()?;
     if text.trim().is_empty() || text.chars().any(char::is_control) {
         return Err(value
-            .problem("`reload` is one line for a shell")
+            .problem("`reload` must be one shell command line")
             .hint("write `reload = \"systemctl reload app\"`"));
     }
     Ok(text.to_owned())
@@ -112,21 +112,24 @@ pub(super) fn complete(
     let complete = |(name, section): (ConsumerName, ConsumerSection)| {
         let ConsumerSection { name: span, user, consumer } = section;
         if let AuthoritySource::External { .. } = authority {
-            let problem = Problem::new(span.clone(), format!("nobody can issue the certificate of {name}"));
-            root.report(problem.hint("with `source = \"external\"` whoever signs gives consumers theirs, too"));
+            let problem = Problem::new(span.clone(), format!("the certificate of {name} cannot be issued"));
+            root.report(problem.hint(
+                "with `source = \"external\"`, quorate does not issue certificates, for consumers \
+                                      either",
+            ));
         }
         if let Some(auth) = auth.filter(|auth| auth.enabled && !auth.users.contains_key(&consumer.user)) {
             let place = user.unwrap_or_else(|| span.clone());
             let problem =
-                Problem::new(place, format!("etcd would refuse {name}: there is no user `{}`", consumer.user));
+                Problem::new(place, format!("etcd would reject {name}: there is no user `{}`", consumer.user));
             let known: Vec<_> = auth.users.keys().map(UserName::as_str).collect();
-            let hint = format!("declare [users.{}], or set `user` to one of {}", consumer.user, known.join(", "));
+            let hint = format!("add [users.{}], or set `user` to one of {}", consumer.user, known.join(", "));
             root.report(problem.hint(hint));
         }
         let files = [Some(&consumer.certificate), Some(&consumer.key), consumer.authority.as_ref()];
         for path in files.into_iter().flatten().filter(|path| path.parent() == *certificates) {
-            let problem = Problem::new(span.clone(), format!("{path} lies among the members' own certificates"));
-            root.report(problem.hint("choose another folder, and leave `ca` out where the members' ca.crt is read"));
+            let problem = Problem::new(span.clone(), format!("{path} is in the members' own certificate directory"));
+            root.report(problem.hint("choose another directory; omit `ca` if the consumer reads the members' ca.crt"));
         }
         (name, consumer)
     };
@@ -181,12 +184,12 @@ mod tests {
         );
         let said = said.expect_err("it is not valid").join("\n");
         for words in [
-            "10 /app/c.crt on a is kept for app already -> give each file a path of its own",
-            "13 /app/c.crt on a is kept for app already",
-            "11 /etc/etcd/pki/x.key lies among the members' own certificates",
-            "15 `reload` is one line for a shell",
+            "10 /app/c.crt on a is already used by app -> each file needs a path of its own",
+            "13 /app/c.crt on a is already used by app",
+            "11 /etc/etcd/pki/x.key is in the members' own certificate directory",
+            "15 `reload` must be one shell command line",
             "16 missing key `certificate` in [consumers.some] -> add `certificate = \"/etc/app/etcd.crt\"`",
-            "11 etcd would refuse kube: there is no user `kube` -> declare [users.kube], or set `user` to one of app, root",
+            "11 etcd would reject kube: there is no user `kube` -> add [users.kube], or set `user` to one of app, root",
         ] {
             assert!(said.contains(words), "{words} is not in\n{said}");
         }
@@ -196,6 +199,6 @@ mod tests {
              [consumers.app]\nhost = \"a\"\ncertificate = \"/app/c.crt\"\nkey = \"/app/c.key\"\n",
         );
         let said = external.expect_err("nobody can sign").join("\n");
-        assert!(said.starts_with("13 nobody can issue the certificate of app"), "{said}");
+        assert!(said.starts_with("13 the certificate of app cannot be issued"), "{said}");
     }
 }

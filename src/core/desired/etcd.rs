@@ -18,7 +18,7 @@ use crate::core::names::Version;
 pub(super) fn settings(table: &mut Table, version: Option<Version>) -> EtcdSettings {
     table.explain_unknown(|key| {
         let known = etcd_keys::find(key).is_some();
-        known.then(|| format!("it is etcd's own: write `extra = {{ {key} = … }}`"))
+        known.then(|| format!("it is one of etcd's own keys: write `extra = {{ {key} = … }}`"))
     });
     let heartbeat = table.get_spanned("heartbeat-interval", milliseconds);
     let election = table.get_spanned("election-timeout", milliseconds);
@@ -45,9 +45,9 @@ impl EtcdSettings {
 fn quota(value: &Value) -> Result<u64, Problem> {
     const GIB: u64 = 1 << 30;
     match size(value)? {
-        bytes if bytes > 100 * GIB => Err(value
-            .problem("`quota-backend` is more than 100GiB")
-            .hint("etcd is made for small data: its own advice is at most 8GiB")),
+        bytes if bytes > 100 * GIB => {
+            Err(value.problem("`quota-backend` is more than 100GiB").hint("etcd recommends at most 8GiB"))
+        }
         bytes => Ok(bytes),
     }
 }
@@ -56,7 +56,7 @@ fn milliseconds(value: &Value) -> Result<u64, Problem> {
     let duration = duration(value, "ms")?;
     match u64::try_from(duration.as_millis()) {
         Ok(milliseconds) if Duration::from_millis(milliseconds) == duration => Ok(milliseconds),
-        Ok(_) | Err(_) => Err(value.problem(format!("`{}` is whole milliseconds", value.key()))),
+        Ok(_) | Err(_) => Err(value.problem(format!("`{}` must be whole milliseconds", value.key()))),
     }
 }
 
@@ -69,9 +69,10 @@ fn check_timing(heartbeat: Option<&Spanned<u64>>, election: Option<&Spanned<u64>
     let heartbeat_ms = heartbeat.map_or(HEARTBEAT_DEFAULT_MS, |ms| *ms.get_ref());
     let election_ms = election.map_or(ELECTION_DEFAULT_MS, |ms| *ms.get_ref());
     if election_ms > ELECTION_MAX_MS {
-        return Err(
-            Problem::new(place.span(), "`election-timeout` is more than 50s").hint("etcd does not start with more")
-        );
+        return Err(Problem::new(place.span(), "`election-timeout` is more than 50s").hint(
+            "etcd does not start with more than \
+                                                                                    that",
+        ));
     }
     if election_ms < heartbeat_ms.saturating_mul(5) {
         let problem = Problem::new(place.span(), "`election-timeout` is less than five times `heartbeat-interval`")
@@ -95,8 +96,11 @@ fn auto_compaction(table: &mut Table) -> Option<AutoCompaction> {
         Some(CompactionMode::Periodic) => Ok(in_go(duration(value, "h")?)),
         Some(CompactionMode::Revision) => match value.integer() {
             Ok(revisions @ 1..) => Ok(revisions.to_string()),
-            Ok(_) => Err(value.problem("`retention` must be more than nothing")),
-            Err(problem) => Err(problem.hint("with mode \"revision\" it is how many revisions to keep, such as 10000")),
+            Ok(_) => Err(value.problem("`retention` must be greater than zero")),
+            Err(problem) => Err(problem.hint(
+                "with mode \"revision\" it is the number of revisions to keep, for \
+                                              example 10000",
+            )),
         },
         None => Ok(String::new()),
     });
@@ -137,13 +141,16 @@ fn check_extra(value: &Value, version: Option<Version>) -> Result<Setting, Probl
         let problem = on_key(format!("etcd has no key `{}`", name.escape_debug()));
         return Err(match nearest(name, known) {
             Some(key) => problem.hint(format!("did you mean `{key}`?")),
-            None => problem.hint("`extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`"),
+            None => problem.hint(
+                "`extra` takes the keys of etcd's configuration file, in kebab-case, as in `etcd \
+                                  --help`",
+            ),
         });
     };
     if let Some(version) = version.filter(|&version| !key.is_known_to(version)) {
         return Err(on_key(format!("etcd {version} has no key `{name}`")).hint(match successor(name, version) {
             Some(successor) => format!("in {version} it is `{successor}`"),
-            None => format!("it is known to {}", key.versions()),
+            None => format!("it exists in {}", key.versions()),
         }));
     }
     if key.kind.takes(&setting) {
@@ -152,7 +159,7 @@ fn check_extra(value: &Value, version: Option<Version>) -> Result<Setting, Probl
     let problem = value.not(key.kind.in_words());
     Err(match (key.kind, &setting) {
         (Kind::Nanoseconds, Setting::Text(text)) => match humantime::parse_duration(text) {
-            Ok(duration) => problem.hint(format!("etcd's file has no units: write {}", duration.as_nanos())),
+            Ok(duration) => problem.hint(format!("etcd's file takes no units: write {}", duration.as_nanos())),
             Err(_) => problem,
         },
         _ => problem,
@@ -175,10 +182,12 @@ fn setting(value: &Value) -> Result<Setting, Problem> {
         DeValue::Integer(_) => Setting::Integer(value.integer()?),
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
             Ok(number) if number.is_finite() => Setting::Float(number),
-            Ok(_) | Err(_) => return Err(value.not("a number that etcd's file can hold")),
+            Ok(_) | Err(_) => return Err(value.not("a number that etcd's file can represent")),
         },
         DeValue::Boolean(truth) => Setting::Bool(*truth),
-        DeValue::Datetime(_) => return Err(value.not("something that etcd's file can hold").hint("put it in quotes")),
+        DeValue::Datetime(_) => {
+            return Err(value.not("a value that etcd's file can represent").hint("put it in quotes"));
+        }
         DeValue::Array(_) => Setting::List(value.list()?.iter().map(setting).collect::<Result<_, _>>()?),
         DeValue::Table(table) => {
             let entries = table.iter().map(|(key, inner)| {

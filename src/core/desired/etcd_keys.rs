@@ -66,7 +66,7 @@ impl Kind {
             Unsigned => "a whole number, not below zero",
             Nanoseconds => "a number of nanoseconds",
             Text => "text",
-            Texts => "a list of texts",
+            Texts => "a list of strings",
             Table => "a table",
         }
     }
@@ -90,29 +90,29 @@ pub(super) fn known_to(version: Version) -> impl Iterator<Item = &'static Key> {
 pub fn owner(name: &str) -> Option<&'static str> {
     Some(match name {
         "name" | "initial-cluster" | "initial-advertise-peer-urls" | "advertise-client-urls" => {
-            "it follows from [nodes] and [ports]"
+            "it is derived from [nodes] and [ports]"
         }
         "listen-peer-urls" | "listen-client-urls" | "listen-client-http-urls" | "listen-metrics-urls" => {
-            "it follows from [ports]"
+            "it is derived from [ports]"
         }
         "initial-cluster-state" | "initial-cluster-token" | "force-new-cluster" => {
-            "quorate decides when a cluster is new"
+            "quorate decides whether a cluster is new"
         }
         "discovery" | "discovery-config" | "discovery-proxy" | "discovery-srv" | "discovery-srv-name" => {
-            "[nodes] names all members"
+            "[nodes] lists all members"
         }
         "client-transport-security" | "peer-transport-security" | "self-signed-cert-validity" => {
-            "it follows from [ca] and [certificates]"
+            "it is derived from [ca] and [certificates]"
         }
         "data-dir" => "set `data` in [paths]",
-        "wal-dir" => "a folder for the log apart from the data is not supported",
+        "wal-dir" => "a separate directory for the log is not supported",
         "quota-backend-bytes" => "set `quota-backend` in [etcd]",
         "heartbeat-interval" => "set `heartbeat-interval` in [etcd]",
         "election-timeout" => "set `election-timeout` in [etcd]",
         "auto-compaction-mode" | "auto-compaction-retention" => "set `auto-compaction` in [etcd]",
-        "strict-reconfig-check" => "quorate relies on etcd to refuse what would lose quorum",
+        "strict-reconfig-check" => "quorate relies on etcd to refuse changes that would lose quorum",
         "unsafe-no-fsync" => "it loses acknowledged writes when a host stops",
-        "grpc-additional-server-options" => "it exists for programs that embed etcd only",
+        "grpc-additional-server-options" => "it only exists for programs that embed etcd",
         _ => return None,
     })
 }

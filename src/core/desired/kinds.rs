@@ -18,9 +18,9 @@ pub(crate) fn check_name(text: &str) -> Result<(), &'static str> {
     } else if text.len() > LENGTH_MAX {
         Err("it is longer than 63 characters")
     } else if !text.bytes().all(plain) {
-        Err("a name has letters, digits, `-`, `.` and `_` only")
+        Err("use letters, digits, `-`, `.` and `_` only")
     } else if !text.as_bytes()[0].is_ascii_alphanumeric() {
-        Err("a name starts with a letter or a digit")
+        Err("it must start with a letter or a digit")
     } else {
         Ok(())
     }
@@ -29,7 +29,7 @@ pub(crate) fn check_name(text: &str) -> Result<(), &'static str> {
 /// A name as a value.
 pub(super) fn name<'t>(value: &Value<'t>) -> Result<&'t str, Problem> {
     let text = value.text()?;
-    check_name(text).map_err(|why| value.problem(format!("{text:?} cannot be a name")).hint(why))?;
+    check_name(text).map_err(|why| value.problem(format!("{text:?} is not a valid name")).hint(why))?;
     Ok(text)
 }
 
@@ -37,10 +37,10 @@ pub(super) fn name<'t>(value: &Value<'t>) -> Result<&'t str, Problem> {
 pub(super) fn version(value: &Value) -> Result<Version, Problem> {
     let text = value.text().map_err(|problem| problem.hint("write all three numbers in quotes: \"3.6.16\""))?;
     let version: Version = text.parse().map_err(|_| {
-        let problem = value.problem(format!("{text:?} is not a version"));
+        let problem = value.problem(format!("{text:?} is not a valid version"));
         match text.strip_prefix('v') {
             Some(rest) if rest.parse::<Version>().is_ok() => problem.hint(format!("write \"{rest}\", without the v")),
-            _ => problem.hint("a version is three numbers: \"3.6.16\""),
+            _ => problem.hint("write three numbers: \"3.6.16\""),
         }
     })?;
     if version.major != 3 || !(4..=7).contains(&version.minor) {
@@ -59,7 +59,7 @@ pub(super) fn version(value: &Value) -> Result<Version, Problem> {
 /// An IP address or a DNS name, in the one spelling that URLs and certificates are made from.
 pub(super) fn address(value: &Value) -> Result<String, Problem> {
     let text = value.text()?;
-    parse_address(text).map_err(|hint| value.problem(format!("{text:?} is not an address")).hint(hint))
+    parse_address(text).map_err(|hint| value.problem(format!("{text:?} is not a valid address")).hint(hint))
 }
 
 /// The canonical spelling of an address, or what to write instead.
@@ -72,11 +72,11 @@ pub(crate) fn parse_address(text: &str) -> Result<String, String> {
         };
     }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(format!("write the host alone, without a scheme: {:?}", host_of(rest)));
+        return Err(format!("write only the host, without a scheme: {:?}", host_of(rest)));
     }
     if text.starts_with('[') || text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
         return Err(format!(
-            "write the host alone, without port or brackets: {:?}; ports are set in [ports]",
+            "write only the host, without port or brackets: {:?}; ports are set in [ports]",
             host_of(text)
         ));
     }
@@ -101,10 +101,9 @@ fn check_dns_name(text: &str) -> Result<(), String> {
     };
     let last = text.rsplit('.').next().unwrap_or(text);
     if text.len() > 253 || !text.split('.').all(label_ok) {
-        Err("an address is an IP such as \"10.0.0.11\" or \"fd00::11\", or a DNS name such as \"etcd-1.example\""
-            .to_owned())
+        Err("use an IP address (\"10.0.0.11\", \"fd00::11\") or a DNS name (\"etcd-1.example\")".to_owned())
     } else if last.bytes().all(|byte| byte.is_ascii_digit()) {
-        Err("an IPv4 address is four numbers from 0 to 255".to_owned())
+        Err("an IPv4 address has four numbers from 0 to 255".to_owned())
     } else {
         Ok(())
     }
@@ -117,13 +116,13 @@ pub(super) fn server_name(value: &Value) -> Result<String, Problem> {
         Some(rest) => check_dns_name(rest).map(|()| text.to_ascii_lowercase()),
         None => parse_address(text),
     };
-    checked.map_err(|hint| value.problem(format!("{text:?} is not a server name")).hint(hint))
+    checked.map_err(|hint| value.problem(format!("{text:?} is not a valid server name")).hint(hint))
 }
 
 /// What ssh connects to: a host or alias, or `user@host:port`. Nothing that ssh would take for an option.
 pub(super) fn ssh_destination(value: &Value) -> Result<String, Problem> {
     let text = value.text()?;
-    let problem = |hint: &str| value.problem(format!("{text:?} is not an ssh destination")).hint(hint);
+    let problem = |hint: &str| value.problem(format!("{text:?} is not a valid ssh destination")).hint(hint);
     if text.contains("://") {
         return Err(problem("write user@host:port, without a scheme"));
     }
@@ -141,11 +140,11 @@ pub(super) fn ssh_destination(value: &Value) -> Result<String, Problem> {
         None => (rest, None),
     };
     if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
-        return Err(problem("the port is between 1 and 65535"));
+        return Err(problem("the port must be between 1 and 65535"));
     }
     let plain = |word: &str| !word.is_empty() && !word.starts_with('-') && word.chars().all(|c| c.is_ascii_graphic());
     if !plain(host) || !user.is_none_or(plain) {
-        return Err(problem("it is a host, an alias of the ssh config, or user@host:port"));
+        return Err(problem("use a host, an alias from the ssh config, or user@host:port"));
     }
     Ok(text.to_owned())
 }
@@ -155,7 +154,7 @@ pub(super) fn user(value: &Value) -> Result<String, Problem> {
     let text = value.text()?;
     let plain = text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '@' | ':' | '/'));
     if text.is_empty() || text.starts_with('-') || !plain {
-        return Err(value.problem(format!("{text:?} is not a user name")));
+        return Err(value.problem(format!("{text:?} is not a valid user name")));
     }
     Ok(text.to_owned())
 }
@@ -165,9 +164,9 @@ pub(super) fn digest(value: &Value) -> Result<Digest, Problem> {
     let text = value.text()?;
     text.parse().map_err(|_| {
         value
-            .problem(format!("`{}` is not a SHA-256", value.key()))
+            .problem(format!("`{}` is not a valid SHA-256", value.key()))
             .label(format!("{} characters", text.chars().count()))
-            .hint("it is 64 hexadecimal digits: the first word that `sha256sum` prints")
+            .hint("write 64 hexadecimal digits: the first word that `sha256sum` prints")
     })
 }
 
@@ -184,17 +183,19 @@ impl Local<'_> {
     pub fn path(&self, value: &Value) -> Result<PathBuf, Problem> {
         let text = value.text()?;
         if text.is_empty() || text.contains('\0') {
-            return Err(value.problem(format!("`{}` is not a path", value.key())));
+            return Err(value.problem(format!("`{}` is not a valid path", value.key())));
         }
         let path = match (text.strip_prefix('~'), self.home) {
             (None, _) => self.folder.join(text),
             (Some(""), Some(home)) => home.to_owned(),
             (Some(rest), Some(home)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
             (Some(rest), None) if rest.is_empty() || rest.starts_with('/') => {
-                return Err(value.problem("`~` is unknown here: HOME is not set").hint("write the whole path"));
+                return Err(value.problem("`~` cannot be resolved: HOME is not set").hint("write the full path"));
             }
             (Some(_), _) => {
-                return Err(value.problem(format!("{text:?} names another user's home")).hint("write the whole path"));
+                return Err(value
+                    .problem(format!("{text:?} is another user's home directory"))
+                    .hint("write the full path"));
             }
         };
         Ok(normal(&path))
@@ -223,14 +224,14 @@ pub(super) fn remote_path(value: &Value) -> Result<RemotePath, Problem> {
     let problem = |hint: String| Err(value.problem(format!("`{}` is not a usable path", value.key())).hint(hint));
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'+' | b'@');
     if !text.starts_with('/') {
-        return problem("paths on the hosts are absolute".to_owned());
+        return problem("paths on the hosts must be absolute".to_owned());
     }
     if !text.bytes().all(plain) {
         return problem("use letters, digits and / - . _ + @ only".to_owned());
     }
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.is_empty() {
-        return problem("it cannot be the root folder".to_owned());
+        return problem("it cannot be the root directory".to_owned());
     }
     let shortest = format!("/{}", parts.join("/"));
     if parts.contains(&"..") {

@@ -59,9 +59,9 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     }
     if let (AuthoritySource::External { .. }, Some(_)) = (&authority, &backup) {
         let problem =
-            Problem::new(root.declares("backup").unwrap_or_default(), "[backup] needs an authority that signs");
-        let hint = "quorate issues the client certificate of snapshots itself: with `source = \"external\"`, take them with \
-                    `quorate export backup-cronjob`";
+            Problem::new(root.declares("backup").unwrap_or_default(), "[backup] needs a CA that quorate can sign with");
+        let hint = "quorate issues the client certificate for snapshots itself; with `source = \"external\"`, use \
+                    `quorate export backup-cronjob` instead";
         root.report(problem.label("a client certificate of its own").hint(hint));
     }
     let cluster = Cluster {
@@ -92,7 +92,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
 }
 
 fn syntax_problem(error: &toml::de::Error) -> Problem {
-    Problem::new(error.span().unwrap_or(0..0), format!("this is not TOML: {}", error.message().trim_end()))
+    Problem::new(error.span().unwrap_or(0..0), format!("invalid TOML: {}", error.message().trim_end()))
 }
 
 /// All problems by place. What a broken line seems to say is not reported: it was not read as it was meant.

@@ -70,9 +70,13 @@ pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
     };
     if SHARED.contains(&paths.config_folder().as_str()) || paths.config_folder().as_str() == "/" {
         let folder = paths.config_folder();
-        let problem = Problem::new(spans[0].clone().unwrap_or(table.span()), "etcd's config needs a folder of its own")
-            .label(format!("{folder} holds other things too"))
-            .hint("for example \"/etc/etcd/etcd.yaml\"");
+        let problem = Problem::new(
+            spans[0].clone().unwrap_or(table.span()),
+            "etcd's configuration needs a directory \
+                                                                              of its own",
+        )
+        .label(format!("{folder} is used by other programs too"))
+        .hint("for example \"/etc/etcd/etcd.yaml\"");
         table.report(problem);
     }
     // The default in the place of a bad path would be compared with what the user meant.
@@ -107,8 +111,8 @@ pub(super) fn own_folder(value: &Value) -> Result<RemotePath, Problem> {
     let volatile = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| path.as_str().starts_with(folder));
     if volatile || SHARED.contains(&path.as_str()) {
         return Err(value
-            .problem(format!("`{}` must be a folder of its own", value.key()))
-            .label("the system's")
+            .problem(format!("`{}` must be a directory of its own", value.key()))
+            .label("a system directory")
             .hint(format!("for example \"{}/etcd\"", path.parent().as_str().trim_end_matches('/'))));
     }
     Ok(path)
@@ -128,8 +132,8 @@ fn service(value: &Value) -> Result<String, Problem> {
     match stem {
         Some(stem) if plain(stem) => Ok(text.to_owned()),
         Some(_) | None => Err(value
-            .problem(format!("{text:?} is not the name of a service unit"))
-            .hint("it is a plain name that ends in .service: \"etcd.service\"")),
+            .problem(format!("{text:?} is not a valid service unit name"))
+            .hint("use a plain name that ends in .service: \"etcd.service\"")),
     }
 }
 
@@ -150,7 +154,7 @@ fn report_nested(table: &mut Table, paths: &Paths, spans: [Option<Range<usize>>;
             }
             let summary = match same {
                 true => format!("`{inner_name}` and `{outer_name}` are the same path"),
-                false => format!("`{inner_name}` lies inside `{outer_name}`"),
+                false => format!("`{inner_name}` is inside `{outer_name}`"),
             };
             let here = spans[inner].clone().or(spans[outer].clone()).unwrap_or(table.span());
             let mut problem = Problem::new(here.clone(), summary)

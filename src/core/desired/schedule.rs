@@ -23,7 +23,7 @@ const EXAMPLE: &str = "minute, hour, day of the month, month, day of the week: \
 pub(super) fn schedule(value: &Value) -> Result<Schedule, Problem> {
     let text = value.text()?;
     let cron = parser().parse(text).map_err(|error| {
-        value.problem(format!("{text:?} is not a cron schedule")).label(complaint(&error)).hint(EXAMPLE)
+        value.problem(format!("{text:?} is not a valid cron schedule")).label(complaint(&error)).hint(EXAMPLE)
     })?;
     let calendar = calendar(&cron, text).map_err(|(what, hint)| value.problem(what).hint(hint))?;
     Ok(Schedule { cron: text.to_owned(), calendar })
@@ -45,7 +45,7 @@ fn parser() -> CronParser {
 
 fn complaint(error: &CronError) -> String {
     match error {
-        CronError::InvalidPattern(_) => "it has five fields".to_owned(),
+        CronError::InvalidPattern(_) => "it must have five fields".to_owned(),
         CronError::ComponentError(what) | CronError::IllegalCharacters(what) => {
             let what = what.trim_end_matches('.');
             let mut letters = what.chars();
@@ -61,7 +61,7 @@ fn calendar(cron: &Cron, text: &str) -> Result<Vec<String>, (String, &'static st
     let pattern = &cron.pattern;
     let fields = [&pattern.minutes, &pattern.hours, &pattern.days, &pattern.months, &pattern.days_of_week];
     if fields.iter().any(|field| field.has_modifiers()) {
-        let hint = "`L`, `W` and `#` cannot be said to systemd: name days of the month or of the week";
+        let hint = "systemd timers do not support `L`, `W` and `#`: list days of the month or of the week";
         return Err((format!("{text:?} depends on the length of the month"), hint));
     }
     let (minutes, hours) = (pattern.minutes.values(), pattern.hours.values());
@@ -75,7 +75,7 @@ fn calendar(cron: &Cron, text: &str) -> Result<Vec<String>, (String, &'static st
     let every_weekday = weekdays.len() == 7;
     let exists = |&day: &u16| months.iter().any(|&month| day <= longest(month));
     if (every_weekday || pattern.matches_dom_and_dow()) && !days.iter().any(exists) {
-        return Err((format!("{text:?} never comes"), "no such day is in these months"));
+        return Err((format!("{text:?} never occurs"), "these months have no such day"));
     }
 
     let time = format!("{}:{}:00 UTC", numbers(&hours, 0, 23), numbers(&minutes, 0, 59));
@@ -91,9 +91,9 @@ fn calendar(cron: &Cron, text: &str) -> Result<Vec<String>, (String, &'static st
         (false, false) => {
             let starred = |field: usize| text.split_whitespace().nth(field).is_some_and(|field| field.starts_with('*'));
             if starred(2) || starred(4) {
-                let hint =
-                    "some crons take days of month and week as both and some as either: write one of them as `*`";
-                return Err((format!("{text:?} means different days to different crons"), hint));
+                let hint = "some crons require both the day of the month and the day of the week, others either: set one of \
+                     them to `*`";
+                return Err((format!("{text:?} means different days in different crons"), hint));
             }
             vec![on_days, on_weekdays]
         }

@@ -56,7 +56,7 @@ pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node
     table.each_section(|name, table| {
         declared = true;
         if let Err(why) = kinds::check_name(name.get_ref()) {
-            let summary = format!("{:?} cannot be the name of a node", name.get_ref());
+            let summary = format!("{:?} is not a valid node name", name.get_ref());
             table.report(Problem::new(name.span(), summary).hint(why));
         }
         let address = table.require("address", "\"10.0.0.11\"", kinds::address);
@@ -142,17 +142,17 @@ pub(super) fn certificates(table: &mut Table) -> CertificatePolicy {
 
     let validity = table.get_spanned("validity", |value| match duration(value, "d")?.as_secs() {
         seconds @ VALIDITY_MIN_SECONDS..=VALIDITY_MAX_SECONDS => Ok(seconds),
-        _ => Err(value.problem("`validity` is between one minute and ten years").hint("for example \"365d\"")),
+        _ => Err(value.problem("`validity` must be between one minute and ten years").hint("for example \"365d\"")),
     });
     let validity = validity.unwrap_or(Spanned::new(table.span(), VALIDITY_DEFAULT_SECONDS));
     let validity_seconds = *validity.get_ref();
     let renew_before = table.get_spanned("renew-before", |value| Ok(duration(value, "d")?.as_secs()));
     if let Some(renew_before) = renew_before.as_ref().filter(|renew_before| *renew_before.get_ref() >= validity_seconds)
     {
-        let problem = Problem::new(renew_before.span(), "`renew-before` is not shorter than `validity`")
+        let problem = Problem::new(renew_before.span(), "`renew-before` must be shorter than `validity`")
             .label("a new certificate would be due at once")
             .hint("a quarter of `validity` is usual");
-        table.report(problem.related(validity.span(), "they live this long"));
+        table.report(problem.related(validity.span(), "their validity"));
     }
     let mut server_names = table.list("server-names", kinds::server_name);
     server_names.sort();

@@ -98,19 +98,19 @@ fn what_is_not_toml_is_told_beside_the_rest() {
         "name = \"prod\"",
         "name =\nnmae = 1",
         &[
-            "2:7 this is not TOML: string values must be quoted, expected literal string",
+            "2:7 invalid TOML: string values must be quoted, expected literal string",
             "3:1 unknown key `nmae` in [cluster] [not known] -> did you mean `name`?",
         ],
     );
-    check("[nodes.a]\n", &["6:8 this is not TOML: duplicate key"]);
+    check("[nodes.a]\n", &["6:8 invalid TOML: duplicate key"]);
     // What stands below a header that was not understood belongs nowhere: it is neither unknown nor missing.
-    check("[nodes.b\naddress = 3\n", &["6:9 this is not TOML: unclosed table, expected `]`"]);
-    check_changed("[cluster]", "[cluster", &["1:9 this is not TOML: unclosed table, expected `]`"]);
+    check("[nodes.b\naddress = 3\n", &["6:9 invalid TOML: unclosed table, expected `]`"]);
+    check_changed("[cluster]", "[cluster", &["1:9 invalid TOML: unclosed table, expected `]`"]);
     check(
         "[nodez]\n[ports\n",
         &[
             "6:2 unknown section or key `nodez` [not known] -> did you mean `nodes`?",
-            "7:7 this is not TOML: unclosed table, expected `]`",
+            "7:7 invalid TOML: unclosed table, expected `]`",
         ],
     );
 }
@@ -142,14 +142,13 @@ fn unknown_keys_lead_to_known_ones() {
     );
     check(
         "[etcd]\nsnapshot-count = 1\n",
-        &[
-            "7:1 unknown key `snapshot-count` in [etcd] [not known] -> it is etcd's own: write `extra = { snapshot-count = … }`",
-        ],
+        &["7:1 unknown key `snapshot-count` in [etcd] [not known] -> it is one of etcd's own keys: write `extra = { \
+             snapshot-count = … }`"],
     );
     check(
         "[etcd.archive.sha256]\namd46 = \"\"\n",
         &[
-            "6:7 [etcd.archive] does not say where the binaries are -> add one of `url`, `path` and `preinstalled`",
+            "6:7 [etcd.archive] has no location for the binaries -> add one of `url`, `path` and `preinstalled`",
             "7:1 unknown key `amd46` in [etcd.archive.sha256] [not known] -> did you mean `amd64`?",
         ],
     );
@@ -162,13 +161,14 @@ fn keys_cannot_write_to_the_terminal() {
         &[
             "6:2 unknown section or key `a\\nb\\u{1b}[1m` [not known] -> the sections are `cluster`, `nodes`, `ports`, `ssh`, \
          `etcd`, `paths`, `ca`, `certificates`, `auth`, `users`, `roles`, `consumers` and `backup`",
-            "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`",
+            "9:1 etcd has no key `\\u{1b}` -> `extra` takes the keys of etcd's configuration file, in kebab-case, as \
+             in `etcd --help`",
         ],
     );
     check(
         "[nodes.\"\\u001b\"]\nx = 1\naddress = \"h\"\n",
         &[
-            "6:8 \"\\u{1b}\" cannot be the name of a node -> a name has letters, digits, `-`, `.` and `_` only",
+            "6:8 \"\\u{1b}\" is not a valid node name -> use letters, digits, `-`, `.` and `_` only",
             "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh` and `certificates`",
         ],
     );
@@ -190,10 +190,10 @@ fn the_cluster() {
     check_changed(
         "\"prod\"",
         "\"a=b\"",
-        &["2:8 \"a=b\" cannot be a name -> a name has letters, digits, `-`, `.` and `_` only"],
+        &["2:8 \"a=b\" is not a valid name -> use letters, digits, `-`, `.` and `_` only"],
     );
-    check_changed("\"prod\"", "\"\"", &["2:8 \"\" cannot be a name -> it is empty"]);
-    check_changed("\"prod\"", "\"-a\"", &["2:8 \"-a\" cannot be a name -> a name starts with a letter or a digit"]);
+    check_changed("\"prod\"", "\"\"", &["2:8 \"\" is not a valid name -> it is empty"]);
+    check_changed("\"prod\"", "\"-a\"", &["2:8 \"-a\" is not a valid name -> it must start with a letter or a digit"]);
     let not_yet = "version = \"3.5.16\"\nruntime = \"static-pod\"\nlayout = \"kubeadm\"\ntopology = \"stacked\"\ndowntime = \"nevr\"";
     check_changed(
         "version = \"3.5.16\"",
@@ -202,7 +202,7 @@ fn the_cluster() {
             "4:11 `runtime = \"static-pod\"` is not supported yet -> supported: `systemd`",
             "5:10 `layout = \"kubeadm\"` is not supported yet -> supported: `default` and `canonical`",
             "6:12 `topology = \"stacked\"` is not supported yet -> supported: `external`",
-            "7:12 \"nevr\" is not a value of `downtime` -> did you mean \"never\"?",
+            "7:12 \"nevr\" is not a valid value of `downtime` -> did you mean \"never\"?",
         ],
     );
 }
@@ -213,8 +213,8 @@ fn versions() {
     let (low, high) = ("3:11 etcd 3.3.27 is not supported", "3:11 etcd 3.8.0 is not supported");
     assert_eq!(told("\"3.3.27\""), format!("{low} -> supported: 3.4, 3.5, 3.6 and 3.7"));
     assert_eq!(told("\"3.8.0\""), format!("{high} -> supported: 3.4, 3.5, 3.6 and 3.7"));
-    assert_eq!(told("\"v3.5.16\""), "3:11 \"v3.5.16\" is not a version -> write \"3.5.16\", without the v");
-    assert_eq!(told("\"3.5\""), "3:11 \"3.5\" is not a version -> a version is three numbers: \"3.6.16\"");
+    assert_eq!(told("\"v3.5.16\""), "3:11 \"v3.5.16\" is not a valid version -> write \"3.5.16\", without the v");
+    assert_eq!(told("\"3.5\""), "3:11 \"3.5\" is not a valid version -> write three numbers: \"3.6.16\"");
     assert_eq!(
         told("3.5"),
         "3:11 `version` must be text [this is a number] -> write all three numbers in quotes: \"3.6.16\""
@@ -235,19 +235,19 @@ fn addresses() {
     let told = |address: &str| told(&VALID.replace("10.0.0.1", address));
     let hint = |address: &str| {
         let told = told(address);
-        let start = format!("5:11 {address:?} is not an address -> ");
+        let start = format!("5:11 {address:?} is not a valid address -> ");
         told.strip_prefix(&start).unwrap_or_else(|| panic!("{told}")).to_owned()
     };
-    assert_eq!(hint("https://10.0.0.1:2379/x"), "write the host alone, without a scheme: \"10.0.0.1\"");
+    assert_eq!(hint("https://10.0.0.1:2379/x"), "write only the host, without a scheme: \"10.0.0.1\"");
     let without =
-        |host: &str| format!("write the host alone, without port or brackets: {host:?}; ports are set in [ports]");
+        |host: &str| format!("write only the host, without port or brackets: {host:?}; ports are set in [ports]");
     assert_eq!(hint("10.0.0.1:2379"), without("10.0.0.1"));
     assert_eq!(hint("[fd00::1]:2379"), without("fd00::1"));
     assert_eq!(hint("[fd00::1]"), without("fd00::1"));
-    assert_eq!(hint("10.0.0.256"), "an IPv4 address is four numbers from 0 to 255");
+    assert_eq!(hint("10.0.0.256"), "an IPv4 address has four numbers from 0 to 255");
     assert_eq!(hint("0.0.0.0"), "peers and clients must be able to connect to it");
     for bad in ["", "a b", "etcd-1.", "-a", "a..b", "fd00::1%eth0", "user@host", "*.example"] {
-        assert!(hint(bad).starts_with("an address is an IP such as"), "{bad}: {}", hint(bad));
+        assert!(hint(bad).starts_with("use an IP address"), "{bad}: {}", hint(bad));
     }
 }
 
@@ -262,7 +262,7 @@ fn an_address_has_one_spelling() {
 fn nodes() {
     check(
         "[nodes.\"a,b\"]\naddress = \"h\"\n",
-        &["6:8 \"a,b\" cannot be the name of a node -> a name has letters, digits, `-`, `.` and `_` only"],
+        &["6:8 \"a,b\" is not a valid node name -> use letters, digits, `-`, `.` and `_` only"],
     );
     check(
         "[nodes.b]\naddress = \"h\"\nssh = \"x\"\n[nodes.c]\naddress = \"i\"\nssh = \"x\"\n",
@@ -278,13 +278,23 @@ fn ssh_destinations() {
         assert_eq!(told(good), "", "{good}");
     }
     for bad in ["", "-oProxyCommand=x", "ops@-h", "a b", "@h", "ops@", "h\n"] {
-        let hint = "it is a host, an alias of the ssh config, or user@host:port";
-        assert_eq!(told(bad), format!("6:7 {bad:?} is not an ssh destination -> {hint}"));
+        let hint = "use a host, an alias from the ssh config, or user@host:port";
+        assert_eq!(told(bad), format!("6:7 {bad:?} is not a valid ssh destination -> {hint}"));
     }
     for bad in ["h:0", "h:x", "h:65536", "[fd00::1]22"] {
-        assert_eq!(told(bad), format!("6:7 {bad:?} is not an ssh destination -> the port is between 1 and 65535"));
+        assert_eq!(
+            told(bad),
+            format!(
+                "6:7 {bad:?} is not a valid ssh destination -> the port must be between 1 and \
+                                       65535"
+            )
+        );
     }
-    assert_eq!(told("ssh://h"), "6:7 \"ssh://h\" is not an ssh destination -> write user@host:port, without a scheme");
+    assert_eq!(
+        told("ssh://h"),
+        "6:7 \"ssh://h\" is not a valid ssh destination -> write user@host:port, without a \
+                                 scheme"
+    );
 }
 
 #[test]
@@ -292,8 +302,8 @@ fn ports() {
     check(
         "[ports]\nclient = 0\npeer = 65536\n",
         &[
-            "7:10 0 is not a port -> a port is between 1 and 65535",
-            "8:8 65536 is not a port -> a port is between 1 and 65535",
+            "7:10 0 is not a valid port -> a port must be between 1 and 65535",
+            "8:8 65536 is not a valid port -> a port must be between 1 and 65535",
         ],
     );
     let hint = "the defaults are client 2379, peer 2380 and metrics 2381";
@@ -307,9 +317,9 @@ fn ssh() {
     check(
         "[ssh]\nuser = \"-l\"\netcd-access = \"tunel\"\nknown-hosts = \"~you/x\"\n",
         &[
-            "7:8 \"-l\" is not a user name",
-            "8:15 \"tunel\" is not a value of `etcd-access` -> did you mean \"tunnel\"?",
-            "9:15 \"~you/x\" names another user's home -> write the whole path",
+            "7:8 \"-l\" is not a valid user name",
+            "8:15 \"tunel\" is not a valid value of `etcd-access` -> did you mean \"tunnel\"?",
+            "9:15 \"~you/x\" is another user's home directory -> write the full path",
         ],
     );
     let ssh = good("[ssh]\nconfig = \"~/.ssh/config\"\nknown-hosts = \"./../known_hosts\"\n").ssh;
@@ -319,7 +329,7 @@ fn ssh() {
 
 #[test]
 fn durations_and_sizes_have_units() {
-    let alone = "[a number alone could be anything]";
+    let alone = "[the unit is missing]";
     check(
         "[etcd]\nquota-backend = 8\nheartbeat-interval = 100\n[certificates]\nvalidity = \"365\"\n",
         &[
@@ -331,16 +341,18 @@ fn durations_and_sizes_have_units() {
     check(
         "[etcd]\nquota-backend = \"8 gigs\"\nheartbeat-interval = \"soon\"\nelection-timeout = \"0s\"\n",
         &[
-            "7:17 \"8 gigs\" is not a size -> a size is a number and a unit: \"100MiB\", \"8GiB\" (1024s), or \"8GB\" (1000s)",
-            "8:22 \"soon\" is not a duration -> a duration is a number and a unit: \"100ms\", \"5s\", \"10m\", \"8h\", \"365d\"",
-            "9:20 `election-timeout` must be more than nothing",
+            "7:17 \"8 gigs\" is not a valid size -> write a number and a unit: \"100MiB\", \"8GiB\" (powers of 1024) \
+             or \"8GB\" (powers of 1000)",
+            "8:22 \"soon\" is not a valid duration -> write a number and a unit: \"100ms\", \"5s\", \"10m\", \"8h\", \
+             \"365d\"",
+            "9:20 `election-timeout` must be greater than zero",
         ],
     );
     check(
         "[etcd]\nquota-backend = \"101GiB\"\nheartbeat-interval = \"1500us\"\n",
         &[
-            "7:17 `quota-backend` is more than 100GiB -> etcd is made for small data: its own advice is at most 8GiB",
-            "8:22 `heartbeat-interval` is whole milliseconds",
+            "7:17 `quota-backend` is more than 100GiB -> etcd recommends at most 8GiB",
+            "8:22 `heartbeat-interval` must be whole milliseconds",
         ],
     );
     assert_eq!(good("[etcd]\nquota-backend = \"8GiB\"\n").etcd.quota_backend_bytes, Some(8 << 30));
@@ -361,7 +373,7 @@ fn timing_is_etcds_own_rule() {
     );
     check(
         "[etcd]\nelection-timeout = \"51s\"\n",
-        &["7:20 `election-timeout` is more than 50s -> etcd does not start with more"],
+        &["7:20 `election-timeout` is more than 50s -> etcd does not start with more than that"],
     );
     assert_eq!(good("[etcd]\nheartbeat-interval = \"200ms\"\n").etcd.heartbeat_interval_ms, Some(200));
 }
@@ -371,9 +383,8 @@ fn auto_compaction() {
     check("[etcd]\nauto-compaction = \"8h\"\n", &["7:19 `auto-compaction` must be a table [this is text]"]);
     check(
         "[etcd]\nauto-compaction = { mode = \"revision\", retention = \"8h\" }\n",
-        &[
-            "7:52 `retention` must be a whole number [this is text] -> with mode \"revision\" it is how many revisions to keep, such as 10000",
-        ],
+        &["7:52 `retention` must be a whole number [this is text] -> with mode \"revision\" it is the number of \
+             revisions to keep, for example 10000"],
     );
     check(
         "[etcd]\nauto-compaction = { mode = \"periodic\" }\n",
@@ -399,7 +410,8 @@ fn extra_is_checked_against_the_version() {
     assert_eq!(told("3.5.16", "max-txn-opps = 1"), "7:1 etcd has no key `max-txn-opps` -> did you mean `max-txn-ops`?");
     assert_eq!(
         told("3.5.16", "colour = 1"),
-        "7:1 etcd has no key `colour` -> `extra` takes the keys of etcd's config file: kebab-case, as in `etcd --help`"
+        "7:1 etcd has no key `colour` -> `extra` takes the keys of etcd's configuration file, in kebab-case, as in \
+         `etcd --help`"
     );
     assert_eq!(
         told("3.7.3", "experimental-corrupt-check-time = 1"),
@@ -407,11 +419,11 @@ fn extra_is_checked_against_the_version() {
     );
     assert_eq!(
         told("3.5.35", "feature-gates = \"\""),
-        "7:1 etcd 3.5.35 has no key `feature-gates` -> it is known to 3.6, 3.7"
+        "7:1 etcd 3.5.35 has no key `feature-gates` -> it exists in 3.6, 3.7"
     );
     assert_eq!(
         told("3.5.7", "tls-min-version = \"TLS1.3\""),
-        "7:1 etcd 3.5.7 has no key `tls-min-version` -> it is known to 3.4 from 3.4.25, 3.5 from 3.5.8, 3.6, 3.7"
+        "7:1 etcd 3.5.7 has no key `tls-min-version` -> it exists in 3.4 from 3.4.25, 3.5 from 3.5.8, 3.6, 3.7"
     );
     assert_eq!(told("3.5.8", "tls-min-version = \"TLS1.3\""), "");
     assert_eq!(told("3.5.16", "data-dir = \"/x\""), "7:1 `data-dir` cannot be set in `extra` -> set `data` in [paths]");
@@ -424,16 +436,18 @@ fn extra_is_of_the_kind_that_etcd_decodes() {
         &[
             "7:12 `pre-vote` must be true or false [this is text]",
             "8:15 `max-txn-ops` must be a whole number, not below zero [this is a whole number]",
-            "9:17 `cipher-suites` must be a list of texts [this is text]",
+            "9:17 `cipher-suites` must be a list of strings [this is text]",
             "10:13 `log-level` must be text [this is a whole number]",
         ],
     );
     check(
         "[etcd.extra]\ngrpc-keepalive-timeout = \"20s\"\nmax-request-bytes = 1979-05-27\nmax-wals = 9223372036854775808\n",
         &[
-            "7:26 `grpc-keepalive-timeout` must be a number of nanoseconds [this is text] -> etcd's file has no units: write 20000000000",
-            "8:21 `max-request-bytes` must be something that etcd's file can hold [this is a date] -> put it in quotes",
-            "9:12 `max-wals` is a number too large",
+            "7:26 `grpc-keepalive-timeout` must be a number of nanoseconds [this is text] -> etcd's file takes no \
+             units: write 20000000000",
+            "8:21 `max-request-bytes` must be a value that etcd's file can represent [this is a date] -> put it in \
+             quotes",
+            "9:12 the number in `max-wals` is too large",
         ],
     );
     let extra =
@@ -452,31 +466,29 @@ fn archives() {
     let digest = format!("sha256 = {{ amd64 = \"{sha}\" }}\n");
     check(
         "[etcd.archive]\nurl = \"https://x/a\"\n",
-        &[
-            "7:7 the archive has no `sha256` -> add `sha256 = { amd64 = \"…\" }`: what runs on the hosts is what was reviewed here",
-        ],
+        &["7:7 the archive has no `sha256` -> add `sha256 = { amd64 = \"…\" }`, so that the hosts run exactly what \
+             was reviewed"],
     );
     check(
         &format!("[etcd.archive]\nurl = \"https://x/a\"\npath = \"a\"\n{digest}"),
-        &["8:1 `url` and `path` exclude each other"],
+        &["8:1 `url` and `path` cannot be combined"],
     );
     check(
         &format!("[etcd.archive]\npreinstalled = \"/usr/bin\"\n{digest}"),
-        &["8:1 `sha256` has no archive to check -> leave it out with `preinstalled`"],
+        &["8:1 `sha256` has no archive to verify -> omit it with `preinstalled`"],
     );
     check(
         &format!("[etcd.archive]\nurl = \"file:///a\"\n{digest}"),
-        &["7:7 `url` is not a URL to fetch from -> for a file on this machine write `path = \"/a\"`"],
+        &["7:7 `url` is not a valid download URL -> for a file on this machine write `path = \"/a\"`"],
     );
     check(
         &format!("[etcd.archive]\nurl = \"s3://b/a\"\n{digest}"),
-        &[
-            "7:7 `url` is not a URL to fetch from -> it starts with https:// or http://; a file on this machine goes into `path`",
-        ],
+        &["7:7 `url` is not a valid download URL -> it must start with https:// or http://; for a file on this \
+             machine use `path`"],
     );
     check(
         &format!("[etcd.archive]\npath = \"https://x/a\"\n{digest}"),
-        &["7:8 `path` is a file on this machine -> write `url = \"https://x/a\"`"],
+        &["7:8 `path` must be a file on this machine -> write `url = \"https://x/a\"`"],
     );
     check(
         &format!("[etcd.archive]\npath = \"etcd-{{vers}}-{{arch}}\"\n{digest}"),
@@ -484,9 +496,8 @@ fn archives() {
     );
     check(
         "[etcd.archive]\npath = \"a\"\nsha256 = { amd64 = \"abc\" }\n",
-        &[
-            "8:20 `amd64` is not a SHA-256 [3 characters] -> it is 64 hexadecimal digits: the first word that `sha256sum` prints",
-        ],
+        &["8:20 `amd64` is not a valid SHA-256 [3 characters] -> write 64 hexadecimal digits: the first word that \
+             `sha256sum` prints"],
     );
     check(
         "[etcd.archive]\npath = \"a\"\nsha256 = { }\n",
@@ -494,7 +505,7 @@ fn archives() {
     );
     check(
         &format!("[etcd.archive]\npath = \"a\"\nsha256 = {{ amd64 = \"{sha}\", arm64 = \"{sha}\" }}\n"),
-        &["7:8 one archive cannot have several `sha256` -> put {arch} where the architecture stands in its name"],
+        &["7:8 one archive cannot have several `sha256` -> use {arch} for the architecture in its name"],
     );
     let Binaries::Archive { location, .. } =
         good(&format!("[etcd.archive]\npath = \"a/../b/{{version}}\"\n{digest}")).binaries
@@ -506,18 +517,20 @@ fn archives() {
 
 #[test]
 fn certificates() {
-    check("[ca]\nsource = \"nodes\"\n", &["7:10 \"nodes\" is not a value of `source` -> did you mean \"node\"?"]);
+    check("[ca]\nsource = \"nodes\"\n", &["7:10 \"nodes\" is not a valid value of `source` -> did you mean \"node\"?"]);
     check(
         "[certificates]\nvalidity = \"30d\"\nrenew-before = \"30d\"\nserver-names = [\"a b\", 3]\n",
         &[
-            "8:16 `renew-before` is not shorter than `validity` [a new certificate would be due at once] -> a quarter of `validity` is usual",
-            "9:17 \"a b\" is not a server name -> an address is an IP such as \"10.0.0.11\" or \"fd00::11\", or a DNS name such as \"etcd-1.example\"",
+            "8:16 `renew-before` must be shorter than `validity` [a new certificate would be due at once] -> a quarter \
+             of `validity` is usual",
+            "9:17 \"a b\" is not a valid server name -> use an IP address (\"10.0.0.11\", \"fd00::11\") or a DNS name \
+             (\"etcd-1.example\")",
             "9:24 `server-names` must be text [this is a whole number] -> put it in double quotes",
         ],
     );
     check(
         "[certificates]\nvalidity = \"11y\"\n",
-        &["7:12 `validity` is between one minute and ten years -> for example \"365d\""],
+        &["7:12 `validity` must be between one minute and ten years -> for example \"365d\""],
     );
     const DAY: u64 = 86_400;
     let renewal = |more: &str| good(more).certificates.renew_before_seconds;
@@ -534,7 +547,7 @@ fn paths() {
     check(
         "[paths]\nconfig = \"etcd.yaml\"\ndata = \"/a//b/\"\ncertificates = \"/a/../b\"\nbinaries = \"/opt/my etcd\"\n",
         &[
-            "7:10 `config` is not a usable path -> paths on the hosts are absolute",
+            "7:10 `config` is not a usable path -> paths on the hosts must be absolute",
             "8:8 `data` is not a usable path -> write \"/a/b\"",
             "9:16 `certificates` is not a usable path -> write it without `..`",
             "10:12 `binaries` is not a usable path -> use letters, digits and / - . _ + @ only",
@@ -543,17 +556,19 @@ fn paths() {
     check(
         "[paths]\nconfig = \"/etc/etcd.yaml\"\ndata = \"/var/lib\"\nbinaries = \"/\"\nservice = \"etcd\"\n",
         &[
-            "7:10 etcd's config needs a folder of its own [/etc holds other things too] -> for example \"/etc/etcd/etcd.yaml\"",
-            "8:8 `data` must be a folder of its own [the system's] -> for example \"/var/etcd\"",
-            "9:12 `binaries` is not a usable path -> it cannot be the root folder",
-            "10:11 \"etcd\" is not the name of a service unit -> it is a plain name that ends in .service: \"etcd.service\"",
+            "7:10 etcd's configuration needs a directory of its own [/etc is used by other programs too] -> for \
+             example \"/etc/etcd/etcd.yaml\"",
+            "8:8 `data` must be a directory of its own [a system directory] -> for example \"/var/etcd\"",
+            "9:12 `binaries` is not a usable path -> it cannot be the root directory",
+            "10:11 \"etcd\" is not a valid service unit name -> use a plain name that ends in .service: \
+             \"etcd.service\"",
         ],
     );
     check(
         "[paths]\ndata = \"/etc/etcd\"\n",
         &[
-            "7:8 `config` lies inside `data` -> `config` is /etc/etcd/etcd.yaml, and `data` is /etc/etcd",
-            "7:8 `certificates` lies inside `data` -> `certificates` is /etc/etcd/pki, and `data` is /etc/etcd",
+            "7:8 `config` is inside `data` -> `config` is /etc/etcd/etcd.yaml, and `data` is /etc/etcd",
+            "7:8 `certificates` is inside `data` -> `certificates` is /etc/etcd/pki, and `data` is /etc/etcd",
         ],
     );
     check(
@@ -564,7 +579,8 @@ fn paths() {
         check(
             &format!("[paths]\nservice = {bad:?}\n"),
             &[&format!(
-                "7:11 {bad:?} is not the name of a service unit -> it is a plain name that ends in .service: \"etcd.service\""
+                "7:11 {bad:?} is not a valid service unit name -> use a plain name that ends in .service: \
+                 \"etcd.service\""
             )],
         );
     }
@@ -626,15 +642,13 @@ fn users_have_what_they_are_declared_with() {
 fn someone_holds_root_and_the_api_server_can_compact() {
     check(
         "[auth]\nenabled = true\n[users.root]\nprefix = \"/\"\n",
-        &[
-            "8:8 the user `root` has not the role `root` [nobody could change anything] -> write `roles = [\"root\"]`, or leave [users.root] out",
-        ],
+        &["8:8 the user `root` lacks the role `root` [nobody could administer the cluster] -> write `roles = \
+             [\"root\"]`, or omit [users.root]"],
     );
     check(
         "[auth]\nenabled = true\n[users.kube-apiserver]\nprefix = \"/registry/\"\n",
-        &[
-            "8:8 `kube-apiserver` cannot compact without the role `root` [the database would grow to its quota] -> write `roles = [\"root\"]`",
-        ],
+        &["8:8 `kube-apiserver` cannot compact without the role `root` [the database would grow until it reaches its \
+             quota] -> write `roles = [\"root\"]`"],
     );
     assert_eq!(auth("[users.kube-apiserver]\nroles = [\"root\"]\n").users.len(), 2);
 }
@@ -642,37 +656,30 @@ fn someone_holds_root_and_the_api_server_can_compact() {
 #[test]
 fn rights_that_contradict_are_told() {
     let told = |more: &str, expected: &[&str]| check(&format!("[auth]\nenabled = true\n{more}"), expected);
-    check(
-        "[users.a]\nprefix = \"/\"\n",
-        &["6:2 [users] is declared, and [auth] is not -> add [auth] with `enabled = true`"],
-    );
+    check("[users.a]\nprefix = \"/\"\n", &["6:2 [users] needs [auth] -> add [auth] with `enabled = true`"]);
     check("[auth]\n", &["6:2 missing key `enabled` in [auth] -> add `enabled = true`"]);
     told(
         "[users.a]\n",
-        &[
-            "8:8 [users.a] does not say what the user may do -> add one of `prefix = \"/app/\"`, `permissions = […]` and `roles = […]`",
-        ],
+        &["8:8 [users.a] grants nothing -> add one of `prefix = \"/app/\"`, `permissions = […]` and `roles = […]`"],
     );
     told(
         "[users.a]\nprefix = \"/\"\nroles = []\n",
-        &["10:1 `prefix` and `roles` exclude each other -> put the permissions into a role, and name it in `roles`"],
+        &["10:1 `prefix` and `roles` cannot be combined -> put the permissions into a role, and list it in `roles`"],
     );
     told(
         "[users.a]\nroles = [\"reder\", \"b\"]\n[roles.reader]\npermissions = []\n[users.b]\nprefix = \"/b\"\n",
         &[
-            "9:10 there is no role \"reder\" -> did you mean \"reader\"?",
-            "9:19 there is no role \"b\" -> declare it as [roles.b]; the role `root` may do everything",
+            "9:10 no role \"reder\" -> did you mean \"reader\"?",
+            "9:19 no role \"b\" -> add [roles.b]; the built-in role `root` has full access",
         ],
     );
     told(
         "[users.a]\nprefix = \"/\"\n[roles.a]\npermissions = []\n",
-        &[
-            "8:8 user and role `a` both have permissions -> say `roles = [\"a\"]` for the user, or call the role something else",
-        ],
+        &["8:8 user `a` and role `a` both have permissions -> set `roles = [\"a\"]` for the user, or rename the role"],
     );
     told(
         "[roles.root]\npermissions = []\n",
-        &["8:8 the role `root` is etcd's own, and may do everything -> leave it out, and name it in `roles` of a user"],
+        &["8:8 the role `root` is built into etcd and has full access -> omit it, and list it in `roles` of a user"],
     );
     told(
         "[roles.a]\n",
@@ -682,7 +689,7 @@ fn rights_that_contradict_are_told() {
     );
     told(
         "[users.\" a\"]\nroles = []\n",
-        &["8:8 \" a\" cannot be the name of a user -> it has control characters, or spaces at an end"],
+        &["8:8 \" a\" is not a valid user name -> it has control characters, or leading or trailing spaces"],
     );
 }
 
@@ -694,41 +701,37 @@ fn permissions_and_passwords_are_checked() {
     told("{ prefix = \"/\" }", &["9:16 missing key `access` in [roles.a.permissions] -> add `access = \"read\"`"]);
     told(
         "{ access = \"read\" }",
-        &["9:16 a permission is about keys, and this one names none -> write one of `prefix`, `key` and `range`"],
+        &["9:16 a permission needs keys, and this one has none -> write one of `prefix`, `key` and `range`"],
     );
     told(
         "{ prefix = \"/\", key = \"/\", access = \"read\" }",
-        &["9:32 `prefix` and `key` exclude each other -> write one of `prefix`, `key` and `range`"],
+        &["9:32 `prefix` and `key` cannot be combined -> write one of `prefix`, `key` and `range`"],
     );
     told(
         "{ prefix = \"/\", access = \"reed\" }",
-        &["9:41 \"reed\" is not a value of `access` -> did you mean \"read\"?"],
+        &["9:41 \"reed\" is not a valid value of `access` -> did you mean \"read\"?"],
     );
     told(
         "{ range = [\"b\", \"a\"], access = \"read\" }",
-        &[
-            "9:26 no key is between \"b\" and \"a\" -> the first key, and the first that is no longer meant: `range = [\"/a\", \"/c\"]`",
-        ],
+        &["9:26 the range from \"b\" to \"a\" is empty -> write the first key, and the first key after the range: \
+             `range = [\"/a\", \"/c\"]`"],
     );
-    told("{ key = \"\", access = \"read\" }", &["9:24 `key` is empty -> every key is `prefix = \"\"`"]);
+    told("{ key = \"\", access = \"read\" }", &["9:24 `key` is empty -> for every key, use `prefix = \"\"`"]);
     told(
         "{ key = \"a\", access = \"read\" }, { key = \"a\", access = \"write\" }",
-        &["9:48 key a is there twice [again]"],
+        &["9:48 key a is listed twice [again]"],
     );
     let password = |source: &str, expected: &[&str]| {
         check(&format!("[auth]\nenabled = true\n[users.a]\nprefix = \"/a\"\npassword = {source}\n"), expected);
     };
     password("\"hunter2\"", &["10:12 `password` must be a table [this is text]"]);
-    password("{}", &["10:1 a password comes from one place -> write one of `file`, `env` and `command`"]);
+    password("{}", &["10:1 a password needs exactly one source -> write one of `file`, `env` and `command`"]);
     password(
         "{ env = \"A\", file = \"b\" }",
-        &["10:1 a password comes from one place -> write one of `file`, `env` and `command`"],
+        &["10:1 a password needs exactly one source -> write one of `file`, `env` and `command`"],
     );
-    password("{ env = \"A B\" }", &["10:20 \"A B\" is not the name of a variable"]);
-    password(
-        "{ command = [] }",
-        &["10:14 `command` names no program -> write `command = [\"pass\", \"show\", \"etcd/app\"]`"],
-    );
+    password("{ env = \"A B\" }", &["10:20 \"A B\" is not a valid variable name"]);
+    password("{ command = [] }", &["10:14 `command` is empty -> write `command = [\"pass\", \"show\", \"etcd/app\"]`"]);
 }
 
 #[test]
@@ -752,47 +755,71 @@ fn backups_are_checked() {
         "[backup]\nkeep = 0\ncompression = \"zsdt\"\ndirectory = \"/var/lib/etcd/b\"\nmax-age = \"30s\"\nnodes = [\"b\"]\nofsite = 1\n",
         &[
             "6:2 missing key `schedule` in [backup] -> add `schedule = \"0 * * * *\"`",
-            "7:8 0 snapshots cannot be kept -> `keep` is between 1 and 4000: how many lie on each node",
-            "8:15 \"zsdt\" is not a value of `compression` -> did you mean \"zstd\"?",
-            "9:13 `directory` and the folder of `data` lie inside each other -> `data` lies in /var/lib/etcd; snapshots need a folder of their own",
-            "10:11 `max-age` is less than a minute -> for example \"26h\" for a daily snapshot",
-            "11:10 no node is called \"b\" -> the nodes are `a`",
+            "7:8 `keep = 0` is out of range -> `keep` is the number of snapshots on each node, from 1 to 4000",
+            "8:15 \"zsdt\" is not a valid value of `compression` -> did you mean \"zstd\"?",
+            "9:13 `directory` and the directory of `data` overlap -> `data` is in /var/lib/etcd; snapshots need a \
+             directory of their own",
+            "10:11 `max-age` is less than a minute -> for example \"26h\" for daily snapshots",
+            "11:10 no node \"b\" -> the nodes are `a`",
             "12:1 unknown key `ofsite` in [backup] [not known] -> did you mean `offsite`?",
         ],
     );
     check(
         "[backup]\nschedule = \"@daily\"\nnodes = []\n",
-        &["8:1 no node would take snapshots -> leave `nodes` out for all of them, or [backup] for none"],
+        &["8:1 no node would take snapshots -> omit `nodes` for all nodes, or [backup] for none"],
     );
     let schedule = |text: &str, expected: &str| check(&format!("[backup]\nschedule = {text}\n"), &[expected]);
     let example = "-> minute, hour, day of the month, month, day of the week: \"0 * * * *\" is every hour, in UTC";
-    schedule("\"* * * *\"", &format!("7:12 \"* * * *\" is not a cron schedule [it has five fields] {example}"));
-    schedule("\"0 0 * * * *\"", &format!("7:12 \"0 0 * * * *\" is not a cron schedule [it has five fields] {example}"));
-    schedule("\"0 25 * * *\"", &format!("7:12 \"0 25 * * *\" is not a cron schedule [number out of bounds] {example}"));
-    schedule("\"0 0 30 2 *\"", "7:12 \"0 0 30 2 *\" never comes -> no such day is in these months");
+    schedule(
+        "\"* * * *\"",
+        &format!(
+            "7:12 \"* * * *\" is not a valid cron schedule [it must have five fields] \
+                                      {example}"
+        ),
+    );
+    schedule(
+        "\"0 0 * * * *\"",
+        &format!(
+            "7:12 \"0 0 * * * *\" is not a valid cron schedule [it must have five fields] \
+                                          {example}"
+        ),
+    );
+    schedule(
+        "\"0 25 * * *\"",
+        &format!(
+            "7:12 \"0 25 * * *\" is not a valid cron schedule [number out of bounds] \
+                                         {example}"
+        ),
+    );
+    schedule("\"0 0 30 2 *\"", "7:12 \"0 0 30 2 *\" never occurs -> these months have no such day");
     schedule(
         "\"0 0 L * *\"",
-        "7:12 \"0 0 L * *\" depends on the length of the month -> `L`, `W` and `#` cannot be said to systemd: name days of the month or of the week",
+        "7:12 \"0 0 L * *\" depends on the length of the month -> systemd timers do not support `L`, `W` and `#`: list \
+         days of the month or of the week",
     );
     schedule("3", "7:12 `schedule` must be text [this is a whole number] -> put it in double quotes");
     let offsite = |url: &str, summary: &str, hint: &str| {
         let expected = format!("8:11 {summary} -> {hint}");
         check(&format!("[backup]\nschedule = \"@daily\"\noffsite = \"{url}\"\n"), &[&expected]);
     };
-    let forms = "it is \"s3://BUCKET/PREFIX\", or \"file:///FOLDER\"";
-    offsite("/srv/etcd", "\"/srv/etcd\" is not an off-site place", forms);
-    offsite("gs://a", "\"gs://a\" is not an off-site place", forms);
+    let forms = "use \"s3://BUCKET/PREFIX\" or \"file:///DIRECTORY\"";
+    offsite("/srv/etcd", "\"/srv/etcd\" is not a valid off-site location", forms);
+    offsite("gs://a", "\"gs://a\" is not a valid off-site location", forms);
     offsite(
         "s3://key:secret@bucket",
-        "an off-site place has no user, password or parameters",
-        "write the place alone; who may write there comes from the environment or from its own configuration",
+        "an off-site location cannot have a user, password or parameters",
+        "write the location only; credentials come from the environment",
     );
     offsite(
         "file://srv",
-        "\"file://srv\" is not an absolute folder",
+        "\"file://srv\" is not an absolute path",
         "write it with three slashes: \"file:///srv/etcd\"",
     );
-    offsite("s3://", "\"s3://\" names no bucket", "a bucket's name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"");
+    offsite(
+        "s3://",
+        "\"s3://\" has no valid bucket name",
+        "a bucket name has 3 to 63 characters: \"s3://BUCKET/PREFIX\"",
+    );
 }
 
 #[test]
@@ -801,9 +828,9 @@ fn backups_need_a_certificate_of_their_own() {
         "[nodes.a]",
         "[backup]\nschedule = \"@daily\"\n[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n\
          [nodes.a]\ncertificates = { server = \"s\", server-key = \"s\", peer = \"p\", peer-key = \"p\" }",
-        &[
-            "4:2 [backup] needs an authority that signs [a client certificate of its own] -> quorate issues the client certificate of snapshots itself: with `source = \"external\"`, take them with `quorate export backup-cronjob`",
-        ],
+        &["4:2 [backup] needs a CA that quorate can sign with [a client certificate of its own] -> quorate issues \
+             the client certificate for snapshots itself; with `source = \"external\"`, use `quorate export \
+             backup-cronjob` instead"],
     );
 }
 
@@ -862,33 +889,34 @@ fn vaults_that_are_half_declared() {
         &[
             "6:2 missing key `address` in [ca] -> add `address = \"https://vault.example:8200\"`",
             "6:2 missing key `role` in [ca] -> add `role = \"etcd\"`",
-            "8:1 `dir` means nothing with `source = \"vault\"` -> it belongs to `source = \"generated\"`",
+            "8:1 `dir` has no meaning with `source = \"vault\"` -> it belongs to `source = \"generated\"`",
         ],
     );
     let address = |text: &str, hint: &str| {
-        let problem = format!("9:11 {text:?} is not the address of a Vault -> {hint}");
+        let problem = format!("9:11 {text:?} is not a valid Vault address -> {hint}");
         told(&format!("role = \"etcd\"\naddress = {text:?}\n"), &[&problem]);
     };
-    address("vault.example", "it starts with https://, such as \"https://vault.example:8200\"");
-    address("http://vault.example", "the token would go over the network as it is: use https://");
-    address("http://127.0.0.1.example:8200", "the token would go over the network as it is: use https://");
-    address("https://me@vault.example", "it is https://HOST:PORT; the engine's path goes into `mount`");
-    address("https://vault.example/v1/pki", "it is https://HOST:PORT; the engine's path goes into `mount`");
-    address("https://vault.example:port", "a port is between 1 and 65535");
+    address("vault.example", "write https://HOST:PORT, for example \"https://vault.example:8200\"");
+    address("http://vault.example", "the token would be sent unencrypted: use https://");
+    address("http://127.0.0.1.example:8200", "the token would be sent unencrypted: use https://");
+    address("https://me@vault.example", "write https://HOST:PORT; the path of the engine goes into `mount`");
+    address("https://vault.example/v1/pki", "write https://HOST:PORT; the path of the engine goes into `mount`");
+    address("https://vault.example:port", "a port must be between 1 and 65535");
     let rest = "address = \"https://v\"\nrole = \"a/../b\"\nmount = \"a//b\"\n";
     told(
         &format!("{rest}token = {{ env = \"T\" }}\napprole = {{ role-id = \"\" }}\n"),
         &[
-            "9:8 `role` is not a name in Vault -> it has letters, digits, `-`, `_` and `.`",
-            "10:9 `mount` is not a name in Vault -> it has letters, digits, `-`, `_` and `.`",
-            "12:1 `token` and `approle` exclude each other",
-            "12:1 the AppRole has no `secret-id` -> write where it is: `secret-id = { file = \"…\" }`, { env } or { command }",
+            "9:8 `role` is not a valid Vault name -> use letters, digits, `-`, `_` and `.`",
+            "10:9 `mount` is not a valid Vault name -> use letters, digits, `-`, `_` and `.`",
+            "12:1 `token` and `approle` cannot be combined",
+            "12:1 the AppRole has no `secret-id` -> add its source: `secret-id = { file = \"…\" }`, { env } or { \
+             command }",
             "12:23 `role-id` is empty",
         ],
     );
     check(
         "[ca]\nrole = \"etcd\"\n",
-        &["7:1 `role` means nothing with `source = \"generated\"` -> it belongs to `source = \"vault\"`"],
+        &["7:1 `role` has no meaning with `source = \"generated\"` -> it belongs to `source = \"vault\"`"],
     );
 }
 
@@ -904,16 +932,17 @@ fn the_authority_on_the_nodes() {
     assert_eq!(node("[paths]\ncertificates = \"/srv/etcd/pki\"\n"), both("/srv/etcd/pki"));
     let kubeadm = "/etc/kubernetes/pki/etcd";
     assert_eq!(node(&format!("certificate = \"{kubeadm}/ca.crt\"\nkey = \"{kubeadm}/ca.key\"\n")), both(kubeadm));
-    let folder = "`certificate` and `key` are two files of their own in one folder -> without them they are /etc/etcd/pki/ca.crt and /etc/etcd/pki/ca.key";
+    let folder = "`certificate` and `key` must be two different files in the same directory -> the defaults are \
+                  /etc/etcd/pki/ca.crt and /etc/etcd/pki/ca.key";
     for key in ["/k/ca.key", "/etc/etcd/pki/ca.crt", "/etc/etcd/pki/peer.key"] {
         check(&format!("[ca]\nsource = \"node\"\nkey = \"{key}\"\n"), &[&format!("8:7 {folder}")]);
     }
     check(
         "[ca]\nsource = \"node\"\nkey = \"ca.key\"\ndir = \"pki\"\npassphrase = { prompt = true }\n",
         &[
-            "8:7 `key` is not a usable path -> paths on the hosts are absolute",
-            "9:1 `dir` means nothing with `source = \"node\"` -> it belongs to `source = \"generated\"`",
-            "10:1 `passphrase` means nothing with `source = \"node\"` -> it belongs to `source = \"files\"`",
+            "8:7 `key` is not a usable path -> paths on the hosts must be absolute",
+            "9:1 `dir` has no meaning with `source = \"node\"` -> it belongs to `source = \"generated\"`",
+            "10:1 `passphrase` has no meaning with `source = \"node\"` -> it belongs to `source = \"files\"`",
         ],
     );
 }
@@ -925,23 +954,25 @@ fn authorities_that_are_half_declared() {
         &[
             "6:2 missing key `certificate` in [ca] -> add `certificate = \"ca.crt\"`",
             "6:2 missing key `key` in [ca] -> add `key = \"ca.key\"`",
-            "8:1 `dir` means nothing with `source = \"files\"` -> it belongs to `source = \"generated\"`",
-            "9:1 `client` means nothing with `source = \"files\"` -> it belongs to `source = \"external\"`",
-            "10:1 the passphrase is in one place -> write one of { file = \"…\" }, { env = \"…\" } and { prompt = true }",
-            "10:22 \"a b\" is not the name of an environment variable",
+            "8:1 `dir` has no meaning with `source = \"files\"` -> it belongs to `source = \"generated\"`",
+            "9:1 `client` has no meaning with `source = \"files\"` -> it belongs to `source = \"external\"`",
+            "10:1 the passphrase needs exactly one source -> write one of { file = \"…\" }, { env = \"…\" } and { \
+             prompt = true }",
+            "10:22 \"a b\" is not a valid environment variable name",
         ],
     );
     check(
         "[ca]\nsource = \"external\"\ncertificate = \"c\"\nclient = \"c\"\nclient-key = \"c\"\n[nodes.b]\naddress = \"b\"\n\
          certificates = { server = \"s\", peer = \"p\" }\n",
         &[
-            "4:8 a has no certificates -> with `source = \"external\"`, [nodes.a.certificates] names `server`, `server-key`, `peer` and `peer-key`",
+            "4:8 a has no certificates -> with `source = \"external\"`, [nodes.a.certificates] needs `server`, \
+             `server-key`, `peer` and `peer-key`",
             "13:1 missing key `server-key` in [nodes.b.certificates] -> add `server-key = \"server.key\"`",
             "13:1 missing key `peer-key` in [nodes.b.certificates] -> add `peer-key = \"peer.key\"`",
         ],
     );
     check(
         "[nodes.a.certificates]\nserver = \"s\"\nserver-key = \"s\"\npeer = \"p\"\npeer-key = \"p\"\n",
-        &["6:10 a is given certificates that are not used -> they belong to `source = \"external\"` in [ca]"],
+        &["6:10 the certificates of a are not used -> they are only used with `source = \"external\"` in [ca]"],
     );
 }

@@ -79,7 +79,7 @@ impl<'t> Value<'t> {
     pub fn integer(&self) -> Result<i64, Problem> {
         match self.content() {
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| self.problem(format!("`{}` is a number too large", self.key))),
+                .map_err(|_| self.problem(format!("the number in `{}` is too large", self.key))),
             _ => Err(self.not("a whole number")),
         }
     }
@@ -108,7 +108,9 @@ pub(super) fn port(value: &Value) -> Result<u16, Problem> {
     let number = value.integer()?;
     match u16::try_from(number) {
         Ok(port) if port != 0 => Ok(port),
-        Ok(_) | Err(_) => Err(value.problem(format!("{number} is not a port")).hint("a port is between 1 and 65535")),
+        Ok(_) | Err(_) => {
+            Err(value.problem(format!("{number} is not a valid port")).hint("a port must be between 1 and 65535"))
+        }
     }
 }
 
@@ -118,11 +120,11 @@ pub(super) fn port(value: &Value) -> Result<u16, Problem> {
 pub(super) fn duration(value: &Value, unit: &str) -> Result<Duration, Problem> {
     let text = with_unit(value, "a duration such as \"5s\"", unit)?;
     match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err(value.problem(format!("`{}` must be more than nothing", value.key()))),
+        Ok(Duration::ZERO) => Err(value.problem(format!("`{}` must be greater than zero", value.key()))),
         Ok(duration) => Ok(duration),
         Err(_) => Err(value
-            .problem(format!("{text:?} is not a duration"))
-            .hint("a duration is a number and a unit: \"100ms\", \"5s\", \"10m\", \"8h\", \"365d\"")),
+            .problem(format!("{text:?} is not a valid duration"))
+            .hint("write a number and a unit: \"100ms\", \"5s\", \"10m\", \"8h\", \"365d\"")),
     }
 }
 
@@ -130,11 +132,11 @@ pub(super) fn duration(value: &Value, unit: &str) -> Result<Duration, Problem> {
 pub(super) fn size(value: &Value) -> Result<u64, Problem> {
     let text = with_unit(value, "a size such as \"8GiB\"", "GiB")?;
     match ByteSize::from_str(text) {
-        Ok(ByteSize(0)) => Err(value.problem(format!("`{}` must be more than nothing", value.key()))),
+        Ok(ByteSize(0)) => Err(value.problem(format!("`{}` must be greater than zero", value.key()))),
         Ok(size) => Ok(size.as_u64()),
         Err(_) => Err(value
-            .problem(format!("{text:?} is not a size"))
-            .hint("a size is a number and a unit: \"100MiB\", \"8GiB\" (1024s), or \"8GB\" (1000s)")),
+            .problem(format!("{text:?} is not a valid size"))
+            .hint("write a number and a unit: \"100MiB\", \"8GiB\" (powers of 1024) or \"8GB\" (powers of 1000)")),
     }
 }
 
@@ -148,7 +150,7 @@ fn with_unit<'t>(value: &Value<'t>, expected: &str, unit: &str) -> Result<&'t st
     };
     Err(value
         .problem(format!("`{}` needs a unit", value.key()))
-        .label("a number alone could be anything")
+        .label("the unit is missing")
         .hint(format!("for example \"{bare}{unit}\"")))
 }
 
@@ -163,10 +165,10 @@ pub(super) fn one_of<'t, T: Copy>(choices: &[(&str, Option<T>)]) -> impl Fn(&Val
                 .problem(format!("`{} = {text:?}` is not supported yet", value.key()))
                 .hint(format!("supported: {}", enumerate(&built)))),
             None => {
-                let problem = value.problem(format!("{text:?} is not a value of `{}`", value.key()));
+                let problem = value.problem(format!("{text:?} is not a valid value of `{}`", value.key()));
                 Err(match nearest(text, built.iter().copied()) {
                     Some(word) => problem.hint(format!("did you mean \"{word}\"?")),
-                    None => problem.hint(format!("it can be {}", enumerate(&built))),
+                    None => problem.hint(format!("use one of {}", enumerate(&built))),
                 })
             }
         }

@@ -50,8 +50,8 @@ pub(super) fn vault(table: &mut Table, local: Local, is_source: bool) -> Option<
     let trust = table.get("vault-ca", |value| local.path(value));
     let both = table.declares("token").zip(table.declares("approle"));
     if let Some((token, approle)) = both.filter(|_| is_source) {
-        let problem = Problem::new(approle, "`token` and `approle` exclude each other");
-        table.report(problem.related(token, "this or that"));
+        let problem = Problem::new(approle, "`token` and `approle` cannot be combined");
+        table.report(problem.related(token, "use one of them"));
     }
     let token = table.section("token", |table| (table.is_present(), secret(table, local, "a token")));
     let approle = table.section("approle", |table| (table.is_present(), approle(table, local)));
@@ -75,9 +75,8 @@ fn approle(table: &mut Table, local: Local) -> Option<VaultLogin> {
     let secret_id = table.section("secret-id", |table| {
         if !table.is_present() {
             let problem = Problem::new(table.span(), "the AppRole has no `secret-id`");
-            table.report_missing(
-                problem.hint("write where it is: `secret-id = { file = \"…\" }`, { env } or { command }"),
-            );
+            table
+                .report_missing(problem.hint("add its source: `secret-id = { file = \"…\" }`, { env } or { command }"));
         }
         secret(table, local, "a secret-id")
     });
@@ -87,21 +86,21 @@ fn approle(table: &mut Table, local: Local) -> Option<VaultLogin> {
 /// A token must not be readable on its way, so plain http is for this machine alone.
 fn address(value: &Value) -> Result<String, Problem> {
     let text = value.text()?;
-    let wrong = |hint: &str| value.problem(format!("{text:?} is not the address of a Vault")).hint(hint);
+    let wrong = |hint: &str| value.problem(format!("{text:?} is not a valid Vault address")).hint(hint);
     let (is_tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),
         (None, Some(rest)) => (false, rest),
-        (None, None) => return Err(wrong("it starts with https://, such as \"https://vault.example:8200\"")),
+        (None, None) => return Err(wrong("write https://HOST:PORT, for example \"https://vault.example:8200\"")),
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     if rest.is_empty() || rest.starts_with(':') || !rest.bytes().all(plain) {
-        return Err(wrong("it is https://HOST:PORT; the engine's path goes into `mount`"));
+        return Err(wrong("write https://HOST:PORT; the path of the engine goes into `mount`"));
     }
     let host = match rest.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
             if port.parse::<u16>().is_err() {
-                return Err(wrong("a port is between 1 and 65535"));
+                return Err(wrong("a port must be between 1 and 65535"));
             }
             host
         }
@@ -109,7 +108,7 @@ fn address(value: &Value) -> Result<String, Problem> {
     };
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<core::net::IpAddr>();
     if !is_tls && host != "localhost" && !ip.is_ok_and(|ip| ip.is_loopback()) {
-        return Err(wrong("the token would go over the network as it is: use https://"));
+        return Err(wrong("the token would be sent unencrypted: use https://"));
     }
     Ok(format!("{}://{rest}", if is_tls { "https" } else { "http" }))
 }
@@ -131,6 +130,6 @@ fn is_segment(text: &str) -> bool {
 }
 
 fn no_path(value: &Value) -> Problem {
-    let summary = format!("`{}` is not a name in Vault", value.key());
-    value.problem(summary).hint("it has letters, digits, `-`, `_` and `.`")
+    let summary = format!("`{}` is not a valid Vault name", value.key());
+    value.problem(summary).hint("use letters, digits, `-`, `_` and `.`")
 }

@@ -17,7 +17,7 @@ pub struct Cause {
 impl Cause {
     /// A task of ours that was ended; `code` is of what it was to bring.
     pub fn interrupted(code: Code, what: &str) -> Self {
-        Self { code, summary: format!("{what} ended half-way"), hint: None }
+        Self { code, summary: format!("{what} was interrupted"), hint: None }
     }
 }
 

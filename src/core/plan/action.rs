@@ -310,68 +310,74 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateAuthority => f.write_str("create the certificate authority on this machine"),
-            Self::CreateAuthorityOn { .. } => f.write_str("create the certificate authority"),
-            Self::InstallAuthorityKey { .. } => f.write_str("install the authority's key"),
-            Self::PrepareHost { .. } => f.write_str("prepare account and folders"),
+            Self::CreateAuthority => f.write_str("create the CA on this machine"),
+            Self::CreateAuthorityOn { .. } => f.write_str("create the CA"),
+            Self::InstallAuthorityKey { .. } => f.write_str("install the CA key"),
+            Self::PrepareHost { .. } => f.write_str("create the etcd user and directories"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
-            Self::LinkTools { version, .. } => write!(f, "link etcdctl to {version}"),
-            Self::CreateNextAuthority => f.write_str("create the next certificate authority"),
-            Self::AdoptAuthority => {
-                f.write_str("prove that the old authority is refused, and put the next in its place")
-            }
+            Self::LinkTools { version, .. } => write!(f, "point etcdctl at {version}"),
+            Self::CreateNextAuthority => f.write_str("create the new CA"),
+            Self::AdoptAuthority => f.write_str("verify that the old CA is rejected, then make the new CA current"),
             Self::InstallTrust { trust: Trust::Current, .. } => f.write_str("install ca.crt"),
-            Self::InstallTrust { trust: Trust::Both, .. } => {
-                f.write_str("install ca.crt with the old and the new authority")
-            }
-            Self::InstallTrust { trust: Trust::Next, .. } => f.write_str("install ca.crt with the new authority alone"),
+            Self::InstallTrust { trust: Trust::Both, .. } => f.write_str("install ca.crt with the old and the new CA"),
+            Self::InstallTrust { trust: Trust::Next, .. } => f.write_str("install ca.crt with only the new CA"),
             Self::IssueCertificate { role, by: SignedBy::Next, .. } => {
-                write!(f, "issue {role}.crt of the new authority with a new key")
+                write!(f, "issue {role}.crt with a new key, signed by the new CA")
             }
             Self::IssueCertificate { role, .. } => write!(f, "issue {role}.crt with a new key"),
-            Self::InstallCertificate { role, .. } => write!(f, "install {role}.crt and its key as given"),
+            Self::InstallCertificate { role, .. } => write!(f, "install the provided {role}.crt and its key"),
             Self::WriteFile { file, .. } => f.write_str(layout::row(*file).title),
             Self::RestoreFileAccess { file, .. } => {
                 write!(f, "restore owner and mode of {}", layout::row(*file).word)
             }
             Self::RestoreFolderAccess { folder, .. } => {
-                write!(f, "restore owner and mode of the {} folder", layout::folder_row(*folder).word)
+                write!(f, "restore owner and mode of the {} directory", layout::folder_row(*folder).word)
             }
-            Self::ReloadUnits { .. } => f.write_str("have systemd read the unit again"),
+            Self::ReloadUnits { .. } => f.write_str("reload systemd units (daemon-reload)"),
             Self::EnableService { .. } => f.write_str("enable the service at boot"),
             Self::Start { .. } => f.write_str("start etcd"),
             Self::Restart { .. } => f.write_str("restart etcd"),
             Self::AddMember { .. } => f.write_str("add the member as a learner"),
-            Self::Promote { .. } => f.write_str("promote the learner to a voter"),
+            Self::Promote { .. } => f.write_str("promote the learner to voter"),
             Self::UpdatePeerUrl { peer_url, .. } => write!(f, "change the member's peer URL to {peer_url}"),
-            Self::RemoveMember { member, .. } => write!(f, "remove member {member}"),
-            Self::Stop { .. } => f.write_str("stop etcd and disable it"),
-            Self::SetDataAside { .. } => f.write_str("set the data directory aside"),
-            Self::Retire { .. } => f.write_str("clear away what is left of the member"),
+            Self::RemoveMember { member, .. } => write!(f, "remove the member (id {member}) from the cluster"),
+            Self::Stop { .. } => f.write_str("stop and disable etcd"),
+            Self::SetDataAside { .. } => f.write_str("move the data directory aside"),
+            Self::Retire { .. } => f.write_str("clean up what is left of the removed member"),
             Self::RemoveFile { file, .. } => write!(f, "remove {}", layout::row(*file).word),
             Self::SaveSnapshot { before: Occasion::Upgrade(version), .. } => {
-                write!(f, "save a snapshot before the change to {version}")
+                write!(f, "save a snapshot before the change to etcd {version}")
             }
-            Self::SaveSnapshot { before: Occasion::Change, .. } => f.write_str("save a snapshot before the next step"),
-            Self::FillLog { before, .. } => write!(f, "fill the raft log before the change to {before}"),
-            Self::ForceNewCluster { .. } => f.write_str("make a cluster of this member alone"),
-            Self::PushSnapshot { digest, .. } => write!(f, "push the snapshot {}", digest.short()),
-            Self::SetOldDataAside { .. } => f.write_str("set the old data directory aside"),
-            Self::RestoreData { digest, .. } => write!(f, "restore the data from the snapshot {}", digest.short()),
-            Self::ConfirmRestore => f.write_str("compare what the members hold, and finish the restore"),
+            Self::SaveSnapshot { before: Occasion::Change, .. } => f.write_str(
+                "save a safety snapshot before the next \
+                                                                                step",
+            ),
+            Self::FillLog { before, .. } => write!(
+                f,
+                "flush old entries from the raft log before the change to etcd \
+                                                       {before}"
+            ),
+            Self::ForceNewCluster { .. } => f.write_str(
+                "force a new one-member cluster from this member's data \
+                                                         (--force-new-cluster)",
+            ),
+            Self::PushSnapshot { digest, .. } => write!(f, "store snapshot {}", digest.short()),
+            Self::SetOldDataAside { .. } => f.write_str("move the old data directory aside"),
+            Self::RestoreData { digest, .. } => write!(f, "restore the data from snapshot {}", digest.short()),
+            Self::ConfirmRestore => f.write_str("verify that all members hold the same data, then finish the restore"),
             Self::KeepConsumer { consumer, issue: true, by: SignedBy::Current, .. } => {
                 write!(f, "issue the certificate of {consumer} with a new key")
             }
             Self::KeepConsumer { consumer, issue: true, .. } => {
-                write!(f, "issue the certificate of {consumer} of the new authority with a new key")
+                write!(f, "issue the certificate of {consumer} with a new key, signed by the new CA")
             }
             Self::KeepConsumer { consumer, trust, .. } => match trust {
-                Trust::Current => write!(f, "install what {consumer} trusts"),
-                Trust::Both => write!(f, "have {consumer} trust the new authority as well"),
-                Trust::Next => write!(f, "have {consumer} trust the new authority alone"),
+                Trust::Current => write!(f, "install the CA certificate for {consumer}"),
+                Trust::Both => write!(f, "install the old and the new CA certificate for {consumer}"),
+                Trust::Next => write!(f, "install only the new CA certificate for {consumer}"),
             },
             Self::InstallBackupScript { .. } => f.write_str("install the backup script"),
-            Self::EnableBackup { .. } => f.write_str("start the backup timer"),
+            Self::EnableBackup { .. } => f.write_str("enable and start the backup timer"),
             Self::RemoveBackup { .. } => f.write_str("remove backup timer, script and certificate"),
             Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
             Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", names::listed(permissions)),
@@ -379,8 +385,8 @@ impl fmt::Display for Action {
             Self::KeepUser { user, roles, .. } => write!(f, "keep user {user}: role {}", names::listed(roles)),
             Self::RemoveUser { user } => write!(f, "remove user {user}"),
             Self::RemoveRole { role, with } => write!(f, "remove role {role}, which only user {with} has"),
-            Self::EnableAuth => f.write_str("turn authentication on"),
-            Self::DisableAuth => f.write_str("turn authentication off"),
+            Self::EnableAuth => f.write_str("enable authentication"),
+            Self::DisableAuth => f.write_str("disable authentication"),
         }
     }
 }

@@ -23,7 +23,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             code: Code::EvenVoters,
             hosts: Vec::new(),
             what,
-            hint: Some("declare an odd number of nodes".to_owned()),
+            hint: Some("use an odd number of nodes".to_owned()),
         });
     }
     findings.extend(departed(desired, observed));
@@ -41,8 +41,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         for drop_in in &host.service.drop_ins {
             add(
                 Code::DropIn,
-                format!("{drop_in} changes the unit on {name}"),
-                "move its settings into cluster.toml, or remove it",
+                format!("{drop_in} overrides the unit on {name}"),
+                "move what cluster.toml can express there, and remove the drop-in if nothing else is in it",
             );
         }
     }
@@ -51,11 +51,11 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         if left < AUTHORITY_WARNING_SECONDS {
             let what = format!("the CA expires in {}", days(left));
             let hint = Some(match desired.authority {
-                AuthoritySource::Generated { .. } => "`quorate plan --rotate-ca` plans its rotation".to_owned(),
+                AuthoritySource::Generated { .. } => "rotate it with `quorate plan --rotate-ca`".to_owned(),
                 AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Node { .. } => {
-                    "plan its rotation".to_owned()
+                    "plan its replacement".to_owned()
                 }
-                AuthoritySource::Vault(_) => "plan its rotation in Vault".to_owned(),
+                AuthoritySource::Vault(_) => "plan its replacement in Vault".to_owned(),
             });
             findings.push(Finding { code: Code::AuthorityExpires, hosts: Vec::new(), what, hint });
         }
@@ -73,8 +73,11 @@ fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     };
     let left = noted.into_iter().filter_map(|departure| {
         let name = departed::departed_key(desired, &departure).filter(is_left)?;
-        let what = format!("{name} was removed, and its host ({}) could not be reached", departure.peer_url.address());
-        let hint = format!("it is cleared away when it returns; if it never will, `apply --lost={name}` forgets it");
+        let what = format!("{name} was removed while its host ({}) was unreachable", departure.peer_url.address());
+        let hint = format!(
+            "it is cleaned up once it is reachable again; if it is gone for good: `quorate apply \
+                            --lost={name}`"
+        );
         Some(Finding { code: Code::Departed, hosts: vec![name], what, hint: Some(hint) })
     });
     let well = desired

@@ -145,14 +145,17 @@ pub fn verified(verified: &Verified) -> String {
     let Verified { snapshot, node, revision, keys, database_bytes, seconds, live, .. } = verified;
     let place = node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
     let compares = match live {
-        Live::EqualHash => "the live cluster holds the same at that revision",
-        Live::EqualKeys => "the live cluster was compacted since, and has as many keys at that revision",
-        Live::Gone => "the live cluster does not have that revision any more",
-        Live::BegunAnew => "the live cluster has begun anew since, under another id: there is nothing to compare with",
-        Live::Unseen => "no member of the live cluster answers to compare with",
+        Live::EqualHash => "matches the live cluster at that revision (same hash)",
+        Live::EqualKeys => "the live cluster has been compacted since; its key count at that revision is the same",
+        Live::Gone => "not compared: the live cluster no longer has that revision",
+        Live::BegunAnew => {
+            "not compared: the live cluster has been restored or recreated since, under a different \
+                            cluster id"
+        }
+        Live::Unseen => "not compared: no member of the live cluster answers",
     };
     format!(
-        "{}: restored and read{place}: revision {revision}, {keys} keys, {}, in {}\n{compares}\n",
+        "{}: test restore passed{place}: revision {revision}, {keys} keys, {}, in {}\n{compares}\n",
         clean(snapshot),
         size(*database_bytes),
         words::seconds(*seconds)
@@ -176,8 +179,8 @@ pub fn taken(taken: &Taken) -> String {
         (None, _) => String::new(),
     };
     let took = seconds.map_or_else(String::new, |seconds| format!(", in {}", words::seconds(seconds)));
-    let copied = offsite.as_ref().map_or_else(String::new, |url| format!("{}: the same, read back\n", clean(url)));
-    format!("{place}{}: snapshot of {member}{sizes}{took}, SHA-256 checked\n{copied}", clean(path))
+    let copied = offsite.as_ref().map_or_else(String::new, |url| format!("{}: copied and verified\n", clean(url)));
+    format!("{place}{}: snapshot of {member}{sizes}{took}, SHA-256 verified\n{copied}", clean(path))
 }
 
 /// `12.3 MiB`

@@ -135,14 +135,14 @@ pub fn json(document: &Document) -> String {
 pub fn text(document: &Document, within_seconds: i64, palette: Palette) -> String {
     let cells = |row: &Row| {
         let issuer = match row.issuer {
-            Issuer::Authority if row.node.is_none() => "itself",
-            Issuer::Authority => "authority",
-            Issuer::Trusted => "ANOTHER",
+            Issuer::Authority if row.node.is_none() => "self-signed",
+            Issuer::Authority => "this CA",
+            Issuer::Trusted => "OTHER CA",
             Issuer::Unknown => "UNKNOWN",
         };
         [
             row.node.as_ref().map_or_else(|| "-".to_owned(), HostName::to_string),
-            row.role.clone(),
+            if row.node.is_none() { "CA".to_owned() } else { row.role.clone() },
             row.common_name.as_deref().map_or_else(|| "-".to_owned(), clean),
             issuer.to_owned(),
             row.expires.clone(),
@@ -151,7 +151,7 @@ pub fn text(document: &Document, within_seconds: i64, palette: Palette) -> Strin
         ]
     };
     let rows: Vec<_> = document.certificates.iter().map(cells).collect();
-    let head = ["NODE", "ROLE", "NAME", "ISSUER", "EXPIRES", "RESIDUAL TIME", "ALTERNATIVE NAMES"];
+    let head = ["NODE", "ROLE", "NAME", "ISSUER", "EXPIRES", "EXPIRES IN", "ALTERNATIVE NAMES"];
     let (heading, lines) = table::lines(head, &rows);
     let mut out = String::new();
     let style = palette.heading;
@@ -192,7 +192,7 @@ mod tests {
         let text = text(&document, 0, Palette::plain());
         assert!(text.starts_with("NODE    ROLE                NAME"), "{text}");
         let peer = text.lines().find(|line| line.starts_with("etcd-2  peer ")).expect("it is listed");
-        assert!(peer.contains("  2h") && peer.contains("authority"), "{text}");
+        assert!(peer.contains("  2h") && peer.contains("this CA"), "{text}");
         let read: Document = serde_json::from_str(&json(&document)).expect("what is written can be read");
         assert_eq!(read, document);
     }

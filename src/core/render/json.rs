@@ -108,17 +108,17 @@ pub struct DiffDocument {
 /// Why bytes are not a plan that can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAPlan {
-    #[error("it is not JSON: {0}")]
+    #[error("not JSON: {0}")]
     NotJson(String),
-    #[error("it has no `format_version`: it was not written by `quorate plan -o`")]
+    #[error("no `format_version`: not written by `quorate plan -o`")]
     NoFormatVersion,
-    #[error("its format_version is {0}; this quorate reads version {FORMAT_VERSION}")]
+    #[error("format_version {0} is not supported; this quorate reads version {FORMAT_VERSION}")]
     OtherFormat(String),
-    #[error("it is not a plan: {0}")]
+    #[error("not a plan: {0}")]
     OtherShape(String),
-    #[error("its plan_id is {written}, but its steps are those of {computed}: it was changed after it was written")]
+    #[error("the file was edited: its plan_id is {written}, but its steps are those of {computed}")]
     OtherPlan { written: String, computed: String },
-    #[error("it was changed after it was written: {0} is not what quorate wrote")]
+    #[error("the file was edited: {0} is not what quorate wrote")]
     Changed(String),
 }
 

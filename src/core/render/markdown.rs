@@ -25,7 +25,7 @@ pub fn plan(plan: &Plan) -> String {
     if !plan.is_empty() {
         let (cluster, version) = (&plan.cluster, plan.version);
         page.text.push_str(&format!(
-            "Cluster **{}**, etcd {version}: {}.\n\n",
+            "Cluster **{}** (declared: etcd {version}): {}.\n\n",
             escape(cluster.as_str()),
             words::health(plan)
         ));
@@ -36,7 +36,7 @@ pub fn plan(plan: &Plan) -> String {
     diffs(&mut page, plan);
     let id = plan.id();
     if !plan.steps.is_empty() {
-        page.text.push_str(&format!("Plan id `{id}`: `quorate apply --expect {id}` performs exactly this.\n"));
+        page.text.push_str(&format!("Plan id `{id}`. Apply it with `quorate apply --expect {id}`.\n"));
     } else if !plan.blocked.is_empty() {
         page.text.push_str(&format!("Plan id `{id}`.\n"));
     }
@@ -55,8 +55,8 @@ fn verdict(plan: &Plan) -> String {
     }
     let sign = match (plan.blocked.is_empty(), plan.steps.is_empty()) {
         (true, _) => "Changes",
-        (false, false) => "Changes, and something that cannot be done",
-        (false, true) => "Nothing can be done",
+        (false, false) => "Changes, with some blocked",
+        (false, true) => "Blocked",
     };
     format!("**{sign}:** {}.", words::summary(plan))
 }
@@ -89,14 +89,14 @@ impl Page {
 }
 
 fn blocked(page: &mut Page, plan: &Plan) {
-    page.add_lines(plan.blocked.iter().map(cannot), "obstacle");
+    page.add_lines(plan.blocked.iter().map(cannot), "blocked change");
     end_list(page, plan.blocked.len());
 }
 
 fn cannot(blocked: &Blocked) -> String {
     let place = blocked.place.as_ref().map_or(String::new(), |place| format!(" ({})", escape(place)));
     let hint = blocked.hint.as_ref().map_or(String::new(), |hint| format!("<br>hint: {}", escape(hint)));
-    format!("- **cannot:** {} `[{}]`{place}{hint}\n", escape(&blocked.what), blocked.code)
+    format!("- **blocked:** {} `[{}]`{place}{hint}\n", escape(&blocked.what), blocked.code)
 }
 
 fn findings(page: &mut Page, plan: &Plan) {
@@ -118,7 +118,7 @@ fn steps(page: &mut Page, plan: &Plan) {
     if plan.steps.is_empty() {
         return;
     }
-    page.add("| # | step | because | effect | quorum margin | risk |\n|--:|---|---|---|---|---|\n");
+    page.add("| # | step | because | effect | failures tolerated | risk |\n|--:|---|---|---|---|---|\n");
     let rows = plan.steps.iter().enumerate().map(|(index, step)| row(index + 1, step, plan));
     page.add_lines(rows, "step");
     page.text.push('\n');
@@ -127,7 +127,7 @@ fn steps(page: &mut Page, plan: &Plan) {
 fn row(number: usize, step: &Step, plan: &Plan) -> String {
     let reason = |reason: &Reason| format!("{} ({})", escape(&reason.what), escape(&reason.place));
     let because: Vec<_> = step.because.iter().map(reason).collect();
-    let margin = words::margin(step.margin).map_or_else(String::new, |text| text.replacen("margin ", "", 1));
+    let margin = words::margin(step.margin).map_or_else(String::new, |text| text.replacen("tolerates ", "", 1));
     let risk = words::risk(step).and_then(|text| text.split(':').next()).unwrap_or("none");
     let risk = words::needs(step)
         .map_or_else(|| risk.to_owned(), |needs| format!("{risk}; needs <code>{}</code>", escape_plain(&needs)));
@@ -149,7 +149,7 @@ fn diffs(page: &mut Page, plan: &Plan) {
         if page.add(&format!("{head}{text}{tail}")) {
             continue;
         }
-        let cut = "… the rest is left out here: see `quorate plan`\n";
+        let cut = "… truncated: see `quorate plan`\n";
         let room = page.bytes_max.saturating_sub(page.text.len() + head.len() + cut.len() + tail.len());
         let begun = whole_lines(&text, room);
         if !begun.is_empty() {

@@ -169,8 +169,8 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         seen: observed.host(&member.host).is_some(),
         healthy: false,
         trouble: Some(match member.health.trouble() {
-            Some(why) => format!("it is not declared, and {why}"),
-            None => "it is not declared".to_owned(),
+            Some(why) => format!("not declared in cluster.toml, and {why}"),
+            None => "not declared in cluster.toml".to_owned(),
         }),
         ..answered(observed.host(&member.host).and_then(Host::answer), furthest)
     });
@@ -220,7 +220,7 @@ fn role(member: &Member, leads: bool) -> MemberRole {
 /// Why a declared host cannot be counted on; `None` when it can.
 fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Option<String> {
     let host = match host {
-        Seen::Unknown(_) => return Some("the host could not be seen".to_owned()),
+        Seen::Unknown(_) => return Some("its host is unreachable".to_owned()),
         Seen::Known(host) => host,
     };
     let service = runtime::name(desired);
@@ -229,7 +229,7 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         (_, ServiceState::Failed) => Some(format!("{service} has failed")),
         (_, ServiceState::Inactive) if host.process.is_none() => Some(format!("{service} is not running")),
         (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
-        (Some(Health::Unseen), _) => Some("it could not be asked".to_owned()),
+        (Some(Health::Unseen), _) => Some("etcd could not be queried".to_owned()),
         (None, _) => Some("it does not answer".to_owned()),
     }
 }
@@ -293,13 +293,16 @@ pub fn text(document: &Document, palette: Palette) -> String {
     let Palette { heading, code, changed, .. } = palette;
     let Document { cluster, declared_version, at, .. } = document;
     let health = document.health.as_ref().map_or_else(|| "no member answers".to_owned(), words::voters);
-    let _ = writeln!(out, "{heading}cluster {cluster}, etcd {declared_version}:{heading:#} {health} (at {at})\n");
+    let _ = writeln!(
+        out,
+        "{heading}cluster {cluster} (declared: etcd {declared_version}):{heading:#} {health} (at {at})\n"
+    );
     table(&mut out, document, palette);
     if let Some(authority) = &document.authority {
-        let _ = writeln!(out, "\nauthority ends {} ({})", day(&authority.at), left(authority.days_left));
+        let _ = writeln!(out, "\nCA expires {} ({})", day(&authority.at), left(authority.days_left));
     }
     if let Some(backup) = &document.backup {
-        let _ = writeln!(out, "last backup {}\nlast drill {}", last_backup(backup), last_drill(backup));
+        let _ = writeln!(out, "last backup {}\nlast restore test {}", last_backup(backup), last_drill(backup));
     }
     let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
     let mut notes: Vec<String> =
@@ -321,8 +324,8 @@ pub fn text(document: &Document, palette: Palette) -> String {
 }
 
 fn last_drill(backup: &BackupStatus) -> String {
-    let Some(last) = &backup.last_drill else { return "none yet (`quorate backup verify`)".to_owned() };
-    format!("{} ago: {}, restored and read", backup::age(last.age_seconds), clean(&last.snapshot))
+    let Some(last) = &backup.last_drill else { return "never (run `quorate backup verify`)".to_owned() };
+    format!("{} ago: {}, passed", backup::age(last.age_seconds), clean(&last.snapshot))
 }
 
 fn last_backup(backup: &BackupStatus) -> String {
@@ -332,7 +335,7 @@ fn last_backup(backup: &BackupStatus) -> String {
 }
 
 fn table(out: &mut String, document: &Document, palette: Palette) {
-    const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTIFICATES END"];
+    const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTS EXPIRE"];
     let rows: Vec<[String; 9]> = document.members.iter().map(row).collect();
     let (head, lines) = super::table::lines(HEAD, &rows);
     let heading = palette.heading;
@@ -354,11 +357,11 @@ fn row(member: &MemberStatus) -> [String; 9] {
     let health = match (member.seen, member.healthy) {
         (true, true) => "healthy",
         (true, false) => "UNHEALTHY",
-        (false, _) => "UNSEEN",
+        (false, _) => "UNREACHABLE",
     };
     let mut health = health.to_owned();
     for alarm in &member.alarms {
-        health.push_str(&format!(" {}", clean(alarm)));
+        health.push_str(&format!(", alarm {}", clean(alarm)));
     }
     [
         clean(&member.name),
@@ -383,5 +386,5 @@ fn day(at: &str) -> &str {
 }
 
 fn left(days: i64) -> String {
-    if days < 0 { "has passed".to_owned() } else { format!("in {days} d") }
+    if days < 0 { "expired".to_owned() } else { format!("in {}{}", days, if days == 1 { " day" } else { " days" }) }
 }

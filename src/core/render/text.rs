@@ -28,7 +28,10 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     }
     let Palette { heading, .. } = style.palette;
     let (cluster, version) = (&plan.cluster, plan.version);
-    line(&mut out, format_args!("{heading}cluster {cluster}, etcd {version}:{heading:#} {}", words::health(plan)));
+    line(
+        &mut out,
+        format_args!("{heading}cluster {cluster} (declared: etcd {version}):{heading:#} {}", words::health(plan)),
+    );
     out.push('\n');
     findings(&mut out, &plan.findings, style);
     steps(&mut out, plan, style);
@@ -88,7 +91,7 @@ fn action_words(action: &Action) -> String {
     match action {
         Action::InstallBinaries { architecture: of, .. } => architecture(of),
         // The line begins with where.
-        Action::CreateAuthority => "create the certificate authority".to_owned(),
+        Action::CreateAuthority => "create the CA".to_owned(),
         _ => action.to_string(),
     }
 }
@@ -118,7 +121,7 @@ fn blocked(out: &mut String, plan: &Plan, style: Style) {
 /// One thing that may not be done: what, its code, where, and the way out.
 fn cannot(out: &mut String, blocked: &Blocked, declared: usize, style: Style) {
     let code = style.palette.code;
-    line(out, format_args!("{code}cannot:{code:#} {} [{code}{}{code:#}]", clean(&blocked.what), blocked.code));
+    line(out, format_args!("{code}blocked:{code:#} {} [{code}{}{code:#}]", clean(&blocked.what), blocked.code));
     if !blocked.hosts.is_empty() {
         let hosts: Vec<_> = blocked.hosts.iter().collect();
         line(out, format_args!("        host: {}", words::hosts(&hosts, declared)));
@@ -189,7 +192,7 @@ mod tests {
         let verbose = Style { verbose: true, ..Style::default() };
         let text = plan(&samples::bootstrap(), verbose);
         assert!(text.contains("      action   etcd-2: install etcd 3.5.16 (amd64)\n"), "{text}");
-        assert!(text.contains("      action   here: create the certificate authority\n"), "{text}");
+        assert!(text.contains("      action   here: create the CA\n"), "{text}");
     }
 
     #[test]

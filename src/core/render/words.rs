@@ -95,86 +95,109 @@ impl Effect {
 /// What a running etcd notices, in a few words.
 pub fn effect(step: &Step) -> &'static str {
     match (Effect::of(step), step.actions.as_slice()) {
-        (_, [Action::ForceNewCluster { .. }, ..]) => "stops etcd, and starts it from its data as the only member",
+        (_, [Action::ForceNewCluster { .. }, ..]) => {
+            "restarts etcd from its own data as the only member of the cluster"
+        }
         (Effect::Restart, _) if step.risk == Risk::High => "restarts etcd",
-        (Effect::Restart, _) => "restarts etcd, after it has handed over leadership if it leads",
+        (Effect::Restart, _) => "restarts etcd; transfers leadership first if it is the leader",
         (Effect::Start, [_]) => "starts etcd",
-        (Effect::Start, _) => "starts etcd on all of them together",
+        (Effect::Start, _) => "starts etcd on all of these hosts at once",
         (Effect::Stop, [_]) => "stops etcd",
-        (Effect::Stop, _) => "stops etcd on all of them",
-        (_, [Action::PushSnapshot { .. }, ..]) => "none yet: it lies beside the data directory",
-        (_, [Action::SetOldDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
-        (_, [Action::RestoreData { .. }, ..]) => "a new data directory, of a new cluster id and new member ids",
-        (_, [Action::ConfirmRestore]) => "no member restarts; the pushed snapshots go",
-        (_, [Action::AddMember { .. }, ..]) => "one learner more, which does not vote; no member restarts",
-        (_, [Action::Promote { .. }, ..]) => "one voter more, once it has caught up; no member restarts",
+        (Effect::Stop, _) => "stops etcd on all of these hosts",
+        (_, [Action::PushSnapshot { .. }, ..]) => "none yet: the file is stored next to the data directory",
+        (_, [Action::SetOldDataAside { .. }, ..]) => "nothing is deleted: the directory is renamed",
+        (_, [Action::RestoreData { .. }, ..]) => "new data directory with a new cluster id and new member ids",
+        (_, [Action::ConfirmRestore]) => "nothing restarts; the copied snapshots are deleted",
+        (_, [Action::AddMember { .. }, ..]) => "one more learner (non-voting); nothing restarts",
+        (_, [Action::Promote { .. }, ..]) => "one more voter, after it has caught up; nothing restarts",
         (_, [Action::RemoveMember { .. }, ..]) => {
-            "one member less, after it has handed over leadership if it leads; no member restarts"
+            "one fewer member; transfers leadership first if it is the leader; nothing restarts"
         }
-        (Effect::Membership, _) => "the other members look for it there; it answers there from its next restart on",
-        (_, [Action::EnableAuth]) => "only users with a role get in, by their certificates; no member restarts",
-        (_, [Action::DisableAuth]) => "every client certificate may do everything; no member restarts",
-        (Effect::Access, _) => "counts from the next request on; no member restarts",
-        (_, [Action::SaveSnapshot { .. }, ..]) => "the member reads its database once",
+        (Effect::Membership, _) => {
+            "the other members connect to the new URL; the member listens there after its next \
+                                    restart"
+        }
+        (_, [Action::EnableAuth]) => {
+            "only users with a role keep access (by certificate or password); nothing restarts"
+        }
+        (_, [Action::DisableAuth]) => "every client with a valid certificate gets full access; nothing restarts",
+        (Effect::Access, _) => "takes effect on the next request; nothing restarts",
+        (_, [Action::SaveSnapshot { .. }, ..]) => "streams the database from one member (extra disk reads)",
         (_, [Action::FillLog { .. }, ..]) => {
-            "deletes a key that does not exist some 10,000 times: data and revision stay as they are"
+            "deletes a nonexistent key about 10,000 times; data and revision are unchanged"
         }
-        (_, [Action::SetDataAside { .. }, ..]) => "nothing is deleted: the folder gets another name",
-        (_, [Action::Retire { .. }, ..]) => "the data directory gets another name; the keys are deleted",
+        (_, [Action::SetDataAside { .. }, ..]) => "nothing is deleted: the directory is renamed",
+        (_, [Action::Retire { .. }, ..]) => "the data directory is renamed; private keys are deleted",
         (Effect::None, [Action::InstallTrust { trust: Trust::Both | Trust::Next, .. }, ..]) => {
-            "none yet: etcd reads it at its next start"
+            "none until etcd restarts"
         }
-        (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => {
-            "none yet: etcd reads it at its next start"
+        (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => "none until etcd restarts",
+        (_, [Action::EnableBackup { .. }, ..]) => "snapshots start at the next scheduled time",
+        (_, [Action::RemoveBackup { .. }, ..]) => "no more snapshots on this host; existing ones are kept",
+        (Effect::None, [Action::IssueCertificate { role: Role::BackupClient, .. }, ..]) => {
+            "no impact on running \
+                                                                                            services"
         }
-        (_, [Action::EnableBackup { .. }, ..]) => "snapshots are taken from the next time of the schedule on",
-        (_, [Action::RemoveBackup { .. }, ..]) => "none are taken there any more; the snapshots stay",
-        (Effect::None, [Action::IssueCertificate { role: Role::BackupClient, .. }, ..]) => "no running service notices",
         (Effect::None, [Action::IssueCertificate { .. } | Action::InstallCertificate { .. }, ..]) => {
-            "no restart: etcd reads it again at the next handshake"
+            "no restart: etcd reloads it at the next TLS handshake"
         }
-        (Effect::None, [Action::KeepConsumer { .. }, ..]) => "none on members; the consumer is told with its `reload`",
-        (Effect::None, _) => "no running service notices",
+        (Effect::None, [Action::KeepConsumer { .. }, ..]) => "members unaffected; the consumer's `reload` command runs",
+        (Effect::None, _) => "no impact on running services",
     }
 }
 
-/// `margin 1 before, 0 during, 1 after`; `None` while there is no cluster.
+/// `tolerates 1 failure before, 0 during, 1 after`; `None` while there is no cluster.
 pub fn margin(margin: Margin) -> Option<String> {
     let Margin { before, during, after } = margin;
     if before == during && during == after {
-        return before.map(|margin| format!("margin stays {margin}"));
+        return before.map(|margin| match margin {
+            ..0 => "no quorum throughout".to_owned(),
+            margin => format!("tolerates {} throughout", failures(margin)),
+        });
     }
-    let part = |margin: Option<i32>, when| {
-        format!("{} {when}", margin.map_or_else(|| "none".to_owned(), |margin| margin.to_string()))
+    let mut is_told = false;
+    let mut part = |margin: Option<i32>, when| match margin {
+        None => format!("no cluster {when}"),
+        Some(..0) => format!("no quorum {when}"),
+        Some(margin) if is_told => format!("{margin} {when}"),
+        Some(margin) => {
+            is_told = true;
+            format!("tolerates {} {when}", failures(margin))
+        }
     };
     let parts = match (before, during) {
         (None, None) => vec![part(None, "before"), part(after, "after")],
         _ => vec![part(before, "before"), part(during, "during"), part(after, "after")],
     };
-    Some(format!("margin {}", parts.join(", ")))
+    Some(parts.join(", "))
+}
+
+/// `1 failure`, of a margin that is not negative.
+fn failures(margin: i32) -> String {
+    count(usize::try_from(margin).unwrap_or_default(), "failure")
 }
 
 /// `None` when nothing can go wrong for a client.
 pub fn risk(step: &Step) -> Option<&'static str> {
     match (step.risk, Effect::of(step)) {
         (Risk::None, _) => None,
-        (Risk::Low, Effect::Membership) => Some("low: no voter is touched"),
-        (Risk::Low, Effect::Access) => Some("low: a request that is under way may have to be made again"),
-        (Risk::Low, _) => Some("low: only members that do not serve are touched"),
+        (Risk::Low, Effect::Membership) => Some("low: no voter is affected"),
+        (Risk::Low, Effect::Access) => Some("low: in-flight requests may need a retry"),
+        (Risk::Low, _) => Some("low: affects only members that are not serving"),
         (Risk::Medium, Effect::Access) => Some(match step.actions.as_slice() {
-            [Action::EnableAuth] => "medium: clients that come as no declared user are shut out",
-            [Action::DisableAuth] => "medium: nothing is kept from any client any more",
-            _ => "medium: who still comes as this user is shut out",
+            [Action::EnableAuth] => "medium: clients without a declared user lose access",
+            [Action::DisableAuth] => "medium: all clients get full access",
+            _ => "medium: clients that still use this user lose access",
         }),
-        (Risk::Medium, Effect::Membership) => Some("medium: the voters change while a quorum serves"),
-        (Risk::Medium, _) => Some("medium: a serving member restarts while the others are a quorum"),
+        (Risk::Medium, Effect::Membership) => Some("medium: cluster membership changes; quorum is kept"),
+        (Risk::Medium, _) => Some("medium: one member restarts; the others keep quorum"),
         (Risk::High, _) if matches!(step.actions.as_slice(), [Action::ForceNewCluster { .. }]) => {
-            Some("high: what only the lost members had is lost")
+            Some("high: writes that only the lost members had are lost")
         }
         (Risk::High, _) if matches!(step.actions.as_slice(), [Action::RestoreData { .. }, ..]) => {
-            Some("high: what was written since the snapshot is only in the old data")
+            Some("high: writes since the snapshot remain only in the old data directory")
         }
-        (Risk::High, _) => Some("high: the cluster does not serve meanwhile"),
+        (Risk::High, _) => Some("high: the cluster is unavailable during this step"),
     }
 }
 
@@ -184,28 +207,31 @@ pub fn needs(step: &Step) -> Option<String> {
     (!flags.is_empty()).then(|| flags.join(" "))
 }
 
-/// `3 of 3 voters healthy, quorum 2, margin 1`
+/// `3 of 3 voters healthy, quorum 2, tolerates 1 failure`
 pub fn voters(voters: &Voters) -> String {
     let Voters { healthy, total, quorum, margin } = voters;
-    let lost = if *margin < 0 { ": quorum is lost" } else { "" };
-    format!("{healthy} of {total} voters healthy, quorum {quorum}, margin {margin}{lost}")
+    let of = count(*total, "voter");
+    match margin {
+        ..0 => format!("NO QUORUM: {healthy} of {of} healthy, {quorum} needed"),
+        margin => format!("{healthy} of {of} healthy, quorum {quorum}, tolerates {}", failures(*margin)),
+    }
 }
 
 /// The state of the cluster that the plan starts from.
 pub fn health(plan: &Plan) -> String {
     let unseen = match plan.unseen {
         0 => String::new(),
-        unseen => format!("; {unseen} of {} could not be seen", count(plan.hosts, "host")),
+        unseen => format!("; {unseen} of {} unreachable", count(plan.hosts, "host")),
     };
     match &plan.health {
         Some(health) => format!("{}{unseen}", voters(health)),
-        None if plan.unseen == plan.hosts => "no host could be seen".to_owned(),
+        None if plan.unseen == plan.hosts => "no host is reachable".to_owned(),
         None if plan.blocked.iter().any(|blocked| blocked.code == Code::RestoreUnfinished) => {
-            format!("no member answers: a restore is under way{unseen}")
+            format!("no member answers: a restore is unfinished{unseen}")
         }
-        None if plan.bare == plan.hosts => format!("no cluster yet: {}", count(plan.hosts, "bare host")),
+        None if plan.bare == plan.hosts => format!("no cluster found: {}", count(plan.hosts, "empty host")),
         None if plan.bare + plan.unseen == plan.hosts => {
-            format!("no cluster seen: {}{unseen}", count(plan.bare, "bare host"))
+            format!("no cluster found: {}{unseen}", count(plan.bare, "empty host"))
         }
         None => format!("no member answers{unseen}"),
     }
@@ -243,7 +269,7 @@ impl Summary {
     }
 }
 
-/// `9 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; lowest margin 1`
+/// `9 steps on 3 hosts, 3 starts, 0 restarts, 0 blocked; always tolerates at least 1 failure`
 pub fn summary(plan: &Plan) -> String {
     let summary = Summary::of(plan);
     let on = if summary.hosts == 0 && summary.steps > 0 {
@@ -259,7 +285,10 @@ pub fn summary(plan: &Plan) -> String {
         summary.blocked,
     );
     if let Some(margin) = summary.min_margin {
-        text.push_str(&format!("; lowest margin {margin}"));
+        text.push_str(&match margin {
+            ..0 => "; no quorum at some point".to_owned(),
+            margin => format!("; always tolerates at least {}", failures(margin)),
+        });
     }
     text
 }
@@ -269,7 +298,7 @@ pub fn checked(plan: &Plan) -> String {
     let health = plan
         .health
         .as_ref()
-        .map_or(String::new(), |health| format!("; {} of {} voters healthy", health.healthy, health.total));
+        .map_or(String::new(), |health| format!("; {} of {} healthy", health.healthy, count(health.total, "voter")));
     format!(
         "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, etcd {}",
         count(plan.hosts, "host"),
@@ -299,9 +328,17 @@ mod tests {
     #[test]
     fn a_margin_is_told_once_when_it_does_not_change() {
         assert_eq!(margin_of(None, None, None), None);
-        assert_eq!(margin_of(Some(1), Some(1), Some(1)).as_deref(), Some("margin stays 1"));
-        assert_eq!(margin_of(None, None, Some(1)).as_deref(), Some("margin none before, 1 after"));
-        assert_eq!(margin_of(Some(1), Some(0), Some(1)).as_deref(), Some("margin 1 before, 0 during, 1 after"));
+        assert_eq!(margin_of(Some(1), Some(1), Some(1)).as_deref(), Some("tolerates 1 failure throughout"));
+        assert_eq!(margin_of(Some(-1), Some(-1), Some(-1)).as_deref(), Some("no quorum throughout"));
+        assert_eq!(margin_of(None, None, Some(1)).as_deref(), Some("no cluster before, tolerates 1 failure after"));
+        assert_eq!(
+            margin_of(Some(1), Some(0), Some(1)).as_deref(),
+            Some("tolerates 1 failure before, 0 during, 1 after")
+        );
+        assert_eq!(
+            margin_of(Some(0), Some(-1), Some(0)).as_deref(),
+            Some("tolerates 0 failures before, no quorum during, 0 after")
+        );
     }
 
     #[test]
@@ -317,6 +354,6 @@ mod tests {
         assert_eq!(hosts(&some, 5), "all 5 hosts");
         assert_eq!(hosts(&some[..4], 5), "n1, n2, n3, n4");
         assert_eq!(hosts(&some[..3], 3), "n1, n2, n3");
-        assert_eq!(with_hosts("turn authentication on", [], 3), "turn authentication on");
+        assert_eq!(with_hosts("enable authentication", [], 3), "enable authentication");
     }
 }

@@ -172,7 +172,7 @@ fn a_line_that_cannot_be_played_is_told_with_its_place() {
         ("in step 4: pass 3 days", "unknown line"),
         ("$ quorate plan --lots", "--lots"),
         ("$ quorate lock status", "only plan, apply, status and restore"),
-        ("! quorate plan", "it ended with exit code 0"),
+        ("! quorate plan", "it exited with exit code 0"),
         ("healthy cluster prod 3.5.16 etcd-1", "a scenario has one cluster"),
     ] {
         let (number, why) = told(line);

@@ -189,7 +189,7 @@ fn ended_as_said(typed: &Typed, ended: &Ended) -> Result<String, String> {
     let well = matches!(code, None | Some(0)) || (code == Some(2) && typed.command.contains("--detailed-exitcode"));
     if well == typed.fails {
         let code = code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
-        return Err(format!("it ended with {code}\n{said}"));
+        return Err(format!("it exited with {code}\n{said}"));
     }
     if let Some(code) = code.filter(|code| *code != 0) {
         said.push_str(&format!("exit code {code}\n"));

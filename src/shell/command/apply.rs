@@ -150,16 +150,16 @@ pub async fn run<F: Fleet, G>(
 
 /// Refuses a plan that is not the approved one, before anything is begun.
 fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Diagnostic> {
-    let again = "review the new plan, and apply that";
+    let again = "review the new plan, then apply it";
     let id = saved.map_or_else(|| fresh.id(), Plan::id);
     if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != id) {
-        let what = format!("the plan is {id}, not {expected} as expected");
+        let what = format!("the plan id is {id}, but --expect says {expected}");
         return Err(Diagnostic::new(Kind::PlanChanged, what).hint(again));
     }
     let Some(saved) = saved else { return Ok(()) };
     if saved.cluster != fresh.cluster {
         let what =
-            format!("the saved plan is for cluster {}, and {} declares {}", saved.cluster, fresh.file, fresh.cluster);
+            format!("the saved plan is for cluster {}, but {} declares {}", saved.cluster, fresh.file, fresh.cluster);
         return Err(Diagnostic::new(Kind::PlanChanged, what));
     }
     let held: Vec<_> = saved.actions().map(Action::identity).collect();
@@ -172,7 +172,7 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
         Diagnostic::new(Kind::PlanChanged, "the hosts or cluster.toml have changed since the plan was saved");
     for action in others.by_ref().take(OTHERS_TOLD) {
         let on = action.host().map_or_else(String::new, |host| format!(" on {host}"));
-        diagnostic = diagnostic.because(format!("it does not hold: {action}{on}"));
+        diagnostic = diagnostic.because(format!("not in the saved plan: {action}{on}"));
     }
     if others.next().is_some() {
         diagnostic = diagnostic.because("and more");
@@ -192,7 +192,7 @@ fn check_allowed(allowed: &[Allowance], plan: &Plan) -> Result<(), Diagnostic> {
         diagnostic = diagnostic.because(line);
     }
     let flags: Vec<_> = missing.iter().map(|missing| format!("--allow {missing}")).collect();
-    Err(diagnostic.hint(format!("nothing was changed; if that is meant, add {}", flags.join(" "))))
+    Err(diagnostic.hint(format!("nothing was changed; if that is intended, add {}", flags.join(" "))))
 }
 
 /// Enough to recognise what happened.
@@ -216,10 +216,10 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
     if context.no_input || args.json {
         let by = if context.no_input { "--no-input" } else { "--json" };
         let (verb, hint) = match plan.request.restore {
-            None => ("apply", "add --yes, and --expect PLAN_ID to be sure of the plan"),
+            None => ("apply", "add --yes, and --expect PLAN_ID to pin the plan"),
             Some(_) => ("restore", "add --yes"),
         };
-        let what = format!("{verb} asks for approval, and with {by} it cannot");
+        let what = format!("{verb} needs approval, and cannot ask for it with {by}");
         return Err(Diagnostic::new(Kind::Usage, what).hint(hint));
     }
     let steps = words::count(plan.steps.len(), "step");
@@ -227,8 +227,8 @@ fn approve(args: &ApplyArgs, context: &Context, plan: &Plan) -> Result<(), Diagn
     // What cannot be taken back is confirmed by the name of what it is done to.
     let is_final = plan.needs().iter().any(|needs| needs.kind == AllowKind::LoseQuorum);
     let expected = if is_final { plan.cluster.as_str() } else { "yes" };
-    let what = if is_final { "Only the cluster's name" } else { "Only \"yes\"" };
-    let question = format!("Carry out {these} on cluster {}? {what}", plan.cluster);
+    let what = if is_final { "Type the cluster's name" } else { "Type \"yes\"" };
+    let question = format!("Apply {these} to cluster {}? {what}", plan.cluster);
     confirm(context, &question, expected, "nothing was changed")
 }
 
@@ -263,7 +263,7 @@ fn conclude(args: &ApplyArgs, report: &Report, stdout: &mut Out) -> Result<u8, D
     if !args.json {
         let steps = words::count(report.steps, "step");
         let said = match left.request.restore {
-            Some(_) if left.is_empty() => format!("Restored: {steps}. Every member holds what the snapshot holds.\n"),
+            Some(_) if left.is_empty() => format!("Restored: {steps}. Every member has the data of the snapshot.\n"),
             _ => format!("Applied: {steps}. {}\n", remains(left)),
         };
         print(stdout, &said)?;
@@ -271,8 +271,8 @@ fn conclude(args: &ApplyArgs, report: &Report, stdout: &mut Out) -> Result<u8, D
     match worst(left) {
         Some(kind) => Err(left_over(left, kind)),
         None if left.steps.is_empty() => Ok(0),
-        None => Err(Diagnostic::new(Kind::Stopped, "the hosts differ again from what is declared")
-            .hint("run `quorate plan` to see how")),
+        None => Err(Diagnostic::new(Kind::Stopped, "the hosts differ from cluster.toml again")
+            .hint("run `quorate plan` to see what differs")),
     }
 }
 
@@ -280,13 +280,13 @@ fn remains(left: &Plan) -> String {
     if left.is_empty() {
         return format!("Cluster {} matches {}: {}.", left.cluster, left.file, words::checked(left));
     }
-    format!("Left: {}.", words::summary(left))
+    format!("Remaining: {}.", words::summary(left))
 }
 
 /// What could not be done, as the error that decides the exit code.
 fn left_over(plan: &Plan, kind: Kind) -> Diagnostic {
     let mut blocked = plan.blocked.iter().filter(|blocked| blocked.code.kind() == kind);
-    let mut diagnostic = Diagnostic::new(kind, "not everything could be done");
+    let mut diagnostic = Diagnostic::new(kind, "apply is incomplete");
     for blocked in blocked.by_ref().take(OTHERS_TOLD) {
         diagnostic = diagnostic.because(format!("{} [{}]", clean(&blocked.what), blocked.code));
         if diagnostic.hint.is_none() {
@@ -360,7 +360,7 @@ mod tests {
         let fleet = Obedient::bare();
         let (result, printed) = fleet.apply(&yes(), None).await;
         assert_eq!(result, Ok(0));
-        assert!(printed.contains("\n[ 1/13] create the certificate authority on this machine\n"), "{printed}");
+        assert!(printed.contains("\n[ 1/13] create the CA on this machine\n"), "{printed}");
         let last = printed.lines().last().unwrap();
         assert!(last.starts_with("Applied: 13 steps. Cluster prod matches cluster.toml: 3 hosts: binaries,"), "{last}");
         let (result, printed) = fleet.apply(&yes(), None).await;
@@ -405,10 +405,7 @@ mod tests {
         let (result, printed) = fleet.apply(&yes(), None).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind, Kind::Unseen);
-        assert!(
-            error.to_string().starts_with("not everything could be done\n  caused by: could not reach etcd-2"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("apply is incomplete\n  caused by: could not reach etcd-2"), "{error}");
         assert!(printed.contains("[host-unreachable]"), "{printed}");
     }
 
@@ -441,7 +438,7 @@ mod tests {
         assert_eq!(check(&args, Some(&saved), &rest), Ok(()));
         let error = check(&args, Some(&rest), &saved).unwrap_err();
         assert_eq!(error.kind, Kind::PlanChanged);
-        assert!(error.to_string().contains("it does not hold: write etcd.yaml on etcd-2"), "{error}");
+        assert!(error.to_string().contains("not in the saved plan: write etcd.yaml on etcd-2"), "{error}");
         let mut other = saved.clone();
         other.cluster = crate::core::names::ClusterName::new("other");
         assert!(check(&args, Some(&other), &saved).is_err());

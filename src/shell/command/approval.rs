@@ -14,10 +14,10 @@ pub fn approve(yes: bool, context: &Context, doing: &str, question: &str, undone
         return Ok(());
     }
     if context.no_input {
-        let what = format!("{doing} asks first, and --no-input forbids it");
+        let what = format!("{doing} needs approval, and --no-input forbids prompts");
         return Err(Diagnostic::new(Kind::Usage, what).hint("add --yes"));
     }
-    confirm(context, &format!("{question} Only \"yes\""), "yes", undone)
+    confirm(context, &format!("{question} Type \"yes\""), "yes", undone)
 }
 
 /// Reads a line, which must be `expected` and nothing else; `question` ends in words for that.
@@ -25,7 +25,7 @@ pub fn approve(yes: bool, context: &Context, doing: &str, question: &str, undone
 /// # Errors
 /// When it is another, or none can be read.
 pub fn confirm(context: &Context, question: &str, expected: &str, undone: &str) -> Result<(), Diagnostic> {
-    context.voice().ask(format_args!("{question} is accepted: "));
+    context.voice().ask(format_args!("{question} to continue: "));
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     if !io::stdin().is_terminal() {
@@ -35,5 +35,5 @@ pub fn confirm(context: &Context, question: &str, expected: &str, undone: &str) 
     if answer.trim() == expected {
         return Ok(());
     }
-    Err(Diagnostic::failure(format!("not approved: {undone}")))
+    Err(Diagnostic::failure(format!("cancelled: {undone}")))
 }

@@ -125,15 +125,18 @@ pub async fn run(
     match &args.command {
         CertsCommand::List { within, json } => list(*within, *json, context, desired, fleet, stdout).await,
         CertsCommand::Issue { user, .. } if user == ROOT => {
-            let refused = Diagnostic::new(Kind::Usage, "root's certificates are issued by `certs root-issue`");
-            Err(refused.hint("they are valid for two hours at most"))
+            let refused = Diagnostic::new(Kind::Usage, "certificates for root come from `quorate certs root-issue`");
+            Err(refused.hint("they last at most two hours"))
         }
         CertsCommand::Issue { user, ttl, output } => {
             issue(Asked { user, ttl: *ttl, output: *output }, context, desired, fleet, at, stdout).await
         }
         CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
-            let refused = Diagnostic::new(Kind::Usage, "a certificate of root is valid for two hours at most");
-            Err(refused.hint("issue another one then; or one for a user with the rights it needs: `certs issue USER`"))
+            let refused = Diagnostic::new(Kind::Usage, "certificates for root are limited to two hours");
+            Err(refused.hint(
+                "issue another one when it expires, or use a user with the rights it needs: `quorate \
+                              certs issue USER`",
+            ))
         }
         CertsCommand::RootIssue { ttl, output } => {
             issue(Asked { user: ROOT, ttl: *ttl, output: *output }, context, desired, fleet, at, stdout).await
@@ -185,11 +188,11 @@ async fn issue(
 ) -> Result<u8, Diagnostic> {
     let usable = |character: char| character.is_ascii_alphanumeric() || ".-_:@".contains(character);
     if user.is_empty() || user.len() > USER_LENGTH_MAX || !user.chars().all(usable) {
-        let refused = Diagnostic::new(Kind::Usage, format!("{user:?} cannot be a user's name in a certificate"));
+        let refused = Diagnostic::new(Kind::Usage, format!("{user:?} is not a valid user name for a certificate"));
         return Err(refused.hint(format!("use up to {USER_LENGTH_MAX} of {USER_CHARACTERS}")));
     }
     if ttl.as_secs() == 0 {
-        return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for a second at least"));
+        return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for at least one second"));
     }
     let wanted =
         Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };

@@ -71,13 +71,17 @@ fn kubernetes_name(text: &str) -> Result<String, String> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err("a name has lower-case letters, digits and `-`, and at most 63".to_owned())
+        Err("use lower-case letters, digits and `-`, at most 63 characters".to_owned())
     }
 }
 
 fn https(text: &str) -> Result<String, String> {
     let good = text.starts_with("https://") && text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains(',');
-    if good { Ok(text.to_owned()) } else { Err("one endpoint, \"https://etcd.example:2379\"".to_owned()) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("give one endpoint, for example \"https://etcd.example:2379\"".to_owned())
+    }
 }
 
 /// Prints it to `stdout`.

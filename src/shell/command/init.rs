@@ -79,9 +79,9 @@ impl FromStr for NamedNode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, such as etcd-1=10.0.0.11")?;
-        check_name(name).map_err(|why| format!("{name:?} cannot be the name of a node: {why}"))?;
-        let address = parse_address(address).map_err(|why| format!("{address:?} is not an address: {why}"))?;
+        let (name, address) = text.split_once('=').ok_or("write NAME=ADDRESS, for example etcd-1=10.0.0.11")?;
+        check_name(name).map_err(|why| format!("{name:?} is not a valid node name: {why}"))?;
+        let address = parse_address(address).map_err(|why| format!("{address:?} is not a valid address: {why}"))?;
         Ok(Self { name: name.to_owned(), address })
     }
 }
@@ -140,9 +140,9 @@ fn check(text: &str, file: &Path, folder: &Path) -> Result<Desired, Diagnostic> 
 
 fn write_new(file: &Path, text: &str) -> Result<(), Diagnostic> {
     let failure = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Diagnostic::failure("the file exists already, and init never overwrites")
+        io::ErrorKind::AlreadyExists => Diagnostic::failure("the file already exists, and init never overwrites")
             .at(shown(file))
-            .hint("edit it, or write elsewhere with --output FILE"),
+            .hint("edit it, or write to another file with --output FILE"),
         _ => Diagnostic::failure("cannot write the file").at(shown(file)).caused_by(&error),
     };
     let mut opened = OpenOptions::new().write(true).create_new(true).open(file).map_err(failure)?;
@@ -258,7 +258,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (printed, text) = init_from(folder.path(), "etcd-1=10.0.0.11 --name prod --releases http://127.0.0.1:1");
         let printed = printed.unwrap();
-        let why = "No etcd archive is configured yet (http://127.0.0.1:1/v3.6.16/SHA256SUMS could not be fetched: ";
+        let why = "No etcd archive is configured yet (http://127.0.0.1:1/v3.6.16/SHA256SUMS could not be downloaded: ";
         assert!(printed.contains(why) && printed.contains("  Fill in [etcd.archive]"), "{printed}");
         assert!(text.contains("# [etcd.archive]"), "{text}");
     }
@@ -268,7 +268,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("cluster.toml"), "mine").unwrap();
         let (printed, text) = init(folder.path(), "etcd-1=10.0.0.11 --name prod");
-        assert_eq!(printed.unwrap_err().summary, "the file exists already, and init never overwrites");
+        assert_eq!(printed.unwrap_err().summary, "the file already exists, and init never overwrites");
         assert_eq!(text, "mine");
     }
 
@@ -298,7 +298,7 @@ mod tests {
         fs::write(folder.path().join("etcd-v3.5.16-linux-amd64.tar.gz"), "").unwrap();
         fs::write(folder.path().join("etcd-v3.6.1-linux-amd64.tar.gz"), "").unwrap();
         let (printed, _) = init(folder.path(), "etcd-1=10.0.0.11");
-        assert_eq!(printed.unwrap_err().summary, "there are archives of etcd 3.5.16 and 3.6.1 here");
+        assert_eq!(printed.unwrap_err().summary, "found archives of etcd 3.5.16 and 3.6.1 here");
         let (printed, _) = init(folder.path(), "etcd-1=10.0.0.11 --version 3.6.1");
         assert!(printed.unwrap().contains("etcd-v{version}-linux-{arch}.tar.gz (amd64)"));
     }
@@ -312,18 +312,18 @@ mod tests {
         let fail = |line: String| init(folder.path(), &line).0.unwrap_err().to_string().replace(archive, "ARCHIVE");
         assert_eq!(
             fail(format!("a=10.0.0.1 --archive {archive} --sha256 {}", "0".repeat(64))),
-            "ARCHIVE: the archive has another SHA-256\n  \
-             caused by: it is ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            "ARCHIVE: the archive's SHA-256 does not match\n  caused by: it is \
+             ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(
             fail(format!("a=10.0.0.1 --archive {archive} --version 3.6.1")),
-            "ARCHIVE: the archive is of etcd 3.5.16, and --version is 3.6.1"
+            "ARCHIVE: the archive is for etcd 3.5.16, but --version is 3.6.1"
         );
         assert!(fail("a=10.0.0.1 --archive /nowhere.tar.gz".to_owned()).contains("cannot read the archive"));
         assert_eq!(
             fail("a=10.0.0.1 --archive https://x.example/etcd.tar.gz".to_owned()),
-            "https://x.example/etcd.tar.gz: an archive at a URL needs its SHA-256\n\n\
-             hint: add --sha256 HEX, from the release's SHA256SUMS"
+            "https://x.example/etcd.tar.gz: an archive at a URL needs its SHA-256\n\nhint: add --sha256 HEX from the \
+             release's SHA256SUMS"
         );
     }
 
@@ -355,7 +355,7 @@ mod tests {
     fn a_node_is_a_name_and_an_address() {
         let node = |text: &str| text.parse::<NamedNode>().map(|node| (node.name, node.address));
         assert_eq!(node("etcd-1=FD00::11"), Ok(("etcd-1".to_owned(), "fd00::11".to_owned())));
-        assert_eq!(node("10.0.0.1"), Err("write NAME=ADDRESS, such as etcd-1=10.0.0.11".to_owned()));
+        assert_eq!(node("10.0.0.1"), Err("write NAME=ADDRESS, for example etcd-1=10.0.0.11".to_owned()));
         assert!(node("a,b=10.0.0.1").is_err());
         assert!(node("a=https://10.0.0.1").is_err());
     }

@@ -37,8 +37,9 @@ pub(super) fn shown(file: &Path) -> String {
 
 /// The absolute folder that the relative paths of `file` start from.
 pub(super) fn folder_of(file: &Path) -> Result<PathBuf, Diagnostic> {
-    let absolute = std::path::absolute(file)
-        .map_err(|error| Diagnostic::failure("cannot tell the current folder").at(shown(file)).caused_by(&error))?;
+    let absolute = std::path::absolute(file).map_err(|error| {
+        Diagnostic::failure("cannot determine the current directory").at(shown(file)).caused_by(&error)
+    })?;
     Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
@@ -48,8 +49,8 @@ pub(super) fn home() -> Option<PathBuf> {
 
 fn read(file: &Path) -> Result<String, Diagnostic> {
     let opened = File::open(file).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Diagnostic::failure("there is no such file")
-            .hint("write one with `quorate init NAME=ADDRESS…`, or name another with -f FILE"),
+        io::ErrorKind::NotFound => Diagnostic::failure("no such file")
+            .hint("create one with `quorate init NAME=ADDRESS…`, or pass another one with -f FILE"),
         _ => Diagnostic::failure("cannot open the file").caused_by(&error),
     })?;
     let mut bytes = Vec::new();
@@ -58,7 +59,7 @@ fn read(file: &Path) -> Result<String, Diagnostic> {
         .read_to_end(&mut bytes)
         .map_err(|error| Diagnostic::failure("cannot read the file").caused_by(&error))?;
     if bytes.len() as u64 > SIZE_MAX_BYTES {
-        return Err(Diagnostic::failure("the file is larger than 1 MiB").hint("a cluster.toml is a page of text"));
+        return Err(Diagnostic::failure("the file is larger than 1 MiB").hint("cluster.toml is a page of text"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -88,8 +89,8 @@ mod tests {
         let error = load(Path::new("/nowhere/cluster.toml"), false, &mut Vec::new()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "/nowhere/cluster.toml: there is no such file\n\n\
-             hint: write one with `quorate init NAME=ADDRESS…`, or name another with -f FILE"
+            "/nowhere/cluster.toml: no such file\n\nhint: create one with `quorate init NAME=ADDRESS…`, or pass \
+             another one with -f FILE"
         );
     }
 

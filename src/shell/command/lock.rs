@@ -51,12 +51,12 @@ pub async fn run(args: &LockArgs, context: &Context, fleet: &Live, stdout: &mut 
     if let LockCommand::Break { yes } = args.command {
         let held: Vec<_> = seen.iter().filter_map(|(host, state)| Some((host, state.known()?.as_ref()?))).collect();
         if !held.is_empty() {
-            let question = "End these processes? The apply that holds the locks stops before its next action.";
+            let question = "End these processes? The apply that holds the lock stops before its next action.";
             approve(yes, context, "breaking a lock", question, "no lock was broken")?;
         }
         for (host, holder) in held {
             fleet.break_lock(host, holder, &super::live::errand("lock break")).await?;
-            print(stdout, &format!("{host}: broken\n"))?;
+            print(stdout, &format!("{host}: lock broken\n"))?;
         }
     }
     match seen.values().find_map(Seen::unknown) {
@@ -77,7 +77,7 @@ fn table(seen: &BTreeMap<HostName, Seen<Option<Holder>>>) -> String {
             Seen::Known(None) => "not locked".to_owned(),
             Seen::Known(Some(Holder { operator, since, purpose, .. })) => {
                 let since = since.map_or_else(String::new, |since| format!(" since {}", json::rfc3339(since)));
-                format!("held by {operator}{since} for {purpose}")
+                format!("locked by {operator}{since} ({purpose})")
             }
         };
         writeln!(out, "{host}: {}", crate::core::render::clean(&words)).expect("a String takes every write");

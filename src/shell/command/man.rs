@@ -27,13 +27,16 @@ pub fn run(args: &ManArgs, mut root: clap::Command, stdout: &mut dyn Write) -> R
         Some(name) => {
             let found = root.find_subcommand(name).cloned();
             found.ok_or_else(|| {
-                Diagnostic::new(Kind::Usage, format!("there is no command {name:?}")).hint("`quorate help` lists all")
+                Diagnostic::new(Kind::Usage, format!("no command {name:?}")).hint(
+                    "run `quorate help` for the \
+                                                                                            list",
+                )
             })?
         }
     };
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(command).render(&mut page);
-    rendered.map_err(|error| Diagnostic::failure("cannot make the page").caused_by(&error))?;
+    rendered.map_err(|error| Diagnostic::failure("cannot generate the page").caused_by(&error))?;
     print(stdout, &String::from_utf8_lossy(&page))?;
     Ok(0)
 }

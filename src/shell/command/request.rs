@@ -88,27 +88,26 @@ impl RequestArgs {
 /// Only an authority that quorate has made is one that it can make again.
 fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
     if desired.previous_authority.is_some() {
-        let failure = Diagnostic::new(Kind::Usage, "--rotate-ca: [ca.previous] asks for another authority already");
-        return Err(failure.hint("leave --rotate-ca out; or remove [ca.previous], if nobody trusts that any more"));
+        let failure = Diagnostic::new(Kind::Usage, "--rotate-ca: [ca.previous] already requests a change of CA");
+        return Err(failure.hint("omit --rotate-ca; or remove [ca.previous] if no member trusts that CA any more"));
     }
     match desired.authority {
         AuthoritySource::Generated { .. } => Ok(Rotation::default()),
-        AuthoritySource::Files { .. } | AuthoritySource::External { .. } => Err(Diagnostic::new(
-            Kind::Usage,
-            "--rotate-ca: the authority of this cluster is not one that quorate makes",
-        )),
+        AuthoritySource::Files { .. } | AuthoritySource::External { .. } => {
+            Err(Diagnostic::new(Kind::Usage, "--rotate-ca: the CA of this cluster was not created by quorate"))
+        }
         AuthoritySource::Node { .. } => {
-            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster lies on its nodes");
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the CA of this cluster is stored on its nodes");
             Err(refused.hint(
-                "copy ca.crt and ca.key from a node, declare them with `source = \"files\"`, and declare another authority with \
-                 this one in [ca.previous]",
+                "copy ca.crt and ca.key from a node; then declare the new CA in [ca], and these files with `source = \
+                 \"files\"` in [ca.previous]",
             ))
         }
         AuthoritySource::Vault(_) => {
-            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the authority of this cluster is Vault's");
+            let refused = Diagnostic::new(Kind::Usage, "--rotate-ca: the CA of this cluster is in Vault");
             Err(refused.hint(
-                "make the next one in Vault under another mount; then declare that `mount`, and the one that there is in \
-                 [ca.previous]",
+                "create the new one in Vault under another mount; then declare that `mount` in [ca], and the current \
+                 one in [ca.previous]",
             ))
         }
     }
@@ -117,9 +116,8 @@ fn rotated(desired: &Desired) -> Result<Rotation, Diagnostic> {
 /// The nodes whose certificates are to be issued anew: one, or all.
 fn renewed<T>(desired: &Desired, name: &str) -> Result<Vec<(HostName, Option<T>)>, Diagnostic> {
     if let AuthoritySource::External { .. } = desired.authority {
-        let failure =
-            Diagnostic::new(Kind::Usage, "--renew-certs: quorate does not issue the certificates of this cluster");
-        return Err(failure.hint("have them issued again and put them in their places: apply installs them"));
+        let failure = Diagnostic::new(Kind::Usage, "--renew-certs: quorate does not issue this cluster's certificates");
+        return Err(failure.hint("reissue them and replace the files: apply installs them"));
     }
     if name.is_empty() {
         return Ok(desired.nodes.keys().map(|name| (name.clone(), None)).collect());
@@ -134,7 +132,7 @@ fn renewed<T>(desired: &Desired, name: &str) -> Result<Vec<(HostName, Option<T>)
 fn unknown(flag: &str, name: &HostName, desired: &Desired) -> Diagnostic {
     let known: Vec<_> = desired.nodes.keys().map(HostName::as_str).collect();
     Diagnostic::new(Kind::Usage, format!("{flag}={name}: no such node"))
-        .hint(format!("declared are {}", known.join(", ")))
+        .hint(format!("the nodes are {}", known.join(", ")))
 }
 
 /// Ties what is asked for to the processes and members that are there now, so that nothing is done twice.
@@ -188,7 +186,7 @@ pub fn of_saved(args: &RequestArgs, saved: &Request) -> Result<Request, Diagnost
     if args.is_empty() {
         return Ok(saved.clone());
     }
-    let what = "a saved plan already holds what is to be restarted or renewed, or is lost";
+    let what = "a saved plan already includes these requests";
     Err(Diagnostic::new(Kind::Usage, what)
-        .hint("leave --restart, --renew-certs, --rotate-ca, --no-snapshot and --lost out, or plan again with them"))
+        .hint("omit --restart, --renew-certs, --rotate-ca, --no-snapshot and --lost, or plan again with them"))
 }

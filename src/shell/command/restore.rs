@@ -66,7 +66,7 @@ pub struct RestoreArgs {
 /// When the snapshot is not sound, the operator does not approve, or the restore stops part-way.
 pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdout: &mut Out) -> Result<u8, Diagnostic> {
     if args.confirm != desired.cluster.name.as_str() {
-        let what = format!("--confirm {} is not the cluster of cluster.toml", args.confirm);
+        let what = format!("--confirm {} does not match the cluster's name", args.confirm);
         let hint = format!("this would replace the data of {}", desired.cluster.name);
         return Err(Diagnostic::new(Kind::Refused, what).hint(hint));
     }
@@ -94,10 +94,10 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
 async fn what_is_left(desired: &Desired, fleet: &Live) -> String {
     let left = planner::plan(desired, &fleet.observe().await);
     if left.is_empty() {
-        return "Nothing else differs from what is declared. The old data directories are kept beside the new ones.\n"
+        return "Nothing else differs from cluster.toml. The old data directories are kept next to the new ones.\n"
             .to_owned();
     }
-    format!("Something else differs from what is declared: {}. `quorate plan` shows it.\n", words::summary(&left))
+    format!("Other changes are pending: {}. Run `quorate plan` to see them.\n", words::summary(&left))
 }
 
 fn checked(args: &RestoreArgs, context: &Context, desired: &Desired) -> Result<Restore, Diagnostic> {
@@ -113,6 +113,6 @@ fn checked(args: &RestoreArgs, context: &Context, desired: &Desired) -> Result<R
 
 fn absolute(path: &Path) -> Result<PathBuf, Diagnostic> {
     std::path::absolute(path).map_err(|error| {
-        Diagnostic::failure("the snapshot cannot be found").at(path.display().to_string()).caused_by(&error)
+        Diagnostic::failure("cannot find the snapshot").at(path.display().to_string()).caused_by(&error)
     })
 }

@@ -56,7 +56,7 @@ pub fn read_saved(file: &Path) -> Result<Plan, Diagnostic> {
     };
     read.map_err(|error| Diagnostic::failure("cannot read the plan").at(&place).caused_by(&error))?;
     if bytes.len() as u64 > SIZE_MAX_BYTES {
-        return Err(Diagnostic::failure("it is too large to be a plan").at(place));
+        return Err(Diagnostic::failure("the file is too large to be a plan").at(place));
     }
     json::read(&bytes).map_err(|error| {
         Diagnostic::failure("cannot use this plan")

@@ -29,7 +29,7 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> Result<u8, Diagnostic> {
     let desired = load::load(file, colour, stderr)?;
-    writeln!(stdout, "{}: valid: {}", desired.places.file, summary(&desired))
+    writeln!(stdout, "{} is valid: {}", desired.places.file, summary(&desired))
         .map_err(|error| Diagnostic::failure("cannot write the result").caused_by(&error))?;
     Ok(0)
 }
@@ -54,6 +54,6 @@ mod tests {
         assert_eq!(run(&ValidateArgs {}, file, false, &mut stdout, &mut stderr), Ok(0));
         assert_eq!(stderr, b"");
         let line = String::from_utf8(stdout).unwrap();
-        assert!(line.ends_with("three-nodes.toml: valid: cluster prod, 3 nodes, etcd 3.6.16\n"), "{line}");
+        assert!(line.ends_with("three-nodes.toml is valid: cluster prod, 3 nodes, etcd 3.6.16\n"), "{line}");
     }
 }

@@ -53,10 +53,10 @@ pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreached {
     let cause = |summary| Cause { code: Code::MemberSilent, summary, hint: Some(error.hint()) };
     match error {
         SshError::TunnelRefused { reason, .. } => {
-            Unreached::elsewhere(cause(format!("etcd on {host} does not take connections to port {port}: {reason}")))
+            Unreached::elsewhere(cause(format!("etcd on {host} refuses connections on port {port}: {reason}")))
         }
-        SshError::Timeout { .. } => Unreached::elsewhere(cause(format!("etcd on {host} could not be asked: {error}"))),
-        other => Unreached::here(cause(format!("etcd on {host} could not be asked: {other}"))),
+        SshError::Timeout { .. } => Unreached::elsewhere(cause(format!("could not query etcd on {host}: {error}"))),
+        other => Unreached::here(cause(format!("could not query etcd on {host}: {other}"))),
     }
 }
 
@@ -64,8 +64,8 @@ pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreached {
 pub fn no_credentials(host: &HostName) -> Cause {
     Cause {
         code: Code::AuthorityMissing,
-        summary: format!("the member on {host} was not asked: there is no authority here to log in with"),
-        hint: Some("restore ca.crt and ca.key where [ca] says".to_owned()),
+        summary: format!("could not query etcd on {host}: no CA key here to issue a client certificate"),
+        hint: Some("restore ca.crt and ca.key from your backup to the location in [ca]".to_owned()),
     }
 }
 

@@ -126,7 +126,7 @@ impl Credentials {
         };
         let missing = || Cause {
             code: Code::AuthorityMissing,
-            summary: "there is no authority where [ca.previous] says".to_owned(),
+            summary: "no CA found at the location in [ca.previous]".to_owned(),
             hint: Some("put its certificate and key there, or remove [ca.previous]".to_owned()),
         };
         self.load_from(going, at).await?.map(Some).ok_or_else(missing)
@@ -150,13 +150,11 @@ impl Credentials {
     /// The authority, which has to be there.
     pub async fn holding(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
         let missing = || match &self.origins.declared.source {
-            AuthoritySource::Generated { folder } => {
-                Diagnostic::failure(format!("there is no authority in {}", folder.display()))
-                    .hint("restore ca.crt and ca.key there, or let the first `apply` of a new cluster make them")
-            }
-            AuthoritySource::Node { .. } => Diagnostic::failure("no node has the key of the authority")
-                .hint("restore ca.crt and ca.key on one of them from your backup"),
-            _ => Diagnostic::failure("there is no authority where [ca] says"),
+            AuthoritySource::Generated { folder } => Diagnostic::failure(format!("no CA in {}", folder.display()))
+                .hint("restore ca.crt and ca.key there; for a new cluster, the first `apply` creates them"),
+            AuthoritySource::Node { .. } => Diagnostic::failure("no node has the CA key")
+                .hint("restore ca.crt and ca.key from your backup on one of them"),
+            _ => Diagnostic::failure("no CA found at the location in [ca]"),
         };
         self.load_authority(at).await?.ok_or_else(missing)
     }
@@ -191,9 +189,9 @@ impl Credentials {
             return vault.issue(wanted, validity_seconds, at).await.map_err(Diagnostic::from);
         }
         let signer = holding.signer().ok_or_else(|| {
-            let what = "the key of the authority is not here, so nothing can be issued";
+            let what = "the CA key is not here, so no certificate can be issued";
             let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of("ca.source"));
-            refused.hint("ask whoever issues the certificates of the nodes")
+            refused.hint("ask whoever issues the nodes' certificates")
         })?;
         signer.issue(wanted, validity_seconds, at)
     }
@@ -217,7 +215,7 @@ impl Credentials {
 
     /// As [`Credentials::load_next`]; it has to be there.
     pub async fn next(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
-        let none = || Diagnostic::failure("there is no next authority beside the one that there is");
+        let none = || Diagnostic::failure("no new CA is stored next to the current one");
         self.load_next(at).await?.ok_or_else(none)
     }
 

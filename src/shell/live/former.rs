@@ -49,7 +49,9 @@ fn lead(desired: &Desired, key: &HostName, name: HostName, peer_url: PeerUrl) ->
     let unusable = address.is_empty() || address.contains('@');
     let why = match owner {
         // What is cleared away there would be the declared member's.
-        Some((owner, _)) => Some(format!("{key} is not looked for at {address}, which is declared as {owner}")),
+        Some((owner, _)) => {
+            Some(format!("{key} was not looked up at {address}, which cluster.toml assigns to {owner}"))
+        }
         None => unusable.then(|| format!("{key} has a peer URL without a usable address: {peer_url}")),
     };
     Lead { name, peer_url, obstacle: why.map(obstacle) }
@@ -67,7 +69,9 @@ pub(super) fn seen(
             (Some(cause), _) => Seen::Unknown(cause),
             (None, Some(host)) => match declared_as(&key).or_else(|| answers_as(observed, &host)) {
                 None => host,
-                Some(declared) => Seen::Unknown(obstacle(format!("the machine of {key} is declared as {declared}"))),
+                Some(declared) => {
+                    Seen::Unknown(obstacle(format!("the machine of {key} is {declared} in cluster.toml")))
+                }
             },
             (None, None) => unreachable!("a machine without an obstacle is looked at"),
         };
@@ -154,7 +158,10 @@ mod tests {
             seen(&observed, found(&desired, &observed), looked_at, |_| declared_as.clone())[&key].host.clone()
         };
         let second = observed.host(&HostName::new("etcd-2")).expect("it is seen").clone();
-        assert!(of(second.clone(), None).unknown().is_some_and(|cause| cause.summary.contains("declared as etcd-2")));
+        assert!(of(second.clone(), None).unknown().is_some_and(|cause| cause.summary.contains(
+            "is etcd-2 in \
+                                                                                               cluster.toml"
+        )));
         assert!(of(world::bare_host(), Some("etcd-1")).unknown().is_some());
         assert!(of(world::bare_host(), None).known().is_some());
     }

@@ -153,6 +153,6 @@ impl Hosts {
 
 /// A host that is neither declared nor was seen to run a member.
 fn unknown(host: &HostName) -> SshError {
-    let reason = "it is not declared, and no member was seen to live there".to_owned();
+    let reason = "not declared in cluster.toml, and no member was found there".to_owned();
     SshError::Unresolvable { host: host.to_string(), reason }
 }

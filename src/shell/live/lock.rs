@@ -179,7 +179,8 @@ async fn take_one(
         if patience.is_over() {
             return Err(locked(host, &holder));
         }
-        if told.as_ref() != Some(&holder) {
+        // One that has not written who it is yet, or is just letting go, is nobody to be told of.
+        if holder.pid.is_some() && told.as_ref() != Some(&holder) {
             waiting(host, &holder);
             told = Some(holder);
         }
@@ -190,22 +191,22 @@ async fn take_one(
 fn unusable(host: &HostName, said: &str) -> Cause {
     Cause {
         code: crate::core::code::Code::ProbeFailed,
-        summary: format!("the lock on {host} could not be taken: {said}"),
+        summary: format!("could not lock {host}: {said}"),
         hint: Some("quorate needs flock (util-linux) and a writable /run on the host".to_owned()),
     }
 }
 
 fn locked(host: &HostName, holder: &Holder) -> Diagnostic {
     let what = format!("{host} is locked by {holder}");
-    let hint = "wait until it has ended (apply and restore wait for you with `--lock-timeout 5m`), or look at `quorate lock \
-                status`; `quorate lock break` ends a holder that is stuck";
+    let hint = "wait (or pass `--lock-timeout 5m` to apply or restore), and see `quorate lock status`; if the holder \
+                is stuck: `quorate lock break`";
     Diagnostic::new(Kind::Locked, what).at(host.as_str()).hint(hint)
 }
 
 /// Random: it must not be guessed by chance, and is no secret.
 fn token() -> Result<String, Diagnostic> {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Diagnostic::failure("this machine gives no random numbers"))?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Diagnostic::failure("this machine provides no random numbers"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -229,7 +230,7 @@ pub async fn break_it(remote: &Remote, holder: &Holder, audit: &str) -> Result<(
         return Ok(());
     }
     let kind = if status == Exit::Code(LOCK_LOST) { Kind::Locked } else { Kind::Failure };
-    Err(Diagnostic::new(kind, format!("the lock on {} was not broken: {}", remote.host, said.trim()))
+    Err(Diagnostic::new(kind, format!("could not break the lock on {}: {}", remote.host, said.trim()))
         .at(remote.host.as_str()))
 }
 

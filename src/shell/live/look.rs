@@ -115,7 +115,7 @@ pub(super) async fn consumers(hosts: &Hosts, host: &HostName) -> Result<Consumer
 /// What a glance has told of the authority that lies on nodes.
 pub(super) fn authority(host: &HostName, glance: &Result<Glance, Cause>) -> Result<AuthorityLying, Cause> {
     let glance = glance.as_ref().map_err(Clone::clone)?;
-    let nothing = || Err(Trouble::Unreadable("the answer does not say what lies there of the authority".to_owned()));
+    let nothing = || Err(Trouble::Unreadable("the answer lacks the state of the CA files".to_owned()));
     let said = glance.sight.authority.clone().unwrap_or_else(nothing);
     said.map_err(|trouble| node::unreadable(host, &trouble))
 }
@@ -175,13 +175,13 @@ pub(super) fn consumer(
     };
     match lying {
         Some(Ok(lying)) => Seen::Known(lying.recognised(known)),
-        Some(Err(trouble)) => Seen::Unknown(unusable(&format!("{host} was reached, but {trouble}"))),
-        None => Seen::Unknown(unusable(&format!("{host} was not asked for its consumers' files"))),
+        Some(Err(trouble)) => Seen::Unknown(unusable(&format!("{host} is reachable, but {trouble}"))),
+        None => Seen::Unknown(unusable(&format!("the files of consumers on {host} were not inspected"))),
     }
 }
 
 fn unusable(what: &str) -> Cause {
-    let hint = "the look needs GNU coreutils and a POSIX sh on the host, and root's rights";
+    let hint = "this needs GNU coreutils, a POSIX sh and root rights on the host";
     Cause { code: Code::ProbeFailed, summary: what.to_owned(), hint: Some(hint.to_owned()) }
 }
 
@@ -198,7 +198,7 @@ fn another(hosts: &Hosts, host: &HostName, answer: &Answer) -> Cause {
     let address = hosts.machines.get(host).map_or_else(String::new, |machine| machine.address.clone());
     Cause {
         code: Code::MemberSilent,
-        summary: format!("at {address}, the address of {host}, another member answers ({})", answer.member),
+        summary: format!("a different member ({}) answers at {address}, the address of {host}", answer.member),
         hint: Some(format!("correct `address` or `ssh` of {host} in cluster.toml")),
     }
 }

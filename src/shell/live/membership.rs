@@ -66,8 +66,8 @@ pub(super) async fn change(
 }
 
 fn given_up(log: &str, host: &HostName, action: &Action, Awaited { until, deadline, why }: Awaited) -> Diagnostic {
-    let what = format!("{action} ({host}): given up after {} s of waiting until {until}", deadline.as_secs());
-    let hint = format!("look at `{log}` on {host} and on the leader's host; then run apply again");
+    let what = format!("{action} ({host}): gave up after waiting {} s until {until}", deadline.as_secs());
+    let hint = format!("run `{log}` on {host} and on the leader's host; then run apply again");
     Diagnostic::failure(what).at(host.as_str()).because(why.summary).hint(hint)
 }
 
@@ -86,10 +86,12 @@ async fn attempt(
     let voters = voters(hosts, credentials).await;
     let Some(voter) = chosen(&voters, lock, change) else {
         let said = match voters.first() {
-            None => "no voter answers that follows a leader and reads".to_owned(),
-            Some(voter) => format!("only {} could be asked, and it is the one concerned, or not locked", voter.host),
+            None => "no voter answers that has a leader and serves reads".to_owned(),
+            Some(voter) => {
+                format!("only {} answers, and it is the member concerned, or its host is not locked", voter.host)
+            }
         };
-        return Err(passing("a healthy voter could be asked", Diagnostic::failure(said)));
+        return Err(passing("a healthy voter answers", Diagnostic::failure(said)));
     };
     if is_so(&voter.list, change) {
         return Ok(());
@@ -100,7 +102,7 @@ async fn attempt(
     {
         handover::away_from(leader, &voters)
             .await
-            .map_err(|cause| passing("leadership could be handed over", cause.into()))?;
+            .map_err(|cause| passing("leadership could be transferred", cause.into()))?;
     }
     let audit = format!("ask etcd to {action} ({host})");
     hosts.run(lock, &voter.host, Command::nothing(), &audit).await?;
@@ -108,7 +110,7 @@ async fn attempt(
         Change::Add(url) => voter.member.add_learner(url, CALL_DEADLINE).await,
         Change::Promote(url) => {
             let Some(learner) = voter.list.iter().find(|entry| entry.peer_urls.contains(url)) else {
-                let what = format!("{host} is not a member: no member answers its peers at {url}");
+                let what = format!("{host} is not a member: no member has the peer URL {url}");
                 return Err(Diagnostic::failure(what).at(host.as_str()).into());
             };
             voter.member.promote(learner.id, CALL_DEADLINE).await
@@ -119,12 +121,12 @@ async fn attempt(
     asked.or_else(|Refusal { objection, failure: why }| match objection {
         Objection::AlreadySo => Ok(()),
         Objection::Behind => Err(Failed::Yet(Awaited {
-            until: "the learner was in sync with the leader",
+            until: "the learner is in sync with the leader",
             deadline: BEHIND_DEADLINE,
             why,
         })),
         Objection::Passing | Objection::Lost => {
-            Err(passing("all voters had been connected for 5 s and followed one leader", why))
+            Err(passing("all voters have been connected for 5 s and follow one leader", why))
         }
         Objection::Final => Err(why.into()),
     })

@@ -81,7 +81,7 @@ impl Nodes {
 impl Found {
     fn signer(&self, hosts: &Hosts, at: UnixSeconds) -> Result<pki::Signer, Cause> {
         let AuthoritySource::Node { certificate, key } = &hosts.desired.authority else {
-            return Err(Cause::interrupted(Code::AuthorityUnreadable, "reading the authority"));
+            return Err(Cause::interrupted(Code::AuthorityUnreadable, "reading the CA"));
         };
         let place = |path: &RemotePath| PathBuf::from(format!("{}:{path}", self.host));
         pki::assemble_text(&self.certificate, &place(certificate), &self.key, &place(key), at)
@@ -134,9 +134,9 @@ impl Keys<'_> {
         let Some(found) = found else { return Ok(None) };
         for (name, (digest, _), _) in with_keys {
             if *digest != found.digest && !pki::is_same_key(&self.read(name, digest).await?, &found.key) {
-                let what = format!("{} and {name} have the keys of different authorities ({})", found.host, self.path);
+                let what = format!("{} and {name} have different CA keys ({})", found.host, self.path);
                 let hint =
-                    "keep the one that signed the members' certificates, and move ca.key and ca.crt of the other away";
+                    "keep the one that signed the members' certificates, and move the other ca.key and ca.crt away";
                 return Err(Cause { code: Code::AuthorityDiffers, summary: what, hint: Some(hint.to_owned()) });
             }
         }
@@ -157,7 +157,7 @@ impl Keys<'_> {
             _ => Err(Cause {
                 code: Code::ProbeFailed,
                 summary: format!("{} of {host} could not be read", self.path),
-                hint: Some("if something writes it now, run again when it has ended".to_owned()),
+                hint: Some("run again when the program that writes it has finished".to_owned()),
             }),
         }
     }
@@ -166,8 +166,8 @@ impl Keys<'_> {
 fn nobody(key: &RemotePath, unseen: &HostName, why: &Cause) -> Cause {
     Cause {
         code: why.code,
-        summary: format!("no node that could be asked has the key of the authority ({key}), and {}", why.summary),
-        hint: Some(format!("bring {unseen} back, or restore ca.crt and ca.key on another node from your backup")),
+        summary: format!("no reachable node has the CA key ({key}), and {}", why.summary),
+        hint: Some(format!("bring {unseen} back, or restore ca.crt and ca.key from your backup on another node")),
     }
 }
 
@@ -187,7 +187,7 @@ async fn ask(hosts: &Hosts, host: &HostName) -> Result<AuthorityLying, Cause> {
 pub(super) fn unreadable(host: &HostName, trouble: &Trouble) -> Cause {
     Cause {
         code: Code::ProbeFailed,
-        summary: format!("{host} was reached, but {trouble}"),
-        hint: Some("the host needs a POSIX sh and coreutils".to_owned()),
+        summary: format!("{host} is reachable, but {trouble}"),
+        hint: Some("this needs a POSIX sh and coreutils on the host".to_owned()),
     }
 }

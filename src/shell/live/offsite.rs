@@ -62,11 +62,11 @@ impl Offsite {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Diagnostic> {
         let url = declared.url.clone();
-        let failed = || Diagnostic::failure("the place off-site cannot be used").at(url.clone());
+        let failed = || Diagnostic::failure("the off-site location cannot be used").at(url.clone());
         if let Some(folder) = url.strip_prefix("file://") {
             // A snapshot holds everything: what the store makes is ours alone.
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-            let hint = "make the folder, or mount what belongs there";
+            let hint = "create the directory, or mount the volume that belongs there";
             let store = LocalFileSystem::new_with_prefix(folder);
             let store = store.map_err(|error| failed().caused_by(&error).hint(hint))?.with_fsync(true);
             let folder = Some(folder.into());
@@ -85,7 +85,7 @@ impl Offsite {
             }
         }
         if !has_credentials {
-            let none = failed().because("the environment has no credentials for it");
+            let none = failed().because("no credentials for it in the environment");
             return Err(none.hint("set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"));
         }
         let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
@@ -116,7 +116,7 @@ impl Offsite {
         if digest(context) == sent {
             return Ok(());
         }
-        Err(Diagnostic::failure("what is read back from off-site is not what was sent").at(self.url_of(name)))
+        Err(Diagnostic::failure("the off-site copy differs from what was sent").at(self.url_of(name)))
     }
 
     async fn pieces(
@@ -215,7 +215,7 @@ impl Offsite {
             }
         }
         drop(sender);
-        checked.await.map_err(|_| Diagnostic::failure("checking the snapshot ended half-way"))?
+        checked.await.map_err(|_| Diagnostic::failure("verifying the snapshot was interrupted"))?
     }
 
     /// Removes `surplus`, unless none of `kept` is whole; both the newest first. `warn` is told of each that is not.
@@ -239,7 +239,7 @@ impl Offsite {
             }
         }
         if !whole {
-            let what = "none of the snapshots that would stay off-site is whole: nothing was removed";
+            let what = "none of the off-site snapshots to keep is intact: nothing was deleted";
             return Err(Diagnostic::failure(what).at(self.url.clone()));
         }
         for one in surplus.iter().rev() {
@@ -291,7 +291,7 @@ impl Offsite {
             if let Some(folder) = &self.folder {
                 let removed = std::fs::remove_file(folder.join(name));
                 removed.map_err(|error| {
-                    Diagnostic::failure("it cannot be removed").at(self.url_of(name)).caused_by(&error)
+                    Diagnostic::failure("it cannot be deleted").at(self.url_of(name)).caused_by(&error)
                 })?;
             } else {
                 self.store.delete(&self.key(name)).await.map_err(|error| self.failed(name, &error))?;
@@ -302,14 +302,15 @@ impl Offsite {
 
     fn failed(&self, name: &str, error: &object_store::Error) -> Diagnostic {
         let at = if name.is_empty() { self.url.clone() } else { self.url_of(name) };
-        let failed = Diagnostic::new(Kind::Failure, "the place off-site fails").at(at).caused_by(error);
+        let failed = Diagnostic::new(Kind::Failure, "the off-site location failed").at(at).caused_by(error);
         match error {
             object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => {
-                failed.hint("see whether the credentials in the environment (AWS_…) may read, write and list there")
+                failed.hint("check that the credentials in the environment (AWS_…) may read, write and list there")
             }
-            _ if self.url.starts_with("file://") => failed.hint("see whether it can be written, and has room"),
-            _ => failed
-                .hint("see whether it can be reached from here, and whether AWS_REGION and AWS_ENDPOINT_URL are right"),
+            _ if self.url.starts_with("file://") => failed.hint("check that it is writable and has free space"),
+            _ => {
+                failed.hint("check that it is reachable from here, and that AWS_REGION and AWS_ENDPOINT_URL are right")
+            }
         }
     }
 }
@@ -394,7 +395,7 @@ mod tests {
         assert!(said.contains("snapshot-damaged") && !again.exists(), "{said}");
         let (kept, surplus) = snapshot::kept_and_surplus(&listed, 1, NOW);
         let said = offsite.prune(&kept, &surplus, &|_| {}).await.expect_err("the newest is not whole").to_string();
-        assert!(said.contains("nothing was removed"), "{said}");
+        assert!(said.contains("nothing was deleted"), "{said}");
         let (kept, surplus) = snapshot::kept_and_surplus(&listed, 2, NOW);
         offsite.prune(&kept, &surplus, &|_| {}).await.expect("one is whole");
         assert_eq!(offsite.list().await.expect("it can be listed").len(), 2);
@@ -437,7 +438,7 @@ mod tests {
         };
         fs::remove_file(there.join(name)).expect("it is there");
         let said = offsite.upload(&here, name, &|_| spoilt()).await.expect_err("it is spoilt").to_string();
-        assert!(said.contains("not what was sent"), "{said}");
+        assert!(said.contains("differs from what was sent"), "{said}");
         assert_eq!(
             (left(), fs::read(there.join(name)).expect("it is there")),
             (vec![name.to_owned()], b"theirs".to_vec())

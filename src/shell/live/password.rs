@@ -23,9 +23,9 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 /// When the source cannot be read, or what it gives begins with an empty line. What it gave is never told.
 pub(super) async fn fetch(user: &UserName, source: &PasswordSource) -> Result<Secret, Diagnostic> {
     secret(source).await.map_err(|Failure { from, why }| {
-        Diagnostic::failure(format!("the password of user {user} could not be had from {from}"))
+        Diagnostic::failure(format!("could not get the password of user {user} from {from}"))
             .because(why)
-            .hint(format!("look at `password` in [users.{user}]; then run apply again"))
+            .hint(format!("check `password` in [users.{user}]; then run apply again"))
     })
 }
 
@@ -80,7 +80,7 @@ async fn command(words: &[String]) -> Bytes {
     let output = run.map_err(|_| format!("it took longer than {} s", COMMAND_DEADLINE.as_secs()))?;
     let output = output.map_err(|error| error.to_string())?;
     let bytes = Zeroizing::new(output.stdout);
-    if output.status.success() { Ok(bytes) } else { Err(format!("it ended with {}", output.status)) }
+    if output.status.success() { Ok(bytes) } else { Err(format!("it exited with {}", output.status)) }
 }
 
 #[cfg(test)]
@@ -105,7 +105,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_wrong_is_told_and_never_the_password() {
         let told = fetched(PasswordSource::Env("QUORATE_NOT_SET".to_owned())).await.unwrap_err();
-        assert!(told.contains("the password of user app could not be had from the variable QUORATE_NOT_SET"), "{told}");
+        assert!(told.contains("could not get the password of user app from the variable QUORATE_NOT_SET"), "{told}");
         let words = ["sh", "-c", "echo hunter2; exit 3"].map(str::to_owned);
         let told = fetched(PasswordSource::Command(words.into())).await.unwrap_err();
         assert!(told.contains("from `sh`") && told.contains("exit status: 3") && !told.contains("hunter2"), "{told}");

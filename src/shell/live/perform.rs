@@ -54,7 +54,7 @@ pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnost
 
 fn with_a_way_on(failure: Diagnostic) -> Diagnostic {
     match failure.hint {
-        None => failure.hint("what comes next was not begun; `--no-snapshot` leaves the snapshot out"),
+        None => failure.hint("the next step was not started; pass `--no-snapshot` to skip the snapshot"),
         Some(_) => failure,
     }
 }
@@ -148,7 +148,7 @@ async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: &Act
         }
     }
     let AuthoritySource::Generated { folder } = hosts.desired.authority.clone() else {
-        return Err(Diagnostic::failure("the declared authority is not one that quorate makes"));
+        return Err(Diagnostic::failure("the CA in [ca] is not created by quorate"));
     };
     let cluster = hosts.desired.cluster.name.clone();
     let action = action.clone();
@@ -159,18 +159,18 @@ async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: &Act
         Action::AdoptAuthority => pki::adopt_next(&folder, now()),
         _ => pki::create(&folder, &cluster, now()).map(drop),
     });
-    made.await.unwrap_or_else(|_| Err(Diagnostic::failure("making the authority ended half-way")))
+    made.await.unwrap_or_else(|_| Err(Diagnostic::failure("creating the CA was interrupted")))
 }
 
 /// A new pair. It is not kept here: the next look reads it from where it was put.
 fn create_on(desired: &Desired) -> Result<Command, Diagnostic> {
     let (certificate, key) = pki::generate_authority(&desired.cluster.name, now())
-        .map_err(|why| Diagnostic::failure("no authority could be generated").because(why))?;
+        .map_err(|why| Diagnostic::failure("no CA could be created").because(why))?;
     Ok(Command::write_authority(desired, certificate.as_bytes(), key.as_bytes(), true))
 }
 
 async fn install_key(desired: &Desired, credentials: &Credentials) -> Result<Command, Diagnostic> {
-    let none = || Diagnostic::failure("no node has the key of the authority");
+    let none = || Diagnostic::failure("no node has the CA key");
     let found = credentials.on_nodes(now()).await?.ok_or_else(none)?;
     Ok(Command::write_authority(desired, found.certificate.as_bytes(), &found.key, false))
 }
@@ -256,11 +256,11 @@ fn lives_long_enough(desired: &Desired, issued: &Issued, whose: &str) -> Result<
         return Ok(());
     }
     let what = format!(
-        "Vault gives {whose} {} only, and it is to be renewed {} before its end",
+        "Vault limits {whose} to {}, but it is to be renewed {} before it expires",
         span(life),
         span(renew_before)
     );
-    let hint = "raise `max_ttl` of Vault's role (and of its mount), or declare a shorter `renew-before`";
+    let hint = "raise `max_ttl` of the Vault role (and of its mount), or set a shorter `renew-before`";
     Err(Diagnostic::failure(what).at(desired.places.of("certificates.renew-before")).hint(hint))
 }
 
@@ -271,12 +271,12 @@ async fn install_pair(
     host: &HostName,
     role: Role,
 ) -> Result<Command, Diagnostic> {
-    let failed =
-        || Diagnostic::failure(format!("the {role} certificate of {host} cannot be installed")).at(host.as_str());
+    let failed = || Diagnostic::failure(format!("cannot install the {role} certificate of {host}")).at(host.as_str());
     let AuthoritySource::External { nodes, .. } = &desired.authority else {
-        return Err(failed().because("none is given"));
+        return Err(failed().because("none is configured"));
     };
-    let pair = nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is given"))?;
+    let pair =
+        nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is configured"))?;
     let known = [credentials.holding(now()).await?.anchor().known()];
     // What the plan has checked may have been overwritten since.
     if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
@@ -295,7 +295,7 @@ async fn install(live: &Live, version: Version, architecture: Architecture) -> R
 /// The snapshot that this run has checked.
 fn wanted_snapshot(desired: &Desired, digest: Digest) -> Result<&Restore, Diagnostic> {
     let restore = desired.request.restore.as_ref().filter(|restore| restore.digest == digest);
-    restore.ok_or_else(|| Diagnostic::failure("the snapshot that is to be restored is not the one that was checked"))
+    restore.ok_or_else(|| Diagnostic::failure("the snapshot to restore is not the one that was verified"))
 }
 
 fn push(desired: &Desired, digest: Digest) -> Result<Command, Diagnostic> {
@@ -305,13 +305,13 @@ fn push(desired: &Desired, digest: Digest) -> Result<Command, Diagnostic> {
 }
 
 fn nobody_locked() -> Diagnostic {
-    Diagnostic::new(Kind::Locked, "no host is locked by us").hint("run again")
+    Diagnostic::new(Kind::Locked, "this run holds no lock").hint("run the command again")
 }
 
 fn not_locked(host: &HostName, why: Option<&Cause>) -> Diagnostic {
-    let refused = Diagnostic::new(Kind::Locked, format!("the lock on {host} is not ours")).at(host.as_str());
+    let refused = Diagnostic::new(Kind::Locked, format!("this run does not hold the lock on {host}")).at(host.as_str());
     match why {
         Some(cause) => refused.because(cause.summary.clone()),
-        None => refused.hint("the connection may have been lost: run again"),
+        None => refused.hint("the connection may have been lost: run the command again"),
     }
 }

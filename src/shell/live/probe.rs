@@ -234,7 +234,7 @@ pub fn parse_consumers(
 /// # Errors
 /// As [`parse`].
 pub fn parse_authority(of: &Subject<'_>, bytes: &[u8]) -> Result<AuthorityLying, Trouble> {
-    authority::Look::read(of, &begun(bytes)?)?.unwrap_or_else(|| Err(missing("what lies there of the authority")))
+    authority::Look::read(of, &begun(bytes)?)?.unwrap_or_else(|| Err(missing("the state of the CA files")))
 }
 
 /// An answer that the script has begun as root, with all programs that it needs.
@@ -250,7 +250,7 @@ fn begun(bytes: &[u8]) -> Result<Answer<'_>, Trouble> {
 }
 
 fn missing(what: &str) -> Trouble {
-    Trouble::Unreadable(format!("the answer does not say {what}"))
+    Trouble::Unreadable(format!("the answer lacks {what}"))
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(super) async fn fill(
 async fn some(hosts: &Hosts, credentials: &Credentials, host: &HostName, most: u64) -> Result<u64, Diagnostic> {
     let voters = voters(hosts, credentials).await;
     let voter = voters.iter().find(|voter| voter.host == *host).or(voters.first());
-    let nobody = || Diagnostic::failure("no voter answers that follows a leader and reads").at(host.as_str());
+    let nobody = || Diagnostic::failure("no voter answers that has a leader and serves reads").at(host.as_str());
     let voter = voter.ok_or_else(nobody)?;
     let mut written = 0;
     // Longer than a lock is looked after, nothing is done without looking at the cluster again.

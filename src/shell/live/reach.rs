@@ -137,7 +137,7 @@ pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &A
         Ok(serial) => Seen::Known(serial),
         Err(why) => Seen::Unknown(Cause {
             code: Code::NotServed,
-            summary: format!("what {host} serves at {} could not be seen: {why}", place.url()),
+            summary: format!("could not check which certificate {host} serves at {}: {why}", place.url()),
             hint: Some(format!("on {host}: {}", runtime::log(&hosts.desired))),
         }),
     };
@@ -195,12 +195,12 @@ pub(super) async fn refuses_the_old(hosts: &Hosts, credentials: &Credentials) ->
             let place = Place { address: address.clone(), port };
             let what = match is_refused_at(hosts, &remote, &tls, &place).await {
                 Ok(true) => continue,
-                Ok(false) => format!("{host} still takes a client certificate of the old authority at {}", place.url()),
+                Ok(false) => format!("{host} still accepts a client certificate of the old CA at {}", place.url()),
                 Err(why) => {
-                    format!("whether {host} refuses the old authority at {} could not be seen: {why}", place.url())
+                    format!("could not check whether {host} rejects the old CA at {}: {why}", place.url())
                 }
             };
-            return Err(failed(what).hint("both authorities stay where they are; look at the host, and run again"));
+            return Err(failed(what).hint("both CAs stay in place; check the host, and run again"));
         }
     }
     Ok(())

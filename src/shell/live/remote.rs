@@ -121,7 +121,7 @@ impl Command {
             let Access { mode, owner, group } = layout::folder_access(folder);
             arguments.extend([layout::folder_path(desired, folder).to_string(), mode, owner, group]);
         }
-        Self::new("making the account and the folders", include_str!("script/prepare.sh"), arguments)
+        Self::new("creating the user and directories", include_str!("script/prepare.sh"), arguments)
     }
 
     /// Writes `text`, and tells who must hear of it.
@@ -172,14 +172,14 @@ impl Command {
         let arguments = paths.into_iter().chain([owner, group, due]).chain(lengths).chain(last).collect();
         let mut all = Zeroizing::new(Vec::with_capacity(bodies.iter().map(|body| body.len()).sum()));
         bodies.iter().for_each(|body| all.extend_from_slice(body.as_bytes()));
-        let what = format!("keeping the files beside {}", consumer.certificate);
+        let what = format!("storing the files next to {}", consumer.certificate);
         Self { stdin: Stdin::Bytes(all), ..Self::new(what, include_str!("script/consumer.sh"), arguments) }
     }
 
     /// Puts the authority's pair on a node; a certificate that is there is only replaced where the pair is new.
     pub fn write_authority(desired: &Desired, certificate: &[u8], key: &[u8], is_new: bool) -> Self {
         let AuthoritySource::Node { certificate: certificate_path, key: key_path } = &desired.authority else {
-            unreachable!("the authority does not lie on the nodes")
+            unreachable!("the CA is not stored on the nodes")
         };
         let which = if is_new { "always" } else { "absent" };
         let (trust, own) = (layout::access(File::Trust), layout::authority_key_access());
@@ -205,7 +205,7 @@ impl Command {
     pub fn link_tools(desired: &Desired, version: Version) -> Self {
         let folder = desired.paths.binaries.join(&version.to_string());
         let words = [desired.paths.binaries.as_str(), folder.as_str(), layout::TOOLS_FOLDER];
-        let what = format!("linking etcdctl to {version}");
+        let what = format!("pointing etcdctl at {version}");
         Self::new(what, include_str!("script/tools.sh"), words.map(str::to_owned).into())
     }
 
@@ -295,11 +295,11 @@ impl Remote {
         }
         let said = said_or_status(output);
         match output.status {
-            Exit::Code(LOCK_LOST) => Diagnostic::new(Kind::Locked, format!("{what} on {host} was not begun"))
+            Exit::Code(LOCK_LOST) => Diagnostic::new(Kind::Locked, format!("{what} on {host} was not started"))
                 .at(host.as_str())
                 .because(said)
-                .hint("someone broke the lock, or the host was restarted: see `quorate lock status`, then run again"),
-            Exit::Code(124 | 137) => Diagnostic::failure(format!("{what} on {host} took too long and was ended"))
+                .hint("the lock was broken, or the host was restarted: see `quorate lock status`, then run again"),
+            Exit::Code(124 | 137) => Diagnostic::failure(format!("{what} on {host} took too long and was stopped"))
                 .at(host.as_str())
                 .because(said),
             _ => Diagnostic::failure(format!("{what} on {host} failed")).at(host.as_str()).because(said),
@@ -357,19 +357,19 @@ pub fn no_root(host: &HostName, output: &Output) -> Option<Cause> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let (_, said) = stderr.split_once(SUDO)?;
     let said = said.trim();
-    let said = if said.is_empty() { format!("it ended with {}", output.status) } else { said.to_owned() };
+    let said = if said.is_empty() { format!("it exited with {}", output.status) } else { said.to_owned() };
     Some(Cause { code: Code::Sudo, summary: format!("sudo on {host} refused: {said}"), hint: Some(sudo_hint()) })
 }
 
 pub fn sudo_hint() -> String {
-    "allow the user of [ssh] to run everything without a password, for example \
-     `ops ALL=(root) NOPASSWD: ALL` in /etc/sudoers.d/quorate, or log in as root"
+    "allow `user` of [ssh] to run everything without a password, for example `ops ALL=(root) NOPASSWD: ALL` in \
+     /etc/sudoers.d/quorate; or log in as root"
         .to_owned()
 }
 
 fn said_or_status(output: &Output) -> String {
     let said = host_words(output);
-    if said.is_empty() { format!("it ended with {}", output.status) } else { said }
+    if said.is_empty() { format!("it exited with {}", output.status) } else { said }
 }
 
 /// The last lines that a host printed on stderr, in its own words.

@@ -48,8 +48,8 @@ async fn compare(hosts: &Hosts, credentials: &Credentials) -> Result<(), Diagnos
         match first {
             None => (at, first) = (revision, Some((host, hash))),
             Some((other, expected)) if hash != expected => {
-                let what = format!("{host} and {other} do not hold the same at revision {at}");
-                return Err(Diagnostic::failure(what).hint("run the restore again; the old data is still there"));
+                let what = format!("{host} and {other} have different data at revision {at}");
+                return Err(Diagnostic::failure(what).hint("run the restore again; the old data is still kept"));
             }
             Some(_) => {}
         }

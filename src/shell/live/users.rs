@@ -55,8 +55,8 @@ pub(super) async fn look(hosts: &Hosts, kept: &Kept, observed: &Observed) -> Opt
 fn nobody() -> Cause {
     Cause {
         code: Code::AuthUnknown,
-        summary: "no member could be asked for its users".to_owned(),
-        hint: Some("a voter that follows a leader tells".to_owned()),
+        summary: "no member could be queried for its users".to_owned(),
+        hint: Some("available once a voter has a leader".to_owned()),
     }
 }
 
@@ -97,8 +97,8 @@ pub(super) async fn change(
         _ => None,
     };
     let given_up = |Awaited { deadline, why, .. }: Awaited| {
-        let what = format!("{action}: given up after {} s", deadline.as_secs());
-        Diagnostic::failure(what).because(why.summary).hint("run `quorate plan` to see what is there")
+        let what = format!("{action}: gave up after {} s", deadline.as_secs());
+        Diagnostic::failure(what).because(why.summary).hint("run `quorate plan` to see the current state")
     };
     let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);
     loop {
@@ -113,7 +113,7 @@ pub(super) async fn change(
 
 async fn secret(hosts: &Hosts, user: &UserName) -> Result<Secret, Diagnostic> {
     let declared = hosts.desired.auth.as_ref().and_then(|auth| auth.users.get(user)?.password.as_ref());
-    let source = declared.ok_or_else(|| Diagnostic::failure(format!("no password is declared for user {user}")))?;
+    let source = declared.ok_or_else(|| Diagnostic::failure(format!("no password is configured for user {user}")))?;
     password::fetch(user, source).await
 }
 
@@ -154,8 +154,8 @@ async fn attempt(
 
 fn nobody_locked(voters: &[Voter]) -> Diagnostic {
     Diagnostic::failure(match voters.first() {
-        None => "no voter answers that follows a leader and reads".to_owned(),
-        Some(voter) => format!("only {} could be asked, and it is not locked", voter.host),
+        None => "no voter answers that has a leader and serves reads".to_owned(),
+        Some(voter) => format!("only {} answers, and its host is not locked", voter.host),
     })
 }
 

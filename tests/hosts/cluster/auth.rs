@@ -76,16 +76,16 @@ fn on_off_and_on_again(test: &str, series: Series) {
     nothing_failed(&writer, "before");
     let before = scene.starts();
     scene.declare(|scene| scene.more = declared(true));
-    let plan = scene.plan().exits(2).says(&["turn authentication on", "keep user app: role app"]);
+    let plan = scene.plan().exits(2).says(&["enable authentication", "keep user app: role app"]);
     let last = plan.stdout.lines().rfind(|line| line.starts_with('[')).unwrap_or_default();
-    assert!(last.contains("turn authentication on"), "{}", plan.stdout);
+    assert!(last.contains("enable authentication"), "{}", plan.stdout);
     scene.apply().exits(0);
     nothing_failed(&writer, "turned on");
     scene.is_as_declared();
     everyone_has_its_rights(&scene);
 
     scene.declare(|scene| scene.more = declared(false));
-    scene.plan().exits(2).says(&["turn authentication off", "--allow disable-auth:lab"]);
+    scene.plan().exits(2).says(&["disable authentication", "--allow disable-auth:lab"]);
     scene.apply().exits(3).says(&["--allow disable-auth:lab", "nothing was changed"]);
     scene.apply_with(&["--allow", "disable-auth:lab"]).exits(0);
     nothing_failed(&writer, "turned off");
@@ -136,7 +136,7 @@ fn what_was_changed_by_hand(test: &str, series: Series) {
     }
     let Some(mut scene) = Scene::bare(test, 3, series) else { return };
     scene.declare(|scene| scene.more = declared(true));
-    scene.plan().exits(2).says(&["start etcd", "turn authentication on"]);
+    scene.plan().exits(2).says(&["start etcd", "enable authentication"]);
     scene.apply().exits(0);
     scene.is_as_declared();
     everyone_has_its_rights(&scene);
@@ -152,11 +152,11 @@ fn what_was_changed_by_hand(test: &str, series: Series) {
     by_hand("user grant-role report root");
     scene.is_repaired(&["user app lacks role app", "user report has role root"]);
     by_hand("role delete app");
-    scene.is_repaired(&["there is no role app", "user app lacks role app"]);
+    scene.is_repaired(&["role app does not exist", "user app lacks role app"]);
     by_hand("user delete report");
     by_hand("user add report:hunter2");
     by_hand("user grant-role report reader");
-    scene.is_repaired(&["user report has a password, and none is declared"]);
+    scene.is_repaired(&["user report has a password but none is declared"]);
     everyone_has_its_rights(&scene);
 
     // Users and roles that nobody declared are told of, and stay until they are named.
@@ -168,7 +168,7 @@ fn what_was_changed_by_hand(test: &str, series: Series) {
     scene.is_in_sync();
     scene.plan().exits(0).says(&[
         "[unknown-user]",
-        "user old is not declared",
+        "user old is not in cluster.toml",
         "role spare",
         "--allow remove-user:old",
     ]);
@@ -320,7 +320,7 @@ fn a_password_is_nowhere_but_in_etcd() {
     assert!(come(&scene, "wrong").contains("authentication failed"), "{}", come(&scene, "wrong"));
     // One without is made anew with one, and the other way round.
     scene.declare(|scene| scene.more = declared(true));
-    scene.is_repaired(&["user app has a password, and none is declared"]);
+    scene.is_repaired(&["user app has a password but none is declared"]);
     assert!(come(&scene, PASSWORD).contains("authentication failed"), "{}", come(&scene, PASSWORD));
     let file = scene.lab.dir().join("app.password");
     std::fs::write(&file, format!("{PASSWORD}\n")).expect("it can be written");

@@ -192,7 +192,7 @@ fn drift_is_mended(scene: &Scene) {
     host.sh("sed -i 's/KEEP=2/KEEP=1/' /etc/systemd/system/quorate-backup.service");
     scene.is_repaired(&["write the backup service on etcd-2", "-Environment=QUORATE_KEEP=1"]);
     host.sh("systemctl disable --now quorate-backup.timer");
-    scene.is_repaired(&["start the backup timer on etcd-2"]);
+    scene.is_repaired(&["enable and start the backup timer on etcd-2"]);
     host.sh("rm /etc/etcd/pki/backup-client.crt; chmod 644 /etc/etcd/pki/backup-client.key");
     scene.is_repaired(&["issue backup-client.crt"]);
     host.sh("sed -i 's/^OnCalendar=.*/OnCalendar=yearly/' /etc/systemd/system/quorate-backup.timer; systemctl daemon-reload");

@@ -16,7 +16,7 @@ fn bootstraps(test: &str, series: Series) {
     let Some(scene) = Scene::bare(test, 3, series) else { return };
     scene.quorate(&["validate"]).exits(0).says(&["valid"]);
     let plan = scene.plan().exits(2);
-    for step in ["create the certificate authority", "install etcd", "write etcd.yaml", "start etcd"] {
+    for step in ["create the CA", "install etcd", "write etcd.yaml", "start etcd"] {
         assert!(plan.stdout.contains(step), "{step:?} is missing in:\n{}", plan.stdout);
     }
     let apply = scene.apply().exits(0);

@@ -219,10 +219,10 @@ fn certificates_that_someone_else_signs() {
     fs::set_permissions(outside.path("client.key"), fs::Permissions::from_mode(0o644)).expect("it is ours");
     let words = [
         "etcd-1-server.crt does not name",
-        "etcd-1-peer.crt is not for clients",
+        "etcd-1-peer.crt is not a client certificate (no clientAuth)",
         "etcd-2-server.key is not the key of",
         "etcd-2-peer.key does not exist",
-        "client.key can be read by others",
+        "client.key is readable by users other than",
     ];
     scene.plan().exits(3).says(&words);
     scene.quorate(&["apply", "--yes"]).exits(3).says(&words);
@@ -246,7 +246,10 @@ fn certificates_that_someone_else_signs() {
     // Renewed: no restart, and both ports serve the new one.
     let before = scene.starts();
     outside.issue_for(&scene.lab.hosts()[1], 60);
-    scene.plan().exits(2).says(&["server.crt is not the one that is given", "peer.crt is not the one that is given"]);
+    scene
+        .plan()
+        .exits(2)
+        .says(&["server.crt differs from the configured file", "peer.crt differs from the configured file"]);
     scene.apply().exits(0);
     scene.is_in_sync();
     assert_eq!(scene.starts(), before, "a member was restarted");
@@ -290,7 +293,7 @@ fn certificates_are_renewed_without_a_restart() {
     let writer = writer(&scene, &credentials);
     let (starts, before) = (scene.starts(), serials(&scene));
     let plan =
-        scene.quorate(&["plan", "--renew-certs", "-o", "plan.json"]).exits(0).says(&["`--renew-certs` asks for it"]);
+        scene.quorate(&["plan", "--renew-certs", "-o", "plan.json"]).exits(0).says(&["requested with `--renew-certs`"]);
     assert_eq!(plan.stdout.matches("with a new key on").count(), 9, "{}", plan.stdout);
     writer.take_tally();
     scene.quorate(&["apply", "plan.json", "--yes"]).exits(0);
@@ -404,8 +407,8 @@ fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
     let old = OldClient::issue(&scene);
     let plan = scene.quorate(&["plan", "--rotate-ca", "--detailed-exitcode"]).exits(2);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 2 * hosts, "{}", plan.stdout);
-    let plan = plan.says(&["create the next certificate authority", "with the old and the new authority"]);
-    plan.says(&["of the new authority with a new key", "with the new authority alone", "prove that the old authority"]);
+    let plan = plan.says(&["create the new CA", "with the old and the new CA"]);
+    plan.says(&["with a new key, signed by the new CA", "with only the new CA", "verify that the old CA"]);
     let credentials = begin_rotation(&scene);
     let writer = writer(&scene, &credentials);
     let before = serials(&scene);
@@ -467,10 +470,9 @@ fn another_authority_is_declared() {
     let files = "[ca]\nsource = \"files\"\ncertificate = \"kubeadm/ca.crt\"\nkey = \"kubeadm/ca.key\"\n";
     // Without the one before there is no way to go over.
     scene.declare(|scene| scene.more = files.to_owned());
-    scene.plan().exits(3).says(&["trusts another authority than ours", "[ca.previous]"]);
+    scene.plan().exits(3).says(&["trusts a different CA from the one in [ca]", "[ca.previous]"]);
     scene.declare(|scene| scene.more = format!("{files}[ca.previous]\nsource = \"generated\"\n"));
-    let plan =
-        scene.plan().exits(2).says(&["with the old and the new authority", "prove that the old authority is refused"]);
+    let plan = scene.plan().exits(2).says(&["with the old and the new CA", "verify that the old CA is rejected"]);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 6, "{}", plan.stdout);
     scene.quorate(&["plan", "--rotate-ca"]).exits(64);
     let kills = killed_after_every_step(&scene, &[]);
@@ -486,7 +488,7 @@ fn another_authority_is_declared() {
         "[ca]\nsource = \"generated\"\ndir = \"made\"\n{}",
         files.replace("[ca]", "[ca.previous]")
     ));
-    scene.plan().exits(2).says(&["create the next certificate authority", "another authority is declared"]);
+    scene.plan().exits(2).says(&["create the new CA", "[ca] declares a different CA"]);
     scene.apply().exits(0);
     openssl_verifies(&scene, &scene.lab.dir().join("made/ca.crt"));
     old.is_refused(&scene);

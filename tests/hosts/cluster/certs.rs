@@ -54,7 +54,7 @@ fn certificates_are_listed_and_issued() {
     // Nothing is stored, and what would last too long is not made.
     let kept = fs::read_dir(scene.lab.dir().join("pki")).expect("the authority's folder").count();
     assert_eq!(kept, 2, "ca.crt and ca.key");
-    scene.quorate(&["certs", "root-issue", "--ttl", "3h"]).exits(64).says(&["two hours at most"]);
+    scene.quorate(&["certs", "root-issue", "--ttl", "3h"]).exits(64).says(&["limited to two hours"]);
     scene.quorate(&["certs", "issue", "root"]).exits(64).says(&["certs root-issue"]);
     scene.quorate(&["certs", "issue", "a/b"]).exits(64);
     let pem = scene.quorate(&["certs", "issue", "app", "--output", "pem"]).exits(0);

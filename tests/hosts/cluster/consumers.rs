@@ -70,7 +70,7 @@ fn consumers_are_kept_through_renewal_and_rotation() {
     let run = scene.quorate(&["apply", "--yes"]);
     assert_eq!(run.code, 7, "{run:?}");
     drop(run.says(&["`test -e /root/ready` ended with status 1"]));
-    scene.plan().exits(2).says(&["it was not told of its new files yet"]);
+    scene.plan().exits(2).says(&["its `reload` command has not run since its files changed"]);
     last.sh("touch /root/ready");
     scene.apply().exits(0);
     scene.is_in_sync();

@@ -47,7 +47,7 @@ fn a_stopped_service(scene: &Scene) {
     let host = scene.lab.host("etcd-2");
     let starts = scene.starts();
     host.sh("systemctl stop etcd");
-    scene.is_repaired(&["start etcd", "etcd-2", "the service is stopped"]);
+    scene.is_repaired(&["start etcd", "etcd-2", "the service is not running"]);
     assert_eq!(restarted(&starts, &scene.starts()), [1]);
 }
 
@@ -81,7 +81,7 @@ fn a_wrong_mode(scene: &Scene) {
     is_repaired_in_place(scene, &["restore owner and mode of server.key", "644", "600"]);
     assert_eq!(host.sh("stat -c %a /etc/etcd/pki/server.key"), "600");
     host.sh("chmod 755 /etc/etcd/pki/../pki; chmod 777 /etc/etcd");
-    is_repaired_in_place(scene, &["restore owner and mode of the configuration folder"]);
+    is_repaired_in_place(scene, &["restore owner and mode of the configuration directory"]);
 }
 
 fn a_wrong_owner(scene: &Scene) {
@@ -101,7 +101,7 @@ fn a_deleted_certificate(scene: &Scene) {
     host.sh(
         "cp -p /etc/etcd/pki/healthcheck-client.key /etc/etcd/pki/server.key; chown etcd:etcd /etc/etcd/pki/server.key",
     );
-    is_repaired_in_place(scene, &["issue server.crt", "do not belong together"]);
+    is_repaired_in_place(scene, &["issue server.crt", "do not match"]);
     host.sh("rm /etc/etcd/pki/ca.crt");
     is_repaired_in_place(scene, &["install ca.crt"]);
 }
@@ -117,7 +117,7 @@ fn a_replaced_binary(scene: &Scene) {
     let host = scene.lab.host("etcd-2");
     let folder = format!("/opt/etcd/{}", scene.archive.version);
     host.sh(&format!("cp -p {folder}/etcd {folder}/etcd.new; mv {folder}/etcd.new {folder}/etcd"));
-    is_repaired_by_one_restart(scene, &["restart etcd", "is not the binary that runs"]);
+    is_repaired_by_one_restart(scene, &["restart etcd", "was replaced since etcd started"]);
 }
 
 /// A setting is a rolling change: every member restarts once, one at a time, and the leader last.

@@ -81,9 +81,9 @@ fn a_snapshot_is_saved_before_a_member_is_removed() {
         ));
     }
     scene.declare_hosts(0..2);
-    let words = "save a snapshot before the next step";
-    scene.plan().exits(2).says(&[words, "should the next step go wrong: remove member"]);
-    let plan = scene.quorate(&["plan", "--no-snapshot"]).exits(0).says(&["remove member"]);
+    let words = "save a safety snapshot before the next step";
+    scene.plan().exits(2).says(&[words, "safety snapshot before: remove the member"]);
+    let plan = scene.quorate(&["plan", "--no-snapshot"]).exits(0).says(&["remove the member"]);
     assert!(!plan.stdout.contains(words), "{}", plan.stdout);
     let allow = ["--allow", "remove-member:etcd-3"];
     scene.apply_with(&allow).exits(7).says(&[words, "--no-snapshot"]);
@@ -109,7 +109,7 @@ fn a_snapshot_is_saved_before_a_member_is_removed() {
     // It is fresh enough for what comes next, as long as the host that has it stays.
     let stays = scene.lab.hosts().iter().position(|one| one.name() == host.name()).expect("it is one of them");
     scene.declare_hosts(stays..=stays);
-    let plan = scene.plan().exits(2).says(&["remove member"]);
+    let plan = scene.plan().exits(2).says(&["remove the member"]);
     assert!(!plan.stdout.contains(words), "{}", plan.stdout);
 }
 
@@ -121,7 +121,7 @@ fn an_unreachable_member_is_removed_and_cleared_away_when_it_returns() {
     scene.lab.hosts()[2].cut();
     until("the others go on", Duration::from_secs(20), || scene.plan().stdout.contains("2 of 3 voters healthy"));
     scene.declare_hosts(0..2);
-    scene.plan().says(&["remove member", "--allow remove-member:etcd-3"]);
+    scene.plan().says(&["remove the member", "--allow remove-member:etcd-3"]);
     scene.apply_with(&["--allow", "remove-member:etcd-3"]).exits(0);
     scene.members_are_declared();
     scene.plan().exits(0).says(&["etcd-3", "[departed]"]);
@@ -151,7 +151,7 @@ fn a_wiped_member_is_replaced() {
     let host = &scene.lab.hosts()[1];
     host.sh("systemctl disable --now etcd.service; rm -rf /var/lib/etcd /etc/etcd /etc/systemd/system/etcd.service /opt/etcd; systemctl daemon-reload");
     let before = [scene.starts_of(1), vec![scene.starts()[2].clone()]];
-    scene.plan().exits(2).says(&["etcd-2: its data directory is gone", "--allow replace-member:etcd-2"]);
+    scene.plan().exits(2).says(&["etcd-2: its data directory is missing", "--allow replace-member:etcd-2"]);
     scene.apply().exits(3).says(&["--allow replace-member:etcd-2"]);
     scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
     scene.is_as_declared();
@@ -168,13 +168,13 @@ fn a_lost_member_is_removed_and_added_anew_when_its_host_returns() {
     scene.quorate(&["plan", "--lost=etcd-2", "--detailed-exitcode"]).exits(0).says(&["etcd-2 is healthy"]);
     scene.lab.hosts()[1].cut();
     until("the others go on", Duration::from_secs(20), || scene.plan().stdout.contains("2 of 3 voters healthy"));
-    scene.quorate(&["plan", "--lost=etcd-2"]).exits(6).says(&["remove member", "--allow replace-member:etcd-2"]);
+    scene.quorate(&["plan", "--lost=etcd-2"]).exits(6).says(&["remove the member", "--allow replace-member:etcd-2"]);
     let run = scene.quorate(&["apply", "--yes", "--lost=etcd-2", "--allow", "replace-member:etcd-2"]);
     assert!([6, 7].contains(&run.code), "{run:?}");
     assert_eq!(scene.etcdctl(scene.first(), "member list").matches("started").count(), 2);
     scene.lab.hosts()[1].heal();
     until("it does not serve", Duration::from_secs(30), || !serves(&scene, 1));
-    scene.plan().exits(2).says(&["is not in the cluster any more", "--allow replace-member:etcd-2"]);
+    scene.plan().exits(2).says(&["was removed from the cluster", "--allow replace-member:etcd-2"]);
     scene.apply().exits(3);
     scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
     scene.is_as_declared();
@@ -187,7 +187,7 @@ fn a_member_moves_to_another_machine() {
     let Some(mut scene) = Scene::of_some(test, 3, 4, Series::V3_5) else { return };
     let (address, ssh) = (scene.lab.hosts()[3].address().to_string(), scene.lab.hosts()[3].name().to_owned());
     scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), address, ssh));
-    scene.plan().exits(2).says(&["etcd-2 is declared on another machine", "--allow replace-member:etcd-2"]);
+    scene.plan().exits(2).says(&["etcd-2 is now declared at a different address", "--allow replace-member:etcd-2"]);
     scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
     scene.is_as_declared();
     let old = scene.lab.hosts()[1].sh("systemctl is-active etcd.service || true; ls -d /var/lib/etcd.removed-*");

@@ -27,10 +27,7 @@ fn the_nodes_hold_the_authority() {
     let Some(mut scene) = Scene::bare("the_nodes_hold_the_authority", 3, Series::V3_5) else { return };
     scene.declare(|scene| scene.more = "\n[ca]\nsource = \"node\"\n".to_owned());
     scene.declare_hosts(0..2);
-    scene
-        .plan()
-        .exits(2)
-        .says(&["create the certificate authority on etcd-1", "install the authority's key on etcd-2"]);
+    scene.plan().exits(2).says(&["create the CA on etcd-1", "install the CA key on etcd-2"]);
     let watch = Watch::begin();
     let applied = scene.quorate(&["apply", "--yes", "-v"]).exits(0);
     let lines: String = watch.end().into_iter().collect();
@@ -60,9 +57,9 @@ fn the_nodes_hold_the_authority() {
 
     // Drift: others may read it; it is gone from the first node.
     hosts[1].sh(&format!("chmod 644 {KEY}"));
-    scene.is_repaired(&["ca.key is 644 root:root, not 600 root:root", "install the authority's key on etcd-2"]);
+    scene.is_repaired(&["ca.key is 644 root:root, not 600 root:root", "install the CA key on etcd-2"]);
     hosts[0].sh(&format!("mv {KEY} /root/aside"));
-    scene.is_repaired(&["the authority's key (ca.key) is not on every node", "install the authority's key on etcd-1"]);
+    scene.is_repaired(&["the CA key (ca.key) is not on every node", "install the CA key on etcd-1"]);
     assert_eq!(key_of(&hosts[0], KEY), key_of(&hosts[2], KEY));
     assert_eq!(key_of(&hosts[0], KEY), key_of(&hosts[0], "/root/aside"));
 
@@ -70,11 +67,11 @@ fn the_nodes_hold_the_authority() {
     hosts[2].sh(&format!(
         "mv {KEY} /root/aside; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {KEY}"
     ));
-    let words = ["etcd-1 and etcd-3 have the keys of different authorities", "[authority-differs]"];
+    let words = ["etcd-1 and etcd-3 have different CA keys", "[authority-differs]"];
     scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(3).says(&words);
     hosts[2].sh(&format!("mv -f /root/aside {KEY}"));
     hosts.iter().for_each(|host| drop(host.sh(&format!("mv {KEY} /root/kept"))));
-    let words = ["etcd-2 trusts an authority whose key no node has", "[authority-missing]", "from your backup"];
+    let words = ["etcd-2 trusts a CA whose key is on no node", "[authority-missing]", "from your backup"];
     scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(3).says(&words);
     assert_eq!(serials(&scene), after);
     hosts.iter().for_each(|host| drop(host.sh(&format!("mv /root/kept {KEY}"))));
@@ -92,7 +89,7 @@ fn the_nodes_hold_the_authority() {
         hosts[0].address()
     ));
     assert!(said.contains("OK"), "{said}");
-    scene.quorate(&["plan", "--rotate-ca"]).exits(64).says(&["lies on its nodes", "[ca.previous]"]);
+    scene.quorate(&["plan", "--rotate-ca"]).exits(64).says(&["is stored on its nodes", "[ca.previous]"]);
 
     // Who leaves does not keep it.
     scene.declare_hosts(0..2);

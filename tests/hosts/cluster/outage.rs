@@ -59,7 +59,7 @@ fn all_services_stopped() {
     for host in scene.lab.hosts() {
         host.sh("systemctl stop etcd");
     }
-    scene.is_repaired(&["start etcd", "the service is stopped"]);
+    scene.is_repaired(&["start etcd", "the service is not running"]);
 }
 
 /// Every process and file is as declared, and the members cannot reach each other: that is no "no changes".

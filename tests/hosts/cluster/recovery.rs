@@ -18,7 +18,11 @@ fn one_survivor_of_three_goes_on() {
     // One that is reachable is not lost.
     scene.quorate(&["plan", "--lost=etcd-2"]).exits(6);
     let plan = scene.quorate(&["plan", "--lost=etcd-2", "--lost=etcd-3"]);
-    let plan = plan.says(&["make a cluster of this member alone", "--allow lose-quorum:lab", "[writes-may-be-lost]"]);
+    let plan = plan.says(&[
+        "force a new one-member cluster from this member's data (--force-new-cluster)",
+        "--allow lose-quorum:lab",
+        "[writes-may-be-lost]",
+    ]);
     assert!(plan.stdout.contains("etcd-1 at raft index"), "{}", plan.stdout);
     let lost = ["apply", "--yes", "--lost=etcd-2", "--lost=etcd-3"];
     scene.quorate(&lost).exits(3).says(&["--allow lose-quorum:lab"]);

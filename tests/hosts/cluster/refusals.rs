@@ -110,9 +110,9 @@ fn another_configuration_file(scene: &Scene) {
          systemctl daemon-reload; systemctl restart etcd",
         scene.archive.version
     ));
-    scene.plan().exits(3).says(&["drop-in", "another configuration file"]);
+    scene.plan().exits(3).says(&["drop-in", "a different configuration file"]);
     host.sh(&format!("rm -r {folder}; systemctl daemon-reload"));
-    scene.is_repaired(&["restart etcd", "another configuration file"]);
+    scene.is_repaired(&["restart etcd", "a different configuration file"]);
 }
 
 fn a_port_that_was_taken_meanwhile(scene: &Scene) {
@@ -147,7 +147,7 @@ fn lost_data_is_not_started_over(scene: &Scene) {
     let host = scene.lab.host("etcd-2");
     host.sh("systemctl stop etcd; mv /var/lib/etcd /var/lib/etcd.old");
     // The others serve, so a replacement is planned; it needs the operator's word.
-    scene.plan().exits(2).says(&["etcd-2: its data directory is gone", "--allow replace-member:etcd-2"]);
+    scene.plan().exits(2).says(&["etcd-2: its data directory is missing", "--allow replace-member:etcd-2"]);
     scene.quorate(&["apply", "--yes"]).exits(3).says(&["--allow replace-member:etcd-2"]);
     host.power_off();
     host.power_on();

@@ -95,19 +95,20 @@ fn restored(test: &str, series: Series, auth: bool) {
     let Some(scene) = with_a_snapshot(test, series, if auth { AUTH } else { "" }) else { return };
     let before = scene.starts();
     // Nothing is touched for a wrong name or a damaged snapshot.
-    scene.quorate(&["restore", "kept.db.zst", "--confirm", "other", "--yes"]).exits(3).says(&["is not the cluster"]);
+    scene.quorate(&["restore", "kept.db.zst", "--confirm", "other", "--yes"]).exits(3).says(&["does not match the \
+                                                                                               cluster's name"]);
     let whole = fs::read(scene.lab.dir().join("kept.db.zst")).expect("it is there");
     fs::write(scene.lab.dir().join("cut.db.zst"), &whole[..whole.len() / 2]).expect("the folder is ours");
     scene.quorate(&["restore", "cut.db.zst", "--confirm", "lab", "--yes"]).exits(1).says(&["snapshot-cut"]);
     scene.quorate(&["restore", "kept.db.zst", "--confirm", "lab", "--no-input"]).exits(64).says(&["--yes"]);
     damaged(&scene);
     let refused = scene.quorate(&["restore", "damaged.db", "--confirm", "lab", "--yes"]).exits(7);
-    refused.says(&["the restore stopped in step 1", "cannot be read, though its SHA-256 is right"]);
+    refused.says(&["restore stopped at step 1", "cannot be read, though its SHA-256 is right"]);
     assert_eq!(scene.starts(), before);
     scene.is_in_sync();
     assert_eq!(saved_before(&scene), 0);
 
-    let run = scene.quorate(&RESTORE).exits(0).says(&["set the old data directory aside", "Nothing else differs"]);
+    let run = scene.quorate(&RESTORE).exits(0).says(&["move the old data directory aside", "Nothing else differs"]);
     assert!(!run.stderr.contains("surprise"), "{}", run.stderr);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [1, 1, 1]);
@@ -162,16 +163,16 @@ fn killed(test: &str, series: Series) {
     let visited = killed_everywhere_in(&scene, &RESTORE[..4], &mut pauses);
     let steps = [
         "push the snapshot",
-        "save a snapshot before the next step",
-        "note that a restore is under way",
+        "save a safety snapshot before the next step",
+        "record that a restore is under way",
         "write etcd.yaml",
         "stop etcd",
-        "set the old data",
-        "prepare account and folders",
+        "move the old data",
+        "create the etcd user and directories",
         "restore the data",
         "enable the service",
         "start etcd",
-        "compare what",
+        "verify that all members",
     ];
     for step in steps {
         let is_there = |place: &&super::crash::Place| place.title.contains(step) && place.in_the_middle;
@@ -200,7 +201,7 @@ fn restored_onto_new_hosts() {
     scene.first().power_off();
     scene.quorate(&RESTORE).exits(6).says(&["cannot reach etcd-1"]);
     scene.lab.hosts().iter().for_each(Host::wipe);
-    scene.quorate(&RESTORE).exits(0).says(&["prepare account and folders", "Nothing else differs"]);
+    scene.quorate(&RESTORE).exits(0).says(&["create the etcd user and directories", "Nothing else differs"]);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [0, 0, 0]);
 }
@@ -213,11 +214,11 @@ fn restored_where_the_nodes_hold_the_authority() {
     let authority = || scene.first().read("/etc/etcd/pki/ca.crt").expect("it is there");
     let before = authority();
     scene.lab.hosts()[2].wipe();
-    scene.quorate(&RESTORE).exits(0).says(&["install the authority's key", "Nothing else differs"]);
+    scene.quorate(&RESTORE).exits(0).says(&["install the CA key", "Nothing else differs"]);
     is_restored(&scene);
     assert_eq!((authority(), kept_aside(&scene)), (before.clone(), vec![1, 1, 0]));
     scene.lab.hosts().iter().for_each(Host::wipe);
-    scene.quorate(&RESTORE).exits(0).says(&["create the certificate authority on etcd-1", "Nothing else differs"]);
+    scene.quorate(&RESTORE).exits(0).says(&["create the CA on etcd-1", "Nothing else differs"]);
     is_restored(&scene);
     assert_ne!(authority(), before);
 }
@@ -228,9 +229,9 @@ fn a_restore_for_other_members_begins_anew() {
     let test = "a_restore_for_other_members_begins_anew";
     let Some(mut scene) = with_a_snapshot(test, Series::V3_5, "") else { return };
     // Before it is noted nothing has changed, and what was pushed is told of.
-    killed_at(&scene, &RESTORE[..4], "save a snapshot before the next step");
+    killed_at(&scene, &RESTORE[..4], "save a safety snapshot before the next step");
     scene.is_in_sync();
-    scene.plan().exits(0).says(&["still lies there", "[restore-unfinished]"]);
+    scene.plan().exits(0).says(&["is still on the host", "[restore-unfinished]"]);
     killed_at(&scene, &RESTORE[..4], "start etcd");
     let lives = |host: &Host| host.sh("grep initial-cluster-token /var/lib/etcd/quorate-restored");
     let before: Vec<_> = scene.lab.hosts().iter().map(lives).collect();

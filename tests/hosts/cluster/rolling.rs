@@ -43,7 +43,7 @@ fn an_address_changes() {
     host.sh(&format!("ip address add {other}/24 dev $(ip -o -4 route show default | grep -o 'dev [^ ]*' | cut -d' ' -f2 || echo host0) || ip address add {other}/24 dev $(ip -o -4 addr show | grep -F {address} | cut -d' ' -f2)"));
     let before = [scene.starts_of(1), vec![scene.starts()[2].clone()]];
     scene.declare(|scene| scene.nodes[1].1.clone_from(&other));
-    scene.plan().exits(2).says(&["peer URL is", &other]);
+    scene.plan().exits(2).says(&["peer URL: ", &other]);
     scene.apply().exits(0);
     scene.is_as_declared();
     assert_eq!([scene.starts_of(1), vec![scene.starts()[2].clone()]], before, "another member was restarted");
@@ -121,7 +121,7 @@ fn the_way_from_3_4_to_3_7_goes_over_3_5_and_3_6() {
         &format!("install etcd {}", late.version),
         &format!("install etcd {}", last.version),
         "save a snapshot before the change to",
-        &format!("fill the raft log before the change to {}", last.version),
+        &format!("flush old entries from the raft log before the change to etcd {}", last.version),
     ]);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 9, "{}", plan.stdout);
     scene.apply().exits(0);
@@ -183,7 +183,11 @@ fn one_member_is_upgraded_when_an_outage_is_allowed() {
     scene.declare_version(newer.clone(), Vec::new());
     scene.plan().exits(3).says(&["[downtime-needed]", "downtime = \"allowed\""]);
     scene.declare(|scene| scene.cluster = "downtime = \"allowed\"".to_owned());
-    scene.plan().exits(2).says(&["high: the cluster does not serve meanwhile", "margin 0 before, -1 during, 0 after"]);
+    scene.plan().exits(2).says(&[
+        "high: the cluster is unavailable during this step",
+        "tolerates 0 failures before, no quorum \
+                                                                                during, 0 after",
+    ]);
     scene.apply().exits(0);
     scene.is_as_declared();
     assert!(scene.etcdctl(scene.first(), "endpoint status").contains(&newer.version));
@@ -202,7 +206,7 @@ fn guard_writes_see_a_rolling_change_and_stop_an_apply_when_they_fail() {
     assert!(scene.etcdctl(scene.first(), "get /quorate/guard").contains("/quorate/guard"));
     // A limit that no write keeps.
     scene.declare(|scene| scene.etcd = "quota-backend = \"5GiB\"".to_owned());
-    scene.apply_with(&["--guard-writes", "--guard-limit", "1ms"]).exits(7).says(&["guard write"]);
+    scene.apply_with(&["--guard-writes", "--guard-limit", "1ms"]).exits(7).says(&["--guard-writes"]);
     scene.apply().exits(0);
     scene.is_as_declared();
 }

@@ -62,7 +62,7 @@ fn taken(test: &str, series: Series, auth: bool) {
     }
     // A value of many pages, and the key of the newest revision behind it.
     scene.etcdctl(first, &format!("put /kept/large {}", "y".repeat(100_000)));
-    scene.quorate(&["backup", "run"]).exits(0).says(&[".db.zst: snapshot of etcd-", "SHA-256 checked"]);
+    scene.quorate(&["backup", "run"]).exits(0).says(&[".db.zst: snapshot of etcd-", "SHA-256 verified"]);
     let files = here(&scene);
     let [file] = files.as_slice() else { panic!("{files:?}") };
     assert_eq!(file.metadata().expect("it is there").permissions().mode() & 0o777, 0o600);
@@ -85,7 +85,7 @@ fn taken(test: &str, series: Series, auth: bool) {
     assert_ne!(told["member"], format!("etcd-{}", scene.leader() + 1), "it was taken of the leader");
 
     // Nothing is overwritten, and nothing is left of what was not taken.
-    scene.quorate(&["backup", "run", "-o", "plain.db"]).exits(1).says(&["there is a file of that name", "-o"]);
+    scene.quorate(&["backup", "run", "-o", "plain.db"]).exits(1).says(&["file already exists", "-o"]);
     scene.quorate(&["backup", "run", "-o", "no/such/folder.db"]).exits(1).says(&["cannot be written"]);
     scene.quorate(&["backup", "run", "--on", "etcd-9"]).exits(64).says(&["no such node"]);
     assert_eq!(here(&scene).len(), 1);
@@ -122,11 +122,11 @@ fn taken(test: &str, series: Series, auth: bool) {
         (&row["verified"], &row["revision"], &row["cluster_id"]),
         (&on["at"], &on["revision"], &rows[0]["cluster_id"])
     );
-    scene.quorate(&["backup", "verify", name]).exits(0).says(&["holds the same at that revision"]);
+    scene.quorate(&["backup", "verify", name]).exits(0).says(&["matches the live cluster at that revision"]);
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["no snapshot", "on etcd-1", "backup list"]);
     scene.quorate(&["backup", "verify", "--on", "etcd-9"]).exits(64).says(&["no such node"]);
     scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(0).says(&["from etcd-2, checked"]);
-    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(1).says(&["there is a file of that name"]);
+    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(1).says(&["file already exists"]);
     let fetched = fs::read(scene.lab.dir().join("fetched.db.gz")).expect("it is there");
     assert_eq!(fetched.len() as u64, second.sh(&format!("stat -c %s {path}")).parse::<u64>().expect("a number"));
     scene.quorate(&["backup", "get", "snapshot-20200101_000000.db"]).exits(1).says(&["no snapshot", "backup list"]);
@@ -166,7 +166,7 @@ fn taken_without_a_quorum() {
     until("the quorum is gone", Duration::from_secs(30), || {
         let _ = fs::remove_file(&last);
         let run = scene.quorate(&["backup", "run", "-o", "last.db"]);
-        run.code == 0 && run.stderr.contains("no quorum serves")
+        run.code == 0 && run.stderr.contains("the cluster has no quorum")
     });
     let bytes = fs::read(last).expect("it is there");
     assert!(status(&scene, &bytes)["totalKey"].as_u64().is_some_and(|keys| keys >= 1));
@@ -189,16 +189,19 @@ fn pruned() {
         |number| format!("for end in '' .json; do cp -p {path}$end /var/backups/etcd/{}$end; done", old(number));
     (1..=4).for_each(|number| drop(host.sh(&beside(number))));
     host.sh("echo mine >/var/backups/etcd/snapshot-notes.db; echo before >/var/backups/etcd/before-3.6.0.db");
-    scene.quorate(&["backup", "prune"]).exits(64).says(&["how many snapshots stay", "--keep N"]);
+    scene.quorate(&["backup", "prune"]).exits(64).says(&["number of snapshots to keep", "--keep N"]);
     scene.quorate(&["--no-input", "backup", "prune", "--keep", "2"]).exits(64).says(&[&old(1), "--yes"]);
     scene.quorate(&["backup", "prune", "--keep", "0", "--yes"]).exits(64);
     assert_eq!(left().lines().count(), 7);
     scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["etcd-1: 2 removed"]);
     assert_eq!(left(), ["before-3.6.0.db", &old(3), &old(4), name, "snapshot-notes.db"].join("\n"));
-    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["Nothing to remove"]);
+    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["Nothing to delete"]);
     // The newest one is no snapshot any more.
     host.sh(&format!("head -c 300 {path} >/root/cut && cp /root/cut {path}"));
-    scene.quorate(&["backup", "prune", "--keep", "1", "--yes"]).exits(1).says(&["would stay", "nothing was removed"]);
+    scene
+        .quorate(&["backup", "prune", "--keep", "1", "--yes"])
+        .exits(1)
+        .says(&["snapshots to keep", "nothing was deleted"]);
     assert_eq!(left().lines().count(), 5);
     scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["etcd-1: 1 removed"]);
     assert_eq!(left(), ["before-3.6.0.db", &old(4), name, "snapshot-notes.db"].join("\n"));
@@ -212,12 +215,12 @@ fn pruned() {
         let beside = |number| scene.lab.dir().join(format!("{}.json", old(number)));
         fs::copy(beside(4), beside(number)).expect("it can be copied");
     }
-    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["Nothing to remove"]);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["Nothing to delete"]);
     fs::write(&from, b"no snapshot").expect("the lab's folder can be written");
     let run = scene.quorate(&["backup", "prune", "--keep", "1", "--here", "--yes"]);
-    run.exits(1).says(&["this folder", "nothing was removed"]);
+    run.exits(1).says(&["this directory", "nothing was deleted"]);
     assert_eq!(here(&scene).len(), 4);
-    scene.quorate(&["backup", "prune", "--keep", "2", "--here", "--yes"]).exits(0).says(&["this folder: 2 removed"]);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--here", "--yes"]).exits(0).says(&["this directory: 2 deleted"]);
     assert_eq!(here(&scene), [scene.lab.dir().join(old(3)), from]);
     assert!(!scene.lab.dir().join(format!("{}.json", old(2))).exists());
 }
@@ -234,7 +237,7 @@ fn copied_off_site() {
     scene.declare(|scene| scene.more = more);
     scene.apply().exits(0);
     scene.etcdctl(scene.first(), "put /kept yes");
-    scene.quorate(&["backup", "run"]).exits(1).says(&["off-site cannot be used", "mount"]);
+    scene.quorate(&["backup", "run"]).exits(1).says(&["off-site location cannot be used", "mount"]);
     assert!(here(&scene).is_empty());
     fs::create_dir(&there).expect("the lab's folder is ours");
     let run = scene.quorate(&["backup", "run", "-o", "first.db", "--json"]).exits(0);
@@ -250,7 +253,7 @@ fn copied_off_site() {
     assert_eq!(fs::read_dir(&there).expect("it can be read").count(), 2);
     let row = listed(&scene).into_iter().find(|row| row["offsite"] == true).expect("it is listed");
     assert_eq!((&row["revision"], &row["cluster_id"]), (&told["revision"], &told["cluster_id"]), "{row}");
-    scene.quorate(&["status"]).exits(0).says(&["last drill none yet"]);
+    scene.quorate(&["status"]).exits(0).says(&["last restore test never"]);
     scene.quorate(&["backup", "list"]).exits(0).says(&[&name, "off-site"]);
     for number in 1..=2 {
         fs::copy(there.join(&name), there.join(format!("snapshot-20200101_00000{number}.db")))
@@ -262,11 +265,11 @@ fn copied_off_site() {
         .says(&["20200101_000001.db (off-site", "off-site: 1 removed"]);
     a_shared_place_is_pruned(&scene, &there, &name);
     a_damaged_copy_is_passed_over(&scene, &there, &name);
-    scene.quorate(&["backup", "verify", &name]).exits(0).says(&["holds the same at that revision"]);
+    scene.quorate(&["backup", "verify", &name]).exits(0).says(&["matches the live cluster at that revision"]);
     let row =
         listed(&scene).into_iter().find(|row| row["offsite"] == true && row["name"] == name).expect("it is listed");
     assert!(row["verified"].is_string() && row["revision"] == told["revision"], "{row}");
-    scene.quorate(&["status"]).exits(0).says(&["last drill", " s ago", &name]);
+    scene.quorate(&["status"]).exits(0).says(&["last restore test", " s ago", &name]);
     // One of a file here is noted, too.
     let run = scene.quorate(&["backup", "verify", "first.db", "--json"]).exits(0);
     let held: Value = serde_json::from_str(&run.stdout).expect("it is JSON");
@@ -278,7 +281,7 @@ fn copied_off_site() {
     scene.quorate(&["backup", "list"]).exits(6).says(&[&name]);
     scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "checked"]);
     fs::rename(&there, scene.lab.dir().join("gone")).expect("the lab's folder is ours");
-    scene.quorate(&["backup", "list"]).exits(6).says(&["off-site cannot be used"]);
+    scene.quorate(&["backup", "list"]).exits(6).says(&["off-site location cannot be used"]);
 }
 
 /// What is of another cluster stays, whatever it is called, and does not count.
@@ -311,7 +314,7 @@ fn a_shared_place_is_pruned(scene: &Scene, there: &Path, name: &str) {
     let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{said}");
     for word in
-        ["4 snapshots off-site are not known to be of this cluster", "off-site: 2 removed", "upload that was killed"]
+        ["4 off-site snapshots are not known to be from this cluster", "off-site: 2 removed", "interrupted upload"]
     {
         assert!(said.contains(word), "{said}");
     }
@@ -321,7 +324,7 @@ fn a_shared_place_is_pruned(scene: &Scene, there: &Path, name: &str) {
     // Nobody can be asked which cluster this is.
     scene.first().sh("systemctl stop etcd");
     let run = scene.quorate(&["backup", "prune", "--keep", "1", "--yes"]);
-    run.exits(6).says(&["are of several clusters, and no member says which"]);
+    run.exits(6).says(&["are from several clusters, and no member says which"]);
     scene.first().sh("systemctl start etcd");
     assert_eq!(names(), stay);
     for name in stay.iter().filter(|other| *other != name && other.contains("_00000")) {
@@ -336,9 +339,13 @@ fn a_damaged_copy_is_passed_over(scene: &Scene, there: &Path, name: &str) {
     bytes[middle] ^= 1;
     let on_node = format!("/var/backups/etcd/{name}");
     scene.first().write(&on_node, &bytes);
-    let passed = [on_node.as_str(), "on etcd-1 is no snapshot to rely on", "snapshot-damaged", "next place"];
+    let passed = [on_node.as_str(), "on etcd-1 failed verification", "snapshot-damaged", "next location"];
     scene.quorate(&["backup", "get", name, "-o", "whole.db"]).exits(0).says(&passed).says(&["off-site", "checked"]);
-    scene.quorate(&["backup", "verify", name]).exits(0).says(&passed).says(&["holds the same at that revision"]);
+    scene
+        .quorate(&["backup", "verify", name])
+        .exits(0)
+        .says(&passed)
+        .says(&["matches the live cluster at that revision"]);
     fs::remove_file(scene.lab.dir().join("whole.db")).expect("the lab's folder is ours");
     // Damaged everywhere.
     let whole = fs::read(there.join(name)).expect("it is there");
@@ -454,22 +461,33 @@ fn drilled(test: &str, series: Series, auth: bool) {
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["snapshot-cut", "on etcd-1"]);
     scene.first().write("/var/backups/etcd/snapshot-20200103_000000.db.gz", &packed);
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&[
-        "restored and read on etcd-1",
+        "test restore passed on etcd-1",
         "29 keys",
         "holds the same",
     ]);
     // What was written since does not matter; what is compacted cannot be compared by its hash.
     scene.etcdctl(scene.first(), "put /app/later x");
-    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "holds the same at that revision"]);
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&[
+        "29 keys",
+        "matches the live cluster at that \
+                                                                                 revision",
+    ]);
     let revision = told["revision"].as_i64().expect("a number");
     scene.etcdctl(scene.first(), &format!("compact {}", revision - 1));
-    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "as many keys"]);
+    scene
+        .quorate(&["backup", "verify", "drill.db"])
+        .exits(0)
+        .says(&["29 keys", "key count at that revision is the same"]);
     scene.etcdctl(scene.first(), &format!("compact {}", revision + 1));
-    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "not have that revision any more"]);
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(0).says(&["29 keys", "no longer has that revision"]);
     assert_eq!(scene.starts(), before);
     // Of a cluster at other addresses.
     scene.declare(|scene| scene.nodes[0].1 = "10.99.0.1".to_owned());
-    scene.quorate(&["backup", "verify", "drill.db"]).exits(1).says(&["[snapshot-foreign]", "none of them is declared"]);
+    scene.quorate(&["backup", "verify", "drill.db"]).exits(1).says(&[
+        "[snapshot-foreign]",
+        "none of them is in \
+                                                                                            cluster.toml",
+    ]);
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["[snapshot-foreign]"]);
 }
 
@@ -496,7 +514,7 @@ fn nothing_is_found_in_fifty_good_ones() {
     scene.quorate(&["backup", "run", "--on", "etcd-1", "--compression", "gzip"]).exits(0);
     for on in [&[][..], &["--on", "etcd-1"]] {
         let run = scene.quorate(&[&["backup", "verify"], on].concat()).exits(0);
-        run.says(&["revision 0, 0 keys", "holds the same at that revision"]);
+        run.says(&["revision 0, 0 keys", "matches the live cluster at that revision"]);
     }
     let mut revisions = Vec::new();
     for number in 0..50 {
@@ -512,7 +530,7 @@ fn nothing_is_found_in_fifty_good_ones() {
         );
         revisions.push(told["revision"].clone());
         if number % 10 == 9 {
-            scene.quorate(&["backup", "verify", &name]).exits(0).says(&["restored and read"]);
+            scene.quorate(&["backup", "verify", &name]).exits(0).says(&["test restore passed"]);
         }
     }
     assert_eq!(revisions.len(), 50);
@@ -520,7 +538,11 @@ fn nothing_is_found_in_fifty_good_ones() {
     scene.etcdctl(scene.first(), "del --prefix /kept/");
     scene.etcdctl(scene.first(), "compact --physical 52");
     scene.quorate(&["backup", "run", "-o", "emptied.db"]).exits(0);
-    scene.quorate(&["backup", "verify", "emptied.db"]).exits(0).says(&["revision 52, 0 keys", "as many keys"]);
+    scene.quorate(&["backup", "verify", "emptied.db"]).exits(0).says(&[
+        "revision 52, 0 keys",
+        "key count at that \
+                                                                                               revision is the same",
+    ]);
 }
 
 /// The cluster was restored to what it was before, and has written as many other revisions since.
@@ -541,18 +563,18 @@ fn a_snapshot_of_a_former_life_is_good() {
     let (here, there) = (taken(&[]), taken(&["--on", "etcd-1", "--compression", "gzip"]));
     let drills = [&["backup", "verify", &here][..], &["backup", "verify", &there, "--on", "etcd-1"]];
     for drill in drills {
-        scene.quorate(drill).exits(0).says(&["holds the same at that revision"]);
+        scene.quorate(drill).exits(0).says(&["matches the live cluster at that revision"]);
     }
     scene.quorate(&["restore", "first.db", "--confirm", "lab", "--yes"]).exits(0);
     write("other");
     write("other");
     for drill in drills {
-        scene.quorate(drill).exits(0).says(&["20 keys", "has begun anew since"]);
+        scene.quorate(drill).exits(0).says(&["20 keys", "restored or recreated since"]);
     }
     fs::remove_file(scene.lab.dir().join(format!("{here}.json"))).expect("it is there");
     host.sh(&format!("rm /var/backups/etcd/{there}.json"));
     for drill in drills {
-        scene.quorate(drill).exits(1).says(&["[snapshot-differs]", "the cluster was restored since"]);
+        scene.quorate(drill).exits(1).says(&["[snapshot-differs]", "the cluster was restored after"]);
     }
 }
 
@@ -577,7 +599,7 @@ fn a_drill_that_is_killed_leaves_nothing() {
     until("the scratch etcd runs", Duration::from_secs(30), || !runs().is_empty());
     host.sh("kill -9 $(pgrep -f '[s]h -c s=\\$.head') 2>/dev/null || true");
     let _ = child.wait();
-    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&["restored and read on etcd-1"]);
+    scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&["test restore passed on etcd-1"]);
     assert!(runs().is_empty());
     scene.is_in_sync();
 }

@@ -58,7 +58,7 @@ fn hand_made_changes_to_a_running_member_are_seen() {
     host.sh("cat /root/etcd.yaml >/etc/etcd/etcd.yaml");
     assert_eq!(stale(&live), None, "the same text is the same, whenever it was written");
     host.sh(&format!("cd /opt/etcd/{version}; cp -a etcd etcd.copy; mv etcd.copy etcd"));
-    assert!(stale(&live).is_some_and(|(why, _)| why.contains("is not the binary that runs")));
+    assert!(stale(&live).is_some_and(|(why, _)| why.contains("was replaced since etcd started")));
     host.sh("systemctl restart etcd");
     assert_eq!(stale(&live), None);
     host.sh("mv /etc/etcd/pki/server.crt /root; systemctl restart --no-block etcd");

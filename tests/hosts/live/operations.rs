@@ -161,7 +161,10 @@ fn a_former_member_leaves_its_machine(world: &World) {
     world.perform(&live, &remove);
     let log = |host: &str| world.lab.host(host).sh("journalctl --no-pager --output cat --identifier quorate");
     let logs = log("etcd-1") + &log("etcd-2");
-    assert!(logs.contains(&format!("ask etcd to remove member {id} (etcd-3): done")), "{logs}");
+    assert!(
+        logs.contains(&format!("ask etcd to remove the member (id {id}) from the cluster (etcd-3): done")),
+        "{logs}"
+    );
 
     // A note that leads to a declared machine is not followed there: it is cared for under its own name.
     assert!(!observed.former.contains_key(&name("etcd-9")), "{:?}", observed.former.keys());

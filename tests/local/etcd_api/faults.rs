@@ -48,7 +48,7 @@ async fn a_server_certificate_of_another_authority() {
     // Of the same name, even: every authority for this cluster is called the same.
     let (_folder, other) = authority();
     let cause = fault(&etcd, &Tls::new(&other, now()).unwrap()).await;
-    says(&cause, "its server certificate was signed by another authority than the one beside cluster.toml");
+    says(&cause, "its server certificate was signed by a different CA from the one in [ca]");
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn served(cluster: &Cluster, etcd: &Etcd) -> Cause {
         etcd.until_listening().await;
         match etcd.connect(&cluster.tls()).await {
             Err(Unreached { cause, .. })
-                if !["said nothing", "nothing listens"].iter().any(|early| cause.summary.contains(early)) =>
+                if !["did not answer", "nothing listens"].iter().any(|early| cause.summary.contains(early)) =>
             {
                 return cause;
             }
@@ -91,7 +91,7 @@ async fn a_client_certificate_that_has_expired() {
         let Some(cluster) = Cluster::of(1, "a_client_certificate_that_has_expired", series) else { continue };
         let etcd = serving(&cluster, &cluster.tls()).await;
         let cause = fault(&etcd, &Tls::new(&cluster.signer, now().plus_seconds(-DAY)).unwrap()).await;
-        let words = ["it finds our client certificate expired", "it refuses our client certificate"];
+        let words = ["it rejects our client certificate as expired", "it rejects our client certificate"];
         assert!(words.iter().any(|words| cause.summary.ends_with(words)), "{series}: {cause:?}");
         assert!(cause.hint.unwrap().contains("compare the clocks of etcd-0"), "{series}");
     }
@@ -105,7 +105,7 @@ async fn a_member_that_trusts_another_authority() {
         cluster.trusted = other.certificate_pem().to_owned();
         let etcd = cluster.start(0);
         let cause = refused(&cluster, &etcd).await;
-        let words = ["it does not trust the authority beside cluster.toml", "it refuses our client certificate"];
+        let words = ["it does not trust the CA in [ca]", "it rejects our client certificate"];
         assert!(words.iter().any(|words| cause.summary.ends_with(words)), "{series}: {cause:?}");
         assert!(cause.hint.unwrap().contains("authority") || cause.summary.contains("authority"), "{series}");
     }
@@ -167,12 +167,12 @@ async fn of_stand_in(answer: &'static [u8]) -> Cause {
 
 #[tokio::test]
 async fn a_server_that_says_nothing() {
-    says(&of_stand_in(b"").await, "it accepted the connection and said nothing for 0.5 s");
+    says(&of_stand_in(b"").await, "it accepted the connection but did not answer for 0.5 s");
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls() {
-    says(&of_stand_in(b"HTTP/1.0 400 Bad Request\r\n\r\n").await, "what listens there does not speak TLS");
+    says(&of_stand_in(b"HTTP/1.0 400 Bad Request\r\n\r\n").await, "the program that listens there does not speak TLS");
 }
 
 /// A queue that is full: further packets are dropped, as by a firewall.

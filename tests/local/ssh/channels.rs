@@ -91,7 +91,7 @@ async fn a_held_process_that_ends_is_noticed() {
         SshError::NotReady(output) => assert_eq!(output.stderr, b"why\n"),
         other => panic!("{other}"),
     }
-    assert_eq!(error.to_string(), "it ended with exit status 4 before it was ready: why");
+    assert_eq!(error.to_string(), "it exited with exit status 4 before it was ready: why");
 }
 
 #[tokio::test(flavor = "multi_thread")]

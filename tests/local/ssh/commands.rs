@@ -253,7 +253,7 @@ async fn a_stream_that_stops_moving_times_out_and_a_dropped_one_ends() {
     drop(stream.stdout);
     let started = Instant::now();
     let error = stream.exit.wait().await.expect_err("the reader has gone");
-    assert_eq!(error.to_string(), "lab: whoever read its output has gone");
+    assert_eq!(error.to_string(), "lab: nothing reads its output any more");
     assert!(started.elapsed() < SECONDS(3), "{:?}", started.elapsed());
 
     let marker = server.path("marker");
@@ -341,8 +341,8 @@ async fn commands_given_up_that_still_run_are_blamed() {
         host.exec("sleep 8", Stdin::Empty, Duration::from_millis(150)).await.expect_err("hangs");
     }
     let error = host.exec("echo here", Stdin::Empty, SECONDS(2)).await.expect_err("the server allows ten");
-    let expected = "lab: the server refused another session: Channel open failure (connect failed); \
-                    10 commands that were given up on may still run there";
+    let expected = "lab: the server refused another session: Channel open failure (connect failed); 10 abandoned \
+                    commands may still be running there";
     assert_eq!(error.to_string(), expected);
 }
 

@@ -86,7 +86,7 @@ async fn a_key_type_that_the_server_no_longer_has_is_explained() {
     let SshError::HostKeyUnknown { note: Some(note), .. } = refused(&server).await else {
         panic!("unknown, with a note")
     };
-    assert!(note.contains("known_hosts:2 has a key of another type for it (ecdsa-sha2-nistp256)"), "{note}");
+    assert!(note.contains("known_hosts:2 has a key of a different type for it (ecdsa-sha2-nistp256)"), "{note}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,9 +127,9 @@ async fn keys_that_cannot_be_used_say_why() {
     assert_eq!(why().await, "key file ID: has a passphrase; add it to the agent first (ssh-add)");
     keygen("ed25519", &id, "");
     set_mode(&id, 0o644);
-    assert_eq!(why().await, "key file ID: others can read it (mode 644); chmod 600 it");
+    assert_eq!(why().await, "key file ID: is readable by others (mode 644): run chmod 600 on it");
     fs::rename(server.path("id.pub"), &id).expect("renames");
-    assert_eq!(why().await, "key file ID: is a public key, and the agent does not hold its private half");
+    assert_eq!(why().await, "key file ID: is a public key, and the agent does not have its private key");
     fs::remove_file(&id).expect("removes");
     assert_eq!(why().await, "");
 }

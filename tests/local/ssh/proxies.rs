@@ -71,7 +71,7 @@ async fn a_proxy_command_that_fails_is_quoted() {
     let (Some(server), Some(jump)) = (server(), server()) else { return };
     configure(&server, &jump, "  ProxyCommand sh -c 'echo no way >&2; exit 3'");
     let error = server.open().await.expect_err("the proxy fails");
-    let expected = "cannot reach lab through its proxy: the proxy ended with exit status: 3\n  \
-                    command: sh -c exec sh -c 'echo no way >&2; exit 3'\n  it said: no way";
+    let expected = "cannot reach lab through its proxy: the proxy exited with exit status: 3\n  command: sh -c exec sh \
+                    -c 'echo no way >&2; exit 3'\n  output: no way";
     assert_eq!(error.to_string(), expected);
 }

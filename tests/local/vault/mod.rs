@@ -182,12 +182,12 @@ fn what_vault_signs_is_checked() {
     scene.fails(right, &["the certificate for root from Vault", "cannot be used: it is for another key"]);
     scene.server.behaviour().other_key = false;
     scene.server.behaviour().other_issuer = true;
-    scene.fails(right, &["it is not signed by the authority that was given with it"]);
+    scene.fails(right, &["it is not signed by the CA that came with it"]);
     scene.server.behaviour().other_issuer = false;
     // A shorter life is told and taken.
     scene.server.behaviour().max_ttl = Some(600);
     let said = scene.quorate(right, &["certs", "issue", "app", "--ttl", "1h"]);
-    assert_eq!((said.code, said.stderr.trim()), (0, "warning: Vault gives it a shorter life than that"));
+    assert_eq!((said.code, said.stderr.trim()), (0, "warning: Vault shortened its validity"));
 }
 
 #[test]
@@ -198,19 +198,19 @@ fn who_answers_is_checked() {
     let other = tempfile::tempdir().expect("a folder can be made");
     let wrong = Server::begin(other.path());
     scene.declare(&declared.replace(&scene.server.trust.display().to_string(), &wrong.trust.display().to_string()));
-    scene.fails(Some(TOKEN), &["could not be asked: ", "invalid peer certificate", "`vault-ca`"]);
+    scene.fails(Some(TOKEN), &["is unreachable: ", "invalid peer certificate", "`vault-ca`"]);
     assert!(scene.server.behaviour().asked.is_empty(), "nothing was said to it");
     // This machine's roots do not have it either.
     let without: String =
         declared.lines().filter(|line| !line.starts_with("vault-ca")).map(|line| format!("{line}\n")).collect();
     scene.declare(&without);
-    scene.fails(Some(TOKEN), &["could not be asked: ", "`vault-ca`"]);
+    scene.fails(Some(TOKEN), &["is unreachable: ", "`vault-ca`"]);
     scene.declare(&declared.replace("vault-ca.crt", "absent.crt"));
-    scene.fails(Some(TOKEN), &["absent.crt cannot be used to check Vault's certificate"]);
+    scene.fails(Some(TOKEN), &["absent.crt cannot be used to verify Vault's certificate"]);
     // Nobody is there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr()).expect("a port is free");
     scene.declare(&declared.replace(&scene.server.address, &format!("https://{port}")));
-    scene.fails(Some(TOKEN), &["could not be asked: ", "Connection refused", "`address`"]);
+    scene.fails(Some(TOKEN), &["is unreachable: ", "Connection refused", "`address`"]);
 }
 
 #[test]
@@ -218,5 +218,5 @@ fn its_authority_is_rotated_elsewhere() {
     let scene = Scene::begin();
     let said = scene.quorate(Some(TOKEN), &["plan", "--rotate-ca"]);
     assert_eq!(said.code, 64, "{}", said.stderr);
-    assert!(said.stderr.contains("the authority of this cluster is Vault's") && said.stderr.contains("[ca.previous]"));
+    assert!(said.stderr.contains("the CA of this cluster is in Vault") && said.stderr.contains("[ca.previous]"));
 }

@@ -76,11 +76,11 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOne => f.write_str("it does not begin as a snapshot of etcd does"),
-            Self::Cut { bytes, whole } => write!(f, "it is cut short: {bytes} of {whole} bytes are there"),
-            Self::PackedCut => f.write_str("it is cut short: its compressed data end too early"),
-            Self::NoHash => f.write_str("it has no SHA-256 at its end, so nothing tells whether it is unchanged"),
-            Self::Damaged(how) => write!(f, "it was changed: {how}"),
+            Self::NotOne => f.write_str("not an etcd snapshot"),
+            Self::Cut { bytes, whole } => write!(f, "truncated: {bytes} of {whole} bytes"),
+            Self::PackedCut => f.write_str("truncated: the compressed data ends too early"),
+            Self::NoHash => f.write_str("no SHA-256 at its end, so it cannot be verified"),
+            Self::Damaged(how) => write!(f, "damaged: {how}"),
         }
     }
 }
@@ -168,8 +168,8 @@ impl Parts<'_> {
             _ if bytes < whole => Err(Fault::Cut { bytes, whole }),
             // A copy of a member's file: etcd makes it larger than what is in use, in whole pages.
             _ if bytes.is_multiple_of(512) => Err(Fault::NoHash),
-            _ if bytes > whole => Err(Fault::Damaged(format!("{bytes} bytes are there instead of {whole}"))),
-            _ => Err(Fault::Damaged("its SHA-256 is not the one that it ends in".to_owned())),
+            _ if bytes > whole => Err(Fault::Damaged(format!("{bytes} bytes instead of {whole}"))),
+            _ => Err(Fault::Damaged("checksum mismatch (SHA-256)".to_owned())),
         }
     }
 }

@@ -236,7 +236,7 @@ impl Shape {
             }
             Self::List(of) => match **of {
                 Self::Table { .. } => "a list of tables".to_owned(),
-                _ => "a list of texts".to_owned(),
+                _ => "a list of strings".to_owned(),
             },
             Self::Range => "a list of two keys".to_owned(),
             Self::Table { .. } => "a table".to_owned(),

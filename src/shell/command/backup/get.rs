@@ -38,8 +38,8 @@ pub fn destination(output: Option<&Path>, name: &str) -> Result<PathBuf, Diagnos
         Some(path) => path.to_owned(),
     };
     if to.symlink_metadata().is_ok() {
-        let what = Diagnostic::failure("there is a file of that name already").at(to.display().to_string());
-        return Err(what.hint("a snapshot is never overwritten: choose another name with `-o`"));
+        let what = Diagnostic::failure("file already exists").at(to.display().to_string());
+        return Err(what.hint("snapshots are never overwritten: choose another name with `-o`"));
     }
     Ok(to)
 }
@@ -66,7 +66,7 @@ pub async fn get(
         warn_of(context, files::keep_facts(&to, &found.listed.facts));
     }
     let place = if let Place::Node(node) = &found.place { node.to_string() } else { found.path };
-    print(stdout, &format!("{}: {} from {place}, checked\n", to.display(), backup::size(found.listed.bytes)))?;
+    print(stdout, &format!("{}: {} from {place}, verified\n", to.display(), backup::size(found.listed.bytes)))?;
     Ok(0)
 }
 

@@ -67,7 +67,7 @@ fn declared(desired: &Desired, name: &str) -> Result<HostName, Diagnostic> {
     }
     let known: Vec<_> = desired.nodes.keys().map(HostName::as_str).collect();
     Err(Diagnostic::new(Kind::Usage, format!("--on {name}: no such node"))
-        .hint(format!("declared are {}", known.join(", "))))
+        .hint(format!("the nodes are {}", known.join(", "))))
 }
 
 /// # Errors

@@ -146,10 +146,10 @@ pub async fn fetch(
     }
     let is_offsite = desired.backup.as_ref().is_some_and(|backup| backup.offsite.is_some());
     let places = if is_offsite { "here, off-site or on a node" } else { "here or on a node" };
-    let nowhere = Diagnostic::failure(format!("there is no snapshot {name:?} {places}"));
+    let nowhere = Diagnostic::failure(format!("no snapshot {name:?} {places}"));
     let unseen = nodes.values().filter_map(Seen::unknown).take(3);
     let nowhere = unseen.fold(nowhere, |nowhere, cause| nowhere.because(cause.summary.clone()));
-    Err(nowhere.hint("`quorate backup list` shows those that there are"))
+    Err(nowhere.hint("run `quorate backup list`"))
 }
 
 /// Another place may have a whole one, and whoever runs quorate should know that this one has not.
@@ -175,7 +175,7 @@ async fn fetch_from(
     let fetched = match (&found.place, offsite(desired)?) {
         (Place::Node(node), _) => fleet.fetch_snapshot(node, &snapshot::folder(desired).join(name), to, &told).await,
         (Place::Offsite, Some(offsite)) => offsite.fetch(name, to, &told).await,
-        (Place::Here | Place::Offsite, _) => Err(Diagnostic::failure("it lies here").at(found.path.clone())),
+        (Place::Here | Place::Offsite, _) => Err(Diagnostic::failure("it is in this directory").at(found.path.clone())),
     };
     bar.inspect(|bar| bar.finish_and_clear());
     fetched

@@ -105,7 +105,7 @@ impl Place {
         match &self.of {
             Of::Node(node) => node.as_str(),
             Of::Offsite(_) => "off-site",
-            Of::Here => "this folder",
+            Of::Here => "this directory",
         }
     }
 }
@@ -122,7 +122,8 @@ pub async fn run(
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let keep = args.keep.or(desired.backup.as_ref().map(|backup| backup.keep)).ok_or_else(|| {
-        Diagnostic::new(Kind::Usage, "nothing says how many snapshots stay").hint("add --keep N, or declare [backup]")
+        Diagnostic::new(Kind::Usage, "the number of snapshots to keep is not set")
+            .hint("add --keep N, or `keep` in [backup]")
     })?;
     let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
     let nodes = fleet.snapshots(&snapshot::folder(desired)).await;
@@ -155,19 +156,19 @@ pub async fn run(
     }
     let code = if unseen { Kind::Unseen.exit_code() } else { 0 };
     if places.is_empty() {
-        print(stdout, &format!("Nothing to remove: no place has more than {keep}.\n"))?;
+        print(stdout, &format!("Nothing to delete: no location has more than {keep} snapshots.\n"))?;
         return Ok(code);
     }
     print(stdout, &listed(&places))?;
-    let question = "Remove these snapshots? They cannot be had again.";
-    approve(args.yes, context, "removing snapshots", question, "nothing was removed")?;
+    let question = "Delete these snapshots? This cannot be undone.";
+    approve(args.yes, context, "deleting snapshots", question, "nothing was deleted")?;
     let lock = fleet.lock(errand("backup prune"), Duration::ZERO, &|_, _| {}).await?;
     let mut failed = None;
     for place in &places {
         match remove(place, context, desired, fleet, &lock).await {
             Ok(()) => {
                 let removed = place.surplus.len() + place.abandoned.len();
-                print(stdout, &format!("{}: {removed} removed\n", place.name()))?;
+                print(stdout, &format!("{}: {removed} deleted\n", place.name()))?;
             }
             Err(failure) if failed.is_none() => failed = Some(failure),
             Err(failure) => context.voice().error(&failure),
@@ -185,7 +186,7 @@ fn listed(places: &[Place]) -> String {
         }
         for (name, bytes) in &place.abandoned {
             let size = render::size(*bytes);
-            writeln!(out, "- {name} ({}, {size}, left by an upload that was killed)", place.name())
+            writeln!(out, "- {name} ({}, {size}, left over from an interrupted upload)", place.name())
                 .expect("a String takes every write");
         }
     }
@@ -220,8 +221,8 @@ async fn remove(
 
 fn remove_here(place: &Place) -> Result<(), Diagnostic> {
     if !place.kept.iter().any(|one| files::check(Path::new(&one.name), &|_| {}).is_ok()) {
-        let what = "none of the snapshots that would stay in this folder is whole: nothing was removed";
-        return Err(Diagnostic::failure(what).hint("`quorate backup verify NAME` tells what is wrong with one"));
+        let what = "none of the snapshots to keep in this directory is intact: nothing was deleted";
+        return Err(Diagnostic::failure(what).hint("run `quorate backup verify NAME` to see what is wrong with one"));
     }
     for one in place.surplus.iter().rev() {
         // What is known of it goes first: nothing is left that is of nothing.
@@ -231,7 +232,7 @@ fn remove_here(place: &Place) -> Result<(), Diagnostic> {
             _ => Err(error),
         });
         gone.and_then(|()| fs::remove_file(&one.name)).map_err(|error| {
-            Diagnostic::failure("a snapshot could not be removed").at(one.name.clone()).caused_by(&error)
+            Diagnostic::failure("a snapshot could not be deleted").at(one.name.clone()).caused_by(&error)
         })?;
     }
     Ok(())

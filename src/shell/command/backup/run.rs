@@ -106,7 +106,9 @@ pub async fn run(
         bar.iter().for_each(|bar| bar.set_length(of));
         let sent = offsite.upload(&path, &name, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
         bar.inspect(|bar| bar.finish_and_clear());
-        sent.map_err(|failure| failure.because(format!("the snapshot was taken, and lies in {}", path.display())))?;
+        sent.map_err(|failure| {
+            failure.because(format!("the snapshot was taken, and is stored in {}", path.display()))
+        })?;
         let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
         warn_of(context, offsite.keep_facts(&name, &facts).await);
         taken.offsite = Some(offsite.url_of(&name));
@@ -225,16 +227,17 @@ fn why_silent<'a>(observed: &'a Observed, name: &HostName) -> Option<&'a Cause> 
 /// Why no member could be asked, in the words of the first that could not be seen.
 fn nobody(desired: &Desired, observed: &Observed) -> Diagnostic {
     let causes = desired.nodes.keys().filter_map(|name| why_silent(observed, name));
-    let nobody = Diagnostic::new(Kind::Unseen, "no member answers that a snapshot could be taken of");
+    let nobody = Diagnostic::new(Kind::Unseen, "no member answers, so no snapshot can be taken");
     let nobody = causes.take(3).fold(nobody, |nobody, cause| nobody.because(cause.summary.clone()));
-    nobody.hint("look at `quorate status`")
+    nobody.hint("run `quorate status`")
 }
 
 fn nobody_on(observed: &Observed, host: &HostName) -> Diagnostic {
-    let nobody = Diagnostic::new(Kind::Unseen, format!("no voter answers on {host} that a snapshot could be taken of"));
+    let nobody =
+        Diagnostic::new(Kind::Unseen, format!("no voter answers on {host}, so no snapshot can be taken there"));
     let nobody = nobody.at(host.as_str());
     match why_silent(observed, host) {
         Some(cause) => nobody.because(cause.summary.clone()),
-        None => nobody.hint("a learner, or a member that is not started, has nothing to give"),
+        None => nobody.hint("learners and stopped members cannot provide a snapshot"),
     }
 }

@@ -143,7 +143,7 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
         Subject::File(path) => named(path).and_then(|_| files::facts(path).cluster_id),
         Subject::Found(found) => found.listed.facts.cluster_id,
     };
-    let spinner = (!context.quiet).then(|| progress::spinner(format!("checking {what}")));
+    let spinner = (!context.quiet).then(|| progress::spinner(format!("verifying {what}")));
     let sound = match known {
         Some(sound) => sound,
         None => files::check_in_thread(path.clone(), what.clone()).await?,
@@ -163,7 +163,7 @@ async fn newest(context: &Context, desired: &Desired, fleet: &Live) -> Result<Wa
     let newest = snapshot::newest(&listed, now()).map(|newest| &newest.name);
     let newest = newest.and_then(|name| found.into_iter().find(|found| found.listed.name == *name));
     let Some(newest) = newest else {
-        let none = Diagnostic::failure("there is no snapshot to hold a drill with");
+        let none = Diagnostic::failure("no snapshot to verify");
         let none = unseen.into_iter().take(3).fold(none, Diagnostic::because);
         return Err(none.hint("take one with `quorate backup run`"));
     };
@@ -182,7 +182,7 @@ async fn on_node(
     fleet: &Live,
 ) -> Result<Held, Diagnostic> {
     let folder = snapshot::folder(desired);
-    let spinner = (!context.quiet).then(|| progress::spinner(format!("looking at {host}")));
+    let spinner = (!context.quiet).then(|| progress::spinner(format!("inspecting {host}")));
     let listed = match fleet.snapshots(&folder).await.remove(host) {
         Some(Seen::Known(listed)) => listed,
         Some(Seen::Unknown(cause)) => {
@@ -197,8 +197,8 @@ async fn on_node(
     };
     let listed = listed.ok_or_else(|| {
         let what = wanted.map_or_else(|| "no snapshot".to_owned(), |name| format!("no snapshot {name:?}"));
-        let none = Diagnostic::new(Kind::Failure, format!("there is {what} in {folder} on {host}")).at(host.as_str());
-        none.hint("`quorate backup list` shows which there are; without --on, one is fetched from where it lies")
+        let none = Diagnostic::new(Kind::Failure, format!("{what} in {folder} on {host}")).at(host.as_str());
+        none.hint("run `quorate backup list`; without --on, a snapshot is fetched from wherever it is stored")
     })?;
     let observed = fleet.observe().await;
     let name = listed.name.clone();

@@ -56,7 +56,7 @@ pub(super) fn choose(args: &InitArgs, folder: &Path) -> Result<Option<Archive>, 
     };
     match (chosen.as_ref().and_then(Archive::version), args.version, &args.archive) {
         (Some(found), Some(wanted), Some(archive)) if found != wanted => {
-            Err(Diagnostic::failure(format!("the archive is of etcd {found}, and --version is {wanted}")).at(archive))
+            Err(Diagnostic::failure(format!("the archive is for etcd {found}, but --version is {wanted}")).at(archive))
         }
         _ => Ok(chosen),
     }
@@ -67,7 +67,7 @@ fn at_url(url: &str, sha256: Option<Digest>) -> Result<Archive, Diagnostic> {
     let Some(digest) = sha256 else {
         return Err(Diagnostic::failure("an archive at a URL needs its SHA-256")
             .at(url)
-            .hint("add --sha256 HEX, from the release's SHA256SUMS"));
+            .hint("add --sha256 HEX from the release's SHA256SUMS"));
     };
     Ok(archive(name, digest, |name| match parse_name(name) {
         // etcd's releases have the version in a folder's name too.
@@ -84,7 +84,7 @@ fn at_path(path: &Path, folder: &Path, expected: Option<Digest>) -> Result<Archi
     let failure = |error: io::Error| Diagnostic::failure("cannot read the archive").at(&shown).caused_by(&error);
     let digest = digest_of(path).map_err(failure)?;
     if expected.is_some_and(|expected| expected != digest) {
-        return Err(Diagnostic::failure("the archive has another SHA-256")
+        return Err(Diagnostic::failure("the archive's SHA-256 does not match")
             .at(&shown)
             .because(format!("it is {digest}")));
     }
@@ -145,7 +145,7 @@ fn nearby(folder: &Path, wanted: Option<Version>) -> Result<Option<Archive>, Dia
         }
         if found.len() > 1 {
             let versions: Vec<String> = found.keys().map(Version::to_string).collect();
-            return Err(Diagnostic::failure(format!("there are archives of etcd {} here", versions.join(" and ")))
+            return Err(Diagnostic::failure(format!("found archives of etcd {} here", versions.join(" and ")))
                 .at(place.display().to_string())
                 .hint("choose with --version X.Y.Z or --archive PATH"));
         }

@@ -23,8 +23,7 @@ const UNPACKED_BYTES_MAX: u64 = 2 << 30;
 /// Reads a gzipped tar to its end. The error completes "the archive …".
 pub fn read(archive: impl Read, architecture: Architecture) -> Result<Contents, String> {
     let mut archive = tar::Archive::new(MultiGzDecoder::new(archive).take(UNPACKED_BYTES_MAX));
-    let unreadable =
-        |error: std::io::Error| format!("is not a tar archive compressed with gzip, or is cut off: {error}");
+    let unreadable = |error: std::io::Error| format!("is not a gzip-compressed tar archive, or is truncated: {error}");
     // From each folder, as tar writes it, to the binaries in it.
     let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut count = 0;
@@ -32,29 +31,29 @@ pub fn read(archive: impl Read, architecture: Architecture) -> Result<Contents, 
         let mut entry = entry.map_err(unreadable)?;
         count += 1;
         if count > ENTRIES_MAX {
-            return Err(format!("holds more than {ENTRIES_MAX} files"));
+            return Err(format!("contains more than {ENTRIES_MAX} files"));
         }
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            return Err(format!("holds a path that leads out of it: {}", path.escape_debug()));
+            return Err(format!("contains a path that leads outside it: {}", path.escape_debug()));
         }
         let (folder, name) = path.rsplit_once('/').map_or(("", path.as_str()), |(folder, name)| (folder, name));
         if !NEEDED.contains(&name) && name != OPTIONAL {
             continue;
         }
         if !entry.header().entry_type().is_file() {
-            return Err(format!("holds {path}, which is not a plain file"));
+            return Err(format!("contains {path}, which is not a regular file"));
         }
         if !is_plain(&path) {
-            return Err(format!("holds a path with unusual characters: {}", path.escape_debug()));
+            return Err(format!("contains a path with unusual characters: {}", path.escape_debug()));
         }
         if !folders.entry(folder.to_owned()).or_default().insert(name.to_owned()) {
-            return Err(format!("holds {path} twice"));
+            return Err(format!("contains {path} twice"));
         }
         let mut head = Vec::with_capacity(ELF_HEAD_BYTES);
         entry.by_ref().take(ELF_HEAD_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
         if let Some(why) = wrong_machine(&head, architecture) {
-            return Err(format!("holds {path} {why}"));
+            return Err(format!("contains {path} {why}"));
         }
     }
     choose(folders)
@@ -72,12 +71,12 @@ fn choose(folders: BTreeMap<String, BTreeSet<String>>) -> Result<Contents, Strin
     let Some((folder, names)) = whole.next() else {
         let missing = NEEDED.iter().find(|name| !folders.values().any(|names| names.contains(**name)));
         return Err(missing.map_or_else(
-            || "does not hold etcd and etcdctl in the same folder".to_owned(),
-            |name| format!("holds no {name}"),
+            || "does not contain etcd and etcdctl in the same directory".to_owned(),
+            |name| format!("does not contain {name}"),
         ));
     };
     if let Some((other, _)) = whole.next() {
-        return Err(format!("holds etcd and etcdctl twice: in {folder:?} and in {other:?}"));
+        return Err(format!("contains etcd and etcdctl twice: in {folder:?} and in {other:?}"));
     }
     let path = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
     let strip = if folder.is_empty() { 0 } else { folder.split('/').count() };
@@ -96,8 +95,8 @@ fn wrong_machine(head: &[u8], architecture: Architecture) -> Option<String> {
     let made_for = Architecture::ALL.into_iter().find(|architecture| elf_machine(*architecture) == machine);
     match made_for {
         Some(made_for) if made_for == architecture => None,
-        Some(made_for) => Some(format!("for {made_for}, and it is declared as the archive for {architecture}")),
-        None => Some(format!("for a processor (ELF machine {machine}) that is not {architecture}")),
+        Some(made_for) => Some(format!("for {made_for}, but is declared as the archive for {architecture}")),
+        None => Some(format!("for a different processor (ELF machine {machine}) from {architecture}")),
     }
 }
 

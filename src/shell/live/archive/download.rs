@@ -60,7 +60,7 @@ fn download(url: &str, expected: Digest, into: &mut File) -> Result<(), Cause> {
         }
         let chunk = &buffer[..count];
         let written = hasher.update(chunk).and_then(|()| into.write_all(chunk));
-        written.map_err(|error| unusable(format!("{url} could not be kept: {error}"), SPACE))?;
+        written.map_err(|error| unusable(format!("{url} could not be cached: {error}"), SPACE))?;
     }
     let found = hasher.finish();
     if found == expected { Ok(()) } else { Err(differs(url, expected, found)) }
@@ -86,26 +86,29 @@ pub(super) fn agent(whole: Option<Duration>) -> Agent {
     config.into()
 }
 
-const SPACE: &str = "make room for it, or set XDG_CACHE_HOME to a folder that has";
+const SPACE: &str = "free space, or set XDG_CACHE_HOME to a directory that has enough";
 
-const TRUST: &str = "the server's certificate must be trusted by this machine";
+const TRUST: &str = "this machine must trust the server's certificate";
 
 fn cannot_fetch(url: &str, error: &ureq::Error) -> Cause {
     let hint = match error {
-        ureq::Error::StatusCode(404) => "is there such a release? correct `url`, or `version`",
-        ureq::Error::StatusCode(_) => "open it in a browser; behind a login wall, download it and use `path`",
+        ureq::Error::StatusCode(404) => "check that the release exists; fix `url` or `version`",
+        ureq::Error::StatusCode(_) => "open it in a browser; if it needs a login, download it and use `path`",
         ureq::Error::Rustls(_) => TRUST,
         ureq::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => TRUST,
-        _ => "without access from here, download it elsewhere and use `[etcd.archive] path`; HTTPS_PROXY is honoured",
+        _ => {
+            "if this machine has no access, download it elsewhere and set `path` in [etcd.archive]; HTTPS_PROXY is \
+              honoured"
+        }
     };
     let why = match error {
         ureq::Error::StatusCode(code) => format!("the server answered {code}"),
         ureq::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     };
-    unusable(format!("{url} could not be fetched: {why}"), hint)
+    unusable(format!("{url} could not be downloaded: {why}"), hint)
 }
 
 fn cannot_keep(folder: &Path, error: &std::io::Error) -> Cause {
-    unusable(format!("the archive cannot be kept in {}: {error}", folder.display()), SPACE)
+    unusable(format!("the archive cannot be cached in {}: {error}", folder.display()), SPACE)
 }

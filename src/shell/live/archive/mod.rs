@@ -72,11 +72,11 @@ fn prepare_with(
     cache: Option<&Path>,
 ) -> Result<Package, Cause> {
     let Binaries::Archive { location, .. } = &desired.binaries else {
-        return Err(unusable("cluster.toml declares no archive of etcd", "add [etcd.archive] with `url` or `path`"));
+        return Err(unusable("cluster.toml configures no etcd archive", "add [etcd.archive] with `url` or `path`"));
     };
     let Some(expected) = desired.archive_digest(version, architecture) else {
-        let what = format!("[etcd.archive] has no digest of the archive of etcd {version} for {architecture}");
-        let hint = "add it: etcd publishes SHA256SUMS beside each release";
+        let what = format!("[etcd.archive] has no SHA-256 for etcd {version} on {architecture}");
+        let hint = "add it: etcd publishes SHA256SUMS with each release";
         return Err(unusable(what, hint));
     };
     let (file, name) = match location.resolve(version, architecture) {
@@ -87,7 +87,7 @@ fn prepare_with(
     let file = Arc::new(file);
     let contents = contents::read(Reader { file: Arc::clone(&file), offset: 0 }, architecture);
     let Contents { members, strip } = contents.map_err(|why| {
-        unusable(format!("{name} {why}"), "an archive as etcd releases it holds etcd and etcdctl side by side")
+        unusable(format!("{name} {why}"), "a release archive of etcd contains etcd and etcdctl side by side")
     })?;
     Ok(Package { facts: Archive { sha256: expected }, size_bytes, members, strip, file })
 }
@@ -97,13 +97,13 @@ fn open(path: &str, expected: Digest) -> Result<File, Cause> {
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => unusable(
             format!("there is no archive at {path}"),
-            "correct `[etcd.archive] path`, or put the archive there",
+            "correct `path` in [etcd.archive], or put the archive there",
         ),
         _ => cannot_read(path, &error),
     })?;
     let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;
     if !metadata.is_file() {
-        return Err(unusable(format!("{path} is not a file"), "correct `[etcd.archive] path`"));
+        return Err(unusable(format!("{path} is not a file"), "correct `path` in [etcd.archive]"));
     }
     let found = digest(&file).map_err(|error| cannot_read(path, &error))?;
     if found == expected { Ok(file) } else { Err(differs(path, expected, found)) }
@@ -147,7 +147,7 @@ impl Hasher {
     fn update(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.bytes += chunk.len() as u64;
         if self.bytes > ARCHIVE_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 512 MiB"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 512 MiB"));
         }
         self.context.update(chunk);
         Ok(())
@@ -159,8 +159,8 @@ impl Hasher {
 }
 
 fn differs(name: &str, expected: Digest, found: Digest) -> Cause {
-    let what = format!("{name} is not the declared archive: its SHA-256 is {found}, and cluster.toml says {expected}");
-    unusable(what, "compare both with the SHA256SUMS that etcd publishes beside the release")
+    let what = format!("{name} does not match: its SHA-256 is {found}, but cluster.toml declares {expected}");
+    unusable(what, "compare both with the SHA256SUMS that etcd publishes with the release")
 }
 
 fn cannot_read(name: &str, error: &io::Error) -> Cause {

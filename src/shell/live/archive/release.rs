@@ -24,10 +24,10 @@ const WANTED: [Architecture; 2] = [Architecture::Amd64, Architecture::Arm64];
 pub fn digests(base: &str, version: Version) -> Result<BTreeMap<Architecture, Digest>, String> {
     let url = format!("{base}/v{version}/SHA256SUMS");
     let cannot = |error: ureq::Error| match error {
-        ureq::Error::StatusCode(404) => format!("there is no {url}"),
-        ureq::Error::StatusCode(code) => format!("{url} was answered with {code}"),
+        ureq::Error::StatusCode(404) => format!("{url} does not exist"),
+        ureq::Error::StatusCode(code) => format!("{url}: the server answered {code}"),
         ureq::Error::Timeout(_) => format!("{url} did not answer within {} s", TIMEOUT.as_secs()),
-        error => format!("{url} could not be fetched: {error}"),
+        error => format!("{url} could not be downloaded: {error}"),
     };
     let mut response = agent(Some(TIMEOUT)).get(&url).call().map_err(cannot)?;
     let text = response.body_mut().with_config().limit(SUMS_BYTES_MAX).read_to_string().map_err(cannot)?;

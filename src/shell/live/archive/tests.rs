@@ -126,34 +126,34 @@ fn each_fault_of_an_archive_is_named() {
         assert!(cause.summary.contains(what), "{cause:?}");
     };
     let (etcd, etcdctl) = (("d/etcd", &b"e"[..]), ("d/etcdctl", &b"c"[..]));
-    says(b"", "is not a tar archive");
-    says(b"<html>sign in</html>", "is not a tar archive");
-    says(&release()[..200], "cut off");
-    says(&packed(&[etcd]), "holds no etcdctl");
-    says(&packed(&[etcdctl]), "holds no etcd");
-    says(&packed(&[("a/etcd", b"e"), ("b/etcdctl", b"c")]), "same folder");
+    says(b"", "is not a gzip-compressed tar archive");
+    says(b"<html>sign in</html>", "is not a gzip-compressed tar archive");
+    says(&release()[..200], "truncated");
+    says(&packed(&[etcd]), "does not contain etcdctl");
+    says(&packed(&[etcdctl]), "does not contain etcd");
+    says(&packed(&[("a/etcd", b"e"), ("b/etcdctl", b"c")]), "same directory");
     says(&packed(&[etcd, etcdctl, ("x/etcd", b"e"), ("x/etcdctl", b"c")]), "twice");
     says(&packed(&[etcd, etcd, etcdctl]), "d/etcd twice");
-    says(&packed(&[etcd, etcdctl, ("d/../../root/.profile", b"x")]), "leads out of it");
-    says(&packed(&[etcd, etcdctl, ("/etc/passwd", b"x")]), "leads out of it");
+    says(&packed(&[etcd, etcdctl, ("d/../../root/.profile", b"x")]), "leads outside it");
+    says(&packed(&[etcd, etcdctl, ("/etc/passwd", b"x")]), "leads outside it");
     says(&packed(&[("d e/etcd", b"e"), ("d e/etcdctl", b"c")]), "unusual characters");
     says(&packed(&[("-d/etcd", b"e"), ("-d/etcdctl", b"c")]), "unusual characters");
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     append(&mut builder, "d/etcd", tar::EntryType::Symlink, b"");
-    says(&builder.into_inner().unwrap().finish().unwrap(), "not a plain file");
+    says(&builder.into_inner().unwrap().finish().unwrap(), "not a regular file");
 }
 
 #[test]
 fn binaries_for_another_processor_are_refused() {
     let elf = |machine: u8| [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9], &[2, 0, machine, 0], &[0; 100]].concat();
     let with = |machine| packed(&[("d/etcd", &elf(machine)), ("d/etcdctl", &elf(machine))]);
-    assert!(refused(&with(183)).summary.contains("for arm64, and it is declared as the archive for amd64"));
+    assert!(refused(&with(183)).summary.contains("for arm64, but is declared as the archive for amd64"));
     assert!(refused(&with(8)).summary.contains("ELF machine 8"));
     let folder = TempDir::new().unwrap();
     let desired = desired(at_path(&folder, &with(62)), Digest::of(with(62)));
     prepared(&desired, Architecture::Amd64).unwrap();
     let cause = prepared(&desired, Architecture::Arm64).unwrap_err();
-    assert!(cause.summary.contains("no digest of the archive of etcd 3.5.16 for arm64"));
+    assert!(cause.summary.contains("no SHA-256 for etcd 3.5.16 on arm64"));
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_download_that_fails_leaves_nothing_behind() {
     assert!(absent.hint.unwrap().contains("`version`"));
     let nobody = Server { url: "http://127.0.0.1:1/etcd.tar.gz".to_owned(), requests: Arc::default() };
     let refused = fetched(&nobody, Digest::of(&bytes), Some(cache.path())).unwrap_err();
-    assert!(refused.summary.contains("could not be fetched"), "{refused:?}");
+    assert!(refused.summary.contains("could not be downloaded"), "{refused:?}");
     assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
 }
 
@@ -322,7 +322,7 @@ fn https_is_trusted_as_the_machine_trusts_it() {
     let trusted = fetch("pki");
     assert!(trusted.contains(&format!("fetched {} bytes", bytes.len())), "{trusted}");
     let untrusted = fetch("other");
-    assert!(untrusted.contains("could not be fetched") && untrusted.contains("must be trusted"), "{untrusted}");
+    assert!(untrusted.contains("could not be downloaded") && untrusted.contains("must trust"), "{untrusted}");
 }
 
 #[test]
@@ -362,9 +362,9 @@ fn the_digests_of_a_release_are_those_of_its_sums() {
 fn what_keeps_the_sums_away_is_said() {
     let missing = serve("404 Not Found", Vec::new());
     let said = release::digests(base(&missing), Version::new(3, 6, 99)).unwrap_err();
-    assert!(said.starts_with("there is no http://127.0.0.1:") && said.ends_with("/v3.6.99/SHA256SUMS"), "{said}");
+    assert!(said.starts_with("http://127.0.0.1:") && said.ends_with("/v3.6.99/SHA256SUMS does not exist"), "{said}");
     let nobody = release::digests("http://127.0.0.1:1", Version::new(3, 6, 16)).unwrap_err();
-    assert!(nobody.contains("could not be fetched"), "{nobody}");
+    assert!(nobody.contains("could not be downloaded"), "{nobody}");
     let garbage = serve("200 OK", vec![0xff; 100]);
     assert!(release::digests(base(&garbage), Version::new(3, 6, 16)).is_err());
 }

@@ -103,5 +103,5 @@ impl Live {
 fn silent(desired: &Desired, host: &HostName) -> Diagnostic {
     Diagnostic::new(Kind::Unseen, format!("the member on {host} does not answer"))
         .at(host.as_str())
-        .hint(format!("look at `quorate status`, and at `{}` on {host}", runtime::log(desired)))
+        .hint(format!("run `quorate status`, and `{}` on {host}", runtime::log(desired)))
 }

@@ -83,7 +83,7 @@ impl Live {
         for host in self.hosts.desired.nodes.keys().filter(|host| lock.covers(host)) {
             let with = with.filter(|(of, ..)| *of == host).map(|(_, name, facts)| (name, facts));
             let command = Command::note_drill(folder, drill, with);
-            noted = noted.and(self.hosts.run(lock, host, command, "note the drill").await);
+            noted = noted.and(self.hosts.run(lock, host, command, "record the test restore").await);
         }
         noted
     }

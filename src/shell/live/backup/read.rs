@@ -37,7 +37,7 @@ pub async fn check_in_thread(path: PathBuf, name: String) -> Result<Sound, Diagn
         let file = File::open(&path).map_err(|error| unreadable(&path.display().to_string(), &error))?;
         check_stream(wanted.reading(file), &name)
     };
-    while_wanted(work).await.ok_or_else(|| Diagnostic::failure("checking the snapshot ended half-way"))?
+    while_wanted(work).await.ok_or_else(|| Diagnostic::failure("verifying the snapshot was interrupted"))?
 }
 
 /// As [`check`], of what comes from elsewhere.
@@ -96,19 +96,19 @@ pub fn keep_facts(path: &Path, facts: &Facts) -> Result<(), Diagnostic> {
 fn of_packing(error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Fault::PackedCut,
-        _ => Fault::Damaged(format!("its compressed data are not whole: {error}")),
+        _ => Fault::Damaged(format!("the compressed data is corrupt: {error}")),
     }
 }
 
 pub(in crate::shell::live) fn unsound(name: &str, fault: &Fault) -> Diagnostic {
     let code = fault.code();
-    Diagnostic::new(code.kind(), format!("{name} is no snapshot to rely on [{code}]"))
+    Diagnostic::new(code.kind(), format!("{name} failed verification [{code}]"))
         .because(fault.to_string())
-        .hint(format!("`quorate explain {code}`"))
+        .hint(format!("run `quorate explain {code}`"))
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
-    Diagnostic::failure("the snapshot cannot be read").at(name).caused_by(error)
+    Diagnostic::failure("cannot read the snapshot").at(name).caused_by(error)
 }
 
 #[cfg(test)]

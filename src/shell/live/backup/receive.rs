@@ -59,7 +59,7 @@ pub(super) async fn receive(
         }
     };
     drop(pieces);
-    let written = written.await.map_err(|_| Diagnostic::failure("writing the snapshot ended half-way"))?;
+    let written = written.await.map_err(|_| Diagnostic::failure("writing the snapshot was interrupted"))?;
     sent?;
     let (staged, check, finder) = written.map_err(|error| unwritable(path, &error))?;
     let sound = check.finish().map_err(|fault| read::unsound(&path.display().to_string(), &fault))?;
@@ -77,7 +77,7 @@ fn write(
     let (mut check, mut finder) = (Check::default(), Finder::default());
     let mut packer = Packer::new(compression, BufWriter::with_capacity(BUFFER_BYTES, staged.as_file()))?;
     loop {
-        let piece = pieces.blocking_recv().ok_or_else(|| io::Error::other("the rest did not come"))?;
+        let piece = pieces.blocking_recv().ok_or_else(|| io::Error::other("the transfer ended early"))?;
         let Some(piece) = piece else { break };
         check.update(&piece);
         finder.update(&piece);

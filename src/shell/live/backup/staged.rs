@@ -26,11 +26,13 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 pub(in crate::shell::live) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
-    let failure = Diagnostic::failure("the snapshot cannot be written").at(path.display().to_string());
+    let failure = Diagnostic::failure("cannot write the snapshot").at(path.display().to_string());
     let hint = match error.kind() {
-        io::ErrorKind::AlreadyExists => "a snapshot is never overwritten: choose another name",
-        io::ErrorKind::StorageFull => "make room, or choose another folder with `-o`; older snapshots are as they were",
-        _ => "choose another place with `-o`",
+        io::ErrorKind::AlreadyExists => "snapshots are never overwritten: choose another name",
+        io::ErrorKind::StorageFull => {
+            "free space, or choose another directory with `-o`; older snapshots are unchanged"
+        }
+        _ => "choose another location with `-o`",
     };
     failure.caused_by(error).hint(hint)
 }

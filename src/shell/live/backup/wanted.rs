@@ -22,7 +22,7 @@ struct Watched<R> {
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.wanted.0.strong_count() == 0 {
-            return Err(io::Error::other("nobody waits for it any more"));
+            return Err(io::Error::other("it is no longer needed"));
         }
         self.from.read(buffer)
     }

@@ -105,7 +105,7 @@ impl Live {
             drop(keeps);
             unpacked
         });
-        let members = unpacked.await.ok_or_else(|| Diagnostic::failure("unpacking the snapshot ended half-way"))??;
+        let members = unpacked.await.ok_or_else(|| Diagnostic::failure("unpacking the snapshot was interrupted"))??;
         self.is_of_this_cluster(subject.name, &members)?;
         let claim = tools.status(&database).await?;
         let scratch = tools.start(&signer, &database, desired.certificates.validity_seconds).await?;
@@ -132,7 +132,8 @@ impl Live {
         let expected = claim.revision.max(compacted).max(1);
         if revision != expected || keys > claim.total_key {
             let what = format!(
-                "it claims revision {} and {} entries, and what was restored is at revision {revision} with {keys} keys",
+                "the file claims revision {} and {} entries, but the restored data is at revision {revision} with \
+                 {keys} keys",
                 claim.revision, claim.total_key
             );
             return Err(differs(subject.name, what));
@@ -149,10 +150,10 @@ impl Live {
         }
         let code = Code::SnapshotForeign;
         let members: Vec<_> = members.iter().map(String::as_str).collect();
-        let what = format!("{name} is of another cluster than {} [{code}]", desired.cluster.name);
+        let what = format!("{name} is from a different cluster from {} [{code}]", desired.cluster.name);
         Err(Diagnostic::new(code.kind(), what)
-            .because(format!("its members were {}, and none of them is declared", members.join(", ")))
-            .hint(format!("`quorate explain {code}`")))
+            .because(format!("its members were {}; none of them is in cluster.toml", members.join(", ")))
+            .hint(format!("run `quorate explain {code}`")))
     }
 
     async fn compare(
@@ -175,14 +176,15 @@ impl Live {
         if compacted == is.compacted {
             let what = || {
                 format!(
-                    "at revision {} the hash of {source} is {hash}, and that of the snapshot {}",
+                    "at revision {}, the hash of {source} is {hash}, but the snapshot's is {}",
                     is.revision, is.hash
                 )
             };
             return if hash == is.hash { Ok(Comparison::EqualHash) } else { Err(subject.differs_from_live(what())) };
         }
         let Ok(keys) = member.count_at(is.revision, deadline).await else { return Ok(Comparison::Gone) };
-        let what = || format!("at revision {} {source} has {keys} keys, and the snapshot {}", is.revision, is.keys);
+        let what =
+            || format!("at revision {}, {source} has {keys} keys, but the snapshot has {}", is.revision, is.keys);
         if keys == is.keys { Ok(Comparison::EqualKeys) } else { Err(subject.differs_from_live(what())) }
     }
 }
@@ -193,8 +195,8 @@ impl Subject<'_> {
         match self.cluster {
             Some(_) => differs,
             None => differs.because(
-                "of which cluster it is was not noted: either the snapshot or the member is not what it should be, or the \
-                 cluster was restored since the snapshot was taken, which may be good then",
+                "its cluster id was not recorded: either the snapshot or the member has wrong data, or the cluster was \
+                 restored after the snapshot was taken (the snapshot may be good then)",
             ),
         }
     }
@@ -233,7 +235,7 @@ pub fn folder() -> Result<TempDir, Diagnostic> {
 /// When it cannot be read.
 pub fn foreign_members(desired: &Desired, snapshot: &Path) -> Result<Vec<String>, Diagnostic> {
     let members = peer_urls(open(snapshot)?).map_err(|error| {
-        Diagnostic::failure("the snapshot cannot be read").at(snapshot.display().to_string()).caused_by(&error)
+        Diagnostic::failure("cannot read the snapshot").at(snapshot.display().to_string()).caused_by(&error)
     })?;
     Ok(if is_foreign(desired, &members) { members.into_iter().collect() } else { Vec::new() })
 }
@@ -296,14 +298,14 @@ fn is_url(text: &str) -> bool {
 
 fn differs(name: &str, what: String) -> Diagnostic {
     let code = Code::SnapshotDiffers;
-    Diagnostic::new(code.kind(), format!("{name} did not stand the drill [{code}]"))
+    Diagnostic::new(code.kind(), format!("{name} failed the test restore [{code}]"))
         .because(what)
-        .hint(format!("`quorate explain {code}`"))
+        .hint(format!("run `quorate explain {code}`"))
 }
 
 pub(super) fn failed(error: &io::Error) -> Diagnostic {
-    let hint = "the database is unpacked and restored in the folder of temporary files: TMPDIR names another one";
-    Diagnostic::new(Kind::Failure, "no drill can be held here").caused_by(error).hint(hint)
+    let hint = "the test restore runs in the temporary directory: set TMPDIR to use another one";
+    Diagnostic::new(Kind::Failure, "no test restore is possible here").caused_by(error).hint(hint)
 }
 
 #[cfg(test)]
@@ -363,7 +365,7 @@ mod tests {
     fn a_difference_may_be_of_a_later_life_where_the_cluster_is_not_known() {
         let said = |cluster| Subject { name: "x.db", cluster }.differs_from_live("hashes".to_owned()).to_string();
         let (known, unknown) = (said(Some(ClusterId(1))), said(None));
-        assert!(known.contains("[snapshot-differs]") && !known.contains("restored since"), "{known}");
-        assert!(unknown.contains("[snapshot-differs]") && unknown.contains("restored since"), "{unknown}");
+        assert!(known.contains("[snapshot-differs]") && !known.contains("restored after"), "{known}");
+        assert!(unknown.contains("[snapshot-differs]") && unknown.contains("restored after"), "{unknown}");
     }
 }

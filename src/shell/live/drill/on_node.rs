@@ -35,15 +35,15 @@ impl Live {
         let pair = scratch::pair(&signer, ROOT, desired.certificates.validity_seconds)?;
         let binaries = self.hosts.running(host);
         let command = Command::drill(folder, listed, &binaries, signer.certificate_pem(), &pair);
-        let said = self.run_alone(host, command, errand, &format!("hold a drill with {name}")).await?;
+        let said = self.run_alone(host, command, errand, &format!("test restore of {name}")).await?;
         let told = Told::read(&said);
         let label = format!("{name} on {host}");
         let sound = told.sound().map_err(|fault| backup::unsound(&label, &fault))?;
         if let Some(said) = told.one("refused") {
-            return Err(Diagnostic::failure("etcd refuses the snapshot").at(host.as_str()).because(said));
+            return Err(Diagnostic::failure("etcd rejects the snapshot").at(host.as_str()).because(said));
         }
         let nonsense =
-            || Diagnostic::failure(format!("what {host} says of the drill makes no sense")).at(host.as_str());
+            || Diagnostic::failure(format!("unexpected answer from {host} about the test restore")).at(host.as_str());
         let evidence = told.evidence().ok_or_else(nonsense)?;
         self.is_of_this_cluster(&label, &evidence.members)?;
         let subject = Subject { name: &label, cluster: listed.facts.cluster_id };

@@ -57,8 +57,8 @@ const LOOPBACK: &str = "127.0.0.1";
 /// One that nobody else has, so that a drill needs nothing of the cluster's.
 pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
     let (certificate, key) = pki::generate_authority(cluster, now())
-        .map_err(|why| Diagnostic::failure("no authority could be generated for the drill").because(why))?;
-    let memory = Path::new("the authority of the drill");
+        .map_err(|why| Diagnostic::failure("no CA could be created for the test restore").because(why))?;
+    let memory = Path::new("the CA of the test restore");
     pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(Diagnostic::from)
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<
     let uname = rustix::system::uname();
     let machine = uname.machine().to_string_lossy();
     let architecture = Architecture::from_uname(&machine).ok_or_else(|| {
-        Diagnostic::failure(format!("there is no etcd for this machine ({machine}) to hold a drill with"))
+        Diagnostic::failure(format!("there is no etcd for this machine ({machine}) to run the test restore with"))
     })?;
     let folder = match &desired.binaries {
         Binaries::Archive { .. } => {
@@ -78,13 +78,13 @@ pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<
                 drop(keeps);
                 result
             });
-            let result = result.await.map_err(|_| Diagnostic::failure("unpacking etcd ended half-way"))?;
+            let result = result.await.map_err(|_| Diagnostic::failure("unpacking etcd was interrupted"))?;
             result.map_err(|error| failed(&error))?;
             to
         }
         Binaries::Preinstalled { folder } => PathBuf::from(folder.as_str()),
         Binaries::Undeclared => {
-            let what = "cluster.toml does not say where to get the etcd that a drill is held with";
+            let what = "no etcd archive is configured for the test restore";
             return Err(Diagnostic::failure(what).hint("add [etcd.archive] with `url` or `path`, and `sha256`"));
         }
     };
@@ -92,7 +92,7 @@ pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<
     let etcd = Some(folder.join("etcd")).filter(|path| path.exists());
     match (utility, etcd) {
         (Some(utility), Some(_)) => Ok(Tools { folder, utility }),
-        _ => Err(Diagnostic::failure(format!("there are no etcd and etcdctl in {} here", folder.display()))),
+        _ => Err(Diagnostic::failure(format!("no etcd and etcdctl in {} on this machine", folder.display()))),
     }
 }
 
@@ -115,7 +115,7 @@ impl Tools {
     pub async fn status(&self, database: &Path) -> Result<Claim, Diagnostic> {
         let said = self.run("snapshot status", &["snapshot", "status", "--write-out=json"], database).await?;
         serde_json::from_str(said.trim())
-            .map_err(|error| Diagnostic::failure("what `snapshot status` says of it makes no sense").caused_by(&error))
+            .map_err(|error| Diagnostic::failure("unexpected output of `snapshot status`").caused_by(&error))
     }
 
     async fn run(&self, what: &str, arguments: &[&str], database: &Path) -> Result<String, Diagnostic> {
@@ -123,8 +123,8 @@ impl Tools {
         let arguments = arguments.iter().map(OsStr::new).chain([database.as_os_str()]);
         let output = Leashed::output(&self.utility, arguments);
         let output = tokio::time::timeout(deadline, output).await.map_err(|_| {
-            Diagnostic::failure(format!("`{what}` did not end within {} s", deadline.as_secs()))
-                .hint("the disk under the folder of temporary files may be slow or stuck: TMPDIR names another one")
+            Diagnostic::failure(format!("`{what}` did not finish within {} s", deadline.as_secs()))
+                .hint("the disk of the temporary directory may be slow or stuck: set TMPDIR to use another one")
         })?;
         let output = output.map_err(|error| failed(&error))?;
         if output.status.success() {
@@ -137,7 +137,7 @@ impl Tools {
         // Of a panic the last line says nothing.
         let panic = said.lines().find(|line| line.starts_with("panic:"));
         let why = panic.or_else(|| said.lines().last()).unwrap_or_default();
-        Err(Diagnostic::failure(format!("`{what}` refuses the snapshot")).because(why))
+        Err(Diagnostic::failure(format!("`{what}` rejects the snapshot")).because(why))
     }
 
     /// Restores `database` and starts etcd on it.
@@ -218,7 +218,7 @@ impl Ended {
 
 impl From<Ended> for Diagnostic {
     fn from(Ended { last, .. }: Ended) -> Self {
-        Diagnostic::failure("etcd ended instead of serving what was restored").because(last)
+        Diagnostic::failure("etcd exited instead of serving the restored data").because(last)
     }
 }
 
@@ -231,13 +231,13 @@ async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration
         let why = match Member::direct(place.clone(), port, &tls, DIAL_DEADLINE).await {
             Ok(member) => match member.answer(DIAL_DEADLINE).await {
                 Ok(answer) if answer.reads => return Ok(member),
-                Ok(_) => "it does not lead itself yet".to_owned(),
+                Ok(_) => "it has no leader yet".to_owned(),
                 Err(cause) => cause.summary,
             },
             Err(missed) => missed.cause.summary,
         };
         if !patience.wait().await {
-            let failure = Diagnostic::failure("etcd does not serve what was restored").because(why);
+            let failure = Diagnostic::failure("etcd does not serve the restored data").because(why);
             return Err(failure.because(Ended::of(folder).last));
         }
     }
@@ -350,6 +350,6 @@ mod tests {
         program(&utility, "#!/bin/sh\nexec sleep 1000\n");
         let tools = Tools { folder: folder.path().to_owned(), utility };
         let said = tools.status(&folder.path().join("snapshot.db")).await.expect_err("it hangs").to_string();
-        assert!(said.contains("`snapshot status` did not end within 300 s"), "{said}");
+        assert!(said.contains("`snapshot status` did not finish within 300 s"), "{said}");
     }
 }

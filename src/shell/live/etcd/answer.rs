@@ -13,7 +13,7 @@ use crate::core::observed::{Answer, Cause, MemberEntry, Seen};
 pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cause> {
     let header = status.header().ok_or_else(|| place.silent(Fault::NotEtcd))?;
     let version = version(status.version())
-        .ok_or_else(|| place.silent(Fault::Other(format!("it calls itself version {:?}", status.version()))))?;
+        .ok_or_else(|| place.silent(Fault::Other(format!("it reports version {:?}", status.version()))))?;
     let bytes = |count: i64| u64::try_from(count).unwrap_or_default();
     let (alarms, errors) = alarms_and_errors(status.errors());
     Ok(Answer {
@@ -32,7 +32,7 @@ pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cau
         reads: false,
         own_members: Vec::new(),
         cluster_version: None,
-        members: Seen::Unknown(place.silent(Fault::Other("it was not asked for the member list".to_owned()))),
+        members: Seen::Unknown(place.silent(Fault::Other("the member list was not requested".to_owned()))),
     })
 }
 

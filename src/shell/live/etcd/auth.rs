@@ -117,7 +117,7 @@ impl Member {
     pub async fn add_role(&self, role: &RoleName, deadline: Duration) -> Result<(), Refusal> {
         let mut client = self.client_of_leader.auth_client();
         let call = async { client.role_add(role.as_str()).await.map(drop) };
-        self.change("to make a role", deadline, call, &["role name already exists"]).await
+        self.change("to create a role", deadline, call, &["role name already exists"]).await
     }
 
     /// Takes a role away, from every user, too.
@@ -170,7 +170,7 @@ impl Member {
         };
         let password = password.map_or("", Secret::expose);
         let call = async { client.user_add(user.as_str(), password, Some(options)).await.map(drop) };
-        self.change("to make a user", deadline, call, &["user name already exists"]).await
+        self.change("to create a user", deadline, call, &["user name already exists"]).await
     }
 
     /// Takes a user away.
@@ -190,7 +190,7 @@ impl Member {
     pub async fn grant_role(&self, user: &UserName, role: &RoleName, deadline: Duration) -> Result<(), Refusal> {
         let mut client = self.client_of_leader.auth_client();
         let call = async { client.user_grant_role(user.as_str(), role.as_str()).await.map(drop) };
-        self.change("to give a user a role", deadline, call, &[]).await
+        self.change("to grant a role to a user", deadline, call, &[]).await
     }
 
     /// Takes a role from a user.
@@ -200,7 +200,7 @@ impl Member {
     pub async fn revoke_role(&self, user: &UserName, role: &RoleName, deadline: Duration) -> Result<(), Refusal> {
         let mut client = self.client_of_leader.auth_client();
         let call = async { client.user_revoke_role(user.as_str(), role.as_str()).await.map(drop) };
-        self.change("to take a role from a user", deadline, call, &["role is not granted to the user"]).await
+        self.change("to revoke a role from a user", deadline, call, &["role is not granted to the user"]).await
     }
 
     /// Turns authentication on or off.
@@ -211,10 +211,10 @@ impl Member {
         let mut client = self.client_of_leader.auth_client();
         if enabled {
             let call = async { client.auth_enable().await.map(drop) };
-            return self.change("to turn authentication on", deadline, call, &[]).await;
+            return self.change("to enable authentication", deadline, call, &[]).await;
         }
         let call = async { client.auth_disable().await.map(drop) };
-        self.change("to turn authentication off", deadline, call, &[NOT_ENABLED]).await
+        self.change("to disable authentication", deadline, call, &[NOT_ENABLED]).await
     }
 
     async fn asked<T>(&self, deadline: Duration, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Cause> {
@@ -225,7 +225,7 @@ impl Member {
         };
         let host = &self.place.host;
         let (why, hint) = self.recorder.fault().unwrap_or(fault).told(&self.place);
-        let summary = format!("etcd on {host} does not tell its users: {why}");
+        let summary = format!("could not read the users from etcd on {host}: {why}");
         Err(Cause { code: Code::AuthUnknown, summary, hint: Some(hint) })
     }
 }

@@ -128,38 +128,42 @@ impl Fault {
             Fault::NothingListens(port) => (format!("nothing listens on {address}:{port}"), log),
             Fault::ConnectTimeout(after, port) => (
                 format!("no connection to {address}:{port} within {}", seconds(*after)),
-                "a firewall may be in between; etcd-access = \"tunnel\" in [ssh] needs no way to this port".to_owned(),
+                "a firewall may block it; with etcd-access = \"tunnel\" in [ssh], this port need not be reachable"
+                    .to_owned(),
             ),
             Fault::HandshakeTimeout(after) => (
-                format!("it accepted the connection and said nothing for {}", seconds(*after)),
-                format!("a member serves only once it has found a quorum: are the others running? {log}"),
+                format!("it accepted the connection but did not answer for {}", seconds(*after)),
+                format!("a member serves only once it is part of a quorum: check that the others are running; {log}"),
             ),
             Fault::CallTimeout(what, after) => {
-                (format!("it was asked for {what} and said nothing for {}", seconds(*after)), log)
+                (format!("no answer to the request for {what} within {}", seconds(*after)), log)
             }
             Fault::Certificate(error) => told_certificate(error, host, address),
             Fault::Alert(alert) => told_alert(*alert, host, log),
             Fault::NotTls => (
-                "what listens there does not speak TLS".to_owned(),
-                "etcd was started without certificates, or another program has its port".to_owned(),
+                "the program that listens there does not speak TLS".to_owned(),
+                "etcd was started without certificates, or another program uses its port".to_owned(),
             ),
             Fault::NotEtcd => (
-                "what answers there is not etcd's API".to_owned(),
-                format!("another program, or a proxy, has its port: on {host}, `ss -ltnp` tells which"),
+                "the program that answers there is not etcd".to_owned(),
+                format!("another program or a proxy uses its port: run `ss -ltnp` on {host}"),
             ),
             Fault::Closed => ("it closed the connection".to_owned(), log),
             Fault::NoLeader => (
-                "it follows no leader".to_owned(),
-                format!("there is no quorum, or {host} is cut off from it: are the other members running?"),
+                "it has no leader".to_owned(),
+                format!(
+                    "the cluster has no quorum, or {host} is cut off from it: check that the other members are \
+                         running"
+                ),
             ),
-            Fault::Learner => ("a learner does not serve that".to_owned(), "ask a voter".to_owned()),
+            Fault::Learner => ("learners do not serve this request".to_owned(), "a voter must be available".to_owned()),
             Fault::Said(words) if DENIED.iter().any(|denied| words.contains(denied)) => (
-                format!("it says: {words}"),
-                "authentication is on, and the user root, as whom quorate comes, has not the role root: give it to root, \
-                 or turn authentication off, as somebody who may"
+                format!("it reports: {words}"),
+                "authentication is on, and quorate connects as user root, which lacks the role root: grant it, or \
+                 disable authentication, as a user who may"
                     .to_owned(),
             ),
-            Fault::Said(words) => (format!("it says: {words}"), log),
+            Fault::Said(words) => (format!("it reports: {words}"), log),
             Fault::Other(words) => (words.clone(), log),
         }
     }
@@ -169,7 +173,7 @@ fn told_certificate(error: &CertificateError, host: &HostName, address: &str) ->
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its server certificate has expired".to_owned(),
-            "a new server.crt is read at the next connection, without a restart".to_owned(),
+            "put a new server.crt in place: etcd reads it at the next connection, without a restart".to_owned(),
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
             "its server certificate is not valid yet".to_owned(),
@@ -177,12 +181,12 @@ fn told_certificate(error: &CertificateError, host: &HostName, address: &str) ->
         ),
         // Of another authority with the same name, the signature is what differs.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
-            "its server certificate was signed by another authority than the one beside cluster.toml".to_owned(),
-            "restore the right ca.crt and ca.key where [ca] says".to_owned(),
+            "its server certificate was signed by a different CA from the one in [ca]".to_owned(),
+            "restore the right ca.crt and ca.key to the location in [ca]".to_owned(),
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("its server certificate does not name {address}"),
-            format!("correct `address`, or have {host} get a new server.crt"),
+            format!("correct `address`, or put a new server.crt on {host}"),
         ),
         error => (
             format!("its server certificate is not acceptable: {error}"),
@@ -194,22 +198,22 @@ fn told_certificate(error: &CertificateError, host: &HostName, address: &str) ->
 fn told_alert(alert: AlertDescription, host: &HostName, log: String) -> (String, String) {
     let clocks = format!("compare the clocks of {host} and of this machine");
     match alert {
-        AlertDescription::CertificateExpired => ("it finds our client certificate expired".to_owned(), clocks),
+        AlertDescription::CertificateExpired => ("it rejects our client certificate as expired".to_owned(), clocks),
         AlertDescription::UnknownCA => (
-            "it does not trust the authority beside cluster.toml".to_owned(),
-            "restore the right ca.crt and ca.key where [ca] says".to_owned(),
+            "it does not trust the CA in [ca]".to_owned(),
+            "restore the right ca.crt and ca.key to the location in [ca]".to_owned(),
         ),
         // What Go says of every fault of a client's certificate, but in its newest versions.
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => (
-            "it refuses our client certificate".to_owned(),
-            format!("it trusts another authority than the one beside cluster.toml, or its clock is off: {clocks}"),
+            "it rejects our client certificate".to_owned(),
+            format!("it trusts a different CA from the one in [ca], or its clock is off: {clocks}"),
         ),
         // Go cannot load what it would serve with.
         AlertDescription::InternalError => (
             "it cannot use its own server certificate".to_owned(),
-            format!("on {host}, server.crt and server.key may be missing, unreadable, or not belong together"),
+            format!("on {host}, server.crt and server.key may be missing, unreadable, or not match"),
         ),
-        alert => (format!("it broke off the TLS handshake: {alert:?}"), log),
+        alert => (format!("it aborted the TLS handshake: {alert:?}"), log),
     }
 }
 

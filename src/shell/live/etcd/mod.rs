@@ -96,7 +96,7 @@ impl Place {
     fn refused(&self, what: &str, fault: Fault) -> Diagnostic {
         let Place { host, log, .. } = self;
         match fault {
-            Fault::Said(words) => Diagnostic::failure(format!("etcd on {host} was asked {what} and refused: {words}"))
+            Fault::Said(words) => Diagnostic::failure(format!("etcd on {host} was asked {what} but refused: {words}"))
                 .hint(format!("on {host}: {log}")),
             fault => Diagnostic { kind: Kind::Failure, ..self.silent(fault).into() },
         }
@@ -116,7 +116,7 @@ impl Member {
         let address = place.address.as_str();
         let silent = |fault| Unreached::here(place.silent(fault));
         let name = ServerName::try_from(address.to_owned())
-            .map_err(|_| silent(Fault::Other(format!("{address} is no name that a certificate can have"))))?;
+            .map_err(|_| silent(Fault::Other(format!("{address} is not a valid name for a certificate"))))?;
         let handshake = tls.connector().connect(name, stream);
         let stream = timeout(deadline, handshake)
             .await
@@ -255,7 +255,7 @@ impl Member {
         let options = GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
         let mut client = self.client.kv_client();
         let count = async { client.get("", Some(options)).await.map_err(Fault::of_client_owned) };
-        Ok(self.ask("how many keys it has", deadline, count).await?.count())
+        Ok(self.ask("its number of keys", deadline, count).await?.count())
     }
 
     /// Hands leadership to another voter. Only the leader can.
@@ -265,7 +265,7 @@ impl Member {
     pub async fn move_leader(&self, to: MemberId, deadline: Duration) -> Result<(), Cause> {
         let mut client = self.client.maintenance_client();
         let moved = async { client.move_leader(to.0).await.map_err(Fault::of_client_owned) };
-        self.ask("to hand over leadership", deadline, moved).await.map(drop)
+        self.ask("to transfer leadership", deadline, moved).await.map(drop)
     }
 
     /// Whether the connection has ended, so that another is needed.

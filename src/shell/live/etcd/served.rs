@@ -34,7 +34,7 @@ where
     let stream = stream.map_err(|error| told(Fault::of(&error)))?;
     let served = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let serial = served.and_then(|der| crate::shell::live::pki::serial_of(der));
-    serial.ok_or_else(|| "it serves no certificate that can be read".to_owned())
+    serial.ok_or_else(|| "it serves no readable certificate".to_owned())
 }
 
 /// Takes any certificate whose key the server has. What is looked at here is not trusted with anything.

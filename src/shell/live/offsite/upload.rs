@@ -42,7 +42,7 @@ pub(super) fn uploading(name: &str) -> Option<&str> {
 fn temporary_name(name: &str) -> Result<String, Diagnostic> {
     let mut bytes = [0; 8];
     let filled = aws_lc_rs::rand::fill(&mut bytes);
-    filled.map_err(|_| Diagnostic::failure("this machine gives no random numbers"))?;
+    filled.map_err(|_| Diagnostic::failure("this machine provides no random numbers"))?;
     Ok(format!("{name}{UPLOADING}{:016x}", u64::from_be_bytes(bytes)))
 }
 
@@ -79,8 +79,8 @@ impl Offsite {
     }
 
     fn taken(&self, name: &str) -> Diagnostic {
-        let there = Diagnostic::failure("there is a snapshot of that name off-site").at(self.url_of(name));
-        there.hint("a snapshot is never overwritten")
+        let there = Diagnostic::failure("an off-site snapshot with that name already exists").at(self.url_of(name));
+        there.hint("snapshots are never overwritten")
     }
 
     async fn begin(&self, sent_as: &str, is_temporary: bool) -> Result<Sending, Diagnostic> {
@@ -132,7 +132,7 @@ impl Offsite {
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Diagnostic {
-    Diagnostic::failure("the snapshot cannot be read").at(file.display().to_string()).caused_by(error)
+    Diagnostic::failure("cannot read the snapshot").at(file.display().to_string()).caused_by(error)
 }
 
 /// What is on its way. Dropping it removes what has gone, as well as it can be done without waiting for long.

@@ -43,9 +43,7 @@ impl Anchor {
         let mut parsed = Vec::with_capacity(certificates.len());
         for certificate in &certificates {
             let read = parse(certificate);
-            parsed.push(
-                read.ok_or_else(|| unusable(format!("{crt} is not a certificate that can be read"), Some(RESTORE)))?,
-            );
+            parsed.push(read.ok_or_else(|| unusable(format!("{crt} is not a readable certificate"), Some(RESTORE)))?);
         }
         for certificate in &parsed {
             check(certificate, path, at)?;
@@ -55,8 +53,11 @@ impl Anchor {
             let is_above = lower.issuer().as_raw() == upper.subject().as_raw()
                 && lower.verify_signature(Some(upper.public_key())).is_ok();
             if !is_above {
-                let what = format!("the certificates in {crt} are no chain: one is not signed by the one after it");
-                let hint = "put the authority that signs first, then the one that signed it; no other belongs there";
+                let what = format!(
+                    "the certificates in {crt} do not form a chain: one is not signed by the one after \
+                                    it"
+                );
+                let hint = "put the issuing CA first, then the CA that signed it, and nothing else";
                 return Err(unusable(what, Some(hint)));
             }
         }
@@ -115,7 +116,7 @@ fn check(certificate: &X509Certificate<'_>, path: &Path, at: UnixSeconds) -> Res
     let not_after = UnixSeconds(certificate.validity().not_after.timestamp());
     if not_after <= at {
         let what = format!("{crt} expired on {}", date(not_after));
-        let hint = "every certificate that it signed has ended with it: a new authority is needed";
+        let hint = "no certificate that it signed is accepted any more: a new CA is needed";
         return Err(unusable(what, Some(hint)));
     }
     if not_before > at {
@@ -129,10 +130,10 @@ fn check(certificate: &X509Certificate<'_>, path: &Path, at: UnixSeconds) -> Res
 fn text_of_certificate(bytes: &[u8], path: &Path) -> Result<String, Cause> {
     let path = path.display();
     let text = std::str::from_utf8(bytes)
-        .map_err(|_| unusable(format!("{path} is not in PEM form"), Some("openssl x509 -inform DER converts it")))?;
+        .map_err(|_| unusable(format!("{path} is not PEM"), Some("convert it with `openssl x509 -inform DER`")))?;
     if text.contains("PRIVATE KEY-----") {
-        let what = format!("{path} holds a private key, and would be put on every host");
-        return Err(unusable(what, Some("leave only the certificate in it; the key belongs into ca.key")));
+        let what = format!("{path} contains a private key, which would be copied to every host");
+        return Err(unusable(what, Some("leave only the certificate in it; the key belongs in ca.key")));
     }
     Ok(text.to_owned())
 }
@@ -141,15 +142,13 @@ fn the_certificates(bytes: &[u8], path: &Path, chain: Chain) -> Result<Vec<Certi
     let path = path.display();
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match (certificates, chain) {
-        (Ok(none), _) if none.is_empty() => {
-            Err(unusable(format!("{path} holds no certificate in PEM form"), Some(RESTORE)))
-        }
+        (Ok(none), _) if none.is_empty() => Err(unusable(format!("{path} contains no PEM certificate"), Some(RESTORE))),
         (Ok(several), Chain::Forbidden) if several.len() > 1 => {
-            let what = format!("{path} holds {} certificates, and only one can be the authority's", several.len());
-            Err(unusable(what, Some("leave the one that ca.key belongs to")))
+            let what = format!("{path} contains {} certificates, but only one can be the CA's", several.len());
+            Err(unusable(what, Some("keep the one that ca.key belongs to")))
         }
         (Ok(certificates), _) => Ok(certificates),
-        (Err(error), _) => Err(unusable(format!("{path} is not in PEM form: {error}"), Some(RESTORE))),
+        (Err(error), _) => Err(unusable(format!("{path} is not PEM: {error}"), Some(RESTORE))),
     }
 }
 
@@ -157,12 +156,12 @@ fn the_certificates(bytes: &[u8], path: &Path, chain: Chain) -> Result<Vec<Certi
 fn why_no_authority(certificate: &X509Certificate<'_>) -> Option<&'static str> {
     let is_authority = matches!(certificate.basic_constraints(), Ok(Some(constraints)) if constraints.value.ca);
     if !is_authority {
-        return Some("is no authority's certificate (its basic constraints do not say CA)");
+        return Some("is not a CA certificate (basic constraints without CA)");
     }
     match certificate.key_usage() {
         Ok(None) => None,
         Ok(Some(usage)) if usage.value.key_cert_sign() => None,
-        _ => Some("may not sign certificates (its key usage does not say so)"),
+        _ => Some("may not sign certificates (key usage without keyCertSign)"),
     }
 }
 

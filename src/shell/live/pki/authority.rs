@@ -114,15 +114,16 @@ pub(super) fn assemble(
     let signer = Signer { anchor, key };
     if !is_its_own {
         let what = format!("{} is not the key of {crt}", key_path.display());
-        return Err(unusable(what, Some("put back the pair that belongs together, from one backup")));
+        return Err(unusable(what, Some("restore a matching pair, from one backup")));
     }
     // Some authorities parse, and yet what rcgen signs in their name does not verify: a subject with a repeated
     // attribute loses one of them. Better found by `plan` than by a half-finished `apply`.
     signer.operator(at).map_err(|diagnostic| {
         let why = diagnostic.causes.join(": ");
-        unusable(format!("{crt} cannot sign certificates that verify: {why}"), Some(SUBJECT))
+        unusable(format!("certificates signed by {crt} do not verify: {why}"), Some(SUBJECT))
     })?;
     Ok(signer)
 }
 
-const SUBJECT: &str = "an authority with an RSA, P-256, P-384 or Ed25519 key can be used, whose subject names each attribute once (CN=…, O=…)";
+const SUBJECT: &str = "use a CA with an RSA, P-256, P-384 or Ed25519 key whose subject has each attribute once (CN=…, \
+                       O=…)";

@@ -32,17 +32,17 @@ use crate::core::names::{ClusterName, UnixSeconds};
 /// When there is an authority already, when someone else is making one, or when a file cannot be written.
 pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<Signer, Diagnostic> {
     let failed = |error: io::Error| {
-        Diagnostic::failure(format!("no authority could be made in {}", folder.display())).caused_by(&error)
+        Diagnostic::failure(format!("no CA could be created in {}", folder.display())).caused_by(&error)
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     sync_parent(folder).map_err(failed)?;
     let directory = File::open(folder).map_err(failed)?;
     if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let what = format!("another quorate is making an authority in {}", folder.display());
-        return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has ended, then run again"));
+        let what = format!("another quorate process is creating a CA in {}", folder.display());
+        return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has finished, then run again"));
     }
     if load(folder, at)?.is_some() {
-        return Err(Diagnostic::new(Kind::Refused, format!("{} holds an authority already", folder.display())));
+        return Err(Diagnostic::new(Kind::Refused, format!("{} already contains a CA", folder.display())));
     }
     if interrupted(folder).is_none() {
         write_pending(folder, cluster, at)?;
@@ -53,7 +53,7 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
     publish(folder, CERTIFICATE_PENDING, CERTIFICATE).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
     let made = load(folder, at)?;
-    made.ok_or_else(|| Diagnostic::failure(format!("the authority just made in {} is gone", folder.display())))
+    made.ok_or_else(|| Diagnostic::failure(format!("the CA just created in {} is gone", folder.display())))
 }
 
 /// The folder itself may be new, and must not vanish with the power once hosts trust what is in it.
@@ -66,9 +66,8 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
     let cannot = |path: &Path, error: io::Error| {
         Diagnostic::failure(format!("{} could not be written", path.display())).caused_by(&error)
     };
-    let (certificate, key) = generate(cluster, "etcd-ca", at).map_err(|why| {
-        Diagnostic::failure(format!("no authority for cluster {cluster} could be generated")).because(why)
-    })?;
+    let (certificate, key) = generate(cluster, "etcd-ca", at)
+        .map_err(|why| Diagnostic::failure(format!("no CA could be created for cluster {cluster}")).because(why))?;
     for (name, mode, content) in [(KEY_PENDING, 0o600, key.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
         let path = folder.join(name);
         write_new(&path, mode, content).map_err(|error| cannot(&path, error))?;

@@ -89,7 +89,7 @@ const POINT_BYTES: usize = 65;
 
 fn matches_key(certificate: &X509Certificate<'_>, key: Option<Digest>) -> Seen<bool> {
     let unknown = |why: &str| {
-        let summary = format!("whether the key beside the certificate is its own could not be seen: {why}");
+        let summary = format!("could not check whether the key matches the certificate: {why}");
         Seen::Unknown(Cause { code: Code::ProbeFailed, summary, hint: None })
     };
     let Some(key) = key else { return unknown("the key was not read") };

@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// The file's content, or `None` when it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<Content>, Cause> {
-    let cannot = |error: &io::Error| unusable(format!("{} cannot be read: {error}", path.display()), None);
+    let cannot = |error: &io::Error| unusable(format!("cannot read {}: {error}", path.display()), None);
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(|error| cannot(&error))?,
@@ -42,8 +42,8 @@ pub(super) fn check_mode(key: &Content, path: &Path) -> Result<(), Cause> {
         return Ok(());
     }
     let path = path.display();
-    let what = format!("{path} can be read by others than its owner (mode {:o})", key.mode & 0o7777);
-    Err(unusable(what, Some(&format!("chmod 600 {path}; if others may have read it, make a new key"))))
+    let what = format!("{path} is readable by users other than its owner (mode {:o})", key.mode & 0o7777);
+    Err(unusable(what, Some(&format!("run `chmod 600 {path}`; if others may have read it, replace the key"))))
 }
 
 pub(super) fn unusable(summary: String, hint: Option<&str>) -> Cause {

@@ -40,19 +40,16 @@ pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
             Ok(Some(signer))
         }
         (Some(_), None) => {
-            let what = format!("{} is there, but {} is not", certificate_path.display(), key_path.display());
-            Err(unusable(
-                what,
-                Some("restore it from your backup: quorate cannot make the key of an existing authority"),
-            ))
+            let what = format!("{} exists, but {} does not", certificate_path.display(), key_path.display());
+            Err(unusable(what, Some("restore it from your backup: the key of an existing CA cannot be recreated")))
         }
         // A creation that was cut off between its last two steps is finished by the next one.
         (None, Some(_)) if interrupted(folder) == Some(Interrupted::BeforeCertificate) => Ok(None),
         (None, Some(_)) => {
-            let what = format!("{} is there, but {} is not", key_path.display(), certificate_path.display());
+            let what = format!("{} exists, but {} does not", key_path.display(), certificate_path.display());
             Err(unusable(
                 what,
-                Some("restore it from your backup; every host that trusts the authority also has it as ca.crt"),
+                Some("restore it from your backup; every host that trusts the CA also has it as ca.crt"),
             ))
         }
     }

@@ -32,11 +32,11 @@ pub fn look(pair: &Pair, known: &[KnownAuthority]) -> GivenPair {
     });
     let Some(certificate) = certificate else { return seen };
     if String::from_utf8_lossy(&certificate).contains("PRIVATE KEY-----") {
-        seen.faults.push(format!("{path} holds a private key, and would be readable by all on the host"));
+        seen.faults.push(format!("{path} contains a private key, which everybody on the host could read"));
     }
     let facts = std::str::from_utf8(&certificate).ok().and_then(|pem| certificate_facts(pem, public, known));
     match facts {
-        None => seen.faults.push(format!("{path} is not a certificate that can be read")),
+        None => seen.faults.push(format!("{path} is not a readable certificate")),
         Some(facts) => {
             if public.is_some() && facts.matches_key.known() != Some(&true) {
                 seen.faults.push(format!("{} is not the key of {path}", pair.key.display()));
@@ -58,7 +58,7 @@ pub fn read_pair(pair: &Pair) -> Result<PairText, String> {
     let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned);
     match (utf8(&certificate), utf8(&key)) {
         (Ok(certificate), Ok(key)) => Ok(PairText { certificate, key: SecretString::from(key) }),
-        _ => Err(format!("{} and its key are not in PEM form", pair.certificate.display())),
+        _ => Err(format!("{} and its key are not PEM", pair.certificate.display())),
     }
 }
 
@@ -74,7 +74,7 @@ fn key_text(pair: &Pair) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
     let path = pair.key.display();
     match read(&pair.key) {
         Ok(Some(content)) if is_encrypted(&content.bytes) => {
-            Err(format!("{path} is encrypted, and etcd cannot open it"))
+            Err(format!("{path} is encrypted, and etcd cannot decrypt it"))
         }
         Ok(Some(content)) => {
             check_mode(&content, &pair.key).map_err(|cause| cause.summary)?;

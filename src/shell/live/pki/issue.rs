@@ -114,18 +114,18 @@ impl Signer {
     ) -> Result<Certificate, String> {
         let public_key = Digest::of(key.subject_public_key_info());
         let facts = certificate_facts(&certificate.pem(), Some(public_key), &[self.known()])
-            .ok_or("what was issued cannot be read")?;
+            .ok_or("the issued certificate is unreadable")?;
         let checks = [
-            (facts.signed_by == Some(self.facts().fingerprint), "its issuer or signature is not the authority's"),
-            (facts.common_name == wanted.common_name, "its common name is not the one asked for"),
-            (facts.names == wanted.names, "its names are not those asked for"),
-            (facts.usages == wanted.usages, "its key usages are not those asked for"),
-            ((facts.not_before, facts.not_after) == validity, "its validity is not the one asked for"),
-            (facts.matches_key == Seen::Known(true), "its key is not the one made for it"),
+            (facts.signed_by == Some(self.facts().fingerprint), "it is not signed by the CA"),
+            (facts.common_name == wanted.common_name, "its common name is not the one requested"),
+            (facts.names == wanted.names, "its names are not those requested"),
+            (facts.usages == wanted.usages, "its key usages are not those requested"),
+            ((facts.not_before, facts.not_after) == validity, "its validity is not the one requested"),
+            (facts.matches_key == Seen::Known(true), "its key is not the one generated for it"),
         ];
         match checks.iter().find(|(holds, _)| !holds) {
             None => Ok(facts),
-            Some((_, why)) => Err(format!("what was issued is wrong: {why}")),
+            Some((_, why)) => Err(format!("the issued certificate is wrong: {why}")),
         }
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn alternative_name(name: &str) -> Result<SanType, String> {
     match name.parse::<IpAddr>() {
         Ok(ip) => Ok(SanType::IpAddress(ip)),
         Err(_) => {
-            name.try_into().map(SanType::DnsName).map_err(|_| format!("{name} cannot be a name in a certificate"))
+            name.try_into().map(SanType::DnsName).map_err(|_| format!("{name} is not a valid name for a certificate"))
         }
     }
 }
@@ -142,7 +142,7 @@ pub(super) fn alternative_name(name: &str) -> Result<SanType, String> {
 /// The leaf, and what is between it and the root.
 pub(super) fn with_chain(leaf: &str, anchor: &Anchor) -> String {
     let above = anchor.below_root().into_iter().map(|der| {
-        pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("a certificate is not that long")
+        pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("its validity is too long")
     });
     std::iter::once(leaf.to_owned()).chain(above).collect()
 }

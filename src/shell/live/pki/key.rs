@@ -34,9 +34,8 @@ impl Opener {
     fn open(&self, pem: &[u8], path: &Path) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let path = path.display();
         let Some(passphrase) = &self.passphrase else {
-            let hint = "say where its passphrase is, in [ca]: `passphrase = { file = \"…\" }`, { env = \"…\" } or \
-                        { prompt = true }";
-            return Err(unusable(format!("{path} is encrypted, and no passphrase is declared"), Some(hint)));
+            let hint = "set `passphrase` in [ca] to { file = \"…\" }, { env = \"…\" } or { prompt = true }";
+            return Err(unusable(format!("{path} is encrypted, but no passphrase is configured"), Some(hint)));
         };
         let digest = Digest::of(pem);
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,14 +44,14 @@ impl Opener {
         }
         let text = std::str::from_utf8(pem).unwrap_or_default();
         let begin = text.find("-----BEGIN").unwrap_or(0);
-        let unreadable = || unusable(format!("{path} is not an encrypted key that can be read"), Some(RESTORE));
+        let unreadable = || unusable(format!("{path} is not a readable encrypted key"), Some(RESTORE));
         let (label, der) = pkcs8::der::pem::decode_vec(&text.as_bytes()[begin..]).map_err(|_| unreadable())?;
         let encrypted = EncryptedPrivateKeyInfo::from_der(&der).map_err(|_| unreadable())?;
         if label != EncryptedPrivateKeyInfo::PEM_LABEL {
             return Err(unreadable());
         }
         let document = encrypted.decrypt(passphrase.expose_secret()).map_err(|error| {
-            let what = format!("{path} cannot be decrypted with the declared passphrase");
+            let what = format!("{path} cannot be decrypted with the configured passphrase");
             let hint = match error {
                 // Its kind of encryption is not one that we know, whatever the passphrase.
                 pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }) => {
@@ -81,7 +80,7 @@ impl fmt::Debug for Opener {
 pub(super) fn read_key(bytes: &[u8], path: &Path, opener: &Opener) -> Result<KeyPair, Cause> {
     let shown = path.display();
     if contains(bytes, PROC_TYPE) {
-        let what = format!("{shown} is encrypted in openssl's old form, which says nothing of how well");
+        let what = format!("{shown} is encrypted in the legacy openssl format, which is not supported");
         let hint = "convert it: `openssl pkcs8 -topk8 -in OLD -out NEW` asks for both passphrases";
         return Err(unusable(what, Some(hint)));
     }
@@ -89,13 +88,13 @@ pub(super) fn read_key(bytes: &[u8], path: &Path, opener: &Opener) -> Result<Key
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(opener.open(bytes, path)?.to_vec()))
     } else {
         PrivateKeyDer::from_pem_slice(bytes)
-            .map_err(|_| unusable(format!("{shown} holds no private key in PEM form"), Some(RESTORE)))?
+            .map_err(|_| unusable(format!("{shown} contains no PEM private key"), Some(RESTORE)))?
     };
     let key = KeyPair::try_from(&der);
     der.zeroize();
     key.map_err(|_| {
-        let what = format!("{shown} is not a private key that can be used");
-        let hint = "RSA of 2048 bits or more, P-256, P-384 and Ed25519 are understood, as PKCS#8, PKCS#1 or SEC1";
+        let what = format!("{shown} is not a usable private key");
+        let hint = "use RSA of at least 2048 bits, P-256, P-384 or Ed25519, as PKCS#8, PKCS#1 or SEC1";
         unusable(what, Some(hint))
     })
 }

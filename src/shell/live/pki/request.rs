@@ -63,18 +63,15 @@ impl Request {
         let (may_sign, may_be_shown) = purposes(&der);
         let checks = [
             (facts.matches_key == Seen::Known(true), "it is for another key"),
-            (
-                facts.signed_by == Some(anchor.facts.fingerprint),
-                "it is not signed by the authority that was given with it",
-            ),
-            (facts.common_name == wanted.common_name, "its common name is not the one asked for"),
-            (facts.names == wanted.names, "its names are not those asked for"),
-            (facts.usages.is_superset(&wanted.usages), "its key usages are not those asked for"),
-            (may_be_shown, "its key may not make the signatures of TLS"),
-            (!may_sign, "it is an authority's"),
+            (facts.signed_by == Some(anchor.facts.fingerprint), "it is not signed by the CA that came with it"),
+            (facts.common_name == wanted.common_name, "its common name is not the one requested"),
+            (facts.names == wanted.names, "its names are not those requested"),
+            (facts.usages.is_superset(&wanted.usages), "its key usages are not those requested"),
+            (may_be_shown, "its key usage does not allow TLS signatures"),
+            (!may_sign, "it is a CA certificate"),
             (facts.not_before <= at, "it is not valid yet: compare the clocks"),
-            (facts.not_after > at, "it has ended already: compare the clocks"),
-            (facts.not_after <= asked_end.plus_seconds(CLOCK_SECONDS), "it is valid for longer than was asked for"),
+            (facts.not_after > at, "it has already expired: compare the clocks"),
+            (facts.not_after <= asked_end.plus_seconds(CLOCK_SECONDS), "it is valid for longer than requested"),
         ];
         if let Some((_, why)) = checks.iter().find(|(holds, _)| !holds) {
             return Err((*why).to_owned());

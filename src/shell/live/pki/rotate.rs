@@ -24,14 +24,14 @@ use crate::core::names::{ClusterName, UnixSeconds};
 /// # Errors
 /// When there is one already, or a file cannot be written.
 pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<Signer, Diagnostic> {
-    let what = || Diagnostic::failure(format!("no next authority could be made in {}", folder.display()));
+    let what = || Diagnostic::failure(format!("no new CA could be created in {}", folder.display()));
     let failed = |error: io::Error| what().caused_by(&error);
     let directory = locked(folder)?;
     if load(folder, at)?.is_none() {
-        return Err(what().because("there is none to come after"));
+        return Err(what().because("there is none to replace"));
     }
     if load_next(folder, at)?.is_some() {
-        return Err(Diagnostic::new(Kind::Refused, format!("{} holds a next authority already", folder.display())));
+        return Err(Diagnostic::new(Kind::Refused, format!("{} already contains a new CA", folder.display())));
     }
     // Members compare an issuer by its name: that of the next one must not be the same.
     let moment = jiff::Timestamp::from_second(at.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
@@ -51,16 +51,15 @@ pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Res
 /// When there is none, or a file cannot be given its name.
 pub fn adopt_next(folder: &Path, at: UnixSeconds) -> Result<(), Diagnostic> {
     let failed = |error: io::Error| {
-        Diagnostic::failure(format!("the next authority in {} could not take its place", folder.display()))
-            .caused_by(&error)
+        Diagnostic::failure(format!("the new CA in {} could not be made current", folder.display())).caused_by(&error)
     };
     let directory = locked(folder)?;
     if load_next(folder, at)?.is_none() {
-        return Err(Diagnostic::failure(format!("there is no next authority in {}", folder.display())));
+        return Err(Diagnostic::failure(format!("no new CA in {}", folder.display())));
     }
     if !is_half_adopted(folder) {
         let old = load(folder, at)?;
-        let old = old.ok_or_else(|| Diagnostic::failure("there is no authority to be replaced"))?;
+        let old = old.ok_or_else(|| Diagnostic::failure("there is no CA to replace"))?;
         let short = old.facts().fingerprint.to_string()[..12].to_owned();
         for (name, kept) in [(CERTIFICATE, format!("ca.{short}.crt")), (KEY, format!("ca.{short}.key"))] {
             match fs::hard_link(folder.join(name), folder.join(kept)) {
@@ -77,12 +76,11 @@ pub fn adopt_next(folder: &Path, at: UnixSeconds) -> Result<(), Diagnostic> {
 }
 
 fn locked(folder: &Path) -> Result<File, Diagnostic> {
-    let failed =
-        |error: io::Error| Diagnostic::failure(format!("{} cannot be opened", folder.display())).caused_by(&error);
+    let failed = |error: io::Error| Diagnostic::failure(format!("cannot open {}", folder.display())).caused_by(&error);
     let directory = File::open(folder).map_err(failed)?;
     if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let what = format!("another quorate is changing the authority in {}", folder.display());
-        return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has ended, then run again"));
+        let what = format!("another quorate process is changing the CA in {}", folder.display());
+        return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has finished, then run again"));
     }
     Ok(directory)
 }

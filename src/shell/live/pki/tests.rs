@@ -132,7 +132,7 @@ fn a_key_alone_is_not_taken_for_an_interrupted_creation() {
     let (other, _) = created();
     let folder = parent.path().join("pki");
     fs::remove_file(folder.join("ca.crt")).unwrap();
-    assert!(cause(&folder).summary.ends_with("ca.crt is not"));
+    assert!(cause(&folder).summary.ends_with("ca.crt does not"));
     // Nor is one beside the pending certificate of another.
     fs::copy(other.path().join("pki/ca.crt"), folder.join(".ca.crt.pending")).unwrap();
     cause(&folder);
@@ -162,7 +162,7 @@ fn each_fault_of_an_authority_is_named() {
 
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
     assert!(cause(&folder).summary.contains("mode 640"));
-    assert!(cause(&folder).hint.unwrap().starts_with("chmod 600 "));
+    assert!(cause(&folder).hint.unwrap().starts_with("run `chmod 600 "));
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 
     let with = |certificate: &str, private: &str| {
@@ -172,14 +172,14 @@ fn each_fault_of_an_authority_is_named() {
     };
     let other_key = fs::read_to_string(other.path().join("pki/ca.key")).unwrap();
     assert!(with(&pem, &other_key).contains("is not the key of"));
-    assert!(with(&pem, "").contains("no private key"));
+    assert!(with(&pem, "").contains("no PEM private key"));
     assert!(with(&pem, &"x".repeat(70_000)).contains("too large"));
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIH\n-----END ENCRYPTED PRIVATE KEY-----\n";
     assert!(with(&pem, encrypted).contains("encrypted"));
-    assert!(with("", &key_pem).contains("no certificate"));
+    assert!(with("", &key_pem).contains("no PEM certificate"));
     assert!(with(&pem[..pem.len() / 2], &key_pem).contains("PEM"));
     assert!(with(&format!("{pem}{pem}"), &key_pem).contains("2 certificates"));
-    assert!(with(&format!("{pem}{key_pem}"), &key_pem).contains("holds a private key"));
+    assert!(with(&format!("{pem}{key_pem}"), &key_pem).contains("contains a private key"));
     assert!(with(&leaf.certificate_pem, leaf.key_pem.expose_secret()).contains("basic constraints"));
     fs::write(&crt, &pem).unwrap();
     fs::write(&key, &key_pem).unwrap();
@@ -397,7 +397,7 @@ fn an_authority_that_rcgen_cannot_speak_for_is_refused_when_it_is_read() {
     let subject = "req -x509 -new -key ca.key -out ca.crt -days 30 -subj /DC=org/DC=example/CN=etcd-ca";
     let Some(folder) = made_by_openssl(&["ecparam -name prime256v1 -genkey -out ca.key", subject]) else { return };
     let cause = cause(folder.path());
-    assert!(cause.summary.contains("cannot sign certificates that verify"), "{cause:?}");
+    assert!(cause.summary.contains("do not verify"), "{cause:?}");
     assert!(cause.hint.unwrap().contains("subject"));
 }
 
@@ -487,7 +487,7 @@ fn an_encrypted_key_is_opened_with_its_passphrase() {
             assert!(wrong.summary.contains("cannot be decrypted"), "{wrong:?}");
             assert_eq!(wrong.hint.as_deref(), Some("check the passphrase that [ca] refers to"));
             let none = load_files(&files(folder), &Opener::default(), now()).unwrap_err();
-            assert!(none.summary.ends_with("is encrypted, and no passphrase is declared"), "{none:?}");
+            assert!(none.summary.ends_with("is encrypted, but no passphrase is configured"), "{none:?}");
         }
     }
 }
@@ -523,7 +523,7 @@ fn an_authority_may_have_others_above_it() {
     let said = openssl(path, "verify -x509_strict -purpose sslserver -CAfile root.crt -untrusted leaf.crt leaf.crt");
     assert!(said.unwrap().contains("leaf.crt: OK"));
     fs::write(path.join("ca.crt"), format!("{root}{lower}")).unwrap();
-    assert!(load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.contains("no chain"));
+    assert!(load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.contains("do not form a chain"));
     fs::remove_file(path.join("ca.crt")).unwrap();
     assert!(
         load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.ends_with("ca.crt does not exist")
@@ -555,19 +555,19 @@ fn a_given_pair_is_looked_at_file_by_file() {
     let text = read_pair(&pair).unwrap();
     assert_eq!((text.certificate.as_str(), text.key.expose_secret()), (pem, key));
     write(pem, key, 0o644);
-    assert!(faults().contains("can be read by others"));
+    assert!(faults().contains("is readable by users other than"));
     write(pem, other.key_pem.expose_secret(), 0o600);
     assert!(faults().contains("a.key is not the key of"));
     write(&other.certificate_pem, other.key_pem.expose_secret(), 0o600);
     assert_eq!(look_at_given(&pair, &known).certificate.unwrap().signed_by, None);
     write("hello", key, 0o600);
-    assert!(faults().contains("is not a certificate that can be read"));
+    assert!(faults().contains("is not a readable certificate"));
     write(pem, "hello", 0o600);
-    assert!(faults().contains("no private key"));
+    assert!(faults().contains("no PEM private key"));
     write(&format!("{pem}{key}"), key, 0o600);
-    assert!(faults().contains("holds a private key"));
+    assert!(faults().contains("contains a private key"));
     write(pem, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIH\n-----END ENCRYPTED PRIVATE KEY-----\n", 0o600);
-    assert!(faults().contains("is encrypted, and etcd cannot open it"));
+    assert!(faults().contains("is encrypted, and etcd cannot decrypt it"));
 }
 
 /// Every state that a crash can leave while the next authority is made, and while it takes its place.
@@ -585,7 +585,7 @@ fn a_rotation_that_was_cut_off_goes_on() {
     assert!(load_next(&folder, now()).unwrap().is_none());
     adopt_next(&folder, now()).unwrap_err();
     // A key alone is nobody's yet.
-    fs::write(folder.join("ca.next.key"), "cut off").unwrap();
+    fs::write(folder.join("ca.next.key"), "truncated").unwrap();
     assert!(load_next(&folder, now()).unwrap().is_none());
     let next = create_next(&folder, &prod(), now()).unwrap();
     assert_ne!(fingerprint(&next), fingerprint(&old));

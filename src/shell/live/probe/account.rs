@@ -21,7 +21,7 @@ impl Section for Look {
         match answer.value("account", "account") {
             Some("present") => Ok(true),
             Some("absent") => Ok(false),
-            _ => Err(missing("whether there is the account that etcd runs as")),
+            _ => Err(missing("whether the etcd user exists")),
         }
     }
 }

@@ -28,8 +28,8 @@ const BODIES: &str = "bodies";
 impl<'a> Answer<'a> {
     /// Whatever a login shell printed before the answer is skipped.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Trouble> {
-        let bytes = after_begin(bytes).ok_or_else(|| unreadable("there is no answer in it"))?;
-        let bytes = bytes.strip_suffix(END).ok_or_else(|| unreadable("it is cut off"))?;
+        let bytes = after_begin(bytes).ok_or_else(|| unreadable("it contains no answer"))?;
+        let bytes = bytes.strip_suffix(END).ok_or_else(|| unreadable("it is truncated"))?;
         let mut answer =
             Self { sections: BTreeMap::new(), stats: BTreeMap::new(), sums: BTreeMap::new(), bodies: BTreeMap::new() };
         let mut rest = bytes;
@@ -66,7 +66,7 @@ impl<'a> Answer<'a> {
         match (rest, bodies.keys().next_back()) {
             (b"\n" | b"", _) => Ok(bodies),
             (_, Some(path)) => Err(Trouble::Changed((*path).to_owned())),
-            (_, None) => Err(unreadable("there is more in it than it says")),
+            (_, None) => Err(unreadable("it is longer than it says")),
         }
     }
 
@@ -89,7 +89,7 @@ impl<'a> Answer<'a> {
 }
 
 fn unreadable(why: &str) -> Trouble {
-    Trouble::Unreadable(format!("its answer cannot be read: {why}"))
+    Trouble::Unreadable(format!("its answer is unreadable: {why}"))
 }
 
 fn after_begin(bytes: &[u8]) -> Option<&[u8]> {

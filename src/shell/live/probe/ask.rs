@@ -44,15 +44,15 @@ pub async fn ask<T>(
         match parse(&output.stdout) {
             Ok(said) => return Ok(Asked { said, midpoint }),
             Err(trouble @ Trouble::Changed(_)) => {
-                said = format!("{trouble}; the host said: {}", host_words(&output));
+                said = format!("{trouble}; the host printed: {}", host_words(&output));
             }
             Err(trouble) => return Err(Failed::Cause(explained(host, &trouble, &output))),
         }
     }
     Err(Failed::Cause(Cause {
         code: Code::ProbeFailed,
-        summary: format!("{host} was reached, but its files could not be read in one look: {said}"),
-        hint: Some("if something writes them now, run again when it has ended".to_owned()),
+        summary: format!("{host} is reachable, but its files changed while they were read: {said}"),
+        hint: Some("run again when the program that writes them has finished".to_owned()),
     }))
 }
 
@@ -67,21 +67,21 @@ fn explained(host: &HostName, trouble: &Trouble, output: &Output) -> Cause {
     match trouble {
         Trouble::NotRoot => Cause {
             code: Code::Sudo,
-            summary: format!("the user on {host} is not root, and `sudo` is false in [ssh]"),
-            hint: Some("log in as root, or leave `sudo` out and allow it".to_owned()),
+            summary: format!("the SSH user on {host} is not root, and `sudo` is false in [ssh]"),
+            hint: Some("log in as root, or remove `sudo = false` and allow sudo without a password".to_owned()),
         },
         Trouble::Unsupported(what) => Cause {
             code: Code::Unsupported,
-            summary: format!("{host} cannot be worked on: {what}"),
-            hint: Some("quorate keeps etcd on Linux hosts with systemd (amd64, arm64, ppc64le, s390x)".to_owned()),
+            summary: format!("{host} is not supported: {what}"),
+            hint: Some("quorate supports Linux hosts with systemd (amd64, arm64, ppc64le, s390x)".to_owned()),
         },
         Trouble::Changed(what) | Trouble::Unreadable(what) => {
             let words = host_words(output);
-            let said = if words.is_empty() { format!("it ended with {}", output.status) } else { words };
+            let said = if words.is_empty() { format!("it exited with {}", output.status) } else { words };
             Cause {
                 code: Code::ProbeFailed,
-                summary: format!("{host} was reached, but {what}; the host said: {said}"),
-                hint: Some("the probe needs a POSIX sh, GNU coreutils, grep and systemd on the host".to_owned()),
+                summary: format!("{host} is reachable, but {what}; the host printed: {said}"),
+                hint: Some("this needs a POSIX sh, GNU coreutils, grep and systemd on the host".to_owned()),
             }
         }
     }

@@ -35,7 +35,7 @@ impl Section for Look {
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Result<Lying, Trouble>>, Trouble> {
         let AuthoritySource::Node { key, .. } = &of.desired.authority else { return Ok(None) };
-        let unreadable = || Trouble::Unreadable(format!("what it says of {key} cannot be read"));
+        let unreadable = || Trouble::Unreadable(format!("its answer about {key} is unreadable"));
         let seen = answer.has("authority");
         Ok(seen.then(|| parsed(answer.lines("authority")).ok_or_else(unreadable)))
     }
@@ -72,6 +72,6 @@ mod tests {
         assert!(neither.key.is_none() && neither.certificate.is_none());
         assert!(parsed("certificate eA==\n").unwrap().key.is_none());
         assert!(parsed("key abc 600\n").is_none() && parsed("something else\n").is_none() && parsed("key ").is_none());
-        assert!(parsed("certificate x\n").is_none(), "it is cut off");
+        assert!(parsed("certificate x\n").is_none(), "it is truncated");
     }
 }

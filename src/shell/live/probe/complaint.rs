@@ -38,7 +38,7 @@ fn error(line: &str) -> Option<String> {
     if !matches!(text("level")?, "error" | "fatal" | "panic" | "dpanic") {
         return None;
     }
-    let message = text("msg").unwrap_or("an error without words");
+    let message = text("msg").unwrap_or("an error without a message");
     Some(text("error").map_or_else(|| message.to_owned(), |error| format!("{message}: {error}")))
 }
 

@@ -67,7 +67,7 @@ fn pairs(consumer: &Consumer) -> Vec<String> {
 
 fn lying(consumer: &Consumer, answer: &Answer<'_>) -> Result<Lying, Trouble> {
     if !answer.has("consumers") {
-        return Err(Trouble::Unreadable("the answer does not say what lies there of consumers".to_owned()));
+        return Err(Trouble::Unreadable("the answer lacks the consumers' files".to_owned()));
     }
     let mut files = ConsumerFiles::default();
     let mut pem = None;
@@ -75,7 +75,7 @@ fn lying(consumer: &Consumer, answer: &Answer<'_>) -> Result<Lying, Trouble> {
     let due = layout::reload_due(consumer);
     for line in answer.lines("consumers") {
         let unreadable =
-            || Trouble::Unreadable(format!("what it says of its consumers' files cannot be read: {line:.80}"));
+            || Trouble::Unreadable(format!("its answer about the consumers' files is unreadable: {line:.80}"));
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["due", path] => files.reload_due |= path == due.as_str(),
             [kind, path, mode, owner, group, content] => {

@@ -89,7 +89,7 @@ fn files(desired: &Desired, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFa
         match body {
             Some(body) if Digest::of(body) != digest => return Err(Trouble::Changed(path.to_string())),
             None if !is_key(file) => {
-                return Err(Trouble::Unreadable(format!("{path} has {bytes} bytes; that is no file of ours")));
+                return Err(Trouble::Unreadable(format!("{path} has {bytes} bytes, which is too large")));
             }
             _ => {}
         }

@@ -28,10 +28,10 @@ impl Section for Look {
         let said = |key: &str| answer.value("host", key);
         let machine = said("machine").ok_or_else(|| missing("its architecture"))?;
         let architecture = Architecture::from_uname(machine)
-            .ok_or_else(|| Trouble::Unsupported(format!("it is a {machine}, which etcd is not published for")))?;
+            .ok_or_else(|| Trouble::Unsupported(format!("there is no etcd release for {machine}")))?;
         if answer.has("no-systemd") {
             let init = said("init").unwrap_or("something else");
-            return Err(Trouble::Unsupported(format!("it is run by {init}, not by systemd")));
+            return Err(Trouble::Unsupported(format!("its init is {init}, not systemd")));
         }
         let now = said("now").and_then(|text| text.parse().ok()).ok_or_else(|| missing("its time"))?;
         let id = said("machine-id").filter(|id| !id.is_empty()).map(str::to_owned);

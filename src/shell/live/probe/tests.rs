@@ -177,8 +177,8 @@ fn what_the_check_of_the_old_store_says_is_told() {
     let refused = |words: &str| Some(V2Store::Refused(words.to_owned()));
     let said = "Error: detected custom content in v2store";
     assert_eq!(with(&format!("status=1\n{said}\n")), refused(said));
-    assert_eq!(with("status=2\n"), refused("the check ended with 2"));
-    assert_eq!(with("status=124\n\n"), refused("`etcdutl check v2store` did not end within 10 s"));
+    assert_eq!(with("status=2\n"), refused("the check exited with 2"));
+    assert_eq!(with("status=124\n\n"), refused("`etcdutl check v2store` did not finish within 10 s"));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn hosts_that_etcd_cannot_be_kept_on() {
     assert_eq!(parsed("quorate-probe 1\n[not-root]\nquorate-end\n"), Err(Trouble::NotRoot));
     let no_systemd =
         parsed("quorate-probe 1\n[host]\nmachine=x86_64\nnow=1\ninit=openrc-init\n[no-systemd]\nquorate-end\n");
-    assert_eq!(no_systemd, Err(Trouble::Unsupported("it is run by openrc-init, not by systemd".to_owned())));
+    assert_eq!(no_systemd, Err(Trouble::Unsupported("its init is openrc-init, not systemd".to_owned())));
     let other = parse(&desired(""), &replaced(RUNNING, "machine=x86_64", "machine=riscv64"));
     assert!(matches!(other, Err(Trouble::Unsupported(_))), "{other:?}");
 }

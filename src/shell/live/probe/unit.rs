@@ -25,7 +25,7 @@ impl Section for Look {
             // On its way out it still serves; the next look will tell.
             Some("active" | "reloading" | "refreshing" | "deactivating") => ServiceState::Active,
             Some("failed" | "maintenance") => ServiceState::Failed,
-            _ => return Err(missing("what systemd thinks of the service")),
+            _ => return Err(missing("the state of the service")),
         };
         let drop_ins = said("DropInPaths").unwrap_or_default().split_whitespace();
         Ok(Service {

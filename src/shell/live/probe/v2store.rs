@@ -32,10 +32,10 @@ fn v2store(answer: &Answer<'_>) -> Option<V2Store> {
         return Some(V2Store::Clean);
     }
     if status == TIMED_OUT {
-        return Some(V2Store::Refused("`etcdutl check v2store` did not end within 10 s".to_owned()));
+        return Some(V2Store::Refused("`etcdutl check v2store` did not finish within 10 s".to_owned()));
     }
     let said: Vec<_> = answer.lines("v2store").filter(|line| !line.starts_with("status=")).collect();
     Some(V2Store::Refused(
-        said.last().map_or_else(|| format!("the check ended with {status}"), |said| (*said).to_owned()),
+        said.last().map_or_else(|| format!("the check exited with {status}"), |said| (*said).to_owned()),
     ))
 }

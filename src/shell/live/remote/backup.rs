@@ -33,7 +33,7 @@ impl Command {
         let names = kept.iter().chain(surplus).map(|name| (*name).to_owned());
         let arguments = words.into_iter().chain(names).collect();
         let script = concat!(include_str!("../script/unpack.sh"), "\n", include_str!("../script/prune.sh"));
-        Self { allowed: LONG, ..Self::new("removing old snapshots", script, arguments) }
+        Self { allowed: LONG, ..Self::new("deleting old snapshots", script, arguments) }
     }
 
     /// Notes that a drill was passed; `with` is the snapshot's name in this folder, and what is known of it.
@@ -41,6 +41,6 @@ impl Command {
         let line = serde_json::to_string(drill).expect("it is plain data");
         let with = with.into_iter().flat_map(|(name, facts)| [name.to_owned(), facts.line()]);
         let arguments = [folder.to_string(), line].into_iter().chain(with).collect();
-        Self::new("noting the drill", include_str!("../script/note.sh"), arguments)
+        Self::new("recording the test restore", include_str!("../script/note.sh"), arguments)
     }
 }

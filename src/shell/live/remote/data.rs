@@ -104,7 +104,7 @@ impl Command {
         let (lengths, stdin) = together([trust, &pair.certificate_pem, pair.key_pem.expose_secret()]);
         let words = [folder.to_string(), name.to_owned(), binaries.to_string()];
         let arguments = words.into_iter().chain(lengths).collect();
-        let command = Self::new(format!("the drill with {name}"), script, arguments);
+        let command = Self::new(format!("the test restore of {name}"), script, arguments);
         Self { stdin, allowed: scaled(LONG, unpacked_bytes(listed)), ..command }
     }
 }

@@ -20,7 +20,7 @@ impl Command {
         let (data, permit) = (&desired.paths.data, layout::path(desired, File::Permit));
         let words = [data.as_str(), permit.as_str(), word].map(str::to_owned).into();
         let script = leaving(desired, include_str!("../script/aside.sh"));
-        Self::new(format!("setting {data} aside"), script, words)
+        Self::new(format!("moving {data} aside"), script, words)
     }
 
     /// A snapshot as it comes from `reader`, unpacked.
@@ -34,7 +34,7 @@ impl Command {
             desired.binaries_folder().to_string(),
         ];
         let stdin = Stdin::Reader { reader, progress: None };
-        let command = Self::new("pushing the snapshot", include_str!("../script/push.sh"), words.into());
+        let command = Self::new("storing the snapshot", include_str!("../script/push.sh"), words.into());
         Self { stdin, allowed: scaled(LONG, restore.bytes), ..command }
     }
 
@@ -83,7 +83,7 @@ impl Command {
         let files = authority.into_iter().chain(files);
         let words = words.into_iter().map(str::to_owned).chain(files).collect();
         let script = leaving(desired, include_str!("../script/retire.sh"));
-        Self { allowed: STOP_TAKES, ..Self::new("clearing away what is left of the member", script, words) }
+        Self { allowed: STOP_TAKES, ..Self::new("cleaning up the removed member", script, words) }
     }
 
     pub fn remove(desired: &Desired, file: File) -> Self {

@@ -68,7 +68,7 @@ impl Command {
         let script = match desired.cluster.runtime {
             Runtime::Systemd => include_str!("../script/force.sh"),
         };
-        let command = Self::new("starting the member alone", script, words.map(str::to_owned).into());
+        let command = Self::new("starting the one-member cluster", script, words.map(str::to_owned).into());
         Self { allowed: LONG, ..command }
     }
 }

@@ -12,7 +12,7 @@ token='' pid=''
 { read -r token && read -r pid; } <"$lock"
 pid=${pid#pid=}
 [ "$token" = "token=$1" ] || {
-    echo "someone else holds it now" >&2
+    echo "the lock has a new holder" >&2
     exit 75
 }
 [ "/proc/$pid/fd/9" -ef "$lock" ] || {
@@ -23,7 +23,7 @@ kill "$pid"
 if ! flock -w 5 "$lock" true; then
     kill -9 "$pid"
     flock -w 5 "$lock" true || {
-        echo "it is still held" >&2
+        echo "the lock is still held" >&2
         exit 1
     }
 fi

@@ -7,7 +7,7 @@ umask 077
 echo quorate-begin
 lock=/run/quorate.lock
 command -v flock >/dev/null || {
-    echo "there is no flock on this host; it is part of util-linux" >&2
+    echo "flock is missing on this host (package util-linux)" >&2
     exit 1
 }
 exec 9<>"$lock" || exit 1

@@ -31,7 +31,7 @@ ended() {
 # that a script starts inherits the open file, so the wait is for all of them.
 exec 8>/run/quorate.busy
 if ! flock -w 30 8; then
-    echo "another change is still going on here: see what holds /run/quorate.busy" >&2
+    echo "another change is still running on this host: check what holds /run/quorate.busy" >&2
     exit 1
 fi
 # Ours is the lock whose file names us, and that somebody holds.
@@ -39,7 +39,7 @@ lock=/run/quorate.lock
 holder=
 { read -r holder <"$lock"; } 2>/dev/null || :
 if [ "$holder" != "token=$token" ] || flock -n "$lock" true; then
-    echo "the lock on this host is no longer ours" >&2
+    echo "this run no longer holds the lock on this host" >&2
     exit 75
 fi
 trap ended EXIT

@@ -32,7 +32,7 @@ pub(super) fn authenticate(session: &Session, wire: &Wire, resolved: &Resolved, 
     match methods {
         Ok(_) if session.authenticated() => return Ok(()),
         Ok(methods) if !methods.split(',').any(|method| method == "publickey") => {
-            login.tried.push(format!("the server takes only {methods}"));
+            login.tried.push(format!("the server only accepts {methods}"));
         }
         _ => {}
     }
@@ -111,7 +111,7 @@ impl Login<'_> {
             Err(Failure::Ssh(error)) if self.wire.end().is_some() || is_connection_lost(&error) => {
                 let count = self.tried.len() + 1;
                 self.tried
-                    .push(format!("{name}: the server closed the connection (after {count} keys; MaxAuthTries?)"));
+                    .push(format!("{name}: the server closed the connection (after {count} keys; see MaxAuthTries)"));
                 Err(self.failed())
             }
             Err(Failure::Ssh(error)) => {
@@ -143,7 +143,7 @@ fn why(error: &ssh2::Error) -> String {
     match error.code() {
         ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_AUTHENTICATION_FAILED) => "the server does not accept it".into(),
         // libssh2's words for an agent that would not sign.
-        _ if error.message() == "Callback returned error" => "the agent did not sign with it".into(),
+        _ if error.message() == "Callback returned error" => "the agent refused to sign with it".into(),
         _ => error.message().to_owned(),
     }
 }
@@ -205,13 +205,13 @@ impl KeyFile {
 
 fn problem_with(path: &Path, text: &str) -> Option<String> {
     if blob::of_line(text).is_some() {
-        return Some("is a public key, and the agent does not hold its private half".into());
+        return Some("is a public key, and the agent does not have its private key".into());
     }
     let is_ours = std::fs::metadata(path).map(|data| (data.uid() == rustix::process::getuid().as_raw(), data.mode()));
     if let Ok((true, mode)) = is_ours
         && mode & 0o077 != 0
     {
-        return Some(format!("others can read it (mode {:03o}); chmod 600 it", mode & 0o777));
+        return Some(format!("is readable by others (mode {:03o}): run chmod 600 on it", mode & 0o777));
     }
     let is_encrypted = match ssh_key::PrivateKey::from_openssh(text.as_bytes()) {
         Ok(key) => key.is_encrypted(),

@@ -19,7 +19,7 @@ pub enum SshError {
     Connect { host: String, address: String, failure: ConnectFailure },
 
     /// The ProxyCommand or `ssh -W` that was to carry the connection ended or said something.
-    #[error("cannot reach {host} through its proxy: {reason}\n  command: {command}\n  it said: {said}")]
+    #[error("cannot reach {host} through its proxy: {reason}\n  command: {command}\n  output: {said}")]
     Proxy { host: String, command: String, reason: String, said: String },
 
     /// The two ends did not agree on how to talk, or the far end is no SSH server.
@@ -72,7 +72,7 @@ pub enum SshError {
     Channel { host: String, reason: String },
 
     /// A process that should stay ended before it was ready; what it printed says why.
-    #[error("it ended with {} before it was ready: {}", .0.status, String::from_utf8_lossy(if .0.stderr.is_empty() { &.0.stdout } else { &.0.stderr }).trim())]
+    #[error("it exited with {} before it was ready: {}", .0.status, String::from_utf8_lossy(if .0.stderr.is_empty() { &.0.stdout } else { &.0.stderr }).trim())]
     NotReady(Box<Output>),
 
     #[error("{host}: cannot open a tunnel to {to}: {reason}")]
@@ -104,18 +104,19 @@ impl SshError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unresolvable { host, .. } => {
-                format!("see what ssh makes of the name: ssh -G {host}")
+                format!("check how ssh resolves the name: ssh -G {host}")
             }
             Self::Connect { failure, address, .. } => match failure {
                 ConnectFailure::Refused => {
-                    format!("something answers at {address} but no sshd listens on that port: check the port, and that sshd runs")
+                    format!("{address} is up but refuses connections on that port: check the port, and that sshd is \
+                             running")
                 }
                 ConnectFailure::TimedOut(_) | ConnectFailure::Unreachable(_) => {
                     "check that the host is up, that the address is right, and that no firewall is in between".into()
                 }
-                ConnectFailure::Other(_) => "try the same with ssh itself".into(),
+                ConnectFailure::Other(_) => "try the same with ssh".into(),
             },
-            Self::Proxy { .. } => "run the command above by hand; it must work without asking anything".into(),
+            Self::Proxy { .. } => "run the command above by hand; it must work without a prompt".into(),
             Self::Handshake { .. } => {
                 "check that the port is sshd's, and that its sshd_config allows current algorithms (curve25519, ed25519 or rsa-sha2)".into()
             }
@@ -126,19 +127,22 @@ impl SshError {
                 file.display()
             ),
             Self::HostKeyChanged { file, line, .. } => format!(
-                "someone may be in between, or the host was installed anew: find out which before anything else; only then replace line {line} of {}",
+                "this may be a man-in-the-middle, or the host was reinstalled: find out before you continue; only then \
+                 replace line {line} of {}",
                 file.display()
             ),
-            Self::HostKeyRevoked { .. } => "this key must not be trusted any more: give the host a new key".into(),
+            Self::HostKeyRevoked { .. } => "this key must no longer be trusted: give the host a new key".into(),
             Self::Auth { host, .. } => {
-                format!("this must work without asking anything: ssh -o BatchMode=yes {host} true (ssh-add adds a key to the agent)")
+                format!("this must work without a prompt: ssh -o BatchMode=yes {host} true (ssh-add adds a key to the \
+                         agent)")
             }
-            Self::Timeout { .. } => "look at the load of the host and at the network; the command may still be running there".into(),
-            Self::Closed { .. } => "check that the host is still up; nothing needs to be cleaned up, run the same again".into(),
-            Self::Channel { .. } => "if the server refuses more sessions, look at MaxSessions in its sshd_config".into(),
+            Self::Timeout { .. } => "check the load of the host and the network; the command may still be running there".into(),
+            Self::Closed { .. } => "check that the host is still up; no clean-up is needed, run the same command again".into(),
+            Self::Channel { .. } => "if the server refuses more sessions, check MaxSessions in its sshd_config".into(),
             Self::NotReady(_) => "run the same command on the host by hand".into(),
             Self::TunnelRefused { .. } => {
-                "check that the service listens there, and that sshd_config has AllowTcpForwarding (local) and no PermitOpen against it".into()
+                "check that the service is running, and that sshd_config allows AllowTcpForwarding (local) and has no \
+                 PermitOpen against it".into()
             }
         }
     }

@@ -136,7 +136,7 @@ impl KnownHosts {
         let about =
             |marker| self.lines.iter().find(move |line| line.entry.marker() == marker && line.matches_any(host));
         if let Some(line) = about(None) {
-            notes.push(format!("{} has a key of another type for it ({})", line.place, line.algorithm()));
+            notes.push(format!("{} has a key of a different type for it ({})", line.place, line.algorithm()));
         }
         if let Some(line) = about(Some(&Marker::CertAuthority)) {
             notes.push(format!(

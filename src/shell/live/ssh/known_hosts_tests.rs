@@ -109,7 +109,7 @@ fn authorities_are_not_keys_and_are_mentioned() {
     };
     assert_eq!(
         note,
-        "kh:4 has a key of another type for it (ecdsa-sha2-nistp256); kh:1 trusts a certificate authority for it, \
+        "kh:4 has a key of a different type for it (ecdsa-sha2-nistp256); kh:1 trusts a certificate authority for it, \
          but host certificates are not supported; kh:2 and 1 more could not be read"
     );
 }

@@ -57,7 +57,7 @@ impl Link {
     }
 
     pub fn closed(&self) -> SshError {
-        let reason = self.end.get().cloned().unwrap_or_else(|| "its thread ended".into());
+        let reason = self.end.get().cloned().unwrap_or_else(|| "its thread exited".into());
         SshError::Closed { host: self.label.clone(), reason }
     }
 

@@ -175,7 +175,7 @@ impl Process {
             self.request.limit.deadline = Some(in_future(self.request.limit.allowed));
         }
         let is_drained = match &self.request.purpose {
-            Purpose::Stream { local, .. } if local.is_gone => return Err("whoever read its output has gone".into()),
+            Purpose::Stream { local, .. } if local.is_gone => return Err("nothing reads its output any more".into()),
             Purpose::Stream { local, .. } => local.can_take(),
             _ => true,
         };
@@ -249,7 +249,7 @@ impl Process {
                 match self.feed.fill(size, |buffer| reader.read(buffer)) {
                     Ok(count) => return Ok(count > 0),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(format!("reading what to send failed: {error}")),
+                    Err(error) => return Err(format!("reading the data to send failed: {error}")),
                 }
             },
         }

@@ -58,7 +58,7 @@ impl ProxyProcess {
             said = String::from_utf8_lossy(&bytes).trim().to_owned();
         }
         let reason = match self.child.try_wait() {
-            Ok(Some(status)) => format!("the proxy ended with {status}"),
+            Ok(Some(status)) => format!("the proxy exited with {status}"),
             _ => reason.to_owned(),
         };
         let said = if said.is_empty() { "(nothing)".to_owned() } else { said };

@@ -266,7 +266,7 @@ impl Host {
             Request::Process(request) => {
                 let mut reason = format!("the server refused another session: {}", error.message());
                 if self.given_up > 0 {
-                    reason += &format!("; {} commands that were given up on may still run there", self.given_up);
+                    reason += &format!("; {} abandoned commands may still be running there", self.given_up);
                 }
                 request.fail(SshError::Channel { host: self.label.clone(), reason });
             }
@@ -432,7 +432,7 @@ impl Host {
         // Not answered in time, it is cut; the server ends its side either way.
         let _ = self.session.disconnect(Some(DisconnectCode::ByApplication), "done", None);
         while self.wire.backlog() > 0 && self.wire.end().is_none() && self.wire.wait(deadline) {}
-        self.wire.cut("it was not needed any more");
-        let _ = self.inbox.end.set("it was not needed any more".into());
+        self.wire.cut("it was no longer needed");
+        let _ = self.inbox.end.set("it was no longer needed".into());
     }
 }

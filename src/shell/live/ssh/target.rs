@@ -67,10 +67,10 @@ impl Target {
             return Err(bad("expected host, user@host or user@host:port"));
         }
         if text.contains(|c: char| c.is_whitespace() || c.is_control() || "'\"`$\\;&|<>(){}".contains(c)) {
-            return Err(bad("a host name has no such characters"));
+            return Err(bad("the host name has invalid characters"));
         }
         if [user.unwrap_or_default(), host].iter().any(|part| part.starts_with('-')) {
-            return Err(bad("a host name does not begin with a dash"));
+            return Err(bad("a host name cannot start with a dash"));
         }
         Ok(Target { alias: host.to_owned(), user: user.map(str::to_owned), port, ..Target::default() })
     }
@@ -92,14 +92,14 @@ impl Target {
         }
         command.arg("--").arg(&self.alias);
         match tokio::time::timeout(SSH_G_TIMEOUT, command.output()).await {
-            Err(_) => Err(bad(format!("ssh -G did not end within {}s", SSH_G_TIMEOUT.as_secs()))),
+            Err(_) => Err(bad(format!("ssh -G did not finish within {} s", SSH_G_TIMEOUT.as_secs()))),
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => match &self.config {
-                Some(_) => Err(bad("an ssh config is set, but there is no ssh program here to read it".into())),
+                Some(_) => Err(bad("an ssh config is set, but this machine has no ssh program to read it".into())),
                 None => Ok(self.merge(&Settings::default())),
             },
             Ok(Err(error)) => Err(bad(format!("ssh -G could not be run: {error}"))),
             Ok(Ok(output)) if !output.status.success() => {
-                Err(bad(format!("ssh -G said: {}", String::from_utf8_lossy(&output.stderr).trim())))
+                Err(bad(format!("ssh -G printed: {}", String::from_utf8_lossy(&output.stderr).trim())))
             }
             Ok(Ok(output)) => Ok(self.merge(&Settings::parse(&String::from_utf8_lossy(&output.stdout)))),
         }
@@ -169,7 +169,8 @@ impl Target {
 
 /// `host`, `host:port` or `[v6]:port`. More than one colon without brackets is a bare IPv6 address.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let port = |digits: &str| digits.parse().ok().filter(|port| *port != 0).ok_or("the port is not 1 to 65535");
+    let port =
+        |digits: &str| digits.parse().ok().filter(|port| *port != 0).ok_or("the port must be between 1 and 65535");
     if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("the bracket is not closed")?;
         return match after.strip_prefix(':') {

@@ -53,22 +53,25 @@ pub(super) fn refused(vault: &Vault, reply: &Reply) -> Cause {
     let is_login = path.starts_with("auth/");
     if status.is_redirection() {
         let elsewhere = reply.location.as_deref().map_or_else(String::new, |url| format!(" to {}", plain(url)));
-        let what = format!("Vault at {address} sends {path} elsewhere{elsewhere} ({status})");
-        return cause(what, "declare the `address` of the active Vault, or of the load balancer before it");
+        let what = format!("Vault at {address} redirects {path}{elsewhere} ({status})");
+        return cause(what, "set `address` to the active Vault, or to the load balancer in front of it");
     }
     let hint = match status {
-        StatusCode::SERVICE_UNAVAILABLE => "unseal it, or wait until it is active: `vault status` tells".to_owned(),
-        StatusCode::NOT_FOUND if is_login => "is `approle` enabled there? see `mount` in `approle`".to_owned(),
-        StatusCode::NOT_FOUND => format!("is there a PKI engine at {mount:?}, with an authority? see `mount` in [ca]"),
-        _ if is_login => "check `role-id` and `secret-id` in [ca]; a secret-id may be used up".to_owned(),
+        StatusCode::SERVICE_UNAVAILABLE => "unseal it, or wait until it is active: run `vault status`".to_owned(),
+        StatusCode::NOT_FOUND if is_login => "check that AppRole is enabled there, and `mount` in `approle`".to_owned(),
+        StatusCode::NOT_FOUND => format!(
+            "check that a PKI engine with a CA is mounted at {mount:?}; see `mount` in \
+                                          [ca]"
+        ),
+        _ if is_login => "check `role-id` and `secret-id` in [ca]; the secret-id may be used up".to_owned(),
         StatusCode::FORBIDDEN => {
-            format!("the token may have ended, or its policy does not allow `update` on {mount}/sign/{role}")
+            format!("the token may have expired, or its policy lacks `update` on {mount}/sign/{role}")
         }
         StatusCode::BAD_REQUEST => format!(
-            "the role must sign for the names of the nodes, their addresses and root: `vault read {mount}/roles/{role}` \
-             shows it; allow_any_name, allow_ip_sans, enforce_hostnames=false and key_type=any or ec do"
+            "the role must allow the nodes' names and addresses, and root: check `vault read {mount}/roles/{role}`; \
+             allow_any_name, allow_ip_sans, enforce_hostnames=false and key_type=any or ec work"
         ),
-        _ => format!("look at Vault's log; `vault read {mount}/roles/{role}` shows the role"),
+        _ => format!("check Vault's log, and the role: `vault read {mount}/roles/{role}`"),
     };
     cause(format!("Vault at {address} refused {path} ({status}): {said}"), hint)
 }
@@ -89,7 +92,7 @@ fn said(body: &[u8]) -> String {
         !line.is_empty() && !is_count
     });
     let said = plain(&lines.collect::<Vec<_>>().join("; "));
-    if said.is_empty() { "it says nothing more".to_owned() } else { said }
+    if said.is_empty() { "no further details".to_owned() } else { said }
 }
 
 /// Without what could move the cursor, and no longer than a few lines.
@@ -106,26 +109,26 @@ pub(super) fn unreachable(vault: &Vault, error: &ureq::Error) -> Cause {
         _ => false,
     };
     let hint = match (untrusted, &vault.trust) {
-        (true, Some(path)) => format!("{} (`vault-ca`) must be what signed Vault's own certificate", path.display()),
-        (true, None) => {
-            "this machine does not trust Vault's own certificate: name its authority in `vault-ca`".to_owned()
+        (true, Some(path)) => {
+            format!("{} (`vault-ca`) must be the CA that signed Vault's own certificate", path.display())
         }
-        (false, _) => "check `address` in [ca], and that it can be reached from here".to_owned(),
+        (true, None) => "this machine does not trust Vault's own certificate: set `vault-ca` to its CA".to_owned(),
+        (false, _) => "check `address` in [ca], and that it is reachable from here".to_owned(),
     };
-    cause(format!("Vault at {address} could not be asked: {}", plain(&error.to_string())), hint)
+    cause(format!("Vault at {address} is unreachable: {}", plain(&error.to_string())), hint)
 }
 
 pub(super) fn interrupted(vault: &Vault) -> Cause {
-    cause(format!("asking Vault at {} ended half-way", vault.address), "run again")
+    cause(format!("the request to Vault at {} was interrupted", vault.address), "run the command again")
 }
 
 pub(super) fn not_vault(vault: &Vault, path: &str) -> Cause {
-    let what = format!("what {} answered to {path} is not what Vault answers", vault.address);
-    cause(what, "check `address` in [ca]: is that Vault, or something before it?")
+    let what = format!("{} gave an answer to {path} that Vault does not give", vault.address);
+    cause(what, "check `address` in [ca]: something other than Vault may answer there")
 }
 
 pub(super) fn no_authority(vault: &Vault) -> String {
-    format!("`vault read {}/cert/ca` shows what the engine signs with; see `mount` in [ca]", vault.mount)
+    format!("`vault read {}/cert/ca` shows the CA of the engine; see `mount` in [ca]", vault.mount)
 }
 
 /// What it signed is not what it was asked to sign.
@@ -133,28 +136,28 @@ pub(super) fn wrong(vault: &Vault, name: &str, why: &str) -> Cause {
     let Vault { address, mount, role, .. } = vault;
     let what = format!("the certificate for {name} from Vault at {address} cannot be used: {why}");
     let hint = format!(
-        "look at the role: `vault read {mount}/roles/{role}`; it needs server_flag, client_flag, key_usage with \
-         DigitalSignature, use_csr_sans, and the issuer that is the mount's default"
+        "check the role: `vault read {mount}/roles/{role}`; it needs server_flag, client_flag, key_usage with \
+         DigitalSignature, use_csr_sans, and the mount's default issuer"
     );
     cause(what, hint)
 }
 
 pub(super) fn no_secret(vault: &Vault, what: &str, Failure { from, why }: &Failure) -> Cause {
     let hint = match vault.login {
-        VaultLogin::Token(_) => "`token` in [ca] says where it is; the default is the variable VAULT_TOKEN",
-        VaultLogin::AppRole { .. } => "`secret-id` in [ca] says where it is",
+        VaultLogin::Token(_) => "see `token` in [ca]; the default is the environment variable VAULT_TOKEN",
+        VaultLogin::AppRole { .. } => "see `secret-id` in [ca]",
     };
-    cause(format!("the {what} for Vault at {} could not be had from {from}: {why}", vault.address), hint)
+    cause(format!("could not get the {what} for Vault at {} from {from}: {why}", vault.address), hint)
 }
 
 pub(super) fn no_token(vault: &Vault) -> Cause {
-    let what = format!("the token for Vault at {} has characters that no token has", vault.address);
-    cause(what, "`token` in [ca] says where it is")
+    let what = format!("the token for Vault at {} has invalid characters", vault.address);
+    cause(what, "see `token` in [ca]")
 }
 
 pub(super) fn no_trust(path: &Path, why: &str) -> Cause {
     cause(
-        format!("{} cannot be used to check Vault's certificate: {why}", path.display()),
+        format!("{} cannot be used to verify Vault's certificate: {why}", path.display()),
         "correct `vault-ca` in [ca]",
     )
 }
@@ -170,6 +173,6 @@ mod tests {
         let two =
             b"{\"errors\":[\"2 errors occurred:\\n\\t* permission denied\\n\\t* invalid \\u001b[31mtoken\\n\\n\"]}";
         assert_eq!(said(two), "permission denied; invalid [31mtoken");
-        assert_eq!(said(b"<html>"), "it says nothing more");
+        assert_eq!(said(b"<html>"), "no further details");
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn exchange(vault: &Vault, ask: &Ask, token: Option<&Secret>) -> Resu
     let url = format!("{}/v1/{}", vault.address, ask.path);
     let mut headers = vec![("X-Vault-Request", HeaderValue::from_static("true"))];
     if let Some(namespace) = &vault.namespace {
-        let header = HeaderValue::from_str(namespace).expect("a namespace has letters, digits and a few signs");
+        let header = HeaderValue::from_str(namespace).expect("the namespace has invalid characters");
         headers.push(("X-Vault-Namespace", header));
     }
     if let Some(token) = token {
@@ -96,5 +96,5 @@ fn roots(path: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Cause> {
             Err(error) => return Err(answer::no_trust(path, &error.to_string())),
         }
     }
-    if found.is_empty() { Err(answer::no_trust(path, "it holds no certificate in PEM form")) } else { Ok(found) }
+    if found.is_empty() { Err(answer::no_trust(path, "it contains no PEM certificate")) } else { Ok(found) }
 }
