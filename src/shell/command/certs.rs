@@ -200,8 +200,8 @@ async fn issue(
     let asked_end = at.plus_seconds(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
     if issued.shortened || issued.facts.not_after < asked_end.plus_seconds(-60) {
         match desired.authority {
-            AuthoritySource::Vault(_) => context.voice().warn("Vault gives it a shorter life than that"),
-            _ => context.voice().warn("the authority ends before that, and so does the certificate"),
+            AuthoritySource::Vault(_) => context.voice().warn("Vault shortened its validity"),
+            _ => context.voice().warn("the CA expires before that, and so does the certificate"),
         }
     }
     print(stdout, &written(&authority, &issued, output))?;
