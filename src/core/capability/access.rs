@@ -3,6 +3,7 @@
 use crate::core::cluster::model;
 use crate::core::cluster::view::View;
 use crate::core::content::layout;
+use crate::core::desired::Place;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Folder, Host, Observed, Role};
 use crate::core::plan::action::{Action, Readiness};
@@ -13,13 +14,13 @@ pub fn next(view: &View) -> Ruling {
         for &folder in Folder::ALL {
             if let Some(what) = folder_fault(host, folder) {
                 let action = Action::RestoreFolderAccess { host: name.clone(), folder };
-                return Ruling::step(Draft::of(action, view.reason(what, "paths")));
+                return Ruling::step(Draft::of(action, view.reason(what, Place::Paths)));
             }
         }
         for &file in File::ALL {
             if let Some(what) = file_fault(host, file) {
                 let action = Action::RestoreFileAccess { host: name.clone(), file };
-                return Ruling::step(Draft::of(action, view.reason(what, "paths")));
+                return Ruling::step(Draft::of(action, view.reason(what, Place::Paths)));
             }
         }
     }

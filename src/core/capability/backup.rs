@@ -12,7 +12,7 @@ use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
 use crate::core::content::layout;
-use crate::core::desired::{Backup, Desired};
+use crate::core::desired::{Backup, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RoleName, UserName};
 use crate::core::observed::auth::BACKUP;
@@ -39,7 +39,7 @@ fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
     }
     let what = format!("{name} has no {program}, which `compression` in [backup] uses");
     let hint = format!("install it there (`apt-get install {program}`), or change `compression`");
-    Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).because("backup.compression"))
+    Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).because(Place::BackupCompression))
 }
 
 /// What a run on this node would lack, though every file were there.
@@ -85,7 +85,7 @@ fn nodes<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a HostName, &'a Host, &
     })
 }
 
-fn draft(view: &View, actions: Vec<Action>, what: &str, place: &str) -> Option<Draft> {
+fn draft(view: &View, actions: Vec<Action>, what: &str, place: Place) -> Option<Draft> {
     let because = vec![view.reason(what, place)];
     (!actions.is_empty()).then_some(Draft { actions, because, needs: Default::default() })
 }
@@ -98,7 +98,7 @@ fn remove(view: &View) -> Option<Draft> {
         Some(_) => "this node is not in `nodes` of [backup]",
         None => "cluster.toml has no [backup]",
     };
-    draft(view, actions, what, "backup.nodes")
+    draft(view, actions, what, Place::BackupNodes)
 }
 
 fn is_there(host: &Host) -> bool {
@@ -108,7 +108,7 @@ fn is_there(host: &Host) -> bool {
 fn install_script(view: &View) -> Option<Draft> {
     let without = nodes(view).filter(|(_, host, _)| !has_script(host));
     let actions = without.map(|(name, ..)| Action::InstallBackupScript { host: name.clone() }).collect();
-    draft(view, actions, "the backup script is missing or differs", "backup")
+    draft(view, actions, "the backup script is missing or differs", Place::Backup)
 }
 
 fn has_script(host: &Host) -> bool {
@@ -129,8 +129,8 @@ fn write(view: &View, file: File) -> Option<Draft> {
         })
         .collect();
     let (what, place) = match file {
-        File::BackupTimer => ("the backup timer differs from cluster.toml", "backup.schedule"),
-        _ => ("the backup service differs from cluster.toml", "backup"),
+        File::BackupTimer => ("the backup timer differs from cluster.toml", Place::BackupSchedule),
+        _ => ("the backup service differs from cluster.toml", Place::Backup),
     };
     draft(view, actions, what, place)
 }
@@ -138,7 +138,7 @@ fn write(view: &View, file: File) -> Option<Draft> {
 fn enable(view: &View) -> Option<Draft> {
     let off = nodes(view).filter(|(_, host, _)| !is_on(host));
     let actions = off.map(|(name, ..)| Action::EnableBackup { host: name.clone() }).collect();
-    draft(view, actions, "the backup timer is not running", "backup")
+    draft(view, actions, "the backup timer is not running", Place::Backup)
 }
 
 fn is_on(host: &Host) -> bool {

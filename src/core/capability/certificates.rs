@@ -9,7 +9,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{trust, turn};
 use crate::core::code::Code;
 use crate::core::content::layout;
-use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Authority, File, FileFact, Host, Observed, Role};
@@ -25,7 +25,7 @@ pub fn trust(view: &View) -> Ruling {
     let without = view.hosts().filter(|(_, host)| host.trusted.is_empty());
     let actions: Vec<_> = without.map(|(name, _)| action(name)).collect();
     if !actions.is_empty() || trust.is_current() {
-        return Ruling::steps_for(actions, vec![view.reason("ca.crt is missing or unreadable", "ca")]);
+        return Ruling::steps_for(actions, vec![view.reason("ca.crt is missing or unreadable", Place::Ca)]);
     }
     // The authority is rotated: one member at a time takes what it is to trust, and serves with it before the next.
     let why = match trust {
@@ -33,7 +33,7 @@ pub fn trust(view: &View) -> Ruling {
         Trust::Next => "no certificate signed by the old CA is left",
     };
     let differing = turn::in_turn(view).into_iter().filter(|(_, host)| !holds(view.observed, host, trust));
-    turn::due(view, differing.map(|(name, _)| (action(name), vec![view.reason(why, "ca")])).collect())
+    turn::due(view, differing.map(|(name, _)| (action(name), vec![view.reason(why, Place::Ca)])).collect())
 }
 
 /// Whether ca.crt on the host holds just that.
@@ -111,7 +111,7 @@ pub fn next(view: &View) -> Ruling {
                 ruling.blocked.push(Blocked::new(Code::NotHealthy, what).on(name).hint(hint));
                 continue;
             }
-            let place = if role == Role::BackupClient { "backup" } else { "certificates" };
+            let place = if role == Role::BackupClient { Place::Backup } else { Place::Certificates };
             let reason = view.reason(fault, place);
             if !because.contains(&reason) {
                 because.push(reason);

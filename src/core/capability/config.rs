@@ -7,6 +7,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{joining, restoration, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::{self, Initial, layout};
+use crate::core::desired::Place;
 use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, Readiness};
@@ -34,7 +35,7 @@ pub fn permit(view: &View) -> Ruling {
     });
     let write =
         |(name, _): (&HostName, _)| Action::WriteFile { host: name.clone(), file: File::Permit, text: text.clone() };
-    Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, "nodes")])
+    Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, Place::Nodes)])
 }
 
 /// The token of this life of the cluster: the one that a cut-off start has left on a host, else a new one.
@@ -64,7 +65,7 @@ pub fn next(view: &View) -> Ruling {
             let what = format!("etcd {version} on {name} does not support the setting `{key}`");
             let hint = format!("upgrade to {} first, then add the setting", view.desired.cluster.version);
             let refusal = Blocked::new(Code::SettingTooNew, what).on(name).hint(hint);
-            blocked.push(refusal.because(&format!("etcd.extra.{key}")));
+            blocked.push(refusal.because(Place::EtcdExtraKey(key)));
             continue;
         }
         let because = reasons(view, host.text_of(File::Config), &text);
@@ -99,7 +100,7 @@ fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
 
 /// Which declarations the text on the host contradicts.
 fn reasons<'a>(view: &View, before: Option<&'a str>, after: &'a str) -> Vec<Reason> {
-    let Some(before) = before else { return vec![view.reason("etcd.yaml is missing", "nodes")] };
+    let Some(before) = before else { return vec![view.reason("etcd.yaml is missing", Place::Nodes)] };
     let differing = |here: &'a str, there: &'a str| {
         let lines = here.lines().filter(move |line| !there.lines().any(|other| other == *line));
         lines.filter_map(|line| Some(line.split_once(':')?.0)).filter(|key| !key.starts_with('#'))
@@ -108,9 +109,9 @@ fn reasons<'a>(view: &View, before: Option<&'a str>, after: &'a str) -> Vec<Reas
     let gone = differing(before, after).filter(|key| !keys.contains(key));
     keys.extend(gone.collect::<Vec<_>>());
     let mut reasons: Vec<_> =
-        keys.iter().map(|key| view.reason(change(key, before, after), &declared_path(view, key.trim()))).collect();
+        keys.iter().map(|key| view.reason(change(key, before, after), declared_at(view, key.trim()))).collect();
     if reasons.is_empty() {
-        reasons.push(view.reason("etcd.yaml differs from cluster.toml", "etcd"));
+        reasons.push(view.reason("etcd.yaml differs from cluster.toml", Place::Etcd));
     }
     reasons
 }
@@ -141,18 +142,19 @@ fn readable(key: &str, value: &str) -> String {
 }
 
 /// Where in cluster.toml a key of etcd.yaml comes from.
-fn declared_path(view: &View, key: &str) -> String {
+fn declared_at<'a>(view: &View, key: &'a str) -> Place<'a> {
     match key {
-        "quota-backend-bytes" => "etcd.quota-backend".to_owned(),
-        "heartbeat-interval" | "election-timeout" => format!("etcd.{key}"),
-        "auto-compaction-mode" | "auto-compaction-retention" => "etcd.auto-compaction".to_owned(),
-        "listen-client-urls" | "advertise-client-urls" => "ports.client".to_owned(),
-        "listen-peer-urls" | "initial-advertise-peer-urls" => "ports.peer".to_owned(),
-        "listen-metrics-urls" => "ports.metrics".to_owned(),
-        "data-dir" => "paths.data".to_owned(),
-        "cert-file" | "key-file" | "trusted-ca-file" => "paths.certificates".to_owned(),
-        key if view.desired.etcd.extra.contains_key(key) => format!("etcd.extra.{key}"),
-        _ => "etcd".to_owned(),
+        "quota-backend-bytes" => Place::QuotaBackend,
+        "heartbeat-interval" => Place::HeartbeatInterval,
+        "election-timeout" => Place::ElectionTimeout,
+        "auto-compaction-mode" | "auto-compaction-retention" => Place::AutoCompaction,
+        "listen-client-urls" | "advertise-client-urls" => Place::ClientPort,
+        "listen-peer-urls" | "initial-advertise-peer-urls" => Place::PeerPort,
+        "listen-metrics-urls" => Place::MetricsPort,
+        "data-dir" => Place::PathsData,
+        "cert-file" | "key-file" | "trusted-ca-file" => Place::PathsCertificates,
+        key if view.desired.etcd.extra.contains_key(key) => Place::EtcdExtraKey(key),
+        _ => Place::Etcd,
     }
 }
 

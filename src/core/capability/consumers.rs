@@ -7,7 +7,7 @@ use crate::core::cluster::leaf::{client, is_due, issued};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::trust;
 use crate::core::cluster::view::View;
-use crate::core::desired::{Consumer, Desired};
+use crate::core::desired::{Consumer, Desired, Place};
 use crate::core::names::ConsumerName;
 use crate::core::observed::{Access, ConsumerFiles, Observed, Seen};
 use crate::core::plan::action::{Action, Readiness, SignedBy, Trust};
@@ -22,12 +22,12 @@ pub fn next(view: &View) -> Ruling {
         match view.observed.consumers.get(name) {
             Some(Seen::Known(files)) if ruling.step.is_none() => {
                 let Some(fault) = fault(view.desired, view.observed, name, files) else { continue };
-                let reason = view.reason(fault, &format!("consumers.{name}"));
+                let reason = view.reason(fault, Place::Consumer(name));
                 ruling.step = Some(Draft::of(action(view, name, consumer, files), reason));
             }
             Some(Seen::Known(_)) | None => {}
             Some(Seen::Unknown(cause)) => {
-                ruling.blocked.push(Blocked::unseen(cause).because(&format!("consumers.{name}")));
+                ruling.blocked.push(Blocked::unseen(cause).because(Place::Consumer(name)));
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::core::cluster::process::is_stopped;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::standing::{Standing, is_ours};
 use crate::core::cluster::view::View;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::departure::Departure;
 use crate::core::observed::{DataDirectory, File, Host, Observed, Seen, ServiceState, Tools};
@@ -26,7 +26,7 @@ pub fn set_aside(view: &View) -> Ruling {
             continue;
         }
         let what = format!("{name} holds the data of a member that was removed from the cluster");
-        let because = vec![view.reason(what, &format!("nodes.{name}"))];
+        let because = vec![view.reason(what, Place::Node(name))];
         let needs = BTreeSet::from([Allowance::new(AllowKind::ReplaceMember, name)]);
         let action = if is_stopped(host) {
             Action::SetDataAside { host: name.clone() }
@@ -46,7 +46,7 @@ pub fn retire(view: &View) -> Ruling {
     for (name, former) in &view.observed.former {
         let left = membership.member_of(name).is_none() && left_as.contains(name);
         let Some(host) = former.host.known().filter(|host| left && is_ours(view.observed, host)) else { continue };
-        let because = vec![view.reason(format!("{name} ({}) was removed", former.address), "nodes")];
+        let because = vec![view.reason(format!("{name} ({}) was removed", former.address), Place::Nodes)];
         let action =
             if is_stopped(host) { Action::Retire { host: name.clone() } } else { Action::Stop { host: name.clone() } };
         return Ruling::step(Draft { actions: vec![action], because, needs: BTreeSet::new() });
@@ -69,7 +69,7 @@ pub fn forget(view: &View) -> Ruling {
         return Ruling::default();
     }
     let names: Vec<_> = gone.iter().map(|departure| departure.name.as_str()).collect();
-    let because = vec![view.reason(format!("nothing is left of {}", names.join(", ")), "nodes")];
+    let because = vec![view.reason(format!("nothing is left of {}", names.join(", ")), Place::Nodes)];
     if !left.is_empty() {
         return Ruling::steps_for(unwritten(view, &left), because);
     }

@@ -10,7 +10,7 @@ use crate::core::cluster::model::serve_serial;
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::count::days;
-use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, canonical};
 use crate::core::observed::{Certificate, FileFact, GivenPair, Observed, Role, Usage};
@@ -27,20 +27,20 @@ pub fn faults(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
         return Vec::new();
     }
     let client = pair_faults(observed, &given.client, &BTreeSet::new(), &[Usage::ClientAuth]);
-    let mut blocked: Vec<_> = client.into_iter().map(|what| fault(what, "ca")).collect();
+    let mut blocked: Vec<_> = client.into_iter().map(|what| fault(what, Place::Ca)).collect();
     for name in nodes.keys() {
         for &role in desired.authority.roles() {
             let pair = given.nodes.get(name).and_then(|pairs| pairs.get(&role)).cloned().unwrap_or_default();
             let needed = needed_names(desired, observed, name, role);
             let both = [Usage::ServerAuth, Usage::ClientAuth];
             let faults = pair_faults(observed, &pair, &needed, &both).into_iter();
-            blocked.extend(faults.map(|what| fault(what, &format!("nodes.{name}.certificates")).on(name)));
+            blocked.extend(faults.map(|what| fault(what, Place::NodeCertificates(name)).on(name)));
         }
     }
     blocked
 }
 
-fn fault(what: String, declared: &str) -> Blocked {
+fn fault(what: String, declared: Place) -> Blocked {
     let hint = "reissue it, or correct the path; nothing is changed until every pair is valid";
     Blocked::new(Code::CertificateUnusable, what).hint(hint).because(declared)
 }

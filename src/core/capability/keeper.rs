@@ -5,7 +5,7 @@ use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::layout;
-use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{File, FileFact, Folder, Held, Host, Observed, Seen};
 use crate::core::plan::action::{Action, Readiness};
@@ -23,14 +23,14 @@ pub fn create(view: &View) -> Ruling {
         let what = format!("the cluster exists, but none of {} has its CA key", nodes.join(", "));
         let hint = "restore ca.crt and ca.key from your backup on one of them; the key is copied to the others from \
                     there";
-        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because("ca"));
+        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because(Place::Ca));
     }
     // On the first one it may be what a creation has left that was cut off.
     let stray = keepers(view.observed).find(|(name, held)| *name != first && **held != Held::Nothing);
     if let Some((name, _)) = stray {
         let what = format!("{name} has a CA key (ca.key), but no node has its certificate");
         let hint = "put ca.crt next to it, or move the key away to create a new CA";
-        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint).because("ca"));
+        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint).because(Place::Ca));
     }
     // Its folder is made first.
     let is_prepared =
@@ -38,7 +38,7 @@ pub fn create(view: &View) -> Ruling {
     if !is_prepared {
         return Ruling::default();
     }
-    let reason = view.reason("no CA exists on the nodes yet", "ca");
+    let reason = view.reason("no CA exists on the nodes yet", Place::Ca);
     Ruling::step(Draft::of(Action::CreateAuthorityOn { host: first.clone() }, reason))
 }
 
@@ -77,7 +77,7 @@ pub fn next(view: &View) -> Ruling {
     for (name, host) in view.hosts() {
         let Some(why) = lack(view.observed, name, host) else { continue };
         actions.push(Action::InstallAuthorityKey { host: name.clone() });
-        let reason = view.reason(why, "ca");
+        let reason = view.reason(why, Place::Ca);
         if !because.contains(&reason) {
             because.push(reason);
         }

@@ -21,7 +21,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{staged, turn};
 use crate::core::code::Code;
 use crate::core::content;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
 use crate::core::observed::departure::Departure;
@@ -99,8 +99,8 @@ fn remove_first(view: &View, membership: &Membership, members: Vec<(&Member, Fai
 /// Noted on the others, stopped if it can be reached and is not well, and then removed.
 fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
     let Member { host, entry, .. } = member;
-    let declared = if member.declared { format!("nodes.{host}") } else { "nodes".to_owned() };
-    let because = vec![view.reason(format!("{}: {}", member.title(), failure.why), &declared)];
+    let declared = if member.declared { Place::Node(host) } else { Place::Nodes };
+    let because = vec![view.reason(format!("{}: {}", member.title(), failure.why), declared)];
     if let (false, Some(peer_url)) = (member.declared, entry.peer_urls.first()) {
         let departure = Departure { name: host.clone(), peer_url: peer_url.clone() };
         let noted = noted(view.observed);
@@ -159,7 +159,7 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
 /// Adds a newcomer on whose host everything is ready.
 pub fn add(view: &View) -> Ruling {
     let (Some(membership), Some(name)) = (view.members(), candidate(view)) else { return Ruling::default() };
-    let declared = format!("nodes.{name}");
+    let declared = Place::Node(name);
     let host = view.observed.host(name).expect("a candidate was seen");
     if !staged::is_staged(view.desired, host) {
         return Ruling::default();
@@ -172,10 +172,10 @@ pub fn add(view: &View) -> Ruling {
         let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
         let what = format!("{name} is not added while {who} is unhealthy: {why}");
         let hint = format!("repair {who}; if it is gone for good, replace it: `quorate plan --lost={who}`");
-        return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).because(&declared));
+        return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).because(declared));
     }
     let action = Action::AddMember { host: name.clone(), peer_url: view.desired.peer_url(name) };
-    Ruling::step(Draft::of(action, view.reason(format!("{name} is declared but is not a member yet"), &declared)))
+    Ruling::step(Draft::of(action, view.reason(format!("{name} is declared but is not a member yet"), declared)))
 }
 
 /// Promotes a learner that runs. Whether it has caught up, etcd itself decides.
@@ -187,7 +187,7 @@ pub fn promote(view: &View) -> Ruling {
         return Ruling::default();
     };
     let host = learner.host.clone();
-    let reason = view.reason(format!("{host} is a learner (non-voting)"), &format!("nodes.{host}"));
+    let reason = view.reason(format!("{host} is a learner (non-voting)"), Place::Node(&host));
     Ruling::step(Draft::of(Action::Promote { host }, reason))
 }
 
@@ -213,17 +213,17 @@ pub fn update_peer_url(view: &View) -> Ruling {
             continue;
         }
         let is = member.entry.peer_urls.iter().map(PeerUrl::as_str).collect::<Vec<_>>().join(", ");
-        let reason = view.reason(format!("its peer URL: {is} → {peer_url}"), &address_or_port(view, name, member));
+        let reason = view.reason(format!("its peer URL: {is} → {peer_url}"), address_or_port(view, name, member));
         let action = Action::UpdatePeerUrl { host: name.clone(), member: member.entry.id, peer_url };
         return Ruling { step: Some(Draft::of(action, reason)), blocked };
     }
     Ruling { step: None, blocked }
 }
 
-fn address_or_port(view: &View, name: &HostName, member: &Member) -> String {
+fn address_or_port<'a>(view: &View, name: &'a HostName, member: &Member) -> Place<'a> {
     let address = PeerUrl::new(view.desired.peer_url(name).as_str()).address().to_owned();
     let same = member.entry.peer_urls.iter().any(|url| url.address() == address);
-    if same { "ports.peer".to_owned() } else { format!("nodes.{name}.address") }
+    if same { Place::PeerPort } else { Place::NodeAddress(name) }
 }
 
 fn member_by_url(observed: &Observed, peer_url: &PeerUrl) -> Option<MemberEntry> {

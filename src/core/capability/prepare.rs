@@ -2,6 +2,7 @@
 
 use crate::core::cluster::view::View;
 use crate::core::content::layout;
+use crate::core::desired::Place;
 use crate::core::names::HostName;
 use crate::core::observed::{Folder, Host, Observed};
 use crate::core::plan::action::{Action, Readiness};
@@ -10,7 +11,7 @@ use crate::core::plan::ruling::Ruling;
 pub fn next(view: &View) -> Ruling {
     let bare = view.hosts().filter(|(_, host)| !is_prepared(host));
     let actions = bare.map(|(name, _)| Action::PrepareHost { host: name.clone() }).collect();
-    Ruling::steps_for(actions, vec![view.reason("the user or a directory is missing", "paths")])
+    Ruling::steps_for(actions, vec![view.reason("the user or a directory is missing", Place::Paths)])
 }
 
 fn is_prepared(host: &Host) -> bool {

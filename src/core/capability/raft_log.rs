@@ -8,7 +8,7 @@
 
 use crate::core::cluster::view::View;
 use crate::core::cluster::{turn, upgrade, version};
-use crate::core::desired::{Desired, Setting};
+use crate::core::desired::{Desired, Place, Setting};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Version};
 use crate::core::observed::{Host, Observed};
@@ -32,7 +32,7 @@ pub fn next(view: &View) -> Ruling {
     let Some((host, _)) = asked else { return Ruling::default() };
     let what = format!("the raft log on {behind} may contain entries written by etcd 3.5, which crash {stop}");
     let action = Action::FillLog { host: host.clone(), before: stop };
-    Ruling::step(Draft::of(action, view.reason(what, "cluster.version")))
+    Ruling::step(Draft::of(action, view.reason(what, Place::Version)))
 }
 
 /// A member that would read entries of 3.5 at its next start, for all that is known.

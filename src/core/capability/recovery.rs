@@ -12,7 +12,7 @@ use crate::core::cluster::situation::{Situation, situation};
 use crate::core::cluster::view::View;
 use crate::core::cluster::{model, version};
 use crate::core::code::Code;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::departure::{self, Departure};
@@ -33,10 +33,11 @@ pub fn next(view: &View) -> Ruling {
     let lost = view.desired.request.lost.keys().map(HostName::as_str).collect::<Vec<_>>().join(", ");
     let seen = index.map_or(String::new(), |index| format!(" (raft index {index})"));
     if let Some(note) = note(view, best) {
-        let reason = view.reason(format!("{lost} must not serve if it comes back"), "nodes");
+        let reason = view.reason(format!("{lost} must not serve if it comes back"), Place::Nodes);
         return Ruling::step(Draft { actions: vec![note], because: vec![reason], needs });
     }
-    let reason = view.reason(format!("{lost} is lost for good, and {best} has the most recent data{seen}"), "nodes");
+    let reason =
+        view.reason(format!("{lost} is lost for good, and {best} has the most recent data{seen}"), Place::Nodes);
     Ruling::step(Draft { actions: vec![Action::ForceNewCluster { host: best.clone() }], because: vec![reason], needs })
 }
 

@@ -16,7 +16,7 @@ use crate::core::cluster::restoration::{mark, notes, under_way};
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::{self, Restoration, layout};
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::names::{Digest, HostName, Occasion, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, Readiness};
@@ -70,7 +70,7 @@ pub fn push(view: &View) -> Ruling {
     let file =
         view.desired.request.restore.as_ref().map_or_else(String::new, |restore| restore.file.display().to_string());
     let what = format!("every member restores from the same file: {file}");
-    Ruling::steps_for(without.map(push).collect(), vec![view.reason(what, "nodes")])
+    Ruling::steps_for(without.map(push).collect(), vec![view.reason(what, Place::Nodes)])
 }
 
 /// From here on the cluster is what the snapshot holds.
@@ -86,7 +86,7 @@ pub fn note(view: &View) -> Ruling {
         file: File::RestoreNote,
         text: text.clone(),
     };
-    let because = vec![view.reason("so that an interrupted restore can be resumed", "nodes")];
+    let because = vec![view.reason("so that an interrupted restore can be resumed", Place::Nodes)];
     Ruling::steps_for(without.map(write).collect(), because)
 }
 
@@ -123,7 +123,7 @@ fn of_unrestored(
 ) -> Ruling {
     let Some(restoration) = under_way(view.desired, view.observed) else { return Ruling::default() };
     let due = view.hosts().filter(|(_, host)| !is_restored(host, &restoration.token) && is_due(host));
-    Ruling::steps_for(due.map(|(name, _)| action(name.clone())).collect(), vec![view.reason(because, "nodes")])
+    Ruling::steps_for(due.map(|(name, _)| action(name.clone())).collect(), vec![view.reason(because, Place::Nodes)])
 }
 
 /// When all serve the same, what was needed for the restore goes.
@@ -131,7 +131,7 @@ pub fn confirm(view: &View) -> Ruling {
     if under_way(view.desired, view.observed).is_none() || !all_serve(view.desired, view.observed) {
         return Ruling::default();
     }
-    let because = view.reason("a restore succeeds only if all members hold the same data", "nodes");
+    let because = view.reason("a restore succeeds only if all members hold the same data", Place::Nodes);
     Ruling::step(Draft::of(Action::ConfirmRestore, because))
 }
 

@@ -14,7 +14,7 @@ use crate::core::cluster::trust::{
 };
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
-use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::names::Digest;
 use crate::core::observed::{Authority, Host, Observed, Seen};
 use crate::core::plan::action::{Action, Readiness};
@@ -30,7 +30,7 @@ pub fn begin(view: &View) -> Ruling {
         Some(_) => "[ca] declares a different CA from the one that the members trust",
         None => "requested with `--rotate-ca`",
     };
-    Ruling::step(Draft::of(Action::CreateNextAuthority, view.reason(why, "ca")))
+    Ruling::step(Draft::of(Action::CreateNextAuthority, view.reason(why, Place::Ca)))
 }
 
 fn is_asked(desired: &Desired, observed: &Observed) -> bool {
@@ -67,7 +67,7 @@ pub fn adopt(view: &View) -> Ruling {
     if adopt_readiness(view.observed) != Readiness::Ready {
         return Ruling::default();
     }
-    let reason = view.reason("every member trusts only the new CA", "ca");
+    let reason = view.reason("every member trusts only the new CA", Place::Ca);
     Ruling::step(Draft::of(Action::AdoptAuthority, reason))
 }
 

@@ -14,7 +14,7 @@ use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::runtime;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{Host, Observed, ServiceState};
 use crate::core::plan::action::{Action, Readiness};
@@ -31,11 +31,9 @@ pub fn write_unit(view: &View) -> Ruling {
             continue;
         }
         let reason = match before.map(|before| runtime::version_in(view.desired, before)) {
-            None => view.reason("the unit is missing", "cluster.version"),
-            Some(Some(is)) if is != version => {
-                view.reason(format!("etcd version: {is} → {version}"), "cluster.version")
-            }
-            Some(_) => view.reason("the unit differs from cluster.toml", "cluster.version"),
+            None => view.reason("the unit is missing", Place::Version),
+            Some(Some(is)) if is != version => view.reason(format!("etcd version: {is} → {version}"), Place::Version),
+            Some(_) => view.reason("the unit differs from cluster.toml", Place::Version),
         };
         wanted.push((Action::WriteFile { host: name.clone(), file: definition, text }, vec![reason]));
     }
@@ -83,7 +81,10 @@ pub fn health(view: &View) -> Ruling {
 pub fn reload(view: &View) -> Ruling {
     let stale = view.hosts().filter(|(_, host)| host.service.needs_reload);
     let actions = stale.map(|(name, _)| Action::ReloadUnits { host: name.clone() }).collect();
-    Ruling::steps_for(actions, vec![view.reason("systemd has not loaded the unit that is on disk", "paths.service")])
+    Ruling::steps_for(
+        actions,
+        vec![view.reason("systemd has not loaded the unit that is on disk", Place::PathsService)],
+    )
 }
 
 pub fn enable(view: &View) -> Ruling {
@@ -92,7 +93,7 @@ pub fn enable(view: &View) -> Ruling {
         .hosts()
         .filter(|(name, host)| !host.service.enabled && host.files.contains_key(&definition) && is_member(view, name));
     let actions = disabled.map(|(name, _)| Action::EnableService { host: name.clone() }).collect();
-    Ruling::steps_for(actions, vec![view.reason("the service is not enabled", "nodes")])
+    Ruling::steps_for(actions, vec![view.reason("the service is not enabled", Place::Nodes)])
 }
 
 /// Starts every stopped member at once: none of them serves, and together they may find a quorum.
@@ -123,8 +124,8 @@ pub fn start(view: &View) -> Ruling {
         return Ruling::blocked(Blocked { hosts, ..blocked });
     }
     let because = match view.situation {
-        Situation::New => view.reason("no member is running: all are started together", "nodes"),
-        _ => view.reason("the service is not running", "nodes"),
+        Situation::New => view.reason("no member is running: all are started together", Place::Nodes),
+        _ => view.reason("the service is not running", Place::Nodes),
     };
     let actions = stopped.iter().map(|(name, _)| Action::Start { host: (*name).clone() }).collect();
     Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
@@ -166,13 +167,13 @@ pub fn restart(view: &View) -> Ruling {
 }
 
 /// Why a member is to be restarted: it is stale, or the operator asks for it.
-fn due_to_restart(desired: &Desired, name: &HostName, host: &Host) -> Option<(String, &'static str)> {
+fn due_to_restart(desired: &Desired, name: &HostName, host: &Host) -> Option<(String, Place<'static>)> {
     let asked = desired
         .request
         .restarts
         .get(name)
         .is_some_and(|pid| host.process.as_ref().is_some_and(|process| pid.is_none_or(|pid| pid == process.pid)));
-    stale(desired, host).or_else(|| asked.then(|| ("requested with `--restart`".to_owned(), "nodes")))
+    stale(desired, host).or_else(|| asked.then(|| ("requested with `--restart`".to_owned(), Place::Nodes)))
 }
 
 pub fn reload_readiness(observed: &Observed, name: &HostName) -> Readiness {

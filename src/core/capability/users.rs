@@ -14,7 +14,7 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::version;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
-use crate::core::desired::{Auth, DeclaredUser, Desired};
+use crate::core::desired::{Auth, DeclaredUser, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{RoleName, UserName, listed};
 use crate::core::observed::auth::{AuthStore, BACKUP, Permission, ROOT, User};
@@ -44,7 +44,7 @@ pub fn next(view: &View) -> Ruling {
         (Some(draft), None) => Ruling::step(draft),
         (Some(_), Some(what)) => {
             let hint = "finish the upgrade first";
-            Ruling::blocked(Blocked::new(Code::UpgradeWaits, what).hint(hint).because("auth"))
+            Ruling::blocked(Blocked::new(Code::UpgradeWaits, what).hint(hint).because(Place::Auth))
         }
     }
 }
@@ -81,14 +81,14 @@ fn may_enable(declared: &Auth, store: &AuthStore) -> Result<(), String> {
 
 fn enable(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let due = declared.enabled && !store.enabled && may_enable(declared, store).is_ok();
-    due.then(|| Draft::of(Action::EnableAuth, view.reason("authentication is off", "auth.enabled")))
+    due.then(|| Draft::of(Action::EnableAuth, view.reason("authentication is off", Place::AuthEnabled)))
 }
 
 fn disable(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let due = !declared.enabled && store.enabled;
     due.then(|| Draft {
         actions: vec![Action::DisableAuth],
-        because: vec![view.reason("authentication is on", "auth.enabled")],
+        because: vec![view.reason("authentication is on", Place::AuthEnabled)],
         needs: [Allowance::new(AllowKind::DisableAuth, &view.desired.cluster.name)].into(),
     })
 }
@@ -124,32 +124,30 @@ fn joined(drafts: impl Iterator<Item = Draft>) -> Option<Draft> {
 fn keep_role(view: &View, store: &AuthStore, role: &RoleName, permissions: &BTreeSet<Permission>) -> Option<Draft> {
     let what = role_fault(store, role, permissions)?;
     let action = Action::KeepRole { role: role.clone(), permissions: permissions.clone() };
-    Some(Draft::of(action, view.reason(what, &place_of_role(view.desired, role))))
+    Some(Draft::of(action, view.reason(what, place_of_role(view.desired, role))))
 }
 
 fn keep_user(view: &View, store: &AuthStore, user: &UserName, declared: &DeclaredUser) -> Option<Draft> {
     let what = user_fault(store, user, declared)?;
     let password = declared.password.is_some();
     let action = Action::KeepUser { user: user.clone(), roles: declared.roles.clone(), password };
-    Some(Draft::of(action, view.reason(what, &place_of_user(view.desired, user))))
+    Some(Draft::of(action, view.reason(what, place_of_user(view.desired, user))))
 }
 
 /// A user with permissions of its own has them by a role that is declared with it.
-fn place_of_role(desired: &Desired, role: &RoleName) -> String {
-    let own = format!("roles.{role}");
-    match desired.places.lines.contains_key(&own) {
-        true => own,
-        false if role.as_str() == ROOT => "auth.enabled".to_owned(),
-        false => format!("users.{role}"),
+fn place_of_role<'a>(desired: &Desired, role: &'a RoleName) -> Place<'a> {
+    match desired.places.declares(Place::Role(role)) {
+        true => Place::Role(role),
+        false if role.as_str() == ROOT => Place::AuthEnabled,
+        false => Place::UserOfRole(role),
     }
 }
 
-fn place_of_user(desired: &Desired, user: &UserName) -> String {
-    let own = format!("users.{user}");
-    match desired.places.lines.contains_key(&own) {
-        true => own,
-        false if user.as_str() == BACKUP => "backup".to_owned(),
-        false => "auth.enabled".to_owned(),
+fn place_of_user<'a>(desired: &Desired, user: &'a UserName) -> Place<'a> {
+    match desired.places.declares(Place::User(user)) {
+        true => Place::User(user),
+        false if user.as_str() == BACKUP => Place::Backup,
+        false => Place::AuthEnabled,
     }
 }
 
@@ -201,7 +199,7 @@ fn remove(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let actions = if roles.is_empty() { vec![Action::RemoveUser { user: user.clone() }] } else { roles };
     Some(Draft {
         actions,
-        because: vec![view.reason(format!("user {user} is not in cluster.toml"), "auth")],
+        because: vec![view.reason(format!("user {user} is not in cluster.toml"), Place::Auth)],
         needs: [Allowance::new(AllowKind::RemoveUser, user)].into(),
     })
 }

@@ -8,7 +8,7 @@ use crate::core::cluster::turn;
 use crate::core::cluster::upgrade::{Want, broken, course_of, gate, next_allowed, want, wanted};
 use crate::core::cluster::version::on_disk;
 use crate::core::cluster::view::View;
-use crate::core::desired::{Binaries, Desired};
+use crate::core::desired::{Binaries, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, Occasion, Version};
 use crate::core::observed::{Host, Installed, Observed, Seen, Tools};
@@ -37,7 +37,7 @@ pub fn next(view: &View) -> Ruling {
         }
     }
     let versions: Vec<_> = versions.into_iter().collect();
-    let reason = view.reason(format!("etcd {} is not installed", versions.join(" and ")), "cluster.version");
+    let reason = view.reason(format!("etcd {} is not installed", versions.join(" and ")), Place::Version);
     Ruling { blocked, ..Ruling::steps_for(actions, vec![reason]) }
 }
 
@@ -63,8 +63,8 @@ pub fn snapshot(view: &View) -> Ruling {
         .into_iter()
         .find(|(name, _)| membership.member_of(name).is_some_and(|member| !member.entry.learner));
     let Some((name, _)) = follower else { return Ruling::default() };
-    let reason = view
-        .reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), "cluster.version");
+    let reason =
+        view.reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), Place::Version);
     Ruling::step(Draft::of(Action::SaveSnapshot { host: name.clone(), before: Occasion::Upgrade(stop) }, reason))
 }
 
@@ -101,10 +101,7 @@ pub fn tools(view: &View) -> Ruling {
         (host.installed.contains_key(&version) && !has_link(view.desired, host, version)).then_some((name, version))
     });
     let actions = linkable.map(|(name, version)| Action::LinkTools { host: name.clone(), version }).collect();
-    Ruling::steps_for(
-        actions,
-        vec![view.reason("etcdctl on PATH is missing or a different version", "cluster.version")],
-    )
+    Ruling::steps_for(actions, vec![view.reason("etcdctl on PATH is missing or a different version", Place::Version)])
 }
 
 /// Also when there is nothing for us to link.

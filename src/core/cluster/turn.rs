@@ -9,7 +9,7 @@ use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::count::count;
-use crate::core::desired::{Desired, Downtime};
+use crate::core::desired::{Desired, Downtime, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{Host, Observed, ServiceState};
@@ -133,7 +133,7 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
         let what = format!("restarting {name} means an outage: the cluster has {}", count(total, "voter"));
         let hint = "if an outage is acceptable, set `downtime = \"allowed\"` in [cluster]";
-        return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because("cluster.downtime"));
+        return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because(Place::Downtime));
     }
     if !upheld(Guard::QuorumWithoutTheOneThatStops, quorum_stays || (small && healthy)) {
         let what = format!(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::situation::{Situation, situation, workable};
 use crate::core::cluster::standing::{Standing, standing};
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::names::{HostName, Version};
 use crate::core::observed::{Host, Observed, Seen};
 use crate::core::plan::ruling::{Blocked, Reason};
@@ -56,9 +56,9 @@ impl<'a> View<'a> {
         self.standings.get(name)
     }
 
-    /// A reason with the place of the declared `path`.
-    pub fn reason(&self, what: impl Into<String>, path: &str) -> Reason {
-        Reason { what: what.into(), place: self.desired.places.of(path) }
+    /// A reason, and where it is declared.
+    pub fn reason(&self, what: impl Into<String>, place: Place) -> Reason {
+        Reason { what: what.into(), place: self.desired.places.of(place) }
     }
 
     /// The member list as far as it may be changed: it was seen, and there is an authority for new members.

@@ -25,6 +25,7 @@ pub mod keys;
 mod kinds;
 mod parse;
 mod paths;
+mod place;
 mod problem;
 mod schedule;
 mod sections;
@@ -41,6 +42,7 @@ pub use consumers::Consumer;
 pub(crate) use etcd_keys::{Kind as SettingKind, settings as etcd_settings};
 pub(crate) use kinds::{check_name, parse_address};
 pub use parse::parse;
+pub use place::{Place, Places};
 pub use problem::{Problem, render};
 pub use schedule::{Schedule, is_schedule};
 pub use vault::{Vault, VaultLogin};
@@ -351,31 +353,6 @@ impl Paths {
     /// The folder of etcd.yaml.
     pub fn config_folder(&self) -> RemotePath {
         self.config.parent()
-    }
-}
-
-/// Where in cluster.toml a thing is declared, for `because (cluster.toml:18)`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Places {
-    /// The file's name as the user would recognise it.
-    pub file: String,
-    /// From a dotted path (`cluster.version`, `nodes.etcd-1.address`, `etcd.extra.max-request-bytes`) to its line, from 1.
-    pub lines: BTreeMap<String, usize>,
-}
-
-impl Places {
-    /// `cluster.toml:18` for the longest declared prefix of `path`; the file alone when nothing on the way is declared.
-    pub fn of(&self, path: &str) -> String {
-        let mut prefix = path;
-        loop {
-            if let Some(line) = self.lines.get(prefix) {
-                return format!("{}:{line}", self.file);
-            }
-            match prefix.rsplit_once('.') {
-                Some((shorter, _)) => prefix = shorter,
-                None => return self.file.clone(),
-            }
-        }
     }
 }
 

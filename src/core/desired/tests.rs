@@ -598,7 +598,7 @@ fn places_are_the_lines_of_the_keys() {
         ("etcd.archive.preinstalled", "cluster.toml:11"),
         ("ports.client", "cluster.toml"),
     ] {
-        assert_eq!(places.of(path), place, "{path}");
+        assert_eq!(places.at(path), place, "{path}");
     }
 }
 

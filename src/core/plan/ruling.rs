@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::allowance::Allowance;
 use crate::core::code::Code;
+use crate::core::desired::Place;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
 use crate::core::plan::action::Action;
@@ -65,8 +66,8 @@ impl Blocked {
     }
 
     #[must_use]
-    pub fn because(mut self, declared: &str) -> Self {
-        self.declared = Some(declared.to_owned());
+    pub fn because(mut self, declared: Place) -> Self {
+        self.declared = Some(declared.path());
         self
     }
 }

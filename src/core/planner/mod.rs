@@ -174,7 +174,7 @@ fn is_bare(host: &Host) -> bool {
 }
 
 fn placed(desired: &Desired, blocked: Blocked) -> Blocked {
-    Blocked { place: blocked.declared.as_deref().map(|path| desired.places.of(path)), ..blocked }
+    Blocked { place: blocked.declared.as_deref().map(|path| desired.places.at(path)), ..blocked }
 }
 
 /// Applies a draft to the world, and keeps what it looked like around it.

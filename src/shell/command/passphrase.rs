@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use crate::core::desired::{AuthoritySource, Desired, Passphrase};
+use crate::core::desired::{AuthoritySource, Desired, Passphrase, Place};
 use crate::core::diagnostic::Diagnostic;
 use crate::shell::live::Openers;
 use crate::shell::live::pki::Opener;
@@ -18,9 +18,9 @@ use crate::shell::live::pki::Opener;
 /// # Errors
 /// When a passphrase is not where [ca] says, or nobody can be asked for it.
 pub fn openers(desired: &Desired, context: &Context) -> Result<Openers, Diagnostic> {
-    let place = |path: &str| desired.places.of(path);
-    let authority = opener(Some(&desired.authority), place("ca.passphrase"), context)?;
-    let previous = opener(desired.previous_authority.as_ref(), place("ca.previous.passphrase"), context)?;
+    let place = |place| desired.places.of(place);
+    let authority = opener(Some(&desired.authority), place(Place::CaPassphrase), context)?;
+    let previous = opener(desired.previous_authority.as_ref(), place(Place::CaPreviousPassphrase), context)?;
     Ok(Openers { authority: Arc::new(authority), previous: Arc::new(previous) })
 }
 

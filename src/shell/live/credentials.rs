@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::core::cluster::leaf::Wanted;
 use crate::core::code::Code;
-use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Held};
@@ -190,7 +190,7 @@ impl Credentials {
         }
         let signer = holding.signer().ok_or_else(|| {
             let what = "the CA key is not here, so no certificate can be issued";
-            let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of("ca.source"));
+            let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of(Place::CaSource));
             refused.hint("ask whoever issues the nodes' certificates")
         })?;
         signer.issue(wanted, validity_seconds, at)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::cluster::leaf::{Wanted, client, wanted};
 use crate::core::content::Restoration;
 use crate::core::content::layout;
-use crate::core::desired::{AuthoritySource, Desired, Restore};
+use crate::core::desired::{AuthoritySource, Desired, Place, Restore};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Architecture, ConsumerName, Digest, HostName, Occasion, Version};
 use crate::core::observed::{Cause, File, Role};
@@ -261,7 +261,7 @@ fn lives_long_enough(desired: &Desired, issued: &Issued, whose: &str) -> Result<
         span(renew_before)
     );
     let hint = "raise `max_ttl` of the Vault role (and of its mount), or set a shorter `renew-before`";
-    Err(Diagnostic::failure(what).at(desired.places.of("certificates.renew-before")).hint(hint))
+    Err(Diagnostic::failure(what).at(desired.places.of(Place::RenewBefore)).hint(hint))
 }
 
 /// Puts the pair in place that is given for a host, unless it has become another since it was looked at.
