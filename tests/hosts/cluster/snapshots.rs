@@ -86,7 +86,7 @@ fn taken(test: &str, series: Series, auth: bool) {
 
     // Nothing is overwritten, and nothing is left of what was not taken.
     scene.quorate(&["backup", "run", "-o", "plain.db"]).exits(1).says(&["file already exists", "-o"]);
-    scene.quorate(&["backup", "run", "-o", "no/such/folder.db"]).exits(1).says(&["cannot be written"]);
+    scene.quorate(&["backup", "run", "-o", "no/such/folder.db"]).exits(1).says(&["cannot write the snapshot"]);
     scene.quorate(&["backup", "run", "--on", "etcd-9"]).exits(64).says(&["no such node"]);
     assert_eq!(here(&scene).len(), 1);
 
