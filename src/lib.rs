@@ -1,4 +1,4 @@
-//! quorate keeps etcd clusters as their cluster.toml says: a plan is shown, and then applied step by step.
+//! quorate keeps etcd clusters in the state that their cluster.toml declares: a plan is shown, and then applied step by step.
 //!
 //! There is no state file. The live hosts and the live cluster are the state:
 //!
@@ -41,6 +41,25 @@
 //!
 //! The `laws` test module checks 2 to 6, 8 and 9 on every combination of host states, and breaks each [`core::guard::Guard`]
 //! to see that a law misses it.
+
+//! # Words of our own
+//!
+//! All others are etcd's, systemd's and TLS'.
+//!
+//! - *look*: one gathering of all facts; *observed*: what it brought
+//! - *margin*: how many more voters may fail before quorum is lost
+//! - *guard*: a condition that keeps quorum or data; *law*: what every plan keeps; *mutant*: a guard broken to see a law fail
+//! - *allowance*: a dangerous step that the operator named with `--allow`
+//! - *standing*: what a declared host is to the member list; *newcomer*: one that is to join
+//! - *former*: a machine whose member has left, or is to leave; *departure*: the record of one on the other hosts
+//! - *permit*: the file with which etcd may start with an empty data directory
+//! - *occasion*: what a safety snapshot was saved before
+//! - *course*: the versions on the way to the declared one
+//! - *keeper*: a node that holds the CA key, where `[ca] source = "node"`
+//! - *anchor*: a CA certificate as it is trusted; *holding*: a CA that is loaded, with or without its key
+//! - *errand*: who changes hosts, and for what; *warrant*: the right to do so under the lock
+//! - *vigil*: the writer of `--guard-writes`; *leash*: what ends the etcd of a test restore when nobody waits for it any more
+//! - *drill*: a test restore; *lab*: the hosts of the tests; *seam*: where another implementation may take over
 
 pub mod core;
 pub mod shell;
