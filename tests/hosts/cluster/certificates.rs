@@ -219,7 +219,7 @@ fn certificates_that_someone_else_signs() {
     fs::set_permissions(outside.path("client.key"), fs::Permissions::from_mode(0o644)).expect("it is ours");
     let words = [
         "etcd-1-server.crt does not name",
-        "etcd-1-peer.crt is not a client certificate (no clientAuth)",
+        "etcd-1-peer.crt is not for clients (clientAuth)",
         "etcd-2-server.key is not the key of",
         "etcd-2-peer.key does not exist",
         "client.key is readable by users other than",
