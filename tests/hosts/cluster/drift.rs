@@ -110,7 +110,7 @@ fn a_config_that_is_not_loaded(scene: &Scene) {
     let host = scene.lab.host("etcd-2");
     // Started with an edit, then put back by hand: the file is right, and the process is not.
     host.sh("cp -p /etc/etcd/etcd.yaml /tmp/etcd.yaml; echo 'snapshot-count: 5000' >> /etc/etcd/etcd.yaml; systemctl restart etcd; mv /tmp/etcd.yaml /etc/etcd/etcd.yaml");
-    is_repaired_by_one_restart(scene, &["restart etcd", "has not loaded etcd.yaml"]);
+    is_repaired_by_one_restart(scene, &["restart etcd", "still running with the old etcd.yaml"]);
 }
 
 fn a_replaced_binary(scene: &Scene) {
