@@ -53,7 +53,7 @@ fn one_survivor_of_three_goes_on() {
     }
     let serves = |index: usize| succeeds(&scene.lab.hosts()[index], "get /kept");
     until("the old cluster serves", Duration::from_secs(60), || serves(1) && serves(2));
-    scene.plan().exits(2).says(&["stop etcd", "etcd-2@", "etcd-3@"]);
+    scene.plan().exits(2).says(&["stop and disable etcd", "etcd-2@", "etcd-3@"]);
     scene.apply().exits(0);
     assert!(!serves(1) && !serves(2));
     scene.is_as_declared();
