@@ -127,7 +127,7 @@ fn an_unreachable_member_is_removed_and_cleared_away_when_it_returns() {
     scene.plan().exits(0).says(&["etcd-3", "[departed]"]);
     scene.lab.hosts()[2].heal();
     until("it does not serve", Duration::from_secs(30), || !serves(&scene, 2));
-    scene.plan().exits(2).says(&["etcd-3", "clear away"]);
+    scene.plan().exits(2).says(&["etcd-3", "clean up what is left"]);
     scene.apply().exits(0);
     scene.is_as_declared();
     assert!(scene.lab.hosts()[2].sh("ls /etc/etcd/etcd.yaml 2>&1 || true").contains("No such"));

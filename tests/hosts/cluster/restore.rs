@@ -162,11 +162,11 @@ fn killed(test: &str, series: Series) {
     let Some(scene) = with_a_snapshot(test, series, "") else { return };
     let visited = killed_everywhere_in(&scene, &RESTORE[..4], &mut pauses);
     let steps = [
-        "push the snapshot",
+        "store snapshot",
         "save a safety snapshot before the next step",
         "record that a restore is under way",
         "write etcd.yaml",
-        "stop etcd",
+        "stop and disable etcd",
         "move the old data",
         "create the etcd user and directories",
         "restore the data",

@@ -125,7 +125,7 @@ fn taken(test: &str, series: Series, auth: bool) {
     scene.quorate(&["backup", "verify", name]).exits(0).says(&["matches the live cluster at that revision"]);
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["no snapshot", "on etcd-1", "backup list"]);
     scene.quorate(&["backup", "verify", "--on", "etcd-9"]).exits(64).says(&["no such node"]);
-    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(0).says(&["from etcd-2, checked"]);
+    scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(0).says(&["from etcd-2, verified"]);
     scene.quorate(&["backup", "get", name, "-o", "fetched.db.gz"]).exits(1).says(&["file already exists"]);
     let fetched = fs::read(scene.lab.dir().join("fetched.db.gz")).expect("it is there");
     assert_eq!(fetched.len() as u64, second.sh(&format!("stat -c %s {path}")).parse::<u64>().expect("a number"));
@@ -193,7 +193,7 @@ fn pruned() {
     scene.quorate(&["--no-input", "backup", "prune", "--keep", "2"]).exits(64).says(&[&old(1), "--yes"]);
     scene.quorate(&["backup", "prune", "--keep", "0", "--yes"]).exits(64);
     assert_eq!(left().lines().count(), 7);
-    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["etcd-1: 2 removed"]);
+    scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["etcd-1: 2 deleted"]);
     assert_eq!(left(), ["before-3.6.0.db", &old(3), &old(4), name, "snapshot-notes.db"].join("\n"));
     scene.quorate(&["backup", "prune", "--keep", "3", "--yes"]).exits(0).says(&["Nothing to delete"]);
     // The newest one is no snapshot any more.
@@ -203,7 +203,7 @@ fn pruned() {
         .exits(1)
         .says(&["snapshots to keep", "nothing was deleted"]);
     assert_eq!(left().lines().count(), 5);
-    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["etcd-1: 1 removed"]);
+    scene.quorate(&["backup", "prune", "--keep", "2", "--yes"]).exits(0).says(&["etcd-1: 1 deleted"]);
     assert_eq!(left(), ["before-3.6.0.db", &old(4), name, "snapshot-notes.db"].join("\n"));
     // What is known of them has gone with them.
     assert_eq!(host.sh("cd /var/backups/etcd && ls *.json"), format!("{0}.json\n{name}.json", old(4)));
@@ -279,7 +279,7 @@ fn copied_off_site() {
     scene.is_in_sync();
     scene.first().power_off();
     scene.quorate(&["backup", "list"]).exits(6).says(&[&name]);
-    scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "checked"]);
+    scene.quorate(&["backup", "get", &name, "-o", "again.db"]).exits(0).says(&["off-site", "verified"]);
     fs::rename(&there, scene.lab.dir().join("gone")).expect("the lab's folder is ours");
     scene.quorate(&["backup", "list"]).exits(6).says(&["off-site location cannot be used"]);
 }
@@ -314,7 +314,7 @@ fn a_shared_place_is_pruned(scene: &Scene, there: &Path, name: &str) {
     let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert_eq!(run.status.code(), Some(0), "{said}");
     for word in
-        ["4 off-site snapshots are not known to be from this cluster", "off-site: 2 removed", "interrupted upload"]
+        ["4 off-site snapshots are not known to be from this cluster", "off-site: 2 deleted", "interrupted upload"]
     {
         assert!(said.contains(word), "{said}");
     }
@@ -340,7 +340,7 @@ fn a_damaged_copy_is_passed_over(scene: &Scene, there: &Path, name: &str) {
     let on_node = format!("/var/backups/etcd/{name}");
     scene.first().write(&on_node, &bytes);
     let passed = [on_node.as_str(), "on etcd-1 failed verification", "snapshot-damaged", "next location"];
-    scene.quorate(&["backup", "get", name, "-o", "whole.db"]).exits(0).says(&passed).says(&["off-site", "checked"]);
+    scene.quorate(&["backup", "get", name, "-o", "whole.db"]).exits(0).says(&passed).says(&["off-site", "verified"]);
     scene
         .quorate(&["backup", "verify", name])
         .exits(0)
