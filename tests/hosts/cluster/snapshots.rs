@@ -262,7 +262,7 @@ fn copied_off_site() {
     scene
         .quorate(&["backup", "prune", "--yes"])
         .exits(0)
-        .says(&["20200101_000001.db (off-site", "off-site: 1 removed"]);
+        .says(&["20200101_000001.db (off-site", "off-site: 1 deleted"]);
     a_shared_place_is_pruned(&scene, &there, &name);
     a_damaged_copy_is_passed_over(&scene, &there, &name);
     scene.quorate(&["backup", "verify", &name]).exits(0).says(&["matches the live cluster at that revision"]);
