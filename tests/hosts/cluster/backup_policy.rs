@@ -387,7 +387,7 @@ fn without_its_program_nothing_is_begun() {
         scene.cluster = "downtime = \"allowed\"".to_owned();
         scene.more = policy("");
     });
-    let words = ["zstd is not on", "apt-get install zstd", "[compressor-missing]"];
+    let words = ["etcd-1 has no zstd", "apt-get install zstd", "[compressor-missing]"];
     scene.quorate(&["plan"]).exits(3).says(&words);
     scene.apply().exits(3);
     assert_eq!(scene.first().sh("ls /etc/etcd 2>/dev/null || echo none").trim(), "none");

@@ -237,7 +237,7 @@ fn a_restore_for_other_members_begins_anew() {
     let before: Vec<_> = scene.lab.hosts().iter().map(lives).collect();
     assert!(before.iter().all(|life| !life.is_empty() && *life == before[0]), "{before:?}");
     scene.declare(|scene| scene.more = "[ports]\npeer = 12380\n".to_owned());
-    scene.plan().exits(3).says(&["[restore-unfinished]", "a restore is under way"]);
+    scene.plan().exits(3).says(&["[restore-unfinished]", "is unfinished on"]);
     scene.quorate(&["status"]).says(&["[restore-unfinished]"]);
     scene.quorate(&RESTORE).exits(0);
     scene.is_in_sync();

@@ -50,7 +50,7 @@ fn vault_signs_for_a_cluster() {
     // A role that gives less than `renew-before` would be asked again and again: nothing is replaced. One that gives less
     // than was asked for, and more than that, is taken.
     server.behaviour().max_ttl = Some(60 * 24 * 3600);
-    let words = ["Vault limits the", "60 days only", "90 days before it expires", "raise `max_ttl`"];
+    let words = ["Vault limits the", "60 days", "90 days before it expires", "raise `max_ttl`"];
     scene.quorate(&["apply", "--yes", "--renew-certs=etcd-2"]).exits(7).says(&words);
     assert_eq!(serials(&scene), after);
     server.behaviour().max_ttl = Some(100 * 24 * 3600);

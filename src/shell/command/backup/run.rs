@@ -211,7 +211,7 @@ fn warn_of_a_stale_source(context: &Context, observed: &Observed, source: &HostN
     let reads = observed.host(source).and_then(|host| host.answer()).is_some_and(|answer| answer.reads);
     if !reads {
         let what =
-            format_args!("no quorum serves; the snapshot is of what {source} has, and may lack writes of the others");
+            format_args!("the cluster has no quorum; the snapshot is of what {source} has, and may lack writes that the others have");
         context.voice().warn(what);
     }
 }

@@ -22,7 +22,7 @@ while [ "$stay" -gt 0 ]; do
     shift
     stay=$((stay - 1))
 done
-[ -n "$whole" ] || refuse "none of the snapshots that would stay in $folder is whole: nothing was removed"
+[ -n "$whole" ] || refuse "none of the snapshots to keep in $folder is intact: nothing was deleted"
 for name; do
     rm -f -- "$folder/$name.json" "$folder/$name"
 done
