@@ -9,5 +9,4 @@ pub mod progress;
 pub mod live;
 mod patience;
 pub mod fleet;
-pub mod secret;
 pub mod stderr;

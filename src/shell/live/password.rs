@@ -5,12 +5,12 @@ use std::io::Read as _;
 use std::process::Stdio;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::core::desired::PasswordSource;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::UserName;
-use crate::shell::secret::Secret;
 
 /// No password is near this size.
 const BYTES_MAX: u64 = 4096;
@@ -21,7 +21,7 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// When the source cannot be read, or what it gives begins with an empty line. What it gave is never told.
-pub(super) async fn fetch(user: &UserName, source: &PasswordSource) -> Result<Secret, Diagnostic> {
+pub(super) async fn fetch(user: &UserName, source: &PasswordSource) -> Result<SecretString, Diagnostic> {
     secret(source).await.map_err(|Failure { from, why }| {
         Diagnostic::failure(format!("could not get the password of user {user} from {from}"))
             .because(why)
@@ -39,7 +39,7 @@ pub(super) struct Failure {
 ///
 /// # Errors
 /// As [`fetch`].
-pub(super) async fn secret(source: &PasswordSource) -> Result<Secret, Failure> {
+pub(super) async fn secret(source: &PasswordSource) -> Result<SecretString, Failure> {
     let (from, read) = match source {
         PasswordSource::File(path) => (path.display().to_string(), file(path)),
         PasswordSource::Env(name) => (format!("the variable {name}"), environment(name)),
@@ -52,7 +52,7 @@ pub(super) async fn secret(source: &PasswordSource) -> Result<Secret, Failure> {
     if line.is_empty() {
         return Err(failed("it is empty".to_owned()));
     }
-    Ok(Secret::new(line.to_owned()))
+    Ok(SecretString::from(line))
 }
 
 type Bytes = Result<Zeroizing<Vec<u8>>, String>;
@@ -85,11 +85,15 @@ async fn command(words: &[String]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     async fn fetched(source: PasswordSource) -> Result<String, String> {
         let secret = fetch(&UserName::new("app"), &source).await;
-        secret.map(|secret| secret.expose().to_owned()).map_err(|failure| failure.to_string())
+        let shown = format!("{secret:?}");
+        assert!(!shown.contains("hunter"), "{shown}");
+        secret.map(|secret| secret.expose_secret().to_owned()).map_err(|failure| failure.to_string())
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::core::code::Code;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RoleName, UserName, Version};
@@ -19,7 +21,6 @@ use crate::shell::live::password;
 use crate::shell::live::remote::Command;
 use crate::shell::live::voters::{Voter, voters};
 use crate::shell::patience::{Awaited, Failed, Patience, Pauses};
-use crate::shell::secret::Secret;
 
 /// For one question: an entry in the raft log.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
@@ -111,7 +112,7 @@ pub(super) async fn change(
     }
 }
 
-async fn secret(hosts: &Hosts, user: &UserName) -> Result<Secret, Diagnostic> {
+async fn secret(hosts: &Hosts, user: &UserName) -> Result<SecretString, Diagnostic> {
     let declared = hosts.desired.auth.as_ref().and_then(|auth| auth.users.get(user)?.password.as_ref());
     let source = declared.ok_or_else(|| Diagnostic::failure(format!("no password is configured for user {user}")))?;
     password::fetch(user, source).await
@@ -135,7 +136,7 @@ async fn attempt(
     credentials: &Credentials,
     lock: &Lock,
     action: &Action,
-    secret: Option<&Secret>,
+    secret: Option<&SecretString>,
 ) -> Result<(), Failed> {
     let voters = voters(hosts, credentials).await;
     let voter = voters.iter().find(|voter| lock.covers(&voter.host));
@@ -210,7 +211,7 @@ async fn keep_user(
     cluster: Option<Version>,
     user: &UserName,
     wanted: &BTreeSet<RoleName>,
-    secret: Option<&Secret>,
+    secret: Option<&SecretString>,
 ) -> Result<(), Failed> {
     let AuthStore { enabled, users, .. } = store(member, cluster).await?;
     let mut is = users.get(user).cloned();

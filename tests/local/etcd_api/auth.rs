@@ -8,7 +8,7 @@ use quorate::core::names::{RoleName, UserName, Version};
 use quorate::core::observed::Usage;
 use quorate::core::observed::auth::{KeyAccess, Permission};
 use quorate::shell::live::etcd::{AuthState, Member, Objection};
-use quorate::shell::secret::Secret;
+use secrecy::SecretString;
 
 use super::answers::SERVED;
 use super::process::{Cluster, DEADLINE, Etcd, now, pair};
@@ -68,7 +68,7 @@ async fn roles_and_users_are_made_and_unmade() {
         }
         assert!(roles_of(&member).await[&app].is_empty(), "{series}");
 
-        member.add_user(&user("app"), Some(&Secret::new("hunter2".to_owned())), DEADLINE).await.unwrap();
+        member.add_user(&user("app"), Some(&SecretString::from("hunter2")), DEADLINE).await.unwrap();
         let again = member.add_user(&user("app"), None, DEADLINE).await.unwrap_err();
         assert_eq!(again.objection, Objection::AlreadySo, "{series}: {again:?}");
         member.grant_role(&user("app"), &app, DEADLINE).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_member_answers_us_as_before_when_authentication_is_on() {
         let member = members[0].connect(&tls).await.unwrap();
         make_root(&member).await;
         member.add_user(&user("plain"), None, DEADLINE).await.unwrap();
-        member.add_user(&user("secret"), Some(&Secret::new("hunter2".to_owned())), DEADLINE).await.unwrap();
+        member.add_user(&user("secret"), Some(&SecretString::from("hunter2")), DEADLINE).await.unwrap();
         let before = member.answer(DEADLINE).await.unwrap();
         let version = before.cluster_version;
         let off = member.auth_state(version, DEADLINE).await.unwrap();

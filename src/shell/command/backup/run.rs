@@ -210,8 +210,9 @@ fn cluster_of(observed: &Observed, host: &HostName) -> Option<ClusterId> {
 fn warn_of_a_stale_source(context: &Context, observed: &Observed, source: &HostName) {
     let reads = observed.host(source).and_then(|host| host.answer()).is_some_and(|answer| answer.reads);
     if !reads {
-        let what =
-            format_args!("the cluster has no quorum; the snapshot is of what {source} has, and may lack writes that the others have");
+        let what = format_args!(
+            "the cluster has no quorum; the snapshot is of what {source} has, and may lack writes that the others have"
+        );
         context.voice().warn(what);
     }
 }

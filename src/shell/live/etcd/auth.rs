@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use etcd_client::{Permission as Granted, PermissionType, RoleRevokePermissionOptions, UserAddOptions};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::fault::Fault;
 use super::wire;
@@ -15,7 +16,6 @@ use crate::core::code::Code;
 use crate::core::names::{RoleName, UserName, Version};
 use crate::core::observed::Cause;
 use crate::core::observed::auth::{AuthStore, Key, KeyAccess, Permission, ROOT, User};
-use crate::shell::secret::Secret;
 
 /// As long as it is the same, so is everything else. Before 3.5 there is no number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl Member {
     pub async fn add_user(
         &self,
         user: &UserName,
-        password: Option<&Secret>,
+        password: Option<&SecretString>,
         deadline: Duration,
     ) -> Result<(), Refusal> {
         let mut client = self.client_of_leader.auth_client();
@@ -168,7 +168,7 @@ impl Member {
             Some(_) => UserAddOptions::new(),
             None => UserAddOptions::new().with_no_pwd(),
         };
-        let password = password.map_or("", Secret::expose);
+        let password = password.map_or("", SecretString::expose_secret);
         let call = async { client.user_add(user.as_str(), password, Some(options)).await.map(drop) };
         self.change("to create a user", deadline, call, &["user name already exists"]).await
     }

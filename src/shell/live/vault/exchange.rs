@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use ureq::Agent;
 use ureq::http::HeaderValue;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -12,7 +13,6 @@ use zeroize::Zeroizing;
 use super::answer::{self, Reply};
 use crate::core::desired::Vault;
 use crate::core::observed::Cause;
-use crate::shell::secret::Secret;
 
 #[derive(Clone)]
 pub(super) struct Ask {
@@ -35,7 +35,7 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// A chain of certificates is a few kilobytes.
 const REPLY_BYTES_MAX: u64 = 1 << 20;
 
-pub(super) fn exchange(vault: &Vault, ask: &Ask, token: Option<&Secret>) -> Result<Reply, Cause> {
+pub(super) fn exchange(vault: &Vault, ask: &Ask, token: Option<&SecretString>) -> Result<Reply, Cause> {
     let failed = |error: ureq::Error| answer::unreachable(vault, &error);
     let agent = agent(vault)?;
     let url = format!("{}/v1/{}", vault.address, ask.path);
@@ -45,7 +45,7 @@ pub(super) fn exchange(vault: &Vault, ask: &Ask, token: Option<&Secret>) -> Resu
         headers.push(("X-Vault-Namespace", header));
     }
     if let Some(token) = token {
-        let header = HeaderValue::from_str(token.expose());
+        let header = HeaderValue::from_str(token.expose_secret());
         let mut header = header.map_err(|_| answer::no_token(vault))?;
         header.set_sensitive(true);
         headers.push(("X-Vault-Token", header));

@@ -8,6 +8,7 @@ mod exchange;
 
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -19,14 +20,13 @@ use crate::core::names::UnixSeconds;
 use crate::core::observed::Cause;
 use crate::shell::live::password;
 use crate::shell::live::pki::{Anchor, Holding, Issued, OPERATOR_VALIDITY_SECONDS, PairText, Request};
-use crate::shell::secret::Secret;
 use answer::Reply;
 use exchange::{Ask, Method};
 
 /// One Vault for one run.
 pub struct Vault {
     declared: Arc<Declared>,
-    token: tokio::sync::Mutex<Option<Secret>>,
+    token: tokio::sync::Mutex<Option<SecretString>>,
     kept: tokio::sync::Mutex<Option<Kept>>,
 }
 
@@ -134,7 +134,7 @@ impl Vault {
         self.ask(ask, Some(token)).await
     }
 
-    async fn log_in(&self) -> Result<Secret, Cause> {
+    async fn log_in(&self) -> Result<SecretString, Cause> {
         let fetch = async |what: &str, source| {
             let missing = |failure: password::Failure| answer::no_secret(&self.declared, what, &failure);
             password::secret(source).await.map_err(missing)
@@ -143,23 +143,24 @@ impl Vault {
             VaultLogin::Token(source) => fetch("token", source).await,
             VaultLogin::AppRole { mount, role_id, secret_id } => {
                 let secret_id = fetch("secret-id", secret_id).await?;
-                let body = Zeroizing::new(json!({ "role_id": role_id, "secret_id": secret_id.expose() }).to_string());
+                let body =
+                    Zeroizing::new(json!({ "role_id": role_id, "secret_id": secret_id.expose_secret() }).to_string());
                 let ask = Ask {
                     method: Method::Post,
                     path: format!("auth/{mount}/login"),
                     body: Some(Zeroizing::new(body.as_bytes().to_vec())),
                 };
                 let login: Login = self.ask(ask, None).await?.json(&self.declared)?;
-                Ok(Secret::new(login.auth.client_token))
+                Ok(SecretString::from(login.auth.client_token))
             }
         }
     }
 
-    async fn ask(&self, ask: Ask, token: Option<Secret>) -> Result<Reply, Cause> {
+    async fn ask(&self, ask: Ask, token: Option<SecretString>) -> Result<Reply, Cause> {
         self.reply(ask, token).await?.checked(&self.declared)
     }
 
-    async fn reply(&self, ask: Ask, token: Option<Secret>) -> Result<Reply, Cause> {
+    async fn reply(&self, ask: Ask, token: Option<SecretString>) -> Result<Reply, Cause> {
         let declared = Arc::clone(&self.declared);
         let asked = tokio::task::spawn_blocking(move || exchange::exchange(&declared, &ask, token.as_ref())).await;
         asked.unwrap_or_else(|_| Err(answer::interrupted(&self.declared)))
