@@ -28,3 +28,4 @@ pub mod count;
 pub mod diagnostic;
 pub mod guard;
 pub mod names;
+pub mod url;

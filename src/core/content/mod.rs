@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use crate::core::desired::{CompactionMode, Desired};
 use crate::core::names::{Digest, HostName, PeerUrl, Token};
 use crate::core::observed::File;
+use crate::core::url;
 
 pub mod backup;
 pub mod layout;
@@ -86,7 +87,6 @@ fn declared_members(desired: &Desired) -> String {
 /// etcd.yaml for one host. The file is complete: with `--config-file` etcd reads neither flags nor environment.
 pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> String {
     let address = &desired.nodes[host].address;
-    let listen = |port| listen_urls(address, port);
     let path = |file| layout::path(desired, file);
     let mut text = String::from(BANNER);
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
@@ -94,9 +94,9 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
     };
     line("name", host);
     line("data-dir", &desired.paths.data);
-    line("listen-client-urls", &listen(desired.ports.client));
+    line("listen-client-urls", &client_listen_urls(address, desired.ports.client));
     line("advertise-client-urls", &desired.client_url(host));
-    line("listen-peer-urls", &peer_listen_url(address, desired.ports.peer));
+    line("listen-peer-urls", &listen_url(address, desired.ports.peer));
     line("initial-advertise-peer-urls", &desired.peer_url(host));
     // Metrics carry no secret, but need no certificate either: on loopback only, as kubeadm has it.
     line("listen-metrics-urls", &format!("http://127.0.0.1:{}", desired.ports.metrics));
@@ -139,22 +139,21 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
 }
 
 /// A client port answers on loopback too, for etcdctl on the host itself.
-fn listen_urls(address: &str, port: u16) -> String {
-    match address.parse() {
-        Ok(core::net::IpAddr::V4(ip)) if ip.is_loopback() => format!("https://{ip}:{port}"),
-        Ok(core::net::IpAddr::V4(ip)) => format!("https://{ip}:{port},https://127.0.0.1:{port}"),
-        Ok(core::net::IpAddr::V6(ip)) if ip.is_loopback() => format!("https://[{ip}]:{port}"),
-        Ok(core::net::IpAddr::V6(ip)) => format!("https://[{ip}]:{port},https://[::1]:{port}"),
-        // etcd binds to addresses only.
-        Err(_) => format!("https://0.0.0.0:{port}"),
-    }
+fn client_listen_urls(address: &str, port: u16) -> String {
+    let own = listen_url(address, port);
+    let loopback = match address.parse() {
+        Ok(core::net::IpAddr::V4(ip)) if !ip.is_loopback() => "127.0.0.1",
+        Ok(core::net::IpAddr::V6(ip)) if !ip.is_loopback() => "::1",
+        _ => return own,
+    };
+    format!("{own},{}", url::https(loopback, port))
 }
 
-fn peer_listen_url(address: &str, port: u16) -> String {
-    match address.parse() {
-        Ok(core::net::IpAddr::V4(ip)) => format!("https://{ip}:{port}"),
-        Ok(core::net::IpAddr::V6(ip)) => format!("https://[{ip}]:{port}"),
-        Err(_) => format!("https://0.0.0.0:{port}"),
+/// etcd binds to addresses only: where a DNS name is declared, to all of them.
+fn listen_url(address: &str, port: u16) -> String {
+    match address.parse::<core::net::IpAddr>() {
+        Ok(ip) => url::https(&ip.to_string(), port),
+        Err(_) => url::https("0.0.0.0", port),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::core::names::{
     UserName, Version,
 };
 use crate::core::observed::Role;
+use crate::core::url;
 
 mod archive;
 mod auth;
@@ -362,7 +363,7 @@ impl Desired {
     /// # Panics
     /// If `host` is not declared.
     pub fn peer_url(&self, host: &HostName) -> PeerUrl {
-        PeerUrl::new(url(&self.nodes[host].address, self.ports.peer))
+        PeerUrl::new(url::https(&self.nodes[host].address, self.ports.peer))
     }
 
     /// The URL of `host`'s client port.
@@ -370,7 +371,7 @@ impl Desired {
     /// # Panics
     /// If `host` is not declared.
     pub fn client_url(&self, host: &HostName) -> ClientUrl {
-        ClientUrl::new(url(&self.nodes[host].address, self.ports.client))
+        ClientUrl::new(url::https(&self.nodes[host].address, self.ports.client))
     }
 
     /// The folder of the binaries of the declared version.
@@ -399,8 +400,4 @@ impl Desired {
             Binaries::Preinstalled { .. } | Binaries::Undeclared => None,
         }
     }
-}
-
-fn url(address: &str, port: u16) -> String {
-    if address.contains(':') { format!("https://[{address}]:{port}") } else { format!("https://{address}:{port}") }
 }

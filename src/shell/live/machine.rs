@@ -12,6 +12,7 @@ use super::mutex::guarded;
 use super::ssh::Connection;
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, PeerUrl, RemotePath};
+use crate::core::url;
 
 /// To log in. A slow name server or a loaded sshd takes seconds; more is no host to work on.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
@@ -53,8 +54,7 @@ impl Place {
 
     /// `https://10.0.0.1:2379`
     pub fn url(&self) -> String {
-        let Self { address, port } = self;
-        if address.contains(':') { format!("https://[{address}]:{port}") } else { format!("https://{address}:{port}") }
+        url::https(&self.address, self.port)
     }
 }
 

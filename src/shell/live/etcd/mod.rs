@@ -39,6 +39,7 @@ use crate::core::code::Code;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, MemberId};
 use crate::core::observed::{Answer, Cause, Seen};
+use crate::core::url;
 use fault::Fault;
 use recorded::{Recorded, Recorder};
 
@@ -296,7 +297,7 @@ async fn channel_over<S>(address: &str, stream: S) -> Result<Channel, tonic::tra
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let authority = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+    let authority = url::host(address);
     // Plain http to tonic, which must not add a second TLS; https to etcd.
     let endpoint = Endpoint::from_shared(format!("http://{authority}"))?;
     let origin = format!("https://{authority}").parse().expect("the same text was a URI before");

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::error::SshError;
 use super::target::{Proxy, Resolved};
+use crate::core::url;
 
 /// The running program. Dropping it ends it.
 pub(super) struct ProxyProcess {
@@ -100,11 +101,7 @@ fn command_for(proxy: &Proxy, resolved: &Resolved) -> Command {
             if let Some(before) = before {
                 command.arg("-J").arg(before);
             }
-            let host = match resolved.hostname.contains(':') {
-                true => format!("[{}]", resolved.hostname),
-                false => resolved.hostname.clone(),
-            };
-            command.arg("-W").arg(format!("{host}:{}", resolved.port));
+            command.arg("-W").arg(format!("{}:{}", url::host(&resolved.hostname), resolved.port));
             // ssh takes user@host:port only as a URI, and -J takes both.
             let destination = match last.contains(':') && !last.starts_with("ssh://") {
                 true => format!("ssh://{last}"),
