@@ -1,5 +1,6 @@
 //! Owners, groups and modes of what is there already.
 
+use super::unreachable;
 use crate::core::cluster::model;
 use crate::core::cluster::view::View;
 use crate::core::content::layout;
@@ -50,7 +51,7 @@ pub fn folder_readiness(observed: &Observed, name: &HostName, folder: Folder) ->
 /// From whether the thing is as it should be; `None` when it is not there at all.
 fn readiness_of(observed: &Observed, name: &HostName, is_right: impl Fn(&Host) -> Option<bool>) -> Readiness {
     match observed.host(name).map(is_right) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(None) => Readiness::Refused(format!("it is no longer on {name}")),
         Some(Some(true)) => Readiness::Done,
         Some(Some(false)) => Readiness::Ready,

@@ -7,6 +7,7 @@
 //! Each run is decided on the nodes, by a lock in etcd (content/backup.sh): the timers of all nodes fire, and one takes
 //! the snapshot. Nothing here depends on who that was.
 
+use super::unreachable;
 use crate::core::cluster::leaf;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
@@ -147,7 +148,7 @@ fn is_on(host: &Host) -> bool {
 
 pub fn script_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(_) if desired.backup_on(name).is_none() => Readiness::Refused(format!(
             "{name} takes no snapshots \
                                                                                     according to cluster.toml"
@@ -165,7 +166,7 @@ pub fn script_effect(observed: &mut Observed, name: &HostName) {
 
 pub fn enable_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let (host, policy) = match (observed.host(name), desired.backup_on(name)) {
-        (None, _) => return Readiness::Refused(format!("{name} is unreachable")),
+        (None, _) => return unreachable(name),
         (Some(_), None) => return Readiness::Refused(format!("{name} takes no snapshots according to cluster.toml")),
         (Some(host), Some(policy)) => (host, policy),
     };
@@ -189,7 +190,7 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
 
 pub fn remove_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(_) if desired.backup_on(name).is_some() => Readiness::Refused(format!(
             "{name} takes snapshots according \
                                                                                     to cluster.toml"

@@ -1,5 +1,6 @@
 //! ca.crt and the leaf certificates of each host. A leaf is read again on every handshake, so none needs a restart.
 
+use super::unreachable;
 use std::collections::BTreeSet;
 
 use crate::core::cluster::leaf::{also, fault, issued, not_served, wanted, works};
@@ -49,7 +50,7 @@ fn authority(observed: &Observed) -> Option<&Authority> {
 pub fn trust_readiness(observed: &Observed, name: &HostName, trust: Trust) -> Readiness {
     match (observed.host(name), authority(observed)) {
         (Some(host), Some(_)) if !trust.is_current() => rotated_readiness(observed, name, host, trust),
-        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
+        (None, _) => unreachable(name),
         (_, None) => Readiness::Refused("there is no CA here".to_owned()),
         (Some(host), Some(authority)) if host.trusted.contains(&authority.fingerprint) => Readiness::Done,
         (Some(host), Some(_)) if !host.trusted.is_empty() => {
@@ -156,7 +157,7 @@ pub fn readiness(
     by: SignedBy,
 ) -> Readiness {
     match (observed.host(name), authority(observed)) {
-        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
+        (None, _) => unreachable(name),
         (_, None) => Readiness::Refused("there is no CA here".to_owned()),
         (Some(host), Some(_)) if fault(desired, observed, name, host, role, also).is_some() => {
             if by == trust::signer(observed) {

@@ -1,5 +1,6 @@
 //! etcd.yaml and the permit: what is written whole and compared as text.
 
+use super::done_when;
 use bytesize::ByteSize;
 
 use crate::core::cluster::situation::Situation;
@@ -159,11 +160,7 @@ fn declared_at<'a>(view: &View, key: &'a str) -> Place<'a> {
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -> Readiness {
-    match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
-        Some(host) if host.text_of(file) == Some(text) => Readiness::Done,
-        Some(_) => Readiness::Ready,
-    }
+    done_when(observed, name, |host| host.text_of(file) == Some(text))
 }
 
 pub fn effect(observed: &mut Observed, name: &HostName, file: File, text: &str) {

@@ -3,6 +3,7 @@
 //! A machine that is not declared is known only from the note that the removal left on the other hosts. It goes once
 //! nothing is left there.
 
+use super::{done_when, unreachable};
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
@@ -14,7 +15,7 @@ use crate::core::cluster::view::View;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::departure::Departure;
-use crate::core::observed::{DataDirectory, File, Host, Observed, Seen, ServiceState, Tools};
+use crate::core::observed::{DataDirectory, File, Observed, Seen, ServiceState, Tools};
 use crate::core::plan::action::{Action, Readiness};
 use crate::core::plan::ruling::{Draft, Ruling};
 
@@ -85,14 +86,6 @@ fn is_back(view: &View, departure: &Departure) -> bool {
     matches!(standing, Some(Standing::Member | Standing::Newcomer))
 }
 
-fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
-    match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
-        Some(host) if is_done(host) => Readiness::Done,
-        Some(_) => Readiness::Ready,
-    }
-}
-
 pub fn stop_readiness(observed: &Observed, name: &HostName) -> Readiness {
     done_when(observed, name, is_stopped)
 }
@@ -112,7 +105,7 @@ pub fn stop_effect(observed: &mut Observed, name: &HostName) {
 pub fn set_aside_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let listed = Membership::of(desired, observed).map(|membership| membership.member_of(name).is_some());
     match (observed.host(name), listed) {
-        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
+        (None, _) => unreachable(name),
         (Some(host), _) if host.data == DataDirectory::Empty => Readiness::Done,
         (_, None) => Readiness::Refused("no member returned the member list".to_owned()),
         (_, Some(true)) => Readiness::Refused(format!("{name} is still a member of the cluster")),

@@ -3,6 +3,7 @@
 //! A wrong one would cut a member off, and half of them are of no use: all are checked before anything is touched, and
 //! everything that is wrong is told at once.
 
+use super::unreachable;
 use std::collections::BTreeSet;
 
 use crate::core::cluster::leaf::{also, difference_from_given, given_pair, not_served};
@@ -101,7 +102,7 @@ fn is_named(certificate: &Certificate, name: &str) -> bool {
 }
 
 pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: Role) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
+    let Some(host) = observed.host(name) else { return unreachable(name) };
     if let Some(fault) = faults(desired, observed).into_iter().next() {
         return Readiness::Refused(fault.what);
     }

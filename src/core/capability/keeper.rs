@@ -1,5 +1,6 @@
 //! `[ca] source = "node"`: the authority lies on the nodes, as kubeadm keeps it, and every declared one holds its key.
 
+use super::unreachable;
 use crate::core::cluster::model;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
@@ -46,7 +47,7 @@ pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
     match (observed.host(name), &observed.workstation.authority) {
         (_, Seen::Known(Some(_))) => Readiness::Done,
         (_, Seen::Unknown(cause)) => Readiness::Refused(cause.summary.clone()),
-        (None, _) => Readiness::Refused(format!("{name} is unreachable")),
+        (None, _) => unreachable(name),
         (Some(_), Seen::Known(None)) => Readiness::Ready,
     }
 }
@@ -97,7 +98,7 @@ fn lack(observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
 }
 
 pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
+    let Some(host) = observed.host(name) else { return unreachable(name) };
     match &observed.workstation.authority {
         Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
         Seen::Known(None) => Readiness::Refused("no node has the CA key".to_owned()),

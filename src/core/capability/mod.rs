@@ -1,5 +1,9 @@
 //! One file a capability: when it acts (`next`), whether it may (`readiness`), and what will be seen then (`effect`).
 
+use crate::core::names::HostName;
+use crate::core::observed::{Host, Observed};
+use crate::core::plan::action::Readiness;
+
 pub mod access;
 pub mod authority;
 pub mod backup;
@@ -20,3 +24,17 @@ pub mod service;
 pub mod snapshot;
 pub mod users;
 pub mod version;
+
+/// Of what may be done at any time, until the host `is_done`.
+fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
+    match observed.host(name) {
+        None => unreachable(name),
+        Some(host) if is_done(host) => Readiness::Done,
+        Some(_) => Readiness::Ready,
+    }
+}
+
+/// Of whatever is to be done on a host that was not seen.
+fn unreachable(name: &HostName) -> Readiness {
+    Readiness::Refused(format!("{name} is unreachable"))
+}

@@ -1,5 +1,6 @@
 //! What a bare host needs before anything is put on it: the account that etcd runs as, and its folders.
 
+use super::done_when;
 use crate::core::cluster::view::View;
 use crate::core::content::layout;
 use crate::core::desired::Place;
@@ -19,11 +20,7 @@ fn is_prepared(host: &Host) -> bool {
 }
 
 pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
-    match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
-        Some(host) if is_prepared(host) => Readiness::Done,
-        Some(_) => Readiness::Ready,
-    }
+    done_when(observed, name, is_prepared)
 }
 
 pub fn effect(observed: &mut Observed, name: &HostName) {

@@ -3,6 +3,7 @@
 //! Only on the operator's word (`--lost`, and `--allow lose-quorum:CLUSTER`): what the lost members had acknowledged
 //! and the survivor has not seen is gone.
 
+use super::unreachable;
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
@@ -138,7 +139,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 }
 
 pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
+    let Some(host) = observed.host(name) else { return unreachable(name) };
     if let Some(members) = host.answer().and_then(|answer| answer.members.known()) {
         let alone = members.len() == 1;
         return if alone { Readiness::Done } else { Readiness::Refused("the cluster has quorum again".to_owned()) };

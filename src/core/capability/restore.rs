@@ -10,6 +10,7 @@
 //! is under way and under which token, and the restored data holds a mark with that token. Only on the operator's word
 //! (`restore SNAPSHOT --confirm CLUSTER`); until a restore that was begun is finished, nothing else is done.
 
+use super::{done_when, unreachable};
 use crate::core::cluster::model;
 use crate::core::cluster::process::is_stopped;
 use crate::core::cluster::restoration::{mark, notes, under_way};
@@ -145,11 +146,7 @@ fn all_serve(desired: &Desired, observed: &Observed) -> bool {
 }
 
 pub fn push_readiness(observed: &Observed, name: &HostName, digest: Digest) -> Readiness {
-    match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
-        Some(host) if host.pushed.contains(&digest) => Readiness::Done,
-        Some(_) => Readiness::Ready,
-    }
+    done_when(observed, name, |host| host.pushed.contains(&digest))
 }
 
 pub fn push_effect(observed: &mut Observed, name: &HostName, digest: Digest) {
@@ -161,7 +158,7 @@ pub fn push_effect(observed: &mut Observed, name: &HostName, digest: Digest) {
 /// Only where the note says that a restore is under way, and of a member that is dead.
 pub fn set_aside_readiness(observed: &Observed, name: &HostName) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(host) if host.data == DataDirectory::Empty => Readiness::Done,
         Some(host) if !host.files.contains_key(&File::RestoreNote) => {
             Readiness::Refused(format!("no restore is under way on {name}"))
@@ -180,7 +177,7 @@ pub fn set_aside_effect(observed: &mut Observed, name: &HostName) {
 
 pub fn restore_readiness(observed: &Observed, name: &HostName, digest: Digest, token: &Token) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(host) if is_restored(host, token) => Readiness::Done,
         Some(host) if host.data != DataDirectory::Empty => Readiness::Refused(format!(
             "{name} still has the old data \

@@ -1,6 +1,7 @@
 //! The systemd unit and the running process. This file alone starts and restarts: whatever was staged, a member is
 //! restarted once, when what its process loaded is not what lies on disk.
 
+use super::{done_when, unreachable};
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
@@ -196,14 +197,6 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
     }
 }
 
-fn done_when(observed: &Observed, name: &HostName, is_done: impl Fn(&Host) -> bool) -> Readiness {
-    match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
-        Some(host) if is_done(host) => Readiness::Done,
-        Some(_) => Readiness::Ready,
-    }
-}
-
 /// The member answers and reads, and systemd has noticed: it says so to the unit a moment later, and only then is the
 /// permit gone.
 fn serves(host: &Host) -> bool {
@@ -213,7 +206,7 @@ fn serves(host: &Host) -> bool {
 }
 
 pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
+    let Some(host) = observed.host(name) else { return unreachable(name) };
     if serves(host) {
         return Readiness::Done;
     }
@@ -225,7 +218,7 @@ pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
 }
 
 pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
-    let Some(host) = observed.host(name) else { return Readiness::Refused(format!("{name} is unreachable")) };
+    let Some(host) = observed.host(name) else { return unreachable(name) };
     if host.process.is_some() && due_to_restart(desired, name, host).is_none() {
         return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} is not serving yet")) };
     }

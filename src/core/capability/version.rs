@@ -1,5 +1,6 @@
 //! The etcd binaries: each version in a folder of its own, so that changing it is a change of the unit and a restart.
 
+use super::unreachable;
 use std::collections::BTreeSet;
 
 use crate::core::cluster::saved::is_saved;
@@ -70,7 +71,7 @@ pub fn snapshot(view: &View) -> Ruling {
 
 pub fn readiness(observed: &Observed, name: &HostName, version: Version, architecture: Architecture) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(host) if host.installed.contains_key(&version) => Readiness::Done,
         Some(_) => match observed.workstation.archives.get(&version).and_then(|of| of.get(&architecture)) {
             Some(Seen::Known(_)) => Readiness::Ready,
@@ -115,7 +116,7 @@ fn has_link(desired: &Desired, host: &Host, version: Version) -> bool {
 
 pub fn tools_readiness(desired: &Desired, observed: &Observed, name: &HostName, version: Version) -> Readiness {
     match observed.host(name) {
-        None => Readiness::Refused(format!("{name} is unreachable")),
+        None => unreachable(name),
         Some(host) if has_link(desired, host, version) => Readiness::Done,
         Some(host) if host.installed.contains_key(&version) => Readiness::Ready,
         Some(_) => Readiness::Refused(format!("etcd {version} is not installed on {name}")),
