@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::core::names::HostName;
+use crate::core::desired::Desired;
 use crate::core::render::event::Event;
 use crate::core::render::palette::Palette;
 use crate::core::render::words;
@@ -213,14 +213,18 @@ pub fn bytes(message: String) -> ProgressBar {
     ProgressBar::new(0).with_style(style).with_message(message)
 }
 
-/// What is looked at, for a spinner.
-pub fn looking<'a>(hosts: impl ExactSizeIterator<Item = &'a HostName>) -> String {
-    format!("inspecting {}", words::count(hosts.len(), "host"))
+/// What `look` brings; a spinner on stderr until then, where it is `shown`.
+pub async fn while_looking<T>(shown: bool, desired: &Desired, look: impl Future<Output = T>) -> T {
+    let spinner = shown.then(|| spinner(format!("inspecting {}", words::count(desired.nodes.len(), "host"))));
+    let seen = look.await;
+    spinner.inspect(|spinner| spinner.finish_and_clear());
+    seen
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::names::HostName;
     use crate::shell::command::output::Captured;
 
     fn shown(output: Output, events: &[Event]) -> String {

@@ -98,13 +98,11 @@ pub async fn run<F: Fleet, G>(
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let output = Output::choose(args.json, context.quiet, context.stderr_is_terminal);
-    let spinner = (output == Output::Bar).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
     let mut desired = args.request.added_to(desired)?;
     if let Some(saved) = &saved {
         desired.request = request::of_saved(&args.request, &saved.request)?;
     }
-    let observed = fleet.observe().await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let observed = progress::while_looking(output == Output::Bar, &desired, fleet.observe()).await;
     request::bind(&mut desired, &observed)?;
     let desired = &desired;
     let fresh = planner::plan(desired, &observed);

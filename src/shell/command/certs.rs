@@ -152,9 +152,7 @@ async fn list(
     fleet: &impl Fleet,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
-    let observed = fleet.observe().await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
     let document = certificates::document(desired, &observed);
     let limit = within.map_or(0, |within| i64::try_from(within.as_secs()).unwrap_or(i64::MAX));
     let text =

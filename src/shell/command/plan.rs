@@ -70,11 +70,8 @@ pub async fn run(
     observe: impl AsyncFnOnce(&Desired) -> Result<Observed, Diagnostic>,
     stdout: &mut dyn Write,
 ) -> Result<u8, Diagnostic> {
-    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
     let mut desired = args.request.added_to(desired)?;
-    let observed = observe(&desired).await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
-    let observed = observed?;
+    let observed = progress::while_looking(!context.quiet, &desired, observe(&desired)).await?;
     request::bind(&mut desired, &observed)?;
     let plan = planner::plan(&desired, &observed);
     if let Some(file) = &args.output {

@@ -46,9 +46,7 @@ pub async fn run(
     fleet: &impl Fleet,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
-    let mut observed = fleet.observe().await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let mut observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
     if !args.watch {
         print(stdout, &shown(args, context, desired, &observed))?;
         let nothing_seen = observed.seen_hosts().next().is_none();

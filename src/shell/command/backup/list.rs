@@ -38,9 +38,7 @@ pub async fn list(
     fleet: &Live,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
-    let (found, unseen) = everywhere(desired, fleet).await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let (found, unseen) = progress::while_looking(!context.quiet, desired, everywhere(desired, fleet)).await;
     let code = if unseen.is_empty() { 0 } else { Kind::Unseen.exit_code() };
     let snapshots = found.into_iter().map(Found::row).collect();
     let document =

@@ -125,9 +125,7 @@ pub async fn run(
         Diagnostic::new(Kind::Usage, "the number of snapshots to keep is not set")
             .hint("add --keep N, or `keep` in [backup]")
     })?;
-    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
-    let nodes = fleet.snapshots(&snapshot::folder(desired)).await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let nodes = progress::while_looking(!context.quiet, desired, fleet.snapshots(&snapshot::folder(desired))).await;
     let mut places = Vec::new();
     let mut unseen = false;
     for (node, seen) in &nodes {

@@ -93,9 +93,7 @@ pub async fn run(
     // Before anything is asked for: a database of some GiB is not fetched in vain.
     let path = if on.is_none() { destination(path, &name)? } else { PathBuf::new() };
     let offsite = if on.is_none() && !args.no_offsite { places::offsite(desired)? } else { None };
-    let spinner = (!context.quiet).then(|| progress::spinner(progress::looking(desired.nodes.keys())));
-    let observed = fleet.observe().await;
-    spinner.inspect(|spinner| spinner.finish_and_clear());
+    let observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
     let mut taken = match on {
         Some(host) => on_node(context, desired, &observed, fleet, &host, compression).await?,
         None => here(context, desired, &observed, fleet, &path, compression).await?,
