@@ -8,6 +8,7 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcom
 
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::shell::clock;
 use crate::shell::command::context::{Context, GlobalArgs, no_color};
 use crate::shell::command::output::Out;
 use crate::shell::command::{
@@ -169,7 +170,7 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         Command::Certs(args) => {
             let desired = desired()?;
             let fleet = live::fleet(&desired, context)?;
-            live::block_on(certs::run(args, context, &desired, &fleet, live::now(), stdout))
+            live::block_on(certs::run(args, context, &desired, &fleet, clock::now(), stdout))
         }
         Command::Lock(args) => {
             let fleet = Live::new(desired()?);

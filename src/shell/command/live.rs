@@ -11,7 +11,7 @@ use super::context::Context;
 use super::passphrase;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
-use crate::core::names::{HostName, UnixSeconds};
+use crate::core::names::HostName;
 use crate::core::render::event::Event;
 use crate::shell::live::Live;
 use crate::shell::live::lock::{Errand, Holder, Lock};
@@ -81,12 +81,6 @@ pub async fn lock(fleet: &Live, patience: Duration, purpose: &str, emit: Emit<'_
         emit(Event::Locking { hosts: vec![host.clone()], held_by: Some(holder.to_string()) });
     };
     fleet.lock(errand(purpose), patience, &waiting).await
-}
-
-/// This machine's clock.
-pub fn now() -> UnixSeconds {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixSeconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Who runs this quorate, for the lock and the hosts' logs: the person behind sudo, where there is one.

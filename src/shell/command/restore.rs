@@ -12,6 +12,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::Token;
 use crate::core::planner;
 use crate::core::render::words;
+use crate::shell::clock;
 use crate::shell::fleet::Fleet as _;
 use crate::shell::live::{Live, backup, drill};
 use crate::shell::progress;
@@ -107,7 +108,7 @@ fn checked(args: &RestoreArgs, context: &Context, desired: &Desired) -> Result<R
         .and_then(|(sound, _)| drill::foreign_members(desired, &path).map(|members| (sound, members)));
     spinner.inspect(|spinner| spinner.finish_and_clear());
     let (sound, foreign_members) = checked?;
-    let token = Token::new(format!("{}-{}", desired.cluster.name, live::now().0));
+    let token = Token::new(format!("{}-{}", desired.cluster.name, clock::now().0));
     Ok(Restore { digest: sound.digest, bytes: sound.bytes, file: path, token, again: args.again, foreign_members })
 }
 

@@ -1,11 +1,12 @@
 //! A look is sent to a host, and again where a file changed while it was read.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::Trouble;
 use crate::core::code::Code;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
+use crate::shell::clock::precise_seconds;
 use crate::shell::live::remote::{Remote, host_words, no_root};
 use crate::shell::live::ssh::{Output, SshError};
 
@@ -38,9 +39,9 @@ pub async fn ask<T>(
     let command = ["timeout", "-k", "2", PROBE_SECONDS, "sh", "-s"];
     let mut said = String::new();
     for _ in 0..PROBES_MAX {
-        let sent = seconds();
+        let sent = precise_seconds();
         let output = remote.exec(&command, script, PROBE_DEADLINE).await.map_err(Failed::Ssh)?;
-        let midpoint = sent.midpoint(seconds());
+        let midpoint = sent.midpoint(precise_seconds());
         match parse(&output.stdout) {
             Ok(said) => return Ok(Asked { said, midpoint }),
             Err(trouble @ Trouble::Changed(_)) => {
@@ -54,10 +55,6 @@ pub async fn ask<T>(
         summary: format!("{host} is reachable, but its files changed while they were read: {said}"),
         hint: Some("run again when the program that writes them has finished".to_owned()),
     }))
-}
-
-fn seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 fn explained(host: &HostName, trouble: &Trouble, output: &Output) -> Cause {
