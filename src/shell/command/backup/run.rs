@@ -89,14 +89,14 @@ pub async fn run(
     let on = args.on.as_deref().map(|name| super::declared(desired, name)).transpose()?;
     let path = args.output.as_deref();
     let compression = compression(args, desired, path);
-    // One name here and off-site: the second may end in between.
+    // One name, here or on the node, and off-site: the second may end in between.
     let name = snapshot::name(now(), compression.suffix());
     // Before anything is asked for: a database of some GiB is not fetched in vain.
     let path = if on.is_none() { destination(path, &name)? } else { PathBuf::new() };
     let offsite = if on.is_none() && !args.no_offsite { places::offsite(desired)? } else { None };
     let observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
     let mut taken = match on {
-        Some(host) => on_node(context, desired, &observed, fleet, &host, compression).await?,
+        Some(host) => on_node(context, desired, &observed, fleet, &host, &name, compression).await?,
         None => here(context, desired, &observed, fleet, &path, compression).await?,
     };
     if let Some(offsite) = &offsite {
@@ -176,20 +176,20 @@ async fn on_node(
     observed: &Observed,
     fleet: &Live,
     host: &HostName,
+    name: &str,
     compression: Compression,
 ) -> Result<Taken, Diagnostic> {
     let is_source = snapshot::sources(desired, observed).contains(host);
     let cluster = cluster_of(observed, host).filter(|_| is_source).ok_or_else(|| nobody_on(observed, host))?;
     warn_of_a_stale_source(context, observed, host);
     let folder = snapshot::folder(desired);
-    let name = snapshot::name(now(), compression.suffix());
-    fleet.snapshot_on(host, &folder, &name, compression, cluster, errand("backup run")).await?;
+    fleet.snapshot_on(host, &folder, name, compression, cluster, errand("backup run")).await?;
     Ok(Taken {
         format_version: 1,
         cluster: desired.cluster.name.clone(),
         member: host.clone(),
         node: Some(host.clone()),
-        path: RemotePath::join(&folder, &name).to_string(),
+        path: RemotePath::join(&folder, name).to_string(),
         offsite: None,
         cluster_id: Some(cluster),
         revision: None,
