@@ -2,6 +2,7 @@
 
 use crate::core::cluster::version;
 use crate::core::code::Code;
+use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -19,8 +20,9 @@ pub fn port_taken(name: &HostName, host: &Host) -> Vec<Blocked> {
 
 /// Everything that a start reads lies there.
 pub fn is_staged(desired: &Desired, host: &Host) -> bool {
-    let files = [File::Config, File::Unit, File::Trust]
-        .into_iter()
+    let files = runtime::loaded_at_start(desired)
+        .iter()
+        .copied()
         .chain([Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]));
     host.installed.contains_key(&version::on_disk(desired, host))
         && files.into_iter().all(|file| host.files.contains_key(&file))
