@@ -17,10 +17,12 @@ pub(crate) mod sample;
 pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
+mod family;
 pub(crate) mod rolling;
 mod scenarios;
 pub(crate) mod users;
 
+use family::Family;
 use rolling::worlds::Course;
 
 /// What one host is like. Each is one edit of a healthy host, or of a bare one.
@@ -440,20 +442,14 @@ fn a_broken_guard_breaks_a_law() {
     let of_backups = || noticed(&backup::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
-    // The family of worlds in which it matters comes first.
-    let is_about_changes = |guard: Guard| guard as usize >= Guard::OneChangeAtATime as usize;
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 5] = match guard {
-            Guard::BackupCanRun => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates],
-            guard if guard as usize >= Guard::GivenIsWhole as usize => {
-                [&of_certificates, &rolling, &at_rest, &of_users, &of_backups]
-            }
-            guard if guard as usize >= Guard::RootBeforeAuth as usize => {
-                [&of_users, &rolling, &at_rest, &of_certificates, &of_backups]
-            }
-            guard if is_about_changes(guard) => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups],
-            _ => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups],
+        let families: [&dyn Fn() -> bool; 5] = match Family::of(guard) {
+            Family::AtRest => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups],
+            Family::Rolling => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups],
+            Family::Users => [&of_users, &rolling, &at_rest, &of_certificates, &of_backups],
+            Family::Backups => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates],
+            Family::Certificates => [&of_certificates, &rolling, &at_rest, &of_users, &of_backups],
         };
         let missed = with_broken(guard, || families.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());
@@ -461,7 +457,7 @@ fn a_broken_guard_breaks_a_law() {
     };
     let useless = std::thread::scope(|scope| {
         let share = |first: usize| -> Vec<Guard> {
-            Guard::ALL.into_iter().skip(first).step_by(2).filter(|guard| !missed(*guard)).collect()
+            Guard::ALL.iter().copied().skip(first).step_by(2).filter(|guard| !missed(*guard)).collect()
         };
         let threads = [0, 1].map(|first| scope.spawn(move || share(first)));
         threads.map(|thread| thread.join().expect("a panic of a plan is noticed")).concat()

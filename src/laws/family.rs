@@ -1,0 +1,57 @@
+//! In which worlds a guard matters, so that its mutant is looked for there first.
+
+use crate::core::guard::Guard;
+
+/// A family of worlds.
+pub(super) enum Family {
+    /// Whose members stay.
+    AtRest,
+    /// Whose members come, go, or change their version.
+    Rolling,
+    Users,
+    Backups,
+    Certificates,
+}
+
+impl Family {
+    pub(super) fn of(guard: Guard) -> Self {
+        match guard {
+            Guard::NoDataBeforeBootstrap
+            | Guard::AllSeenBeforeBootstrap
+            | Guard::PortsFreeBeforeBootstrap
+            | Guard::NoSecondAuthority
+            | Guard::QuorumWithoutTheOneThatStops
+            | Guard::HealthyBeforeRestart
+            | Guard::DowntimeAllowed
+            | Guard::NoStartWithoutData
+            | Guard::DataOfThisCluster
+            | Guard::ClocksAgree
+            | Guard::OneConfigurationAtATime
+            | Guard::AllAnswerBeforeReissue => Self::AtRest,
+            Guard::OneChangeAtATime
+            | Guard::QuorumAfterRemoval
+            | Guard::HealthyBeforeRemoval
+            | Guard::OneLearner
+            | Guard::HealthyBeforeAdding
+            | Guard::HealthyBeforePromotion
+            | Guard::LostIsGone
+            | Guard::SurvivorsSeen
+            | Guard::QuorumIsGone
+            | Guard::SurvivorsRanked
+            | Guard::OneMinorAtATime
+            | Guard::WellBeforeUpgrade
+            | Guard::NoDowngradeOfACluster
+            | Guard::SnapshotBeforeUpgrade
+            | Guard::SnapshotBeforeRisk
+            | Guard::LogBeforeUpgrade
+            | Guard::StagedBeforeAnnounced => Self::Rolling,
+            Guard::RootBeforeAuth | Guard::UsersBeforeAuth | Guard::UsersGoByName => Self::Users,
+            Guard::BackupCanRun => Self::Backups,
+            Guard::GivenIsWhole
+            | Guard::TrustedBeforeIssued
+            | Guard::IssuedBeforeDropped
+            | Guard::ConsumersTrustFirst
+            | Guard::ConsumersIssuedFirst => Self::Certificates,
+        }
+    }
+}
