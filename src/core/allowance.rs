@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
+
+use crate::core::names::listed;
 
 /// One dangerous thing and whose it is, `remove-member:etcd-3`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +17,7 @@ pub struct Allowance {
     pub name: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum AllowKind {
     /// Take a member out of the cluster that is not declared any more.
     RemoveMember,
@@ -29,18 +32,15 @@ pub enum AllowKind {
 }
 
 impl AllowKind {
-    pub const ALL: [(&'static str, AllowKind); 6] = [
-        ("remove-member", Self::RemoveMember),
-        ("replace-member", Self::ReplaceMember),
-        ("remove-user", Self::RemoveUser),
-        ("disable-auth", Self::DisableAuth),
-        ("downgrade", Self::Downgrade),
-        ("lose-quorum", Self::LoseQuorum),
-    ];
-
     pub fn as_str(self) -> &'static str {
-        let known = Self::ALL.into_iter().find(|(_, kind)| *kind == self);
-        known.expect("the list holds every kind").0
+        match self {
+            Self::RemoveMember => "remove-member",
+            Self::ReplaceMember => "replace-member",
+            Self::RemoveUser => "remove-user",
+            Self::DisableAuth => "disable-auth",
+            Self::Downgrade => "downgrade",
+            Self::LoseQuorum => "lose-quorum",
+        }
     }
 }
 
@@ -64,10 +64,9 @@ impl FromStr for Allowance {
             .split_once(':')
             .filter(|(_, name)| !name.is_empty())
             .ok_or("write KIND:NAME, for example remove-member:etcd-3")?;
-        let known = AllowKind::ALL.into_iter().find(|(word, _)| *word == kind);
-        let (_, kind) = known.ok_or_else(|| {
-            let words: Vec<_> = AllowKind::ALL.iter().map(|(word, _)| *word).collect();
-            format!("unknown kind {kind:?}; use one of {}", words.join(", "))
+        let kinds = AllowKind::VARIANTS.iter().copied();
+        let kind = kinds.clone().find(|known| known.as_str() == kind).ok_or_else(|| {
+            format!("unknown kind {kind:?}; use one of {}", listed(kinds.clone().map(AllowKind::as_str)))
         })?;
         Ok(Self { kind, name: name.to_owned() })
     }

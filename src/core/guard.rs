@@ -3,8 +3,10 @@
 //! A guard that no law misses is either useless or untested. [`upheld`] is the condition itself in the product; only a
 //! unit test can make it answer `true` for one guard, on its own thread.
 
+use strum::VariantArray;
+
 /// The guards that keep quorum and data. One word in a rule, one mutant in the laws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Guard {
     /// A new cluster is started only when no host shows data of an older one.
     NoDataBeforeBootstrap,
@@ -85,46 +87,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Guard; 38] = [
-        Self::NoDataBeforeBootstrap,
-        Self::AllSeenBeforeBootstrap,
-        Self::PortsFreeBeforeBootstrap,
-        Self::NoSecondAuthority,
-        Self::QuorumWithoutTheOneThatStops,
-        Self::HealthyBeforeRestart,
-        Self::DowntimeAllowed,
-        Self::NoStartWithoutData,
-        Self::DataOfThisCluster,
-        Self::ClocksAgree,
-        Self::OneConfigurationAtATime,
-        Self::AllAnswerBeforeReissue,
-        Self::OneChangeAtATime,
-        Self::QuorumAfterRemoval,
-        Self::HealthyBeforeRemoval,
-        Self::OneLearner,
-        Self::HealthyBeforeAdding,
-        Self::HealthyBeforePromotion,
-        Self::LostIsGone,
-        Self::SurvivorsSeen,
-        Self::QuorumIsGone,
-        Self::SurvivorsRanked,
-        Self::OneMinorAtATime,
-        Self::WellBeforeUpgrade,
-        Self::NoDowngradeOfACluster,
-        Self::SnapshotBeforeUpgrade,
-        Self::SnapshotBeforeRisk,
-        Self::LogBeforeUpgrade,
-        Self::StagedBeforeAnnounced,
-        Self::RootBeforeAuth,
-        Self::UsersBeforeAuth,
-        Self::UsersGoByName,
-        Self::BackupCanRun,
-        Self::GivenIsWhole,
-        Self::TrustedBeforeIssued,
-        Self::IssuedBeforeDropped,
-        Self::ConsumersTrustFirst,
-        Self::ConsumersIssuedFirst,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 }
 
 /// Whether `guard` lets the action pass: exactly `condition`, unless a unit test broke the guard.

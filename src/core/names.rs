@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// Declares a newtype over `String` that is printed and compared as its text.
 macro_rules! text_newtype {
@@ -354,7 +355,9 @@ impl UnixSeconds {
 }
 
 /// A processor architecture, in the words of etcd's release archives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     Amd64,
@@ -364,7 +367,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    pub const ALL: [Architecture; 4] = [Self::Amd64, Self::Arm64, Self::Ppc64le, Self::S390x];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     pub fn as_str(self) -> &'static str {
         match self {

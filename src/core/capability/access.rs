@@ -69,7 +69,7 @@ pub fn effect(observed: &mut Observed, name: &HostName, file: File) {
 /// etcd reads a pair at every handshake: one that it could not read is served again.
 fn serve_again(observed: &mut Observed, name: &HostName, is_readable: impl Fn(Role) -> bool) {
     let Some(host) = observed.host_mut(name) else { return };
-    for role in Role::ALL.into_iter().filter(|role| is_readable(*role)) {
+    for role in Role::ALL.iter().copied().filter(|role| is_readable(*role)) {
         if let Some(serial) = host.certificates.get(&role).map(|certificate| certificate.serial.clone()) {
             model::serve_serial(host, role, &serial);
         }

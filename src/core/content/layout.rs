@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_key_is_never_read_and_no_other_hand_may_have_it() {
-        for key in Role::ALL.map(Role::key) {
+        for key in Role::ALL.iter().copied().map(Role::key) {
             assert_eq!((row(key).compared, access(key).mode.as_str()), (Compared::Unread, "600"), "{key:?}");
         }
     }
@@ -264,7 +264,7 @@ mod tests {
     /// They are written as one, under names that are made from the role's.
     #[test]
     fn a_pair_is_called_as_its_role() {
-        for role in Role::ALL {
+        for &role in Role::ALL {
             assert_eq!(row(role.certificate()).word, format!("{role}.crt"));
             assert_eq!(row(role.key()).word, format!("{role}.key"));
         }

@@ -91,11 +91,12 @@ fn template(location: &ArchiveLocation) -> &str {
 /// `{ amd64 = "…" }`.
 fn digests(table: &mut Table) -> BTreeMap<Architecture, Digest> {
     let found = Architecture::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|architecture| Some((architecture, table.get(architecture.as_str(), kinds::digest)?)))
         .collect();
     if table.is_present() && !table.has_keys() {
-        let names = Architecture::ALL.map(Architecture::as_str);
+        let names: Vec<_> = Architecture::ALL.iter().copied().map(Architecture::as_str).collect();
         let problem =
             Problem::new(table.span(), "`sha256` is empty").hint(format!("its keys are {}", enumerate(&names)));
         table.report_missing(problem);

@@ -140,11 +140,10 @@ fn node(table: &mut Table, folder: &RemotePath) -> AuthoritySource {
     let certificate_path = certificate.as_ref().map_or_else(|| folder.join("ca.crt"), |path| path.get_ref().clone());
     let key_path = key.as_ref().map_or_else(|| folder.join("ca.key"), |path| path.get_ref().clone());
     let span = key.or(certificate).map(|path| path.span());
-    let leaves = Role::ALL.map(Role::file_stem).map(|stem| [format!("{stem}.crt"), format!("{stem}.key")]);
-    let is_taken = leaves
-        .as_flattened()
-        .iter()
-        .map(|name| folder.join(name))
+    let stems = Role::ALL.iter().copied().map(Role::file_stem);
+    let is_taken = stems
+        .flat_map(|stem| [format!("{stem}.crt"), format!("{stem}.key")])
+        .map(|name| folder.join(&name))
         .any(|leaf| leaf == certificate_path || leaf == key_path);
     let is_pair = certificate_path.parent() == key_path.parent() && certificate_path != key_path;
     if let Some(span) = span.filter(|_| is_taken || !is_pair) {

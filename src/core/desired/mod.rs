@@ -299,7 +299,7 @@ impl AuthoritySource {
     pub fn roles(&self) -> &'static [Role] {
         match self {
             Self::External { .. } => &[Role::Server, Role::Peer],
-            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) | Self::Node { .. } => &Role::ALL,
+            Self::Generated { .. } | Self::Files { .. } | Self::Vault(_) | Self::Node { .. } => Role::ALL,
         }
     }
 }

@@ -60,7 +60,7 @@ impl File {
 }
 
 /// What a certificate is for. The names of its files are kubeadm's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     Server,
@@ -71,7 +71,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 4] = [Self::Server, Self::Peer, Self::HealthcheckClient, Self::BackupClient];
+    pub const ALL: &[Self] = Self::VARIANTS;
     /// Those of every member under an authority of ours.
     pub const OF_MEMBERS: [Role; 3] = [Self::Server, Self::Peer, Self::HealthcheckClient];
 

@@ -28,17 +28,6 @@ pub enum Subject {
 }
 
 impl Subject {
-    pub const ALL: [Subject; 8] = [
-        Self::Cluster,
-        Self::Plan,
-        Self::Events,
-        Self::Status,
-        Self::Certs,
-        Self::BackupRun,
-        Self::BackupVerify,
-        Self::BackupList,
-    ];
-
     /// Its file under `schema/`.
     pub fn file_name(self) -> &'static str {
         match self {

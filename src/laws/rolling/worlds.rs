@@ -1,5 +1,7 @@
 //! Worlds in which the member list, the declaration and the versions differ.
 
+use strum::VariantArray;
+
 use crate::core::cluster::quorum::quorum;
 use crate::core::code::Code;
 use crate::core::desired::{Binaries, Desired};
@@ -71,7 +73,7 @@ pub(super) const STATES: [State; 18] = [
 ];
 
 /// Which way the version goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub(crate) enum Course {
     /// 3.5.30 runs and is declared.
     Stays,
@@ -86,7 +88,7 @@ pub(crate) enum Course {
 }
 
 impl Course {
-    pub(super) const ALL: [Course; 5] = [Self::Stays, Self::Up, Self::Raised, Self::OverAStop, Self::OldLog];
+    pub(super) const ALL: &[Self] = Self::VARIANTS;
 }
 
 pub(crate) struct World {
@@ -304,7 +306,7 @@ pub(super) fn can_be_seen(states: &[State]) -> bool {
 /// of four go two ways only: what sets the other courses apart is seen on three.
 pub(crate) fn worlds(hosts_max: usize) -> impl Iterator<Item = World> {
     let all = std::env::var_os("QUORATE_WORLD_HOSTS").is_some();
-    let courses = move |hosts| if hosts < 4 || all { &Course::ALL[..] } else { &[Course::Stays, Course::Up] };
+    let courses = move |hosts| if hosts < 4 || all { Course::ALL } else { &[Course::Stays, Course::Up] };
     (1..=hosts_max).flat_map(move |hosts| worlds_of(hosts, courses(hosts)))
 }
 

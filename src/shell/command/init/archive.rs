@@ -43,7 +43,7 @@ impl fmt::Display for Archive {
 fn parse_name(name: &str) -> Option<(Version, Architecture)> {
     let (version, rest) = name.strip_prefix("etcd-v")?.split_once("-linux-")?;
     let architecture = rest.strip_suffix(".tar.gz")?;
-    let architecture = Architecture::ALL.into_iter().find(|known| known.as_str() == architecture)?;
+    let architecture = Architecture::ALL.iter().copied().find(|known| known.as_str() == architecture)?;
     Some((version.parse().ok()?, architecture))
 }
 

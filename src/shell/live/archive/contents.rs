@@ -92,7 +92,7 @@ fn wrong_machine(head: &[u8], architecture: Architecture) -> Option<String> {
     let bytes = [elf[18], elf[19]];
     let is_big_endian = elf[5] == 2;
     let machine = if is_big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
-    let made_for = Architecture::ALL.into_iter().find(|architecture| elf_machine(*architecture) == machine);
+    let made_for = Architecture::ALL.iter().copied().find(|architecture| elf_machine(*architecture) == machine);
     match made_for {
         Some(made_for) if made_for == architecture => None,
         Some(made_for) => Some(format!("for {made_for}, but is declared as the archive for {architecture}")),

@@ -45,7 +45,7 @@ impl Section for Look {
         Ok(Files {
             folders: folders(desired, answer),
             files: files(desired, answer)?,
-            certificates: Role::ALL.into_iter().filter_map(certificate).collect(),
+            certificates: Role::ALL.iter().copied().filter_map(certificate).collect(),
             trust: text(desired, answer, File::Trust).map(pki::authorities).unwrap_or_default(),
         })
     }

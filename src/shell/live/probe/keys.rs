@@ -26,7 +26,7 @@ impl Section for Look {
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<Role, Digest>, Trouble> {
         let by_path: BTreeMap<_, _> = answer.lines("keys").filter_map(public_digest).collect();
         let of_role = |role: Role| Some((role, *by_path.get(layout::path(of.desired, role.key()).as_str())?));
-        Ok(Role::ALL.into_iter().filter_map(of_role).collect())
+        Ok(Role::ALL.iter().copied().filter_map(of_role).collect())
     }
 }
 
