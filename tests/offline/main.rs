@@ -1,5 +1,6 @@
 //! What needs neither root nor etcd: the binary's words, its files and this repository itself.
 
+mod actions;
 mod cli;
 mod cluster_toml;
 mod docs;
