@@ -20,7 +20,7 @@
 //! src/core/cluster/     what facts mean: membership, situation, trust, versions; and what etcd and systemd do next
 //! src/core/plan/        the words: actions, steps, reasons, risks
 //! src/core/content/     the text of files on hosts, and where they lie
-//! src/core/desired/     what cluster.toml declares
+//! src/core/desired/     what cluster.toml declares; desired/read/ is its reader, which the types know nothing of
 //! src/core/observed/    what was seen
 //! src/core/*.rs         the ground: names, codes, guards
 //! ```

@@ -43,7 +43,7 @@ impl Cluster {
     /// cluster.toml, as quorate reads it.
     pub fn desired(&self) -> Desired {
         let text = self.declaration.text(&self.lab, &self.archives);
-        quorate::core::desired::parse(&text, "cluster.toml", &self.lab.dir(), None).expect("it is valid")
+        quorate::core::desired::read::parse(&text, "cluster.toml", &self.lab.dir(), None).expect("it is valid")
     }
 
     fn pki(&self) -> PathBuf {

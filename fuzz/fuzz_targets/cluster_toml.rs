@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use quorate::desired::{parse, render};
+use quorate::core::desired::read::{parse, render};
 
 fuzz_target!(|text: &str| {
     if let Err(problems) = parse(text, "cluster.toml", Path::new("/ops"), Some(Path::new("/home/me"))) {

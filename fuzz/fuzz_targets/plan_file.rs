@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use quorate::render::{json, markdown, text};
+use quorate::core::render::{json, markdown, text};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(plan) = json::read(bytes) {

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use quorate::desired::{self, Desired};
-use quorate::live::probe;
+use quorate::core::desired::{Desired, read};
+use quorate::shell::live::probe;
 
 static DESIRED: LazyLock<Desired> = LazyLock::new(|| {
     let text = "[cluster]\nname = \"lab\"\nversion = \"3.5.30\"\n[nodes.etcd-1]\naddress = \"10.77.3.11\"\n";
-    desired::parse(text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
+    read::parse(text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
 });
 
 fuzz_target!(|bytes: &[u8]| {

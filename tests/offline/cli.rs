@@ -26,7 +26,7 @@ fn folder() -> TempDir {
 }
 
 fn saved() -> String {
-    let desired = desired::parse(CLUSTER, "cluster.toml", Path::new("/"), None).expect("it is valid");
+    let desired = desired::read::parse(CLUSTER, "cluster.toml", Path::new("/"), None).expect("it is valid");
     json::plan(&planner::plan(&desired, &world::bare(&desired, UnixSeconds(1_800_000_000))))
 }
 

@@ -1,9 +1,10 @@
-//! Laws of `desired::parse` over many texts. The fuzz target in fuzz/ runs the first one without end.
+//! Laws of `desired::read::parse` over many texts. The fuzz target in fuzz/ runs the first one without end.
 
 use std::path::Path;
 
 use proptest::prelude::*;
-use quorate::core::desired::{Desired, Problem, parse, render};
+use quorate::core::desired::Desired;
+use quorate::core::desired::read::{Problem, parse, render};
 
 const FULL: &str = include_str!("../../examples/three-nodes.toml");
 

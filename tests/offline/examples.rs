@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use quorate::core::desired::{Binaries, Desired, Downtime, parse, render};
+use quorate::core::desired::read::{parse, render};
+use quorate::core::desired::{Binaries, Desired, Downtime};
 
 fn read(file: &Path) -> Desired {
     let text = fs::read_to_string(file).unwrap();

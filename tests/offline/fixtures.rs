@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use quorate::core::allowance::Allowance;
 use quorate::core::cluster::model;
-use quorate::core::desired::{self, Desired, Restore};
+use quorate::core::desired::{Desired, Restore, read};
 use quorate::core::names::{Digest, Token, UnixSeconds};
 use quorate::core::observed::{Former, Observed};
 use quorate::core::plan::Plan;
@@ -204,8 +204,8 @@ fn met_by(desired: &Desired, before: &Desired, mut world: Observed) -> Observed 
 
 fn declared(file: &Path) -> Result<Desired, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    desired::parse(&text, "cluster.toml", Path::new("/work"), None)
-        .map_err(|problems| desired::render(&problems, &text, "cluster.toml", false))
+    read::parse(&text, "cluster.toml", Path::new("/work"), None)
+        .map_err(|problems| read::render(&problems, &text, "cluster.toml", false))
 }
 
 fn apply(world: &mut Value, edit: &Edit) -> Result<(), String> {

@@ -79,8 +79,16 @@ fn why_not(from: &str, to: &str) -> Option<&'static str> {
         (Some(upper), Some(lower)) if upper == lower && FLOORS[upper] == "capability" && to != "capability" => {
             Some("no capability uses another one: what both need stands in core::cluster")
         }
+        _ if is_reader(to) && from.split("::").next() == Some("desired") && !is_reader(from) => {
+            Some("the types of a declaration know nothing of its reader")
+        }
         _ => None,
     }
+}
+
+/// Whether the module is the reader of cluster.toml, or a part of it.
+fn is_reader(module: &str) -> bool {
+    module == "desired::read" || module.starts_with("desired::read::")
 }
 
 /// Modules that use each other, directly or through others, a line each. A parent and its children may.
@@ -118,7 +126,7 @@ fn edges(sources: &Sources) -> Edges {
     let mut edges = Edges::new();
     for (module, text) in sources {
         for path in paths(&without_tests(&plain(text))) {
-            let absolute = absolute(module, &path);
+            let absolute = absolute(sources, module, &path);
             // The longest beginning that is a module; what comes after it is the name.
             let is_module = |length: &usize| sources.contains_key(&absolute[..*length].join("::"));
             let Some(length) = (1..=absolute.len()).rev().find(is_module) else { continue };
@@ -133,7 +141,7 @@ fn edges(sources: &Sources) -> Edges {
 }
 
 /// Without `crate`, `super` and `self`; empty for what is not ours.
-fn absolute(module: &str, path: &str) -> Vec<String> {
+fn absolute(sources: &Sources, module: &str, path: &str) -> Vec<String> {
     let own: Vec<&str> = module.split("::").collect();
     let parts: Vec<&str> = path.split("::").collect();
     let above = parts.iter().take_while(|part| **part == "super").count();
@@ -141,18 +149,25 @@ fn absolute(module: &str, path: &str) -> Vec<String> {
         "crate" => (&own[..0], &parts[1..]),
         "self" => (&own[..], &parts[1..]),
         "super" => (&own[..own.len().saturating_sub(above)], &parts[above..]),
+        child if sources.contains_key(&format!("{module}::{child}")) => (&own[..], &parts[..]),
         _ => return Vec::new(),
     };
     base.iter().chain(rest).map(|part| (*part).to_owned()).collect()
 }
 
-/// Every path in the code that begins with `crate`, `super` or `self`, with the braces of `use` written out.
+/// Every path in the code that begins with `crate`, `super` or `self`, and all of `use`, with its braces written out.
 fn paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     let mut rest = code;
     let mut before = ' ';
     while let Some(next) = rest.chars().next() {
         let is_start = !is_word(before) && before != ':' && before != '$';
+        if let Some(after) = rest.strip_prefix("use ").filter(|_| is_start) {
+            let length = expand("", after, &mut paths);
+            rest = &after[length..];
+            before = ':';
+            continue;
+        }
         if is_start && ["crate::", "super::", "self::"].iter().any(|head| rest.starts_with(head)) {
             let length = expand("", rest, &mut paths);
             rest = &rest[length..];
@@ -324,6 +339,24 @@ mod the_checker {
                  need stands in core::cluster",
                 "core::names uses core::plan (Plan): the ground uses no floor",
                 "core::plan uses shell::live (Live): what decides uses nothing that touches the world",
+            ]
+        );
+    }
+
+    #[test]
+    fn tells_when_a_type_of_a_declaration_uses_the_reader_and_when_their_parent_hands_it_on() {
+        let files = [
+            ("core::desired", "pub use auth::Auth; pub use read::parse;"),
+            ("core::desired::auth", "use super::read::table::Table;"),
+            ("core::desired::read", "pub use self::table::Table;"),
+            ("core::desired::read::table", "use crate::core::desired::auth::Auth; use super::parse;"),
+        ];
+        assert_eq!(
+            breaks(&of(&files)),
+            [
+                "core::desired uses core::desired::read (parse): the types of a declaration know nothing of its reader",
+                "core::desired::auth uses core::desired::read::table (Table): the types of a declaration know nothing of \
+                 its reader",
             ]
         );
     }

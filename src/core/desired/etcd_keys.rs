@@ -4,7 +4,7 @@
 //! Source: the `json` tags of `Config` and `configJSON` in embed/config.go at 3.4.15, 3.5.0, 3.5.5, 3.5.7 to 3.5.12, 3.5.15,
 //! 3.5.16, 3.5.35, 3.6.0, 3.6.16, 3.7.0 and 3.7.3; the tags inside the 3.4.23 binary; the change logs for patches between.
 
-use super::Setting;
+use super::{EtcdSettings, Setting};
 use crate::core::names::Version;
 use Kind::{Bool, Integer, Nanoseconds, Table, Text, Texts, Unsigned};
 
@@ -69,6 +69,14 @@ impl Kind {
             Texts => "a list of strings",
             Table => "a table",
         }
+    }
+}
+
+impl EtcdSettings {
+    /// A declared setting that `version` would not understand.
+    pub fn unknown_to(&self, version: Version) -> Option<&str> {
+        let known = |name: &str| find(name).is_none_or(|key| key.is_known_to(version));
+        self.extra.keys().map(String::as_str).find(|name| !known(name))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What cluster.toml declares, validated: the types that every rule reads.
 //!
-//! `parse` turns the text of a cluster.toml into a [`Desired`] or into every problem it has, each with its line.
+//! [`read`] makes a [`Desired`] of the text of a cluster.toml, or every problem it has, each with its line. Nothing else here
+//! uses it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,37 +16,22 @@ use crate::core::names::{
 use crate::core::observed::Role;
 use crate::core::url;
 
-mod archive;
 mod auth;
 mod backup;
-mod ca;
 mod consumers;
-mod etcd;
 mod etcd_keys;
 pub mod keys;
-mod kinds;
-mod parse;
-mod paths;
 mod place;
-mod problem;
+pub mod read;
 mod schedule;
-mod sections;
-mod suggest;
-mod table;
-#[cfg(test)]
-mod tests;
-mod value;
 mod vault;
 
 pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub use consumers::Consumer;
 pub(crate) use etcd_keys::{Kind as SettingKind, settings as etcd_settings};
-pub(crate) use kinds::{check_name, parse_address};
-pub use parse::parse;
 pub use place::{Place, Places};
-pub use problem::{Problem, render};
-pub use schedule::{Schedule, is_schedule};
+pub use schedule::Schedule;
 pub use vault::{Vault, VaultLogin};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::core::code::Code;
-use crate::core::desired::{self, Desired};
+use crate::core::desired::{Desired, read};
 use crate::core::names::HostName;
 use crate::core::observed::{Cause, Observed, Seen};
 use crate::core::plan::Plan;
@@ -19,7 +19,7 @@ pub(crate) fn desired(etcd: &str) -> Desired {
          [etcd]\n{etcd}\n\n\
          [etcd.archive]\npath = \"etcd-v{{version}}-linux-{{arch}}.tar.gz\"\nsha256 = {{ amd64 = \"{zeros}\" }}\n"
     );
-    desired::parse(&text, "cluster.toml", Path::new("/work"), None).expect("the sample is valid")
+    read::parse(&text, "cluster.toml", Path::new("/work"), None).expect("the sample is valid")
 }
 
 pub(crate) fn bootstrap() -> Plan {

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::script::{Cluster, Happening};
 use crate::core::code::Code;
 use crate::core::content::layout;
-use crate::core::desired::{self, Desired};
+use crate::core::desired::{Desired, read};
 use crate::core::names::{Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
@@ -301,8 +301,8 @@ fn first_declaration(cluster: &Cluster) -> Result<toml::Table, String> {
 
 fn read(toml: &toml::Table) -> Result<Desired, String> {
     let text = toml::to_string(toml).map_err(|error| error.to_string())?;
-    desired::parse(&text, "cluster.toml", Path::new("/work"), None)
-        .map_err(|problems| desired::render(&problems, &text, "cluster.toml", false))
+    read::parse(&text, "cluster.toml", Path::new("/work"), None)
+        .map_err(|problems| read::render(&problems, &text, "cluster.toml", false))
 }
 
 fn merge(into: &mut toml::Table, more: toml::Table) {

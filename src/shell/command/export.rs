@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use super::output::print;
-use crate::core::desired::{Desired, is_schedule};
+use crate::core::desired::Desired;
+use crate::core::desired::read::is_schedule;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::render::cronjob::{CronJob, manifest};
 

@@ -9,7 +9,8 @@ use self::archive::Archive;
 use self::template::Sketch;
 use super::load::{folder_of, home, shown};
 use super::validate::summary;
-use crate::core::desired::{self, Desired, check_name, parse_address};
+use crate::core::desired::Desired;
+use crate::core::desired::read::{self, check_name, parse_address};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Digest, Version};
 use crate::shell::live::archive::release::RELEASES;
@@ -128,7 +129,7 @@ fn name_of(folder: &Path) -> String {
 
 /// The text is ours, but the values are the user's: what `validate` would refuse is not written.
 fn check(text: &str, file: &Path, folder: &Path) -> Result<Desired, Diagnostic> {
-    desired::parse(text, &shown(file), folder, home().as_deref()).map_err(|problems| {
+    read::parse(text, &shown(file), folder, home().as_deref()).map_err(|problems| {
         let mut diagnostic = Diagnostic::failure("this would not be a valid cluster.toml");
         for problem in problems {
             let hint = problem.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();

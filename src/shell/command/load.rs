@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::core::desired::{self, Desired};
+use crate::core::desired::{Desired, read};
 use crate::core::diagnostic::Diagnostic;
 
 /// Far more than a cluster of any size needs; a wrong `-f` should not fill the memory.
@@ -19,9 +19,9 @@ pub fn load(file: &Path, colour: bool, stderr: &mut dyn Write) -> Result<Desired
     let shown = shown(file);
     let text = read(file).map_err(|diagnostic| diagnostic.at(&shown))?;
     let folder = folder_of(file)?;
-    desired::parse(&text, &shown, &folder, home().as_deref()).map_err(|problems| {
+    read::parse(&text, &shown, &folder, home().as_deref()).map_err(|problems| {
         // What cannot be shown is still counted below.
-        let _ = writeln!(stderr, "{}", desired::render(&problems, &text, &shown, colour));
+        let _ = writeln!(stderr, "{}", read::render(&problems, &text, &shown, colour));
         let count = match problems.len() {
             1 => "1 problem".to_owned(),
             count => format!("{count} problems"),
@@ -73,6 +73,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::core::desired::AuthoritySource;
 
     /// What `load` says about a file of these bytes, and what it shows.
     fn load_bytes(bytes: &[u8]) -> (Result<Desired, Diagnostic>, String) {
@@ -117,7 +118,7 @@ mod tests {
     fn relative_paths_start_beside_the_file() {
         let (result, _) =
             load_bytes(b"[cluster]\nname = \"a\"\nversion = \"3.6.16\"\n[nodes.a]\naddress = \"10.0.0.1\"\n");
-        let desired::AuthoritySource::Generated { folder } = result.unwrap().authority else { panic!("the default") };
+        let AuthoritySource::Generated { folder } = result.unwrap().authority else { panic!("the default") };
         assert!(folder.is_absolute() && folder.ends_with("pki"), "{folder:?}");
     }
 }

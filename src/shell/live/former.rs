@@ -110,7 +110,8 @@ mod tests {
              [etcd.archive]\npath = \"etcd.tar.gz\"\nsha256 = {{ amd64 = \"{}\" }}\n",
             "0".repeat(64)
         );
-        crate::core::desired::parse(&text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
+        crate::core::desired::read::parse(&text, "cluster.toml", Path::new("/here"), None)
+            .expect("a valid cluster.toml")
     }
 
     fn noted(mut observed: Observed, text: &str) -> Observed {

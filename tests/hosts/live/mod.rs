@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::lab::{self, Lab, Series, User};
 use quorate::core::cluster::outline::{differences, outline};
-use quorate::core::desired::{self, Desired};
+use quorate::core::desired::{Desired, read};
 use quorate::core::diagnostic::Diagnostic;
 use quorate::core::names::HostName;
 use quorate::core::observed::{Cause, Host, Observed, Seen};
@@ -170,7 +170,7 @@ fn cluster_toml(lab: &Lab, archive: &lab::Archive) -> String {
 }
 
 fn parse(lab: &Lab, toml: &str) -> Desired {
-    desired::parse(toml, "cluster.toml", &lab.dir(), Some(Path::new("/root")))
+    read::parse(toml, "cluster.toml", &lab.dir(), Some(Path::new("/root")))
         .unwrap_or_else(|problems| panic!("{problems:?}\n{toml}"))
 }
 

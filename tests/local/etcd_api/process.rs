@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use quorate::core::cluster::leaf::Wanted;
-use quorate::core::desired::{self, ArchiveLocation, Binaries};
+use quorate::core::desired::{ArchiveLocation, Binaries, read};
 use quorate::core::names::{Architecture, ClusterName, HostName, UnixSeconds};
 use quorate::core::observed::{Answer, Usage};
 use quorate::shell::live::archive;
@@ -81,7 +81,7 @@ fn unpacked(packed: &Archive) -> TempDir {
     let sha256 = packed.sha256.parse().unwrap();
     // Some versions here may not be declared; the path names the archive whatever the version.
     let text = "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\n[nodes.etcd-1]\naddress = \"10.0.0.1\"\n";
-    let mut desired = desired::parse(text, "cluster.toml", Path::new("/"), None).unwrap();
+    let mut desired = read::parse(text, "cluster.toml", Path::new("/"), None).unwrap();
     let location = ArchiveLocation::Path(packed.path.to_str().unwrap().to_owned());
     desired.binaries = Binaries::Archive { location, sha256: [(architecture, sha256)].into(), via: Default::default() };
     let package = archive::prepare(&desired, desired.cluster.version, architecture).unwrap();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Default, Key, SECTIONS, Section, Shape};
-use crate::core::desired::{Desired, Problem, parse};
+use crate::core::desired::Desired;
+use crate::core::desired::read::{Problem, parse};
 
 /// No key is near to it, so the reader's hint lists the keys that it knows.
 const UNKNOWN: &str = "qqqqqqqqqqqqqqqqqqqqqqqq";

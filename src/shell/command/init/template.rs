@@ -204,7 +204,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::core::desired::{Desired, parse, render};
+    use crate::core::desired::Desired;
+    use crate::core::desired::read::{parse, render};
 
     fn sketch(nodes: &[(&str, &str)]) -> Sketch {
         let nodes = nodes.iter().map(|(name, address)| NamedNode { name: (*name).into(), address: (*address).into() });

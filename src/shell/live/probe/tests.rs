@@ -25,7 +25,7 @@ fn desired(more: &str) -> Desired {
         "[cluster]\nname = \"lab\"\nversion = \"3.5.30\"\n[nodes.etcd-1]\naddress = \"10.77.3.11\"\n\
          [nodes.etcd-2]\naddress = \"10.77.3.12\"\n[nodes.etcd-3]\naddress = \"10.77.3.13\"\n{more}"
     );
-    crate::core::desired::parse(&text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
+    crate::core::desired::read::parse(&text, "cluster.toml", Path::new("/here"), None).expect("a valid cluster.toml")
 }
 
 fn of(desired: &Desired) -> Subject<'_> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::etcd_keys::{self, Kind};
 use super::problem::Problem;
 use super::suggest::nearest;
 use super::table::Table;
 use super::value::{Value, duration, one_of, size};
-use super::{AutoCompaction, CompactionMode, EtcdSettings, Setting};
+use crate::core::desired::etcd_keys::{self, Kind};
+use crate::core::desired::{AutoCompaction, CompactionMode, EtcdSettings, Setting};
 use crate::core::names::Version;
 
 /// `version` is absent when cluster.toml has no good one; `extra` is then checked against none.
@@ -31,14 +31,6 @@ pub(super) fn settings(table: &mut Table, version: Option<Version>) -> EtcdSetti
         election_timeout_ms: election.map(Spanned::into_inner),
         auto_compaction: table.section("auto-compaction", auto_compaction),
         extra: table.section("extra", |table| extra(table, version)),
-    }
-}
-
-impl EtcdSettings {
-    /// A declared setting that `version` would not understand.
-    pub fn unknown_to(&self, version: Version) -> Option<&str> {
-        let known = |name: &str| etcd_keys::find(name).is_none_or(|key| key.is_known_to(version));
-        self.extra.keys().map(String::as_str).find(|name| !known(name))
     }
 }
 

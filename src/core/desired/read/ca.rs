@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::table::Table;
 use super::value::one_of;
 use super::vault::{self, vault};
-use super::{AuthoritySource, Pair, Passphrase};
+use crate::core::desired::{AuthoritySource, Pair, Passphrase};
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::Role;
 

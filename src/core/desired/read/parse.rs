@@ -7,9 +7,8 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{
-    AuthoritySource, Cluster, Desired, Places, Request, archive, auth, backup, ca, consumers, etcd, paths, sections,
-};
+use super::{archive, auth, backup, ca, consumers, etcd, paths, sections};
+use crate::core::desired::{AuthoritySource, Cluster, Desired, Places, Request};
 
 /// Reads the `text` of a cluster.toml.
 ///

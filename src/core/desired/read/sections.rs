@@ -9,7 +9,7 @@ use super::kinds::{self, Local};
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, duration, one_of, port};
-use super::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Runtime, Ssh};
+use crate::core::desired::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Runtime, Ssh};
 use crate::core::names::{ClusterName, HostName, Version};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;

@@ -1,8 +1,15 @@
 //! How each problem is told. What is accepted is in tests/offline/examples.rs, and laws over many texts are in tests/offline/cluster_toml.rs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::*;
+use super::{Problem, parse, render};
+use crate::core::desired::{
+    ArchiveLocation, Auth, AuthoritySource, Binaries, Compression, Desired, Pair, Passphrase, PasswordSource, Ports,
+    Setting, VaultLogin,
+};
+use crate::core::names::HostName;
+use crate::core::observed::Role;
 
 const VALID: &str = r#"[cluster]
 name = "prod"

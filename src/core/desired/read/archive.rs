@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::suggest::enumerate;
 use super::table::Table;
 use super::value::Value;
-use super::{ArchiveLocation, Binaries};
+use crate::core::desired::{ArchiveLocation, Binaries};
 use crate::core::names::{Architecture, Digest, Version};
 
 const PLACEHOLDERS: [&str; 2] = ["{version}", "{arch}"];

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::Paths;
 use super::kinds::remote_path;
 use super::problem::Problem;
 use super::sections::Layout;
 use super::table::Table;
 use super::value::Value;
+use crate::core::desired::Paths;
 use crate::core::names::RemotePath;
 
 /// The folders that hold other things too. We set the owner and the mode of ours, which would break a host.
