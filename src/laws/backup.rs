@@ -8,7 +8,7 @@ use crate::core::names::{Digest, HostName, RoleName, UserName};
 use crate::core::observed::auth::{AuthStore, BACKUP, ROOT};
 use crate::core::observed::{Access, Cause, File, Host, Observed, Role, Seen};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, AuthAction, BackupAction, Readiness, ServiceAction};
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
@@ -202,7 +202,8 @@ fn no_timer_is_started_in_vain(world: &super::World, plan: &Plan) -> Vec<String>
     let mut observed = world.observed.clone();
     // Whatever the plan says: an action of a saved plan is refused, too.
     for host in world.desired.nodes.keys() {
-        let ready = planner::readiness(&Action::EnableBackup { host: host.clone() }, &world.desired, &observed);
+        let ready =
+            planner::readiness(&Action::Backup(BackupAction::Enable { host: host.clone() }), &world.desired, &observed);
         if let (Readiness::Ready, Some(what)) = (ready, would_fail(&world.desired, &observed, host)) {
             found.push(format!("the timer on {host} may be started without {what}"));
         }
@@ -210,7 +211,7 @@ fn no_timer_is_started_in_vain(world: &super::World, plan: &Plan) -> Vec<String>
     for step in &plan.steps {
         for action in &step.actions {
             planner::effect(action, &world.desired, &mut observed);
-            if let Action::EnableBackup { host } = action
+            if let Action::Backup(BackupAction::Enable { host }) = action
                 && let Some(what) = would_fail(&world.desired, &observed, host)
             {
                 found.push(format!("the timer on {host} is started without {what}"));
@@ -285,9 +286,9 @@ fn a_new_cluster_has_its_timers_last() {
     let desired = declared(Wanted::All, Who::Known);
     let plan = plan(&desired, &sample::bare(&desired));
     let position = |is: fn(&Action) -> bool| plan.actions().position(is).expect("it is done");
-    let started = position(|action| matches!(action, Action::Start { .. }));
-    let asked = position(|action| matches!(action, Action::EnableAuth));
-    let timers = position(|action| matches!(action, Action::EnableBackup { .. }));
+    let started = position(|action| matches!(action, Action::Service(ServiceAction::Start { .. })));
+    let asked = position(|action| matches!(action, Action::Auth(AuthAction::Enable)));
+    let timers = position(|action| matches!(action, Action::Backup(BackupAction::Enable { .. })));
     assert!(started < asked && asked < timers, "{plan:?}");
     let silent = Cause { code: crate::core::code::Code::MemberSilent, summary: "no answer".to_owned(), hint: None };
     let mut down = sample::healthy(&desired);
@@ -296,5 +297,5 @@ fn a_new_cluster_has_its_timers_last() {
         down.host_mut(name).expect("it was seen").member = Seen::Unknown(silent.clone());
     }
     let plan = crate::core::planner::plan(&desired, &down);
-    assert!(!plan.actions().any(|action| matches!(action, Action::EnableBackup { .. })), "{plan:?}");
+    assert!(!plan.actions().any(|action| matches!(action, Action::Backup(BackupAction::Enable { .. }))), "{plan:?}");
 }

@@ -10,7 +10,7 @@ use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
 use crate::core::observed::{Access, Cause, ConsumerFiles, GivenPair, Held, Observed, Role, Seen, Usage};
 use crate::core::plan::Plan;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, AuthorityAction, CertificateAction, KeeperAction, ServiceAction};
 use crate::core::plan::action::{SignedBy, Trust};
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -123,7 +123,7 @@ fn no_consumer_is_refused_and_none_refuses(world: &World, plan: &Plan) -> Option
     plan.steps.iter().find_map(|step| {
         for action in &step.actions {
             planner::effect(action, &world.desired, &mut observed);
-            if let Action::Restart { host } | Action::Start { host } = action {
+            if let Action::Service(ServiceAction::Restart { host } | ServiceAction::Start { host }) = action {
                 loaded.insert(host.clone(), observed.host(host)?.trusted.clone());
             }
         }
@@ -189,7 +189,7 @@ fn every_running_member_trusts_every_leaf(world: &World, plan: &Plan) -> Option<
     plan.steps.iter().find_map(|step| {
         for action in &step.actions {
             planner::effect(action, &world.desired, &mut observed);
-            if let Action::Restart { host } | Action::Start { host } = action {
+            if let Action::Service(ServiceAction::Restart { host } | ServiceAction::Start { host }) = action {
                 loaded.insert(host.clone(), trusted(&observed, host)?);
             }
         }
@@ -239,9 +239,16 @@ fn every_plan_with_given_certificates_keeps_the_laws() {
     for world in worlds().filter(|world| world.observed.workstation.given.is_some()) {
         assert_eq!(complaints(&world), Vec::<String>::new(), "{:?}", world.states);
         let plan = plan(&world.desired, &world.observed);
-        acted += plan.actions().filter(|action| matches!(action, Action::InstallCertificate { .. })).count();
-        let issued =
-            plan.actions().any(|action| matches!(action, Action::IssueCertificate { .. } | Action::CreateAuthority));
+        acted += plan
+            .actions()
+            .filter(|action| matches!(action, Action::Certificate(CertificateAction::Install { .. })))
+            .count();
+        let issued = plan.actions().any(|action| {
+            matches!(
+                action,
+                Action::Certificate(CertificateAction::Issue { .. }) | Action::Authority(AuthorityAction::Create)
+            )
+        });
         assert!(!issued, "nobody here can sign");
     }
     assert_eq!(acted, 6 + 2, "three bare hosts, and one that joins");
@@ -281,8 +288,8 @@ fn every_plan_with_the_authority_on_the_nodes_keeps_the_laws() {
         let plan = plan(&world.desired, &world.observed);
         assert!(plan.blocked.is_empty(), "{:#?}", plan.blocked);
         counts.push((
-            count(&plan, |action| matches!(action, Action::CreateAuthorityOn { .. })),
-            count(&plan, |action| matches!(action, Action::InstallAuthorityKey { .. })),
+            count(&plan, |action| matches!(action, Action::Keeper(KeeperAction::CreateAuthority { .. }))),
+            count(&plan, |action| matches!(action, Action::Keeper(KeeperAction::InstallKey { .. }))),
             count(&plan, Action::touches_service) > 0,
         ));
     }
@@ -300,14 +307,14 @@ fn no_authority_is_made_on_a_node_beside_another() {
     stray.observed.workstation.keepers.insert(sample::name(1), key.clone());
     for world in [&lost, &stray] {
         let plan = plan(&world.desired, &world.observed);
-        assert!(!plan.actions().any(|action| matches!(action, Action::CreateAuthorityOn { .. })));
+        assert!(!plan.actions().any(|action| matches!(action, Action::Keeper(KeeperAction::CreateAuthority { .. }))));
         assert!(plan.blocked.iter().any(|blocked| blocked.code == Code::AuthorityMissing), "{:#?}", plan.blocked);
     }
     // On the first node it is what a creation has left that was cut off, and that one is made anew.
     let mut cut = World { desired: bare.desired.clone(), observed: bare.observed.clone(), states: Vec::new() };
     cut.observed.workstation.keepers.insert(sample::name(0), key);
     let plan = plan(&cut.desired, &cut.observed);
-    assert!(plan.actions().any(|action| matches!(action, Action::CreateAuthorityOn { .. })));
+    assert!(plan.actions().any(|action| matches!(action, Action::Keeper(KeeperAction::CreateAuthority { .. }))));
 }
 
 /// One look is enough to learn all of it.
@@ -344,7 +351,7 @@ fn consumers_are_rotated_with_the_rest() {
         let mut observed = world.observed.clone();
         plan.actions().for_each(|action| planner::effect(action, &world.desired, &mut observed));
         assert_eq!(
-            plan.actions().any(|action| *action == Action::AdoptAuthority),
+            plan.actions().any(|action| *action == Action::Authority(AuthorityAction::Adopt)),
             ends,
             "{:#?}",
             world.observed.consumers

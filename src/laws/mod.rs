@@ -10,7 +10,9 @@ use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Access, Cause, DataDirectory, File, Host, Observed, Role, Seen, ServiceState};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{
+    Action, AuthorityAction, CertificateAction, FileAction, KeeperAction, MemberAction, Readiness, ServiceAction,
+};
 use crate::core::planner::{self, plan};
 
 pub(crate) mod sample;
@@ -300,8 +302,8 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
             planner::effect(action, &world.desired, &mut observed);
         }
         step.actions.iter().any(|action| match action {
-            Action::CreateAuthority | Action::CreateAuthorityOn { .. } => true,
-            Action::WriteFile { file: File::Permit, .. } => !serves,
+            Action::Authority(AuthorityAction::Create) | Action::Keeper(KeeperAction::CreateAuthority { .. }) => true,
+            Action::File(FileAction::Write { file: File::Permit, .. }) => !serves,
             _ => false,
         })
     });
@@ -311,8 +313,12 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
 
 fn an_authority_is_made_once(world: &World, plan: &Plan) -> Option<String> {
     let trusted = world.observed.seen_hosts().any(|(_, host)| !host.trusted.is_empty());
-    let made =
-        plan.actions().any(|action| matches!(action, Action::CreateAuthority | Action::CreateAuthorityOn { .. }));
+    let made = plan.actions().any(|action| {
+        matches!(
+            action,
+            Action::Authority(AuthorityAction::Create) | Action::Keeper(KeeperAction::CreateAuthority { .. })
+        )
+    });
     (trusted && made).then(|| "a second authority is made".to_owned())
 }
 
@@ -323,8 +329,9 @@ fn a_healthy_member_restarts_among_healthy_ones(world: &World, plan: &Plan) -> O
         for action in &step.actions {
             planner::effect(action, &world.desired, &mut observed);
         }
-        let [Action::Restart { host }] = step.actions.as_slice() else {
-            let several = step.actions.iter().any(|action| matches!(action, Action::Restart { .. }));
+        let [Action::Service(ServiceAction::Restart { host })] = step.actions.as_slice() else {
+            let several =
+                step.actions.iter().any(|action| matches!(action, Action::Service(ServiceAction::Restart { .. })));
             return several.then(|| "several members restart in one step".to_owned());
         };
         let membership = membership?;
@@ -340,7 +347,7 @@ fn a_silent_member_restarts_beside_a_quorum(world: &World, plan: &Plan) -> Optio
     plan.steps.iter().find_map(|step| {
         let margin = Membership::of(&world.desired, &observed).map(|membership| membership.margin());
         let silent = step.actions.iter().find(|action| match action {
-            Action::Restart { host } => observed
+            Action::Service(ServiceAction::Restart { host }) => observed
                 .host(host)
                 .is_some_and(|host| host.member.known().is_none() && host.service.state == ServiceState::Active),
             _ => false,
@@ -374,7 +381,7 @@ fn one_member_at_a_time_has_an_untried_configuration(world: &World, plan: &Plan)
         let writes = step
             .actions
             .iter()
-            .any(|action| matches!(action, Action::WriteFile { file: File::Config | File::Unit, .. }));
+            .any(|action| matches!(action, Action::File(FileAction::Write { file: File::Config | File::Unit, .. })));
         (serving && writes && now > before)
             .then(|| format!("{now} members have an untried configuration after {:?}", step.title()))
     })
@@ -394,7 +401,7 @@ fn a_working_certificate_is_kept_while_a_member_is_silent(world: &World, plan: &
         let replaced = step
             .actions
             .iter()
-            .find(|action| matches!(action, Action::IssueCertificate { host, role: Role::Server, .. } if due(host)));
+            .find(|action| matches!(action, Action::Certificate(CertificateAction::Issue { host, role: Role::Server, .. }) if due(host)));
         replaced.filter(|_| silent).map(|action| format!("{action:?} while a member is silent"))
     })
 }
@@ -404,8 +411,8 @@ fn lost_data_is_never_started(world: &World, plan: &Plan) -> Option<String> {
     let mut hosts = world.desired.nodes.keys().zip(&world.states);
     hosts.find_map(|(name, state)| {
         let at = |is: &dyn Fn(&Action) -> bool| plan.actions().position(is);
-        let started = at(&|action| matches!(action, Action::Start { host } if host == name))?;
-        let removed = at(&|action| matches!(action, Action::RemoveMember { host, .. } if host == name));
+        let started = at(&|action| matches!(action, Action::Service(ServiceAction::Start { host }) if host == name))?;
+        let removed = at(&|action| matches!(action, Action::Member(MemberAction::Remove { host, .. }) if host == name));
         (*state == State::DataLost && world.states.contains(&State::Healthy) && removed.is_none_or(|at| at > started))
             .then(|| format!("{name} has lost its data and is started"))
     })

@@ -10,7 +10,9 @@ use crate::core::content;
 use crate::core::names::{HostName, Occasion, PeerUrl, Version};
 use crate::core::observed::{File, Host, Observed};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{
+    Action, DepartureAction, FileAction, MemberAction, Readiness, RecoveryAction, ServiceAction,
+};
 use crate::core::plan::step::{Risk, Step};
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -108,14 +110,15 @@ fn one_member_is_looked_for_where_it_does_not_listen(around: &Around) -> Option<
         })
         .map(|member| member.title())
         .collect();
-    let changes = around.actions().any(|action| matches!(action, Action::UpdatePeerUrl { .. }));
+    let changes = around.actions().any(|action| matches!(action, Action::Member(MemberAction::UpdatePeerUrl { .. })));
     (changes && astray.len() > 1).then(|| format!("nobody listens where {astray:?} are looked for"))
 }
 
 fn quorum_is_kept(around: &Around) -> Option<String> {
     let margin = around.step.margin;
     let lost = margin.before >= Some(0) && (margin.during < Some(0) || margin.after < Some(0));
-    let forced = around.actions().any(|action| matches!(action, Action::ForceNewCluster { .. }));
+    let forced =
+        around.actions().any(|action| matches!(action, Action::Recovery(RecoveryAction::ForceNewCluster { .. })));
     (lost && !forced).then(|| format!("quorum is lost by {:?}", around.step.actions))
 }
 
@@ -129,10 +132,10 @@ fn one_newcomer_at_a_time(around: &Around) -> Option<String> {
 }
 
 fn nobody_is_added_while_a_voter_is_unwell(around: &Around) -> Option<String> {
-    let adds = around.actions().any(|action| matches!(action, Action::AddMember { .. }));
+    let adds = around.actions().any(|action| matches!(action, Action::Member(MemberAction::Add { .. })));
     let unwell = around.members_before()?.voters().any(|member| member.health != Health::Healthy);
     let promoted = around.actions().find_map(|action| match action {
-        Action::Promote { host } => Some(host),
+        Action::Member(MemberAction::Promote { host }) => Some(host),
         _ => None,
     });
     let members = around.members_before()?;
@@ -143,7 +146,7 @@ fn nobody_is_added_while_a_voter_is_unwell(around: &Around) -> Option<String> {
 }
 
 fn a_member_that_is_well_goes_last(around: &Around) -> Option<String> {
-    let Action::RemoveMember { member: id, .. } = around.step.actions.first()? else { return None };
+    let Action::Member(MemberAction::Remove { member: id, .. }) = around.step.actions.first()? else { return None };
     let membership = around.members_before()?;
     let member = membership.members.iter().find(|member| member.entry.id == *id)?;
     if membership.voters().count() == 1 && !member.entry.learner {
@@ -168,10 +171,11 @@ fn what_is_dangerous_needs_the_operators_word(around: &Around) -> Option<String>
     let names = |host: &HostName| around.step.needs.iter().any(|needs| host.as_str().starts_with(&needs.name));
     around.actions().find_map(|action| {
         let allowed = match action {
-            Action::RemoveMember { host, .. } | Action::SetDataAside { host } => {
+            Action::Member(MemberAction::Remove { host, .. })
+            | Action::Departure(DepartureAction::SetDataAside { host }) => {
                 names(host) || host.as_str().starts_with("member-") && !around.step.needs.is_empty()
             }
-            Action::ForceNewCluster { .. } => {
+            Action::Recovery(RecoveryAction::ForceNewCluster { .. }) => {
                 around.step.needs.iter().any(|needs| needs.name == around.world.desired.cluster.name.as_str())
             }
             _ => true,
@@ -183,7 +187,7 @@ fn what_is_dangerous_needs_the_operators_word(around: &Around) -> Option<String>
 fn only_members_run(around: &Around) -> Option<String> {
     let members = around.members_before()?;
     around.actions().find_map(|action| {
-        let Action::Start { host } = action else { return None };
+        let Action::Service(ServiceAction::Start { host }) = action else { return None };
         members.member_of(host).is_none().then(|| format!("{host} is started and is no member"))
     })
 }
@@ -191,7 +195,10 @@ fn only_members_run(around: &Around) -> Option<String> {
 fn data_of_members_stays(around: &Around) -> Option<String> {
     let members = around.members_before();
     around.actions().find_map(|action| {
-        let (Action::SetDataAside { host } | Action::Retire { host }) = action else { return None };
+        let Action::Departure(DepartureAction::SetDataAside { host } | DepartureAction::Retire { host }) = action
+        else {
+            return None;
+        };
         let listed = members.as_ref().is_none_or(|members| members.member_of(host).is_some());
         listed.then(|| format!("{action:?}, and it is a member"))
     })
@@ -213,7 +220,7 @@ fn minor_versions_are_neighbours(around: &Around) -> Option<String> {
     }
     let lacks_stop = around.before.answers().any(|(_, answer)| answer.version < Version::new(3, 5, 26));
     let starts_new = around.actions().any(|action| match action {
-        Action::Restart { host } | Action::Start { host } => {
+        Action::Service(ServiceAction::Restart { host } | ServiceAction::Start { host }) => {
             around.after.host(host).and_then(Host::answer).is_some_and(|answer| answer.version.minor >= 6)
         }
         _ => false,
@@ -224,7 +231,7 @@ fn minor_versions_are_neighbours(around: &Around) -> Option<String> {
 /// The version that a step's unit brings to a member that had another.
 fn version_changed(around: &Around) -> Option<(HostName, Version)> {
     around.actions().find_map(|action| {
-        let Action::WriteFile { host, file: File::Unit, text } = action else { return None };
+        let Action::File(FileAction::Write { host, file: File::Unit, text }) = action else { return None };
         let version = |text: &str| content::runtime::version_in(&around.world.desired, text);
         let member = around.members_before()?;
         member.member_of(host).filter(|member| member.entry.name.is_some())?;
@@ -253,7 +260,9 @@ fn a_snapshot_comes_before_what_cannot_be_taken_back(around: &Around) -> Option<
     let Step { actions, needs, risk, .. } = around.step;
     let is_final = *risk == Risk::High || !needs.is_empty();
     // That one keeps all that the member has.
-    if !is_final || actions.iter().any(|action| matches!(action, Action::ForceNewCluster { .. })) {
+    if !is_final
+        || actions.iter().any(|action| matches!(action, Action::Recovery(RecoveryAction::ForceNewCluster { .. })))
+    {
         return None;
     }
     let declared = |name: &HostName| around.world.desired.nodes.contains_key(name);
@@ -271,7 +280,7 @@ fn no_old_entries_come_before_3_7(around: &Around) -> Option<String> {
 }
 
 fn the_last_survivor_is_made_of_what_is_left(around: &Around) -> Option<String> {
-    let Action::ForceNewCluster { host } = around.step.actions.first()? else { return None };
+    let Action::Recovery(RecoveryAction::ForceNewCluster { host }) = around.step.actions.first()? else { return None };
     let states = &around.world.states;
     let of = |name: &HostName| {
         states.iter().enumerate().find(|(index, _)| sample::name(*index) == *name).map(|(_, state)| *state)

@@ -10,7 +10,7 @@ use crate::core::names::{RoleName, UserName, Version};
 use crate::core::observed::auth::{AuthStore, KeyAccess, Permission, ROOT, User};
 use crate::core::observed::{Observed, Seen};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, AuthAction, Readiness};
 use crate::core::plan::step::Step;
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -193,7 +193,7 @@ fn step_complaints(world: &super::World, step: &Step, before: &AuthStore, after:
         found.push(format!("nobody gets in after {:?}", step.title()));
     }
     for name in declared(world).users.keys() {
-        if does(&Action::EnableAuth) && !has_its_rights(world, after, name) {
+        if does(&Action::Auth(AuthAction::Enable)) && !has_its_rights(world, after, name) {
             found.push(format!("{name} is shut out"));
         }
         if has_its_rights(world, before, name) && !has_its_rights(world, after, name) {
@@ -222,7 +222,8 @@ fn step_complaints(world: &super::World, step: &Step, before: &AuthStore, after:
 
 /// Whatever a plan says: when the step comes up, it is refused unless everybody gets in.
 fn nothing_is_enabled_on_a_whim(world: &super::World) -> Option<String> {
-    let ready = planner::readiness(&Action::EnableAuth, &world.desired, &world.observed) == Readiness::Ready;
+    let ready =
+        planner::readiness(&Action::Auth(AuthAction::Enable), &world.desired, &world.observed) == Readiness::Ready;
     let is = store(&world.observed);
     let all_in = declared(world).users.keys().all(|name| has_its_rights(world, is, name));
     (ready && !(all_in && is.lets_root_in())).then(|| "authentication may be turned on too early".to_owned())

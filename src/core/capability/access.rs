@@ -7,20 +7,20 @@ use crate::core::content::layout;
 use crate::core::desired::Place;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Folder, Host, Observed, Role};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, FileAction, Readiness};
 use crate::core::plan::ruling::{Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     for (name, host) in view.hosts().filter(|(_, host)| host.account) {
         for &folder in Folder::ALL {
             if let Some(what) = folder_fault(host, folder) {
-                let action = Action::RestoreFolderAccess { host: name.clone(), folder };
+                let action = Action::File(FileAction::RestoreFolderAccess { host: name.clone(), folder });
                 return Ruling::step(Draft::of(action, view.reason(what, Place::Paths)));
             }
         }
         for &file in File::ALL {
             if let Some(what) = file_fault(host, file) {
-                let action = Action::RestoreFileAccess { host: name.clone(), file };
+                let action = Action::File(FileAction::RestoreAccess { host: name.clone(), file });
                 return Ruling::step(Draft::of(action, view.reason(what, Place::Paths)));
             }
         }

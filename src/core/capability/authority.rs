@@ -5,7 +5,7 @@ use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Place};
 use crate::core::observed::{Observed, Seen};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, AuthorityAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
@@ -14,9 +14,10 @@ pub fn next(view: &View) -> Ruling {
         // Another rule's.
         (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => Ruling::default(),
         (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because(Place::Ca)),
-        (Seen::Known(None), Situation::New) => {
-            Ruling::step(Draft::of(Action::CreateAuthority, view.reason("no CA exists yet", Place::Ca)))
-        }
+        (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
+            Action::Authority(AuthorityAction::Create),
+            view.reason("no CA exists yet", Place::Ca),
+        )),
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
             let what = "the cluster exists, but its ca.crt and ca.key are missing here";
             let hint = "restore them from your backup to the location in [ca]";

@@ -18,7 +18,7 @@ use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RoleName, UserName};
 use crate::core::observed::auth::BACKUP;
 use crate::core::observed::{Drill, File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 /// Everything that it puts on a node.
@@ -94,7 +94,7 @@ fn draft(view: &View, actions: Vec<Action>, what: &str, place: Place) -> Option<
 /// From hosts that take no snapshots any more.
 fn remove(view: &View) -> Option<Draft> {
     let of_others = view.hosts().filter(|(name, host)| view.desired.backup_on(name).is_none() && is_there(host));
-    let actions = of_others.map(|(name, _)| Action::RemoveBackup { host: name.clone() }).collect();
+    let actions = of_others.map(|(name, _)| Action::Backup(BackupAction::Remove { host: name.clone() })).collect();
     let what = match view.desired.backup {
         Some(_) => "this node is not in `nodes` of [backup]",
         None => "cluster.toml has no [backup]",
@@ -108,7 +108,8 @@ fn is_there(host: &Host) -> bool {
 
 fn install_script(view: &View) -> Option<Draft> {
     let without = nodes(view).filter(|(_, host, _)| !has_script(host));
-    let actions = without.map(|(name, ..)| Action::InstallBackupScript { host: name.clone() }).collect();
+    let actions =
+        without.map(|(name, ..)| Action::Backup(BackupAction::InstallScript { host: name.clone() })).collect();
     draft(view, actions, "the backup script is missing or differs", Place::Backup)
 }
 
@@ -126,7 +127,7 @@ fn write(view: &View, file: File) -> Option<Draft> {
         .filter_map(|(name, host, policy)| {
             let text = text(view.desired, policy, file);
             let differs = host.text_of(file) != Some(text.as_str());
-            differs.then(|| Action::WriteFile { host: name.clone(), file, text })
+            differs.then(|| Action::File(FileAction::Write { host: name.clone(), file, text }))
         })
         .collect();
     let (what, place) = match file {
@@ -138,7 +139,7 @@ fn write(view: &View, file: File) -> Option<Draft> {
 
 fn enable(view: &View) -> Option<Draft> {
     let off = nodes(view).filter(|(_, host, _)| !is_on(host));
-    let actions = off.map(|(name, ..)| Action::EnableBackup { host: name.clone() }).collect();
+    let actions = off.map(|(name, ..)| Action::Backup(BackupAction::Enable { host: name.clone() })).collect();
     draft(view, actions, "the backup timer is not running", Place::Backup)
 }
 

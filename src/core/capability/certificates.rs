@@ -14,7 +14,7 @@ use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Authority, File, FileFact, Host, Observed, Role};
-use crate::core::plan::action::{Action, Readiness, SignedBy, Trust};
+use crate::core::plan::action::{Action, CertificateAction, Readiness, SignedBy, Trust};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn trust(view: &View) -> Ruling {
@@ -22,7 +22,7 @@ pub fn trust(view: &View) -> Ruling {
         return Ruling::default();
     }
     let trust = trust::wanted_trust(view.observed);
-    let action = |name: &HostName| Action::InstallTrust { host: name.clone(), trust };
+    let action = |name: &HostName| Action::Certificate(CertificateAction::InstallTrust { host: name.clone(), trust });
     let without = view.hosts().filter(|(_, host)| host.trusted.is_empty());
     let actions: Vec<_> = without.map(|(name, _)| action(name)).collect();
     if !actions.is_empty() || trust.is_current() {
@@ -119,13 +119,15 @@ pub fn next(view: &View) -> Ruling {
             }
             let host_name = name.clone();
             actions.push(match view.desired.authority {
-                AuthoritySource::External { .. } => Action::InstallCertificate { host: host_name, role },
+                AuthoritySource::External { .. } => {
+                    Action::Certificate(CertificateAction::Install { host: host_name, role })
+                }
                 AuthoritySource::Generated { .. }
                 | AuthoritySource::Files { .. }
                 | AuthoritySource::Vault(_)
                 | AuthoritySource::Node { .. } => {
                     let by = trust::signer(view.observed);
-                    Action::IssueCertificate { host: host_name, role, also, by }
+                    Action::Certificate(CertificateAction::Issue { host: host_name, role, also, by })
                 }
             });
             // Nobody but our own script comes with it.

@@ -11,7 +11,7 @@ use crate::core::content::{self, Initial, layout};
 use crate::core::desired::Place;
 use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 
 /// Lets every host of a new cluster create its data directory, all under one token; and every newcomer to one that
@@ -34,8 +34,9 @@ pub fn permit(view: &View) -> Ruling {
         };
         is_new && host.account && host.data == DataDirectory::Empty && !has_one
     });
-    let write =
-        |(name, _): (&HostName, _)| Action::WriteFile { host: name.clone(), file: File::Permit, text: text.clone() };
+    let write = |(name, _): (&HostName, _)| {
+        Action::File(FileAction::Write { host: name.clone(), file: File::Permit, text: text.clone() })
+    };
     Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, Place::Nodes)])
 }
 
@@ -70,7 +71,7 @@ pub fn next(view: &View) -> Ruling {
             continue;
         }
         let because = reasons(view, host.text_of(File::Config), &text);
-        wanted.push((Action::WriteFile { host: name.clone(), file: File::Config, text }, because));
+        wanted.push((Action::File(FileAction::Write { host: name.clone(), file: File::Config, text }), because));
     }
     let mut ruling = turn::due(view, wanted);
     ruling.blocked.extend(blocked);

@@ -10,7 +10,7 @@ use crate::core::cluster::view::View;
 use crate::core::desired::{Consumer, Desired, Place};
 use crate::core::names::ConsumerName;
 use crate::core::observed::{Access, ConsumerFiles, Observed, Seen};
-use crate::core::plan::action::{Action, Readiness, SignedBy, Trust};
+use crate::core::plan::action::{Action, ConsumerAction, Readiness, SignedBy, Trust};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
@@ -35,13 +35,13 @@ pub fn next(view: &View) -> Ruling {
 }
 
 fn action(view: &View, name: &ConsumerName, consumer: &Consumer, files: &ConsumerFiles) -> Action {
-    Action::KeepConsumer {
+    Action::Consumer(ConsumerAction::Keep {
         host: consumer.host.clone(),
         consumer: name.clone(),
         issue: fault_of_pair(view.desired, view.observed, name, files, trust::signer(view.observed)).is_some(),
         trust: trust::wanted_trust(view.observed),
         by: trust::signer(view.observed),
-    }
+    })
 }
 
 /// Who may read a consumer's key, and its other files.

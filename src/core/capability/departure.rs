@@ -16,7 +16,7 @@ use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::departure::Departure;
 use crate::core::observed::{DataDirectory, File, Observed, Seen, ServiceState, Tools};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, DepartureAction, FileAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Draft, Ruling};
 
 /// Stops what runs on a declared host although its member was removed, and sets its data aside: a new member is then
@@ -30,9 +30,9 @@ pub fn set_aside(view: &View) -> Ruling {
         let because = vec![view.reason(what, Place::Node(name))];
         let needs = BTreeSet::from([Allowance::new(AllowKind::ReplaceMember, name)]);
         let action = if is_stopped(host) {
-            Action::SetDataAside { host: name.clone() }
+            Action::Departure(DepartureAction::SetDataAside { host: name.clone() })
         } else {
-            Action::Stop { host: name.clone() }
+            Action::Service(ServiceAction::Stop { host: name.clone() })
         };
         return Ruling::step(Draft { actions: vec![action], because, needs });
     }
@@ -48,8 +48,11 @@ pub fn retire(view: &View) -> Ruling {
         let left = membership.member_of(name).is_none() && left_as.contains(name);
         let Some(host) = former.host.known().filter(|host| left && is_ours(view.observed, host)) else { continue };
         let because = vec![view.reason(format!("{name} ({}) was removed", former.address), Place::Nodes)];
-        let action =
-            if is_stopped(host) { Action::Retire { host: name.clone() } } else { Action::Stop { host: name.clone() } };
+        let action = if is_stopped(host) {
+            Action::Departure(DepartureAction::Retire { host: name.clone() })
+        } else {
+            Action::Service(ServiceAction::Stop { host: name.clone() })
+        };
         return Ruling::step(Draft { actions: vec![action], because, needs: BTreeSet::new() });
     }
     Ruling::default()
@@ -75,7 +78,8 @@ pub fn forget(view: &View) -> Ruling {
         return Ruling::steps_for(unwritten(view, &left), because);
     }
     let with_note = view.all_hosts().into_iter().filter(|(_, host)| host.files.contains_key(&File::Departures));
-    let remove = |(name, _): (&HostName, _)| Action::RemoveFile { host: name.clone(), file: File::Departures };
+    let remove =
+        |(name, _): (&HostName, _)| Action::File(FileAction::Remove { host: name.clone(), file: File::Departures });
     Ruling::steps_for(with_note.map(remove).collect(), because)
 }
 

@@ -9,7 +9,7 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{File, FileFact, Folder, Held, Host, Observed, Seen};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, KeeperAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 /// Makes it where it is to be on the nodes and is not there.
@@ -40,7 +40,7 @@ pub fn create(view: &View) -> Ruling {
         return Ruling::default();
     }
     let reason = view.reason("no CA exists on the nodes yet", Place::Ca);
-    Ruling::step(Draft::of(Action::CreateAuthorityOn { host: first.clone() }, reason))
+    Ruling::step(Draft::of(Action::Keeper(KeeperAction::CreateAuthority { host: first.clone() }), reason))
 }
 
 pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
@@ -77,7 +77,7 @@ pub fn next(view: &View) -> Ruling {
     let mut because = Vec::new();
     for (name, host) in view.hosts() {
         let Some(why) = lack(view.observed, name, host) else { continue };
-        actions.push(Action::InstallAuthorityKey { host: name.clone() });
+        actions.push(Action::Keeper(KeeperAction::InstallKey { host: name.clone() }));
         let reason = view.reason(why, Place::Ca);
         if !because.contains(&reason) {
             because.push(reason);

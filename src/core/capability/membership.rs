@@ -26,7 +26,7 @@ use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
 use crate::core::observed::departure::Departure;
 use crate::core::observed::{File, MemberEntry, Observed, ServiceState};
-use crate::core::plan::action::{Action, Readiness, Removal};
+use crate::core::plan::action::{Action, MemberAction, Readiness, Removal, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 /// Takes out what has failed: a member that is lost or has lost its data, one whose name another machine takes over,
@@ -112,9 +112,9 @@ fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
     let running = view.observed.host(host).is_some_and(|host| host.process.is_some() || host.service.enabled);
     let needs = BTreeSet::from([allowance(member, failure.removal)]);
     let action = if running && member.declared {
-        Action::Stop { host: host.clone() }
+        Action::Service(ServiceAction::Stop { host: host.clone() })
     } else {
-        Action::RemoveMember { host: host.clone(), member: entry.id, removal: failure.removal }
+        Action::Member(MemberAction::Remove { host: host.clone(), member: entry.id, removal: failure.removal })
     };
     Draft { actions: vec![action], because, needs }
 }
@@ -174,7 +174,7 @@ pub fn add(view: &View) -> Ruling {
         let hint = format!("repair {who}; if it is gone for good, replace it: `quorate plan --lost={who}`");
         return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).because(declared));
     }
-    let action = Action::AddMember { host: name.clone(), peer_url: view.desired.peer_url(name) };
+    let action = Action::Member(MemberAction::Add { host: name.clone(), peer_url: view.desired.peer_url(name) });
     Ruling::step(Draft::of(action, view.reason(format!("{name} is declared but is not a member yet"), declared)))
 }
 
@@ -188,7 +188,7 @@ pub fn promote(view: &View) -> Ruling {
     };
     let host = learner.host.clone();
     let reason = view.reason(format!("{host} is a learner (non-voting)"), Place::Node(&host));
-    Ruling::step(Draft::of(Action::Promote { host }, reason))
+    Ruling::step(Draft::of(Action::Member(MemberAction::Promote { host }), reason))
 }
 
 /// Tells the members where one of them will answer, right before it restarts there.
@@ -214,7 +214,8 @@ pub fn update_peer_url(view: &View) -> Ruling {
         }
         let is = member.entry.peer_urls.iter().map(PeerUrl::as_str).collect::<Vec<_>>().join(", ");
         let reason = view.reason(format!("its peer URL: {is} → {peer_url}"), address_or_port(view, name, member));
-        let action = Action::UpdatePeerUrl { host: name.clone(), member: member.entry.id, peer_url };
+        let action =
+            Action::Member(MemberAction::UpdatePeerUrl { host: name.clone(), member: member.entry.id, peer_url });
         return Ruling { step: Some(Draft::of(action, reason)), blocked };
     }
     Ruling { step: None, blocked }

@@ -6,12 +6,12 @@ use crate::core::content::layout;
 use crate::core::desired::Place;
 use crate::core::names::HostName;
 use crate::core::observed::{Folder, Host, Observed};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, HostAction, Readiness};
 use crate::core::plan::ruling::Ruling;
 
 pub fn next(view: &View) -> Ruling {
     let bare = view.hosts().filter(|(_, host)| !is_prepared(host));
-    let actions = bare.map(|(name, _)| Action::PrepareHost { host: name.clone() }).collect();
+    let actions = bare.map(|(name, _)| Action::Host(HostAction::Prepare { host: name.clone() })).collect();
     Ruling::steps_for(actions, vec![view.reason("the user or a directory is missing", Place::Paths)])
 }
 

@@ -12,7 +12,7 @@ use crate::core::desired::{Desired, Place, Setting};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Version};
 use crate::core::observed::{Host, Observed};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, RaftLogAction, Readiness};
 use crate::core::plan::ruling::{Draft, Ruling};
 
 /// The first minor version that does not read what older ones wrote.
@@ -31,7 +31,7 @@ pub fn next(view: &View) -> Ruling {
     let asked = turn::in_turn(view).into_iter().find(|(_, host)| host.answer().is_some());
     let Some((host, _)) = asked else { return Ruling::default() };
     let what = format!("the raft log on {behind} may contain entries written by etcd 3.5, which crash {stop}");
-    let action = Action::FillLog { host: host.clone(), before: stop };
+    let action = Action::RaftLog(RaftLogAction::Fill { host: host.clone(), before: stop });
     Ruling::step(Draft::of(action, view.reason(what, Place::Version)))
 }
 

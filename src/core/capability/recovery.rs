@@ -18,7 +18,7 @@ use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::departure::{self, Departure};
 use crate::core::observed::{Answer, DataDirectory, File, Host, MemberEntry, Observed, Seen, ServiceState};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, FileAction, Readiness, RecoveryAction};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 pub fn next(view: &View) -> Ruling {
@@ -39,7 +39,11 @@ pub fn next(view: &View) -> Ruling {
     }
     let reason =
         view.reason(format!("{lost} is lost for good, and {best} has the most recent data{seen}"), Place::Nodes);
-    Ruling::step(Draft { actions: vec![Action::ForceNewCluster { host: best.clone() }], because: vec![reason], needs })
+    Ruling::step(Draft {
+        actions: vec![Action::Recovery(RecoveryAction::ForceNewCluster { host: best.clone() })],
+        because: vec![reason],
+        needs,
+    })
 }
 
 /// Notes on the survivor who is lost, if that is not there yet: together they may be a quorum of the old cluster, and
@@ -49,7 +53,7 @@ fn note(view: &View, survivor: &HostName) -> Option<Action> {
     let departures = lost.map(|name| Departure { name: name.clone(), peer_url: view.desired.peer_url(name) });
     let text = departure::departures(&noted(view.observed).into_iter().chain(departures).collect::<BTreeSet<_>>());
     let is_there = view.observed.host(survivor)?.text_of(File::Departures) == Some(text.as_str());
-    (!is_there).then(|| Action::WriteFile { host: survivor.clone(), file: File::Departures, text })
+    (!is_there).then(|| Action::File(FileAction::Write { host: survivor.clone(), file: File::Departures, text }))
 }
 
 /// The members that are left, the one that has seen most first, with its raft index.

@@ -20,7 +20,7 @@ use crate::core::content::{self, Restoration, layout};
 use crate::core::desired::{Desired, Place};
 use crate::core::names::{Digest, HostName, Occasion, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, FileAction, Readiness, RestoreAction, ServiceAction};
 use crate::core::plan::ruling::{Draft, Finding, Ruling};
 
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
@@ -67,7 +67,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 pub fn push(view: &View) -> Ruling {
     let Some(Restoration { digest, token }) = under_way(view.desired, view.observed) else { return Ruling::default() };
     let without = view.hosts().filter(|(_, host)| !is_restored(host, &token) && !host.pushed.contains(&digest));
-    let push = |(name, _): (&HostName, _)| Action::PushSnapshot { host: name.clone(), digest };
+    let push = |(name, _): (&HostName, _)| Action::Restore(RestoreAction::PushSnapshot { host: name.clone(), digest });
     let file =
         view.desired.request.restore.as_ref().map_or_else(String::new, |restore| restore.file.display().to_string());
     let what = format!("every member restores from the same file: {file}");
@@ -82,10 +82,8 @@ pub fn note(view: &View) -> Ruling {
         .hosts()
         .filter(|(_, host)| !is_restored(host, &restoration.token))
         .filter(|(_, host)| host.text_of(File::RestoreNote) != Some(text.as_str()));
-    let write = |(name, _): (&HostName, _)| Action::WriteFile {
-        host: name.clone(),
-        file: File::RestoreNote,
-        text: text.clone(),
+    let write = |(name, _): (&HostName, _)| {
+        Action::File(FileAction::Write { host: name.clone(), file: File::RestoreNote, text: text.clone() })
     };
     let because = vec![view.reason("so that an interrupted restore can be resumed", Place::Nodes)];
     Ruling::steps_for(without.map(write).collect(), because)
@@ -97,13 +95,18 @@ pub fn stop(view: &View) -> Ruling {
         view,
         |host| !is_stopped(host),
         "no member may keep serving the old data",
-        |host| Action::Stop { host },
+        |host| Action::Service(ServiceAction::Stop { host }),
     )
 }
 
 pub fn set_aside(view: &View) -> Ruling {
     let because = "the current data is kept under another name";
-    of_unrestored(view, |host| host.data == DataDirectory::Member, because, |host| Action::SetOldDataAside { host })
+    of_unrestored(
+        view,
+        |host| host.data == DataDirectory::Member,
+        because,
+        |host| Action::Restore(RestoreAction::SetOldDataAside { host }),
+    )
 }
 
 pub fn restore(view: &View) -> Ruling {
@@ -112,7 +115,7 @@ pub fn restore(view: &View) -> Ruling {
         view,
         |_| true,
         "all members start as a new cluster with the same data",
-        |host| Action::RestoreData { host, digest, token: token.clone() },
+        |host| Action::Restore(RestoreAction::RestoreData { host, digest, token: token.clone() }),
     )
 }
 
@@ -133,7 +136,7 @@ pub fn confirm(view: &View) -> Ruling {
         return Ruling::default();
     }
     let because = view.reason("a restore succeeds only if all members hold the same data", Place::Nodes);
-    Ruling::step(Draft::of(Action::ConfirmRestore, because))
+    Ruling::step(Draft::of(Action::Restore(RestoreAction::Confirm), because))
 }
 
 fn is_restored(host: &Host, token: &Token) -> bool {

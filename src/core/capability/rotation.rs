@@ -17,7 +17,7 @@ use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::names::Digest;
 use crate::core::observed::{Authority, Host, Observed, Seen};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, AuthorityAction, Readiness};
 use crate::core::plan::ruling::{Draft, Finding, Ruling};
 
 /// Begins a rotation that was asked for. One that has begun goes on by itself.
@@ -30,7 +30,7 @@ pub fn begin(view: &View) -> Ruling {
         Some(_) => "[ca] declares a different CA from the one that the members trust",
         None => "requested with `--rotate-ca`",
     };
-    Ruling::step(Draft::of(Action::CreateNextAuthority, view.reason(why, Place::Ca)))
+    Ruling::step(Draft::of(Action::Authority(AuthorityAction::CreateNext), view.reason(why, Place::Ca)))
 }
 
 fn is_asked(desired: &Desired, observed: &Observed) -> bool {
@@ -68,7 +68,7 @@ pub fn adopt(view: &View) -> Ruling {
         return Ruling::default();
     }
     let reason = view.reason("every member trusts only the new CA", Place::Ca);
-    Ruling::step(Draft::of(Action::AdoptAuthority, reason))
+    Ruling::step(Draft::of(Action::Authority(AuthorityAction::Adopt), reason))
 }
 
 pub fn adopt_readiness(observed: &Observed) -> Readiness {

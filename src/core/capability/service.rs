@@ -18,7 +18,7 @@ use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{Host, Observed, ServiceState};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, FileAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn write_unit(view: &View) -> Ruling {
@@ -36,7 +36,7 @@ pub fn write_unit(view: &View) -> Ruling {
             Some(Some(is)) if is != version => view.reason(format!("etcd version: {is} → {version}"), Place::Version),
             Some(_) => view.reason("the unit differs from cluster.toml", Place::Version),
         };
-        wanted.push((Action::WriteFile { host: name.clone(), file: definition, text }, vec![reason]));
+        wanted.push((Action::File(FileAction::Write { host: name.clone(), file: definition, text }), vec![reason]));
     }
     let mut ruling = due(view, wanted);
     if let Some(step) = &mut ruling.step
@@ -81,7 +81,7 @@ pub fn health(view: &View) -> Ruling {
 
 pub fn reload(view: &View) -> Ruling {
     let stale = view.hosts().filter(|(_, host)| host.service.needs_reload);
-    let actions = stale.map(|(name, _)| Action::ReloadUnits { host: name.clone() }).collect();
+    let actions = stale.map(|(name, _)| Action::Service(ServiceAction::ReloadUnits { host: name.clone() })).collect();
     Ruling::steps_for(
         actions,
         vec![view.reason("systemd has not loaded the unit that is on disk", Place::PathsService)],
@@ -93,7 +93,7 @@ pub fn enable(view: &View) -> Ruling {
     let disabled = view
         .hosts()
         .filter(|(name, host)| !host.service.enabled && host.files.contains_key(&definition) && is_member(view, name));
-    let actions = disabled.map(|(name, _)| Action::EnableService { host: name.clone() }).collect();
+    let actions = disabled.map(|(name, _)| Action::Service(ServiceAction::Enable { host: name.clone() })).collect();
     Ruling::steps_for(actions, vec![view.reason("the service is not enabled", Place::Nodes)])
 }
 
@@ -128,7 +128,8 @@ pub fn start(view: &View) -> Ruling {
         Situation::New => view.reason("no member is running: all are started together", Place::Nodes),
         _ => view.reason("the service is not running", Place::Nodes),
     };
-    let actions = stopped.iter().map(|(name, _)| Action::Start { host: (*name).clone() }).collect();
+    let actions =
+        stopped.iter().map(|(name, _)| Action::Service(ServiceAction::Start { host: (*name).clone() })).collect();
     Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
 }
 
@@ -158,7 +159,10 @@ pub fn restart(view: &View) -> Ruling {
         let may = may_restart(view.desired, view.observed, &view.situation, name);
         match may.and_then(|()| upgrade::may_start(view, host)) {
             Ok(()) => {
-                let draft = Draft::of(Action::Restart { host: name.clone() }, view.reason(what, declared));
+                let draft = Draft::of(
+                    Action::Service(ServiceAction::Restart { host: name.clone() }),
+                    view.reason(what, declared),
+                );
                 return Ruling { step: Some(draft), blocked };
             }
             Err(why) => blocked.push(why),

@@ -10,7 +10,7 @@ use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Occasion};
 use crate::core::observed::{File, Observed};
-use crate::core::plan::action::{Action, Impact, Readiness};
+use crate::core::plan::action::{Action, FileAction, Impact, Readiness, SnapshotAction};
 use crate::core::plan::ruling::{Draft, Reason};
 use crate::core::plan::step::{Risk, title};
 
@@ -28,7 +28,7 @@ pub fn insured(view: &View, draft: Draft) -> Draft {
     }
     let place = draft.because.first().map(|reason| reason.place.clone()).unwrap_or_default();
     let because = Reason { what: format!("safety snapshot before: {}", title(&draft.actions)), place };
-    Draft::of(Action::SaveSnapshot { host, before: Occasion::Change }, because)
+    Draft::of(Action::Snapshot(SnapshotAction::Save { host, before: Occasion::Change }), because)
 }
 
 /// Whether a step needs a snapshot before it.
@@ -38,7 +38,8 @@ pub fn is_needed(desired: &Desired, observed: &Observed, draft: &Draft) -> bool 
     let any = |is: fn(&Action) -> bool| draft.actions.iter().any(is);
     let keeps_all = any(|action| action.impact() == Impact::Outage);
     // Once that is noted, a restore must be finished.
-    let begins_restore = any(|action| matches!(action, Action::WriteFile { file: File::RestoreNote, .. }));
+    let begins_restore =
+        any(|action| matches!(action, Action::File(FileAction::Write { file: File::RestoreNote, .. })));
     !desired.request.no_snapshot && !keeps_all && (begins_restore || is_risky())
 }
 

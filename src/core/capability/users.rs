@@ -19,7 +19,7 @@ use crate::core::guard::{Guard, upheld};
 use crate::core::names::{RoleName, UserName, listed};
 use crate::core::observed::auth::{AuthStore, BACKUP, Permission, ROOT, User};
 use crate::core::observed::{Observed, Seen};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, AuthAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 pub fn next(view: &View) -> Ruling {
@@ -81,13 +81,13 @@ fn may_enable(declared: &Auth, store: &AuthStore) -> Result<(), String> {
 
 fn enable(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let due = declared.enabled && !store.enabled && may_enable(declared, store).is_ok();
-    due.then(|| Draft::of(Action::EnableAuth, view.reason("authentication is off", Place::AuthEnabled)))
+    due.then(|| Draft::of(Action::Auth(AuthAction::Enable), view.reason("authentication is off", Place::AuthEnabled)))
 }
 
 fn disable(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let due = !declared.enabled && store.enabled;
     due.then(|| Draft {
-        actions: vec![Action::DisableAuth],
+        actions: vec![Action::Auth(AuthAction::Disable)],
         because: vec![view.reason("authentication is on", Place::AuthEnabled)],
         needs: [Allowance::new(AllowKind::DisableAuth, &view.desired.cluster.name)].into(),
     })
@@ -123,14 +123,14 @@ fn joined(drafts: impl Iterator<Item = Draft>) -> Option<Draft> {
 
 fn keep_role(view: &View, store: &AuthStore, role: &RoleName, permissions: &BTreeSet<Permission>) -> Option<Draft> {
     let what = role_fault(store, role, permissions)?;
-    let action = Action::KeepRole { role: role.clone(), permissions: permissions.clone() };
+    let action = Action::Auth(AuthAction::KeepRole { role: role.clone(), permissions: permissions.clone() });
     Some(Draft::of(action, view.reason(what, place_of_role(view.desired, role))))
 }
 
 fn keep_user(view: &View, store: &AuthStore, user: &UserName, declared: &DeclaredUser) -> Option<Draft> {
     let what = user_fault(store, user, declared)?;
     let password = declared.password.is_some();
-    let action = Action::KeepUser { user: user.clone(), roles: declared.roles.clone(), password };
+    let action = Action::Auth(AuthAction::KeepUser { user: user.clone(), roles: declared.roles.clone(), password });
     Some(Draft::of(action, view.reason(what, place_of_user(view.desired, user))))
 }
 
@@ -195,8 +195,10 @@ fn remove(view: &View, declared: &Auth, store: &AuthStore) -> Option<Draft> {
     let by_others =
         |role: &RoleName| store.users.iter().any(|(name, other)| name != user && other.roles.contains(role));
     let own = is.roles.iter().filter(|role| !declared.roles.contains_key(*role) && !by_others(role));
-    let roles: Vec<_> = own.map(|role| Action::RemoveRole { role: role.clone(), with: user.clone() }).collect();
-    let actions = if roles.is_empty() { vec![Action::RemoveUser { user: user.clone() }] } else { roles };
+    let roles: Vec<_> =
+        own.map(|role| Action::Auth(AuthAction::RemoveRole { role: role.clone(), with: user.clone() })).collect();
+    let actions =
+        if roles.is_empty() { vec![Action::Auth(AuthAction::RemoveUser { user: user.clone() })] } else { roles };
     Some(Draft {
         actions,
         because: vec![view.reason(format!("user {user} is not in cluster.toml"), Place::Auth)],

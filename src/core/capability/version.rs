@@ -13,7 +13,7 @@ use crate::core::desired::{Binaries, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, Occasion, Version};
 use crate::core::observed::{Host, Installed, Observed, Seen, Tools};
-use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::action::{Action, HostAction, Readiness, SnapshotAction};
 use crate::core::plan::ruling::{Draft, Ruling};
 
 pub fn next(view: &View) -> Ruling {
@@ -32,7 +32,7 @@ pub fn next(view: &View) -> Ruling {
             Want::Install => {
                 versions.insert(version.to_string());
                 let architecture = host.architecture;
-                actions.push(Action::InstallBinaries { host: name.clone(), version, architecture });
+                actions.push(Action::Host(HostAction::InstallBinaries { host: name.clone(), version, architecture }));
             }
             Want::Impossible(why) => blocked.push(why),
         }
@@ -66,7 +66,10 @@ pub fn snapshot(view: &View) -> Ruling {
     let Some((name, _)) = follower else { return Ruling::default() };
     let reason =
         view.reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), Place::Version);
-    Ruling::step(Draft::of(Action::SaveSnapshot { host: name.clone(), before: Occasion::Upgrade(stop) }, reason))
+    Ruling::step(Draft::of(
+        Action::Snapshot(SnapshotAction::Save { host: name.clone(), before: Occasion::Upgrade(stop) }),
+        reason,
+    ))
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, version: Version, architecture: Architecture) -> Readiness {
@@ -101,7 +104,8 @@ pub fn tools(view: &View) -> Ruling {
         let version = running(host)?;
         (host.installed.contains_key(&version) && !has_link(view.desired, host, version)).then_some((name, version))
     });
-    let actions = linkable.map(|(name, version)| Action::LinkTools { host: name.clone(), version }).collect();
+    let actions =
+        linkable.map(|(name, version)| Action::Host(HostAction::LinkTools { host: name.clone(), version })).collect();
     Ruling::steps_for(actions, vec![view.reason("etcdctl on PATH is missing or a different version", Place::Version)])
 }
 

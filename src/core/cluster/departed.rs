@@ -8,7 +8,7 @@ use crate::core::desired::Desired;
 use crate::core::names::{HostName, canonical};
 use crate::core::observed::departure::{self, Departure};
 use crate::core::observed::{File, Host, Observed};
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, FileAction};
 
 /// The members that are noted as leaving, on any host.
 pub fn noted(observed: &Observed) -> BTreeSet<Departure> {
@@ -37,10 +37,8 @@ pub fn unwritten(view: &View, departures: &BTreeSet<Departure>) -> Vec<Action> {
     let text = departure::departures(departures);
     let members = view.hosts().filter(|(name, _)| view.standing(name) == Some(&Standing::Member));
     let without = members.filter(|(_, host)| host.text_of(File::Departures) != Some(text.as_str()));
-    let write = |(name, _): (&HostName, &Host)| Action::WriteFile {
-        host: name.clone(),
-        file: File::Departures,
-        text: text.clone(),
+    let write = |(name, _): (&HostName, &Host)| {
+        Action::File(FileAction::Write { host: name.clone(), file: File::Departures, text: text.clone() })
     };
     without.map(write).collect()
 }

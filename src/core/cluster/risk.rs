@@ -15,14 +15,11 @@ pub fn during(desired: &Desired, world: &Observed, actions: &[Action]) -> Option
             |action: &&&Action| action.host().is_some_and(|host| membership.margin_without(host) < membership.margin());
         return Some(membership.margin() - i32::try_from(stops.iter().filter(without).count()).unwrap_or(i32::MAX));
     }
-    let margin = actions.iter().find_map(|action| match (action.impact(), action) {
-        (Impact::Restart | Impact::Stop, _) => Some(membership.margin_without(action.host()?)),
-        (Impact::Membership { .. }, Action::RemoveMember { member, .. }) => {
-            Some(membership.margin_after_removal(*member))
-        }
+    let margin = actions.iter().find_map(|action| match action.impact() {
+        Impact::Restart | Impact::Stop => Some(membership.margin_without(action.host()?)),
+        Impact::Membership { .. } => Some(membership.margin_after_removal(action.removed_member()?)),
         // What leaves no cluster to count in has no margin while it is done, nor what only adds to it.
-        (Impact::Nothing | Impact::Start | Impact::Membership { .. } | Impact::Access { .. }, _)
-        | (Impact::Outage | Impact::Replacement, _) => None,
+        Impact::Nothing | Impact::Start | Impact::Access { .. } | Impact::Outage | Impact::Replacement => None,
     });
     Some(margin.unwrap_or_else(|| membership.margin()))
 }

@@ -22,7 +22,7 @@ use crate::core::desired::{Binaries, Desired, Downtime, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, Version};
 use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, FileAction};
 use crate::core::plan::ruling::Blocked;
 
 /// The first patch of 3.5 that a cluster may begin with, or an upgrade end at: 3.5.0 to 3.5.2 can corrupt data, and the fixes ended with 3.5.6.
@@ -305,7 +305,7 @@ fn archives_at_hand(view: &View, course: &Course) -> Result<(), Blocked> {
 /// Whether a change of the unit takes a member to an older version.
 pub fn goes_back(view: &View, action: &Action) -> bool {
     let definition = runtime::definition(view.desired);
-    let Action::WriteFile { host, file, text } = action else { return false };
+    let Action::File(FileAction::Write { host, file, text }) = action else { return false };
     if *file != definition {
         return false;
     }

@@ -16,7 +16,7 @@ use crate::core::cluster::view::View;
 use crate::core::desired::Desired;
 use crate::core::observed::{DataDirectory, Host, Observed};
 use crate::core::plan::Plan;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, FileAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 use crate::core::plan::step::{FileDiff, Margin, Step};
 
@@ -198,7 +198,7 @@ fn take(desired: &Desired, world: &mut Observed, draft: Draft) -> Step {
 }
 
 fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
-    let Action::WriteFile { host, file, text } = action else { return None };
+    let Action::File(FileAction::Write { host, file, text }) = action else { return None };
     Some(FileDiff {
         host: host.clone(),
         path: crate::core::content::layout::path(desired, *file),

@@ -128,7 +128,7 @@ fn row(number: usize, step: &Step, plan: &Plan) -> String {
     let reason = |reason: &Reason| format!("{} ({})", escape(&reason.what), escape(&reason.place));
     let because: Vec<_> = step.because.iter().map(reason).collect();
     let margin = words::margin(step.margin).map_or_else(String::new, |text| text.replacen("tolerates ", "", 1));
-    let risk = words::risk(step).and_then(|text| text.split(':').next()).unwrap_or("none");
+    let risk = step.risk.word();
     let risk = words::needs(step)
         .map_or_else(|| risk.to_owned(), |needs| format!("{risk}; needs <code>{}</code>", escape_plain(&needs)));
     let title = escape(&words::with_hosts(&step.title(), step.hosts(), plan.hosts));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::core::names::{Architecture, HostName};
 use crate::core::plan::Plan;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, AuthorityAction, HostAction};
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::plan::step::Step;
 use crate::core::render::palette::Palette;
@@ -72,7 +72,7 @@ fn details(out: &mut String, step: &Step, style: Style) {
         detail("quorum", &margin);
     }
     if let Some(risk) = words::risk(step) {
-        detail("risk", risk);
+        detail("risk", &risk);
     }
     if let Some(needs) = words::needs(step) {
         detail("needs", &needs);
@@ -89,9 +89,9 @@ fn details(out: &mut String, step: &Step, style: Style) {
 fn action_words(action: &Action) -> String {
     let architecture = |architecture: &Architecture| format!("{action} ({architecture})");
     match action {
-        Action::InstallBinaries { architecture: of, .. } => architecture(of),
+        Action::Host(HostAction::InstallBinaries { architecture: of, .. }) => architecture(of),
         // The line begins with where.
-        Action::CreateAuthority => "create the CA".to_owned(),
+        Action::Authority(AuthorityAction::Create) => "create the CA".to_owned(),
         _ => action.to_string(),
     }
 }

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::code::Code;
 pub use crate::core::count::count;
 use crate::core::names::HostName;
-use crate::core::observed::{File, Role};
-use crate::core::plan::action::{Action, Impact, Trust};
+use crate::core::plan::action::{Action, Impact, NO_IMPACT};
 use crate::core::plan::step::{Margin, Risk, Step};
 use crate::core::plan::{Plan, Voters};
 use crate::core::render::clean;
@@ -94,55 +93,23 @@ impl Effect {
 
 /// What a running etcd notices, in a few words.
 pub fn effect(step: &Step) -> &'static str {
-    match (Effect::of(step), step.actions.as_slice()) {
-        (_, [Action::ForceNewCluster { .. }, ..]) => {
-            "restarts etcd from its own data as the only member of the cluster"
-        }
-        (Effect::Restart, _) if step.risk == Risk::High => "restarts etcd",
-        (Effect::Restart, _) => "restarts etcd; transfers leadership first if it is the leader",
-        (Effect::Start, [_]) => "starts etcd",
-        (Effect::Start, _) => "starts etcd on all of these hosts at once",
-        (Effect::Stop, [_]) => "stops etcd",
-        (Effect::Stop, _) => "stops etcd on all of these hosts",
-        (_, [Action::PushSnapshot { .. }, ..]) => "none yet: the file is stored next to the data directory",
-        (_, [Action::SetOldDataAside { .. }, ..]) => "nothing is deleted: the directory is renamed",
-        (_, [Action::RestoreData { .. }, ..]) => "new data directory with a new cluster id and new member ids",
-        (_, [Action::ConfirmRestore]) => "nothing restarts; the copied snapshots are deleted",
-        (_, [Action::AddMember { .. }, ..]) => "one more learner (non-voting); nothing restarts",
-        (_, [Action::Promote { .. }, ..]) => "one more voter, after it has caught up; nothing restarts",
-        (_, [Action::RemoveMember { .. }, ..]) => {
-            "one fewer member; transfers leadership first if it is the leader; nothing restarts"
-        }
-        (Effect::Membership, _) => {
-            "the other members connect to the new URL; the member listens there after its next \
-                                    restart"
-        }
-        (_, [Action::EnableAuth]) => {
-            "only users with a role keep access (by certificate or password); nothing restarts"
-        }
-        (_, [Action::DisableAuth]) => "every client with a valid certificate gets full access; nothing restarts",
-        (Effect::Access, _) => "takes effect on the next request; nothing restarts",
-        (_, [Action::SaveSnapshot { .. }, ..]) => "streams the database from one member (extra disk reads)",
-        (_, [Action::FillLog { .. }, ..]) => {
-            "deletes a nonexistent key about 10,000 times; data and revision are unchanged"
-        }
-        (_, [Action::SetDataAside { .. }, ..]) => "nothing is deleted: the directory is renamed",
-        (_, [Action::Retire { .. }, ..]) => "the data directory is renamed; private keys are deleted",
-        (Effect::None, [Action::InstallTrust { trust: Trust::Both | Trust::Next, .. }, ..]) => {
-            "none until etcd restarts"
-        }
-        (Effect::None, [Action::WriteFile { file: File::Config | File::Unit, .. }, ..]) => "none until etcd restarts",
-        (_, [Action::EnableBackup { .. }, ..]) => "snapshots start at the next scheduled time",
-        (_, [Action::RemoveBackup { .. }, ..]) => "no more snapshots on this host; existing ones are kept",
-        (Effect::None, [Action::IssueCertificate { role: Role::BackupClient, .. }, ..]) => {
-            "no impact on running \
-                                                                                            services"
-        }
-        (Effect::None, [Action::IssueCertificate { .. } | Action::InstallCertificate { .. }, ..]) => {
-            "no restart: etcd reloads it at the next TLS handshake"
-        }
-        (Effect::None, [Action::KeepConsumer { .. }, ..]) => "members unaffected; the consumer's `reload` command runs",
-        (Effect::None, _) => "no impact on running services",
+    let most = |action: &&Action| Effect::of_impact(action.impact()).weight();
+    // Of actions that do as much, the first.
+    let Some(action) = step.actions.iter().rev().max_by_key(most) else { return NO_IMPACT };
+    let several = step.actions.len() > 1;
+    match action.impact() {
+        Impact::Start if several => "starts etcd on all of these hosts at once",
+        Impact::Stop if several => "stops etcd on all of these hosts",
+        // Nobody is there to hand leadership over to.
+        Impact::Restart if step.risk == Risk::High => "restarts etcd",
+        Impact::Nothing
+        | Impact::Start
+        | Impact::Restart
+        | Impact::Stop
+        | Impact::Membership { .. }
+        | Impact::Access { .. }
+        | Impact::Outage
+        | Impact::Replacement => action.effect(),
     }
 }
 
@@ -178,27 +145,22 @@ fn failures(margin: i32) -> String {
 }
 
 /// `None` when nothing can go wrong for a client.
-pub fn risk(step: &Step) -> Option<&'static str> {
-    match (step.risk, Effect::of(step)) {
-        (Risk::None, _) => None,
-        (Risk::Low, Effect::Membership) => Some("low: no voter is affected"),
-        (Risk::Low, Effect::Access) => Some("low: in-flight requests may need a retry"),
-        (Risk::Low, _) => Some("low: affects only members that are not serving"),
-        (Risk::Medium, Effect::Access) => Some(match step.actions.as_slice() {
-            [Action::EnableAuth] => "medium: clients without a declared user lose access",
-            [Action::DisableAuth] => "medium: all clients get full access",
-            _ => "medium: clients that still use this user lose access",
-        }),
-        (Risk::Medium, Effect::Membership) => Some("medium: cluster membership changes; quorum is kept"),
-        (Risk::Medium, _) => Some("medium: one member restarts; the others keep quorum"),
-        (Risk::High, _) if matches!(step.actions.as_slice(), [Action::ForceNewCluster { .. }]) => {
-            Some("high: writes that only the lost members had are lost")
+pub fn risk(step: &Step) -> Option<String> {
+    let why = match (step.risk, Effect::of(step)) {
+        (Risk::None, _) => return None,
+        (Risk::Low, Effect::Membership) => "no voter is affected",
+        (Risk::Low, Effect::Access) => "in-flight requests may need a retry",
+        (Risk::Low, _) => "affects only members that are not serving",
+        (Risk::Medium, Effect::Access) => {
+            step.actions.iter().find_map(Action::who_feels_it).unwrap_or("clients notice")
         }
-        (Risk::High, _) if matches!(step.actions.as_slice(), [Action::RestoreData { .. }, ..]) => {
-            Some("high: writes since the snapshot remain only in the old data directory")
+        (Risk::Medium, Effect::Membership) => "cluster membership changes; quorum is kept",
+        (Risk::Medium, _) => "one member restarts; the others keep quorum",
+        (Risk::High, _) => {
+            step.actions.iter().find_map(Action::loses).unwrap_or("the cluster is unavailable during this step")
         }
-        (Risk::High, _) => Some("high: the cluster is unavailable during this step"),
-    }
+    };
+    Some(format!("{}: {why}", step.risk.word()))
 }
 
 /// `--allow remove-member:etcd-4`; `None` when the step needs no allowance.

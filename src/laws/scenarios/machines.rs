@@ -15,7 +15,7 @@ use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
     Answer, Cause, DataDirectory, File, Former, Host, MemberEntry, Observed, Scheduled, Seen, ServiceState, V2Store,
 };
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, world};
 use crate::laws::sample;
 
@@ -134,7 +134,11 @@ impl Machines {
         }
         let url = self.desired.peer_url(name);
         if self.roster.iter().any(|entry| entry.peer_urls.contains(&url)) {
-            planner::effect(&Action::Start { host: name.clone() }, &self.desired, &mut self.world);
+            planner::effect(
+                &Action::Service(ServiceAction::Start { host: name.clone() }),
+                &self.desired,
+                &mut self.world,
+            );
         } else {
             self.host(name)?.service.state = ServiceState::Activating;
         }

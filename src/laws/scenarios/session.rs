@@ -14,7 +14,7 @@ use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{Cause, Observed};
 use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
-use crate::core::plan::step::Step;
+use crate::core::plan::step::{Risk, Step};
 use crate::core::planner::plan;
 use crate::core::render::words;
 use crate::laws::{World, an_action_is_ready_and_then_done, quorum_is_kept, the_rest_follows_from_any_prefix};
@@ -227,7 +227,7 @@ fn step_lines(plan: &Plan) -> Vec<String> {
     let line = |(index, step): (usize, &Step)| {
         let title = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
         // What the risk is in is said by the whole plan.
-        let risk = words::risk(step).and_then(|risk| risk.split(':').next()).map(|risk| format!("risk {risk}"));
+        let risk = (step.risk != Risk::None).then(|| format!("risk {}", step.risk.word()));
         let needs = words::needs(step).map(|needs| format!("needs {needs}"));
         let details: Vec<_> = [words::margin(step.margin), risk, needs].into_iter().flatten().collect();
         if details.is_empty() { title } else { format!("{title} | {}", details.join("; ")) }

@@ -73,7 +73,7 @@ pub(super) fn seen(
                     Seen::Unknown(obstacle(format!("the machine of {key} is {declared} in cluster.toml")))
                 }
             },
-            (None, None) => unreachable!("a machine without an obstacle is looked at"),
+            (None, None) => Seen::Unknown(obstacle(format!("{key} was not looked at"))),
         };
         let address = lead.peer_url.address().to_owned();
         (key, Former { name: lead.name, address, peer_url: lead.peer_url, host })

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::core::content::runtime;
 use crate::core::diagnostic::Diagnostic;
-use crate::core::names::{HostName, MemberId, PeerUrl};
+use crate::core::names::{MemberId, PeerUrl};
 use crate::core::observed::MemberEntry;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::MemberAction;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{Objection, Refusal};
 use crate::shell::live::handover;
@@ -45,27 +45,27 @@ pub(super) async fn change(
     hosts: &Hosts,
     credentials: &Credentials,
     lock: &Lock,
-    host: &HostName,
-    action: &Action,
+    action: &MemberAction,
 ) -> Result<(), Diagnostic> {
+    let host = action.host();
     let change = match action {
-        Action::AddMember { peer_url, .. } => Change::Add(peer_url),
-        Action::Promote { .. } => Change::Promote(hosts.desired.peer_url(host)),
-        Action::UpdatePeerUrl { member, peer_url, .. } => Change::Update(*member, peer_url),
-        Action::RemoveMember { member, .. } => Change::Remove(*member),
-        other => unreachable!("{other} changes no members"),
+        MemberAction::Add { peer_url, .. } => Change::Add(peer_url),
+        MemberAction::Promote { .. } => Change::Promote(hosts.desired.peer_url(host)),
+        MemberAction::UpdatePeerUrl { member, peer_url, .. } => Change::Update(*member, peer_url),
+        MemberAction::Remove { member, .. } => Change::Remove(*member),
     };
     let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);
     loop {
-        let tried = attempt(hosts, credentials, lock, &change, host, action).await;
+        let tried = attempt(hosts, credentials, lock, &change, action).await;
         if let Some(ended) = patience.after(tried).await {
             let log = runtime::log(&hosts.desired);
-            return ended.map_err(|failed| failed.or(|awaited| given_up(&log, host, action, awaited)));
+            return ended.map_err(|failed| failed.or(|awaited| given_up(&log, action, awaited)));
         }
     }
 }
 
-fn given_up(log: &str, host: &HostName, action: &Action, Awaited { until, deadline, why }: Awaited) -> Diagnostic {
+fn given_up(log: &str, action: &MemberAction, Awaited { until, deadline, why }: Awaited) -> Diagnostic {
+    let host = action.host();
     let what = format!("{action} ({host}): gave up after waiting {} s until {until}", deadline.as_secs());
     let hint = format!("run `{log}` on {host} and on the leader's host; then run apply again");
     Diagnostic::failure(what).at(host.as_str()).because(why.summary).hint(hint)
@@ -80,9 +80,9 @@ async fn attempt(
     credentials: &Credentials,
     lock: &Lock,
     change: &Change<'_>,
-    host: &HostName,
-    action: &Action,
+    action: &MemberAction,
 ) -> Result<(), Failed> {
+    let host = action.host();
     let voters = voters(hosts, credentials).await;
     let Some(voter) = chosen(&voters, lock, change) else {
         let said = match voters.first() {

@@ -1,6 +1,7 @@
-//! One function for every action: what is done on a host, or here.
+//! One function for every family of actions: what is done on a host, or here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::cluster::leaf::{Wanted, client, wanted};
@@ -8,10 +9,12 @@ use crate::core::content::Restoration;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place, Restore};
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::{Architecture, ConsumerName, Digest, HostName, Occasion, Version};
+use crate::core::names::{Architecture, ClusterName, ConsumerName, Digest, HostName, RemotePath, Version};
 use crate::core::observed::{Cause, File, Role};
-use crate::core::plan::action::Action;
-use crate::core::plan::action::{SignedBy, Trust};
+use crate::core::plan::action::{
+    Action, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DepartureAction, FileAction, HostAction,
+    KeeperAction, RaftLogAction, RecoveryAction, RestoreAction, ServiceAction, SignedBy, SnapshotAction, Trust,
+};
 use crate::shell::clock::now;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
@@ -23,33 +26,48 @@ use crate::shell::live::{Live, backup, handover, membership, pki, raft_log, reac
 /// Does one action.
 pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnostic> {
     let Live { hosts, credentials, users: kept, .. } = live;
-    if action.changes_access() {
-        return users::change(hosts, credentials, kept, &*hosts.lock().ok_or_else(nobody_locked)?, action).await;
-    }
-    if let Action::ConfirmRestore = action {
-        return restored::confirm(hosts, credentials, &*hosts.lock().ok_or_else(nobody_locked)?, &action.to_string())
-            .await;
-    }
-    let Some(host) = action.host() else {
-        return change_authority(hosts, credentials, action).await;
-    };
-    let lock = hosts.lock().ok_or_else(|| not_locked(host, None))?;
-    if action.changes_members() {
-        return membership::change(hosts, credentials, &lock, host, action).await;
-    }
-    cover(hosts, &lock, host).await?;
-    if let Action::FillLog { .. } = action {
-        return raft_log::fill(hosts, credentials, &lock, host, &action.to_string()).await;
-    }
-    if let Action::Restart { .. } = action {
-        handover::hand_over(hosts, credentials, host).await?;
-    }
-    let command = command(live, host, action).await?;
-    let done = hosts.run(&lock, host, command, &action.to_string()).await;
+    let desired = &hosts.desired;
     match action {
-        Action::SaveSnapshot { before: Occasion::Change, .. } => done.map_err(with_a_way_on),
-        _ => done,
+        Action::Authority(action) => change_authority(hosts, credentials, *action).await,
+        Action::Keeper(action) => run(hosts, action.host(), action, keeper(desired, credentials, action)).await,
+        Action::Host(action) => run(hosts, action.host(), action, prepare(live, action)).await,
+        Action::Certificate(action) => {
+            run(hosts, action.host(), action, certificate(desired, credentials, action)).await
+        }
+        Action::File(action) => run(hosts, action.host(), action, async { Ok(file(desired, action)) }).await,
+        Action::Service(action) => run(hosts, action.host(), action, service(hosts, credentials, action)).await,
+        Action::Member(action) => {
+            let lock = hosts.lock().ok_or_else(|| not_locked(action.host(), None))?;
+            membership::change(hosts, credentials, &lock, action).await
+        }
+        Action::Departure(action) => run(hosts, action.host(), action, async { Ok(departure(desired, action)) }).await,
+        Action::Recovery(action @ RecoveryAction::ForceNewCluster { host }) => {
+            run(hosts, host, action, async { Ok(Command::force_new_cluster(desired, &hosts.running(host))) }).await
+        }
+        Action::Snapshot(action) => save(hosts, credentials, action).await,
+        Action::RaftLog(action @ RaftLogAction::Fill { host, .. }) => {
+            let lock = covered(hosts, host).await?;
+            raft_log::fill(hosts, credentials, &lock, host, &action.to_string()).await
+        }
+        Action::Restore(action) => restore(hosts, credentials, action).await,
+        Action::Consumer(action) => run(hosts, action.host(), action, consumer(desired, credentials, action)).await,
+        Action::Backup(action) => run(hosts, action.host(), action, async { Ok(scheduled(desired, action)) }).await,
+        Action::Auth(action) => {
+            let lock = hosts.lock().ok_or_else(nobody_locked)?;
+            users::change(hosts, credentials, kept, &lock, action).await
+        }
     }
+}
+
+/// Runs a command on a host, which is made once the host is known to be locked by us.
+async fn run(
+    hosts: &Hosts,
+    host: &HostName,
+    what: &impl ToString,
+    command: impl Future<Output = Result<Command, Diagnostic>>,
+) -> Result<(), Diagnostic> {
+    let lock = covered(hosts, host).await?;
+    hosts.run(&lock, host, command.await?, &what.to_string()).await
 }
 
 fn with_a_way_on(failure: Diagnostic) -> Diagnostic {
@@ -59,87 +77,142 @@ fn with_a_way_on(failure: Diagnostic) -> Diagnostic {
     }
 }
 
-/// Makes sure that the lock of `host` is ours. That of a machine which is not declared is taken when it is first needed.
-async fn cover(hosts: &Hosts, lock: &Lock, host: &HostName) -> Result<(), Diagnostic> {
+/// Our lock, once it is sure that `host` is locked by us. A machine that is not declared is locked when it is first needed.
+async fn covered(hosts: &Hosts, host: &HostName) -> Result<Arc<Lock>, Diagnostic> {
+    let lock = hosts.lock().ok_or_else(|| not_locked(host, None))?;
     if lock.covers(host) {
-        return Ok(());
+        return Ok(lock);
     }
     if hosts.machines.get(host).is_some_and(|machine| !machine.declared) {
         lock.add(&hosts.on(host).await?).await?;
     }
     if lock.covers(host) {
-        return Ok(());
+        return Ok(lock);
     }
     let why = lock.skipped.iter().find(|(skipped, _)| skipped == host).map(|(_, cause)| cause);
     Err(not_locked(host, why))
 }
 
-async fn command(live: &Live, host: &HostName, action: &Action) -> Result<Command, Diagnostic> {
-    let Live { hosts, credentials, .. } = live;
-    let desired = &hosts.desired;
+async fn keeper(desired: &Desired, credentials: &Credentials, action: &KeeperAction) -> Result<Command, Diagnostic> {
+    let AuthoritySource::Node { certificate, key } = &desired.authority else {
+        return Err(Diagnostic::failure("the CA in [ca] is not stored on the nodes"));
+    };
+    let paths = [certificate, key];
+    match action {
+        KeeperAction::CreateAuthority { .. } => create_at(paths, &desired.cluster.name),
+        KeeperAction::InstallKey { .. } => install_key(paths, credentials).await,
+    }
+}
+
+async fn prepare(live: &Live, action: &HostAction) -> Result<Command, Diagnostic> {
+    let desired = &live.hosts.desired;
     Ok(match action {
-        Action::CreateAuthority
-        | Action::CreateNextAuthority
-        | Action::AdoptAuthority
-        | Action::KeepRole { .. }
-        | Action::KeepUser { .. }
-        | Action::RemoveUser { .. }
-        | Action::RemoveRole { .. }
-        | Action::EnableAuth
-        | Action::DisableAuth
-        | Action::ConfirmRestore => unreachable!("it changes no host"),
-        Action::CreateAuthorityOn { .. } => create_on(desired)?,
-        Action::InstallAuthorityKey { .. } => install_key(desired, credentials).await?,
-        Action::PrepareHost { .. } => Command::prepare(desired),
-        Action::InstallBinaries { version, architecture, .. } => install(live, *version, *architecture).await?,
-        Action::LinkTools { version, .. } => Command::link_tools(desired, *version),
-        Action::InstallTrust { trust, .. } => {
-            Command::write(desired, File::Trust, &trust_text(credentials, *trust).await?)
-        }
-        Action::IssueCertificate { role, also, by, .. } => issue(desired, credentials, host, *role, also, *by).await?,
-        Action::InstallCertificate { role, .. } => install_pair(desired, credentials, host, *role).await?,
-        Action::WriteFile { file, text, .. } => Command::write(desired, *file, text),
-        Action::RestoreFileAccess { file, .. } => {
-            Command::restore_access(&layout::path(desired, *file), layout::access(*file))
-        }
-        Action::RestoreFolderAccess { folder, .. } => {
-            Command::restore_access(&layout::folder_path(desired, *folder), layout::folder_access(*folder))
-        }
-        Action::ReloadUnits { .. } => Command::reload(desired),
-        Action::EnableService { .. } => Command::enable(desired),
-        Action::Start { .. } => Command::start(desired),
-        Action::Restart { .. } => Command::restart(desired),
-        Action::AddMember { .. }
-        | Action::Promote { .. }
-        | Action::UpdatePeerUrl { .. }
-        | Action::RemoveMember { .. } => unreachable!("it is done through a voter"),
-        Action::Stop { .. } => Command::stop(desired),
-        Action::SetDataAside { .. } => Command::set_data_aside(desired, "removed"),
-        Action::SetOldDataAside { .. } => Command::set_data_aside(desired, "before-restore"),
-        Action::PushSnapshot { digest, .. } => push(desired, *digest)?,
-        Action::RestoreData { digest, token, .. } => {
-            let bytes = wanted_snapshot(desired, *digest)?.bytes;
-            Command::restore_data(desired, host, &Restoration { digest: *digest, token: token.clone() }, bytes)
-        }
-        Action::Retire { .. } => Command::retire(desired),
-        Action::RemoveFile { file, .. } => Command::remove(desired, *file),
-        Action::FillLog { .. } => unreachable!("it is done through the API"),
-        Action::SaveSnapshot { before, .. } => {
-            Command::snapshot(desired, *before, &backup::source(hosts, credentials, host).await?)
-        }
-        Action::InstallBackupScript { .. } => Command::install_backup_script(desired),
-        Action::EnableBackup { .. } => Command::enable_backup(),
-        Action::RemoveBackup { .. } => Command::remove_backup(desired),
-        Action::ForceNewCluster { .. } => Command::force_new_cluster(desired, &hosts.running(host)),
-        Action::KeepConsumer { consumer, issue, trust, by, .. } => {
-            keep_consumer(desired, credentials, consumer, *issue, *trust, *by).await?
-        }
+        HostAction::Prepare { .. } => Command::prepare(desired),
+        HostAction::InstallBinaries { version, architecture, .. } => install(live, *version, *architecture).await?,
+        HostAction::LinkTools { version, .. } => Command::link_tools(desired, *version),
     })
 }
 
-async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: &Action) -> Result<(), Diagnostic> {
+async fn certificate(
+    desired: &Desired,
+    credentials: &Credentials,
+    action: &CertificateAction,
+) -> Result<Command, Diagnostic> {
+    match action {
+        CertificateAction::InstallTrust { trust, .. } => {
+            Ok(Command::write(desired, File::Trust, &trust_text(credentials, *trust).await?))
+        }
+        CertificateAction::Issue { host, role, also, by } => issue(desired, credentials, host, *role, also, *by).await,
+        CertificateAction::Install { host, role } => install_pair(desired, credentials, host, *role).await,
+    }
+}
+
+fn file(desired: &Desired, action: &FileAction) -> Command {
+    match action {
+        FileAction::Write { file, text, .. } => Command::write(desired, *file, text),
+        FileAction::RestoreAccess { file, .. } => {
+            Command::restore_access(&layout::path(desired, *file), layout::access(*file))
+        }
+        FileAction::RestoreFolderAccess { folder, .. } => {
+            Command::restore_access(&layout::folder_path(desired, *folder), layout::folder_access(*folder))
+        }
+        FileAction::Remove { file, .. } => Command::remove(desired, *file),
+    }
+}
+
+async fn service(hosts: &Hosts, credentials: &Credentials, action: &ServiceAction) -> Result<Command, Diagnostic> {
+    let desired = &hosts.desired;
+    Ok(match action {
+        ServiceAction::ReloadUnits { .. } => Command::reload(desired),
+        ServiceAction::Enable { .. } => Command::enable(desired),
+        ServiceAction::Start { .. } => Command::start(desired),
+        ServiceAction::Restart { host } => {
+            handover::hand_over(hosts, credentials, host).await?;
+            Command::restart(desired)
+        }
+        ServiceAction::Stop { .. } => Command::stop(desired),
+    })
+}
+
+fn departure(desired: &Desired, action: &DepartureAction) -> Command {
+    match action {
+        DepartureAction::SetDataAside { .. } => Command::set_data_aside(desired, "removed"),
+        DepartureAction::Retire { .. } => Command::retire(desired),
+    }
+}
+
+async fn save(hosts: &Hosts, credentials: &Credentials, action: &SnapshotAction) -> Result<(), Diagnostic> {
+    let SnapshotAction::Save { host, before } = action;
+    let lock = covered(hosts, host).await?;
+    let command = Command::snapshot(&hosts.desired, *before, &backup::source(hosts, credentials, host).await?);
+    let done = hosts.run(&lock, host, command, &action.to_string()).await;
+    if action.is_precaution() { done.map_err(with_a_way_on) } else { done }
+}
+
+async fn restore(hosts: &Hosts, credentials: &Credentials, action: &RestoreAction) -> Result<(), Diagnostic> {
+    let desired = &hosts.desired;
+    match action {
+        RestoreAction::PushSnapshot { host, digest } => {
+            run(hosts, host, action, async { push(desired, *digest) }).await
+        }
+        RestoreAction::SetOldDataAside { host } => {
+            run(hosts, host, action, async { Ok(Command::set_data_aside(desired, "before-restore")) }).await
+        }
+        RestoreAction::RestoreData { host, digest, token } => {
+            let command = async {
+                let bytes = wanted_snapshot(desired, *digest)?.bytes;
+                let restoration = Restoration { digest: *digest, token: token.clone() };
+                Ok(Command::restore_data(desired, host, &restoration, bytes))
+            };
+            run(hosts, host, action, command).await
+        }
+        RestoreAction::Confirm => {
+            let lock = hosts.lock().ok_or_else(nobody_locked)?;
+            restored::confirm(hosts, credentials, &lock, &action.to_string()).await
+        }
+    }
+}
+
+async fn consumer(
+    desired: &Desired,
+    credentials: &Credentials,
+    action: &ConsumerAction,
+) -> Result<Command, Diagnostic> {
+    let ConsumerAction::Keep { consumer, issue, trust, by, .. } = action;
+    keep_consumer(desired, credentials, consumer, *issue, *trust, *by).await
+}
+
+fn scheduled(desired: &Desired, action: &BackupAction) -> Command {
+    match action {
+        BackupAction::InstallScript { .. } => Command::install_backup_script(desired),
+        BackupAction::Enable { .. } => Command::enable_backup(),
+        BackupAction::Remove { .. } => Command::remove_backup(desired),
+    }
+}
+
+async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: AuthorityAction) -> Result<(), Diagnostic> {
     let takes_the_place_of_another = hosts.desired.previous_authority.is_some();
-    if *action == Action::AdoptAuthority {
+    if action == AuthorityAction::Adopt {
         reach::refuses_the_old(hosts, credentials).await?;
         // Nothing lies here that has to be put in its place: cluster.toml says which it is.
         if takes_the_place_of_another {
@@ -151,28 +224,27 @@ async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: &Act
         return Err(Diagnostic::failure("the CA in [ca] is not created by quorate"));
     };
     let cluster = hosts.desired.cluster.name.clone();
-    let action = action.clone();
     let made = tokio::task::spawn_blocking(move || match action {
-        Action::CreateNextAuthority if !takes_the_place_of_another => {
+        AuthorityAction::CreateNext if !takes_the_place_of_another => {
             pki::create_next(&folder, &cluster, now()).map(drop)
         }
-        Action::AdoptAuthority => pki::adopt_next(&folder, now()),
-        _ => pki::create(&folder, &cluster, now()).map(drop),
+        AuthorityAction::Adopt => pki::adopt_next(&folder, now()),
+        AuthorityAction::Create | AuthorityAction::CreateNext => pki::create(&folder, &cluster, now()).map(drop),
     });
     made.await.unwrap_or_else(|_| Err(Diagnostic::failure("creating the CA was interrupted")))
 }
 
 /// A new pair. It is not kept here: the next look reads it from where it was put.
-fn create_on(desired: &Desired) -> Result<Command, Diagnostic> {
-    let (certificate, key) = pki::generate_authority(&desired.cluster.name, now())
+fn create_at(paths: [&RemotePath; 2], cluster: &ClusterName) -> Result<Command, Diagnostic> {
+    let (certificate, key) = pki::generate_authority(cluster, now())
         .map_err(|why| Diagnostic::failure("no CA could be created").because(why))?;
-    Ok(Command::write_authority(desired, certificate.as_bytes(), key.as_bytes(), true))
+    Ok(Command::write_authority(paths, [certificate.as_bytes(), key.as_bytes()], true))
 }
 
-async fn install_key(desired: &Desired, credentials: &Credentials) -> Result<Command, Diagnostic> {
+async fn install_key(paths: [&RemotePath; 2], credentials: &Credentials) -> Result<Command, Diagnostic> {
     let none = || Diagnostic::failure("no node has the CA key");
     let found = credentials.on_nodes(now()).await?.ok_or_else(none)?;
-    Ok(Command::write_authority(desired, found.certificate.as_bytes(), &found.key, false))
+    Ok(Command::write_authority(paths, [found.certificate.as_bytes(), &found.key], false))
 }
 
 /// The text of ca.crt.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::core::code::Code;
 use crate::core::content::layout::{self, Listener, Previous};
-use crate::core::desired::{AuthoritySource, Consumer, Desired, Paths};
+use crate::core::desired::{Consumer, Desired, Paths};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, RemotePath, Version};
 use crate::core::observed::{Access, Cause, File, Folder, Role};
@@ -176,18 +176,15 @@ impl Command {
         Self { stdin: Stdin::Bytes(all), ..Self::new(what, include_str!("script/consumer.sh"), arguments) }
     }
 
-    /// Puts the authority's pair on a node; a certificate that is there is only replaced where the pair is new.
-    pub fn write_authority(desired: &Desired, certificate: &[u8], key: &[u8], is_new: bool) -> Self {
-        let AuthoritySource::Node { certificate: certificate_path, key: key_path } = &desired.authority else {
-            unreachable!("the CA is not stored on the nodes")
-        };
+    /// Puts the authority's pair, certificate and key, at these paths of a node; a certificate that is there is only replaced where the pair is new.
+    pub fn write_authority([certificate_path, key_path]: [&RemotePath; 2], pair: [&[u8]; 2], is_new: bool) -> Self {
         let which = if is_new { "always" } else { "absent" };
         let (trust, own) = (layout::access(File::Trust), layout::authority_key_access());
-        let lengths = [certificate.len(), key.len()].map(|length| length.to_string());
+        let lengths = pair.map(|content| content.len().to_string());
         let words =
             [certificate_path.as_str(), which, &lengths[0], &trust.mode, key_path.as_str(), &lengths[1], &own.mode];
         let arguments = words.map(str::to_owned).into();
-        let stdin = Stdin::Bytes(Zeroizing::new([certificate, key].concat()));
+        let stdin = Stdin::Bytes(Zeroizing::new(pair.concat()));
         let what = format!("writing {key_path}");
         Self { stdin, ..Self::new(what, include_str!("script/authority.sh"), arguments) }
     }

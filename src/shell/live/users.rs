@@ -11,7 +11,7 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RoleName, UserName, Version};
 use crate::core::observed::auth::{AuthStore, Permission, User};
 use crate::core::observed::{Answer, Cause, Host, Observed, Seen};
-use crate::core::plan::action::Action;
+use crate::core::plan::action::AuthAction;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{AuthState, Member, Objection, Refusal};
 use crate::shell::live::hosts::Hosts;
@@ -91,11 +91,16 @@ pub(super) async fn change(
     credentials: &Credentials,
     kept: &Kept,
     lock: &Lock,
-    action: &Action,
+    action: &AuthAction,
 ) -> Result<(), Diagnostic> {
     let secret = match action {
-        Action::KeepUser { user, password: true, .. } => Some(secret(hosts, user).await?),
-        _ => None,
+        AuthAction::KeepUser { user, password: true, .. } => Some(secret(hosts, user).await?),
+        AuthAction::KeepUser { password: false, .. }
+        | AuthAction::KeepRole { .. }
+        | AuthAction::RemoveUser { .. }
+        | AuthAction::RemoveRole { .. }
+        | AuthAction::Enable
+        | AuthAction::Disable => None,
     };
     let given_up = |Awaited { deadline, why, .. }: Awaited| {
         let what = format!("{action}: gave up after {} s", deadline.as_secs());
@@ -135,7 +140,7 @@ async fn attempt(
     hosts: &Hosts,
     credentials: &Credentials,
     lock: &Lock,
-    action: &Action,
+    action: &AuthAction,
     secret: Option<&SecretString>,
 ) -> Result<(), Failed> {
     let voters = voters(hosts, credentials).await;
@@ -143,13 +148,16 @@ async fn attempt(
     let Voter { host, member, answer, .. } = voter.ok_or_else(|| passing(nobody_locked(&voters)))?;
     audit(hosts, lock, host, action).await?;
     match action {
-        Action::KeepRole { role, permissions } => keep_role(member, answer.cluster_version, role, permissions).await,
-        Action::KeepUser { user, roles, .. } => keep_user(member, answer.cluster_version, user, roles, secret).await,
-        Action::RemoveUser { user } => Ok(settled(member.delete_user(user, CALL_DEADLINE).await)?),
-        Action::RemoveRole { role, .. } => Ok(settled(member.delete_role(role, CALL_DEADLINE).await)?),
-        Action::EnableAuth => Ok(settled(member.set_auth(true, CALL_DEADLINE).await)?),
-        Action::DisableAuth => Ok(settled(member.set_auth(false, CALL_DEADLINE).await)?),
-        other => unreachable!("{other} changes no users"),
+        AuthAction::KeepRole { role, permissions } => {
+            keep_role(member, answer.cluster_version, role, permissions).await
+        }
+        AuthAction::KeepUser { user, roles, .. } => {
+            keep_user(member, answer.cluster_version, user, roles, secret).await
+        }
+        AuthAction::RemoveUser { user } => Ok(settled(member.delete_user(user, CALL_DEADLINE).await)?),
+        AuthAction::RemoveRole { role, .. } => Ok(settled(member.delete_role(role, CALL_DEADLINE).await)?),
+        AuthAction::Enable => Ok(settled(member.set_auth(true, CALL_DEADLINE).await)?),
+        AuthAction::Disable => Ok(settled(member.set_auth(false, CALL_DEADLINE).await)?),
     }
 }
 
@@ -161,7 +169,7 @@ fn nobody_locked(voters: &[Voter]) -> Diagnostic {
 }
 
 /// Nothing is asked without our lock on the host of whom we ask, and without a line in its log.
-async fn audit(hosts: &Hosts, lock: &Lock, host: &HostName, action: &Action) -> Result<(), Failed> {
+async fn audit(hosts: &Hosts, lock: &Lock, host: &HostName, action: &AuthAction) -> Result<(), Failed> {
     let what = format!("ask etcd to {action}");
     hosts.run(lock, host, Command::nothing(), &what).await.map_err(Failed::from)
 }

@@ -1,7 +1,7 @@
 //! What takes a member off its host, on hosts where a data directory is a disk of its own, or a link to one.
 
 use quorate::core::observed::{DataDirectory, File};
-use quorate::core::plan::action::Action;
+use quorate::core::plan::action::{Action, DepartureAction, ServiceAction};
 
 use super::{World, name, seen};
 use crate::lab::{Host, User};
@@ -14,17 +14,17 @@ fn data_is_set_aside_whatever_it_lies_on() {
     world.stage(&live);
     let host = world.lab.host("etcd-1");
     let data = || seen(&world.observe(&live), "etcd-1").data;
-    let aside = Action::SetDataAside { host: name("etcd-1") };
+    let aside = Action::Departure(DepartureAction::SetDataAside { host: name("etcd-1") });
     let permit = "/etc/etcd/may-create-data";
     assert!(seen(&world.observe(&live), "etcd-1").files.contains_key(&File::Permit));
 
     // While it runs, and while systemd is about to start it once more, nothing is moved.
-    world.perform(&live, &Action::Start { host: name("etcd-1") });
+    world.perform(&live, &Action::Service(ServiceAction::Start { host: name("etcd-1") }));
     // It blocks until it serves.
     host.sh("systemctl start etcd");
     let refused = world.wait(quorate::shell::fleet::Fleet::perform(&live, &aside)).expect_err("it runs");
     assert!(refused.to_string().contains("etcd.service still runs"), "{refused}");
-    world.perform(&live, &Action::Stop { host: name("etcd-1") });
+    world.perform(&live, &Action::Service(ServiceAction::Stop { host: name("etcd-1") }));
     host.write(permit, "token\n");
 
     // A folder gets another name.
@@ -71,7 +71,7 @@ fn a_retirement_that_was_cut_off_is_finished() {
     let _lock = world.lock(&live);
     world.stage(&live);
     let host = world.lab.host("etcd-1");
-    let retire = Action::Retire { host: name("etcd-1") };
+    let retire = Action::Departure(DepartureAction::Retire { host: name("etcd-1") });
     host.write("/etc/etcd/departures", "# a note\n");
     host.write("/etc/etcd/etcd.yaml.previous", "someone-elses: text\n");
     host.sh("mkdir -p /var/lib/etcd/member; ln /etc/etcd/pki/peer.key /etc/etcd/pki/peer.key.previous; systemctl start --no-block etcd");

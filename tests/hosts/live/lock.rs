@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use quorate::core::diagnostic::Kind;
 use quorate::core::observed::Seen;
-use quorate::core::plan::action::Action;
+use quorate::core::plan::action::{Action, HostAction};
 use quorate::shell::fleet::Fleet as _;
 use quorate::shell::live::Live;
 use quorate::shell::live::lock::Errand;
@@ -60,7 +60,7 @@ fn a_broken_lock_ends_the_holder_and_refuses_its_changes() {
     let Some(world) = World::up("a_broken_lock_ends_the_holder_and_refuses_its_changes", 1, User::Root) else { return };
     let (victim, breaker) = (world.live(), world.live());
     let _lock = world.lock(&victim);
-    let prepare = Action::PrepareHost { host: name("etcd-1") };
+    let prepare = Action::Host(HostAction::Prepare { host: name("etcd-1") });
     let status = world.wait(breaker.lock_status());
     let Seen::Known(Some(holder)) = &status[&name("etcd-1")] else { panic!("{status:?}") };
     let errand = Errand::new("breaker@lab", "lock break");
@@ -82,7 +82,7 @@ fn a_broken_lock_ends_the_holder_and_refuses_its_changes() {
 fn nothing_is_changed_without_the_lock() {
     let Some(world) = World::up("nothing_is_changed_without_the_lock", 1, User::Root) else { return };
     let live = world.live();
-    let prepare = Action::PrepareHost { host: name("etcd-1") };
+    let prepare = Action::Host(HostAction::Prepare { host: name("etcd-1") });
     let failure = world.wait(live.perform(&prepare)).expect_err("there is no lock");
     assert_eq!(failure.kind, Kind::Locked);
     drop(world.lock(&live));

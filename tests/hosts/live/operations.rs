@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use quorate::core::diagnostic::Kind;
 use quorate::core::names::{HostName, MemberId, Occasion, Version};
 use quorate::core::observed::{DataDirectory, File, Observed, ServiceState, Tools, V2Store};
-use quorate::core::plan::action::{Action, Readiness, Removal};
+use quorate::core::plan::action::{
+    Action, DepartureAction, FileAction, MemberAction, Readiness, RecoveryAction, Removal, ServiceAction,
+    SnapshotAction,
+};
 use quorate::core::planner;
 use quorate::shell::fleet::Fleet as _;
 use quorate::shell::live::Live;
@@ -59,7 +62,7 @@ fn a_snapshot_is_whole_or_not_kept(world: &World) {
     let live = world.live();
     let _lock = world.lock(&live);
     let host = world.lab.host("etcd-2");
-    let save = Action::SaveSnapshot { host: name("etcd-2"), before: Occasion::Upgrade(NEXT) };
+    let save = Action::Snapshot(SnapshotAction::Save { host: name("etcd-2"), before: Occasion::Upgrade(NEXT) });
     // What a run that was killed leaves.
     host.sh("mkdir -p /run/quorate-credentials /var/backups/etcd/.snapshot.quorate; touch /run/quorate-credentials/client.key");
     world.observe(&live);
@@ -152,9 +155,12 @@ fn a_former_member_leaves_its_machine(world: &World) {
         world.lab.host("etcd-1").address()
     );
     for host in ["etcd-1", "etcd-2"] {
-        world.perform(&live, &Action::WriteFile { host: name(host), file: File::Departures, text: note.clone() });
+        world.perform(
+            &live,
+            &Action::File(FileAction::Write { host: name(host), file: File::Departures, text: note.clone() }),
+        );
     }
-    let remove = Action::RemoveMember { host: etcd_3(), member: id, removal: Removal::Undeclared };
+    let remove = Action::Member(MemberAction::Remove { host: etcd_3(), member: id, removal: Removal::Undeclared });
     world.perform(&live, &remove);
     let observed = world.observe(&live);
     assert_eq!(planner::readiness(&remove, &world.desired, &observed), Readiness::Done);
@@ -169,7 +175,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
     // A note that leads to a declared machine is not followed there: it is cared for under its own name.
     assert!(!observed.former.contains_key(&name("etcd-9")), "{:?}", observed.former.keys());
 
-    let stop = Action::Stop { host: etcd_3() };
+    let stop = Action::Service(ServiceAction::Stop { host: etcd_3() });
     third.sh("systemd-run --quiet --unit other-lock flock /run/quorate.lock sleep 600; sleep 0.3");
     let locked = world.wait(live.perform(&stop)).expect_err("someone else has it");
     assert_eq!(locked.kind, Kind::Locked, "{locked}");
@@ -181,7 +187,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
         assert_eq!((host.service.state, host.service.enabled, host.process), (ServiceState::Inactive, false, None));
         assert_eq!(planner::readiness(&stop, &world.desired, &observed), Readiness::Done);
     }
-    let retire = Action::Retire { host: etcd_3() };
+    let retire = Action::Departure(DepartureAction::Retire { host: etcd_3() });
     for _ in 0..2 {
         world.perform(&live, &retire);
         let observed = world.observe(&live);
@@ -195,7 +201,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
     assert_eq!(third.sh("systemctl list-unit-files etcd.service --no-legend | wc -l"), "0");
     for host in ["etcd-1", "etcd-2"] {
         for _ in 0..2 {
-            world.perform(&live, &Action::RemoveFile { host: name(host), file: File::Departures });
+            world.perform(&live, &Action::File(FileAction::Remove { host: name(host), file: File::Departures }));
         }
     }
     assert!(world.observe(&live).former.is_empty());
@@ -213,7 +219,7 @@ fn the_last_member_goes_on_alone(world: &World) {
     second.sh("systemctl disable --now etcd");
     let live = world.live();
     let _lock = world.lock(&live);
-    let force = Action::ForceNewCluster { host: name("etcd-1") };
+    let force = Action::Recovery(RecoveryAction::ForceNewCluster { host: name("etcd-1") });
     let before = etcdctl_own_list(&world);
     assert_eq!(before, 2);
 

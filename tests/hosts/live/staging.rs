@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quorate::core::names::Digest;
 use quorate::core::observed::{File, Folder, Role};
-use quorate::core::plan::action::Action;
+use quorate::core::plan::action::{Action, AuthorityAction, CertificateAction, FileAction, HostAction, ServiceAction};
 
 use super::{World, name, seen};
 use crate::lab::{Host, User};
@@ -28,7 +28,7 @@ fn every_staging_action_does_what_it_predicts_and_does_no_harm_when_repeated() {
                 kinds.push(action.to_string());
                 observed = match action {
                     // It is made once, and never over another.
-                    Action::CreateAuthority => {
+                    Action::Authority(AuthorityAction::Create) => {
                         world.wait(quorate::shell::fleet::Fleet::perform(&live, action)).expect("it is made");
                         world.observe(&live)
                     }
@@ -37,7 +37,7 @@ fn every_staging_action_does_what_it_predicts_and_does_no_harm_when_repeated() {
             }
         }
         let version = world.desired.cluster.version;
-        let link = Action::LinkTools { host: name("etcd-1"), version };
+        let link = Action::Host(HostAction::LinkTools { host: name("etcd-1"), version });
         world.perform_twice(&live, &link, &observed);
         assert_eq!(kinds.len(), 11, "{kinds:?}");
         let host = world.lab.host("etcd-1");
@@ -73,12 +73,12 @@ fn what_was_put_wrong_by_hand_is_put_right() {
          chmod 777 /var/lib/etcd; chown daemon /etc/etcd; systemctl disable --quiet etcd");
     let mut observed = world.observe(&live);
     for action in [
-        Action::RestoreFileAccess { host: etcd_1(), file: File::ServerKey },
-        Action::RestoreFileAccess { host: etcd_1(), file: File::PeerKey },
-        Action::RestoreFileAccess { host: etcd_1(), file: File::Config },
-        Action::RestoreFolderAccess { host: etcd_1(), folder: Folder::Data },
-        Action::RestoreFolderAccess { host: etcd_1(), folder: Folder::Config },
-        Action::EnableService { host: etcd_1() },
+        Action::File(FileAction::RestoreAccess { host: etcd_1(), file: File::ServerKey }),
+        Action::File(FileAction::RestoreAccess { host: etcd_1(), file: File::PeerKey }),
+        Action::File(FileAction::RestoreAccess { host: etcd_1(), file: File::Config }),
+        Action::File(FileAction::RestoreFolderAccess { host: etcd_1(), folder: Folder::Data }),
+        Action::File(FileAction::RestoreFolderAccess { host: etcd_1(), folder: Folder::Config }),
+        Action::Service(ServiceAction::Enable { host: etcd_1() }),
     ] {
         observed = world.perform_twice(&live, &action, &observed);
     }
@@ -86,7 +86,7 @@ fn what_was_put_wrong_by_hand_is_put_right() {
     host.sh("systemctl start --no-block etcd; sleep 1.1; touch /etc/systemd/system/etcd.service; systemctl stop etcd");
     let observed = world.observe(&live);
     if seen(&observed, "etcd-1").service.needs_reload {
-        world.perform_twice(&live, &Action::ReloadUnits { host: etcd_1() }, &observed);
+        world.perform_twice(&live, &Action::Service(ServiceAction::ReloadUnits { host: etcd_1() }), &observed);
     }
 }
 
@@ -97,12 +97,12 @@ fn keys_certificates_and_files_of_others_are_kept_when_they_are_replaced() {
     let etcd_1 = || name("etcd-1");
     let digest = |path: &str| Digest::of(host.read(path).unwrap_or_else(|| panic!("there is no {path}")));
     let (key, certificate) = (digest("/etc/etcd/pki/server.key"), digest("/etc/etcd/pki/server.crt"));
-    let issue = Action::IssueCertificate {
+    let issue = Action::Certificate(CertificateAction::Issue {
         host: etcd_1(),
         role: Role::Server,
         also: Default::default(),
         by: Default::default(),
-    };
+    });
     // What a run that was killed in the middle leaves behind.
     host.sh("mkdir /etc/etcd/pki/.server.quorate; echo half >/etc/etcd/pki/.server.quorate/server.key");
     world.perform(&live, &issue);
@@ -114,7 +114,8 @@ fn keys_certificates_and_files_of_others_are_kept_when_they_are_replaced() {
     host.sh("cd /etc/etcd/pki; ln -f server.key server.key.previous");
     world.perform(&live, &issue);
 
-    let write = |text: &str| Action::WriteFile { host: etcd_1(), file: File::Config, text: text.to_owned() };
+    let write =
+        |text: &str| Action::File(FileAction::Write { host: etcd_1(), file: File::Config, text: text.to_owned() });
     let ours = host.read("/etc/etcd/etcd.yaml").expect("it is staged");
     host.write("/etc/etcd/.etcd.yaml.quorate", "half of a");
     world.perform(&live, &write(&(ours.clone() + "# once more\n")));
@@ -138,7 +139,7 @@ fn a_broken_installation_is_installed_again_and_the_binary_that_is_right_stays_t
     let [install] = &quorate::core::planner::next(&world.desired, &observed).step.expect("a repair").actions[..] else {
         panic!("one action")
     };
-    assert!(matches!(install, Action::InstallBinaries { .. }), "{install}");
+    assert!(matches!(install, Action::Host(HostAction::InstallBinaries { .. })), "{install}");
     world.perform_twice(&live, install, &observed);
     assert_eq!(inode(), before);
     no_rest(host);
@@ -190,17 +191,18 @@ fn what_cannot_be_done_says_so_in_the_hosts_words_and_leaves_nothing_behind() {
         failure.to_string()
     };
     host.sh("rm /etc/systemd/system/etcd.service; systemctl mask --quiet etcd.service");
-    let unit = Action::WriteFile { host: etcd_1(), file: File::Unit, text: "[Unit]\n".to_owned() };
+    let unit = Action::File(FileAction::Write { host: etcd_1(), file: File::Unit, text: "[Unit]\n".to_owned() });
     assert!(fails(&unit).contains("was masked by hand"), "{}", fails(&unit));
 
     host.sh("rm -r /etc/etcd/etcd.yaml; mkdir /etc/etcd/etcd.yaml");
-    let config = Action::WriteFile { host: etcd_1(), file: File::Config, text: "name: etcd-1\n".to_owned() };
+    let config =
+        Action::File(FileAction::Write { host: etcd_1(), file: File::Config, text: "name: etcd-1\n".to_owned() });
     assert!(fails(&config).contains("/etc/etcd/etcd.yaml is a folder"), "{}", fails(&config));
 
     host.sh("rm -r /opt/etcd; mkdir /opt/etcd; mount -t tmpfs -o size=30m tmpfs /opt/etcd");
     let version = world.desired.cluster.version;
     let architecture = quorate::core::names::Architecture::Amd64;
-    let said = fails(&Action::InstallBinaries { host: etcd_1(), version, architecture });
+    let said = fails(&Action::Host(HostAction::InstallBinaries { host: etcd_1(), version, architecture }));
     assert!(said.contains("No space left on device"), "{said}");
     no_rest(host);
 

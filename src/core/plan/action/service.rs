@@ -1,0 +1,66 @@
+//! etcd as a service of a host.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::impact::{Impact, NO_IMPACT};
+use crate::core::names::HostName;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum ServiceAction {
+    /// Have systemd read the unit files again.
+    ReloadUnits { host: HostName },
+    /// Start at boot.
+    #[serde(rename = "enable-service")]
+    Enable { host: HostName },
+    /// Start etcd and wait until it serves.
+    Start { host: HostName },
+    /// Hand leadership over if it leads, restart etcd and wait until it serves.
+    Restart { host: HostName },
+    /// Stop etcd, and do not start it at boot any more.
+    Stop { host: HostName },
+}
+
+impl ServiceAction {
+    pub fn host(&self) -> &HostName {
+        let (Self::ReloadUnits { host }
+        | Self::Enable { host }
+        | Self::Start { host }
+        | Self::Restart { host }
+        | Self::Stop { host }) = self;
+        host
+    }
+
+    pub fn impact(&self) -> Impact {
+        match self {
+            Self::ReloadUnits { .. } | Self::Enable { .. } => Impact::Nothing,
+            Self::Start { .. } => Impact::Start,
+            Self::Restart { .. } => Impact::Restart,
+            Self::Stop { .. } => Impact::Stop,
+        }
+    }
+
+    pub fn effect(&self) -> &'static str {
+        match self {
+            Self::ReloadUnits { .. } | Self::Enable { .. } => NO_IMPACT,
+            Self::Start { .. } => "starts etcd",
+            Self::Restart { .. } => "restarts etcd; transfers leadership first if it is the leader",
+            Self::Stop { .. } => "stops etcd",
+        }
+    }
+}
+
+impl fmt::Display for ServiceAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ReloadUnits { .. } => "reload systemd units (daemon-reload)",
+            Self::Enable { .. } => "enable the service at boot",
+            Self::Start { .. } => "start etcd",
+            Self::Restart { .. } => "restart etcd",
+            Self::Stop { .. } => "stop and disable etcd",
+        })
+    }
+}
