@@ -88,12 +88,12 @@ impl Place {
         match live {
             _ if others.is_empty() => {}
             Some(id) => {
-                let which = format_args!("are not known to be of this cluster ({id}): they stay");
-                context.voice().warn(format_args!("{count} snapshots off-site {which}"));
+                let which = format_args!("are not known to be from this cluster ({id}): they are kept");
+                context.voice().warn(format_args!("{count} off-site snapshots {which}"));
             }
             None => {
-                let which = "are of several clusters, and no member says which is this one: they stay";
-                context.voice().warn(format_args!("{count} snapshots off-site {which}"));
+                let which = "are from several clusters, and no member says which is this one: they are kept";
+                context.voice().warn(format_args!("{count} off-site snapshots {which}"));
             }
         }
         let (kept, surplus) = snapshot::kept_and_surplus(&ours, keep as usize, now());
