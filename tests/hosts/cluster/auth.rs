@@ -134,7 +134,7 @@ fn what_was_changed_by_hand(test: &str, series: Series) {
     if !is_drawn(test, series) {
         return;
     }
-    let Some(mut scene) = Scene::bare(test, 3, series) else { return };
+    let Some(mut scene) = Scene::installed(test, 3, series) else { return };
     scene.declare(|scene| scene.more = declared(true));
     scene.plan().exits(2).says(&["start etcd", "enable authentication"]);
     scene.apply().exits(0);
@@ -244,7 +244,7 @@ fn members_and_versions_change_with_auth_on() {
 fn from_3_4_to_3_5_with_auth_on() {
     let test = "from_3_4_to_3_5_with_auth_on";
     let Ok(newer) = etcd_archive(Series::V3_5).map_err(|skip| eprintln!("skipped: {test}: {skip}")) else { return };
-    let Some(mut scene) = Scene::bare(test, 3, Series::V3_4) else { return };
+    let Some(mut scene) = Scene::installed(test, 3, Series::V3_4) else { return };
     scene.declare(|scene| scene.more = declared(true));
     scene.apply().exits(0);
     let writer = writer(&scene, scene.lab.hosts());

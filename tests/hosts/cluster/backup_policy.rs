@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::installed;
 use super::scene::{Scene, until};
 use crate::lab::{Host, Lab, Series, is_drawn};
 
@@ -25,6 +26,7 @@ fn bare(test: &str, hosts: usize, series: Series) -> Option<Scene> {
 /// A cluster under a policy, and nothing left to do.
 fn scene(test: &str, hosts: usize, series: Series, more: &str) -> Option<Scene> {
     let mut scene = bare(test, hosts, series)?;
+    installed::give(&scene.lab, &scene.archive);
     scene.declare(|scene| scene.more = more.to_owned());
     scene.apply().exits(0);
     scene.is_in_sync();

@@ -68,7 +68,7 @@ pub fn openssl_verifies(scene: &Scene, ca: &Path) {
 #[test]
 fn an_authority_as_kubeadm_makes_it_signs_for_a_cluster() {
     let test = "an_authority_as_kubeadm_makes_it_signs_for_a_cluster";
-    let Some(mut scene) = Scene::bare(test, 3, Series::V3_5) else { return };
+    let Some(mut scene) = Scene::installed(test, 3, Series::V3_5) else { return };
     let folder = scene.lab.dir().join("ca");
     kubeadm_authority(&folder);
     let declared = "\n[ca]\nsource = \"files\"\ncertificate = \"ca/ca.crt\"\nkey = \"ca/ca.key\"\n";
@@ -387,7 +387,7 @@ fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
     if !is_drawn(test, series) {
         return;
     }
-    let Some(mut scene) = Scene::bare(test, hosts, series) else { return };
+    let Some(mut scene) = Scene::installed(test, hosts, series) else { return };
     scene.declare(|scene| scene.more = auth.to_owned());
     scene.apply().exits(0);
     let what = |of: &str| {

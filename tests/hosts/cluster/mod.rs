@@ -2,6 +2,7 @@
 //!
 //! Needs root (tests/lab says what else); without it every test says that it is skipped.
 
+mod installed;
 mod scene;
 mod secrets;
 

@@ -102,7 +102,7 @@ fn the_nodes_hold_the_authority() {
 #[test]
 fn the_authority_of_kubeadm_is_on_a_node() {
     let test = "the_authority_of_kubeadm_is_on_a_node";
-    let Some(mut scene) = Scene::bare(test, 3, Series::V3_6) else { return };
+    let Some(mut scene) = Scene::installed(test, 3, Series::V3_6) else { return };
     let folder = scene.lab.dir().join("kubeadm");
     kubeadm_authority(&folder);
     let there = "/etc/kubernetes/pki/etcd";

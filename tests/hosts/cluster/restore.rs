@@ -15,7 +15,7 @@ const AUTH: &str = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n";
 
 /// A cluster with keys, a snapshot of it, and what was written after that.
 fn with_a_snapshot(test: &str, series: Series, more: &str) -> Option<Scene> {
-    let mut scene = Scene::bare(test, 3, series)?;
+    let mut scene = Scene::installed(test, 3, series)?;
     scene.declare(|scene| scene.more = more.to_owned());
     scene.apply().exits(0);
     write_and_take(&scene);
@@ -254,7 +254,7 @@ fn a_restore_for_other_members_begins_anew() {
 /// Data on a disk of its own, and behind a link to one: what a power cut leaves there is in nobody's way.
 #[test]
 fn restored_onto_disks_of_their_own() {
-    let Some(mut scene) = Scene::bare("restored_onto_disks_of_their_own", 3, Series::V3_6) else { return };
+    let Some(mut scene) = Scene::installed("restored_onto_disks_of_their_own", 3, Series::V3_6) else { return };
     scene.lab.hosts()[0].sh("mkdir -p /var/lib/etcd && mount -t tmpfs -o size=1g none /var/lib/etcd");
     scene.lab.hosts()[1].sh("mkdir -p /srv/etcd && ln -s /srv/etcd /var/lib/etcd");
     scene.declare(|scene| scene.more = String::new());

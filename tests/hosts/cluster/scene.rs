@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::installed;
 use crate::lab::{Archive, Builder, Host, Lab, Series, User, etcd_archive};
 use crate::traffic::pair;
 
@@ -88,11 +89,16 @@ impl Scene {
         Some(scene)
     }
 
+    /// Hosts that have the binaries already and nothing else, where how they get there is not what is tested.
+    pub fn installed(test: &str, hosts: usize, series: Series) -> Option<Self> {
+        let scene = Self::bare(test, hosts, series)?;
+        installed::give(&scene.lab, &scene.archive);
+        Some(scene)
+    }
+
     /// A healthy cluster, made by quorate itself.
     pub fn healthy(test: &str, hosts: usize, series: Series) -> Option<Self> {
-        let scene = Self::bare(test, hosts, series)?;
-        scene.apply().exits(0);
-        Some(scene)
+        Self::of_some(test, hosts, hosts, series)
     }
 
     pub fn file(&self) -> PathBuf {
@@ -257,9 +263,10 @@ impl Scene {
 
     /// A healthy cluster of the first `members` of `hosts`; the others are bare.
     pub fn of_some(test: &str, members: usize, hosts: usize, series: Series) -> Option<Self> {
-        let mut scene = Self::bare(test, hosts, series)?;
+        let mut scene = Self::installed(test, hosts, series)?;
         scene.declare_hosts(0..members);
         scene.apply().exits(0);
+        installed::keep(scene.first(), &scene.archive);
         Some(scene)
     }
 

@@ -51,7 +51,7 @@ fn taken(test: &str, series: Series, auth: bool) {
     if !is_drawn(test, series) {
         return;
     }
-    let Some(mut scene) = Scene::bare(test, 3, series) else { return };
+    let Some(mut scene) = Scene::installed(test, 3, series) else { return };
     if auth {
         scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
     }
@@ -228,7 +228,7 @@ fn pruned() {
 /// A copy goes off-site, and is had again from there when the node has gone.
 #[test]
 fn copied_off_site() {
-    let Some(mut scene) = Scene::bare("copied_off_site", 1, Series::V3_7) else { return };
+    let Some(mut scene) = Scene::installed("copied_off_site", 1, Series::V3_7) else { return };
     let there = scene.lab.dir().join("off-site");
     let more = format!(
         "[backup]\nschedule = \"@yearly\"\ncompression = \"gzip\"\nkeep = 2\noffsite = \"file://{}\"\n",
@@ -419,7 +419,7 @@ fn drilled(test: &str, series: Series, auth: bool) {
     let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
     println!("{test}: QUORATE_SEED={seed}");
     let mut random = Random(seed);
-    let Some(mut scene) = Scene::bare(test, 1, series) else { return };
+    let Some(mut scene) = Scene::installed(test, 1, series) else { return };
     if auth {
         scene.declare(|scene| scene.more = "[auth]\nenabled = true\n[users.app]\nprefix = \"/app/\"\n".to_owned());
     }
