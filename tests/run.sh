@@ -77,16 +77,26 @@ unset QUORATE_SEED
 
 step "format, lints and build"
 mapfile -t scripts < <(git ls-files 'src/*.sh')
+test=(cargo test --locked)
+# The laws compute, so they are optimised, and this crate alone: that takes some minutes of a processor to compile, and
+# saves more.
+optimised=(--config 'profile.dev.package.quorate.opt-level=1')
 wait_for format cargo fmt --check
 wait_for clippy cargo clippy --locked --all-targets --quiet -- -D warnings
 wait_for shellcheck shellcheck examples/*.sh tests/*.sh .ci/run "${scripts[@]}"
-wait_for build cargo build --locked --quiet --all-targets
+wait_for build cargo build --locked --quiet --bins --examples --test offline --test local --test hosts
 for name in "${groups[@]}"; do
     if failed "$name"; then
         cat "$logs/$name.log"
         exit 1
     fi
 done
+# The path of a test's program. It is run without cargo, because a cargo that compiles keeps every other one waiting.
+program() {
+    "${test[@]}" --no-run --message-format=json --quiet "$@" |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+}
+hosts=$(program --test hosts)
 
 if ((EUID == 0)); then
     # Made once and kept outside the repository; a version that cannot be had is named here and skipped by name later.
@@ -98,23 +108,21 @@ else
 fi
 
 step "tests"
-test=(cargo test --locked --no-fail-fast)
 # They wait for the next minute of a schedule, nearly all of their time, so all of them at once and before the rest.
-begin backup-policy "${test[@]}" --test hosts -- --show-output --test-threads=9 cluster::backup_policy::
-wait_for unit "${test[@]}" --lib --bins -- --show-output --skip laws::
-wait_for offline "${test[@]}" --test offline -- --show-output
+begin backup-policy "$hosts" --show-output --test-threads=9 cluster::backup_policy::
+wait_for offline "$(program --test offline)" --show-output
+# sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts. They
+# wait, too, and the time is used to compile.
+begin local "$(program --test local)" --show-output --test-threads=2
+wait_for laws-build nice -n 19 "${test[@]}" --no-run "${optimised[@]}" --lib
+until [[ -e $logs/local.end ]]; do sleep 0.2; done
+begin cluster "$hosts" --show-output --test-threads=6 cluster:: --skip backup_policy::
+begin walk "$hosts" --show-output --test-threads=2 walk::
+begin live "$hosts" --show-output --test-threads=2 live:: lab_selftest::
+units=$(program "${optimised[@]}" --lib)
+wait_for unit "$units" --show-output --skip laws::
 wait_for doc "${test[@]}" --doc
-# sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts.
-wait_for local "${test[@]}" --test local -- --show-output --test-threads=2
-begin cluster "${test[@]}" --test hosts -- --show-output --test-threads=6 cluster:: --skip backup_policy::
-begin walk "${test[@]}" --test hosts -- --show-output --test-threads=2 walk::
-begin live "${test[@]}" --test hosts -- --show-output --test-threads=2 live:: lab_selftest::
-# Optimised, and this crate alone: that takes four minutes of a processor more to compile, and nine less to run. When the
-# others run, because a cargo that compiles keeps every other one waiting.
-for name in cluster walk live; do
-    until [[ -e $logs/$name.end ]] || grep -q '^ *Running ' "$logs/$name.log" 2>/dev/null; do sleep 0.2; done
-done
-begin laws nice -n 19 "${test[@]}" --config 'profile.dev.package.quorate.opt-level=1' --lib -- --show-output laws::
+begin laws nice -n 19 "$units" --show-output laws::
 wait
 
 # What the tests printed is shown only where one failed; what was run, and how it ended, always.
