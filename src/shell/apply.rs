@@ -18,7 +18,7 @@ use crate::core::names::HostName;
 use crate::core::observed::Observed;
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
-use crate::core::plan::ruling::{Blocked, Draft, Ruling};
+use crate::core::plan::ruling::{Blocked, Draft, Reason, Ruling};
 use crate::core::plan::step::title;
 use crate::core::planner;
 use crate::core::render::event::Event;
@@ -156,7 +156,7 @@ impl<F: Fleet> Run<'_, F> {
         (self.emit)(Event::StepStarted {
             number: self.steps,
             of: self.approved.steps.len().max(self.steps),
-            title: title(&draft.actions),
+            title: title(&draft.actions, &draft.because),
             hosts: draft.actions.iter().filter_map(Action::host).cloned().collect(),
         });
         let failures = self.perform(&due).await;
@@ -167,7 +167,7 @@ impl<F: Fleet> Run<'_, F> {
         let after = match failures.into_iter().next() {
             // A reply that was lost is no failure when the effect is there.
             Some(failure) => self.seen_done(&due).await.ok_or(failure)?,
-            None => self.until_done(&due, &predicted).await?,
+            None => self.until_done(&due, &draft.because, &predicted).await?,
         };
         let surprises = differences(&outline(self.desired, &predicted), &outline(self.desired, &after));
         let seconds = begun.elapsed().as_secs_f64();
@@ -199,7 +199,12 @@ impl<F: Fleet> Run<'_, F> {
     }
 
     /// Polls until every action's effect is seen, and every member that should answer then does.
-    async fn until_done(&self, due: &[&Action], predicted: &Observed) -> Result<Observed, Diagnostic> {
+    async fn until_done(
+        &self,
+        due: &[&Action],
+        because: &[Reason],
+        predicted: &Observed,
+    ) -> Result<Observed, Diagnostic> {
         let starts = due.iter().any(|action| action.touches_service());
         let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE }, POLL);
         loop {
@@ -212,7 +217,7 @@ impl<F: Fleet> Run<'_, F> {
             let Some((action, why)) = undone else {
                 let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
                 if !patience.wait_for(&format!("{silent} to answer again"), self.emit).await {
-                    let what = format!("{silent} stopped answering after: {}", title(due.iter().copied()));
+                    let what = format!("{silent} stopped answering after: {}", title(due.iter().copied(), because));
                     let hint = format!("run `{}` on {silent}", runtime::log(self.desired));
                     return Err(Diagnostic::failure(what).hint(hint));
                 }

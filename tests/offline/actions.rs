@@ -39,14 +39,15 @@ fn read_as_value(text: &str) -> Result<Action, String> {
 /// What a plan says of a step with this action alone, in a cluster of three.
 fn effect(action: &Action) -> &'static str {
     let margin = Margin { before: Some(1), during: Some(0), after: Some(1) };
-    words::effect(&Step {
+    let step = Step {
         actions: vec![action.clone()],
         because: Vec::new(),
         needs: BTreeSet::new(),
         margin,
         risk: risk(slice::from_ref(action), margin),
         diffs: Vec::new(),
-    })
+    };
+    words::effect(&step, &[])
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn insured(view: &View, draft: Draft) -> Draft {
         return draft;
     }
     let place = draft.because.first().map(|reason| reason.place.clone()).unwrap_or_default();
-    let because = Reason { what: format!("safety snapshot before: {}", title(&draft.actions)), place };
+    let because = Reason { what: format!("safety snapshot before: {}", title(&draft.actions, &draft.because)), place };
     Draft::of(Action::Snapshot(SnapshotAction::Save { host, before: Occasion::Change }), because)
 }
 

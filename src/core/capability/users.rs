@@ -20,6 +20,7 @@ use crate::core::names::{RoleName, UserName, listed};
 use crate::core::observed::auth::{AuthStore, BACKUP, Permission, ROOT, User};
 use crate::core::observed::{Observed, Seen};
 use crate::core::plan::action::{Action, AuthAction, Readiness};
+use crate::core::plan::auth_change::{self, RoleFault, UserFault};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 
 pub fn next(view: &View) -> Ruling {
@@ -153,28 +154,27 @@ fn place_of_user<'a>(desired: &Desired, user: &'a UserName) -> Place<'a> {
 
 /// What is wrong with a role; `None` when it is as declared.
 fn role_fault(store: &AuthStore, role: &RoleName, declared: &BTreeSet<Permission>) -> Option<String> {
-    let Some(is) = store.roles.get(role) else { return Some(format!("role {role} does not exist")) };
+    let Some(is) = store.roles.get(role) else { return auth_change::of_role(role, vec![RoleFault::Missing]) };
     // etcd looks at no permission of its own role.
     if is == declared || role.as_str() == ROOT {
         return None;
     }
-    let lacks = declared.difference(is).map(|permission| format!("lacks {permission}"));
-    let has = is.difference(declared).map(|permission| format!("has {permission}"));
-    Some(format!("role {role} {}", listed(lacks.chain(has))))
+    let lacks = declared.difference(is).cloned().map(RoleFault::Lacks);
+    let has = is.difference(declared).cloned().map(RoleFault::Has);
+    auth_change::of_role(role, lacks.chain(has).collect())
 }
 
 /// What is wrong with a user; `None` when it is as declared.
 fn user_fault(store: &AuthStore, name: &UserName, declared: &DeclaredUser) -> Option<String> {
-    let Some(is) = store.users.get(name) else { return Some(format!("user {name} does not exist")) };
-    let lacks = declared.roles.difference(&is.roles).map(|role| format!("lacks role {role}"));
-    let has = is.roles.difference(&declared.roles).map(|role| format!("has role {role}"));
+    let Some(is) = store.users.get(name) else { return auth_change::of_user(name, vec![UserFault::Missing]) };
+    let lacks = declared.roles.difference(&is.roles).cloned().map(UserFault::Lacks);
+    let has = is.roles.difference(&declared.roles).cloned().map(UserFault::Has);
     let password = match (declared.password.is_some(), is.password.filter(|_| may_be_made_anew(name))) {
-        (true, Some(false)) => Some("has no password".to_owned()),
-        (false, Some(true)) => Some("has a password but none is declared".to_owned()),
+        (true, Some(false)) => Some(UserFault::LacksPassword),
+        (false, Some(true)) => Some(UserFault::HasPassword),
         (_, None) | (true, Some(true)) | (false, Some(false)) => None,
     };
-    let faults: Vec<_> = lacks.chain(has).chain(password).collect();
-    (!faults.is_empty()).then(|| format!("user {name} {}", listed(faults)))
+    auth_change::of_user(name, lacks.chain(has).chain(password).collect())
 }
 
 /// A user that has a password never becomes one without, nor the other way round, but by being made anew. While

@@ -13,6 +13,7 @@ use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::plan::step::Step;
 
 pub mod action;
+pub mod auth_change;
 pub mod ruling;
 pub mod step;
 

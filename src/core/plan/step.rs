@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::allowance::Allowance;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::plan::action::Action;
+use crate::core::plan::auth_change;
 use crate::core::plan::ruling::Reason;
 
 /// One gated step: the same thing on one host, or on several at once when no running service notices.
@@ -64,16 +65,25 @@ pub struct FileDiff {
     pub after: String,
 }
 
-/// What actions that are done together are, in words: `install etcd 3.5.16`.
-pub fn title<'a>(actions: impl IntoIterator<Item = &'a Action>) -> String {
-    let mut words: Vec<_> = actions.into_iter().map(Action::to_string).collect();
+/// What actions that are done together are, in words: `install etcd 3.5.16`. Of some the reasons say what they change.
+pub fn title<'a>(actions: impl IntoIterator<Item = &'a Action>, because: &[Reason]) -> String {
+    let mut words: Vec<_> = actions.into_iter().map(|action| title_of(action, because)).collect();
     words.dedup();
     words.join(", ")
 }
 
+/// The title of one action, for these reasons.
+pub fn title_of(action: &Action, because: &[Reason]) -> String {
+    match action {
+        Action::Auth(action) => auth_change::title(action, because),
+        // It says itself what it changes.
+        action => action.to_string(),
+    }
+}
+
 impl Step {
     pub fn title(&self) -> String {
-        title(&self.actions)
+        title(&self.actions, &self.because)
     }
 
     /// The hosts in the order of the actions, each once.

@@ -119,12 +119,12 @@ fn steps(page: &mut Page, plan: &Plan) {
         return;
     }
     page.add("| # | step | because | effect | failures tolerated | risk |\n|--:|---|---|---|---|---|\n");
-    let rows = plan.steps.iter().enumerate().map(|(index, step)| row(index + 1, step, plan));
+    let rows = plan.steps.iter().enumerate().map(|(index, step)| row(index, step, plan));
     page.add_lines(rows, "step");
     page.text.push('\n');
 }
 
-fn row(number: usize, step: &Step, plan: &Plan) -> String {
+fn row(index: usize, step: &Step, plan: &Plan) -> String {
     let reason = |reason: &Reason| format!("{} ({})", escape(&reason.what), escape(&reason.place));
     let because: Vec<_> = step.because.iter().map(reason).collect();
     let margin = words::margin(step.margin).map_or_else(String::new, |text| text.replacen("tolerates ", "", 1));
@@ -132,7 +132,9 @@ fn row(number: usize, step: &Step, plan: &Plan) -> String {
     let risk = words::needs(step)
         .map_or_else(|| risk.to_owned(), |needs| format!("{risk}; needs <code>{}</code>", escape_plain(&needs)));
     let title = escape(&words::with_hosts(&step.title(), step.hosts(), plan.hosts));
-    format!("| {number} | {title} | {} | {} | {margin} | {risk} |\n", because.join("<br>"), words::effect(step))
+    let (number, because) = (index + 1, because.join("<br>"));
+    let effect = words::effect(step, &plan.steps[number..]);
+    format!("| {number} | {title} | {because} | {effect} | {margin} | {risk} |\n")
 }
 
 fn diffs(page: &mut Page, plan: &Plan) {

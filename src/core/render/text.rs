@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use crate::core::names::{Architecture, HostName};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, AuthorityAction, HostAction};
-use crate::core::plan::ruling::{Blocked, Finding};
-use crate::core::plan::step::Step;
+use crate::core::plan::ruling::{Blocked, Finding, Reason};
+use crate::core::plan::step::{Step, title_of};
 use crate::core::render::palette::Palette;
 use crate::core::render::{clean, diff, words};
 
@@ -54,20 +54,20 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
         let heading = style.palette.heading;
         let numbered = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
         line(out, format_args!("{heading}{numbered}{heading:#}"));
-        details(out, step, style);
+        details(out, step, &plan.steps[index + 1..], style);
     }
     if !plan.steps.is_empty() {
         out.push('\n');
     }
 }
 
-fn details(out: &mut String, step: &Step, style: Style) {
+fn details(out: &mut String, step: &Step, later: &[Step], style: Style) {
     let mut detail = |name: &str, text: &str| line(out, format_args!("      {name:9}{text}"));
     for (index, reason) in step.because.iter().enumerate() {
         let name = if index == 0 { "because" } else { "and" };
         detail(name, &format!("{} ({})", clean(&reason.what), clean(&reason.place)));
     }
-    detail("effect", words::effect(step));
+    detail("effect", words::effect(step, later));
     if let Some(margin) = words::margin(step.margin) {
         detail("quorum", &margin);
     }
@@ -81,18 +81,18 @@ fn details(out: &mut String, step: &Step, style: Style) {
         for action in &step.actions {
             let nowhere = if action.changes_access() { "etcd" } else { "here" };
             let host = action.host().map_or(nowhere, HostName::as_str);
-            detail("action", &format!("{host}: {}", clean(&action_words(action))));
+            detail("action", &format!("{host}: {}", clean(&action_words(action, &step.because))));
         }
     }
 }
 
-fn action_words(action: &Action) -> String {
+fn action_words(action: &Action, because: &[Reason]) -> String {
     let architecture = |architecture: &Architecture| format!("{action} ({architecture})");
     match action {
         Action::Host(HostAction::InstallBinaries { architecture: of, .. }) => architecture(of),
         // The line begins with where.
         Action::Authority(AuthorityAction::Create) => "create the CA".to_owned(),
-        _ => action.to_string(),
+        _ => title_of(action, because),
     }
 }
 

@@ -91,8 +91,8 @@ impl Effect {
     }
 }
 
-/// What a running etcd notices, in a few words.
-pub fn effect(step: &Step) -> &'static str {
+/// What a running etcd notices, in a few words; `later` are the steps of the plan that come after it.
+pub fn effect(step: &Step, later: &[Step]) -> &'static str {
     let most = |action: &&Action| Effect::of_impact(action.impact()).weight();
     // Of actions that do as much, the first.
     let Some(action) = step.actions.iter().rev().max_by_key(most) else { return NO_IMPACT };
@@ -100,6 +100,8 @@ pub fn effect(step: &Step) -> &'static str {
     match action.impact() {
         Impact::Start if several => "starts etcd on all of these hosts at once",
         Impact::Stop if several => "stops etcd on all of these hosts",
+        // etcd reads it when it starts, and nobody does before.
+        Impact::Nothing if matches!(action, Action::Certificate(_)) && is_before_start(step, later) => NO_IMPACT,
         // Nobody is there to hand leadership over to.
         Impact::Restart if step.risk == Risk::High => "restarts etcd",
         Impact::Nothing
@@ -111,6 +113,19 @@ pub fn effect(step: &Step) -> &'static str {
         | Impact::Outage
         | Impact::Replacement => action.effect(),
     }
+}
+
+/// Whether etcd runs on none of these hosts: the next that is done to it there is its start, on each of them.
+fn is_before_start(step: &Step, later: &[Step]) -> bool {
+    let is_service = |action: &&Action| match action.impact() {
+        Impact::Start | Impact::Restart | Impact::Stop | Impact::Outage => true,
+        Impact::Nothing | Impact::Membership { .. } | Impact::Access { .. } | Impact::Replacement => false,
+    };
+    let next = |host: &HostName| {
+        let mut actions = later.iter().flat_map(|step| &step.actions).filter(is_service);
+        actions.find(|action| action.host() == Some(host))
+    };
+    step.hosts().into_iter().all(|host| next(host).is_some_and(|action| action.impact() == Impact::Start))
 }
 
 /// `tolerates 1 failure before, 0 during, 1 after`; `None` while there is no cluster.

@@ -76,7 +76,7 @@ fn on_off_and_on_again(test: &str, series: Series) {
     nothing_failed(&writer, "before");
     let before = scene.starts();
     scene.declare(|scene| scene.more = declared(true));
-    let plan = scene.plan().exits(2).says(&["enable authentication", "keep user app: role app"]);
+    let plan = scene.plan().exits(2).says(&["enable authentication", "create user app with role app"]);
     let last = plan.stdout.lines().rfind(|line| line.starts_with('[')).unwrap_or_default();
     assert!(last.contains("enable authentication"), "{}", plan.stdout);
     scene.apply().exits(0);
@@ -146,7 +146,7 @@ fn what_was_changed_by_hand(test: &str, series: Series) {
     };
     by_hand("role grant-permission reader readwrite --prefix=true /app/");
     by_hand("role grant-permission reader read /secret");
-    scene.is_repaired(&["keep role reader", "has read key /secret", "has readwrite prefix /app/"]);
+    scene.is_repaired(&["change the permissions of role reader", "has read key /secret", "has readwrite prefix /app/"]);
     everyone_has_its_rights(&scene);
     by_hand("user revoke-role app app");
     by_hand("user grant-role report root");

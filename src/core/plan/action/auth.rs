@@ -61,13 +61,14 @@ impl AuthAction {
     }
 }
 
+/// What is to be; what changes by it is in `plan::auth_change`.
 impl fmt::Display for AuthAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "keep role {role}"),
-            Self::KeepRole { role, permissions } => write!(f, "keep role {role}: {}", listed(permissions)),
-            Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "keep user {user} without a role"),
-            Self::KeepUser { user, roles, .. } => write!(f, "keep user {user}: role {}", listed(roles)),
+            Self::KeepRole { role, permissions } if permissions.is_empty() => write!(f, "set up role {role}"),
+            Self::KeepRole { role, permissions } => write!(f, "set up role {role}: {}", listed(permissions)),
+            Self::KeepUser { user, roles, .. } if roles.is_empty() => write!(f, "set up user {user} without a role"),
+            Self::KeepUser { user, roles, .. } => write!(f, "set up user {user} with role {}", listed(roles)),
             Self::RemoveUser { user } => write!(f, "remove user {user}"),
             Self::RemoveRole { role, with } => write!(f, "remove role {role}, which only user {with} has"),
             Self::Enable => f.write_str("enable authentication"),
