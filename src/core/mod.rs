@@ -28,4 +28,5 @@ pub mod count;
 pub mod diagnostic;
 pub mod guard;
 pub mod names;
+pub mod span;
 pub mod url;

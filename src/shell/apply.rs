@@ -22,6 +22,7 @@ use crate::core::plan::ruling::{Blocked, Draft, Reason, Ruling};
 use crate::core::plan::step::title;
 use crate::core::planner;
 use crate::core::render::event::Event;
+use crate::core::span;
 use crate::shell::fleet::Fleet;
 use crate::shell::patience::{Patience, Pauses};
 
@@ -226,7 +227,7 @@ impl<F: Fleet> Run<'_, F> {
             let awaited = format!("this to take effect: {action}{}", on(action));
             if !patience.wait_for(&awaited, self.emit).await {
                 let what =
-                    format!("{action}{}: did not take effect within {} s", on(action), patience.deadline().as_secs());
+                    format!("{action}{}: did not take effect within {}", on(action), span::limit(patience.deadline()));
                 let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
                 return Err(match why.or_else(|| self.member_complaint(action, &observed)) {
                     Some(why) => failure.because(why),

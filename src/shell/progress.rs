@@ -12,6 +12,7 @@ use crate::core::desired::Desired;
 use crate::core::render::event::Event;
 use crate::core::render::palette::Palette;
 use crate::core::render::words;
+use crate::core::span;
 
 /// Where events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl State {
                     write!(self.writer, "{} ...", self.step)?;
                 }
                 self.is_open = false;
-                writeln!(self.writer, " done in {}", words::seconds(*seconds))?;
+                writeln!(self.writer, " done in {}", span::measured(*seconds))?;
                 surprises.iter().try_for_each(|line| self.note(&surprise(line)))
             }
             Event::Warning { text } => self.note(&warning(text, palette)),
@@ -125,11 +126,11 @@ impl State {
             }
             Event::ActionDone { host: Some(host), .. } => bar.set_message(format!("{}: {host} done", self.step)),
             Event::Waiting { for_what, seconds } => {
-                let (step, seconds) = (&self.step, words::seconds(*seconds));
+                let (step, seconds) = (&self.step, span::measured(*seconds));
                 bar.set_message(format!("{step}: waiting for {for_what} ({seconds})"));
             }
             Event::StepDone { seconds, surprises, .. } => {
-                bar.println(format!("{} ... done in {}", self.step, words::seconds(*seconds)));
+                bar.println(format!("{} ... done in {}", self.step, span::measured(*seconds)));
                 for line in surprises {
                     bar.println(format!("      {}", surprise(line)));
                 }
@@ -153,7 +154,7 @@ impl State {
             return Ok(());
         }
         self.told = now;
-        let so_far = if tens == 0 { String::new() } else { format!(" ({})", words::seconds(seconds)) };
+        let so_far = if tens == 0 { String::new() } else { format!(" ({})", span::measured(seconds)) };
         self.note(&format!("waiting for {for_what}{so_far}"))
     }
 

@@ -14,6 +14,7 @@ use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
+use crate::core::span;
 use crate::shell::apply::Stop;
 use crate::shell::fleet::Fleet;
 
@@ -66,9 +67,9 @@ pub async fn watch(
             Err(why) => stop.because(format!("a write of --guard-writes failed: {why}")),
             Ok(()) if took > limit => {
                 stop.because(format!(
-                    "a write of --guard-writes took {:.1} s, more than {:.1} s",
-                    took.as_secs_f64(),
-                    limit.as_secs_f64()
+                    "a write of --guard-writes took {}, more than {}",
+                    span::measured(took.as_secs_f64()),
+                    span::limit(limit)
                 ));
             }
             Ok(()) => {}

@@ -20,6 +20,7 @@ use crate::core::observed::auth::BACKUP;
 use crate::core::observed::{Drill, File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
 use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
+use crate::core::span;
 
 /// Everything that it puts on a node.
 pub const FILES: [File; 5] =
@@ -238,7 +239,11 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let what = match last(observed) {
         Some((_, snapshot)) if observed.at.0 - snapshot.at.0 <= max_age => return None,
         Some((host, snapshot)) => {
-            format!("the last snapshot is {} old: {} on {host}", age(observed.at.0 - snapshot.at.0), snapshot.name)
+            format!(
+                "the last snapshot is {} old: {} on {host}",
+                span::age(observed.at.0 - snapshot.at.0),
+                snapshot.name
+            )
         }
         None => "no completed snapshot on any node".to_owned(),
     };
@@ -250,14 +255,4 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
     };
     let hint = format!("run `journalctl -u {}` on the nodes", layout::BACKUP_SERVICE);
     Some(Finding { code: Code::BackupTooOld, hosts: Vec::new(), what, hint: Some(hint) })
-}
-
-/// `26 h`, in the largest unit of which there are two.
-pub fn age(seconds: i64) -> String {
-    match seconds.max(0) {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }

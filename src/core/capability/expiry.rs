@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::code::Code;
-use crate::core::count::{count, days};
+use crate::core::count::count;
 use crate::core::names::{Digest, HostName, UnixSeconds};
 use crate::core::observed::{Authority, Certificate, Observed, Role};
 use crate::core::plan::ruling::Finding;
+use crate::core::span::days;
 
 /// Longer than an apply takes that restarts every member twice.
 const APPLY_SECONDS: i64 = 3600;

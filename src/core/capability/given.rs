@@ -10,13 +10,13 @@ use crate::core::cluster::leaf::{also, difference_from_given, given_pair, not_se
 use crate::core::cluster::model::serve_serial;
 use crate::core::code::Code;
 use crate::core::content::layout;
-use crate::core::count::days;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, canonical};
 use crate::core::observed::{Certificate, FileFact, GivenPair, Observed, Role, Usage};
 use crate::core::plan::action::Readiness;
 use crate::core::plan::ruling::{Blocked, Finding};
+use crate::core::span::days;
 
 /// Everything that is wrong with what is given. Nothing is touched until it is empty.
 pub fn faults(desired: &Desired, observed: &Observed) -> Vec<Blocked> {

@@ -11,6 +11,7 @@ use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{DataDirectory, File, Host, Observed};
 use crate::core::plan::ruling::Blocked;
+use crate::core::span;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Situation {
@@ -114,7 +115,7 @@ fn skewed_hosts(observed: &Observed) -> Vec<Blocked> {
         .filter(|(_, host)| !upheld(Guard::ClocksAgree, offset(host).abs() <= CLOCK_OFFSET_SECONDS_MAX));
     let blocked = skewed.map(|(name, host)| {
         let apart = if offset(host) < 0 { "behind" } else { "ahead of" };
-        let what = format!("the clock of {name} is {} s {apart} this machine's", offset(host).abs());
+        let what = format!("the clock of {name} is {} {apart} this machine's", span::age(offset(host).abs()));
         let hint = "set up time synchronisation on both (chrony, systemd-timesyncd); the other members could refuse \
                     certificates issued now";
         Blocked::new(Code::ClockSkew, what).on(name).hint(hint)

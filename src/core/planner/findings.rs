@@ -4,11 +4,12 @@ use crate::core::capability::{backup, expiry, given, recovery, restore, rotation
 use crate::core::cluster::departed;
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::code::Code;
-use crate::core::count::{count, days};
+use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
 use crate::core::plan::ruling::Finding;
+use crate::core::span::days;
 
 /// Half a year: long enough to plan a rotation.
 const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;

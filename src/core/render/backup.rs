@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::palette::Palette;
-use super::{clean, table, words};
+use super::{clean, table};
 use crate::core::names::{ClusterId, ClusterName, HostName};
+use crate::core::span;
 
 /// What `backup run --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -158,7 +159,7 @@ pub fn verified(verified: &Verified) -> String {
         "{}: test restore passed{place}: revision {revision}, {keys} keys, {}, in {}\n{compares}\n",
         clean(snapshot),
         size(*database_bytes),
-        words::seconds(*seconds)
+        span::measured(*seconds)
     )
 }
 
@@ -178,7 +179,7 @@ pub fn taken(taken: &Taken) -> String {
         (Some(file), _) => format!(", {}", size(*file)),
         (None, _) => String::new(),
     };
-    let took = seconds.map_or_else(String::new, |seconds| format!(", in {}", words::seconds(seconds)));
+    let took = seconds.map_or_else(String::new, |seconds| format!(", in {}", span::measured(seconds)));
     let copied = offsite.as_ref().map_or_else(String::new, |url| format!("{}: copied and verified\n", clean(url)));
     format!("{place}{}: snapshot of {member}{sizes}{took}, SHA-256 verified\n{copied}", clean(path))
 }

@@ -19,6 +19,7 @@ use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::render::json::rfc3339;
 use crate::core::render::palette::Palette;
 use crate::core::render::{clean, words};
+use crate::core::span;
 
 /// What `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -325,13 +326,13 @@ pub fn text(document: &Document, palette: Palette) -> String {
 
 fn last_drill(backup: &BackupStatus) -> String {
     let Some(last) = &backup.last_drill else { return "never (run `quorate backup verify`)".to_owned() };
-    format!("{} ago: {}, passed", backup::age(last.age_seconds), clean(&last.snapshot))
+    format!("{} ago: {}, passed", span::age(last.age_seconds), clean(&last.snapshot))
 }
 
 fn last_backup(backup: &BackupStatus) -> String {
     let Some(last) = &backup.last else { return format!("none yet (schedule {})", clean(&backup.schedule)) };
     let LastSnapshot { name, host, age_seconds, bytes, .. } = last;
-    format!("{} ago: {} on {host}, {}", backup::age(*age_seconds), clean(name), size(*bytes))
+    format!("{} ago: {} on {host}, {}", span::age(*age_seconds), clean(name), size(*bytes))
 }
 
 fn table(out: &mut String, document: &Document, palette: Palette) {

@@ -283,17 +283,6 @@ pub fn checked(plan: &Plan) -> String {
     )
 }
 
-/// A duration as an operator reads it: `0.4 s`, `12 s`, `3 min 20 s`.
-pub fn seconds(seconds: f64) -> String {
-    // Rounding first, so that 59.96 does not print as `60.0 s`.
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0..10 => format!("{:.1} s", seconds.max(0.0)),
-        10..60 => format!("{whole} s"),
-        _ => format!("{} min {} s", whole / 60, whole % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,12 +305,6 @@ mod tests {
             margin_of(Some(0), Some(-1), Some(0)).as_deref(),
             Some("tolerates 0 failures before, no quorum during, 0 after")
         );
-    }
-
-    #[test]
-    fn seconds_are_short() {
-        let shown = [0.04, 1.23, 9.96, 12.4, 59.96, 200.0, -1.0].map(seconds);
-        assert_eq!(shown, ["0.0 s", "1.2 s", "10 s", "12 s", "1 min 0 s", "3 min 20 s", "0.0 s"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{MemberId, PeerUrl};
 use crate::core::observed::MemberEntry;
 use crate::core::plan::action::MemberAction;
+use crate::core::span;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{Objection, Refusal};
 use crate::shell::live::handover;
@@ -66,7 +67,7 @@ pub(super) async fn change(
 
 fn given_up(log: &str, action: &MemberAction, Awaited { until, deadline, why }: Awaited) -> Diagnostic {
     let host = action.host();
-    let what = format!("{action} ({host}): gave up after waiting {} s until {until}", deadline.as_secs());
+    let what = format!("{action} ({host}): gave up after waiting {} until {until}", span::limit(deadline));
     let hint = format!("run `{log}` on {host} and on the leader's host; then run apply again");
     Diagnostic::failure(what).at(host.as_str()).because(why.summary).hint(hint)
 }

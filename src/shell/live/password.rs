@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::core::desired::PasswordSource;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::UserName;
+use crate::core::span;
 
 /// No password is near this size.
 const BYTES_MAX: u64 = 4096;
@@ -77,7 +78,7 @@ async fn command(words: &[String]) -> Bytes {
     let mut command = tokio::process::Command::new(program);
     let command = command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit()).kill_on_drop(true);
     let run = tokio::time::timeout(COMMAND_DEADLINE, command.output()).await;
-    let output = run.map_err(|_| format!("it took longer than {} s", COMMAND_DEADLINE.as_secs()))?;
+    let output = run.map_err(|_| format!("it took longer than {}", span::limit(COMMAND_DEADLINE)))?;
     let output = output.map_err(|error| error.to_string())?;
     let bytes = Zeroizing::new(output.stdout);
     if output.status.success() { Ok(bytes) } else { Err(format!("it exited with {}", output.status)) }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::core::cluster::leaf::{Wanted, client, wanted};
 use crate::core::content::Restoration;
@@ -15,6 +14,7 @@ use crate::core::plan::action::{
     Action, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DepartureAction, FileAction, HostAction,
     KeeperAction, RaftLogAction, RecoveryAction, RestoreAction, ServiceAction, SignedBy, SnapshotAction, Trust,
 };
+use crate::core::span;
 use crate::shell::clock::now;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
@@ -318,8 +318,8 @@ async fn keep_consumer(
 /// issued again and again.
 fn lives_long_enough(desired: &Desired, issued: &Issued, whose: &str) -> Result<(), Diagnostic> {
     const DAY_SECONDS: u64 = 24 * 3600;
-    let span = |seconds: u64| match (seconds + DAY_SECONDS / 2) / DAY_SECONDS {
-        0 | 1 => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
+    let rounded = |seconds: u64| match (seconds + DAY_SECONDS / 2) / DAY_SECONDS {
+        0 | 1 => span::age(i64::try_from(seconds).unwrap_or(i64::MAX)),
         days => format!("{days} days"),
     };
     let life = u64::try_from(issued.facts.not_after.0 - now().0).unwrap_or_default();
@@ -329,8 +329,8 @@ fn lives_long_enough(desired: &Desired, issued: &Issued, whose: &str) -> Result<
     }
     let what = format!(
         "Vault limits {whose} to {}, but it is to be renewed {} before it expires",
-        span(life),
-        span(renew_before)
+        rounded(life),
+        rounded(renew_before)
     );
     let hint = "raise `max_ttl` of the Vault role (and of its mount), or set a shorter `renew-before`";
     Err(Diagnostic::failure(what).at(desired.places.of(Place::RenewBefore)).hint(hint))

@@ -12,6 +12,7 @@ use crate::core::names::{HostName, RoleName, UserName, Version};
 use crate::core::observed::auth::{AuthStore, Permission, User};
 use crate::core::observed::{Answer, Cause, Host, Observed, Seen};
 use crate::core::plan::action::AuthAction;
+use crate::core::span;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::etcd::{AuthState, Member, Objection, Refusal};
 use crate::shell::live::hosts::Hosts;
@@ -103,7 +104,7 @@ pub(super) async fn change(
         | AuthAction::Disable => None,
     };
     let given_up = |Awaited { deadline, why, .. }: Awaited| {
-        let what = format!("{action}: gave up after {} s", deadline.as_secs());
+        let what = format!("{action}: gave up after {}", span::limit(deadline));
         Diagnostic::failure(what).because(why.summary).hint("run `quorate plan` to see the current state")
     };
     let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);

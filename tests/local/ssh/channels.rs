@@ -109,7 +109,7 @@ async fn a_tunnel_to_nowhere_holds_up_others_for_a_second_at_most() {
     let error = host.tunnel("127.0.0.1", address.port(), Duration::from_millis(500)).await.expect_err("nowhere");
     assert_eq!(
         error.to_string(),
-        format!("lab: opening a tunnel to 127.0.0.1:{} took longer than 0.5s", address.port())
+        format!("lab: opening a tunnel to 127.0.0.1:{} took longer than 0.5 s", address.port())
     );
     host.exec("true", Stdin::Empty, SECONDS(5)).await.expect("runs");
     assert!(started.elapsed() < SECONDS(4), "{:?}", started.elapsed());

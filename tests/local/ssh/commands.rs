@@ -168,7 +168,7 @@ async fn a_hung_command_times_out_and_harms_nothing() {
     let host = server.connect().await;
     let started = Instant::now();
     let error = host.exec("sleep 6", Stdin::Empty, Duration::from_millis(700)).await.expect_err("hangs");
-    assert_eq!(error.to_string(), "lab: running `sleep 6` took longer than 0.7s");
+    assert_eq!(error.to_string(), "lab: running `sleep 6` took longer than 0.7 s");
     assert!(matches!(error, SshError::Timeout { .. }) && !error.is_connection_lost());
     assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
     assert_eq!(run(&host, "echo still here").await, "still here");
@@ -246,7 +246,7 @@ async fn a_stream_that_stops_moving_times_out_and_a_dropped_one_ends() {
     stream.stdout.read_to_string(&mut text).await.expect("reads");
     assert_eq!(text, "one\n");
     let error = stream.exit.wait().await.expect_err("it hangs");
-    assert!(error.to_string().contains("(without moving a byte) took longer than 0.5s"), "{error}");
+    assert!(error.to_string().contains("(without moving a byte) took longer than 0.5 s"), "{error}");
 
     // Nothing is written, so nothing but the closed socket says that the reader has gone.
     let stream = host.stream("sleep 6", "", SECONDS(6)).expect("starts");

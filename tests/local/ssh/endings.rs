@@ -25,7 +25,7 @@ async fn a_closed_port_is_told_from_a_silent_one() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("binds");
     let started = Instant::now();
     let error = open(&format!("127.0.0.1:{}", silent.local_addr().expect("bound").port())).await;
-    assert_eq!(error.to_string(), "127.0.0.1: the ssh handshake took longer than 0.8s");
+    assert_eq!(error.to_string(), "127.0.0.1: the ssh handshake took longer than 0.8 s");
     assert!(started.elapsed() < SECONDS(2));
 }
 

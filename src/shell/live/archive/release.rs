@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::download::agent;
 use crate::core::names::{Architecture, Digest, Version};
+use crate::core::span;
 
 /// Where the releases of etcd are, each in a folder `vX.Y.Z`.
 pub const RELEASES: &str = "https://github.com/etcd-io/etcd/releases/download";
@@ -26,7 +27,7 @@ pub fn digests(base: &str, version: Version) -> Result<BTreeMap<Architecture, Di
     let cannot = |error: ureq::Error| match error {
         ureq::Error::StatusCode(404) => format!("{url} does not exist"),
         ureq::Error::StatusCode(code) => format!("{url}: the server answered {code}"),
-        ureq::Error::Timeout(_) => format!("{url} did not answer within {} s", TIMEOUT.as_secs()),
+        ureq::Error::Timeout(_) => format!("{url} did not answer within {}", span::limit(TIMEOUT)),
         error => format!("{url} could not be downloaded: {error}"),
     };
     let mut response = agent(Some(TIMEOUT)).get(&url).call().map_err(cannot)?;

@@ -21,6 +21,7 @@ use crate::core::desired::{Binaries, Desired};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Architecture, ClusterName, HostName};
 use crate::core::observed::Usage;
+use crate::core::span;
 use crate::shell::clock::now;
 use crate::shell::live::archive::Package;
 use crate::shell::live::etcd::{Member, Place, Tls};
@@ -123,7 +124,7 @@ impl Tools {
         let arguments = arguments.iter().map(OsStr::new).chain([database.as_os_str()]);
         let output = Leashed::output(&self.utility, arguments);
         let output = tokio::time::timeout(deadline, output).await.map_err(|_| {
-            Diagnostic::failure(format!("`{what}` did not finish within {} s", deadline.as_secs()))
+            Diagnostic::failure(format!("`{what}` did not finish within {}", span::limit(deadline)))
                 .hint("the disk of the temporary directory may be slow or stuck: set TMPDIR to use another one")
         })?;
         let output = output.map_err(|error| failed(&error))?;
@@ -350,6 +351,6 @@ mod tests {
         program(&utility, "#!/bin/sh\nexec sleep 1000\n");
         let tools = Tools { folder: folder.path().to_owned(), utility };
         let said = tools.status(&folder.path().join("snapshot.db")).await.expect_err("it hangs").to_string();
-        assert!(said.contains("`snapshot status` did not finish within 300 s"), "{said}");
+        assert!(said.contains("`snapshot status` did not finish within 5 min"), "{said}");
     }
 }

@@ -8,6 +8,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::Place;
 use crate::core::names::HostName;
+use crate::core::span;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
@@ -127,16 +128,16 @@ impl Fault {
         match self {
             Fault::NothingListens(port) => (format!("nothing listens on {address}:{port}"), log),
             Fault::ConnectTimeout(after, port) => (
-                format!("no connection to {address}:{port} within {}", seconds(*after)),
+                format!("no connection to {address}:{port} within {}", span::limit(*after)),
                 "a firewall may block it; with etcd-access = \"tunnel\" in [ssh], this port need not be reachable"
                     .to_owned(),
             ),
             Fault::HandshakeTimeout(after) => (
-                format!("it accepted the connection but did not answer for {}", seconds(*after)),
+                format!("it accepted the connection but did not answer for {}", span::limit(*after)),
                 format!("a member serves only once it is part of a quorum: check that the others are running; {log}"),
             ),
             Fault::CallTimeout(what, after) => {
-                (format!("no answer to the request for {what} within {}", seconds(*after)), log)
+                (format!("no answer to the request for {what} within {}", span::limit(*after)), log)
             }
             Fault::Certificate(error) => told_certificate(error, host, address),
             Fault::Alert(alert) => told_alert(*alert, host, log),
@@ -215,9 +216,4 @@ fn told_alert(alert: AlertDescription, host: &HostName, log: String) -> (String,
         ),
         alert => (format!("it aborted the TLS handshake: {alert:?}"), log),
     }
-}
-
-/// `3 s`, `0.5 s`.
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_millis() as f64 / 1000.0)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Output;
+use crate::core::span;
 
 /// Why something over SSH did not work. `host` is always the name the user wrote. (`Box<str>` keeps it small: it is in the
 /// result of every call.)
@@ -60,7 +61,7 @@ pub enum SshError {
     #[error("cannot log in to {host} as {user}; tried:\n  {}", tried.join("\n  "))]
     Auth { host: String, user: String, tried: Vec<String> },
 
-    #[error("{host}: {what} took longer than {}", seconds(*after))]
+    #[error("{host}: {what} took longer than {}", span::limit(*after))]
     Timeout { host: String, what: String, after: Duration },
 
     /// The connection ended while it was needed.
@@ -92,7 +93,7 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => write!(f, "connection refused"),
-            Self::TimedOut(after) => write!(f, "no answer within {}", seconds(*after)),
+            Self::TimedOut(after) => write!(f, "no answer within {}", span::limit(*after)),
             Self::Unreachable(why) | Self::Other(why) => write!(f, "{why}"),
         }
     }
@@ -161,13 +162,5 @@ fn key_file_word(algorithm: &str) -> &'static str {
         "ssh-dss" => "dsa",
         other if other.starts_with("ecdsa") => "ecdsa",
         _ => "ed25519",
-    }
-}
-
-fn seconds(duration: Duration) -> String {
-    if duration.subsec_millis() == 0 {
-        format!("{}s", duration.as_secs())
-    } else {
-        format!("{:.1}s", duration.as_secs_f64())
     }
 }

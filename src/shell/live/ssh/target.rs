@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::error::SshError;
+use crate::core::span;
 
 /// How to reach one host, as written. Paths are absolute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Target {
         }
         command.arg("--").arg(&self.alias);
         match tokio::time::timeout(SSH_G_TIMEOUT, command.output()).await {
-            Err(_) => Err(bad(format!("ssh -G did not finish within {} s", SSH_G_TIMEOUT.as_secs()))),
+            Err(_) => Err(bad(format!("ssh -G did not finish within {}", span::limit(SSH_G_TIMEOUT)))),
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => match &self.config {
                 Some(_) => Err(bad("an ssh config is set, but this machine has no ssh program to read it".into())),
                 None => Ok(self.merge(&Settings::default())),
