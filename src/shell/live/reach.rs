@@ -148,7 +148,8 @@ pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &A
 
 async fn serial_at(hosts: &Hosts, remote: &Remote, tls: &Tls, place: &Place) -> Result<String, String> {
     let stream = stream_to(hosts, remote, place).await?;
-    served::serial(stream, &place.address, tls, DIAL_DEADLINE).await
+    let place = etcd::Place::new(&remote.host, &place.address, runtime::log(&hosts.desired));
+    served::serial(stream, &place, tls, DIAL_DEADLINE).await
 }
 
 async fn is_refused_at(hosts: &Hosts, remote: &Remote, tls: &Tls, place: &Place) -> Result<bool, String> {

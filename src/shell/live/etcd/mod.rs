@@ -22,6 +22,7 @@ mod answer;
 mod auth;
 mod changes;
 mod fault;
+mod onlooker;
 mod recorded;
 mod snapshot;
 pub(super) mod refusal;

@@ -4,26 +4,22 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::Tls;
+use super::onlooker::handshake;
 
 /// Whether the port refuses our certificate. With TLS 1.3 it says so only after the handshake, at the first read.
 ///
 /// # Errors
 /// When neither can be told: a port that says nothing has proven nothing.
-pub(in crate::shell::live) async fn is_refused<S>(
-    stream: S,
+pub(in crate::shell::live) async fn is_refused(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     address: &str,
     tls: &Tls,
     deadline: Duration,
-) -> Result<bool, String>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
-    let name = rustls::pki_types::ServerName::try_from(address.to_owned()).map_err(|error| error.to_string())?;
+) -> Result<bool, String> {
     let attempt = async {
-        let mut stream = match TlsConnector::from(tls.onlooker()).connect(name, stream).await {
+        let mut stream = match handshake(stream, address, tls).await {
             Ok(stream) => stream,
             Err(error) => return alert(&error),
         };

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use secrecy::ExposeSecret as _;
 use tokio_rustls::TlsConnector;
 
-use super::served::Onlooker;
+use super::onlooker::Onlooker;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::UnixSeconds;
 use crate::shell::live::pki::{self, Anchor, Holding, PairText, Signer, certificate_facts};
