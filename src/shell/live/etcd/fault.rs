@@ -214,6 +214,25 @@ fn told_alert(alert: AlertDescription, host: &HostName, log: String) -> (String,
             "it cannot use its own server certificate".to_owned(),
             format!("on {host}, server.crt and server.key may be missing, unreadable, or not match"),
         ),
-        alert => (format!("it aborted the TLS handshake: {alert:?}"), log),
+        alert => (format!("it aborted the TLS handshake: {}", alert_words(alert)), log),
+    }
+}
+
+/// As TLS calls it, in words: `handshake failure`.
+fn alert_words(alert: AlertDescription) -> String {
+    let name = alert.as_str().map_or_else(|| format!("alert {}", u8::from(alert)), str::to_owned);
+    let spaced = name.chars().flat_map(|c| [c.is_ascii_uppercase().then_some(' '), Some(c.to_ascii_lowercase())]);
+    spaced.flatten().collect::<String>().trim_start().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_told_in_words() {
+        assert_eq!(alert_words(AlertDescription::HandshakeFailure), "handshake failure");
+        assert_eq!(alert_words(AlertDescription::NoApplicationProtocol), "no application protocol");
+        assert_eq!(alert_words(AlertDescription::from(200)), "alert 200");
     }
 }
