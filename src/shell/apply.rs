@@ -131,7 +131,7 @@ impl<F: Fleet> Run<'_, F> {
             // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
             let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| is_held(approved, action)));
             let (false, Some(first)) = (is_next, passing.first()) else { return step };
-            if self.steps == 0 || !patience.wait_for(&first.what, self.emit).await {
+            if self.steps == 0 || !patience.wait_for(&format!("this to pass: {}", first.what), self.emit).await {
                 return step;
             }
             *observed = self.fleet.observe().await;
