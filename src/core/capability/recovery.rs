@@ -78,10 +78,10 @@ fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Op
                 continue;
             }
             Some(Seen::Known(_)) => {
-                ("add `--lost={name}`", format!("{name} has no data and was not named with --lost"))
+                (format!("add `--lost={name}`"), format!("{name} has no data and was not named with --lost"))
             }
             _ => (
-                "make it reachable, or add `--lost={name}`",
+                format!("make it reachable, or add `--lost={name}`"),
                 format!("{name} is unreachable and was not named with --lost"),
             ),
         };

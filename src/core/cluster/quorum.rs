@@ -178,7 +178,10 @@ fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Opt
     if answer.member != entry.id {
         return Health::Unhealthy(format!("a different member ({}) answers at its address", answer.member));
     }
-    if answer.leader.is_none() || answer.leader != leader {
+    if answer.leader.is_none() {
+        return Health::Unhealthy("it has no leader".to_owned());
+    }
+    if answer.leader != leader {
         return Health::Unhealthy("it does not follow the same leader as the others".to_owned());
     }
     if let Some(error) = answer.errors.first() {

@@ -103,10 +103,9 @@ pub fn may_restart(
         // Not one member says who belongs to the cluster. One that has never found a quorum loses nothing.
         Situation::Down if !has_served => Ok(()),
         Situation::Down => {
-            let what = format!(
-                "etcd on {name} is running but does not answer, so the effect of a restart on quorum is \
-                                unknown"
-            );
+            let answers = observed.host(name).is_some_and(|host| host.answer().is_some());
+            let lacks = if answers { "has no leader" } else { "is running but does not answer" };
+            let what = format!("etcd on {name} {lacks}, so the effect of a restart on quorum is unknown");
             let hint = format!("run `{}` on the host", runtime::log(desired));
             Err(Blocked::new(Code::MemberSilent, what).on(name).hint(hint))
         }

@@ -231,6 +231,7 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         (_, ServiceState::Inactive) if host.process.is_none() => Some(format!("{service} is not running")),
         (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
         (Some(Health::Unseen), _) => Some("etcd could not be queried".to_owned()),
+        (None, _) if host.answer().is_some() => Some("it has no leader".to_owned()),
         (None, _) => Some("it does not answer".to_owned()),
     }
 }

@@ -87,11 +87,15 @@ impl Place {
         Self { host: host.clone(), address: address.to_owned(), log }
     }
 
-    /// `etcd on etcd-1 does not answer: …`.
+    /// `etcd on etcd-1 does not answer: …`. One without a leader does answer, and says so.
     fn silent(&self, fault: Fault) -> Cause {
         let host = &self.host;
         let (why, hint) = fault.told(self);
-        Cause { code: Code::MemberSilent, summary: format!("etcd on {host} does not answer: {why}"), hint: Some(hint) }
+        let summary = match fault {
+            Fault::NoLeader => format!("etcd on {host} has no leader"),
+            _ => format!("etcd on {host} does not answer: {why}"),
+        };
+        Cause { code: Code::MemberSilent, summary, hint: Some(hint) }
     }
 
     /// `etcd on etcd-1 was asked to remove a member and refused: …`.
