@@ -58,7 +58,7 @@ codes! {
         "There is no etcd release for the host's architecture, or the host does not run systemd.";
     MemberSilent = "member-silent", Unseen,
         "etcd is running on the host but does not answer on its client port.\n\nA member answers only once it is part \
-         of a quorum. Run `journalctl -u etcd` on the host. quorate restarts such a\nmember only if its configuration, \
+         of a quorum. Look at the log of its unit on the host. quorate restarts such a\nmember only if its configuration, \
          version or unit differs from cluster.toml.";
     AuthorityUnreadable = "authority-unreadable", Failure,
         "The CA could not be read, or its key does not match its certificate.\n\nquorate never overwrites a CA. \
