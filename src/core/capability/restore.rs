@@ -13,12 +13,12 @@
 use super::{done_when, unreachable};
 use crate::core::cluster::model;
 use crate::core::cluster::process::is_stopped;
-use crate::core::cluster::restoration::{mark, notes, under_way};
+use crate::core::cluster::restoration::{begun, mark, notes, under_way};
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::{self, Restoration, layout};
 use crate::core::desired::{Desired, Place};
-use crate::core::names::{Digest, HostName, Occasion, Token};
+use crate::core::names::{Digest, HostName, Occasion, Token, listed};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, FileAction, Readiness, RestoreAction, ServiceAction};
 use crate::core::plan::ruling::{Draft, Finding, Ruling};
@@ -30,6 +30,15 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         hosts: Vec::new(),
         what: "every member already runs on data restored from this snapshot".to_owned(),
         hint: Some("to restore it again and set aside everything written since, pass `--again`".to_owned()),
+    });
+    let noted: Vec<_> = notes(observed).map(|(name, ..)| name.clone()).collect();
+    let goes_on = desired.request.restore.as_ref().filter(|_| !noted.is_empty()).map(|restore| {
+        let does = match begun(desired, observed, restore.digest) {
+            Some(_) => "this plan resumes it",
+            None => "this plan starts over",
+        };
+        let what = format!("a restore is unfinished on {}: {does}", listed(&noted));
+        Finding { code: Code::RestoreUnfinished, hosts: noted, what, hint: None }
     });
     let pushed_to = observed.seen_hosts().filter(|(_, host)| !host.pushed.is_empty());
     let left_over: Vec<_> = pushed_to.map(|(name, _)| name.clone()).collect();
@@ -60,7 +69,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         what: format!("a member of the cluster being replaced runs at {} and is not in cluster.toml", former.address),
         hint: Some("stop etcd there, or its clients keep using the old data".to_owned()),
     });
-    done.into_iter().chain(foreign).chain(forgotten).chain(left).collect()
+    done.into_iter().chain(goes_on).chain(foreign).chain(forgotten).chain(left).collect()
 }
 
 /// The file to every host that has not restored it yet, while the old cluster still serves.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::core::code::Code;
 use crate::core::content::{self, Restoration, layout};
 use crate::core::desired::{Desired, Restore};
-use crate::core::names::{Digest, HostName, Token};
+use crate::core::names::{Digest, HostName, Token, listed};
 use crate::core::observed::{DataDirectory, File, Host, Observed};
 use crate::core::plan::ruling::Blocked;
 
@@ -55,12 +55,13 @@ pub fn is_over(desired: &Desired, observed: &Observed, restore: &Restore) -> boo
 /// Why nothing else may be done: a restore was begun, and this run does not go on with it.
 pub fn unfinished(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     // Another snapshot may have been chosen meanwhile. What was restored so far is set aside then, like all data.
-    let (name, _, note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
-    let what = format!("a restore of {} is unfinished on {name}", note.digest.short());
+    let (.., note) = notes(observed).next().filter(|_| desired.request.restore.is_none())?;
+    let hosts: Vec<_> = notes(observed).map(|(name, ..)| name.clone()).collect();
+    let what = format!("a restore of {} is unfinished on {}", note.digest.short(), listed(&hosts));
     let pushed = layout::pushed_snapshot(desired, note.digest);
     let hint = format!(
         "run `quorate restore SNAPSHOT --confirm {}` again; the nodes also have the snapshot, as {pushed}",
         desired.cluster.name
     );
-    Some(Blocked::new(Code::RestoreUnfinished, what).on(name).hint(hint))
+    Some(Blocked { hosts, ..Blocked::new(Code::RestoreUnfinished, what).hint(hint) })
 }

@@ -294,7 +294,11 @@ pub fn text(document: &Document, palette: Palette) -> String {
     let mut out = String::new();
     let Palette { heading, code, changed, .. } = palette;
     let Document { cluster, declared_version, at, .. } = document;
-    let health = document.health.as_ref().map_or_else(|| "no member answers".to_owned(), words::voters);
+    let noted = document.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice()));
+    let health = match &document.health {
+        Some(health) => words::voters(health),
+        None => words::unfinished_restore(noted).unwrap_or_else(|| "no member answers".to_owned()),
+    };
     let _ = writeln!(
         out,
         "{heading}cluster {cluster} (declared: etcd {declared_version}):{heading:#} {health} (at {at})\n"

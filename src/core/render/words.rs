@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::code::Code;
 pub use crate::core::count::count;
-use crate::core::names::HostName;
+use crate::core::names::{HostName, listed};
 use crate::core::plan::action::{Action, Impact, NO_IMPACT};
 use crate::core::plan::step::{Margin, Risk, Step};
 use crate::core::plan::{Plan, Voters};
@@ -200,18 +200,24 @@ pub fn health(plan: &Plan) -> String {
         0 => String::new(),
         unseen => format!("; {unseen} of {} unreachable", count(plan.hosts, "host")),
     };
-    match &plan.health {
-        Some(health) => format!("{}{unseen}", voters(health)),
-        None if plan.unseen == plan.hosts => "no host is reachable".to_owned(),
-        None if plan.blocked.iter().any(|blocked| blocked.code == Code::RestoreUnfinished) => {
-            format!("no member answers: a restore is unfinished{unseen}")
-        }
-        None if plan.bare == plan.hosts => format!("no cluster found: {}", count(plan.hosts, "empty host")),
-        None if plan.bare + plan.unseen == plan.hosts => {
+    let noted = plan.blocked.iter().map(|blocked| (blocked.code, blocked.hosts.as_slice()));
+    let noted = noted.chain(plan.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice())));
+    match (&plan.health, unfinished_restore(noted)) {
+        (Some(health), _) => format!("{}{unseen}", voters(health)),
+        (None, _) if plan.unseen == plan.hosts => "no host is reachable".to_owned(),
+        (None, Some(unfinished)) => format!("{unfinished}{unseen}"),
+        (None, None) if plan.bare == plan.hosts => format!("no cluster found: {}", count(plan.hosts, "empty host")),
+        (None, None) if plan.bare + plan.unseen == plan.hosts => {
             format!("no cluster found: {}{unseen}", count(plan.bare, "empty host"))
         }
-        None => format!("no member answers{unseen}"),
+        (None, None) => format!("no member answers{unseen}"),
     }
+}
+
+/// `no member answers: a restore is unfinished on etcd-1`, where one of what is `told`, each of its hosts, says so.
+pub fn unfinished_restore<'a>(mut told: impl Iterator<Item = (Code, &'a [HostName])>) -> Option<String> {
+    let (_, hosts) = told.find(|(code, _)| *code == Code::RestoreUnfinished)?;
+    Some(format!("no member answers: a restore is unfinished on {}", listed(hosts)))
 }
 
 /// The countable part of a plan.
