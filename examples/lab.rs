@@ -180,7 +180,7 @@ fn prepare() -> ExitCode {
         return ExitCode::FAILURE;
     }
     drop(Lab::up(1));
-    for series in Series::ALL {
+    for &series in Series::ALL {
         match lab::etcd_archive(series) {
             Ok(archive) => println!("etcd {series}: {}", archive.version),
             Err(skip) => println!("etcd {series} cannot be had: {skip}"),
@@ -190,7 +190,7 @@ fn prepare() -> ExitCode {
 }
 
 fn versions() {
-    for series in Series::ALL {
+    for &series in Series::ALL {
         match lab::cached_archive(series) {
             Some(archive) => println!("etcd {series}: {} {}", archive.version, archive.path.display()),
             None => println!("etcd {series}: not made yet (lab archive {series})"),

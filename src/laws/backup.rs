@@ -1,6 +1,8 @@
 //! The laws of scheduled snapshots.
 
 use super::State;
+use strum::VariantArray;
+
 use crate::core::capability::backup::{FILES, remove_effect};
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
 use crate::core::desired::{Auth, DeclaredUser, Desired};
@@ -13,7 +15,7 @@ use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 /// What one node is like. Each is one edit of a node as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 enum On {
     Whole,
     Absent,
@@ -30,21 +32,7 @@ enum On {
     Unreachable,
 }
 
-const ON: [On; 13] = [
-    On::Whole,
-    On::Absent,
-    On::ScriptEdited,
-    On::ServiceEdited,
-    On::TimerEdited,
-    On::Disabled,
-    On::Unread,
-    On::KeyReadable,
-    On::CertificateDeleted,
-    On::CertificateOfOthers,
-    On::WithoutProgram,
-    On::AbsentWithoutProgram,
-    On::Unreachable,
-];
+const ON: &[On] = On::VARIANTS;
 
 /// Which nodes are declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +58,7 @@ struct Case {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    let every = || ON.into_iter();
+    let every = || ON.iter().copied();
     // The nodes know nothing of each other: two in every state show all that there is, and the third whether it stays so.
     let third = [On::Whole, On::Absent, On::Unreachable];
     let nodes = every().flat_map(move |a| every().flat_map(move |b| third.map(|c| [a, b, c])));

@@ -3,6 +3,8 @@
 //! A law is a function from a world and its plan to a complaint. [`a_broken_guard_breaks_a_law`] breaks each guard in
 //! turn and demands a complaint, so a guard that protects nothing, or a law that sees nothing, fails here.
 
+use strum::VariantArray;
+
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::code::Code;
 use crate::core::desired::{Desired, Downtime};
@@ -28,7 +30,7 @@ use family::Family;
 use rolling::worlds::Course;
 
 /// What one host is like. Each is one edit of a healthy host, or of a bare one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 enum State {
     Bare,
     BareWithForeignData,
@@ -51,27 +53,7 @@ enum State {
     RenewalDue,
 }
 
-const STATES: [State; 19] = [
-    State::Bare,
-    State::BareWithForeignData,
-    State::BareWithEtcdData,
-    State::BareWithPortTaken,
-    State::Unreachable,
-    State::Healthy,
-    State::Stopped,
-    State::Silent,
-    State::SilentAndStale,
-    State::ConfigEdited,
-    State::ConfigNotLoaded,
-    State::BinaryReplaced,
-    State::KeyReadable,
-    State::CertificateDeleted,
-    State::DataLost,
-    State::ForeignAuthority,
-    State::CutOffStart,
-    State::ClockAhead,
-    State::RenewalDue,
-];
+const STATES: &[State] = State::VARIANTS;
 
 /// A world and what is true of it beyond what is seen.
 #[derive(Clone)]

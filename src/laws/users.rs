@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::State;
+use strum::VariantArray;
+
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::code::Code;
 use crate::core::desired::{Auth, DeclaredUser, Desired, PasswordSource};
@@ -16,17 +18,17 @@ use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 /// How something is that is declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 enum Is {
     Absent,
     Different,
     Right,
 }
 
-const IS: [Is; 3] = [Is::Absent, Is::Different, Is::Right];
+const IS: &[Is] = Is::VARIANTS;
 
 /// A user that nobody declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 enum Stranger {
     None,
     There,
@@ -36,8 +38,7 @@ enum Stranger {
     MayGoSharing,
 }
 
-const STRANGERS: [Stranger; 5] =
-    [Stranger::None, Stranger::There, Stranger::Sharing, Stranger::MayGo, Stranger::MayGoSharing];
+const STRANGERS: &[Stranger] = Stranger::VARIANTS;
 
 /// One world, as what it was made from.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +55,11 @@ struct Case {
 
 fn cases() -> impl Iterator<Item = Case> {
     let switches = [(false, false), (false, true), (true, false), (true, true)];
-    let rights = IS.into_iter().flat_map(|role| IS.map(|user| (role, user)));
+    let rights = IS.iter().flat_map(|role| IS.iter().map(|user| (*role, *user)));
     let rights: Vec<_> = rights.collect();
-    let who =
-        IS.into_iter().flat_map(move |root| rights.clone().into_iter().map(move |(role, user)| (root, role, user)));
+    let who = IS.iter().flat_map(move |root| rights.clone().into_iter().map(move |(role, user)| (*root, role, user)));
     let who: Vec<_> = who.collect();
-    let others = STRANGERS.into_iter().flat_map(|stranger| [false, true].map(|unseen| (stranger, unseen)));
+    let others = STRANGERS.iter().flat_map(|stranger| [false, true].map(|unseen| (*stranger, unseen)));
     others.flat_map(move |(stranger, unseen)| {
         let who = who.clone();
         switches.into_iter().flat_map(move |(wanted, enabled)| {

@@ -189,7 +189,7 @@ fn every_etcd_archive_runs_on_a_host() {
     }
     let lab = Lab::up(1);
     let host = lab.host("etcd-1");
-    for series in Series::ALL {
+    for &series in Series::ALL {
         let archive = match etcd_archive(series) {
             Ok(archive) => archive,
             Err(skip) => {

@@ -33,7 +33,7 @@ const NEWEST_3_6: &str = "3.6.16";
 const NEWEST_3_7: &str = "3.7.3";
 
 /// Which etcd a test wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray)]
 pub enum Series {
     V3_4,
     /// Exactly 3.5.1, an early one of the series.
@@ -47,8 +47,7 @@ pub enum Series {
 }
 
 impl Series {
-    pub const ALL: [Series; 6] =
-        [Series::V3_4, Series::V3_5_1, Series::V3_5_16, Series::V3_5, Series::V3_6, Series::V3_7];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 }
 
 impl fmt::Display for Series {
@@ -68,10 +67,8 @@ impl FromStr for Series {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Series, String> {
-        let found = Series::ALL.into_iter().find(|series| series.to_string() == text);
-        found.ok_or_else(|| {
-            format!("no etcd series {text}; there are {}", Series::ALL.map(|s| s.to_string()).join(", "))
-        })
+        let found = Series::ALL.iter().copied().find(|series| series.to_string() == text);
+        found.ok_or_else(|| format!("no etcd series {text}; there are {}", quorate::core::names::listed(Series::ALL)))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::core::observed::{
 use crate::laws::sample;
 
 /// What one machine is to the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub(crate) enum State {
     Member,
     /// In the list, declared, and stopped.
@@ -51,26 +51,7 @@ pub(crate) enum State {
     Ahead,
 }
 
-pub(super) const STATES: [State; 18] = [
-    State::Member,
-    State::Stopped,
-    State::Unreachable,
-    State::Lost,
-    State::LostAndWell,
-    State::Wiped,
-    State::Newcomer,
-    State::Absent,
-    State::Returned,
-    State::Learner,
-    State::SilentLearner,
-    State::Alone,
-    State::Unstarted,
-    State::Leaver,
-    State::LeaverGone,
-    State::Moved,
-    State::Replaced,
-    State::Ahead,
-];
+pub(super) const STATES: &[State] = State::VARIANTS;
 
 /// Which way the version goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]

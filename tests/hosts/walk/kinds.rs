@@ -2,7 +2,7 @@
 
 use super::strides::{HOSTS, Walk};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum Kind {
     AddOne,
     AddTwo,
@@ -32,25 +32,7 @@ pub enum Kind {
 const USUAL_MAX: usize = 5;
 
 impl Kind {
-    pub const ALL: [Kind; 17] = [
-        Kind::AddOne,
-        Kind::AddTwo,
-        Kind::RemoveOne,
-        Kind::RemoveLeader,
-        Kind::RemoveTwo,
-        Kind::RemoveDead,
-        Kind::ReplaceWiped,
-        Kind::ReplaceLost,
-        Kind::Move,
-        Kind::MoveDead,
-        Kind::ClientPort,
-        Kind::PeerPort,
-        Kind::MetricsPort,
-        Kind::Setting,
-        Kind::Restart,
-        Kind::PowerCut,
-        Kind::CutOff,
-    ];
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 
     pub fn name(self) -> &'static str {
         match self {
@@ -115,5 +97,5 @@ pub fn choose(walk: &mut Walk) -> Kind {
 fn asked_for() -> Vec<Kind> {
     let asked = std::env::var("QUORATE_WALK_KINDS").unwrap_or_default();
     let is_asked = |kind: &Kind| asked.split(',').any(|part| kind.name().contains(part.trim()));
-    Kind::ALL.into_iter().filter(is_asked).collect()
+    Kind::ALL.iter().copied().filter(is_asked).collect()
 }
