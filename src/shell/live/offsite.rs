@@ -316,6 +316,9 @@ impl Offsite {
 }
 
 /// The pieces of a snapshot, read by the thread that checks it.
+///
+/// tokio-util's SyncIoBridge would have that thread fetch each piece itself: no other would come while one is unpacked and
+/// hashed, and what the place says of a failure would have to come through as an I/O error of the check.
 struct Coming {
     pieces: mpsc::Receiver<Vec<u8>>,
     piece: Vec<u8>,

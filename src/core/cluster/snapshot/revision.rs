@@ -7,6 +7,12 @@
 //! A database is a tree of pages in any order, and holds pages that are in use no more, or not yet: those that a member
 //! writes while its snapshot is on the way. So of every page a little is noted, and the tree is walked at the end.
 //!
+//! Nothing else can tell it from what passes by. etcd does not send it with a snapshot, and what a member says of itself
+//! is of another moment. `etcdutl snapshot status`, and the crates that read the format (bbolt-rs, bolt-lite, nut), want
+//! the database whole, in a file or in memory: here it is compressed as it comes, may have many GiB, and the machine may
+//! have no etcd. So as little of the format is read as leads to the last key, and nothing depends on it: where it cannot
+//! be told, the snapshot is kept without it.
+//!
 //! Source: page.go and bucket.go of bbolt, mvcc/revision.go of etcd, the same from 3.4 to 3.7.
 
 use std::cmp::Reverse;
