@@ -34,7 +34,7 @@ fn the_nodes_hold_the_authority() {
     let key = scene.first().read(KEY).expect("it is there");
     assert_absent(std::slice::from_ref(&key), "a command line", &lines);
     assert_absent(std::slice::from_ref(&key), "what apply says", &format!("{}{}", applied.stdout, applied.stderr));
-    assert!(!applied.stderr.contains("surprise"), "{}", applied.stderr);
+    assert!(!applied.stderr.contains("unexpected state"), "{}", applied.stderr);
     scene.is_in_sync();
     openssl_agrees(&scene);
     assert!(!scene.lab.dir().join("pki").exists(), "nothing of it is kept here");

@@ -182,7 +182,7 @@ impl Scene {
     #[track_caller]
     pub fn apply(&self) -> Run {
         let run = self.quorate(&["apply", "--yes"]);
-        assert!(!run.stderr.contains("surprise"), "the prediction failed:\n{}", run.stderr);
+        assert!(!run.stderr.contains("unexpected state"), "the prediction failed:\n{}", run.stderr);
         run
     }
 
@@ -280,7 +280,7 @@ impl Scene {
     #[track_caller]
     pub fn apply_with(&self, arguments: &[&str]) -> Run {
         let run = self.quorate(&[&["apply", "--yes"], arguments].concat());
-        assert!(!run.stderr.contains("surprise"), "the prediction failed:\n{}", run.stderr);
+        assert!(!run.stderr.contains("unexpected state"), "the prediction failed:\n{}", run.stderr);
         run
     }
 
