@@ -25,6 +25,21 @@ fn no_two_files_use_each_other() {
     assert!(circles.is_empty(), "\n{}\n", circles.join("\n"));
 }
 
+/// A rule that is on no list is never asked, and nothing else says so.
+#[test]
+fn the_planner_has_every_rule_of_every_capability() {
+    let sources = sources();
+    let rules = sources.iter().filter_map(|(module, text)| Some((module.strip_prefix("core::capability::")?, text)));
+    let rules = rules.flat_map(|(capability, text)| {
+        let heads = text.match_indices("pub fn ").map(|(at, _)| &text[at + "pub fn ".len()..]);
+        let names = heads.filter_map(|head| head.split_once("(view: &View) -> Ruling").map(|(name, _)| name));
+        names.filter(|name| name.chars().all(is_word)).map(move |name| format!("{capability}::{name}"))
+    });
+    let (listed, forgotten): (Vec<_>, Vec<_>) = rules.partition(|rule| sources["core::planner"].contains(rule));
+    assert!(listed.len() > 30, "only {} rules were found", listed.len());
+    assert!(forgotten.is_empty(), "not in core::planner: {}", forgotten.join(", "));
+}
+
 fn sources() -> Sources {
     let mut sources = Sources::new();
     gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
