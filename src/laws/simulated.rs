@@ -334,8 +334,9 @@ async fn a_writer_beside_it_stops_an_apply() {
         (Fault::Nothing, ""),
     ] {
         let fleet = Simulated::new(&desired, world.clone(), fault);
-        let tally = Mutex::new(crate::shell::vigil::Tally::default());
-        let watch = crate::shell::vigil::watch(&desired, &world, &fleet, Duration::from_secs(5), &fleet.stop, &tally);
+        let tally = Mutex::new(crate::shell::guard_writes::Tally::default());
+        let watch =
+            crate::shell::guard_writes::watch(&desired, &world, &fleet, Duration::from_secs(5), &fleet.stop, &tally);
         let (result, _) =
             tokio::select! { biased; never = watch => match never {}, done = run(&fleet, &approved) => done };
         match result {

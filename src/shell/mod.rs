@@ -4,7 +4,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod apply;
-pub mod vigil;
+pub mod guard_writes;
 pub mod progress;
 pub mod live;
 mod patience;

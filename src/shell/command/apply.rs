@@ -21,8 +21,8 @@ use crate::core::render::event::Event;
 use crate::core::render::{clean, words};
 use crate::shell::apply::{Report, Stop};
 use crate::shell::fleet::Fleet;
+use crate::shell::guard_writes::{self, Tally};
 use crate::shell::progress::{self, Output, Progress};
-use crate::shell::vigil::{self, Tally};
 
 /// Apply the plan, one verified step at a time
 ///
@@ -134,7 +134,7 @@ pub async fn run<F: Fleet, G>(
     let work = finish_step_on_interrupt(&stop, interrupted, work);
     let result = if args.guard_writes {
         let tally = Mutex::new(Tally::default());
-        let watch = vigil::watch(desired, &observed, fleet, args.guard_limit, &stop, &tally);
+        let watch = guard_writes::watch(desired, &observed, fleet, args.guard_limit, &stop, &tally);
         let result = tokio::select! { never = watch => match never {}, result = work => result };
         let Tally { writes, failed, longest } = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         emit(Event::GuardWrites { writes, failed, longest_seconds: longest.as_secs_f64() });
