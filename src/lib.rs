@@ -58,7 +58,6 @@
 //! - *keeper*: a node that holds the CA key, where `[ca] source = "node"`
 //! - *anchor*: a CA certificate as it is trusted; *holding*: a CA that is loaded, with or without its key
 //! - *errand*: who changes hosts, and for what; *warrant*: the right to do so under the lock
-//! - *leash*: what ends the etcd of a test restore when nobody waits for it any more
 //! - *drill*: a test restore; *lab*: the hosts of the tests; *seam*: where another implementation may take over
 
 pub mod core;

@@ -8,7 +8,7 @@
 //! The scratch etcd asks for certificates as the real members do, of an authority that is made for the drill and never
 //! written down: what it serves for a few seconds is everything.
 
-mod leash;
+mod watchdog;
 mod on_node;
 mod scratch;
 

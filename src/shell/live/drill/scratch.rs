@@ -14,7 +14,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-use super::leash::Leashed;
+use super::watchdog::Watched;
 use super::{Claim, failed};
 use crate::core::cluster::leaf::Wanted;
 use crate::core::desired::{Binaries, Desired};
@@ -40,7 +40,7 @@ pub(super) struct Tools {
 /// A running scratch etcd. Dropping it ends it.
 pub(super) struct Scratch {
     pub member: Member,
-    _process: Leashed,
+    _process: Watched,
 }
 
 /// An etcd of one member reads its database and elects itself. More for a large one.
@@ -122,7 +122,7 @@ impl Tools {
     async fn run(&self, what: &str, arguments: &[&str], database: &Path) -> Result<String, Diagnostic> {
         let deadline = scaled(TOOL_DEADLINE, bytes_of(database));
         let arguments = arguments.iter().map(OsStr::new).chain([database.as_os_str()]);
-        let output = Leashed::output(&self.utility, arguments);
+        let output = Watched::output(&self.utility, arguments);
         let output = tokio::time::timeout(deadline, output).await.map_err(|_| {
             Diagnostic::failure(format!("`{what}` did not finish within {}", span::limit(deadline)))
                 .hint("the disk of the temporary directory may be slow or stuck: set TMPDIR to use another one")
@@ -189,7 +189,7 @@ impl Tools {
             arguments.push(format!("--{before}trusted-ca-file={}", files.trust.display()));
             arguments.push(format!("--{before}client-cert-auth=true"));
         }
-        let process = Leashed::start(&self.folder.join("etcd"), &arguments, Stdio::null(), log.into());
+        let process = Watched::start(&self.folder.join("etcd"), &arguments, Stdio::null(), log.into());
         let mut process = process.map_err(|error| failed(&error))?;
         let deadline = scaled(START_DEADLINE, bytes_of(database));
         let member = tokio::select! {

@@ -17,21 +17,21 @@ use tokio::process::{Child, ChildStdin, Command};
 
 /// sh becomes the program, so that it is our child. Behind it waits one that reads what we never write. That one kills its
 /// own group, not a number: the program may have ended, and another may have its number.
-const LEASHED: &str = "exec 3<&0; { read -r _; kill -9 0; } <&3 >/dev/null 2>&1 & exec \"$@\" </dev/null 3<&-";
+const WITH_WATCHDOG: &str = "exec 3<&0; { read -r _; kill -9 0; } <&3 >/dev/null 2>&1 & exec \"$@\" </dev/null 3<&-";
 
 /// How long a killed program may take: the kernel has its memory to free.
 const END_DEADLINE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A running program. Dropping it ends it, and waits for that: nothing is written any more where it ran.
-pub(super) struct Leashed {
+pub(super) struct Watched {
     child: Child,
     group: Option<Pid>,
     /// It ends when this goes.
-    _leash: Option<ChildStdin>,
+    _watchdog: Option<ChildStdin>,
 }
 
-impl Leashed {
+impl Watched {
     pub fn start<A: AsRef<OsStr>>(
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
@@ -39,13 +39,13 @@ impl Leashed {
         stderr: Stdio,
     ) -> io::Result<Self> {
         let mut command = Command::new("sh");
-        command.args(["-c", LEASHED, "sh"]).arg(program).args(arguments).env("ETCDCTL_API", "3");
+        command.args(["-c", WITH_WATCHDOG, "sh"]).arg(program).args(arguments).env("ETCDCTL_API", "3");
         command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).process_group(0);
         let mut child = command.spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         // Waiting for a child would close it.
-        let leash = child.stdin.take();
-        Ok(Self { child, group, _leash: leash })
+        let watchdog = child.stdin.take();
+        Ok(Self { child, group, _watchdog: watchdog })
     }
 
     /// Waits until it has ended by itself.
@@ -65,9 +65,9 @@ impl Leashed {
     }
 }
 
-impl Drop for Leashed {
+impl Drop for Watched {
     fn drop(&mut self) {
-        // The leash is in the group, so that its number is nobody else's even when the program has ended.
+        // The watchdog is in the group, so that its number is nobody else's even when the program has ended.
         if let Some(group) = self.group {
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_it_says_and_how_it_ends_is_told() {
-        let run = Leashed::output(Path::new("sh"), sh("cat; echo out; echo err >&2; exit 3")).await;
+        let run = Watched::output(Path::new("sh"), sh("cat; echo out; echo err >&2; exit 3")).await;
         let Output { status, stdout, stderr } = run.expect("it can be run");
         assert_eq!((status.code(), &stdout[..], &stderr[..]), (Some(3), &b"out\n"[..], &b"err\n"[..]));
     }
@@ -100,7 +100,7 @@ mod tests {
     async fn nothing_of_it_stays() {
         let runs = |group: Pid| rustix::process::test_kill_process_group(group).is_ok();
         for is_dropped in [true, false] {
-            let started = Leashed::start(Path::new("sleep"), ["1000"], Stdio::null(), Stdio::null());
+            let started = Watched::start(Path::new("sleep"), ["1000"], Stdio::null(), Stdio::null());
             let mut run = started.expect("it can be started");
             let group = run.group.expect("it runs");
             assert!(runs(group));
@@ -108,7 +108,7 @@ mod tests {
                 drop(run);
             } else {
                 // As when we are killed: nobody else does anything.
-                run._leash = None;
+                run._watchdog = None;
                 run.child.wait().await.expect("it is ours");
             }
             let begun = std::time::Instant::now();
