@@ -221,7 +221,7 @@ impl Credentials {
 
     pub fn tls_of(&self, holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Option<Tls> {
         let mut kept = guarded(&self.tls);
-        let text = |of: &Holding| of.anchor().certificate_pem().to_owned();
+        let text = |of: &Holding| of.ca_certificate().certificate_pem().to_owned();
         let of = (text(holding), next.map(text));
         if let Some((_, tls)) = kept.as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
             return Some(tls.clone());

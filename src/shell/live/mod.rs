@@ -140,7 +140,7 @@ impl Live {
     ) -> Result<(Issued, String), Diagnostic> {
         let issued = self.credentials.issue(wanted, validity_seconds, at).await?;
         let holding = self.credentials.holding(at).await?;
-        Ok((issued, holding.anchor().certificate_pem().to_owned()))
+        Ok((issued, holding.ca_certificate().certificate_pem().to_owned()))
     }
 }
 

@@ -54,7 +54,7 @@ async fn observe_once(live: &Live) -> Observed {
     let Loaded { authority, next, with } = loaded;
     let workstation = Workstation {
         authority: Holding::seen(&authority),
-        next: next.map(|next| next.anchor().facts().clone()),
+        next: next.map(|next| next.ca_certificate().facts().clone()),
         archives: BTreeMap::new(),
         given: pki::given(&desired.authority, &authority),
         is_replaced: false,
@@ -115,8 +115,8 @@ async fn load(credentials: &Credentials, at: UnixSeconds) -> Loaded {
         Ok(next) => (next, authority),
         Err(cause) => (None, Err(cause)),
     };
-    let known = authority.iter().flatten().map(|holding| holding.anchor().known());
-    let known = known.chain(next.iter().map(|next| next.anchor().known())).collect();
+    let known = authority.iter().flatten().map(|holding| holding.ca_certificate().known());
+    let known = known.chain(next.iter().map(|next| next.ca_certificate().known())).collect();
     let holding = authority.as_ref().ok().and_then(Option::as_ref);
     let tls = holding.and_then(|holding| credentials.tls_of(holding, next.as_ref(), at));
     Loaded { authority, next, with: Recognition { known, tls } }

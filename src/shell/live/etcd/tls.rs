@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::onlooker::Onlooker;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::UnixSeconds;
-use crate::shell::live::pki::{self, Anchor, Holding, PairText, Signer, certificate_facts};
+use crate::shell::live::pki::{self, CaCertificate, Holding, PairText, Signer, certificate_facts};
 
 pub(super) const HTTP_2: &[u8] = b"h2";
 
@@ -37,7 +37,7 @@ impl Tls {
     /// # Errors
     /// When no certificate can be issued.
     pub fn new(signer: &Signer, at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        Self::with_pairs(&[(signer.anchor(), pki::operator(signer, at)?)], at)
+        Self::with_pairs(&[(signer.ca_certificate(), pki::operator(signer, at)?)], at)
     }
 
     /// As [`Tls::new`], or with the certificate that is given where we cannot issue one. While an authority is rotated it
@@ -46,22 +46,22 @@ impl Tls {
     /// # Errors
     /// As [`Tls::new`], and when the given one cannot be read.
     pub fn of(holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        let mut pairs = vec![(holding.anchor(), holding.operator(at)?)];
+        let mut pairs = vec![(holding.ca_certificate(), holding.operator(at)?)];
         if let Some(next) = next {
-            pairs.push((next.anchor(), next.operator(at)?));
+            pairs.push((next.ca_certificate(), next.operator(at)?));
         }
         Self::with_pairs(&pairs, at)
     }
 
-    fn with_pairs(pairs: &[(&Anchor, PairText)], at: UnixSeconds) -> Result<Tls, Diagnostic> {
+    fn with_pairs(pairs: &[(&CaCertificate, PairText)], at: UnixSeconds) -> Result<Tls, Diagnostic> {
         let unusable = |error: rustls::Error| Diagnostic::failure("no TLS client could be set up").caused_by(&error);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         let mut identities = Vec::with_capacity(pairs.len());
         let mut not_after = None;
-        for (anchor, pair) in pairs {
-            roots.add(anchor.certificate_der().clone()).map_err(unusable)?;
-            identities.push((anchor.subject(), identity(pair, &provider)?));
+        for (ca_certificate, pair) in pairs {
+            roots.add(ca_certificate.certificate_der().clone()).map_err(unusable)?;
+            identities.push((ca_certificate.subject(), identity(pair, &provider)?));
             let end = certificate_facts(&pair.certificate, None, &[]).map_or(at, |facts| facts.not_after);
             not_after = Some(not_after.map_or(end, |first: UnixSeconds| first.min(end)));
         }

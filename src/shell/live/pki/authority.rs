@@ -7,7 +7,7 @@ use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroize as _;
 
-use super::anchor::{Anchor, Chain, parse};
+use super::ca_certificate::{CaCertificate, Chain, parse};
 use super::facts::KnownAuthority;
 use super::file::{check_mode, read, unusable};
 use super::key::{Opener, read_key};
@@ -17,31 +17,31 @@ use crate::core::observed::{Authority, Cause};
 
 /// An authority that can sign. Its key stays in memory, is never printed, and is overwritten when dropped.
 pub struct Signer {
-    pub(super) anchor: Anchor,
+    pub(super) ca_certificate: CaCertificate,
     pub(super) key: KeyPair,
 }
 
 impl Signer {
     pub fn facts(&self) -> &Authority {
-        &self.anchor.facts
+        &self.ca_certificate.facts
     }
 
-    pub fn anchor(&self) -> &Anchor {
-        &self.anchor
+    pub fn ca_certificate(&self) -> &CaCertificate {
+        &self.ca_certificate
     }
 
     /// The exact text of ca.crt, as it is put on the hosts.
     pub fn certificate_pem(&self) -> &str {
-        &self.anchor.pem
+        &self.ca_certificate.pem
     }
 
     pub fn certificate_der(&self) -> &CertificateDer<'static> {
-        &self.anchor.certificates[0]
+        &self.ca_certificate.certificates[0]
     }
 
     /// For [`certificate_facts`](super::certificate_facts).
     pub fn known(&self) -> KnownAuthority {
-        self.anchor.known()
+        self.ca_certificate.known()
     }
 }
 
@@ -66,8 +66,8 @@ pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<Signe
     let certificate = needed(certificate_path)?;
     let key = needed(key_path)?;
     check_mode(&key, key_path)?;
-    let anchor = Anchor::parse(&certificate.bytes, certificate_path, Chain::Allowed, at)?;
-    assemble(anchor, certificate_path, &key.bytes, key_path, opener, at)
+    let ca_certificate = CaCertificate::parse(&certificate.bytes, certificate_path, Chain::Allowed, at)?;
+    assemble(ca_certificate, certificate_path, &key.bytes, key_path, opener, at)
 }
 
 /// An authority whose pair was read elsewhere; the paths say where, for messages.
@@ -81,16 +81,16 @@ pub fn assemble_text(
     key_path: &Path,
     at: UnixSeconds,
 ) -> Result<Signer, Cause> {
-    let anchor = Anchor::parse(certificate.as_bytes(), certificate_path, Chain::Allowed, at)?;
-    assemble(anchor, certificate_path, key, key_path, &Opener::default(), at)
+    let ca_certificate = CaCertificate::parse(certificate.as_bytes(), certificate_path, Chain::Allowed, at)?;
+    assemble(ca_certificate, certificate_path, key, key_path, &Opener::default(), at)
 }
 
 /// Reads the certificate of an authority whose key is not here.
 ///
 /// # Errors
 /// When it is missing or no authority's.
-pub fn load_anchor(certificate_path: &Path, at: UnixSeconds) -> Result<Anchor, Cause> {
-    Anchor::parse(&needed(certificate_path)?.bytes, certificate_path, Chain::Allowed, at)
+pub fn load_ca_certificate(certificate_path: &Path, at: UnixSeconds) -> Result<CaCertificate, Cause> {
+    CaCertificate::parse(&needed(certificate_path)?.bytes, certificate_path, Chain::Allowed, at)
 }
 
 fn needed(path: &Path) -> Result<super::file::Content, Cause> {
@@ -100,7 +100,7 @@ fn needed(path: &Path) -> Result<super::file::Content, Cause> {
 
 /// Checks that the key is the authority's, and that what it signs verifies.
 pub(super) fn assemble(
-    anchor: Anchor,
+    ca_certificate: CaCertificate,
     certificate_path: &Path,
     key_bytes: &[u8],
     key_path: &Path,
@@ -109,9 +109,9 @@ pub(super) fn assemble(
 ) -> Result<Signer, Cause> {
     let crt = certificate_path.display();
     let key = read_key(key_bytes, key_path, opener)?;
-    let is_its_own = parse(&anchor.certificates[0])
+    let is_its_own = parse(&ca_certificate.certificates[0])
         .is_some_and(|parsed| parsed.public_key().subject_public_key.data.as_ref() == key.der_bytes());
-    let signer = Signer { anchor, key };
+    let signer = Signer { ca_certificate, key };
     if !is_its_own {
         let what = format!("{} is not the key of {crt}", key_path.display());
         return Err(unusable(what, Some("restore a matching pair, from one backup")));

@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use super::anchor::{Anchor, Chain};
 use super::authority::{Signer, assemble};
+use super::ca_certificate::{CaCertificate, Chain};
 use super::file::{check_mode, read, unusable};
 use super::key::Opener;
 use super::{CERTIFICATE, KEY};
@@ -35,8 +35,8 @@ pub fn load(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause> {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
             check_mode(&key, &key_path)?;
-            let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
-            let signer = assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at)?;
+            let ca_certificate = CaCertificate::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+            let signer = assemble(ca_certificate, &certificate_path, &key.bytes, &key_path, &Opener::default(), at)?;
             Ok(Some(signer))
         }
         (Some(_), None) => {
@@ -69,8 +69,8 @@ pub fn load_next(folder: &Path, at: UnixSeconds) -> Result<Option<Signer>, Cause
         None => (folder.join(KEY), read(&folder.join(KEY))?),
     };
     let Some(key) = key else { return Ok(None) };
-    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
-    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).map(Some)
+    let ca_certificate = CaCertificate::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at)?;
+    assemble(ca_certificate, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).map(Some)
 }
 
 /// Whether the swap of `folder` was cut off after the key.
@@ -97,8 +97,8 @@ pub(super) fn interrupted(folder: &Path) -> Option<Interrupted> {
     // Valid at its own beginning, whatever the time is now: `load` judges that once it has its name.
     let made = x509_parser::pem::parse_x509_pem(&certificate.bytes).ok()?.1;
     let at = UnixSeconds(made.parse_x509().ok()?.validity().not_before.timestamp());
-    let anchor = Anchor::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at).ok()?;
-    assemble(anchor, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).ok()?;
+    let ca_certificate = CaCertificate::parse(&certificate.bytes, &certificate_path, Chain::Forbidden, at).ok()?;
+    assemble(ca_certificate, &certificate_path, &key.bytes, &key_path, &Opener::default(), at).ok()?;
     Some(Interrupted::BeforeCertificate)
 }
 

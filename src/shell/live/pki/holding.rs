@@ -1,7 +1,7 @@
 //! What we hold of the cluster's authority: its key, or only its certificate and what it has given us.
 
-use super::anchor::Anchor;
-use super::authority::{Signer, load_anchor, load_files};
+use super::authority::{Signer, load_ca_certificate, load_files};
+use super::ca_certificate::CaCertificate;
 use super::folder::load;
 use super::given::{self, PairText};
 use super::key::Opener;
@@ -15,12 +15,12 @@ pub enum Holding {
     Signer(Signer),
     /// Somebody else signs; the pair is for our own connections.
     Outside {
-        anchor: Anchor,
+        ca_certificate: CaCertificate,
         client: Pair,
     },
     /// Somebody else signs, and has signed this for our own connections.
     Remote {
-        anchor: Anchor,
+        ca_certificate: CaCertificate,
         client: PairText,
     },
 }
@@ -37,17 +37,17 @@ impl Holding {
                 load_files(pair, opener, at).map(|signer| Some(Self::Signer(signer)))
             }
             AuthoritySource::External { certificate, client, .. } => {
-                let anchor = load_anchor(certificate, at)?;
-                Ok(Some(Self::Outside { anchor, client: client.clone() }))
+                let ca_certificate = load_ca_certificate(certificate, at)?;
+                Ok(Some(Self::Outside { ca_certificate, client: client.clone() }))
             }
             AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => Ok(None),
         }
     }
 
-    pub fn anchor(&self) -> &Anchor {
+    pub fn ca_certificate(&self) -> &CaCertificate {
         match self {
-            Self::Signer(signer) => signer.anchor(),
-            Self::Outside { anchor, .. } | Self::Remote { anchor, .. } => anchor,
+            Self::Signer(signer) => signer.ca_certificate(),
+            Self::Outside { ca_certificate, .. } | Self::Remote { ca_certificate, .. } => ca_certificate,
         }
     }
 
@@ -75,13 +75,13 @@ impl Holding {
     /// What a load says as a fact.
     pub fn seen(loaded: &Result<Option<Holding>, Cause>) -> Seen<Option<Authority>> {
         match loaded {
-            Ok(holding) => Seen::Known(holding.as_ref().map(|holding| holding.anchor().facts.clone())),
+            Ok(holding) => Seen::Known(holding.as_ref().map(|holding| holding.ca_certificate().facts.clone())),
             Err(cause) => Seen::Unknown(cause.clone()),
         }
     }
 }
 
-impl Anchor {
+impl CaCertificate {
     /// The exact text of ca.crt, as it is put on the hosts.
     pub fn certificate_pem(&self) -> &str {
         &self.pem
@@ -89,7 +89,7 @@ impl Anchor {
 
     /// The name of the authority, in DER.
     pub fn subject(&self) -> Vec<u8> {
-        super::anchor::parse(self.certificate_der())
+        super::ca_certificate::parse(self.certificate_der())
             .map(|parsed| parsed.subject().as_raw().to_vec())
             .unwrap_or_default()
     }
@@ -111,7 +111,7 @@ pub fn operator(signer: &Signer, at: UnixSeconds) -> Result<PairText, crate::cor
 /// The pairs that are given, if the declared authority is one that we cannot ask.
 pub fn given(source: &AuthoritySource, loaded: &Result<Option<Holding>, Cause>) -> Option<Given> {
     let AuthoritySource::External { client, nodes, .. } = source else { return None };
-    let known: Vec<_> = loaded.iter().flatten().map(|holding| holding.anchor().known()).collect();
+    let known: Vec<_> = loaded.iter().flatten().map(|holding| holding.ca_certificate().known()).collect();
     let of_node = |pairs: &std::collections::BTreeMap<_, Pair>| {
         pairs.iter().map(|(role, pair)| (*role, given::look(pair, &known))).collect()
     };

@@ -15,8 +15,8 @@ use secrecy::SecretString;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
-use super::anchor::Anchor;
 use super::authority::Signer;
+use super::ca_certificate::CaCertificate;
 use super::facts::{certificate_facts, whole};
 use super::{BACKDATED_SECONDS, rcgen_time, serial_number};
 use crate::core::cluster::leaf::{Wanted, client};
@@ -64,7 +64,7 @@ impl Signer {
         key.zeroize();
         let (certificate, facts) = certificate.map_err(|why| failed().because(why))?;
         let shortened = not_after < at.plus_seconds(validity);
-        Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.anchor()), key_pem, facts, shortened })
+        Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.ca_certificate()), key_pem, facts, shortened })
     }
 
     /// A client certificate for our own connections to etcd: the root user's, for minutes, never stored.
@@ -140,8 +140,8 @@ pub(super) fn alternative_name(name: &str) -> Result<SanType, String> {
 }
 
 /// The leaf, and what is between it and the root.
-pub(super) fn with_chain(leaf: &str, anchor: &Anchor) -> String {
-    let above = anchor.below_root().into_iter().map(|der| {
+pub(super) fn with_chain(leaf: &str, ca_certificate: &CaCertificate) -> String {
+    let above = ca_certificate.below_root().into_iter().map(|der| {
         pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).expect("its validity is too long")
     });
     std::iter::once(leaf.to_owned()).chain(above).collect()

@@ -13,7 +13,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::anchor::RESTORE;
+use super::ca_certificate::RESTORE;
 use super::file::unusable;
 use crate::core::names::Digest;
 use crate::core::observed::Cause;

@@ -10,7 +10,7 @@
 //!
 //! All signatures are made and verified by aws-lc, which reads the PKCS#1 and SEC1 keys that kubeadm and openssl write.
 
-mod anchor;
+mod ca_certificate;
 mod authority;
 mod create;
 mod facts;
@@ -25,8 +25,8 @@ mod rotate;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::Anchor;
 pub use authority::{Signer, assemble_text, load_files};
+pub use ca_certificate::CaCertificate;
 pub use create::{create, generate_authority};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
 pub use folder::{load, load_next};

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
-use super::anchor::Anchor;
+use super::ca_certificate::CaCertificate;
 use super::facts::{certificate_facts, whole};
 use super::issue::{Issued, alternative_name, with_chain};
 use crate::core::cluster::leaf::Wanted;
@@ -42,7 +42,7 @@ impl Request {
         Ok(Request { key, csr_pem })
     }
 
-    /// Checks that `pem` is what was asked for, by `anchor`, and gives it together with the key.
+    /// Checks that `pem` is what was asked for, by `ca_certificate`, and gives it together with the key.
     ///
     /// # Errors
     /// Which of all that it is not.
@@ -50,7 +50,7 @@ impl Request {
         &self,
         pem: &str,
         wanted: &Wanted,
-        anchor: &Anchor,
+        ca_certificate: &CaCertificate,
         validity_seconds: u64,
         at: UnixSeconds,
     ) -> Result<Issued, String> {
@@ -58,12 +58,12 @@ impl Request {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
         let leaf = pkcs8::der::pem::encode_string("CERTIFICATE", LineEnding::LF, &der).map_err(|_| unreadable())?;
         let public_key = Digest::of(self.key.subject_public_key_info());
-        let facts = certificate_facts(&leaf, Some(public_key), &[anchor.known()]).ok_or_else(unreadable)?;
+        let facts = certificate_facts(&leaf, Some(public_key), &[ca_certificate.known()]).ok_or_else(unreadable)?;
         let asked_end = at.plus_seconds(i64::try_from(validity_seconds).unwrap_or(i64::MAX));
         let (may_sign, may_be_shown) = purposes(&der);
         let checks = [
             (facts.matches_key == Seen::Known(true), "it is for another key"),
-            (facts.signed_by == Some(anchor.facts.fingerprint), "it is not signed by the CA that came with it"),
+            (facts.signed_by == Some(ca_certificate.facts.fingerprint), "it is not signed by the CA that came with it"),
             (facts.common_name == wanted.common_name, "its common name is not the one requested"),
             (facts.names == wanted.names, "its names are not those requested"),
             (facts.usages.is_superset(&wanted.usages), "its key usages are not those requested"),
@@ -78,7 +78,7 @@ impl Request {
         }
         let shortened = facts.not_after < asked_end.plus_seconds(-ROUNDED_SECONDS);
         let key_pem = SecretString::from(self.key.serialize_pem());
-        Ok(Issued { certificate_pem: with_chain(&leaf, anchor), key_pem, facts, shortened })
+        Ok(Issued { certificate_pem: with_chain(&leaf, ca_certificate), key_pem, facts, shortened })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::core::desired::{Vault as Declared, VaultLogin};
 use crate::core::names::UnixSeconds;
 use crate::core::observed::Cause;
 use crate::shell::live::password;
-use crate::shell::live::pki::{Anchor, Holding, Issued, OPERATOR_VALIDITY_SECONDS, PairText, Request};
+use crate::shell::live::pki::{CaCertificate, Holding, Issued, OPERATOR_VALIDITY_SECONDS, PairText, Request};
 use answer::Reply;
 use exchange::{Ask, Method};
 
@@ -32,7 +32,7 @@ pub struct Vault {
 
 /// What was asked for once, and holds until its certificate is due.
 struct Kept {
-    anchor: Anchor,
+    ca_certificate: CaCertificate,
     client: PairText,
     due: UnixSeconds,
 }
@@ -54,14 +54,14 @@ impl Vault {
     pub async fn holding(&self, at: UnixSeconds) -> Result<Holding, Cause> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.due > at) {
-            return Ok(Holding::Remote { anchor: kept.anchor.clone(), client: kept.client.clone() });
+            return Ok(Holding::Remote { ca_certificate: kept.ca_certificate.clone(), client: kept.client.clone() });
         }
-        let anchor = self.authority(at).await?;
-        let issued = self.sign(&anchor, &client("root"), OPERATOR_VALIDITY_SECONDS, at).await?;
+        let ca_certificate = self.authority(at).await?;
+        let issued = self.sign(&ca_certificate, &client("root"), OPERATOR_VALIDITY_SECONDS, at).await?;
         let due = issued.facts.not_after.plus_seconds(-REMAINING_SECONDS_MIN);
         let client = PairText { certificate: issued.certificate_pem, key: issued.key_pem };
-        let holding = Holding::Remote { anchor: anchor.clone(), client: client.clone() };
-        *kept = Some(Kept { anchor, client, due });
+        let holding = Holding::Remote { ca_certificate: ca_certificate.clone(), client: client.clone() };
+        *kept = Some(Kept { ca_certificate, client, due });
         Ok(holding)
     }
 
@@ -71,30 +71,36 @@ impl Vault {
     /// As [`Vault::holding`].
     pub async fn issue(&self, wanted: &Wanted, validity_seconds: u64, at: UnixSeconds) -> Result<Issued, Cause> {
         let holding = self.holding(at).await?;
-        self.sign(holding.anchor(), wanted, validity_seconds, at).await
+        self.sign(holding.ca_certificate(), wanted, validity_seconds, at).await
     }
 
     /// The authority that signs, then those above it.
-    async fn authority(&self, at: UnixSeconds) -> Result<Anchor, Cause> {
+    async fn authority(&self, at: UnixSeconds) -> Result<CaCertificate, Cause> {
         let mount = &self.declared.mount;
         let get = |name: &str| Ask { method: Method::Get, path: format!("{mount}/{name}"), body: None };
         let authority = self.ask(get("ca/pem"), None).await?;
         let chain = self.ask(get("ca_chain"), None).await?;
         let place = format!("{}/v1/{mount}/ca/pem", self.declared.address);
-        Anchor::of_texts(&authority.text(), &chain.text(), &place, at).map_err(|cause| Cause {
+        CaCertificate::of_texts(&authority.text(), &chain.text(), &place, at).map_err(|cause| Cause {
             code: Code::Vault,
             hint: Some(answer::no_authority(&self.declared)),
             ..cause
         })
     }
 
-    async fn sign(&self, anchor: &Anchor, wanted: &Wanted, validity: u64, at: UnixSeconds) -> Result<Issued, Cause> {
+    async fn sign(
+        &self,
+        ca_certificate: &CaCertificate,
+        wanted: &Wanted,
+        validity: u64,
+        at: UnixSeconds,
+    ) -> Result<Issued, Cause> {
         let Declared { mount, role, .. } = &*self.declared;
         let name = &wanted.common_name;
         let failed = |why: String| answer::wrong(&self.declared, name, &why);
         let request = Request::new(wanted).map_err(failed)?;
         // It would refuse what outlives itself.
-        let validity = validity.min(u64::try_from(anchor.not_after().0 - at.0).unwrap_or_default());
+        let validity = validity.min(u64::try_from(ca_certificate.not_after().0 - at.0).unwrap_or_default());
         let (ips, names): (Vec<_>, Vec<_>) =
             wanted.names.iter().map(String::as_str).partition(|name| name.parse::<core::net::IpAddr>().is_ok());
         // By its defaults Vault takes the names from the request; a role can say that it takes these.
@@ -114,7 +120,7 @@ impl Vault {
         };
         let reply = self.ask_as_ourselves(ask).await?;
         let signed: Answer<Signed> = reply.json(&self.declared)?;
-        request.accept(&signed.data.certificate, wanted, anchor, validity, at).map_err(failed)
+        request.accept(&signed.data.certificate, wanted, ca_certificate, validity, at).map_err(failed)
     }
 
     /// Asks with our token, and with a new one where the old has ended during a long run.

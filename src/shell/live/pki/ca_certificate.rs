@@ -23,7 +23,7 @@ pub(super) enum Chain {
 
 /// An authority's certificate, which is valid now and may sign.
 #[derive(Clone, Debug)]
-pub struct Anchor {
+pub struct CaCertificate {
     pub(super) facts: Authority,
     /// The exact text of ca.crt.
     pub(super) pem: String,
@@ -31,12 +31,12 @@ pub struct Anchor {
     pub(super) certificates: Vec<CertificateDer<'static>>,
 }
 
-impl Anchor {
+impl CaCertificate {
     /// Reads what is in `path`.
     ///
     /// # Errors
     /// When it is no authority's certificate, has expired, or holds anything else.
-    pub(super) fn parse(bytes: &[u8], path: &Path, chain: Chain, at: UnixSeconds) -> Result<Anchor, Cause> {
+    pub(super) fn parse(bytes: &[u8], path: &Path, chain: Chain, at: UnixSeconds) -> Result<CaCertificate, Cause> {
         let pem = text_of_certificate(bytes, path)?;
         let certificates = the_certificates(bytes, path, chain)?;
         let crt = path.display();
@@ -68,14 +68,14 @@ impl Anchor {
             not_after: ends.min().unwrap_or(at),
             chain: certificates[1..].iter().map(Digest::of).collect(),
         };
-        Ok(Anchor { facts, pem, certificates })
+        Ok(CaCertificate { facts, pem, certificates })
     }
 
     /// The authority that signs, and those above it among `chain`, as somebody told us in PEM.
     ///
     /// # Errors
-    /// As [`Anchor::parse`]; `place` is where they are from.
-    pub fn of_texts(signs: &str, chain: &str, place: &str, at: UnixSeconds) -> Result<Anchor, Cause> {
+    /// As [`CaCertificate::parse`]; `place` is where they are from.
+    pub fn of_texts(signs: &str, chain: &str, place: &str, at: UnixSeconds) -> Result<CaCertificate, Cause> {
         let path = Path::new(place);
         let first = the_certificates(signs.as_bytes(), path, Chain::Forbidden)?;
         let above = CertificateDer::pem_slice_iter(chain.as_bytes()).flatten().filter(|der| !first.contains(der));
