@@ -55,7 +55,7 @@ impl Credentials {
             roots.add(signer.certificate_der().clone()).expect("the authority is a certificate");
             let identity =
                 CertifiedKey::from_der(vec![certificate], key, &provider).expect("the key is the certificate's");
-            identities.push((signer.ca_certificate().subject(), Arc::new(identity)));
+            identities.push((signer.certificate().subject(), Arc::new(identity)));
         }
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

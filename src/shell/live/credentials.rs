@@ -16,7 +16,7 @@ use crate::shell::live::etcd::Tls;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::mutex::guarded;
 use crate::shell::live::node::{Found, Nodes, Said};
-use crate::shell::live::pki::{self, Holding, Issued, Opener};
+use crate::shell::live::pki::{self, Issued, LoadedCa, Opener};
 use crate::shell::live::vault::Vault;
 
 /// Where one authority is: in files here, on the nodes, or with someone who signs while we wait.
@@ -111,16 +111,16 @@ impl Credentials {
     }
 
     /// `None` when none was made yet.
-    async fn load_from(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+    async fn load_from(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         match (&origin.vault, &origin.source) {
-            (Some(vault), _) => vault.holding(at).await.map(Some),
-            (None, AuthoritySource::Node { .. }) => self.nodes.holding(&self.hosts, at).await,
-            (None, source) => Holding::load(source, &origin.opener, at),
+            (Some(vault), _) => vault.ca(at).await.map(Some),
+            (None, AuthoritySource::Node { .. }) => self.nodes.ca(&self.hosts, at).await,
+            (None, source) => LoadedCa::load(source, &origin.opener, at),
         }
     }
 
     /// `None` when none was made yet.
-    pub async fn load_authority(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+    pub async fn load_authority(&self, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         let Some(going) = self.origins.going() else {
             return self.load_from(&self.origins.declared, at).await;
         };
@@ -148,7 +148,7 @@ impl Credentials {
     }
 
     /// The authority, which has to be there.
-    pub async fn holding(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
+    pub async fn ca(&self, at: UnixSeconds) -> Result<LoadedCa, Diagnostic> {
         let missing = || match &self.origins.declared.source {
             AuthoritySource::Generated { folder } => Diagnostic::failure(format!("no CA in {}", folder.display()))
                 .hint("restore ca.crt and ca.key there; for a new cluster, the first `apply` creates them"),
@@ -162,8 +162,8 @@ impl Credentials {
     /// Has the authority that there is sign a certificate, for a key that is made here.
     pub async fn issue(&self, wanted: &Wanted, validity_seconds: u64, at: UnixSeconds) -> Result<Issued, Diagnostic> {
         let origin = self.origins.going().unwrap_or(&self.origins.declared);
-        let holding = self.holding(at).await?;
-        self.issue_by(origin, &holding, wanted, validity_seconds, at).await
+        let ca = self.ca(at).await?;
+        self.issue_by(origin, &ca, wanted, validity_seconds, at).await
     }
 
     /// As [`Credentials::issue`], by the one that is to take its place.
@@ -173,14 +173,14 @@ impl Credentials {
         validity_seconds: u64,
         at: UnixSeconds,
     ) -> Result<Issued, Diagnostic> {
-        let holding = self.next(at).await?;
-        self.issue_by(&self.origins.declared, &holding, wanted, validity_seconds, at).await
+        let ca = self.next(at).await?;
+        self.issue_by(&self.origins.declared, &ca, wanted, validity_seconds, at).await
     }
 
     async fn issue_by(
         &self,
         origin: &Origin,
-        holding: &Holding,
+        ca: &LoadedCa,
         wanted: &Wanted,
         validity_seconds: u64,
         at: UnixSeconds,
@@ -188,7 +188,7 @@ impl Credentials {
         if let Some(vault) = &origin.vault {
             return vault.issue(wanted, validity_seconds, at).await.map_err(Diagnostic::from);
         }
-        let signer = holding.signer().ok_or_else(|| {
+        let signer = ca.signer().ok_or_else(|| {
             let what = "the CA key is not here, so no certificate can be issued";
             let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of(Place::CaSource));
             refused.hint("ask whoever issues the nodes' certificates")
@@ -203,30 +203,30 @@ impl Credentials {
     }
 
     /// The authority that is to take the other's place.
-    pub async fn load_next(&self, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+    pub async fn load_next(&self, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         match (&self.origins.declared, self.is_being_replaced()) {
             (declared, true) => self.load_from(declared, at).await,
             (Origin { source: AuthoritySource::Generated { folder }, .. }, false) => {
-                Ok(pki::load_next(folder, at)?.map(Holding::Signer))
+                Ok(pki::load_next(folder, at)?.map(LoadedCa::Signer))
             }
             (_, false) => Ok(None),
         }
     }
 
     /// As [`Credentials::load_next`]; it has to be there.
-    pub async fn next(&self, at: UnixSeconds) -> Result<Holding, Diagnostic> {
+    pub async fn next(&self, at: UnixSeconds) -> Result<LoadedCa, Diagnostic> {
         let none = || Diagnostic::failure("no new CA is stored next to the current one");
         self.load_next(at).await?.ok_or_else(none)
     }
 
-    pub fn tls_of(&self, holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Option<Tls> {
+    pub fn tls_of(&self, ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Option<Tls> {
         let mut kept = guarded(&self.tls);
-        let text = |of: &Holding| of.ca_certificate().certificate_pem().to_owned();
-        let of = (text(holding), next.map(text));
+        let text = |of: &LoadedCa| of.certificate().certificate_pem().to_owned();
+        let of = (text(ca), next.map(text));
         if let Some((_, tls)) = kept.as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
             return Some(tls.clone());
         }
-        *kept = Tls::of(holding, next, at).ok().map(|tls| (of, tls));
+        *kept = Tls::of(ca, next, at).ok().map(|tls| (of, tls));
         kept.as_ref().map(|(_, tls)| tls.clone())
     }
 }

@@ -139,8 +139,8 @@ impl Live {
         at: UnixSeconds,
     ) -> Result<(Issued, String), Diagnostic> {
         let issued = self.credentials.issue(wanted, validity_seconds, at).await?;
-        let holding = self.credentials.holding(at).await?;
-        Ok((issued, holding.ca_certificate().certificate_pem().to_owned()))
+        let ca = self.credentials.ca(at).await?;
+        Ok((issued, ca.certificate().certificate_pem().to_owned()))
     }
 }
 

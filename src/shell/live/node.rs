@@ -16,7 +16,7 @@ use crate::core::names::{Digest, HostName, RemotePath, UnixSeconds};
 use crate::core::observed::{Cause, Held};
 use crate::shell::live::cause;
 use crate::shell::live::hosts::Hosts;
-use crate::shell::live::pki::{self, Holding};
+use crate::shell::live::pki::{self, LoadedCa};
 use crate::shell::live::probe::{self, AuthorityLying, Subject, Trouble};
 use crate::shell::live::remote::after_begin;
 
@@ -70,10 +70,10 @@ impl Nodes {
         looked.as_ref().map_or(Ok(None), |looked| looked.found.clone())
     }
 
-    pub async fn holding(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+    pub async fn ca(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         match self.found(hosts, at).await? {
             None => Ok(None),
-            Some(found) => found.signer(hosts, at).map(|signer| Some(Holding::Signer(signer))),
+            Some(found) => found.signer(hosts, at).map(|signer| Some(LoadedCa::Signer(signer))),
         }
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::credentials::Credentials;
 use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
-use super::pki::{self, Holding};
+use super::pki::{self, LoadedCa};
 use super::{Live, former, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::{quorum, upgrade};
@@ -53,8 +53,8 @@ async fn observe_once(live: &Live) -> Observed {
     let consumers = looked.consumers(hosts, &loaded.with);
     let Loaded { authority, next, with } = loaded;
     let workstation = Workstation {
-        authority: Holding::seen(&authority),
-        next: next.map(|next| next.ca_certificate().facts().clone()),
+        authority: LoadedCa::seen(&authority),
+        next: next.map(|next| next.certificate().facts().clone()),
         archives: BTreeMap::new(),
         given: pki::given(&desired.authority, &authority),
         is_replaced: false,
@@ -103,8 +103,8 @@ async fn observe_once(live: &Live) -> Observed {
 
 /// The authorities, and what follows from them for a look.
 struct Loaded {
-    authority: Result<Option<Holding>, Cause>,
-    next: Option<Holding>,
+    authority: Result<Option<LoadedCa>, Cause>,
+    next: Option<LoadedCa>,
     with: Recognition,
 }
 
@@ -115,10 +115,10 @@ async fn load(credentials: &Credentials, at: UnixSeconds) -> Loaded {
         Ok(next) => (next, authority),
         Err(cause) => (None, Err(cause)),
     };
-    let known = authority.iter().flatten().map(|holding| holding.ca_certificate().known());
-    let known = known.chain(next.iter().map(|next| next.ca_certificate().known())).collect();
-    let holding = authority.as_ref().ok().and_then(Option::as_ref);
-    let tls = holding.and_then(|holding| credentials.tls_of(holding, next.as_ref(), at));
+    let known = authority.iter().flatten().map(|ca| ca.certificate().known());
+    let known = known.chain(next.iter().map(|next| next.certificate().known())).collect();
+    let ca = authority.as_ref().ok().and_then(Option::as_ref);
+    let tls = ca.and_then(|ca| credentials.tls_of(ca, next.as_ref(), at));
     Loaded { authority, next, with: Recognition { known, tls } }
 }
 

@@ -250,15 +250,15 @@ async fn install_key(paths: [&RemotePath; 2], credentials: &Credentials) -> Resu
 /// The text of ca.crt.
 async fn trust_text(credentials: &Credentials, trust: Trust) -> Result<String, Diagnostic> {
     let current = async || -> Result<String, Diagnostic> {
-        Ok(credentials.holding(now()).await?.ca_certificate().certificate_pem().to_owned())
+        Ok(credentials.ca(now()).await?.certificate().certificate_pem().to_owned())
     };
     Ok(match trust {
         Trust::Current => current().await?,
-        Trust::Next => credentials.next(now()).await?.ca_certificate().certificate_pem().to_owned(),
+        Trust::Next => credentials.next(now()).await?.certificate().certificate_pem().to_owned(),
         Trust::Both => {
             let (current, next) = (current().await?, credentials.next(now()).await?);
             let end = if current.ends_with('\n') { "" } else { "\n" };
-            format!("{current}{end}{}", next.ca_certificate().certificate_pem())
+            format!("{current}{end}{}", next.certificate().certificate_pem())
         }
     })
 }
@@ -349,7 +349,7 @@ async fn install_pair(
     };
     let pair =
         nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is configured"))?;
-    let known = [credentials.holding(now()).await?.ca_certificate().known()];
+    let known = [credentials.ca(now()).await?.certificate().known()];
     // What the plan has checked may have been overwritten since.
     if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
         return Err(failed().because(fault));

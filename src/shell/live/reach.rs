@@ -184,7 +184,7 @@ pub(super) async fn refuses_the_old(hosts: &Hosts, credentials: &Credentials) ->
     let next = credentials.load_next(now()).await?;
     // A swap that was cut off had its proof, and has no old key any more.
     let (Some(old), Some(next)) = (old, next) else { return Ok(()) };
-    if old.ca_certificate().certificate_pem() == next.ca_certificate().certificate_pem() {
+    if old.certificate().certificate_pem() == next.certificate().certificate_pem() {
         return Ok(());
     }
     let tls = Tls::of(&old, None, now())?;

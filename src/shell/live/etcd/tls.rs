@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::onlooker::Onlooker;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::UnixSeconds;
-use crate::shell::live::pki::{self, CaCertificate, Holding, PairText, Signer, certificate_facts};
+use crate::shell::live::pki::{self, CaCertificate, LoadedCa, PairText, Signer, certificate_facts};
 
 pub(super) const HTTP_2: &[u8] = b"h2";
 
@@ -37,7 +37,7 @@ impl Tls {
     /// # Errors
     /// When no certificate can be issued.
     pub fn new(signer: &Signer, at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        Self::with_pairs(&[(signer.ca_certificate(), pki::operator(signer, at)?)], at)
+        Self::with_pairs(&[(signer.certificate(), pki::operator(signer, at)?)], at)
     }
 
     /// As [`Tls::new`], or with the certificate that is given where we cannot issue one. While an authority is rotated it
@@ -45,10 +45,10 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::new`], and when the given one cannot be read.
-    pub fn of(holding: &Holding, next: Option<&Holding>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        let mut pairs = vec![(holding.ca_certificate(), holding.operator(at)?)];
+    pub fn of(ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
+        let mut pairs = vec![(ca.certificate(), ca.operator(at)?)];
         if let Some(next) = next {
-            pairs.push((next.ca_certificate(), next.operator(at)?));
+            pairs.push((next.certificate(), next.operator(at)?));
         }
         Self::with_pairs(&pairs, at)
     }

@@ -26,7 +26,7 @@ impl Signer {
         &self.ca_certificate.facts
     }
 
-    pub fn ca_certificate(&self) -> &CaCertificate {
+    pub fn certificate(&self) -> &CaCertificate {
         &self.ca_certificate
     }
 

@@ -64,7 +64,7 @@ impl Signer {
         key.zeroize();
         let (certificate, facts) = certificate.map_err(|why| failed().because(why))?;
         let shortened = not_after < at.plus_seconds(validity);
-        Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.ca_certificate()), key_pem, facts, shortened })
+        Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.certificate()), key_pem, facts, shortened })
     }
 
     /// A client certificate for our own connections to etcd: the root user's, for minutes, never stored.

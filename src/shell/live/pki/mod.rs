@@ -2,7 +2,7 @@
 //!
 //! - [`load`] and [`create`] handle ca.crt and ca.key; [`Signer`] is the pair, read and proven to belong together.
 //! - [`create_next`], [`load_next`] and [`adopt_next`] handle the authority that takes its place.
-//! - [`Holding`] is that, or what a declared authority gives us without its key.
+//! - [`LoadedCa`] is that, or what a declared authority gives us without its key.
 //! - [`Request`] is for who signs while we wait.
 //! - [`Signer::issue`] makes a leaf with a new key, and reads back what was issued before anyone gets it.
 //! - [`certificate_facts`] and [`trusted`] read what was found on a host. The same code checks our own leaves, so
@@ -17,7 +17,7 @@ mod facts;
 mod file;
 mod folder;
 mod given;
-mod holding;
+mod loaded_ca;
 mod issue;
 mod key;
 mod request;
@@ -31,9 +31,9 @@ pub use create::{create, generate_authority};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
 pub use folder::{load, load_next};
 pub use given::{PairText, look as look_at_given, read_pair};
-pub use holding::{Holding, given, operator};
 pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
 pub use key::{Opener, is_same_key};
+pub use loaded_ca::{LoadedCa, given, operator};
 pub use request::Request;
 pub use rotate::{adopt_next, create_next};
 

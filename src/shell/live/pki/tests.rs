@@ -589,7 +589,7 @@ fn a_rotation_that_was_cut_off_goes_on() {
     assert!(load_next(&folder, now()).unwrap().is_none());
     let next = create_next(&folder, &prod(), now()).unwrap();
     assert_ne!(fingerprint(&next), fingerprint(&old));
-    assert_ne!(next.ca_certificate().subject(), old.ca_certificate().subject(), "an issuer is found by its name");
+    assert_ne!(next.certificate().subject(), old.certificate().subject(), "an issuer is found by its name");
     assert_eq!(names(), ["ca.crt", "ca.key", "ca.next.crt", "ca.next.key"]);
     assert_eq!(fs::metadata(folder.join("ca.next.key")).unwrap().mode() & 0o777, 0o600);
     create_next(&folder, &prod(), now()).unwrap_err();

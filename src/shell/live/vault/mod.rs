@@ -19,7 +19,7 @@ use crate::core::desired::{Vault as Declared, VaultLogin};
 use crate::core::names::UnixSeconds;
 use crate::core::observed::Cause;
 use crate::shell::live::password;
-use crate::shell::live::pki::{CaCertificate, Holding, Issued, OPERATOR_VALIDITY_SECONDS, PairText, Request};
+use crate::shell::live::pki::{CaCertificate, Issued, LoadedCa, OPERATOR_VALIDITY_SECONDS, PairText, Request};
 use answer::Reply;
 use exchange::{Ask, Method};
 
@@ -51,27 +51,27 @@ impl Vault {
     ///
     /// # Errors
     /// When Vault does not answer, refuses, or gives what is not right.
-    pub async fn holding(&self, at: UnixSeconds) -> Result<Holding, Cause> {
+    pub async fn ca(&self, at: UnixSeconds) -> Result<LoadedCa, Cause> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.due > at) {
-            return Ok(Holding::Remote { ca_certificate: kept.ca_certificate.clone(), client: kept.client.clone() });
+            return Ok(LoadedCa::Remote { ca_certificate: kept.ca_certificate.clone(), client: kept.client.clone() });
         }
         let ca_certificate = self.authority(at).await?;
         let issued = self.sign(&ca_certificate, &client("root"), OPERATOR_VALIDITY_SECONDS, at).await?;
         let due = issued.facts.not_after.plus_seconds(-REMAINING_SECONDS_MIN);
         let client = PairText { certificate: issued.certificate_pem, key: issued.key_pem };
-        let holding = Holding::Remote { ca_certificate: ca_certificate.clone(), client: client.clone() };
+        let ca = LoadedCa::Remote { ca_certificate: ca_certificate.clone(), client: client.clone() };
         *kept = Some(Kept { ca_certificate, client, due });
-        Ok(holding)
+        Ok(ca)
     }
 
     /// Has a certificate signed, for a key that is made here.
     ///
     /// # Errors
-    /// As [`Vault::holding`].
+    /// As [`Vault::ca`].
     pub async fn issue(&self, wanted: &Wanted, validity_seconds: u64, at: UnixSeconds) -> Result<Issued, Cause> {
-        let holding = self.holding(at).await?;
-        self.sign(holding.ca_certificate(), wanted, validity_seconds, at).await
+        let ca = self.ca(at).await?;
+        self.sign(ca.certificate(), wanted, validity_seconds, at).await
     }
 
     /// The authority that signs, then those above it.

@@ -11,7 +11,7 @@ use crate::core::observed::{Authority, Cause, Given, Seen};
 
 /// The cluster's authority as far as it is here.
 #[derive(Debug)]
-pub enum Holding {
+pub enum LoadedCa {
     Signer(Signer),
     /// Somebody else signs; the pair is for our own connections.
     Outside {
@@ -25,14 +25,14 @@ pub enum Holding {
     },
 }
 
-impl Holding {
+impl LoadedCa {
     /// Reads what is declared to be in files here; `None` when none was generated yet, and where it is not in files.
     ///
     /// # Errors
     /// When a file is missing or wrong.
-    pub fn load(source: &AuthoritySource, opener: &Opener, at: UnixSeconds) -> Result<Option<Holding>, Cause> {
+    pub fn load(source: &AuthoritySource, opener: &Opener, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         match source {
-            AuthoritySource::Generated { folder } => Ok(load(folder, at)?.map(Holding::Signer)),
+            AuthoritySource::Generated { folder } => Ok(load(folder, at)?.map(LoadedCa::Signer)),
             AuthoritySource::Files { pair, .. } => {
                 load_files(pair, opener, at).map(|signer| Some(Self::Signer(signer)))
             }
@@ -44,9 +44,9 @@ impl Holding {
         }
     }
 
-    pub fn ca_certificate(&self) -> &CaCertificate {
+    pub fn certificate(&self) -> &CaCertificate {
         match self {
-            Self::Signer(signer) => signer.ca_certificate(),
+            Self::Signer(signer) => signer.certificate(),
             Self::Outside { ca_certificate, .. } | Self::Remote { ca_certificate, .. } => ca_certificate,
         }
     }
@@ -73,9 +73,9 @@ impl Holding {
     }
 
     /// What a load says as a fact.
-    pub fn seen(loaded: &Result<Option<Holding>, Cause>) -> Seen<Option<Authority>> {
+    pub fn seen(loaded: &Result<Option<LoadedCa>, Cause>) -> Seen<Option<Authority>> {
         match loaded {
-            Ok(holding) => Seen::Known(holding.as_ref().map(|holding| holding.ca_certificate().facts.clone())),
+            Ok(ca) => Seen::Known(ca.as_ref().map(|ca| ca.certificate().facts.clone())),
             Err(cause) => Seen::Unknown(cause.clone()),
         }
     }
@@ -109,9 +109,9 @@ pub fn operator(signer: &Signer, at: UnixSeconds) -> Result<PairText, crate::cor
 }
 
 /// The pairs that are given, if the declared authority is one that we cannot ask.
-pub fn given(source: &AuthoritySource, loaded: &Result<Option<Holding>, Cause>) -> Option<Given> {
+pub fn given(source: &AuthoritySource, loaded: &Result<Option<LoadedCa>, Cause>) -> Option<Given> {
     let AuthoritySource::External { client, nodes, .. } = source else { return None };
-    let known: Vec<_> = loaded.iter().flatten().map(|holding| holding.ca_certificate().known()).collect();
+    let known: Vec<_> = loaded.iter().flatten().map(|ca| ca.certificate().known()).collect();
     let of_node = |pairs: &std::collections::BTreeMap<_, Pair>| {
         pairs.iter().map(|(role, pair)| (*role, given::look(pair, &known))).collect()
     };
