@@ -56,7 +56,6 @@
 //! - *occasion*: what a safety snapshot was saved before
 //! - *course*: the versions on the way to the declared one
 //! - *keeper*: a node that holds the CA key, where `[ca] source = "node"`
-//! - *errand*: who changes hosts, and for what; *warrant*: the right to do so under the lock
 //! - *drill*: a test restore; *lab*: the hosts of the tests; *seam*: where another implementation may take over
 
 pub mod core;

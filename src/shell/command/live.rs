@@ -14,7 +14,7 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::render::event::Event;
 use crate::shell::live::Live;
-use crate::shell::live::lock::{Errand, Holder, Lock};
+use crate::shell::live::lock::{Holder, Lock, Operation};
 use crate::shell::stderr::Voice;
 
 /// The real hosts, and what opens the authority's key.
@@ -80,13 +80,13 @@ pub async fn lock(fleet: &Live, patience: Duration, purpose: &str, emit: Emit<'_
     let waiting = |host: &HostName, holder: &Holder| {
         emit(Event::Locking { hosts: vec![host.clone()], held_by: Some(holder.to_string()) });
     };
-    fleet.lock(errand(purpose), patience, &waiting).await
+    fleet.lock(operation(purpose), patience, &waiting).await
 }
 
 /// Who runs this quorate, for the lock and the hosts' logs: the person behind sudo, where there is one.
-pub fn errand(purpose: &str) -> Errand {
+pub fn operation(purpose: &str) -> Operation {
     let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     let machine = rustix::system::uname();
-    Errand::new(&format!("{user}@{}", machine.nodename().to_string_lossy()), purpose)
+    Operation::new(&format!("{user}@{}", machine.nodename().to_string_lossy()), purpose)
 }

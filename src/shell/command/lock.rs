@@ -55,7 +55,7 @@ pub async fn run(args: &LockArgs, context: &Context, fleet: &Live, stdout: &mut 
             approve(yes, context, "breaking a lock", question, "no lock was broken")?;
         }
         for (host, holder) in held {
-            fleet.break_lock(host, holder, &super::live::errand("lock break")).await?;
+            fleet.break_lock(host, holder, &super::live::operation("lock break")).await?;
             print(stdout, &format!("{host}: lock broken\n"))?;
         }
     }

@@ -1,4 +1,4 @@
-//! The hosts of one cluster and the ways to them: what every errand is given.
+//! The hosts of one cluster and the ways to them: what every task is given.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -7,7 +7,7 @@ use super::cause;
 use super::lock::Lock;
 use super::machine::{Machine, Machines};
 use super::mutex::guarded;
-use super::remote::{Command, Elevation, Remote, Warrant};
+use super::remote::{Command, Elevation, LockProof, Remote};
 use super::ssh::{Connection, SshError, Target};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
@@ -114,8 +114,8 @@ impl Hosts {
     /// Runs a command on `host` under our lock, with `what` in the host's log.
     pub async fn run(&self, lock: &Lock, host: &HostName, command: Command, what: &str) -> Result<(), Diagnostic> {
         let remote = self.on(host).await?;
-        let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
-        remote.run(command, &warrant).await.map(drop)
+        let proof = LockProof { token: &lock.token, audit: lock.operation.audit(what) };
+        remote.run(command, &proof).await.map(drop)
     }
 
     /// Does the same on all declared hosts at once.

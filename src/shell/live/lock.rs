@@ -17,14 +17,14 @@ use crate::shell::live::remote::{self, LOCK_LOST, Remote};
 use crate::shell::live::ssh::{Exit, Held, SshError};
 use crate::shell::patience::{Patience, Pauses};
 
-/// Who wants the lock, and what for. Shown to whoever finds it taken, and in the hosts' logs.
+/// What is done, by whom and what for: it wants the lock. Shown to whoever finds it taken, and in the hosts' logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errand {
+pub struct Operation {
     operator: String,
     purpose: String,
 }
 
-impl Errand {
+impl Operation {
     /// `operator` as `ops@laptop`, `purpose` as `apply of plan 3fa94c01be77`. Each is one line of printable text.
     pub fn new(operator: &str, purpose: &str) -> Self {
         let line = |text: &str| text.chars().filter(|letter| !letter.is_control()).collect();
@@ -71,7 +71,7 @@ impl std::fmt::Display for Holder {
 
 /// The lock on every host that could be reached. Dropping it releases them.
 pub struct Lock {
-    pub errand: Errand,
+    pub operation: Operation,
     /// What the lock's file on each host begins with.
     pub token: String,
     held: Mutex<BTreeMap<HostName, Held>>,
@@ -107,7 +107,7 @@ impl Lock {
 impl std::fmt::Debug for Lock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lock")
-            .field("errand", &self.errand)
+            .field("operation", &self.operation)
             .field("hosts", &guarded(&self.held).keys())
             .finish_non_exhaustive()
     }
@@ -127,14 +127,14 @@ const POLL: Pauses = Pauses::Every(Duration::from_millis(250));
 /// [`Kind::Locked`] when a lock was not free in time. Hosts that cannot be reached are no error, but skipped.
 pub async fn take(
     hosts: Vec<(HostName, Result<Remote, Cause>)>,
-    errand: Errand,
+    operation: Operation,
     patience: Duration,
     waiting: &(dyn Fn(&HostName, &Holder) + Sync),
 ) -> Result<Lock, Diagnostic> {
     let token = token()?;
     let mut patience = Patience::new(patience.max(RELEASE_TAKES), POLL);
     let held = Mutex::default();
-    let mut lock = Lock { errand, token, held, adding: tokio::sync::Mutex::default(), skipped: Vec::new() };
+    let mut lock = Lock { operation, token, held, adding: tokio::sync::Mutex::default(), skipped: Vec::new() };
     for (host, remote) in hosts {
         match remote {
             Ok(remote) => match take_one(&lock, &remote, &mut patience, waiting).await? {
@@ -157,7 +157,8 @@ async fn take_one(
     // It reads stdin, so it cannot come by it; sudo writes it to the host's log, so it comes without its comments.
     let script = include_str!("script/lock.sh").lines().filter(|line| !line.starts_with('#'));
     let script = script.collect::<Vec<_>>().join("\n");
-    let words = ["sh", "-c", &script, "quorate", &lock.token, &lock.errand.operator, &since, &lock.errand.purpose];
+    let words =
+        ["sh", "-c", &script, "quorate", &lock.token, &lock.operation.operator, &since, &lock.operation.purpose];
     let Remote { host, connection, elevation } = remote;
     let command = elevation.command(&words);
     let mut told: Option<Holder> = None;
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_errand_is_one_line() {
-        assert_eq!(Errand::new("a\nb", "c\td").audit("e"), "cd by ab: e");
+    fn an_operation_is_one_line() {
+        assert_eq!(Operation::new("a\nb", "c\td").audit("e"), "cd by ab: e");
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Live          what is asked for: observe, perform, backups, drills
-//! errands       membership, users, handover, restored, raft_log, look, reach, former
+//! tasks         membership, users, handover, restored, raft_log, look, reach, former
 //! Credentials   what signs and what logs in: from files here, from Vault, or from the nodes
 //! Hosts         what is declared, the machines, the connections to them, our lock on them
 //! ```
@@ -56,7 +56,7 @@ use crate::shell::fleet::Fleet;
 use credentials::Credentials;
 pub use credentials::Openers;
 use hosts::Hosts;
-use lock::{Errand, Holder, Lock};
+use lock::{Holder, Lock, Operation};
 use packages::Packages;
 use pki::Issued;
 
@@ -93,13 +93,13 @@ impl Live {
     /// When another run holds a lock for longer than `patience`.
     pub async fn lock(
         &self,
-        errand: Errand,
+        operation: Operation,
         patience: Duration,
         waiting: &(dyn Fn(&HostName, &Holder) + Sync),
     ) -> Result<Arc<Lock>, Diagnostic> {
         let connected = self.hosts.each(|hosts, host| async move { hosts.on(&host).await });
         let connected = connected.await.into_iter().collect();
-        let lock = Arc::new(lock::take(connected, errand, patience, waiting).await?);
+        let lock = Arc::new(lock::take(connected, operation, patience, waiting).await?);
         self.hosts.keep_lock(&lock);
         Ok(lock)
     }
@@ -123,9 +123,9 @@ impl Live {
     ///
     /// # Errors
     /// When someone else holds it by now, or when it could not be ended.
-    pub async fn break_lock(&self, host: &HostName, holder: &Holder, errand: &Errand) -> Result<(), Diagnostic> {
+    pub async fn break_lock(&self, host: &HostName, holder: &Holder, operation: &Operation) -> Result<(), Diagnostic> {
         let remote = self.hosts.on(host).await?;
-        lock::break_it(&remote, holder, &errand.audit(&format!("break the lock of {holder}"))).await
+        lock::break_it(&remote, holder, &operation.audit(&format!("break the lock of {holder}"))).await
     }
 
     /// A certificate by the cluster's authority for a key that is made here, and the text of ca.crt.

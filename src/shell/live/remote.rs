@@ -221,8 +221,8 @@ pub struct Remote {
     pub elevation: Elevation,
 }
 
-/// What a command that changes something carries along.
-pub struct Warrant<'a> {
+/// What a command that changes something carries along: that the lock of its host is ours.
+pub struct LockProof<'a> {
     /// The token of our lock on that host.
     pub token: &'a str,
     /// The line in the host's log: who does what, for which plan.
@@ -246,13 +246,12 @@ impl Remote {
     ///
     /// # Errors
     /// When it failed, when the lock is no longer ours, or when the host was lost; it may have been done all the same.
-    pub async fn run(&self, command: Command, warrant: &Warrant<'_>) -> Result<String, Diagnostic> {
+    pub async fn run(&self, command: Command, proof: &LockProof<'_>) -> Result<String, Diagnostic> {
         let Command { what, script, arguments, stdin, allowed } = command;
         let script = format!("{PRELUDE}\n{}", script.trim_end());
         let seconds = allowed.as_secs().to_string();
         let shell = reading_shell(&script);
-        let mut words =
-            vec!["timeout", "-k", "5", &seconds, "sh", "-c", &shell, "quorate", warrant.token, &warrant.audit];
+        let mut words = vec!["timeout", "-k", "5", &seconds, "sh", "-c", &shell, "quorate", proof.token, &proof.audit];
         words.extend(arguments.iter().map(String::as_str));
         let output = self.exec(&words, after(script, stdin), allowed + GRACE).await;
         let output = output.map_err(|error| cause::failed_call(&self.host, &what, &error))?;

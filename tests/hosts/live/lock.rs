@@ -7,7 +7,7 @@ use quorate::core::observed::Seen;
 use quorate::core::plan::action::{Action, HostAction};
 use quorate::shell::fleet::Fleet as _;
 use quorate::shell::live::Live;
-use quorate::shell::live::lock::Errand;
+use quorate::shell::live::lock::Operation;
 
 use super::{World, name};
 use crate::lab::User;
@@ -47,7 +47,8 @@ fn the_second_taker_is_told_who_holds_it_or_waits() {
             told.lock().expect("no panic").push(format!("{host} {holder}"));
         };
         let patience = Duration::from_secs(20);
-        let taken = world.wait(second.lock(Errand::new("second@lab", "test"), patience, &waiting)).expect("it waits");
+        let taken =
+            world.wait(second.lock(Operation::new("second@lab", "test"), patience, &waiting)).expect("it waits");
         assert_eq!(*told.lock().expect("no panic"), ["etcd-1 tester@lab (test)"]);
         release.join().expect("no panic");
         drop(taken);
@@ -63,11 +64,11 @@ fn a_broken_lock_ends_the_holder_and_refuses_its_changes() {
     let prepare = Action::Host(HostAction::Prepare { host: name("etcd-1") });
     let status = world.wait(breaker.lock_status());
     let Seen::Known(Some(holder)) = &status[&name("etcd-1")] else { panic!("{status:?}") };
-    let errand = Errand::new("breaker@lab", "lock break");
+    let operation = Operation::new("breaker@lab", "lock break");
     let stranger = quorate::shell::live::lock::Holder { token: "other".to_owned(), ..holder.clone() };
-    let refused = world.wait(breaker.break_lock(&name("etcd-1"), &stranger, &errand)).expect_err("another holds it");
+    let refused = world.wait(breaker.break_lock(&name("etcd-1"), &stranger, &operation)).expect_err("another holds it");
     assert_eq!(refused.kind, Kind::Locked);
-    world.wait(breaker.break_lock(&name("etcd-1"), holder, &errand)).expect("it is broken");
+    world.wait(breaker.break_lock(&name("etcd-1"), holder, &operation)).expect("it is broken");
     assert!(is_free(&world, &breaker));
     let failure = world.wait(victim.perform(&prepare)).expect_err("its lock was broken");
     assert_eq!(failure.kind, Kind::Locked, "{failure}");
@@ -96,8 +97,8 @@ fn nothing_is_changed_without_the_lock() {
 fn hold_the_lock_until_killed() {
     let world = World::attach();
     let live = world.live();
-    let errand = Errand::new("victim@lab", "being killed");
-    let _lock = world.wait(live.lock(errand, Duration::from_secs(5), &|_, _| {})).expect("it is free");
+    let operation = Operation::new("victim@lab", "being killed");
+    let _lock = world.wait(live.lock(operation, Duration::from_secs(5), &|_, _| {})).expect("it is free");
     println!("held");
     std::thread::sleep(Duration::from_secs(600));
 }

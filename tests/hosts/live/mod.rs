@@ -27,7 +27,7 @@ use quorate::core::render::event::Event;
 use quorate::shell::apply::{Stop, apply};
 use quorate::shell::fleet::Fleet;
 use quorate::shell::live::Live;
-use quorate::shell::live::lock::{Errand, Lock};
+use quorate::shell::live::lock::{Lock, Operation};
 
 const LAB_ID: &str = "QUORATE_TEST_LAB_ID";
 
@@ -98,7 +98,7 @@ impl World {
     }
 
     fn try_lock(&self, live: &Live, patience: Duration) -> Result<Arc<Lock>, Diagnostic> {
-        self.wait(live.lock(Errand::new("tester@lab", "test"), patience, &|_, _| {}))
+        self.wait(live.lock(Operation::new("tester@lab", "test"), patience, &|_, _| {}))
     }
 
     fn perform(&self, live: &Live, action: &Action) {

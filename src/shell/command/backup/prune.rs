@@ -16,7 +16,7 @@ use crate::core::render::backup as render;
 use crate::shell::clock::now;
 use crate::shell::command::approval::approve;
 use crate::shell::command::context::Context;
-use crate::shell::command::live::errand;
+use crate::shell::command::live::operation;
 use crate::shell::command::output::{Out, print};
 use crate::shell::fleet::Fleet as _;
 use crate::shell::live::lock::Lock;
@@ -161,7 +161,7 @@ pub async fn run(
     print(stdout, &listed(&places))?;
     let question = "Delete these snapshots? This cannot be undone.";
     approve(args.yes, context, "deleting snapshots", question, "nothing was deleted")?;
-    let lock = fleet.lock(errand("backup prune"), Duration::ZERO, &|_, _| {}).await?;
+    let lock = fleet.lock(operation("backup prune"), Duration::ZERO, &|_, _| {}).await?;
     let mut failed = None;
     for place in &places {
         match remove(place, context, desired, fleet, &lock).await {

@@ -14,7 +14,7 @@ use crate::core::observed::{Cause, Observed};
 use crate::core::render::backup::{self, Taken};
 use crate::shell::clock::now;
 use crate::shell::command::context::Context;
-use crate::shell::command::live::errand;
+use crate::shell::command::live::operation;
 use crate::shell::command::output::{Out, print};
 use crate::shell::fleet::Fleet as _;
 use crate::shell::live::{Live, backup as files};
@@ -183,7 +183,7 @@ async fn on_node(
     let cluster = cluster_of(observed, host).filter(|_| is_source).ok_or_else(|| nobody_on(observed, host))?;
     warn_of_a_stale_source(context, observed, host);
     let folder = snapshot::folder(desired);
-    fleet.snapshot_on(host, &folder, name, compression, cluster, errand("backup run")).await?;
+    fleet.snapshot_on(host, &folder, name, compression, cluster, operation("backup run")).await?;
     Ok(Taken {
         format_version: 1,
         cluster: desired.cluster.name.clone(),

@@ -14,7 +14,7 @@ use crate::core::render::backup::{self, Verified};
 use crate::core::render::json::rfc3339;
 use crate::shell::clock::now;
 use crate::shell::command::context::Context;
-use crate::shell::command::live::errand;
+use crate::shell::command::live::operation;
 use crate::shell::command::output::{Out, print};
 use crate::shell::fleet::Fleet as _;
 use crate::shell::live::drill::{self, Comparison, Drilled};
@@ -205,7 +205,7 @@ async fn on_node(
     let name = listed.name.clone();
     spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {name} into a scratch etcd on {host}")));
     let sources = snapshot::sources(desired, &observed);
-    let held = fleet.drill_on(host, &folder, &listed, &sources, errand("backup verify")).await;
+    let held = fleet.drill_on(host, &folder, &listed, &sources, operation("backup verify")).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
     let (sound, drilled) = held?;
     let found = Found { place: Place::Node(host.clone()), path: folder.join(&name).to_string(), listed };
@@ -241,7 +241,7 @@ async fn note(
         return failed;
     }
     let drill = Drill { at, snapshot: what.to_owned() };
-    let noted = match fleet.lock(errand("backup verify"), Duration::ZERO, &|_, _| {}).await {
+    let noted = match fleet.lock(operation("backup verify"), Duration::ZERO, &|_, _| {}).await {
         Ok(lock) => {
             let with = on_node.as_ref().map(|(node, name, facts)| (*node, *name, facts));
             fleet.note_drill(&lock, &snapshot::folder(desired), &drill, with).await

@@ -26,8 +26,8 @@ use crate::core::names::{ClusterId, HostName, RemotePath};
 use crate::shell::clock::now;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
-use crate::shell::live::lock::{self, Errand};
-use crate::shell::live::remote::{Command, Source, Warrant};
+use crate::shell::live::lock::{self, Operation};
+use crate::shell::live::remote::{Command, LockProof, Source};
 use crate::shell::live::{Live, reach};
 
 /// The member on `host`, wherever it answers, to be asked by whoever may read everything.
@@ -74,11 +74,11 @@ impl Live {
         name: &str,
         compression: Compression,
         cluster: ClusterId,
-        errand: Errand,
+        operation: Operation,
     ) -> Result<(), Diagnostic> {
         let from = source(&self.hosts, &self.credentials, host).await?;
         let command = Command::backup(&self.hosts.desired, folder, name, compression, cluster, &from);
-        self.run_alone(host, command, errand, &format!("save {name}")).await.map(drop)
+        self.run_alone(host, command, operation, &format!("save {name}")).await.map(drop)
     }
 
     /// Runs a command on one host while we hold the lock of that host alone, and returns what it said.
@@ -86,17 +86,17 @@ impl Live {
         &self,
         host: &HostName,
         command: Command,
-        errand: Errand,
+        operation: Operation,
         what: &str,
     ) -> Result<String, Diagnostic> {
         let remote = self.hosts.on(host).await?;
         let alone = vec![(host.clone(), Ok(remote.clone()))];
-        let lock = lock::take(alone, errand, std::time::Duration::ZERO, &|_, _| {}).await?;
+        let lock = lock::take(alone, operation, std::time::Duration::ZERO, &|_, _| {}).await?;
         if let Some((_, cause)) = lock.skipped.first() {
             return Err(cause.clone().into());
         }
-        let warrant = Warrant { token: &lock.token, audit: lock.errand.audit(what) };
-        remote.run(command, &warrant).await
+        let proof = LockProof { token: &lock.token, audit: lock.operation.audit(what) };
+        remote.run(command, &proof).await
     }
 }
 

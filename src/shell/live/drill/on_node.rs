@@ -10,7 +10,7 @@ use crate::core::cluster::snapshot::{Fault, Listed, Parts, Sound};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Digest, HostName, RemotePath};
 use crate::core::observed::auth::ROOT;
-use crate::shell::live::lock::Errand;
+use crate::shell::live::lock::Operation;
 use crate::shell::live::remote::Command;
 use crate::shell::live::{Live, backup};
 
@@ -26,7 +26,7 @@ impl Live {
         folder: &RemotePath,
         listed: &Listed,
         sources: &[HostName],
-        errand: Errand,
+        operation: Operation,
     ) -> Result<(Sound, Drilled), Diagnostic> {
         let begun = Instant::now();
         let name = &listed.name;
@@ -35,7 +35,7 @@ impl Live {
         let pair = scratch::pair(&signer, ROOT, desired.certificates.validity_seconds)?;
         let binaries = self.hosts.running(host);
         let command = Command::drill(folder, listed, &binaries, signer.certificate_pem(), &pair);
-        let said = self.run_alone(host, command, errand, &format!("test restore of {name}")).await?;
+        let said = self.run_alone(host, command, operation, &format!("test restore of {name}")).await?;
         let told = Told::read(&said);
         let label = format!("{name} on {host}");
         let sound = told.sound().map_err(|fault| backup::unsound(&label, &fault))?;
