@@ -127,7 +127,7 @@ impl Fleet for Simulated<'_> {
             host.member = Seen::Unknown(cause);
         }
         if self.fault == Fault::Interrupt(call) {
-            self.stop.request();
+            self.stop.interrupt();
         }
         if self.fault == Fault::LostReply(call) { Err(broken()) } else { Ok(()) }
     }

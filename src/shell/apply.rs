@@ -39,12 +39,12 @@ const POLL: Pauses = Pauses::Growing { first: Duration::from_millis(50), longest
 pub struct Stop(OnceLock<String>);
 
 impl Stop {
-    pub fn request(&self) {
-        self.because(INTERRUPTED.to_owned());
+    pub fn interrupt(&self) {
+        self.request(INTERRUPTED.to_owned());
     }
 
     /// The first reason is the one that is told.
-    pub fn because(&self, why: String) {
+    pub fn request(&self, why: String) {
         let _ = self.0.set(why);
     }
 
@@ -148,7 +148,7 @@ impl<F: Fleet> Run<'_, F> {
                 }
                 Readiness::Refused(why) => {
                     let what = format!("refused to {action}{}", on(action));
-                    return Err(Diagnostic::new(Kind::Refused, what).because(why));
+                    return Err(Diagnostic::new(Kind::Refused, what).with_cause(why));
                 }
             }
         }
@@ -230,7 +230,7 @@ impl<F: Fleet> Run<'_, F> {
                     format!("{action}{}: did not take effect within {}", on(action), span::limit(patience.deadline()));
                 let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
                 return Err(match why.or_else(|| self.member_complaint(action, &observed)) {
-                    Some(why) => failure.because(why),
+                    Some(why) => failure.with_cause(why),
                     None => failure,
                 });
             }

@@ -64,9 +64,9 @@ pub async fn watch(
             tally.longest = tally.longest.max(took);
         }
         match result {
-            Err(why) => stop.because(format!("a write of --guard-writes failed: {why}")),
+            Err(why) => stop.request(format!("a write of --guard-writes failed: {why}")),
             Ok(()) if took > limit => {
-                stop.because(format!(
+                stop.request(format!(
                     "a write of --guard-writes took {}, more than {}",
                     span::measured(took.as_secs_f64()),
                     span::limit(limit)

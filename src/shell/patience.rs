@@ -179,8 +179,8 @@ mod tests {
                 break ended;
             }
         };
-        let failure = ended.map_err(|failed| failed.or(|awaited| awaited.why.because(awaited.until)));
-        assert_eq!(failure, Err(why().because("a leader is there")));
+        let failure = ended.map_err(|failed| failed.or(|awaited| awaited.why.with_cause(awaited.until)));
+        assert_eq!(failure, Err(why().with_cause("a leader is there")));
         assert_eq!(begun.elapsed(), SECOND * 10);
         let refused = patience.after(Err::<(), _>(why().into())).await.expect("it is no use");
         assert_eq!(refused.map_err(|failed| failed.or(|_| unreachable!("it is not waited for"))), Err(why()));

@@ -13,7 +13,7 @@ pub fn next(view: &View) -> Ruling {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
         // Another rule's.
         (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => Ruling::default(),
-        (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).because(Place::Ca)),
+        (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).declared_at(Place::Ca)),
         (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
             Action::Authority(AuthorityAction::Create),
             view.reason("no CA exists yet", Place::Ca),
@@ -21,7 +21,7 @@ pub fn next(view: &View) -> Ruling {
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
             let what = "the cluster exists, but its ca.crt and ca.key are missing here";
             let hint = "restore them from your backup to the location in [ca]";
-            Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because(Place::Ca))
+            Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).declared_at(Place::Ca))
         }
     }
 }

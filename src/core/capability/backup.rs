@@ -41,7 +41,7 @@ fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
     }
     let what = format!("{name} has no {program}, which `compression` in [backup] uses");
     let hint = format!("install it there (`apt-get install {program}`), or change `compression`");
-    Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).because(Place::BackupCompression))
+    Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).declared_at(Place::BackupCompression))
 }
 
 /// What a run on this node would lack, though every file were there.

@@ -67,7 +67,7 @@ pub fn next(view: &View) -> Ruling {
             let what = format!("etcd {version} on {name} does not support the setting `{key}`");
             let hint = format!("upgrade to {} first, then add the setting", view.desired.cluster.version);
             let refusal = Blocked::new(Code::SettingTooNew, what).on(name).hint(hint);
-            blocked.push(refusal.because(Place::EtcdExtraKey(key)));
+            blocked.push(refusal.declared_at(Place::EtcdExtraKey(key)));
             continue;
         }
         let because = reasons(view, host.text_of(File::Config), &text);

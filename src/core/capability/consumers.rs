@@ -27,7 +27,7 @@ pub fn next(view: &View) -> Ruling {
             }
             Some(Seen::Known(_)) | None => {}
             Some(Seen::Unknown(cause)) => {
-                ruling.blocked.push(Blocked::unseen(cause).because(Place::Consumer(name)));
+                ruling.blocked.push(Blocked::unseen(cause).declared_at(Place::Consumer(name)));
             }
         }
     }

@@ -43,7 +43,7 @@ pub fn faults(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
 
 fn fault(what: String, declared: Place) -> Blocked {
     let hint = "reissue it, or correct the path; nothing is changed until every pair is valid";
-    Blocked::new(Code::CertificateUnusable, what).hint(hint).because(declared)
+    Blocked::new(Code::CertificateUnusable, what).hint(hint).declared_at(declared)
 }
 
 /// What a certificate must at least name: the address that clients and peers dial, and for a server what is declared

@@ -24,14 +24,14 @@ pub fn create(view: &View) -> Ruling {
         let what = format!("the cluster exists, but none of {} has its CA key", nodes.join(", "));
         let hint = "restore ca.crt and ca.key from your backup on one of them; the key is copied to the others from \
                     there";
-        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).because(Place::Ca));
+        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).declared_at(Place::Ca));
     }
     // On the first one it may be what a creation has left that was cut off.
     let stray = keepers(view.observed).find(|(name, held)| *name != first && **held != Held::Nothing);
     if let Some((name, _)) = stray {
         let what = format!("{name} has a CA key (ca.key), but no node has its certificate");
         let hint = "put ca.crt next to it, or move the key away to create a new CA";
-        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint).because(Place::Ca));
+        return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint).declared_at(Place::Ca));
     }
     // Its folder is made first.
     let is_prepared =

@@ -172,7 +172,7 @@ pub fn add(view: &View) -> Ruling {
         let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
         let what = format!("{name} is not added while {who} is unhealthy: {why}");
         let hint = format!("repair {who}; if it is gone for good, replace it: `quorate plan --lost={who}`");
-        return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).because(declared));
+        return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).declared_at(declared));
     }
     let action = Action::Member(MemberAction::Add { host: name.clone(), peer_url: view.desired.peer_url(name) });
     Ruling::step(Draft::of(action, view.reason(format!("{name} is declared but is not a member yet"), declared)))

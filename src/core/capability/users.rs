@@ -45,7 +45,7 @@ pub fn next(view: &View) -> Ruling {
         (Some(draft), None) => Ruling::step(draft),
         (Some(_), Some(what)) => {
             let hint = "finish the upgrade first";
-            Ruling::blocked(Blocked::new(Code::UpgradeWaits, what).hint(hint).because(Place::Auth))
+            Ruling::blocked(Blocked::new(Code::UpgradeWaits, what).hint(hint).declared_at(Place::Auth))
         }
     }
 }

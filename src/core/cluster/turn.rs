@@ -132,7 +132,7 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     if small && healthy && !upheld(Guard::DowntimeAllowed, desired.cluster.downtime == Downtime::Allowed) {
         let what = format!("restarting {name} means an outage: the cluster has {}", count(total, "voter"));
         let hint = "if an outage is acceptable, set `downtime = \"allowed\"` in [cluster]";
-        return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).because(Place::Downtime));
+        return Err(Blocked::new(Code::DowntimeNeeded, what).on(name).hint(hint).declared_at(Place::Downtime));
     }
     if !upheld(Guard::QuorumWithoutTheOneThatStops, quorum_stays || (small && healthy)) {
         let what = format!(

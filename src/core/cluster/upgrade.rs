@@ -122,7 +122,7 @@ pub fn downgrade(
     }
     let what = format!("cluster.toml declares etcd {declared}, but the cluster is already at {highest}: no downgrade");
     let hint = format!("declare {highest}, or restore a snapshot from before the upgrade");
-    Err(Blocked::new(Code::Downgrade, what).hint(hint).because(Place::Version))
+    Err(Blocked::new(Code::Downgrade, what).hint(hint).declared_at(Place::Version))
 }
 
 /// The next stop on the way from `at` to the declared version.
@@ -156,14 +156,14 @@ fn on_the_way(desired: &Desired, minor: u16, at_least: Version, why: &str) -> Re
             let what = format!("{why}, and cluster.toml configures no archive for it");
             return Err(Blocked::new(Code::UpgradePath, what)
                 .hint("upgrade one minor version at a time: set `version` to the next one first")
-                .because(Place::Version));
+                .declared_at(Place::Version));
         }
     };
     via.keys().copied().filter(|version| version.minor == minor && *version >= at_least).max().ok_or_else(|| {
         let what = format!("{why}, and [etcd.archive.via] lists no such version");
         let hint =
             format!("add `\"{at_least}\" = {{ amd64 = \"SHA-256\" }}` (or a newer 3.{minor}) to [etcd.archive.via]");
-        Blocked::new(Code::UpgradePath, what).hint(hint).because(Place::Version)
+        Blocked::new(Code::UpgradePath, what).hint(hint).declared_at(Place::Version)
     })
 }
 
@@ -179,7 +179,7 @@ pub fn broken(version: Version) -> Option<Blocked> {
     is_broken.then(|| {
         let what = format!("etcd {version} can corrupt data");
         let hint = format!("declare {FIRST_SOUND_3_5} or newer");
-        Blocked::new(Code::BrokenVersion, what).hint(hint).because(Place::Version)
+        Blocked::new(Code::BrokenVersion, what).hint(hint).declared_at(Place::Version)
     })
 }
 
@@ -213,7 +213,7 @@ pub fn next_allowed(view: &View) -> Option<Version> {
 /// the version before, and what the next version asks for is there.
 fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<(), Blocked> {
     let Some(stop) = course.stops.first().copied() else { return Ok(()) };
-    let waits = |what: String| Blocked::new(Code::UpgradeWaits, what).because(Place::Version);
+    let waits = |what: String| Blocked::new(Code::UpgradeWaits, what).declared_at(Place::Version);
     if upheld(Guard::WellBeforeUpgrade, false) {
         return Ok(());
     }
@@ -237,7 +237,7 @@ fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<()
     if voters <= 2 && view.desired.cluster.downtime == Downtime::Never {
         let what = format!("the change to etcd {stop} means an outage: the cluster has {}", count(voters, "voter"));
         let hint = "if an outage is acceptable, set `downtime = \"allowed\"` in [cluster]";
-        return Err(Blocked::new(Code::DowntimeNeeded, what).hint(hint).because(Place::Downtime));
+        return Err(Blocked::new(Code::DowntimeNeeded, what).hint(hint).declared_at(Place::Downtime));
     }
     let minor = |version: Version| (version.major, version.minor);
     if minor(stop) <= minor(course.running) {
@@ -273,7 +273,7 @@ fn v2store_is_clean(view: &View, membership: &Membership, stop: Version) -> Resu
             None => format!("{}: `etcdutl check v2store` was not run", member.host),
         };
         let hint = "run `quorate explain v2-store` for the fix";
-        return Err(Blocked::new(Code::V2Store, what).on(&member.host).hint(hint).because(Place::Version));
+        return Err(Blocked::new(Code::V2Store, what).on(&member.host).hint(hint).declared_at(Place::Version));
     }
     Ok(())
 }
@@ -285,7 +285,7 @@ fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
         let key = line.split(':').next().unwrap_or(line);
         let what = format!("etcd {stop} removed the setting `{key}`, which is in etcd.yaml on {name}");
         let hint = "replace it in `extra` of [etcd] by its successor and apply that first";
-        return Err(Blocked::new(Code::ExperimentalSetting, what).on(name).hint(hint).because(Place::EtcdExtra));
+        return Err(Blocked::new(Code::ExperimentalSetting, what).on(name).hint(hint).declared_at(Place::EtcdExtra));
     }
     Ok(())
 }
@@ -328,12 +328,14 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
             let what = format!("{folder} on {name} does not contain etcd {version}");
             let hint = "install it there, or configure an archive in [etcd.archive]";
             let blocked = Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint);
-            Want::Impossible(blocked.because(Place::ArchivePreinstalled))
+            Want::Impossible(blocked.declared_at(Place::ArchivePreinstalled))
         }
         (Binaries::Undeclared, None) => {
             let what = format!("{name} needs etcd {version}, but no archive is configured");
             let hint = "add [etcd.archive] with `url` or `path`, and `sha256`";
-            Want::Impossible(Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint).because(Place::Version))
+            Want::Impossible(
+                Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint).declared_at(Place::Version),
+            )
         }
         (Binaries::Archive { .. }, Some(Installed { archive })) => {
             let declared = desired.archive_digest(version, host.architecture);
@@ -344,20 +346,20 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
             let what = format!("{} on {name} does not match the declared archive", desired.binaries_folder_of(version));
             let hint = "correct `sha256`, or move that directory aside on the host";
             let blocked = Blocked::new(Code::BinariesForeign, what).on(name).hint(hint);
-            Want::Impossible(blocked.because(Place::ArchiveSha256))
+            Want::Impossible(blocked.declared_at(Place::ArchiveSha256))
         }
         (Binaries::Archive { .. }, None) => {
             let seen = observed.workstation.archives.get(&version).and_then(|of| of.get(&host.architecture));
             match seen {
                 Some(Seen::Known(_)) => Want::Install,
-                Some(Seen::Unknown(cause)) => Want::Impossible(Blocked::unseen(cause).because(Place::Archive)),
+                Some(Seen::Unknown(cause)) => Want::Impossible(Blocked::unseen(cause).declared_at(Place::Archive)),
                 None => {
                     let what = format!("the archive of etcd {version} for {} was not checked", host.architecture);
                     let hint = format!(
                         "add `\"{version}\" = {{ {} = \"SHA-256\" }}` to [etcd.archive.via]",
                         host.architecture
                     );
-                    Want::Impossible(Blocked::new(Code::ArchiveUnusable, what).hint(hint).because(Place::Archive))
+                    Want::Impossible(Blocked::new(Code::ArchiveUnusable, what).hint(hint).declared_at(Place::Archive))
                 }
             }
         }

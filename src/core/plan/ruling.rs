@@ -66,7 +66,7 @@ impl Blocked {
     }
 
     #[must_use]
-    pub fn because(mut self, declared: Place) -> Self {
+    pub fn declared_at(mut self, declared: Place) -> Self {
         self.declared = Some(declared.path());
         self
     }

@@ -170,10 +170,10 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
         Diagnostic::new(Kind::PlanChanged, "the hosts or cluster.toml have changed since the plan was saved");
     for action in others.by_ref().take(OTHERS_TOLD) {
         let on = action.host().map_or_else(String::new, |host| format!(" on {host}"));
-        diagnostic = diagnostic.because(format!("not in the saved plan: {action}{on}"));
+        diagnostic = diagnostic.with_cause(format!("not in the saved plan: {action}{on}"));
     }
     if others.next().is_some() {
-        diagnostic = diagnostic.because("and more");
+        diagnostic = diagnostic.with_cause("and more");
     }
     Err(diagnostic.hint(again))
 }
@@ -187,7 +187,7 @@ fn check_allowed(allowed: &[Allowance], plan: &Plan) -> Result<(), Diagnostic> {
     let mut diagnostic = Diagnostic::new(Kind::Refused, format!("this plan needs --allow {first}"));
     for (index, step) in steps.take(OTHERS_TOLD) {
         let line = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
-        diagnostic = diagnostic.because(line);
+        diagnostic = diagnostic.with_cause(line);
     }
     let flags: Vec<_> = missing.iter().map(|missing| format!("--allow {missing}")).collect();
     Err(diagnostic.hint(format!("nothing was changed; if that is intended, add {}", flags.join(" "))))
@@ -239,7 +239,7 @@ async fn finish_step_on_interrupt<T>(stop: &Stop, tell: impl Fn(), work: impl Fu
             result = &mut work => return result,
             Ok(()) = tokio::signal::ctrl_c(), if !interrupted => {
                 interrupted = true;
-                stop.request();
+                stop.interrupt();
                 tell();
                 restore_interrupt();
             }
@@ -286,13 +286,13 @@ fn left_over(plan: &Plan, kind: Kind) -> Diagnostic {
     let mut blocked = plan.blocked.iter().filter(|blocked| blocked.code.kind() == kind);
     let mut diagnostic = Diagnostic::new(kind, "apply is incomplete");
     for blocked in blocked.by_ref().take(OTHERS_TOLD) {
-        diagnostic = diagnostic.because(format!("{} [{}]", clean(&blocked.what), blocked.code));
+        diagnostic = diagnostic.with_cause(format!("{} [{}]", clean(&blocked.what), blocked.code));
         if diagnostic.hint.is_none() {
             diagnostic.hint.clone_from(&blocked.hint);
         }
     }
     if blocked.next().is_some() {
-        diagnostic = diagnostic.because("and more");
+        diagnostic = diagnostic.with_cause("and more");
     }
     diagnostic
 }

@@ -133,7 +133,7 @@ fn check(text: &str, file: &Path, folder: &Path) -> Result<Desired, Diagnostic> 
         let mut diagnostic = Diagnostic::failure("this would not be a valid cluster.toml");
         for problem in problems {
             let hint = problem.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            diagnostic = diagnostic.because(format!("{}{hint}", problem.summary));
+            diagnostic = diagnostic.with_cause(format!("{}{hint}", problem.summary));
         }
         diagnostic
     })

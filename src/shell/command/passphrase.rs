@@ -39,18 +39,18 @@ fn read(passphrase: &Passphrase, key: &str, context: &Context) -> Result<SecretS
     let text = match passphrase {
         Passphrase::File(path) => {
             let text = fs::read_to_string(path).map(Zeroizing::new);
-            let cannot = |error| failed().because(format!("cannot read {}", path.display())).caused_by(&error);
+            let cannot = |error| failed().with_cause(format!("cannot read {}", path.display())).caused_by(&error);
             // An editor ends the line; a passphrase has no line breaks.
             let text = text.map_err(cannot)?;
             Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
         }
         Passphrase::Environment(variable) => match std::env::var(variable) {
             Ok(text) => Zeroizing::new(text),
-            Err(_) => return Err(failed().because(format!("the environment variable {variable} is not set"))),
+            Err(_) => return Err(failed().with_cause(format!("the environment variable {variable} is not set"))),
         },
         Passphrase::Prompt if context.no_input || !std::io::stdin().is_terminal() => {
             let hint = "run it on a terminal, or set `passphrase` in [ca] to { file = \"…\" } or { env = \"…\" }";
-            return Err(failed().because("cannot prompt for it here").hint(hint));
+            return Err(failed().with_cause("cannot prompt for it here").hint(hint));
         }
         Passphrase::Prompt => {
             let asked = rpassword::prompt_password(format!("Passphrase of {key}: "));
@@ -58,7 +58,7 @@ fn read(passphrase: &Passphrase, key: &str, context: &Context) -> Result<SecretS
         }
     };
     if text.is_empty() {
-        return Err(failed().because("it is empty"));
+        return Err(failed().with_cause("it is empty"));
     }
     Ok(SecretString::from(text.as_str()))
 }

@@ -24,7 +24,7 @@ pub fn of_call(host: &HostName, what: &str, error: &SshError) -> Cause {
 pub fn failed_call(host: &HostName, what: &str, error: &SshError) -> Diagnostic {
     Diagnostic::new(code(error).kind(), format!("{what} on {host} failed"))
         .at(host.as_str())
-        .because(error.to_string())
+        .with_cause(error.to_string())
         .hint(error.hint())
 }
 

@@ -69,7 +69,7 @@ fn given_up(log: &str, action: &MemberAction, Awaited { until, deadline, why }: 
     let host = action.host();
     let what = format!("{action} ({host}): gave up after waiting {} until {until}", span::limit(deadline));
     let hint = format!("run `{log}` on {host} and on the leader's host; then run apply again");
-    Diagnostic::failure(what).at(host.as_str()).because(why.summary).hint(hint)
+    Diagnostic::failure(what).at(host.as_str()).with_cause(why.summary).hint(hint)
 }
 
 fn passing(until: &'static str, why: Diagnostic) -> Failed {

@@ -72,7 +72,7 @@ impl Offsite {
             let folder = Some(folder.into());
             return Ok(Self { store: Arc::new(store), prefix: Key::default(), url, folder });
         }
-        let place = url.strip_prefix("s3://").ok_or_else(|| failed().because("it is neither s3:// nor file://"))?;
+        let place = url.strip_prefix("s3://").ok_or_else(|| failed().with_cause("it is neither s3:// nor file://"))?;
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         // As Amazon's can; the environment may say otherwise.
         let mut builder = AmazonS3Builder::new().with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
@@ -85,7 +85,7 @@ impl Offsite {
             }
         }
         if !has_credentials {
-            let none = failed().because("no credentials for it in the environment");
+            let none = failed().with_cause("no credentials for it in the environment");
             return Err(none.hint("set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"));
         }
         let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };

@@ -25,7 +25,7 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 pub(super) async fn fetch(user: &UserName, source: &PasswordSource) -> Result<SecretString, Diagnostic> {
     secret(source).await.map_err(|Failure { from, why }| {
         Diagnostic::failure(format!("could not get the password of user {user} from {from}"))
-            .because(why)
+            .with_cause(why)
             .hint(format!("check `password` in [users.{user}]; then run apply again"))
     })
 }

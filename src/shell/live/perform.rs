@@ -237,7 +237,7 @@ async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: Auth
 /// A new pair. It is not kept here: the next look reads it from where it was put.
 fn create_at(paths: [&RemotePath; 2], cluster: &ClusterName) -> Result<Command, Diagnostic> {
     let (certificate, key) = pki::generate_authority(cluster, now())
-        .map_err(|why| Diagnostic::failure("no CA could be created").because(why))?;
+        .map_err(|why| Diagnostic::failure("no CA could be created").with_cause(why))?;
     Ok(Command::write_authority(paths, [certificate.as_bytes(), key.as_bytes()], true))
 }
 
@@ -345,16 +345,16 @@ async fn install_pair(
 ) -> Result<Command, Diagnostic> {
     let failed = || Diagnostic::failure(format!("cannot install the {role} certificate of {host}")).at(host.as_str());
     let AuthoritySource::External { nodes, .. } = &desired.authority else {
-        return Err(failed().because("none is configured"));
+        return Err(failed().with_cause("none is configured"));
     };
     let pair =
-        nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().because("none is configured"))?;
+        nodes.get(host).and_then(|pairs| pairs.get(&role)).ok_or_else(|| failed().with_cause("none is configured"))?;
     let known = [credentials.ca(now()).await?.certificate().known()];
     // What the plan has checked may have been overwritten since.
     if let Some(fault) = pki::look_at_given(pair, &known).faults.into_iter().next() {
-        return Err(failed().because(fault));
+        return Err(failed().with_cause(fault));
     }
-    let text = pki::read_pair(pair).map_err(|why| failed().because(why))?;
+    let text = pki::read_pair(pair).map_err(|why| failed().with_cause(why))?;
     Ok(Command::replace_pair(desired, role, &text.certificate, &text.key))
 }
 
@@ -383,7 +383,7 @@ fn nobody_locked() -> Diagnostic {
 fn not_locked(host: &HostName, why: Option<&Cause>) -> Diagnostic {
     let refused = Diagnostic::new(Kind::Locked, format!("this run does not hold the lock on {host}")).at(host.as_str());
     match why {
-        Some(cause) => refused.because(cause.summary.clone()),
+        Some(cause) => refused.with_cause(cause.summary.clone()),
         None => refused.hint("the connection may have been lost: run the command again"),
     }
 }

@@ -286,19 +286,19 @@ impl Remote {
         {
             return Diagnostic::new(cause.code.kind(), format!("{what} on {host} failed"))
                 .at(host.as_str())
-                .because(cause.summary)
+                .with_cause(cause.summary)
                 .hint(cause.hint.unwrap_or_default());
         }
         let said = said_or_status(output);
         match output.status {
             Exit::Code(LOCK_LOST) => Diagnostic::new(Kind::Locked, format!("{what} on {host} was not started"))
                 .at(host.as_str())
-                .because(said)
+                .with_cause(said)
                 .hint("the lock was broken, or the host was restarted: see `quorate lock status`, then run again"),
             Exit::Code(124 | 137) => Diagnostic::failure(format!("{what} on {host} took too long and was stopped"))
                 .at(host.as_str())
-                .because(said),
-            _ => Diagnostic::failure(format!("{what} on {host} failed")).at(host.as_str()).because(said),
+                .with_cause(said),
+            _ => Diagnostic::failure(format!("{what} on {host} failed")).at(host.as_str()).with_cause(said),
         }
     }
 }

@@ -105,7 +105,7 @@ pub(super) async fn change(
     };
     let given_up = |Awaited { deadline, why, .. }: Awaited| {
         let what = format!("{action}: gave up after {}", span::limit(deadline));
-        Diagnostic::failure(what).because(why.summary).hint("run `quorate plan` to see the current state")
+        Diagnostic::failure(what).with_cause(why.summary).hint("run `quorate plan` to see the current state")
     };
     let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);
     loop {

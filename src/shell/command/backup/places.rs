@@ -148,7 +148,7 @@ pub async fn fetch(
     let places = if is_offsite { "here, off-site or on a node" } else { "here or on a node" };
     let nowhere = Diagnostic::failure(format!("no snapshot {name:?} {places}"));
     let unseen = nodes.values().filter_map(Seen::unknown).take(3);
-    let nowhere = unseen.fold(nowhere, |nowhere, cause| nowhere.because(cause.summary.clone()));
+    let nowhere = unseen.fold(nowhere, |nowhere, cause| nowhere.with_cause(cause.summary.clone()));
     Err(nowhere.hint("run `quorate backup list`"))
 }
 

@@ -106,7 +106,7 @@ pub async fn run(
         let sent = offsite.upload(&path, &name, &|bytes| bar.iter().for_each(|bar| bar.set_position(bytes))).await;
         bar.inspect(|bar| bar.finish_and_clear());
         sent.map_err(|failure| {
-            failure.because(format!("the snapshot was taken, and is stored in {}", path.display()))
+            failure.with_cause(format!("the snapshot was taken, and is stored in {}", path.display()))
         })?;
         let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
         warn_of(context, offsite.keep_facts(&name, &facts).await);
@@ -228,7 +228,7 @@ fn why_silent<'a>(observed: &'a Observed, name: &HostName) -> Option<&'a Cause> 
 fn nobody(desired: &Desired, observed: &Observed) -> Diagnostic {
     let causes = desired.nodes.keys().filter_map(|name| why_silent(observed, name));
     let nobody = Diagnostic::new(Kind::Unseen, "no member answers, so no snapshot can be taken");
-    let nobody = causes.take(3).fold(nobody, |nobody, cause| nobody.because(cause.summary.clone()));
+    let nobody = causes.take(3).fold(nobody, |nobody, cause| nobody.with_cause(cause.summary.clone()));
     nobody.hint("run `quorate status`")
 }
 
@@ -237,7 +237,7 @@ fn nobody_on(observed: &Observed, host: &HostName) -> Diagnostic {
         Diagnostic::new(Kind::Unseen, format!("no voter answers on {host}, so no snapshot can be taken there"));
     let nobody = nobody.at(host.as_str());
     match why_silent(observed, host) {
-        Some(cause) => nobody.because(cause.summary.clone()),
+        Some(cause) => nobody.with_cause(cause.summary.clone()),
         None => nobody.hint("learners and stopped members cannot provide a snapshot"),
     }
 }

@@ -165,7 +165,7 @@ async fn newest(context: &Context, desired: &Desired, fleet: &Live) -> Result<Wa
     let newest = newest.and_then(|name| found.into_iter().find(|found| found.listed.name == *name));
     let Some(newest) = newest else {
         let none = Diagnostic::failure("no snapshot to verify");
-        let none = unseen.into_iter().take(3).fold(none, Diagnostic::because);
+        let none = unseen.into_iter().take(3).fold(none, Diagnostic::with_cause);
         return Err(none.hint("take one with `quorate backup run`"));
     };
     for unseen in &unseen {

@@ -86,7 +86,7 @@ fn at_path(path: &Path, folder: &Path, expected: Option<Digest>) -> Result<Archi
     if expected.is_some_and(|expected| expected != digest) {
         return Err(Diagnostic::failure("the archive's SHA-256 does not match")
             .at(&shown)
-            .because(format!("it is {digest}")));
+            .with_cause(format!("it is {digest}")));
     }
     let absolute = std::path::absolute(path).map_err(failure)?;
     let relative = absolute.strip_prefix(folder).unwrap_or(&absolute);

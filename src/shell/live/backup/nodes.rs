@@ -124,7 +124,7 @@ impl Live {
         let output = stream.exit.wait().await.map_err(lost)?;
         if !output.is_success() {
             let what = format!("{path} could not be read on {host}");
-            return Err(Diagnostic::failure(what).at(host.as_str()).because(host_words(&output)));
+            return Err(Diagnostic::failure(what).at(host.as_str()).with_cause(host_words(&output)));
         }
         let sound = read::check_in_thread(staged.path().to_owned(), format!("{path} on {host}")).await?;
         staged::keep(staged, to)?;

@@ -103,7 +103,7 @@ fn of_packing(error: &io::Error) -> Fault {
 pub(in crate::shell::live) fn unsound(name: &str, fault: &Fault) -> Diagnostic {
     let code = fault.code();
     Diagnostic::new(code.kind(), format!("{name} failed verification [{code}]"))
-        .because(fault.to_string())
+        .with_cause(fault.to_string())
         .hint(format!("run `quorate explain {code}`"))
 }
 

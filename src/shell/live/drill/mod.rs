@@ -152,7 +152,7 @@ impl Live {
         let members: Vec<_> = members.iter().map(String::as_str).collect();
         let what = format!("{name} is from a different cluster from {} [{code}]", desired.cluster.name);
         Err(Diagnostic::new(code.kind(), what)
-            .because(format!("its members were {}; none of them is in cluster.toml", members.join(", ")))
+            .with_cause(format!("its members were {}; none of them is in cluster.toml", members.join(", ")))
             .hint(format!("run `quorate explain {code}`")))
     }
 
@@ -194,7 +194,7 @@ impl Subject<'_> {
         let differs = differs(self.name, what);
         match self.cluster {
             Some(_) => differs,
-            None => differs.because(
+            None => differs.with_cause(
                 "its cluster id was not recorded: either the snapshot or the member has wrong data, or the cluster was \
                  restored after the snapshot was taken (the snapshot may be good then)",
             ),
@@ -299,7 +299,7 @@ fn is_url(text: &str) -> bool {
 fn differs(name: &str, what: String) -> Diagnostic {
     let code = Code::SnapshotDiffers;
     Diagnostic::new(code.kind(), format!("{name} failed the test restore [{code}]"))
-        .because(what)
+        .with_cause(what)
         .hint(format!("run `quorate explain {code}`"))
 }
 

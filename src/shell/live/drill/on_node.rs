@@ -40,7 +40,7 @@ impl Live {
         let label = format!("{name} on {host}");
         let sound = told.sound().map_err(|fault| backup::unsound(&label, &fault))?;
         if let Some(said) = told.one("refused") {
-            return Err(Diagnostic::failure("etcd rejects the snapshot").at(host.as_str()).because(said));
+            return Err(Diagnostic::failure("etcd rejects the snapshot").at(host.as_str()).with_cause(said));
         }
         let nonsense =
             || Diagnostic::failure(format!("unexpected answer from {host} about the test restore")).at(host.as_str());

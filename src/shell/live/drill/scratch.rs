@@ -58,7 +58,7 @@ const LOOPBACK: &str = "127.0.0.1";
 /// One that nobody else has, so that a drill needs nothing of the cluster's.
 pub(super) fn authority(cluster: &ClusterName) -> Result<Signer, Diagnostic> {
     let (certificate, key) = pki::generate_authority(cluster, now())
-        .map_err(|why| Diagnostic::failure("no CA could be created for the test restore").because(why))?;
+        .map_err(|why| Diagnostic::failure("no CA could be created for the test restore").with_cause(why))?;
     let memory = Path::new("the CA of the test restore");
     pki::assemble_text(&certificate, memory, key.as_bytes(), memory, now()).map_err(Diagnostic::from)
 }
@@ -138,7 +138,7 @@ impl Tools {
         // Of a panic the last line says nothing.
         let panic = said.lines().find(|line| line.starts_with("panic:"));
         let why = panic.or_else(|| said.lines().last()).unwrap_or_default();
-        Err(Diagnostic::failure(format!("`{what}` rejects the snapshot")).because(why))
+        Err(Diagnostic::failure(format!("`{what}` rejects the snapshot")).with_cause(why))
     }
 
     /// Restores `database` and starts etcd on it.
@@ -219,7 +219,7 @@ impl Ended {
 
 impl From<Ended> for Diagnostic {
     fn from(Ended { last, .. }: Ended) -> Self {
-        Diagnostic::failure("etcd exited instead of serving the restored data").because(last)
+        Diagnostic::failure("etcd exited instead of serving the restored data").with_cause(last)
     }
 }
 
@@ -238,8 +238,8 @@ async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration
             Err(missed) => missed.cause.summary,
         };
         if !patience.wait().await {
-            let failure = Diagnostic::failure("etcd does not serve the restored data").because(why);
-            return Err(failure.because(Ended::of(folder).last));
+            let failure = Diagnostic::failure("etcd does not serve the restored data").with_cause(why);
+            return Err(failure.with_cause(Ended::of(folder).last));
         }
     }
 }

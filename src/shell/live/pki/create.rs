@@ -67,7 +67,7 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
         Diagnostic::failure(format!("{} could not be written", path.display())).caused_by(&error)
     };
     let (certificate, key) = generate(cluster, "etcd-ca", at)
-        .map_err(|why| Diagnostic::failure(format!("no CA could be created for cluster {cluster}")).because(why))?;
+        .map_err(|why| Diagnostic::failure(format!("no CA could be created for cluster {cluster}")).with_cause(why))?;
     for (name, mode, content) in [(KEY_PENDING, 0o600, key.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
         let path = folder.join(name);
         write_new(&path, mode, content).map_err(|error| cannot(&path, error))?;

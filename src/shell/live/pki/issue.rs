@@ -62,7 +62,7 @@ impl Signer {
             Ok((certificate, facts))
         });
         key.zeroize();
-        let (certificate, facts) = certificate.map_err(|why| failed().because(why))?;
+        let (certificate, facts) = certificate.map_err(|why| failed().with_cause(why))?;
         let shortened = not_after < at.plus_seconds(validity);
         Ok(Issued { certificate_pem: with_chain(&certificate.pem(), self.certificate()), key_pem, facts, shortened })
     }

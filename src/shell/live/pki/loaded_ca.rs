@@ -67,7 +67,8 @@ impl LoadedCa {
             Self::Signer(signer) => operator(signer, at),
             Self::Remote { client, .. } => Ok(client.clone()),
             Self::Outside { client, .. } => given::read_pair(client).map_err(|why| {
-                crate::core::diagnostic::Diagnostic::failure("our own client certificate cannot be used").because(why)
+                crate::core::diagnostic::Diagnostic::failure("our own client certificate cannot be used")
+                    .with_cause(why)
             }),
         }
     }

@@ -28,21 +28,22 @@ pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Res
     let failed = |error: io::Error| what().caused_by(&error);
     let directory = locked(folder)?;
     if load(folder, at)?.is_none() {
-        return Err(what().because("there is none to replace"));
+        return Err(what().with_cause("there is none to replace"));
     }
     if load_next(folder, at)?.is_some() {
         return Err(Diagnostic::new(Kind::Refused, format!("{} already contains a new CA", folder.display())));
     }
     // Members compare an issuer by its name: that of the next one must not be the same.
     let moment = jiff::Timestamp::from_second(at.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
-    let (certificate, key) = generate(cluster, &format!("etcd-ca {moment}"), at).map_err(|why| what().because(why))?;
+    let (certificate, key) =
+        generate(cluster, &format!("etcd-ca {moment}"), at).map_err(|why| what().with_cause(why))?;
     write_new(&folder.join(NEXT_KEY), 0o600, key.as_str()).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
     let pending = folder.join(".ca.next.crt.pending");
     write_new(&pending, 0o644, &certificate).map_err(failed)?;
     fs::rename(&pending, folder.join(NEXT_CERTIFICATE)).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
-    load_next(folder, at)?.ok_or_else(|| what().because("it is gone"))
+    load_next(folder, at)?.ok_or_else(|| what().with_cause("it is gone"))
 }
 
 /// Puts the next authority in the place of the one that there is, which keeps another name.
