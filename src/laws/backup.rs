@@ -226,8 +226,8 @@ fn the_end_is_as_declared(world: &super::World, plan: &Plan, case: Case) -> Vec<
             return left.then(|| format!("something is left on {name}"));
         }
         if matches!(on, On::WithoutProgram | On::AbsentWithoutProgram) {
-            let told = plan.blocked.iter().any(|blocked| blocked.hosts.contains(name));
-            return (!told).then(|| format!("nobody is told what {name} lacks"));
+            let is_told = plan.blocked.iter().any(|blocked| blocked.hosts.contains(name));
+            return (!is_told).then(|| format!("nobody is told what {name} lacks"));
         }
         let key = host.files.get(&File::BackupKey).is_some_and(|fact| fact.access.mode == "600");
         let lacks = would_fail(&world.desired, &observed, name);

@@ -278,14 +278,14 @@ impl<F: Fleet> Run<'_, F> {
             true => ("restore", RESTORE_AGAIN),
             false => ("apply", "safe to rerun: apply resumes from the current state"),
         };
-        let told = Diagnostic {
+        let stopped = Diagnostic {
             kind: Kind::Stopped,
             place: failure.place.clone(),
             summary: format!("{doing} stopped at {steps} of {}: {}", self.approved.steps.len(), failure.summary),
             causes: failure.causes.clone(),
             hint: None,
         };
-        told.hint(hint.unwrap_or_else(|| again.to_owned()))
+        stopped.hint(hint.unwrap_or_else(|| again.to_owned()))
     }
 }
 

@@ -30,11 +30,11 @@ pub struct Patience {
     /// Pauses that were made.
     made: usize,
     pause: Duration,
-    told: Instant,
+    shown_at: Instant,
 }
 
 /// How often is said what is waited for.
-const TOLD_EVERY: Duration = Duration::from_secs(1);
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 impl Patience {
     pub fn new(deadline: Duration, pauses: Pauses) -> Self {
@@ -44,7 +44,7 @@ impl Patience {
             Pauses::Growing { first, .. } => first,
             Pauses::Listed(listed) => listed.first().copied().unwrap_or_default(),
         };
-        Self { begun, deadline, pauses, made: 0, pause, told: begun }
+        Self { begun, deadline, pauses, made: 0, pause, shown_at: begun }
     }
 
     pub fn deadline(&self) -> Duration {
@@ -86,8 +86,8 @@ impl Patience {
 
     /// As [`Patience::wait`]; says once a second what it waits for.
     pub async fn wait_for(&mut self, for_what: &str, emit: &(dyn Fn(Event) + Sync)) -> bool {
-        if !self.is_over() && self.told.elapsed() >= TOLD_EVERY {
-            self.told = Instant::now();
+        if !self.is_over() && self.shown_at.elapsed() >= SHOWN_EVERY {
+            self.shown_at = Instant::now();
             let seconds = self.begun.elapsed().as_secs_f64();
             emit(Event::Waiting { for_what: for_what.to_owned(), seconds });
         }

@@ -55,17 +55,17 @@ struct State {
     step: String,
     is_open: bool,
     /// The wait that was told last: what for, and how many tens of seconds.
-    told: (String, u64),
+    last_shown: (String, u64),
 }
 
 /// A wait is mentioned in plain lines every so many seconds; a bar shows each second.
-const WAIT_TOLD_EVERY_SECONDS: u64 = 10;
+const WAIT_SHOWN_EVERY_SECONDS: u64 = 10;
 
 impl Progress {
     /// `writer` is stdout for JSON, stderr for plain lines; a bar draws on stderr itself.
     pub fn new(output: Output, declared: usize, colour: bool, writer: Box<dyn Write + Send>) -> Self {
         let bar = (output == Output::Bar).then(|| spinner(String::new()));
-        let state = State { writer, bar, step: String::new(), is_open: false, told: Default::default() };
+        let state = State { writer, bar, step: String::new(), is_open: false, last_shown: Default::default() };
         let palette = if colour { Palette::coloured() } else { Palette::plain() };
         Self { output, declared, palette, state: Mutex::new(state) }
     }
@@ -85,14 +85,14 @@ impl Progress {
 impl State {
     fn plain(&mut self, event: &Event, declared: usize, palette: Palette) -> io::Result<()> {
         match event {
-            Event::Locking { held_by: Some(holder), .. } => self.told_wait(&format!("the lock, held by {holder}"), 0.0),
+            Event::Locking { held_by: Some(holder), .. } => self.show_wait(&format!("the lock, held by {holder}"), 0.0),
             Event::StepStarted { number, of, title, hosts } => {
                 self.step = words::step_line(*number, *of, title, hosts, declared);
                 write!(self.writer, "{} ...", self.step)?;
                 self.is_open = true;
                 self.writer.flush()
             }
-            Event::Waiting { for_what, seconds } => self.told_wait(for_what, *seconds),
+            Event::Waiting { for_what, seconds } => self.show_wait(for_what, *seconds),
             Event::StepDone { seconds, surprises, .. } => {
                 if !self.is_open {
                     write!(self.writer, "{} ...", self.step)?;
@@ -147,13 +147,13 @@ impl State {
         Ok(())
     }
 
-    fn told_wait(&mut self, for_what: &str, seconds: f64) -> io::Result<()> {
-        let tens = seconds.max(0.0) as u64 / WAIT_TOLD_EVERY_SECONDS;
+    fn show_wait(&mut self, for_what: &str, seconds: f64) -> io::Result<()> {
+        let tens = seconds.max(0.0) as u64 / WAIT_SHOWN_EVERY_SECONDS;
         let now = (for_what.to_owned(), tens);
-        if self.told == now || (tens == 0 && seconds > 0.0) {
+        if self.last_shown == now || (tens == 0 && seconds > 0.0) {
             return Ok(());
         }
-        self.told = now;
+        self.last_shown = now;
         let so_far = if tens == 0 { String::new() } else { format!(" ({})", span::measured(seconds)) };
         self.note(&format!("waiting for {for_what}{so_far}"))
     }

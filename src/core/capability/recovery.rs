@@ -120,10 +120,10 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         return Vec::new();
     }
     let Ok(survivors) = survivors(desired, observed) else { return Vec::new() };
-    let told = |(name, index): &(HostName, Option<u64>)| {
+    let in_words = |(name, index): &(HostName, Option<u64>)| {
         format!("{name} at raft index {}", index.map_or_else(|| "unknown".to_owned(), |index| index.to_string()))
     };
-    let ranked: Vec<_> = survivors.iter().map(told).collect();
+    let ranked: Vec<_> = survivors.iter().map(in_words).collect();
     let lost: Vec<_> = desired.request.lost.keys().map(HostName::as_str).collect();
     vec![Finding {
         code: Code::WritesMayBeLost,

@@ -216,15 +216,15 @@ mod tests {
 
     #[test]
     fn keys_are_told_as_they_were_meant() {
-        let told = |permission: Permission| permission.to_string();
+        let in_words = |permission: Permission| permission.to_string();
         let access = KeyAccess::ReadWrite;
-        assert_eq!(told(Permission::prefix("/app/", access)), "readwrite prefix /app/");
+        assert_eq!(in_words(Permission::prefix("/app/", access)), "readwrite prefix /app/");
         assert_eq!(Permission::prefix("/app/", access).end, Some(Key::new("/app0")));
-        assert_eq!(told(Permission::prefix("", KeyAccess::Read)), "read every key");
-        assert_eq!(told(Permission::key("/app", KeyAccess::Write)), "write key /app");
-        assert_eq!(told(Permission::range("a", "c", access)), "readwrite range a to c");
+        assert_eq!(in_words(Permission::prefix("", KeyAccess::Read)), "read every key");
+        assert_eq!(in_words(Permission::key("/app", KeyAccess::Write)), "write key /app");
+        assert_eq!(in_words(Permission::range("a", "c", access)), "readwrite range a to c");
         let from = Permission { key: Key::new("a"), end: Some(Key::new(LAST)), access };
-        assert_eq!(told(from), "readwrite keys from a on");
+        assert_eq!(in_words(from), "readwrite keys from a on");
         // Nothing comes after all keys that begin with 0xff.
         let last = Key::new([0xff, 0xff]);
         assert_eq!(last.after_prefix(), Key::new(LAST));

@@ -158,8 +158,8 @@ const LINES_MAX: usize = 80;
 #[test]
 fn a_line_that_cannot_be_played_is_told_with_its_place() {
     let cluster = "# It begins.\nhealthy cluster prod 3.5.16 etcd-1 etcd-2 etcd-3\n";
-    let told = |line: &str| played(&format!("{cluster}{line}\n")).expect_err("it cannot be played");
-    let (number, why) = told("unplug etcd-2");
+    let refusal = |line: &str| played(&format!("{cluster}{line}\n")).expect_err("it cannot be played");
+    let (number, why) = refusal("unplug etcd-2");
     assert_eq!(number, 3);
     assert!(why.starts_with("unknown line: unplug etcd-2"), "{why}");
     for (line, wanted) in [
@@ -175,10 +175,10 @@ fn a_line_that_cannot_be_played_is_told_with_its_place() {
         ("! quorate plan", "it exited with exit code 0"),
         ("healthy cluster prod 3.5.16 etcd-1", "a scenario has one cluster"),
     ] {
-        let (number, why) = told(line);
+        let (number, why) = refusal(line);
         assert!(number == 3 && why.contains(wanted), "{line}: {number}: {why}");
     }
-    let (_, why) = told("in step 4: kill quorate\n$ quorate apply --yes");
+    let (_, why) = refusal("in step 4: kill quorate\n$ quorate apply --yes");
     assert!(why.contains("step 4 was not reached"), "{why}");
     assert_eq!(played("kill etcd-1\n").expect_err("nothing is there").0, 1);
 }

@@ -75,7 +75,7 @@ impl Session {
                     runtime.block_on(plan_command::run(args, &context, &desired, observe, &mut captured.out()));
                 let asked = asked(&args.request, &desired, machines)?;
                 let ended = Ended { printed: captured.text(), result: Some(result) };
-                self.told(typed, &context, &asked, ended)
+                self.report(typed, &context, &asked, ended)
             }
             Command::Status(args) => {
                 let captured = Captured::default();
@@ -129,7 +129,7 @@ impl Session {
         self.shown(typed, &context, asked, &before, ended)
     }
 
-    fn told(&mut self, typed: &Typed, context: &Context, asked: &Desired, ended: Ended) -> Result<String, String> {
+    fn report(&mut self, typed: &Typed, context: &Context, asked: &Desired, ended: Ended) -> Result<String, String> {
         let observed = self.machines.observe(asked);
         self.printed.clear();
         self.shown(typed, context, asked, &observed, ended)
@@ -151,13 +151,13 @@ impl Session {
             return ended_as_said(typed, &ended);
         };
         let short = short(&plan);
-        let told = match typed.in_full {
+        let shown = match typed.in_full {
             true => whole,
             false if short == self.printed => String::new(),
             false => short.clone(),
         };
         self.printed = short;
-        ended.printed = told + &in_short(rest, &plan);
+        ended.printed = shown + &in_short(rest, &plan);
         ended_as_said(typed, &ended)
     }
 }

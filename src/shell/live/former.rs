@@ -133,12 +133,12 @@ mod tests {
              etcd-6 https://root@10.0.0.6:2380\n",
         );
         let found = found(&desired(&[1, 2]), &observed);
-        let told: Vec<_> = found
+        let shown: Vec<_> = found
             .iter()
             .map(|(key, lead)| (key.as_str(), lead.name.as_str(), lead.peer_url.address(), lead.obstacle.is_some()))
             .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 ("etcd-1@10.0.0.8", "etcd-1", "10.0.0.8", false),
                 ("etcd-2@10.0.0.9", "etcd-2", "10.0.0.9", false),

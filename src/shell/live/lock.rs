@@ -161,7 +161,7 @@ async fn take_one(
         ["sh", "-c", &script, "quorate", &lock.token, &lock.operation.operator, &since, &lock.operation.purpose];
     let Remote { host, connection, elevation } = remote;
     let command = elevation.command(&words);
-    let mut told: Option<Holder> = None;
+    let mut shown: Option<Holder> = None;
     loop {
         let output = match connection.hold(&command, "quorate-held", HOLD_DEADLINE).await {
             Ok(held) => return Ok(Ok(held)),
@@ -181,9 +181,9 @@ async fn take_one(
             return Err(locked(host, &holder));
         }
         // One that has not written who it is yet, or is just letting go, is nobody to be told of.
-        if holder.pid.is_some() && told.as_ref() != Some(&holder) {
+        if holder.pid.is_some() && shown.as_ref() != Some(&holder) {
             waiting(host, &holder);
-            told = Some(holder);
+            shown = Some(holder);
         }
         patience.wait().await;
     }

@@ -109,11 +109,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_wrong_is_told_and_never_the_password() {
-        let told = fetched(PasswordSource::Env("QUORATE_NOT_SET".to_owned())).await.unwrap_err();
-        assert!(told.contains("could not get the password of user app from the variable QUORATE_NOT_SET"), "{told}");
+        let why = fetched(PasswordSource::Env("QUORATE_NOT_SET".to_owned())).await.unwrap_err();
+        assert!(why.contains("could not get the password of user app from the variable QUORATE_NOT_SET"), "{why}");
         let words = ["sh", "-c", "echo hunter2; exit 3"].map(str::to_owned);
-        let told = fetched(PasswordSource::Command(words.into())).await.unwrap_err();
-        assert!(told.contains("from `sh`") && told.contains("exit status: 3") && !told.contains("hunter2"), "{told}");
+        let why = fetched(PasswordSource::Command(words.into())).await.unwrap_err();
+        assert!(why.contains("from `sh`") && why.contains("exit status: 3") && !why.contains("hunter2"), "{why}");
         let words = ["true"].map(str::to_owned);
         assert!(fetched(PasswordSource::Command(words.into())).await.unwrap_err().contains("it is empty"));
     }

@@ -130,7 +130,7 @@ mod tests {
         let text = format!(
             "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\n[nodes.a]\naddress = \"10.0.0.1\"\nssh = \"ops@a:22\"\n{more}"
         );
-        let told = |problem: &Problem| {
+        let in_words = |problem: &Problem| {
             format!(
                 "{} {} -> {}",
                 problem.position(&text).0,
@@ -138,7 +138,8 @@ mod tests {
                 problem.hint.as_deref().unwrap_or_default()
             )
         };
-        parse(&text, "cluster.toml", Path::new("/ops"), None).map_err(|problems| problems.iter().map(told).collect())
+        parse(&text, "cluster.toml", Path::new("/ops"), None)
+            .map_err(|problems| problems.iter().map(in_words).collect())
     }
 
     #[test]

@@ -199,10 +199,10 @@ mod tests {
             let mut found = std::collections::BTreeSet::new();
             for line in *lines {
                 let output = analyze(line).expect("it ran before");
-                let told = String::from_utf8_lossy(&output.stdout).into_owned();
-                assert!(output.status.success(), "{line}: {told}{}", String::from_utf8_lossy(&output.stderr));
-                let moments: Vec<_> = told.lines().filter_map(moment).collect();
-                assert_eq!(moments.len(), MOMENTS, "{line}: {told}");
+                let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+                assert!(output.status.success(), "{line}: {stdout}{}", String::from_utf8_lossy(&output.stderr));
+                let moments: Vec<_> = stdout.lines().filter_map(moment).collect();
+                assert_eq!(moments.len(), MOMENTS, "{line}: {stdout}");
                 found.extend(moments);
             }
             let expected: Vec<_> = parser().parse(text).expect("it is good").iter_after(base).take(MOMENTS).collect();

@@ -171,10 +171,12 @@ async fn fetch_from(
     let from = if let Place::Node(node) = &found.place { node.as_str() } else { "off-site" };
     let bar = (!context.quiet).then(|| progress::bytes(format!("{name} from {from}")));
     bar.iter().for_each(|bar| bar.set_length(*bytes));
-    let told = |bytes: u64| bar.iter().for_each(|bar| bar.set_position(bytes));
+    let progress = |bytes: u64| bar.iter().for_each(|bar| bar.set_position(bytes));
     let fetched = match (&found.place, offsite(desired)?) {
-        (Place::Node(node), _) => fleet.fetch_snapshot(node, &snapshot::folder(desired).join(name), to, &told).await,
-        (Place::Offsite, Some(offsite)) => offsite.fetch(name, to, &told).await,
+        (Place::Node(node), _) => {
+            fleet.fetch_snapshot(node, &snapshot::folder(desired).join(name), to, &progress).await
+        }
+        (Place::Offsite, Some(offsite)) => offsite.fetch(name, to, &progress).await,
         (Place::Here | Place::Offsite, _) => Err(Diagnostic::failure("it is in this directory").at(found.path.clone())),
     };
     bar.inspect(|bar| bar.finish_and_clear());

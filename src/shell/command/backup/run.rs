@@ -140,13 +140,13 @@ async fn here(
     let source = sources.first().ok_or_else(|| nobody(desired, observed))?;
     warn_of_a_stale_source(context, observed, source);
     let bar = (!context.quiet).then(|| progress::bytes(format!("snapshot of {source}")));
-    let told = |bytes: u64, of: u64| {
+    let progress = |bytes: u64, of: u64| {
         if let Some(bar) = &bar {
             bar.set_length(of);
             bar.set_position(bytes.min(of));
         }
     };
-    let received = fleet.receive_snapshot(source, path, compression, &told).await;
+    let received = fleet.receive_snapshot(source, path, compression, &progress).await;
     bar.inspect(|bar| bar.finish_and_clear());
     let received = received?;
     let facts = Facts { cluster_id: cluster_of(observed, source), revision: received.revision, verified: None };

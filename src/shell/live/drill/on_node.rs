@@ -36,15 +36,15 @@ impl Live {
         let binaries = self.hosts.running(host);
         let command = Command::drill(folder, listed, &binaries, signer.certificate_pem(), &pair);
         let said = self.run_alone(host, command, operation, &format!("test restore of {name}")).await?;
-        let told = Told::read(&said);
+        let answer = Answer::read(&said);
         let label = format!("{name} on {host}");
-        let sound = told.sound().map_err(|fault| backup::unsound(&label, &fault))?;
-        if let Some(said) = told.one("refused") {
+        let sound = answer.sound().map_err(|fault| backup::unsound(&label, &fault))?;
+        if let Some(said) = answer.one("refused") {
             return Err(Diagnostic::failure("etcd rejects the snapshot").at(host.as_str()).with_cause(said));
         }
         let nonsense =
             || Diagnostic::failure(format!("unexpected answer from {host} about the test restore")).at(host.as_str());
-        let evidence = told.evidence().ok_or_else(nonsense)?;
+        let evidence = answer.evidence().ok_or_else(nonsense)?;
         self.is_of_this_cluster(&label, &evidence.members)?;
         let subject = Subject { name: &label, cluster: listed.facts.cluster_id };
         Ok((sound, self.judge(subject, evidence, sources, begun).await?))
@@ -52,7 +52,7 @@ impl Live {
 }
 
 /// What the script has printed: lines of a word and what it is about.
-struct Told<'a>(Vec<(&'a str, &'a str)>);
+struct Answer<'a>(Vec<(&'a str, &'a str)>);
 
 /// `etcdctl endpoint hashkv`, of one endpoint.
 #[derive(Deserialize)]
@@ -74,7 +74,7 @@ struct Header {
     revision: i64,
 }
 
-impl<'a> Told<'a> {
+impl<'a> Answer<'a> {
     fn read(said: &'a str) -> Self {
         Self(said.lines().filter_map(|line| line.split_once(' ')).collect())
     }
@@ -142,7 +142,7 @@ mod tests {
     fn what_a_node_has_seen_is_judged_as_what_lies_here() {
         let whole = snapshot();
         let of_whole = of(&whole);
-        assert_eq!(Told::read(&of_whole).sound().expect("it is sound").bytes, whole.len() as u64);
+        assert_eq!(Answer::read(&of_whole).sound().expect("it is sound").bytes, whole.len() as u64);
         let mut flipped = whole.clone();
         flipped[9000] ^= 1;
         for (bytes, code) in [
@@ -152,14 +152,14 @@ mod tests {
             (&[0; 5000], "snapshot-unknown"),
         ] {
             let said = of(bytes);
-            assert_eq!(Told::read(&said).sound().expect_err("it is not").code().as_str(), code);
+            assert_eq!(Answer::read(&said).sound().expect_err("it is not").code().as_str(), code);
         }
         for (said, code) in [
             ("packed gzip: x.db.gz: unexpected end of file", "snapshot-cut"),
             ("packed zstd: x.db.zst : Decoding error (36) : Data corruption detected", "snapshot-damaged"),
             ("", "snapshot-unknown"),
         ] {
-            assert_eq!(Told::read(said).sound().expect_err("it is not").code().as_str(), code);
+            assert_eq!(Answer::read(said).sound().expect_err("it is not").code().as_str(), code);
         }
     }
 
@@ -169,11 +169,11 @@ mod tests {
             peers \"peerURLs\":[\"https://10.0.0.1:2380\",\"https://10.0.0.2:2380\"]\n\
             hash [{\"Endpoint\":\"https://127.0.0.1:2\",\"HashKV\":{\"header\":{\"revision\":7},\"hash\":5,\"compact_revision\":3}}]\n\
             keys 4\n";
-        let evidence = Told::read(said).evidence().expect("it is whole");
+        let evidence = Answer::read(said).evidence().expect("it is whole");
         assert_eq!(evidence.claim, Claim { hash: 1, revision: 7, total_key: 9 });
         assert_eq!(evidence.restored, Restored { revision: 7, hash: 5, compacted: 3, keys: 4 });
         assert_eq!(evidence.members.len(), 2);
-        assert!(Told::read("claim {}\n").evidence().is_none());
+        assert!(Answer::read("claim {}\n").evidence().is_none());
     }
 
     /// The script's own function, by the shell that hosts have.
@@ -194,13 +194,13 @@ mod tests {
             .output()
             .expect("sh runs");
         let said = String::from_utf8(run.stdout).expect("it is text");
-        let found = Told(said.lines().filter_map(|line| line.split_once(' ')).collect());
+        let found = Answer(said.lines().filter_map(|line| line.split_once(' ')).collect());
         let said = format!(
             "claim {{\"hash\":1,\"revision\":7,\"totalKey\":9}}\n{said}keys 4\n\
             hash [{{\"HashKV\":{{\"header\":{{\"revision\":7}},\"hash\":5}}}}]\n"
         );
         assert_eq!(found.all("peers").count(), 3, "{said}");
         let wanted = ["https://10.0.0.1:2380", "https://[fd00::1]:2380", "https://[fd00::2]:2380"];
-        assert_eq!(Told::read(&said).evidence().expect("it is whole").members, wanted.map(str::to_owned).into());
+        assert_eq!(Answer::read(&said).evidence().expect("it is whole").members, wanted.map(str::to_owned).into());
     }
 }

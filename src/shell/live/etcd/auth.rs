@@ -224,7 +224,7 @@ impl Member {
             Err(_) => Fault::CallTimeout("its users", deadline),
         };
         let host = &self.place.host;
-        let (why, hint) = self.recorder.fault().unwrap_or(fault).told(&self.place);
+        let (why, hint) = self.recorder.fault().unwrap_or(fault).why_and_hint(&self.place);
         let summary = format!("could not read the users from etcd on {host}: {why}");
         Err(Cause { code: Code::AuthUnknown, summary, hint: Some(hint) })
     }

@@ -123,7 +123,7 @@ impl Fault {
     }
 
     /// What happened, as the end of a sentence, and what to do.
-    pub(super) fn told(&self, Place { host, address, log }: &Place) -> (String, String) {
+    pub(super) fn why_and_hint(&self, Place { host, address, log }: &Place) -> (String, String) {
         let log = format!("on {host}: {log}");
         match self {
             Fault::NothingListens(port) => (format!("nothing listens on {address}:{port}"), log),
@@ -139,8 +139,8 @@ impl Fault {
             Fault::CallTimeout(what, after) => {
                 (format!("no answer to the request for {what} within {}", span::limit(*after)), log)
             }
-            Fault::Certificate(error) => told_certificate(error, host, address),
-            Fault::Alert(alert) => told_alert(*alert, host, log),
+            Fault::Certificate(error) => certificate_problem(error, host, address),
+            Fault::Alert(alert) => alert_problem(*alert, host, log),
             Fault::NotTls => (
                 "the program that listens there does not speak TLS".to_owned(),
                 "etcd was started without certificates, or another program uses its port".to_owned(),
@@ -170,7 +170,7 @@ impl Fault {
     }
 }
 
-fn told_certificate(error: &CertificateError, host: &HostName, address: &str) -> (String, String) {
+fn certificate_problem(error: &CertificateError, host: &HostName, address: &str) -> (String, String) {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its server certificate has expired".to_owned(),
@@ -196,7 +196,7 @@ fn told_certificate(error: &CertificateError, host: &HostName, address: &str) ->
     }
 }
 
-fn told_alert(alert: AlertDescription, host: &HostName, log: String) -> (String, String) {
+fn alert_problem(alert: AlertDescription, host: &HostName, log: String) -> (String, String) {
     let clocks = format!("compare the clocks of {host} and of this machine");
     match alert {
         AlertDescription::CertificateExpired => ("it rejects our client certificate as expired".to_owned(), clocks),

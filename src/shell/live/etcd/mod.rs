@@ -90,7 +90,7 @@ impl Place {
     /// `etcd on etcd-1 does not answer: …`. One without a leader does answer, and says so.
     fn silent(&self, fault: Fault) -> Cause {
         let host = &self.host;
-        let (why, hint) = fault.told(self);
+        let (why, hint) = fault.why_and_hint(self);
         let summary = match fault {
             Fault::NoLeader => format!("etcd on {host} has no leader"),
             _ => format!("etcd on {host} does not answer: {why}"),

@@ -19,10 +19,10 @@ pub(in crate::shell::live) async fn serial(
     tls: &Tls,
     deadline: Duration,
 ) -> Result<String, String> {
-    let told = |fault: Fault| fault.told(place).0;
+    let in_words = |fault: Fault| fault.why_and_hint(place).0;
     let ended = timeout(deadline, handshake(stream, &place.address, tls)).await;
     let stream =
-        ended.map_err(|_| told(Fault::HandshakeTimeout(deadline)))?.map_err(|error| told(Fault::of(&error)))?;
+        ended.map_err(|_| in_words(Fault::HandshakeTimeout(deadline)))?.map_err(|error| in_words(Fault::of(&error)))?;
     let served = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let serial = served.and_then(|der| crate::shell::live::pki::serial_of(der));
     serial.ok_or_else(|| "it serves no readable certificate".to_owned())
