@@ -14,8 +14,8 @@ use crate::core::planner;
 
 /// Every declared host seen and as an installer leaves it; no authority here; every declared archive at hand.
 pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
-    let at_hand = |of: &BTreeMap<Architecture, Digest>| {
-        of.iter().map(|(of, digest)| (*of, Seen::Known(Archive { sha256: *digest }))).collect()
+    let at_hand = |digests: &BTreeMap<Architecture, Digest>| {
+        digests.iter().map(|(architecture, digest)| (*architecture, Seen::Known(Archive { sha256: *digest }))).collect()
     };
     let archives = match &desired.binaries {
         Binaries::Archive { sha256, via, .. } => {

@@ -86,9 +86,10 @@ fn authority(
     let word = source.as_ref().map_or("generated", |source| word(*source.get_ref()));
     let source = source.map_or(Source::Generated, Spanned::into_inner);
     let of_vault = vault::KEYS.map(|key| (key, &[Source::Vault][..]));
-    for (key, of) in KEYS.into_iter().chain(of_vault) {
-        if let Some(span) = table.declares(key).filter(|_| !of.contains(&source)) {
-            let belongs: Vec<_> = of.iter().map(|of| format!("`source = \"{}\"`", self::word(*of))).collect();
+    for (key, sources) in KEYS.into_iter().chain(of_vault) {
+        if let Some(span) = table.declares(key).filter(|_| !sources.contains(&source)) {
+            let belongs: Vec<_> =
+                sources.iter().map(|source| format!("`source = \"{}\"`", self::word(*source))).collect();
             let problem = Problem::new(span, format!("`{key}` has no meaning with `source = \"{word}\"`"));
             table.report(problem.hint(format!("it belongs to {}", belongs.join(" and "))));
         }
