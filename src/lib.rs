@@ -54,7 +54,6 @@
 //! - *former*: a machine whose member has left, or is to leave; *departure*: the record of one on the other hosts
 //! - *permit*: the file with which etcd may start with an empty data directory
 //! - *occasion*: what a safety snapshot was saved before
-//! - *course*: the versions on the way to the declared one
 //! - *keeper*: a node that holds the CA key, where `[ca] source = "node"`
 //! - *drill*: a test restore; *lab*: the hosts of the tests; *seam*: where another implementation may take over
 

@@ -27,7 +27,7 @@ mod scenarios;
 pub(crate) mod users;
 
 use family::Family;
-use rolling::worlds::Course;
+use rolling::worlds::VersionChange;
 
 /// What one host is like. Each is one edit of a healthy host, or of a bare one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
@@ -424,7 +424,7 @@ fn a_broken_guard_breaks_a_law() {
     };
     let at_rest = || worlds(3).any(|world| noticed(&|| !complaints(&world).is_empty()));
     let rolling = || {
-        let larger = rolling::worlds::worlds_of(4, &[Course::Stays]);
+        let larger = rolling::worlds::worlds_of(4, &[VersionChange::Stays]);
         rolling::worlds::worlds(3).chain(larger).any(|world| noticed(&|| !rolling::complaints(&world).is_empty()))
     };
     let of_users = || noticed(&users::any_complaint);

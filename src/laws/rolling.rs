@@ -19,7 +19,7 @@ use crate::laws::sample;
 
 pub(crate) mod worlds;
 
-use worlds::{Course, STATES, State, World, can_be_seen, is_seen_well, is_voter, world, worlds};
+use worlds::{STATES, State, VersionChange, World, can_be_seen, is_seen_well, is_voter, world, worlds};
 
 /// Every law that this world's plan breaks.
 pub(super) fn complaints(world: &World) -> Vec<String> {
@@ -330,7 +330,7 @@ fn the_declared_is_reached(world: &World, plan: &Plan) -> Option<String> {
     let listed = world.states.iter().filter(|state| is_voter(**state)).count();
     let sick = world.states.iter().filter(repairable).count();
     let hopeful = well >= 3 && well >= quorum(listed) && sick <= 1 && !world.states.iter().any(helpless);
-    let versions = world.course == Course::Stays;
+    let versions = world.version_change == VersionChange::Stays;
     if !hopeful || !versions {
         return None;
     }
@@ -363,7 +363,7 @@ fn every_rolling_change_keeps_the_laws() {
         for world in worlds(hosts_max().max(4)).skip(first).step_by(THREADS) {
             count += 1;
             let complaints = complaints(&world);
-            assert!(complaints.is_empty(), "{:?} {:?}: {complaints:#?}", world.states, world.course);
+            assert!(complaints.is_empty(), "{:?} {:?}: {complaints:#?}", world.states, world.version_change);
         }
         count
     };
@@ -382,12 +382,12 @@ proptest::proptest! {
     fn sampled_rolling_changes_keep_the_laws(
         mut states in proptest::collection::vec(proptest::sample::select(STATES.to_vec()), 1..=4),
         well in 1..=5_usize,
-        course in proptest::sample::select(Course::ALL.to_vec()),
+        version_change in proptest::sample::select(VersionChange::ALL.to_vec()),
     ) {
         states.resize(states.len() + well, State::Member);
-        let world = world(&states, course);
+        let world = world(&states, version_change);
         let complaints = complaints(&world);
-        proptest::prop_assert!(complaints.is_empty(), "{:?} {:?}: {:#?}", states, course, complaints);
+        proptest::prop_assert!(complaints.is_empty(), "{:?} {:?}: {:#?}", states, version_change, complaints);
     }
 
     /// The same of any states at all.
@@ -395,10 +395,10 @@ proptest::proptest! {
     fn sampled_rolling_changes_of_broken_clusters_keep_the_laws(
         states in proptest::collection::vec(proptest::sample::select(STATES.to_vec()), 5..=9)
             .prop_filter("it can be seen", |states| can_be_seen(states)),
-        course in proptest::sample::select(Course::ALL.to_vec()),
+        version_change in proptest::sample::select(VersionChange::ALL.to_vec()),
     ) {
-        let world = world(&states, course);
+        let world = world(&states, version_change);
         let complaints = complaints(&world);
-        proptest::prop_assert!(complaints.is_empty(), "{:?} {:?}: {:#?}", states, course, complaints);
+        proptest::prop_assert!(complaints.is_empty(), "{:?} {:?}: {:#?}", states, version_change, complaints);
     }
 }

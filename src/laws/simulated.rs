@@ -13,7 +13,7 @@ use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
 use crate::core::planner::{self, plan};
 use crate::core::render::event::Event;
-use crate::laws::rolling::worlds::{Course, State, World, world};
+use crate::laws::rolling::worlds::{State, VersionChange, World, world};
 use crate::laws::sample;
 use crate::shell::apply::{Report, Stop, apply};
 use crate::shell::fleet::Fleet;
@@ -167,16 +167,16 @@ fn with_a_new_setting(desired: &Desired) -> (Desired, Observed) {
 /// replaced.
 fn beginnings() -> Vec<(Desired, Observed)> {
     let desired = sample::desired(3);
-    let changes: [(&[State], Course); 6] = [
-        (&[State::Member, State::Newcomer, State::Newcomer], Course::Stays),
-        (&[State::Member, State::Leaver, State::Member, State::Leaver, State::Member], Course::Stays),
-        (&[State::Member, State::Wiped, State::Member], Course::Stays),
-        (&[State::Member, State::Moved, State::Moved], Course::Stays),
-        (&[State::Member, State::Replaced, State::Member], Course::Stays),
-        (&[State::Member, State::Member, State::Member], Course::Up),
+    let changes: [(&[State], VersionChange); 6] = [
+        (&[State::Member, State::Newcomer, State::Newcomer], VersionChange::Stays),
+        (&[State::Member, State::Leaver, State::Member, State::Leaver, State::Member], VersionChange::Stays),
+        (&[State::Member, State::Wiped, State::Member], VersionChange::Stays),
+        (&[State::Member, State::Moved, State::Moved], VersionChange::Stays),
+        (&[State::Member, State::Replaced, State::Member], VersionChange::Stays),
+        (&[State::Member, State::Member, State::Member], VersionChange::Up),
     ];
-    let changes = changes.into_iter().map(|(states, course)| {
-        let World { desired, observed, .. } = world(states, course);
+    let changes = changes.into_iter().map(|(states, version_change)| {
+        let World { desired, observed, .. } = world(states, version_change);
         (desired, observed)
     });
     let begin = [(desired.clone(), sample::bare(&desired)), with_a_new_setting(&desired)];

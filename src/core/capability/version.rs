@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::core::cluster::saved::is_saved;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::turn;
-use crate::core::cluster::upgrade::{Want, broken, course_of, gate, next_allowed, want, wanted};
+use crate::core::cluster::upgrade::{Want, broken, gate, next_allowed, upgrade_path_of, want, wanted};
 use crate::core::cluster::version::on_disk;
 use crate::core::cluster::view::View;
 use crate::core::desired::{Binaries, Desired, Place};
@@ -45,7 +45,7 @@ pub fn next(view: &View) -> Ruling {
 /// What keeps the declared version from being reached now.
 pub fn obstacles(view: &View) -> Ruling {
     let Some(membership) = view.membership().filter(|_| !view.observed.guessed) else { return Ruling::default() };
-    let behind = course_of(view, membership).as_ref().map_or(true, |course| !course.stops.is_empty());
+    let behind = upgrade_path_of(view, membership).as_ref().map_or(true, |upgrade_path| !upgrade_path.stops.is_empty());
     match gate(view, membership) {
         Err(why) if behind => Ruling::blocked(why.clone()),
         _ => Ruling::default(),

@@ -1,7 +1,7 @@
 //! The way from the version that runs to the declared one, and which version each host is to have next.
 //!
 //! ```text
-//! 3.4.23 ──► 3.5.30 ──► 3.6.16        the course: one minor at a time, all members before the next
+//! 3.4.23 ──► 3.5.30 ──► 3.6.16        the upgrade path: one minor at a time, all members before the next
 //!         │          │
 //!         └ gates: everyone well, nobody joining, a snapshot, the patch and the stores that the next minor asks for
 //! ```
@@ -14,7 +14,7 @@ use crate::core::cluster::process;
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
-use crate::core::cluster::view::{Course, Upgrade, View};
+use crate::core::cluster::view::{Upgrade, UpgradePath, View};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::count::count;
@@ -48,7 +48,7 @@ pub fn starts(view: &View, name: &HostName, host: &Host) -> Version {
 
 /// The version that a host is to have next.
 ///
-/// A member is taken to the next stop of the course when everything allows it, a newcomer gets what the cluster will run
+/// A member is taken to the next stop of the upgrade path when everything allows it, a newcomer gets what the cluster will run
 /// by then. Where no cluster serves, what is there is started again before anything is changed.
 pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
     let declared = view.desired.cluster.version;
@@ -61,8 +61,8 @@ pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
     if view.observed.guessed && has_unit {
         return on_disk(view.desired, host);
     }
-    match course_of(view, membership) {
-        Ok(Course { stops, running }) => {
+    match upgrade_path_of(view, membership) {
+        Ok(UpgradePath { stops, running }) => {
             let (running, Some(stop)) = (*running, stops.first().copied()) else { return declared };
             let is_open = gate(view, membership).is_ok();
             match (is_open, is_member) {
@@ -79,16 +79,16 @@ pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
     }
 }
 
-/// The course of a cluster that serves.
+/// The upgrade path of a cluster that serves.
 ///
 /// # Errors
 /// When the declared version cannot be reached, and why.
-pub fn course(desired: &Desired, observed: &Observed, membership: &Membership) -> Result<Course, Blocked> {
+pub fn upgrade_path(desired: &Desired, observed: &Observed, membership: &Membership) -> Result<UpgradePath, Blocked> {
     let declared = desired.cluster.version;
     let running = lowest(desired, observed, membership).unwrap_or(declared);
     let highest = versions(desired, observed, membership).max().unwrap_or(declared);
     if running == declared && highest == declared {
-        return Ok(Course { stops: Vec::new(), running });
+        return Ok(UpgradePath { stops: Vec::new(), running });
     }
     if (declared.major, declared.minor) < (highest.major, highest.minor) {
         return downgrade(observed, declared, running, highest);
@@ -101,7 +101,7 @@ pub fn course(desired: &Desired, observed: &Observed, membership: &Membership) -
         at = stop;
         assert!(stops.len() < STOPS_MAX, "the upgrade path from {running} to {declared} does not end");
     }
-    Ok(Course { stops, running })
+    Ok(UpgradePath { stops, running })
 }
 
 /// Two stops a minor version at most, and etcd has had seven of them in nine years.
@@ -113,12 +113,12 @@ pub fn downgrade(
     declared: Version,
     running: Version,
     highest: Version,
-) -> Result<Course, Blocked> {
+) -> Result<UpgradePath, Blocked> {
     let raised = observed.answers().filter_map(|(_, answer)| answer.cluster_version).max();
     let raised = raised.unwrap_or_else(|| of_cluster(running));
     let may = of_cluster(declared) >= raised && of_cluster(running) == of_cluster(declared);
     if upheld(Guard::NoDowngradeOfACluster, may) {
-        return Ok(Course { stops: vec![declared], running: declared.min(running) });
+        return Ok(UpgradePath { stops: vec![declared], running: declared.min(running) });
     }
     let what = format!("cluster.toml declares etcd {declared}, but the cluster is already at {highest}: no downgrade");
     let hint = format!("declare {highest}, or restore a snapshot from before the upgrade");
@@ -185,17 +185,17 @@ pub fn broken(version: Version) -> Option<Blocked> {
 
 pub fn upgrade<'a>(view: &'a View, membership: &Membership) -> &'a Upgrade {
     view.upgrade.get_or_init(|| {
-        let course = course(view.desired, view.observed, membership);
-        let gate = match &course {
-            Ok(course) => may_go_on(view, membership, course),
+        let upgrade_path = upgrade_path(view.desired, view.observed, membership);
+        let gate = match &upgrade_path {
+            Ok(upgrade_path) => may_go_on(view, membership, upgrade_path),
             Err(why) => Err(why.clone()),
         };
-        Upgrade { course, gate }
+        Upgrade { upgrade_path, gate }
     })
 }
 
-pub fn course_of<'a>(view: &'a View, membership: &Membership) -> &'a Result<Course, Blocked> {
-    &upgrade(view, membership).course
+pub fn upgrade_path_of<'a>(view: &'a View, membership: &Membership) -> &'a Result<UpgradePath, Blocked> {
+    &upgrade(view, membership).upgrade_path
 }
 
 pub fn gate<'a>(view: &'a View, membership: &Membership) -> &'a Result<(), Blocked> {
@@ -205,14 +205,14 @@ pub fn gate<'a>(view: &'a View, membership: &Membership) -> &'a Result<(), Block
 /// The version that members may be brought to now.
 pub fn next_allowed(view: &View) -> Option<Version> {
     let membership = view.members()?;
-    let stop = course_of(view, membership).as_ref().ok()?.stops.first().copied()?;
+    let stop = upgrade_path_of(view, membership).as_ref().ok()?.stops.first().copied()?;
     gate(view, membership).is_ok().then_some(stop)
 }
 
 /// Whether the next member may be taken to the next stop: everyone is well, nobody is joining, the cluster has settled at
 /// the version before, and what the next version asks for is there.
-fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<(), Blocked> {
-    let Some(stop) = course.stops.first().copied() else { return Ok(()) };
+fn may_go_on(view: &View, membership: &Membership, upgrade_path: &UpgradePath) -> Result<(), Blocked> {
+    let Some(stop) = upgrade_path.stops.first().copied() else { return Ok(()) };
     let waits = |what: String| Blocked::new(Code::UpgradeWaits, what).declared_at(Place::Version);
     if upheld(Guard::WellBeforeUpgrade, false) {
         return Ok(());
@@ -240,22 +240,22 @@ fn may_go_on(view: &View, membership: &Membership, course: &Course) -> Result<()
         return Err(Blocked::new(Code::DowntimeNeeded, what).hint(hint).declared_at(Place::Downtime));
     }
     let minor = |version: Version| (version.major, version.minor);
-    if minor(stop) <= minor(course.running) {
-        return archives_at_hand(view, course);
+    if minor(stop) <= minor(upgrade_path.running) {
+        return archives_at_hand(view, upgrade_path);
     }
     let agreed = view.observed.answers().filter_map(|(_, answer)| answer.cluster_version).max();
-    if agreed.is_none_or(|agreed| minor(agreed) < minor(course.running)) {
+    if agreed.is_none_or(|agreed| minor(agreed) < minor(upgrade_path.running)) {
         let agreed = agreed.map_or_else(|| "not known".to_owned(), |agreed| agreed.to_string());
         let what = format!("the change to etcd {stop} waits: the cluster version is still {agreed}");
         return Err(waits(what).hint("the leader raises it within seconds once every member runs the new version"));
     }
-    if stop.minor >= 6 && course.running.minor == 5 {
+    if stop.minor >= 6 && upgrade_path.running.minor == 5 {
         v2store_is_clean(view, membership, stop)?;
     }
     if stop.minor >= 7 {
         no_experimental_setting(view, stop)?;
     }
-    archives_at_hand(view, course)
+    archives_at_hand(view, upgrade_path)
 }
 
 fn v2store_is_clean(view: &View, membership: &Membership, stop: Version) -> Result<(), Blocked> {
@@ -291,9 +291,9 @@ fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
 }
 
 /// Every archive on the way, before the first step of it.
-fn archives_at_hand(view: &View, course: &Course) -> Result<(), Blocked> {
+fn archives_at_hand(view: &View, upgrade_path: &UpgradePath) -> Result<(), Blocked> {
     for (name, host) in view.hosts() {
-        for stop in &course.stops {
+        for stop in &upgrade_path.stops {
             if let Want::Impossible(why) = want(view.desired, view.observed, name, host, *stop) {
                 return Err(why);
             }
@@ -372,8 +372,8 @@ pub fn wanted_archives(desired: &Desired, observed: &Observed) -> BTreeSet<(Vers
     let declared = desired.cluster.version;
     let mut versions = BTreeSet::from([declared]);
     if let Some(membership) = Membership::of(desired, observed) {
-        match course(desired, observed, &membership) {
-            Ok(course) => versions.extend(course.stops.into_iter().chain([course.running])),
+        match upgrade_path(desired, observed, &membership) {
+            Ok(upgrade_path) => versions.extend(upgrade_path.stops.into_iter().chain([upgrade_path.running])),
             Err(_) => versions.extend(lowest(desired, observed, &membership)),
         }
     }

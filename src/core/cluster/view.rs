@@ -77,7 +77,7 @@ impl<'a> View<'a> {
 
 /// The way from what runs to what is declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Course {
+pub struct UpgradePath {
     /// The versions that all members are brought to, one after the other; the last is the declared one. Empty when every
     /// member runs it.
     pub stops: Vec<Version>,
@@ -88,6 +88,6 @@ pub struct Course {
 /// What is decided once of a view.
 #[derive(Debug)]
 pub struct Upgrade {
-    pub(super) course: Result<Course, Blocked>,
+    pub(super) upgrade_path: Result<UpgradePath, Blocked>,
     pub(super) gate: Result<(), Blocked>,
 }

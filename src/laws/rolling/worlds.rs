@@ -55,7 +55,7 @@ pub(super) const STATES: &[State] = State::VARIANTS;
 
 /// Which way the version goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
-pub(crate) enum Course {
+pub(crate) enum VersionChange {
     /// 3.5.30 runs and is declared.
     Stays,
     /// 3.6.16 is declared.
@@ -68,7 +68,7 @@ pub(crate) enum Course {
     OldLog,
 }
 
-impl Course {
+impl VersionChange {
     pub(super) const ALL: &[Self] = Self::VARIANTS;
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct World {
     pub desired: Desired,
     pub observed: Observed,
     pub states: Vec<State>,
-    pub course: Course,
+    pub version_change: VersionChange,
 }
 
 const OLD: Version = Version::new(3, 5, 30);
@@ -106,19 +106,19 @@ pub(super) fn is_seen_well(state: State) -> bool {
     matches!(state, State::Member | State::LostAndWell | State::Leaver | State::Moved | State::Ahead | State::Replaced)
 }
 
-pub(crate) fn world(states: &[State], course: Course) -> World {
+pub(crate) fn world(states: &[State], version_change: VersionChange) -> World {
     let mut before = sample::desired(states.len());
-    before.cluster.version = match course {
-        Course::Stays | Course::Up => OLD,
-        Course::Raised | Course::OldLog => NEW,
-        Course::OverAStop => OLDER,
+    before.cluster.version = match version_change {
+        VersionChange::Stays | VersionChange::Up => OLD,
+        VersionChange::Raised | VersionChange::OldLog => NEW,
+        VersionChange::OverAStop => OLDER,
     };
     let healthy = sample::healthy(&before);
     let mut desired = before.clone();
-    desired.cluster.version = match course {
-        Course::Stays | Course::Raised => OLD,
-        Course::Up | Course::OverAStop => NEW,
-        Course::OldLog => NEWEST,
+    desired.cluster.version = match version_change {
+        VersionChange::Stays | VersionChange::Raised => OLD,
+        VersionChange::Up | VersionChange::OverAStop => NEW,
+        VersionChange::OldLog => NEWEST,
     };
     let digest = Digest::of("archive");
     if let Binaries::Archive { via, .. } = &mut desired.binaries {
@@ -138,10 +138,10 @@ pub(crate) fn world(states: &[State], course: Course) -> World {
     for (index, state) in states.iter().enumerate() {
         let name = sample::name(index);
         let whole = healthy.host(&name).expect("every host of a healthy world is seen").clone();
-        let seen = machine(whole, *state, course, &list, leader.filter(|_| has_quorum));
+        let seen = machine(whole, *state, version_change, &list, leader.filter(|_| has_quorum));
         place(&mut desired, &mut observed, &before, index, *state, seen);
     }
-    World { desired, observed, states: states.to_vec(), course }
+    World { desired, observed, states: states.to_vec(), version_change }
 }
 
 fn healthy_answer(healthy: &Observed, index: usize) -> &Answer {
@@ -164,7 +164,13 @@ fn list(before: &Desired, healthy: &Observed, states: &[State]) -> Vec<MemberEnt
 }
 
 /// How the machine is seen.
-fn machine(mut host: Host, state: State, course: Course, list: &[MemberEntry], leader: Option<MemberId>) -> Seen<Host> {
+fn machine(
+    mut host: Host,
+    state: State,
+    version_change: VersionChange,
+    list: &[MemberEntry],
+    leader: Option<MemberId>,
+) -> Seen<Host> {
     let gone = || Seen::Unknown(Cause { code: Code::HostUnreachable, summary: "no route".to_owned(), hint: None });
     let stop = |host: &mut Host| {
         host.process = None;
@@ -202,11 +208,11 @@ fn machine(mut host: Host, state: State, course: Course, list: &[MemberEntry], l
         answer.cluster_version = Some(Version { patch: 0, ..answer.version });
         let nobody = Cause { code: Code::NoQuorum, summary: "no leader".to_owned(), hint: None };
         answer.members = if leader.is_some() && !learner { Seen::Known(list.to_vec()) } else { Seen::Unknown(nobody) };
-        if course == Course::Up {
+        if version_change == VersionChange::Up {
             host.v2store = Some(V2Store::Clean);
         }
     }
-    if state == State::Ahead && matches!(course, Course::Up) {
+    if state == State::Ahead && matches!(version_change, VersionChange::Up) {
         runs(&mut host, NEW);
     }
     Seen::Known(host)
@@ -284,15 +290,16 @@ pub(super) fn can_be_seen(states: &[State]) -> bool {
 }
 
 /// Every multiset of states on one to `hosts_max` machines, of which one at least is declared. In the ordinary run those
-/// of four go two ways only: what sets the other courses apart is seen on three.
+/// of four go two ways only: what sets the other changes of version apart is seen on three.
 pub(crate) fn worlds(hosts_max: usize) -> impl Iterator<Item = World> {
     let all = std::env::var_os("QUORATE_WORLD_HOSTS").is_some();
-    let courses = move |hosts| if hosts < 4 || all { Course::ALL } else { &[Course::Stays, Course::Up] };
-    (1..=hosts_max).flat_map(move |hosts| worlds_of(hosts, courses(hosts)))
+    let version_changes =
+        move |hosts| if hosts < 4 || all { VersionChange::ALL } else { &[VersionChange::Stays, VersionChange::Up] };
+    (1..=hosts_max).flat_map(move |hosts| worlds_of(hosts, version_changes(hosts)))
 }
 
-/// Every multiset of states on `hosts` machines, on each of the courses.
-pub(crate) fn worlds_of(hosts: usize, courses: &'static [Course]) -> impl Iterator<Item = World> {
+/// Every multiset of states on `hosts` machines, with each change of version.
+pub(crate) fn worlds_of(hosts: usize, version_changes: &'static [VersionChange]) -> impl Iterator<Item = World> {
     let combinations = STATES.len().pow(u32::try_from(hosts).expect("few hosts"));
     let digits = move |number: usize| -> Vec<usize> {
         let place = |place| number / STATES.len().pow(place) % STATES.len();
@@ -301,6 +308,6 @@ pub(crate) fn worlds_of(hosts: usize, courses: &'static [Course]) -> impl Iterat
     (0..combinations).map(digits).filter(|digits| digits.is_sorted()).flat_map(|digits| {
         let states: Vec<_> = digits.into_iter().map(|digit| STATES[digit]).collect();
         let declared = can_be_seen(&states);
-        courses.iter().filter(move |_| declared).map(move |course| world(&states, *course))
+        version_changes.iter().filter(move |_| declared).map(move |version_change| world(&states, *version_change))
     })
 }

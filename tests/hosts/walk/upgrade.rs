@@ -5,12 +5,12 @@ use super::strides::{Change, Walk};
 use super::transitions::grow_to_three;
 use crate::lab::{Archive, Series, etcd_archive};
 
-const COURSE: [Series; 4] = [Series::V3_4, Series::V3_5, Series::V3_6, Series::V3_7];
+const UPGRADE_PATH: [Series; 4] = [Series::V3_4, Series::V3_5, Series::V3_6, Series::V3_7];
 
 /// The versions after `from`: the next one, or all of them.
 pub fn targets(from: Series, all: bool) -> Vec<Series> {
-    let after = COURSE.into_iter().skip_while(|series| *series != from).skip(1);
-    after.take(if all { COURSE.len() } else { 1 }).collect()
+    let after = UPGRADE_PATH.into_iter().skip_while(|series| *series != from).skip(1);
+    after.take(if all { UPGRADE_PATH.len() } else { 1 }).collect()
 }
 
 /// Declares the last of `targets`, with archives of all of them. A version that cannot be had here ends the way before.
