@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for Version {
 
 /// What a snapshot is saved before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Occasion {
+pub enum SnapshotReason {
     Upgrade(Version),
     /// Another change that cannot be taken back.
     Change,
@@ -221,7 +221,7 @@ pub enum Occasion {
 
 const CHANGE: &str = "change";
 
-impl fmt::Display for Occasion {
+impl fmt::Display for SnapshotReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upgrade(version) => version.fmt(f),
@@ -230,7 +230,7 @@ impl fmt::Display for Occasion {
     }
 }
 
-impl FromStr for Occasion {
+impl FromStr for SnapshotReason {
     type Err = NotAVersion;
 
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
@@ -238,19 +238,19 @@ impl FromStr for Occasion {
     }
 }
 
-impl Serialize for Occasion {
+impl Serialize for SnapshotReason {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Occasion {
+impl<'de> Deserialize<'de> for SnapshotReason {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-impl JsonSchema for Occasion {
+impl JsonSchema for SnapshotReason {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Occasion".into()
     }

@@ -7,7 +7,7 @@ use proptest::strategy::Strategy as _;
 use super::hosts_max;
 use crate::core::cluster::quorum::{Health, Membership, quorum};
 use crate::core::content;
-use crate::core::names::{HostName, Occasion, PeerUrl, Version};
+use crate::core::names::{HostName, PeerUrl, SnapshotReason, Version};
 use crate::core::observed::{File, Host, Observed};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{
@@ -250,7 +250,8 @@ fn the_version_changes_among_healthy_members(around: &Around) -> Option<String> 
 
 fn a_snapshot_comes_before_an_upgrade(around: &Around) -> Option<String> {
     let (host, version) = version_changed(around)?;
-    let saved = around.before.seen_hosts().any(|(_, host)| host.snapshots.contains_key(&Occasion::Upgrade(version)));
+    let saved =
+        around.before.seen_hosts().any(|(_, host)| host.snapshots.contains_key(&SnapshotReason::Upgrade(version)));
     let begun = around.before.answers().any(|(_, answer)| answer.version == version);
     (!saved && !begun).then(|| format!("{host} gets {version} without a snapshot"))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::{Digest, HostName, Occasion};
+use crate::core::names::{Digest, HostName, SnapshotReason};
 use crate::core::observed::{Cause, File, Host, Observed, Seen};
 use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
@@ -276,7 +276,7 @@ async fn a_precaution_needs_no_approval() {
     let desired = sample::restoring(&sample::desired(3));
     let approved = plan(&desired, &world);
     let mut fresh = world.clone();
-    fresh.host_mut(&sample::name(0)).expect("it was seen").snapshots.insert(Occasion::Change, world.at);
+    fresh.host_mut(&sample::name(0)).expect("it was seen").snapshots.insert(SnapshotReason::Change, world.at);
     let without = plan(&desired, &fresh);
     assert_eq!((without.steps.len() + 1, without.id()), (approved.steps.len(), approved.id()));
     let fleet = Simulated::new(&desired, world, Fault::Nothing);

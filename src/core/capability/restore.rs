@@ -18,7 +18,7 @@ use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::{self, Restoration, layout};
 use crate::core::desired::{Desired, Place};
-use crate::core::names::{Digest, HostName, Occasion, Token, listed};
+use crate::core::names::{Digest, HostName, SnapshotReason, Token, listed};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, FileAction, Readiness, RestoreAction, ServiceAction};
 use crate::core::plan::ruling::{Draft, Finding, Ruling};
@@ -226,6 +226,6 @@ pub fn confirm_effect(observed: &mut Observed) {
         host.files.remove(&File::RestoreNote);
         host.pushed.clear();
         // They are of data that was set aside.
-        host.snapshots.retain(|occasion, _| *occasion != Occasion::Change);
+        host.snapshots.retain(|reason, _| *reason != SnapshotReason::Change);
     }
 }

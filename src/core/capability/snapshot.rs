@@ -8,7 +8,7 @@ use crate::core::cluster::snapshot::sources;
 use crate::core::cluster::view::View;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{HostName, Occasion};
+use crate::core::names::{HostName, SnapshotReason};
 use crate::core::observed::{File, Observed};
 use crate::core::plan::action::{Action, FileAction, Impact, Readiness, SnapshotAction};
 use crate::core::plan::ruling::{Draft, Reason};
@@ -17,7 +17,7 @@ use crate::core::plan::step::{Risk, title};
 /// `draft`, or what must come before it: a snapshot, where any member can be asked for one.
 pub fn insured(view: &View, draft: Draft) -> Draft {
     let View { desired, observed, .. } = view;
-    if !is_needed(desired, observed, &draft) || is_saved(observed, Occasion::Change) {
+    if !is_needed(desired, observed, &draft) || is_saved(observed, SnapshotReason::Change) {
         return draft;
     }
     let Some(host) = sources(desired, observed).into_iter().find(|name| view.all_hosts().contains_key(name)) else {
@@ -28,7 +28,7 @@ pub fn insured(view: &View, draft: Draft) -> Draft {
     }
     let place = draft.because.first().map(|reason| reason.place.clone()).unwrap_or_default();
     let because = Reason { what: format!("safety snapshot before: {}", title(&draft.actions, &draft.because)), place };
-    Draft::of(Action::Snapshot(SnapshotAction::Save { host, before: Occasion::Change }), because)
+    Draft::of(Action::Snapshot(SnapshotAction::Save { host, before: SnapshotReason::Change }), because)
 }
 
 /// Whether a step needs a snapshot before it.
@@ -43,11 +43,11 @@ pub fn is_needed(desired: &Desired, observed: &Observed, draft: &Draft) -> bool 
     !desired.request.no_snapshot && !keeps_all && (begins_restore || is_risky())
 }
 
-pub fn readiness(observed: &Observed, before: Occasion) -> Readiness {
+pub fn readiness(observed: &Observed, before: SnapshotReason) -> Readiness {
     if is_saved(observed, before) { Readiness::Done } else { Readiness::Ready }
 }
 
-pub fn effect(observed: &mut Observed, name: &HostName, before: Occasion) {
+pub fn effect(observed: &mut Observed, name: &HostName, before: SnapshotReason) {
     let at = observed.at;
     if let Some(host) = observed.host_mut(name) {
         host.snapshots.insert(before, at);

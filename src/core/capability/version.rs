@@ -11,7 +11,7 @@ use crate::core::cluster::version::on_disk;
 use crate::core::cluster::view::View;
 use crate::core::desired::{Binaries, Desired, Place};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{Architecture, HostName, Occasion, Version};
+use crate::core::names::{Architecture, HostName, SnapshotReason, Version};
 use crate::core::observed::{Host, Installed, Observed, Seen, Tools};
 use crate::core::plan::action::{Action, HostAction, Readiness, SnapshotAction};
 use crate::core::plan::ruling::{Draft, Ruling};
@@ -57,7 +57,8 @@ pub fn snapshot(view: &View) -> Ruling {
     let (Some(membership), Some(stop)) = (view.members(), next_allowed(view)) else { return Ruling::default() };
     let begun =
         || view.observed.seen_hosts().any(|(_, host)| host.answer().is_some() && on_disk(view.desired, host) == stop);
-    if is_saved(view.observed, Occasion::Upgrade(stop)) || begun() || upheld(Guard::SnapshotBeforeUpgrade, false) {
+    if is_saved(view.observed, SnapshotReason::Upgrade(stop)) || begun() || upheld(Guard::SnapshotBeforeUpgrade, false)
+    {
         return Ruling::default();
     }
     let follower = turn::in_turn(view)
@@ -67,7 +68,7 @@ pub fn snapshot(view: &View) -> Ruling {
     let reason =
         view.reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), Place::Version);
     Ruling::step(Draft::of(
-        Action::Snapshot(SnapshotAction::Save { host: name.clone(), before: Occasion::Upgrade(stop) }),
+        Action::Snapshot(SnapshotAction::Save { host: name.clone(), before: SnapshotReason::Upgrade(stop) }),
         reason,
     ))
 }

@@ -1,6 +1,6 @@
 //! Whether a snapshot was saved that is fresh enough for what comes next.
 
-use crate::core::names::Occasion;
+use crate::core::names::SnapshotReason;
 use crate::core::observed::Observed;
 
 /// One before an upgrade counts for so long: members change one after the other, and some wait for the next day.
@@ -10,13 +10,13 @@ const FRESH_FOR_UPGRADE_SECONDS: i64 = 24 * 3600;
 const FRESH_SECONDS: i64 = 3600;
 
 /// Whether any host that was seen holds one that is fresh enough.
-pub fn is_saved(observed: &Observed, before: Occasion) -> bool {
-    let of = |(occasion, at): (&Occasion, _)| (*occasion, at);
+pub fn is_saved(observed: &Observed, before: SnapshotReason) -> bool {
+    let of = |(reason, at): (&SnapshotReason, _)| (*reason, at);
     let mut saved = observed.seen_hosts().flat_map(|(_, host)| host.snapshots.iter().map(of));
     match before {
-        Occasion::Upgrade(_) => {
-            saved.any(|(occasion, at)| occasion == before && at.0 + FRESH_FOR_UPGRADE_SECONDS > observed.at.0)
+        SnapshotReason::Upgrade(_) => {
+            saved.any(|(reason, at)| reason == before && at.0 + FRESH_FOR_UPGRADE_SECONDS > observed.at.0)
         }
-        Occasion::Change => saved.any(|(_, at)| at.0 + FRESH_SECONDS > observed.at.0),
+        SnapshotReason::Change => saved.any(|(_, at)| at.0 + FRESH_SECONDS > observed.at.0),
     }
 }

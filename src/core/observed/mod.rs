@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::core::names::{
-    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, Occasion, PeerUrl, RemotePath,
+    Architecture, ClientUrl, ClusterId, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, SnapshotReason,
     UnixSeconds, Version,
 };
 use crate::core::observed::auth::AuthStore;
@@ -206,7 +206,7 @@ pub struct Host {
     pub member: Seen<Option<Answer>>,
     /// When the newest snapshot was saved here before an upgrade to each version, or another change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub snapshots: BTreeMap<Occasion, UnixSeconds>,
+    pub snapshots: BTreeMap<SnapshotReason, UnixSeconds>,
     /// The snapshots that were pushed here for a restore, each whole, by the SHA-256 that it ends in.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub pushed: BTreeSet<Digest>,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use quorate::core::diagnostic::Kind;
-use quorate::core::names::{HostName, MemberId, Occasion, Version};
+use quorate::core::names::{HostName, MemberId, SnapshotReason, Version};
 use quorate::core::observed::{DataDirectory, File, Observed, ServiceState, Tools, V2Store};
 use quorate::core::plan::action::{
     Action, DepartureAction, FileAction, MemberAction, Readiness, RecoveryAction, Removal, ServiceAction,
@@ -62,12 +62,12 @@ fn a_snapshot_is_whole_or_not_kept(world: &World) {
     let live = world.live();
     let _lock = world.lock(&live);
     let host = world.lab.host("etcd-2");
-    let save = Action::Snapshot(SnapshotAction::Save { host: name("etcd-2"), before: Occasion::Upgrade(NEXT) });
+    let save = Action::Snapshot(SnapshotAction::Save { host: name("etcd-2"), before: SnapshotReason::Upgrade(NEXT) });
     // What a run that was killed leaves.
     host.sh("mkdir -p /run/quorate-credentials /var/backups/etcd/.snapshot.quorate; touch /run/quorate-credentials/client.key");
     world.observe(&live);
     world.perform(&live, &save);
-    let seen_at = |observed: &Observed| seen(observed, "etcd-2").snapshots.get(&Occasion::Upgrade(NEXT)).copied();
+    let seen_at = |observed: &Observed| seen(observed, "etcd-2").snapshots.get(&SnapshotReason::Upgrade(NEXT)).copied();
     let observed = world.observe(&live);
     assert!(seen_at(&observed).is_some_and(|at| (observed.at.0 - at.0).abs() < 30), "{observed:?}");
     assert_eq!(planner::readiness(&save, &world.desired, &observed), Readiness::Done);

@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::impact::Impact;
-use crate::core::names::{HostName, Occasion};
+use crate::core::names::{HostName, SnapshotReason};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum SnapshotAction {
     /// Save a snapshot of this member on its host, before an upgrade or another change that cannot be taken back.
     #[serde(rename = "save-snapshot")]
-    Save { host: HostName, before: Occasion },
+    Save { host: HostName, before: SnapshotReason },
 }
 
 impl SnapshotAction {
@@ -36,8 +36,8 @@ impl SnapshotAction {
     /// is.
     pub fn is_precaution(&self) -> bool {
         match self {
-            Self::Save { before: Occasion::Change, .. } => true,
-            Self::Save { before: Occasion::Upgrade(_), .. } => false,
+            Self::Save { before: SnapshotReason::Change, .. } => true,
+            Self::Save { before: SnapshotReason::Upgrade(_), .. } => false,
         }
     }
 }
@@ -45,10 +45,12 @@ impl SnapshotAction {
 impl fmt::Display for SnapshotAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Save { before: Occasion::Upgrade(version), .. } => {
+            Self::Save { before: SnapshotReason::Upgrade(version), .. } => {
                 write!(f, "save a snapshot before the change to etcd {version}")
             }
-            Self::Save { before: Occasion::Change, .. } => f.write_str("save a safety snapshot before the next step"),
+            Self::Save { before: SnapshotReason::Change, .. } => {
+                f.write_str("save a safety snapshot before the next step")
+            }
         }
     }
 }

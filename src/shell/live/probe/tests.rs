@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
-use crate::core::names::{Architecture, HostName, Occasion, RemotePath, Version};
+use crate::core::names::{Architecture, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
     Access, DataDirectory, File, Folder, Installed, Role, ServiceState, Tools, Usage, V2Store,
 };
@@ -158,9 +158,9 @@ fn the_newest_snapshot_before_each_version_is_told() {
          1795219200 {folder}/before-change-20261120-232000.db\n"
     ));
     let expected = [
-        (Occasion::Upgrade(Version::new(3, 6, 16)), UnixSeconds(1_795_219_900)),
-        (Occasion::Upgrade(Version::new(3, 7, 3)), UnixSeconds(1_795_219_100)),
-        (Occasion::Change, UnixSeconds(1_795_219_200)),
+        (SnapshotReason::Upgrade(Version::new(3, 6, 16)), UnixSeconds(1_795_219_900)),
+        (SnapshotReason::Upgrade(Version::new(3, 7, 3)), UnixSeconds(1_795_219_100)),
+        (SnapshotReason::Change, UnixSeconds(1_795_219_200)),
     ];
     assert_eq!(snapshots, BTreeMap::from(expected));
     assert!(seen(RUNNING).snapshots.is_empty());

@@ -10,7 +10,7 @@ use crate::core::cluster::snapshot::Listed;
 use crate::core::content::layout;
 use crate::core::desired::Compression;
 use crate::core::desired::Desired;
-use crate::core::names::{ClusterId, Occasion, RemotePath};
+use crate::core::names::{ClusterId, RemotePath, SnapshotReason};
 use crate::core::observed::File;
 use crate::shell::live::pki::{Issued, PairText};
 use crate::shell::live::ssh::Stdin;
@@ -66,7 +66,7 @@ fn together<const N: usize>(texts: [&str; N]) -> ([String; N], Stdin) {
 
 impl Command {
     /// With a certificate and key of ours, which are gone when it ends.
-    pub fn snapshot(desired: &Desired, before: Occasion, from: &Source) -> Self {
+    pub fn snapshot(desired: &Desired, before: SnapshotReason, from: &Source) -> Self {
         let (source, stdin) = from.words(desired);
         let words = [layout::SNAPSHOTS_FOLDER.to_owned(), before.to_string(), desired.paths.data.to_string()];
         let arguments = words.into_iter().chain(source).collect();
@@ -126,7 +126,7 @@ mod tests {
             let from = Source { binaries, endpoint, client, database_bytes };
             let cluster = ClusterId(1);
             let backup = Command::backup(&desired, &folder, "x.db", Compression::Zstd, cluster, &from);
-            [Command::snapshot(&desired, Occasion::Change, &from).allowed, backup.allowed]
+            [Command::snapshot(&desired, SnapshotReason::Change, &from).allowed, backup.allowed]
         };
         assert_eq!(of(Some(0)), [LONG; 2]);
         assert!(of(Some(4 << 30)).into_iter().all(|allowed| allowed > LONG + Duration::from_secs(4000)));
