@@ -53,7 +53,6 @@
 //! - *standing*: what a declared host is to the member list; *newcomer*: one that is to join
 //! - *former*: a machine whose member has left, or is to leave; *departure*: the record of one on the other hosts
 //! - *permit*: the file with which etcd may start with an empty data directory
-//! - *keeper*: a node that holds the CA key, where `[ca] source = "node"`
 //! - *drill*: a test restore; *lab*: the hosts of the tests; *seam*: where another implementation may take over
 
 pub mod core;

@@ -10,7 +10,7 @@ use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{ConsumerName, Digest, HostName, RemotePath, UnixSeconds, UserName};
 use crate::core::observed::{Access, Cause, ConsumerFiles, GivenPair, Held, Observed, Role, Seen, Usage};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, AuthorityAction, CertificateAction, KeeperAction, ServiceAction};
+use crate::core::plan::action::{Action, AuthorityAction, CertificateAction, NodeCaAction, ServiceAction};
 use crate::core::plan::action::{SignedBy, Trust};
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -266,14 +266,14 @@ fn on_nodes() -> Vec<World> {
     let healthy = |held: Option<Held>| {
         let desired = node(3);
         let mut observed = sample::healthy(&desired);
-        held.inspect(|held| drop(observed.workstation.keepers.insert(sample::name(2), held.clone())));
+        held.inspect(|held| drop(observed.workstation.ca_keys.insert(sample::name(2), held.clone())));
         World { desired, observed, states: vec![State::Healthy; 3] }
     };
     let bare = World { observed: sample::bare(&node(3)), desired: node(3), states: vec![State::Bare; 3] };
     let mut joined = World { observed: sample::healthy(&node(2)), desired: node(3), states: vec![State::Healthy; 2] };
     joined.states.push(State::Bare);
     joined.observed.hosts.insert(sample::name(2), bare.observed.hosts[&sample::name(2)].clone());
-    joined.observed.workstation.keepers.insert(sample::name(2), Held::Nothing);
+    joined.observed.workstation.ca_keys.insert(sample::name(2), Held::Nothing);
     joined.observed.workstation.archives = bare.observed.workstation.archives.clone();
     let shown = Held::Key(Access::new("644", "root", "root"));
     vec![bare, healthy(None), healthy(Some(Held::Nothing)), healthy(Some(shown)), joined]
@@ -288,8 +288,8 @@ fn every_plan_with_the_authority_on_the_nodes_keeps_the_laws() {
         let plan = plan(&world.desired, &world.observed);
         assert!(plan.blocked.is_empty(), "{:#?}", plan.blocked);
         counts.push((
-            count(&plan, |action| matches!(action, Action::Keeper(KeeperAction::CreateAuthority { .. }))),
-            count(&plan, |action| matches!(action, Action::Keeper(KeeperAction::InstallKey { .. }))),
+            count(&plan, |action| matches!(action, Action::NodeCa(NodeCaAction::CreateAuthority { .. }))),
+            count(&plan, |action| matches!(action, Action::NodeCa(NodeCaAction::InstallKey { .. }))),
             count(&plan, Action::touches_service) > 0,
         ));
     }
@@ -304,17 +304,17 @@ fn no_authority_is_made_on_a_node_beside_another() {
     lost.observed.workstation.authority = Seen::Known(None);
     let mut stray = World { desired: bare.desired.clone(), observed: bare.observed.clone(), states: Vec::new() };
     let key = Held::Key(Access::new("600", "root", "root"));
-    stray.observed.workstation.keepers.insert(sample::name(1), key.clone());
+    stray.observed.workstation.ca_keys.insert(sample::name(1), key.clone());
     for world in [&lost, &stray] {
         let plan = plan(&world.desired, &world.observed);
-        assert!(!plan.actions().any(|action| matches!(action, Action::Keeper(KeeperAction::CreateAuthority { .. }))));
+        assert!(!plan.actions().any(|action| matches!(action, Action::NodeCa(NodeCaAction::CreateAuthority { .. }))));
         assert!(plan.blocked.iter().any(|blocked| blocked.code == Code::AuthorityMissing), "{:#?}", plan.blocked);
     }
     // On the first node it is what a creation has left that was cut off, and that one is made anew.
     let mut cut = World { desired: bare.desired.clone(), observed: bare.observed.clone(), states: Vec::new() };
-    cut.observed.workstation.keepers.insert(sample::name(0), key);
+    cut.observed.workstation.ca_keys.insert(sample::name(0), key);
     let plan = plan(&cut.desired, &cut.observed);
-    assert!(plan.actions().any(|action| matches!(action, Action::Keeper(KeeperAction::CreateAuthority { .. }))));
+    assert!(plan.actions().any(|action| matches!(action, Action::NodeCa(NodeCaAction::CreateAuthority { .. }))));
 }
 
 /// One look is enough to learn all of it.

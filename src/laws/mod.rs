@@ -13,7 +13,7 @@ use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Access, Cause, DataDirectory, File, Host, Observed, Role, Seen, ServiceState};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{
-    Action, AuthorityAction, CertificateAction, FileAction, KeeperAction, MemberAction, Readiness, ServiceAction,
+    Action, AuthorityAction, CertificateAction, FileAction, MemberAction, NodeCaAction, Readiness, ServiceAction,
 };
 use crate::core::planner::{self, plan};
 
@@ -284,7 +284,7 @@ fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> 
             planner::effect(action, &world.desired, &mut observed);
         }
         step.actions.iter().any(|action| match action {
-            Action::Authority(AuthorityAction::Create) | Action::Keeper(KeeperAction::CreateAuthority { .. }) => true,
+            Action::Authority(AuthorityAction::Create) | Action::NodeCa(NodeCaAction::CreateAuthority { .. }) => true,
             Action::File(FileAction::Write { file: File::Permit, .. }) => !serves,
             _ => false,
         })
@@ -298,7 +298,7 @@ fn an_authority_is_made_once(world: &World, plan: &Plan) -> Option<String> {
     let made = plan.actions().any(|action| {
         matches!(
             action,
-            Action::Authority(AuthorityAction::Create) | Action::Keeper(KeeperAction::CreateAuthority { .. })
+            Action::Authority(AuthorityAction::Create) | Action::NodeCa(NodeCaAction::CreateAuthority { .. })
         )
     });
     (trusted && made).then(|| "a second authority is made".to_owned())

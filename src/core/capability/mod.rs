@@ -13,7 +13,7 @@ pub mod consumers;
 pub mod departure;
 pub mod expiry;
 pub mod given;
-pub mod keeper;
+pub mod node_ca;
 pub mod membership;
 pub mod prepare;
 pub mod raft_log;

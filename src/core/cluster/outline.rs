@@ -156,7 +156,7 @@ fn host_lines(desired: &Desired, observed: &Observed, name: &HostName, host: &Ho
         let program = if is.compressor { "" } else { ", its program to compress is missing" };
         lines.push(format!("the backup timer: {state}, {}{program}", unit_words(is.enabled, is.needs_reload)));
     }
-    lines.extend(observed.workstation.keepers.get(name).map(|held| match held {
+    lines.extend(observed.workstation.ca_keys.get(name).map(|held| match held {
         Held::Nothing => "the key of the CA: not there".to_owned(),
         Held::Key(access) => format!("the key of the CA: {access}"),
     }));

@@ -132,7 +132,7 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
     let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted)));
     let blocked = foreign.map(|(name, _)| match authority {
-        None if !observed.workstation.keepers.is_empty() => {
+        None if !observed.workstation.ca_keys.is_empty() => {
             let what = format!("{name} trusts a CA whose key is on no node");
             let hint = "restore ca.crt and ca.key from your backup on one node; the key is copied to the others from \
                         there";

@@ -48,8 +48,8 @@ pub fn starts(view: &View, name: &HostName, host: &Host) -> Version {
 
 /// The version that a host is to have next.
 ///
-/// A member is taken to the next stop of the upgrade path when everything allows it, a newcomer gets what the cluster will run
-/// by then. Where no cluster serves, what is there is started again before anything is changed.
+/// A member is taken to the next stop of the upgrade path when everything allows it, a newcomer gets what the cluster will
+/// run by then. Where no cluster serves, what is there is started again before anything is changed.
 pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
     let declared = view.desired.cluster.version;
     let has_unit = host.files.contains_key(&File::Unit);

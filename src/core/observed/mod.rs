@@ -119,7 +119,7 @@ pub struct Workstation {
     pub given: Option<Given>,
     /// What each node that was seen holds of an authority that lies on the nodes; empty where it does not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub keepers: BTreeMap<HostName, Held>,
+    pub ca_keys: BTreeMap<HostName, Held>,
 }
 
 /// What a node holds of the authority's pair.

@@ -1,7 +1,7 @@
 //! From an action to the capability that checks it and says what it brings about.
 
 use crate::core::capability::{
-    access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
+    access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
     raft_log, recovery, restore, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::model;
@@ -9,7 +9,7 @@ use crate::core::desired::Desired;
 use crate::core::observed::Observed;
 use crate::core::plan::action::{
     Action, AuthAction, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DepartureAction, FileAction,
-    HostAction, KeeperAction, MemberAction, RaftLogAction, Readiness, RecoveryAction, RestoreAction, ServiceAction,
+    HostAction, MemberAction, NodeCaAction, RaftLogAction, Readiness, RecoveryAction, RestoreAction, ServiceAction,
     SnapshotAction,
 };
 
@@ -17,8 +17,8 @@ use crate::core::plan::action::{
 pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Readiness {
     match action {
         Action::Authority(AuthorityAction::Create) => authority::readiness(observed),
-        Action::Keeper(KeeperAction::CreateAuthority { host }) => keeper::create_readiness(observed, host),
-        Action::Keeper(KeeperAction::InstallKey { host }) => keeper::readiness(observed, host),
+        Action::NodeCa(NodeCaAction::CreateAuthority { host }) => node_ca::create_readiness(observed, host),
+        Action::NodeCa(NodeCaAction::InstallKey { host }) => node_ca::readiness(observed, host),
         Action::Authority(AuthorityAction::CreateNext) => rotation::create_readiness(observed),
         Action::Authority(AuthorityAction::Adopt) => rotation::adopt_readiness(observed),
         Action::Host(HostAction::Prepare { host }) => prepare::readiness(observed, host),
@@ -92,8 +92,8 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
 pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
     match action {
         Action::Authority(AuthorityAction::Create) => model::make_authority(observed),
-        Action::Keeper(KeeperAction::CreateAuthority { host }) => keeper::create_effect(desired, observed, host),
-        Action::Keeper(KeeperAction::InstallKey { host }) => keeper::effect(observed, host),
+        Action::NodeCa(NodeCaAction::CreateAuthority { host }) => node_ca::create_effect(desired, observed, host),
+        Action::NodeCa(NodeCaAction::InstallKey { host }) => node_ca::effect(observed, host),
         Action::Authority(AuthorityAction::CreateNext) => rotation::create_effect(observed),
         Action::Authority(AuthorityAction::Adopt) => rotation::adopt_effect(desired, observed),
         Action::Host(HostAction::Prepare { host }) => prepare::effect(observed, host),

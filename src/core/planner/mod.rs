@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::capability::{
-    access, authority, backup, certificates, config, consumers, departure, given, keeper, membership, prepare,
+    access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
     raft_log, recovery, restore, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::quorum::Membership;
@@ -36,7 +36,7 @@ pub struct Rule {
 /// The rules, in order. The order is the policy.
 pub const RULES: &[Rule] = &[
     Rule { name: "create the authority", next: authority::next },
-    Rule { name: "create the authority on a node", next: keeper::create },
+    Rule { name: "create the authority on a node", next: node_ca::create },
     Rule { name: "begin a rotation of the authority", next: rotation::begin },
     Rule { name: "go on with one survivor", next: recovery::next },
     Rule { name: "remove failed members", next: membership::remove_failed },
@@ -45,7 +45,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "permit new data directories", next: config::permit },
     Rule { name: "install binaries", next: version::next },
     Rule { name: "install the trusted authority", next: certificates::trust },
-    Rule { name: "keep the authority's key on every node", next: keeper::next },
+    Rule { name: "keep the authority's key on every node", next: node_ca::next },
     Rule { name: "issue certificates", next: certificates::next },
     Rule { name: "write etcd.yaml", next: config::next },
     Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
@@ -75,12 +75,12 @@ pub const RULES: &[Rule] = &[
 /// The rules while a restore is under way: everything is laid ready before the first member stops.
 const RESTORE_RULES: &[Rule] = &[
     Rule { name: "create the authority", next: authority::next },
-    Rule { name: "create the authority on a node", next: keeper::create },
+    Rule { name: "create the authority on a node", next: node_ca::create },
     Rule { name: "prepare hosts", next: prepare::next },
     Rule { name: "install binaries", next: version::next },
     Rule { name: "push the snapshot", next: restore::push },
     Rule { name: "install the trusted authority", next: certificates::trust },
-    Rule { name: "keep the authority's key on every node", next: keeper::next },
+    Rule { name: "keep the authority's key on every node", next: node_ca::next },
     Rule { name: "issue certificates", next: certificates::next },
     // Until here nothing has changed for the cluster that serves; etcd.yaml is of the one to come.
     Rule { name: "note the restore", next: restore::note },
@@ -111,7 +111,7 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     if view.situation == Situation::New {
         // What is needed from outside must be there before the first step: no half-made hosts are left behind.
         ruling.blocked.extend(
-            [authority::next, keeper::create, version::next, backup::obstacles]
+            [authority::next, node_ca::create, version::next, backup::obstacles]
                 .into_iter()
                 .flat_map(|rule| rule(&view).blocked),
         );

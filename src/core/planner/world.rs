@@ -82,11 +82,11 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         AuthoritySource::Generated { .. } | AuthoritySource::Node { .. } => None,
         AuthoritySource::Files { .. } | AuthoritySource::External { .. } | AuthoritySource::Vault(_) => Some(authority),
     };
-    let keepers = match desired.authority {
+    let ca_keys = match desired.authority {
         AuthoritySource::Node { .. } => desired.nodes.keys().map(|name| (name.clone(), Held::Nothing)).collect(),
         _ => BTreeMap::new(),
     };
-    Workstation { authority: Seen::Known(authority), next: None, is_replaced: false, archives, given, keepers }
+    Workstation { authority: Seen::Known(authority), next: None, is_replaced: false, archives, given, ca_keys }
 }
 
 /// A host on which nothing was ever done.

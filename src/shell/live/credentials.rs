@@ -101,8 +101,8 @@ impl Credentials {
     }
 
     /// Which nodes have the key.
-    pub async fn keepers(&self) -> BTreeMap<HostName, Held> {
-        self.nodes.keepers().await
+    pub async fn ca_keys(&self) -> BTreeMap<HostName, Held> {
+        self.nodes.ca_keys().await
     }
 
     /// The pair that lies on the nodes.

@@ -28,7 +28,7 @@ pub(super) struct Nodes {
 
 struct Looked {
     found: Result<Option<Found>, Cause>,
-    keepers: BTreeMap<HostName, Held>,
+    ca_keys: BTreeMap<HostName, Held>,
 }
 
 /// The pair, from the first node that has it.
@@ -43,7 +43,7 @@ pub(super) struct Found {
 /// What each declared node has said, or why it has not.
 pub(super) type Said = BTreeMap<HostName, Result<AuthorityLying, Cause>>;
 
-const READ: &str = include_str!("script/keeper-read.sh");
+const READ: &str = include_str!("script/ca-key-read.sh");
 const READ_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Nodes {
@@ -55,8 +55,8 @@ impl Nodes {
         *looked = Some(learnt(hosts, key, said, before, at).await);
     }
 
-    pub async fn keepers(&self) -> BTreeMap<HostName, Held> {
-        self.looked.lock().await.as_ref().map(|looked| looked.keepers.clone()).unwrap_or_default()
+    pub async fn ca_keys(&self) -> BTreeMap<HostName, Held> {
+        self.looked.lock().await.as_ref().map(|looked| looked.ca_keys.clone()).unwrap_or_default()
     }
 
     /// The pair as it was seen last; looks for it alone when nobody has yet.
@@ -100,7 +100,7 @@ async fn learnt(hosts: &Hosts, key: &RemotePath, said: Said, before: Option<Foun
     let mut keys = Keys { hosts, path: key, before };
     let held =
         |lying: &AuthorityLying| lying.key.as_ref().map_or(Held::Nothing, |(_, access)| Held::Key(access.clone()));
-    let keepers = nodes.iter().map(|(name, lying)| ((*name).clone(), held(lying))).collect();
+    let ca_keys = nodes.iter().map(|(name, lying)| ((*name).clone(), held(lying))).collect();
     let found = match keys.first(&nodes, at).await {
         Ok(None) => match unseen {
             Some((name, why)) => Err(nobody(key, name, why)),
@@ -108,7 +108,7 @@ async fn learnt(hosts: &Hosts, key: &RemotePath, said: Said, before: Option<Foun
         },
         found => found,
     };
-    Looked { found, keepers }
+    Looked { found, ca_keys }
 }
 
 /// What was read of keys, and how more are.

@@ -58,7 +58,7 @@ async fn observe_once(live: &Live) -> Observed {
         archives: BTreeMap::new(),
         given: pki::given(&desired.authority, &authority),
         is_replaced: false,
-        keepers: credentials.keepers().await,
+        ca_keys: credentials.ca_keys().await,
     };
     let mut observed = Observed {
         at,

@@ -12,7 +12,7 @@ use crate::core::names::{Architecture, ClusterName, ConsumerName, Digest, HostNa
 use crate::core::observed::{Cause, File, Role};
 use crate::core::plan::action::{
     Action, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DepartureAction, FileAction, HostAction,
-    KeeperAction, RaftLogAction, RecoveryAction, RestoreAction, ServiceAction, SignedBy, SnapshotAction, Trust,
+    NodeCaAction, RaftLogAction, RecoveryAction, RestoreAction, ServiceAction, SignedBy, SnapshotAction, Trust,
 };
 use crate::core::span;
 use crate::shell::clock::now;
@@ -29,7 +29,7 @@ pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnost
     let desired = &hosts.desired;
     match action {
         Action::Authority(action) => change_authority(hosts, credentials, *action).await,
-        Action::Keeper(action) => run(hosts, action.host(), action, keeper(desired, credentials, action)).await,
+        Action::NodeCa(action) => run(hosts, action.host(), action, node_ca(desired, credentials, action)).await,
         Action::Host(action) => run(hosts, action.host(), action, prepare(live, action)).await,
         Action::Certificate(action) => {
             run(hosts, action.host(), action, certificate(desired, credentials, action)).await
@@ -93,14 +93,14 @@ async fn covered(hosts: &Hosts, host: &HostName) -> Result<Arc<Lock>, Diagnostic
     Err(not_locked(host, why))
 }
 
-async fn keeper(desired: &Desired, credentials: &Credentials, action: &KeeperAction) -> Result<Command, Diagnostic> {
+async fn node_ca(desired: &Desired, credentials: &Credentials, action: &NodeCaAction) -> Result<Command, Diagnostic> {
     let AuthoritySource::Node { certificate, key } = &desired.authority else {
         return Err(Diagnostic::failure("the CA in [ca] is not stored on the nodes"));
     };
     let paths = [certificate, key];
     match action {
-        KeeperAction::CreateAuthority { .. } => create_at(paths, &desired.cluster.name),
-        KeeperAction::InstallKey { .. } => install_key(paths, credentials).await,
+        NodeCaAction::CreateAuthority { .. } => create_at(paths, &desired.cluster.name),
+        NodeCaAction::InstallKey { .. } => install_key(paths, credentials).await,
     }
 }
 

@@ -27,7 +27,7 @@ mod departure;
 mod file;
 mod host;
 mod impact;
-mod keeper;
+mod node_ca;
 mod member;
 mod raft_log;
 mod recovery;
@@ -45,8 +45,8 @@ pub use departure::DepartureAction;
 pub use file::FileAction;
 pub use host::HostAction;
 pub use impact::{Impact, NO_IMPACT};
-pub use keeper::KeeperAction;
 pub use member::{MemberAction, Removal};
+pub use node_ca::NodeCaAction;
 pub use raft_log::RaftLogAction;
 pub use recovery::RecoveryAction;
 pub use restore::RestoreAction;
@@ -108,7 +108,7 @@ macro_rules! families {
 
 families! {
     Authority(AuthorityAction),
-    Keeper(KeeperAction),
+    NodeCa(NodeCaAction),
     Host(HostAction),
     Certificate(CertificateAction),
     File(FileAction),
@@ -139,7 +139,7 @@ impl Action {
     pub fn host(&self) -> Option<&HostName> {
         match self {
             Self::Authority(_) | Self::Auth(_) => None,
-            Self::Keeper(action) => Some(action.host()),
+            Self::NodeCa(action) => Some(action.host()),
             Self::Host(action) => Some(action.host()),
             Self::Certificate(action) => Some(action.host()),
             Self::File(action) => Some(action.host()),
@@ -189,7 +189,7 @@ impl Action {
             Self::Recovery(action) => Some(action.loses()),
             Self::Restore(action) => action.loses(),
             Self::Authority(_)
-            | Self::Keeper(_)
+            | Self::NodeCa(_)
             | Self::Host(_)
             | Self::Certificate(_)
             | Self::File(_)

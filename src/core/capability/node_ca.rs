@@ -9,7 +9,7 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{File, FileFact, Folder, Held, Host, Observed, Seen};
-use crate::core::plan::action::{Action, KeeperAction, Readiness};
+use crate::core::plan::action::{Action, NodeCaAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 /// Makes it where it is to be on the nodes and is not there.
@@ -27,7 +27,7 @@ pub fn create(view: &View) -> Ruling {
         return Ruling::blocked(Blocked::new(Code::AuthorityMissing, what).hint(hint).declared_at(Place::Ca));
     }
     // On the first one it may be what a creation has left that was cut off.
-    let stray = keepers(view.observed).find(|(name, held)| *name != first && **held != Held::Nothing);
+    let stray = ca_keys(view.observed).find(|(name, held)| *name != first && **held != Held::Nothing);
     if let Some((name, _)) = stray {
         let what = format!("{name} has a CA key (ca.key), but no node has its certificate");
         let hint = "put ca.crt next to it, or move the key away to create a new CA";
@@ -40,7 +40,7 @@ pub fn create(view: &View) -> Ruling {
         return Ruling::default();
     }
     let reason = view.reason("no CA exists on the nodes yet", Place::Ca);
-    Ruling::step(Draft::of(Action::Keeper(KeeperAction::CreateAuthority { host: first.clone() }), reason))
+    Ruling::step(Draft::of(Action::NodeCa(NodeCaAction::CreateAuthority { host: first.clone() }), reason))
 }
 
 pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
@@ -54,7 +54,7 @@ pub fn create_readiness(observed: &Observed, name: &HostName) -> Readiness {
 
 pub fn create_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
     model::make_authority(observed);
-    observed.workstation.keepers.insert(name.clone(), Held::Key(layout::authority_key_access()));
+    observed.workstation.ca_keys.insert(name.clone(), Held::Key(layout::authority_key_access()));
     let AuthoritySource::Node { certificate, .. } = &desired.authority else { return };
     let Some(authority) = observed.workstation.authority.known().cloned().flatten() else { return };
     // Where the pair lies is also where etcd looks for whom to trust.
@@ -77,7 +77,7 @@ pub fn next(view: &View) -> Ruling {
     let mut because = Vec::new();
     for (name, host) in view.hosts() {
         let Some(why) = lack(view.observed, name, host) else { continue };
-        actions.push(Action::Keeper(KeeperAction::InstallKey { host: name.clone() }));
+        actions.push(Action::NodeCa(NodeCaAction::InstallKey { host: name.clone() }));
         let reason = view.reason(why, Place::Ca);
         if !because.contains(&reason) {
             because.push(reason);
@@ -89,7 +89,7 @@ pub fn next(view: &View) -> Ruling {
 /// Why the key is to be put on a host; `None` when it is there as it should be, or nobody could look.
 fn lack(observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
     let wanted = layout::authority_key_access();
-    match observed.workstation.keepers.get(name)? {
+    match observed.workstation.ca_keys.get(name)? {
         _ if !host.folders.contains_key(&Folder::Certificates) => None,
         Held::Nothing => Some("the CA key (ca.key) is not on every node".to_owned()),
         Held::Key(access) if *access != wanted => Some(format!("ca.key is {access}, not {wanted}")),
@@ -102,7 +102,7 @@ pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
     match &observed.workstation.authority {
         Seen::Unknown(cause) => Readiness::Refused(cause.summary.clone()),
         Seen::Known(None) => Readiness::Refused("no node has the CA key".to_owned()),
-        Seen::Known(Some(_)) if !observed.workstation.keepers.contains_key(name) => {
+        Seen::Known(Some(_)) if !observed.workstation.ca_keys.contains_key(name) => {
             Readiness::Refused(format!("could not check whether {name} has the CA key"))
         }
         Seen::Known(Some(_)) if lack(observed, name, host).is_some() => Readiness::Ready,
@@ -114,9 +114,9 @@ pub fn readiness(observed: &Observed, name: &HostName) -> Readiness {
 }
 
 pub fn effect(observed: &mut Observed, name: &HostName) {
-    observed.workstation.keepers.insert(name.clone(), Held::Key(layout::authority_key_access()));
+    observed.workstation.ca_keys.insert(name.clone(), Held::Key(layout::authority_key_access()));
 }
 
-fn keepers(observed: &Observed) -> impl Iterator<Item = (&HostName, &Held)> {
-    observed.workstation.keepers.iter()
+fn ca_keys(observed: &Observed) -> impl Iterator<Item = (&HostName, &Held)> {
+    observed.workstation.ca_keys.iter()
 }

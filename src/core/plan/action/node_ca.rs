@@ -10,7 +10,7 @@ use crate::core::names::HostName;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
-pub enum KeeperAction {
+pub enum NodeCaAction {
     /// Make ca.crt and ca.key on a node, where they stay.
     #[serde(rename = "create-authority-on")]
     CreateAuthority { host: HostName },
@@ -19,7 +19,7 @@ pub enum KeeperAction {
     InstallKey { host: HostName },
 }
 
-impl KeeperAction {
+impl NodeCaAction {
     pub fn host(&self) -> &HostName {
         let (Self::CreateAuthority { host } | Self::InstallKey { host }) = self;
         host
@@ -34,7 +34,7 @@ impl KeeperAction {
     }
 }
 
-impl fmt::Display for KeeperAction {
+impl fmt::Display for NodeCaAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::CreateAuthority { .. } => "create the CA",
