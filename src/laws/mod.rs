@@ -133,14 +133,14 @@ fn host(healthy: &Host, state: State) -> Seen<Host> {
             certificate.not_after = sample::AT.plus_seconds(3600);
         }
         State::CutOffStart => {
-            // It has its data directory and still its permit: it never found a quorum.
-            let permit = crate::core::content::permit(&crate::core::names::Token::new("prod-1"));
+            // It has its data directory and still its marker: it never found a quorum.
+            let new_data_marker = crate::core::content::new_data_marker(&crate::core::names::Token::new("prod-1"));
             let fact = crate::core::observed::FileFact {
-                access: crate::core::content::layout::access(File::Permit),
-                digest: Digest::of(&permit),
-                text: Some(permit),
+                access: crate::core::content::layout::access(File::NewDataMarker),
+                digest: Digest::of(&new_data_marker),
+                text: Some(new_data_marker),
             };
-            host.files.insert(File::Permit, fact);
+            host.files.insert(File::NewDataMarker, fact);
             host.service.state = ServiceState::Activating;
             host.member = Seen::Unknown(silence("waits for a quorum"));
         }
@@ -278,14 +278,14 @@ fn may_have_lived(state: State) -> bool {
 fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> {
     let mut observed = world.observed.clone();
     let begins = plan.steps.iter().any(|step| {
-        // A permit in a cluster that serves lets a newcomer join it.
+        // A marker for new data in a cluster that serves lets a newcomer join it.
         let serves = Membership::of(&world.desired, &observed).is_some();
         for action in &step.actions {
             planner::effect(action, &world.desired, &mut observed);
         }
         step.actions.iter().any(|action| match action {
             Action::Authority(AuthorityAction::Create) | Action::NodeCa(NodeCaAction::CreateAuthority { .. }) => true,
-            Action::File(FileAction::Write { file: File::Permit, .. }) => !serves,
+            Action::File(FileAction::Write { file: File::NewDataMarker, .. }) => !serves,
             _ => false,
         })
     });
@@ -388,7 +388,7 @@ fn a_working_certificate_is_kept_while_a_member_is_silent(world: &World, plan: &
     })
 }
 
-/// Its old member goes first; a new one begins with the permit.
+/// Its old member goes first; a new one begins with the marker.
 fn lost_data_is_never_started(world: &World, plan: &Plan) -> Option<String> {
     let mut hosts = world.desired.nodes.keys().zip(&world.states);
     hosts.find_map(|(name, state)| {

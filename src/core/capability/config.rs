@@ -1,4 +1,4 @@
-//! etcd.yaml and the permit: what is written whole and compared as text.
+//! etcd.yaml and the new-data marker: what is written whole and compared as text.
 
 use super::done_when;
 use bytesize::ByteSize;
@@ -16,11 +16,11 @@ use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 
 /// Lets every host of a new cluster create its data directory, all under one token; and every newcomer to one that
 /// serves.
-pub fn permit(view: &View) -> Ruling {
+pub fn new_data_marker(view: &View) -> Ruling {
     let (text, what) = match view.situation {
-        Situation::New => (content::permit(&token(view)), "no host has etcd data: this is a new cluster"),
+        Situation::New => (content::new_data_marker(&token(view)), "no host has etcd data: this is a new cluster"),
         Situation::Serving(_) => {
-            (content::permit(&Token::new(view.desired.cluster.name.as_str())), "this host joins the cluster")
+            (content::new_data_marker(&Token::new(view.desired.cluster.name.as_str())), "this host joins the cluster")
         }
         Situation::Down | Situation::Closed => return Ruling::default(),
     };
@@ -29,13 +29,13 @@ pub fn permit(view: &View) -> Ruling {
             .membership()
             .is_none_or(|membership| membership.member_of(name).is_none_or(|member| member.entry.name.is_none()));
         let has_one = match view.situation {
-            Situation::New => host.text_of(File::Permit) == Some(text.as_str()),
-            _ => host.files.contains_key(&File::Permit),
+            Situation::New => host.text_of(File::NewDataMarker) == Some(text.as_str()),
+            _ => host.files.contains_key(&File::NewDataMarker),
         };
         is_new && host.account && host.data == DataDirectory::Empty && !has_one
     });
     let write = |(name, _): (&HostName, _)| {
-        Action::File(FileAction::Write { host: name.clone(), file: File::Permit, text: text.clone() })
+        Action::File(FileAction::Write { host: name.clone(), file: File::NewDataMarker, text: text.clone() })
     };
     Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, Place::Nodes)])
 }
@@ -47,7 +47,8 @@ fn token(view: &View) -> Token {
     if let Some(restoration) = restoration::under_way(view.desired, view.observed) {
         return restoration.token;
     }
-    let left = view.observed.seen_hosts().filter_map(|(_, host)| content::permitted_token(host.text_of(File::Permit)?));
+    let left =
+        view.observed.seen_hosts().filter_map(|(_, host)| content::token_of_marker(host.text_of(File::NewDataMarker)?));
     left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
 }
 
@@ -93,7 +94,7 @@ fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
         }
     }
     if let (DataDirectory::Empty, Some(token)) =
-        (host.data, host.text_of(File::Permit).and_then(content::permitted_token))
+        (host.data, host.text_of(File::NewDataMarker).and_then(content::token_of_marker))
     {
         return Some(Initial::new_cluster(view.desired, token));
     }

@@ -202,7 +202,7 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
 }
 
 /// The member answers and reads, and systemd has noticed: it says so to the unit a moment later, and only then is the
-/// permit gone.
+/// marker gone.
 fn serves(host: &Host) -> bool {
     host.process.is_some()
         && host.service.state == ServiceState::Active

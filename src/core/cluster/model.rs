@@ -18,7 +18,7 @@ pub fn set_aside(observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
     host.data = DataDirectory::Empty;
     host.folders.remove(&Folder::Data);
-    host.files.remove(&File::Permit);
+    host.files.remove(&File::NewDataMarker);
 }
 
 /// A running etcd reads the pair again at the next handshake.
@@ -97,12 +97,13 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     host.v2store = version::needs_v2store_check(desired, version).then_some(V2Store::Clean);
 }
 
-/// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its permit.
+/// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its marker.
 /// One that has served and is silent for a reason of its own stays silent.
 pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     let list = observed.answers().find_map(|(_, answer)| answer.members.known().cloned());
     observed.guessed |= list.is_none();
-    let is_new = list.is_none() && observed.host(acted_on).is_some_and(|host| host.files.contains_key(&File::Permit));
+    let is_new =
+        list.is_none() && observed.host(acted_on).is_some_and(|host| host.files.contains_key(&File::NewDataMarker));
     let mut members = list.unwrap_or_else(|| declared_members(desired));
     let cluster = observed.answers().next().map_or(ClusterId(0), |(_, answer)| answer.cluster);
     let leader = observed.answers().find_map(|(_, answer)| answer.leader);
@@ -138,7 +139,7 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     for (name, index) in &woken {
         let Some(host) = observed.host_mut(name) else { continue };
         host.service.state = ServiceState::Active;
-        host.files.remove(&File::Permit);
+        host.files.remove(&File::NewDataMarker);
         let version = version::on_disk(desired, host);
         host.member = Seen::Known(Some(predicted_answer(version, cluster, &members[*index], leader, &members)));
     }

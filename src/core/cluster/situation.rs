@@ -64,18 +64,18 @@ pub fn workable<'a>(
     observed.seen_hosts().filter(|(name, _)| !blocked.iter().any(|blocked| blocked.hosts.contains(name))).collect()
 }
 
-/// Whether this host's member has ever been part of a quorum: it has data, and the permit to create it is used up.
+/// Whether this host's member has ever been part of a quorum: it has data, and the marker that allows it is used up.
 fn has_served(host: &Host) -> bool {
-    host.data == DataDirectory::Member && !host.files.contains_key(&File::Permit)
+    host.data == DataDirectory::Member && !host.files.contains_key(&File::NewDataMarker)
 }
 
 /// Whether this host was made a member, and its data is gone: perhaps a volume that is not mounted.
 ///
-/// The permit comes before every other file and goes when the member serves, so files without it and without data are
-/// never those of a first start that was cut off.
+/// The new-data marker comes before every other file and goes when the member serves, so files without it and without data
+/// are never those of a first start that was cut off.
 fn has_lost_data(host: &Host) -> bool {
     let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
-    let may_lose = host.data == DataDirectory::Empty && staged && !host.files.contains_key(&File::Permit);
+    let may_lose = host.data == DataDirectory::Empty && staged && !host.files.contains_key(&File::NewDataMarker);
     !upheld(Guard::NoDataBeforeBootstrap, !may_lose)
 }
 

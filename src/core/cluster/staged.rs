@@ -29,8 +29,8 @@ pub fn is_staged(desired: &Desired, host: &Host) -> bool {
         && may_start(host)
 }
 
-/// It has its data, or the permit to create it: what its unit asks for, too.
+/// It has its data, or the marker that allows it: what its unit asks for, too.
 pub fn may_start(host: &Host) -> bool {
-    let has_data = host.data == DataDirectory::Member || host.files.contains_key(&File::Permit);
+    let has_data = host.data == DataDirectory::Member || host.files.contains_key(&File::NewDataMarker);
     upheld(Guard::NoStartWithoutData, has_data)
 }

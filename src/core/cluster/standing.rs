@@ -44,12 +44,12 @@ pub fn standing(
         return Ok(Standing::Failed("you named it with --lost".to_owned()));
     }
     let Some(host) = host else { return Ok(Standing::Unseen) };
-    let has_permit = host.files.contains_key(&File::Permit);
+    let has_marker = host.files.contains_key(&File::NewDataMarker);
     match host.data {
         DataDirectory::Foreign => Err(foreign_data(name)),
-        // A founding member whose first start was cut off while the others went on has its permit still.
+        // A founding member whose first start was cut off while the others went on has its marker still.
         DataDirectory::Empty
-            if has_started && !has_permit && host.process.is_none() && !upheld(Guard::NoStartWithoutData, false) =>
+            if has_started && !has_marker && host.process.is_none() && !upheld(Guard::NoStartWithoutData, false) =>
         {
             let why = "its data directory is missing (if that is an unmounted volume, mount it instead)";
             Ok(Standing::Failed(why.to_owned()))

@@ -109,7 +109,7 @@ pub fn row(file: File) -> FileRow {
     match file {
         File::Config => of(At::Config, Public, AsText, KeptIfForeign, Nobody).called("etcd.yaml", "write etcd.yaml"),
         File::Unit => of(At::Unit, Public, AsText, KeptIfForeign, Units).called("the unit", "write the systemd unit"),
-        File::Permit => of(BesideConfig("may-create-data"), Public, AsText, Replaced, Nobody)
+        File::NewDataMarker => of(BesideConfig("may-create-data"), Public, AsText, Replaced, Nobody)
             .called("the marker for a new data directory", "allow etcd to start with an empty data directory"),
         File::Departures => of(BesideConfig("departures"), Public, AsText, Replaced, Nobody)
             .called("the record of departing members", "record which members are leaving"),

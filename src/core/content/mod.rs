@@ -1,4 +1,4 @@
-//! The text of the files that quorate keeps on a host: etcd.yaml, what starts etcd, and the permit.
+//! The text of the files that quorate keeps on a host: etcd.yaml, what starts etcd, and the new-data marker.
 //!
 //! Same declaration, same bytes: a difference in text is a difference in meaning, or someone's hand.
 
@@ -205,17 +205,17 @@ fn restored_from(banner: &str, Restoration { digest, token }: &Restoration) -> S
 
 /// `None` unless both lines are there.
 pub fn read_restoration(text: &str) -> Option<Restoration> {
-    let token = permitted_token(value_of(TOKEN_KEY, text)?)?;
+    let token = token_of_marker(value_of(TOKEN_KEY, text)?)?;
     Some(Restoration { digest: value_of("snapshot", text)?.parse().ok()?, token })
 }
 
-/// The permit carries the token of the life that it permits.
-pub fn permit(token: &Token) -> String {
+/// The marker carries the token of the life that it is for.
+pub fn new_data_marker(token: &Token) -> String {
     format!("{token}\n")
 }
 
-/// The token in a permit that was found on a host.
-pub fn permitted_token(text: &str) -> Option<Token> {
+/// The token in a marker that was found on a host.
+pub fn token_of_marker(text: &str) -> Option<Token> {
     let token = text.trim();
     (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Token::new(token))
 }
@@ -224,7 +224,7 @@ pub fn permitted_token(text: &str) -> Option<Token> {
 /// plans of the same change differ.
 pub fn without_token(file: File, text: &str) -> String {
     match file {
-        File::Permit => String::new(),
+        File::NewDataMarker => String::new(),
         _ => {
             let kept = text.lines().filter(|line| !line.starts_with(TOKEN_KEY));
             kept.flat_map(|line| [line, "\n"]).collect()

@@ -14,7 +14,7 @@ pub(super) const LOADED_VARIABLE: &str = "QUORATE_LOADED";
 /// The systemd unit, the same on every host that runs `version`.
 ///
 /// - A member whose data directory has vanished does not start: it would come back without the log that it had
-///   promised to keep. Only the permit lets etcd create a new one, and it is gone once the member has served.
+///   promised to keep. Only the new-data marker lets etcd create a new one, and it is gone once the member has served.
 /// - The process carries the digests of what it loaded in its environment, taken at its start.
 /// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
 pub(super) fn unit(desired: &Desired, version: Version) -> String {
@@ -29,7 +29,7 @@ Wants=network-online.target
 After=network-online.target
 # A member that has lost its data must not come back as if nothing had happened.
 ConditionPathExists=|{data}/member
-ConditionPathExists=|{permit}
+ConditionPathExists=|{new_data_marker}
 
 [Service]
 Type=notify
@@ -37,7 +37,7 @@ User={account}
 Group={account}
 # The digests of what this process loads, for quorate to compare with what is on disk.
 ExecStart=/bin/sh -c 'exec env {variable}=\"$$(sha256sum {loaded})\" {binaries}/etcd --config-file={config}'
-ExecStartPost=+/bin/rm -f {permit}
+ExecStartPost=+/bin/rm -f {new_data_marker}
 Restart=always
 RestartSec=2
 TimeoutStartSec=infinity
@@ -50,7 +50,7 @@ WantedBy=multi-user.target
 ",
         cluster = desired.cluster.name,
         data = desired.paths.data,
-        permit = path(File::Permit),
+        new_data_marker = path(File::NewDataMarker),
         account = layout::ACCOUNT,
         variable = LOADED_VARIABLE,
         loaded = loaded.join(" "),

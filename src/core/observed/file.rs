@@ -40,7 +40,8 @@ pub enum File {
     HealthcheckCertificate,
     HealthcheckKey,
     /// Lets etcd create a new data directory; removed by the unit once the member has served.
-    Permit,
+    #[serde(rename = "permit")]
+    NewDataMarker,
     /// The members that are leaving, so that a removal that was cut off is finished by the next run.
     Departures,
     /// A restore that was begun, so that it is finished by the next run.
@@ -57,6 +58,14 @@ pub enum File {
 
 impl File {
     pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// Its name in the id of a plan. Saved plans hold ids, so it stays when a variant is renamed.
+    pub fn name_in_id(self) -> String {
+        match self {
+            Self::NewDataMarker => "Permit".to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
 }
 
 /// What a certificate is for. The names of its files are kubeadm's.

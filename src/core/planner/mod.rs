@@ -42,7 +42,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "remove failed members", next: membership::remove_failed },
     Rule { name: "set stale data aside", next: departure::set_aside },
     Rule { name: "prepare hosts", next: prepare::next },
-    Rule { name: "permit new data directories", next: config::permit },
+    Rule { name: "permit new data directories", next: config::new_data_marker },
     Rule { name: "install binaries", next: version::next },
     Rule { name: "install the trusted authority", next: certificates::trust },
     Rule { name: "keep the authority's key on every node", next: node_ca::next },

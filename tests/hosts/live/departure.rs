@@ -15,8 +15,8 @@ fn data_is_set_aside_whatever_it_lies_on() {
     let host = world.lab.host("etcd-1");
     let data = || seen(&world.observe(&live), "etcd-1").data;
     let aside = Action::Departure(DepartureAction::SetDataAside { host: name("etcd-1") });
-    let permit = "/etc/etcd/may-create-data";
-    assert!(seen(&world.observe(&live), "etcd-1").files.contains_key(&File::Permit));
+    let new_data_marker = "/etc/etcd/may-create-data";
+    assert!(seen(&world.observe(&live), "etcd-1").files.contains_key(&File::NewDataMarker));
 
     // While it runs, and while systemd is about to start it once more, nothing is moved.
     world.perform(&live, &Action::Service(ServiceAction::Start { host: name("etcd-1") }));
@@ -25,7 +25,7 @@ fn data_is_set_aside_whatever_it_lies_on() {
     let refused = world.wait(quorate::shell::fleet::Fleet::perform(&live, &aside)).expect_err("it runs");
     assert!(refused.to_string().contains("etcd.service still runs"), "{refused}");
     world.perform(&live, &Action::Service(ServiceAction::Stop { host: name("etcd-1") }));
-    host.write(permit, "token\n");
+    host.write(new_data_marker, "token\n");
 
     // A folder gets another name.
     for _ in 0..2 {
@@ -33,7 +33,7 @@ fn data_is_set_aside_whatever_it_lies_on() {
         assert_eq!(data(), DataDirectory::Empty);
         assert_eq!(host.sh("ls -d /var/lib/etcd /var/lib/etcd.removed-*/member 2>/dev/null | wc -l"), "1");
     }
-    assert!(!seen(&world.observe(&live), "etcd-1").files.contains_key(&File::Permit));
+    assert!(!seen(&world.observe(&live), "etcd-1").files.contains_key(&File::NewDataMarker));
 
     // A disk of its own stays where it is, and so does a link to one.
     for place in

@@ -214,7 +214,7 @@ impl Action {
         match self {
             Self::File(FileAction::Write { host, file, text }) => {
                 let text = content::without_token(*file, text);
-                format!("write-file {host} {file:?} {}", Digest::of(text))
+                format!("write-file {host} {} {}", file.name_in_id(), Digest::of(text))
             }
             // Which follower it is taken from depends on who leads.
             Self::Snapshot(SnapshotAction::Save { before, .. }) => format!("save-snapshot before {before}"),

@@ -66,7 +66,7 @@ fn a_running_member_is_seen_whole() {
     assert!(host.account && host.service.enabled && !host.service.needs_reload);
     assert_eq!(host.service.state, ServiceState::Active);
     assert_eq!(host.data, DataDirectory::Member);
-    let not_there = [File::Permit, File::Departures, File::RestoreNote, File::RestoreMark]
+    let not_there = [File::NewDataMarker, File::Departures, File::RestoreNote, File::RestoreMark]
         .into_iter()
         .chain(crate::core::capability::backup::FILES);
     let not_there: Vec<_> = not_there.collect();

@@ -17,8 +17,8 @@ fn leaving(desired: &Desired, script: &str) -> String {
 impl Command {
     /// Under a name with `word` in it, which says why.
     pub fn set_data_aside(desired: &Desired, word: &str) -> Self {
-        let (data, permit) = (&desired.paths.data, layout::path(desired, File::Permit));
-        let words = [data.as_str(), permit.as_str(), word].map(str::to_owned).into();
+        let (data, new_data_marker) = (&desired.paths.data, layout::path(desired, File::NewDataMarker));
+        let words = [data.as_str(), new_data_marker.as_str(), word].map(str::to_owned).into();
         let script = leaving(desired, include_str!("../script/aside.sh"));
         Self::new(format!("moving {data} aside"), script, words)
     }
