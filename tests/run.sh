@@ -94,7 +94,7 @@ done
 # The path of a test's program. It is run without cargo, because a cargo that compiles keeps every other one waiting.
 program() {
     "${test[@]}" --no-run --message-format=json --quiet "$@" |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+        sed -n '/"profile":{[^}]*"test":true/s/.*"executable":"\([^"]*\)".*/\1/p'
 }
 hosts=$(program --test hosts)
 

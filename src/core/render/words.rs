@@ -101,7 +101,7 @@ pub fn effect(step: &Step, later: &[Step]) -> &'static str {
         Impact::Start if several => "starts etcd on all of these hosts at once",
         Impact::Stop if several => "stops etcd on all of these hosts",
         // etcd reads it when it starts, and nobody does before.
-        Impact::Nothing if matches!(action, Action::Certificate(_)) && is_before_start(step, later) => NO_IMPACT,
+        Impact::Nothing if is_before_start(step, later) => NO_IMPACT,
         // Nobody is there to hand leadership over to.
         Impact::Restart if step.risk == Risk::High => "restarts etcd",
         Impact::Nothing

@@ -127,7 +127,7 @@ pub async fn run<F: Fleet, G>(
         if context.stderr_is_terminal && output != Output::Bar {
             context.voice().end_line();
         }
-        let text = "interrupted: the step at hand is finished first; ^C again ends at once".to_owned();
+        let text = "interrupted: finishing the current step; ^C again aborts now".to_owned();
         emit(Event::Warning { text });
     };
     let work = crate::shell::apply::apply(desired, fleet, &fresh, &stop, &emit);

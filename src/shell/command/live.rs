@@ -59,7 +59,7 @@ pub fn block_on_unless_ended(
         // Behind the ^C that the terminal has shown.
         voice.end_line();
         voice.error(&Diagnostic::failure(format!(
-            "{name}: what was not finished is removed; `quorate backup list` shows what is there"
+            "{name}: unfinished files were removed; run `quorate backup list` to see what is there"
         )));
         Ok(u8::try_from(128 + by.as_raw_value()).expect("both are small"))
     });

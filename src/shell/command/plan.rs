@@ -80,7 +80,7 @@ pub async fn run(
     print(stdout, &formatted(&plan, args.format, context))?;
     if let (Some(file), Format::Text) = (&args.output, args.format) {
         let file = file.display();
-        context.voice().note(format_args!("saved: `quorate apply {file}` performs this plan and nothing else"));
+        context.voice().note(format_args!("saved; apply exactly this plan with: quorate apply {file}"));
     }
     Ok(exit_code(&plan, args.detailed_exitcode))
 }

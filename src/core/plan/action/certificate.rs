@@ -85,8 +85,11 @@ impl CertificateAction {
         match self {
             Self::InstallTrust { trust: Trust::Current, .. } => NO_IMPACT,
             Self::InstallTrust { trust: Trust::Both | Trust::Next, .. } => UNTIL_RESTART,
-            Self::Issue { role: Role::BackupClient, .. } => NO_IMPACT,
-            Self::Issue { .. } | Self::Install { .. } => "no restart: etcd reloads it at the next TLS handshake",
+            Self::Issue { role, .. } | Self::Install { role, .. } if role.is_served() => {
+                "no restart: etcd reloads it at the next TLS handshake"
+            }
+            // Those of clients, which etcd never reads.
+            Self::Issue { .. } | Self::Install { .. } => NO_IMPACT,
         }
     }
 }

@@ -156,7 +156,7 @@ pub async fn fetch(
 fn warn_of_the_one_before(context: &Context, failed: Option<Diagnostic>) {
     if let Some(failure) = failed {
         let failure = Diagnostic { hint: None, ..failure };
-        context.voice().warn(format_args!("{failure}\n  the next place is asked for it"));
+        context.voice().warn(format_args!("{failure}\n  trying the next location"));
     }
 }
 

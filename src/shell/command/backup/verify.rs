@@ -70,7 +70,7 @@ pub async fn run(
     let Held { what, subject, node, sound, drilled } = held;
     // The drill was passed, whether or not that can be noted.
     for failure in note(&what, &subject, at, &drilled, desired, fleet).await {
-        context.voice().warn(format_args!("the drill could not be noted: {failure}"));
+        context.voice().warn(format_args!("the result could not be recorded: {failure}"));
     }
     let verified = Verified {
         format_version: 1,
@@ -169,7 +169,7 @@ async fn newest(context: &Context, desired: &Desired, fleet: &Live) -> Result<Wa
         return Err(none.hint("take one with `quorate backup run`"));
     };
     for unseen in &unseen {
-        context.voice().warn(format_args!("{unseen}: there may be a newer snapshot"));
+        context.voice().warn(format_args!("{unseen}: a newer snapshot may exist there"));
     }
     let Found { place, path, listed } = newest;
     Ok(if place == Place::Here { Wanted::File(path.into()) } else { Wanted::Named(listed.name) })
