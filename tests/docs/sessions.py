@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / os.environ.get("PROFILE", "debug")
 PAGES = ["README", "docs/bootstrap", "docs/change", "docs/failed-node", "docs/certificates", "docs/backup", "docs/users",
-         "docs/quorum-lost"]
+         "docs/ci", "docs/upgrade", "docs/quorum-lost"]
 
 
 def lab(*arguments):
@@ -107,6 +107,7 @@ def main():
     if os.geteuid() != 0:
         sys.exit("sessions: the lab makes network namespaces and mounts, so run this as root")
     archive = re.search(r"^path = (.*)$", lab("archive", "3.5"), re.M)[1]
+    newer = lab("archive", "3.6")
     up = lab("up", "3", "--etcd-free")
     number = re.search(r"^lab (\d+)$", up, re.M)[1]
     value = lambda name: re.search(rf"^ *{name} +(.*)$", up, re.M)[1]
@@ -116,7 +117,9 @@ def main():
     Path(tools.name, "lab").write_text(f'#!/bin/sh\nexec {TARGET}/examples/lab --lab {number} "$@"\n')
     Path(tools.name, "lab").chmod(0o755)
     os.symlink(TARGET / "quorate", Path(tools.name, "quorate"))
-    variables = {"PATH": f"{tools.name}:{os.environ['PATH']}", "ARCHIVE": archive, "SSH_CONFIG": value("ssh_config"),
+    variables = {"PATH": f"{tools.name}:{os.environ['PATH']}", "ARCHIVE": archive,
+                 "NEWER": re.search(r"^path = (.*)$", newer, re.M)[1],
+                 "NEWER_VERSION": re.search(r"^version = (.*)$", newer, re.M)[1], "SSH_CONFIG": value("ssh_config"),
                  "KNOWN_HOSTS": value("known_hosts")}
     shown_as = {address: f"10.0.0.{10 + n}" for n, (_, address) in enumerate(addresses, 1)}
     session = Session(folder.name, variables, {**shown_as, folder.name + "/": "", folder.name: "."})
