@@ -114,7 +114,7 @@ wait_for offline "$(program --test offline)" --show-output
 # sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts. They
 # wait, too, and the time is used to compile.
 begin local "$(program --test local)" --show-output --test-threads=2
-begin laws-build nice -n 5 "${test[@]}" --no-run "${optimised[@]}" --lib
+begin laws-build nice -n 19 "${test[@]}" --no-run "${optimised[@]}" --lib
 until [[ -e $logs/local.end ]]; do sleep 0.2; done
 begin cluster "$hosts" --show-output --test-threads=6 cluster:: --skip backup_policy::
 begin walk "$hosts" --show-output --test-threads=2 walk::
@@ -123,7 +123,7 @@ until [[ -e $logs/laws-build.end ]]; do sleep 0.2; done
 units=$(program "${optimised[@]}" --lib)
 wait_for unit "$units" --show-output --skip laws::
 wait_for doc "${test[@]}" --doc
-begin laws nice -n 5 "$units" --show-output laws::
+begin laws nice -n 19 "$units" --show-output laws::
 wait
 
 # What the tests printed is shown only where one failed; what was run, and how it ended, always.
