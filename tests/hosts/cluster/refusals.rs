@@ -85,7 +85,7 @@ fn a_data_directory_that_is_already_there(scene: &Scene) {
 /// Certificates made by a clock that is ahead are refused by every other, so nothing is done on such a host.
 fn a_clock_that_is_an_hour_off(scene: &Scene) {
     scene.lab.host("etcd-3").skew_clock(-3600);
-    is_refused(scene, 3, &["clock-skew", "etcd-3", "3600 s behind"]);
+    is_refused(scene, 3, &["clock-skew", "etcd-3", "60 min behind"]);
     scene.lab.host("etcd-3").skew_clock(0);
     scene.apply().exits(0);
     scene.is_in_sync();
@@ -179,9 +179,10 @@ fn a_setting_that_etcd_refuses_stops_at_one_member(scene: &mut Scene) {
     assert_eq!(written(), 1);
     let healthy = scene.lab.hosts().iter().find(|host| !has_it(host)).expect("two have not");
     scene.etcdctl(healthy, "put /still/serving yes");
-    // Corrected, it goes on.
+    // Corrected, it goes on. systemd has kept trying to start the member and may succeed before its step comes, which no
+    // plan predicts.
     scene.declare(|scene| scene.etcd = "extra = { log-level = \"warn\" }".to_owned());
-    scene.apply().exits(0);
+    scene.quorate(&["apply", "--yes"]).exits(0);
     scene.is_in_sync();
     scene.is_healthy();
 }
