@@ -330,7 +330,7 @@ async fn a_writer_beside_it_stops_an_apply() {
     let approved = plan(&desired, &world);
     for (fault, words) in [
         (Fault::WritesFail(1), "a write of --guard-writes failed: etcd-"),
-        (Fault::WritesStall(1), "a write of --guard-writes took 6.0 s, more than 5.0 s"),
+        (Fault::WritesStall(1), "a write of --guard-writes took 6.0 s, more than 5 s"),
         (Fault::Nothing, ""),
     ] {
         let fleet = Simulated::new(&desired, world.clone(), fault);
