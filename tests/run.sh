@@ -112,10 +112,9 @@ step "tests"
 begin backup-policy "$hosts" --show-output --test-threads=9 cluster::backup_policy::
 wait_for offline "$(program --test offline)" --show-output
 # sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts, and before
-# all else where that may be asked for. They wait, too, and the time is used to compile.
-begin local nice -n -10 "$(program --test local)" --show-output --test-threads=2
+# all else where that may be asked for.
+wait_for local nice -n -10 "$(program --test local)" --show-output --test-threads=2
 begin laws-build nice -n 19 "${test[@]}" --no-run "${optimised[@]}" --lib
-until [[ -e $logs/local.end ]]; do sleep 0.2; done
 begin cluster "$hosts" --show-output --test-threads=6 cluster:: --skip backup_policy::
 begin walk "$hosts" --show-output --test-threads=2 walk::
 begin live "$hosts" --show-output --test-threads=2 live:: lab_selftest::
