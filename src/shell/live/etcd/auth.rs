@@ -221,7 +221,7 @@ impl Member {
         let fault = match tokio::time::timeout(deadline, call).await {
             Ok(Ok(said)) => return Ok(said),
             Ok(Err(fault)) => fault,
-            Err(_) => Fault::CallTimeout("its users", deadline),
+            Err(_) => Fault::CallTimeout("for its users", deadline),
         };
         let host = &self.place.host;
         let (why, hint) = self.recorder.fault().unwrap_or(fault).why_and_hint(&self.place);

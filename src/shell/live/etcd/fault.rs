@@ -15,7 +15,7 @@ pub enum Fault {
     NothingListens(u16),
     ConnectTimeout(Duration, u16),
     HandshakeTimeout(Duration),
-    /// What was asked, and for how long.
+    /// What was asked, after `the request` (`for the member list`, `to promote a learner`), and for how long.
     CallTimeout(&'static str, Duration),
     /// The member's certificate does not convince us.
     Certificate(CertificateError),
@@ -137,9 +137,7 @@ impl Fault {
                 format!("a member serves only once it is part of a quorum: check that the others are running; {log}"),
             ),
             Fault::CallTimeout(what, after) => {
-                // Of what was asked for a name is given, of what was to be done a verb.
-                let link = if what.starts_with("to ") { "" } else { "for " };
-                (format!("no answer to the request {link}{what} within {}", span::limit(*after)), log)
+                (format!("no answer to the request {what} within {}", span::limit(*after)), log)
             }
             Fault::Certificate(error) => certificate_problem(error, host, address),
             Fault::Alert(alert) => alert_problem(*alert, host, log),
@@ -235,7 +233,7 @@ mod tests {
     fn a_call_without_an_answer_is_told_as_a_sentence() {
         let place = Place::new(&crate::core::names::HostName::new("etcd-1"), "10.0.0.11", "its log".to_owned());
         let why = |what| Fault::CallTimeout(what, Duration::from_secs(3)).why_and_hint(&place).0;
-        assert_eq!(why("the member list"), "no answer to the request for the member list within 3 s");
+        assert_eq!(why("for the member list"), "no answer to the request for the member list within 3 s");
         assert_eq!(why("to promote a learner"), "no answer to the request to promote a learner within 3 s");
     }
 

@@ -195,7 +195,8 @@ impl Member {
     /// When it does not tell within `deadline`.
     pub async fn status(&self, deadline: Duration) -> Result<Answer, Cause> {
         let mut client = self.client.maintenance_client();
-        let status = self.ask("its status", deadline, async { client.status().await.map_err(Fault::of_client_owned) });
+        let status =
+            self.ask("for its status", deadline, async { client.status().await.map_err(Fault::of_client_owned) });
         answer::from_status(&self.place, &status.await?)
     }
 
@@ -214,7 +215,7 @@ impl Member {
     /// The member list as a quorum knows it: etcd-client asks for the member's own, perhaps outdated one.
     async fn member_list(&self, deadline: Duration) -> Seen<Vec<crate::core::observed::MemberEntry>> {
         let list = wire::member_list(self.channel.clone(), true);
-        match self.ask("the member list", deadline, async { list.await.map_err(Fault::of_status) }).await {
+        match self.ask("for the member list", deadline, async { list.await.map_err(Fault::of_status) }).await {
             Ok(list) => Seen::Known(answer::members(list)),
             Err(cause) => Seen::Unknown(cause),
         }
@@ -248,7 +249,7 @@ impl Member {
     pub async fn hash_at(&self, revision: i64, deadline: Duration) -> Result<(i64, u32, i64), Cause> {
         let mut client = self.client.maintenance_client();
         let hash = async { client.hash_kv(revision).await.map_err(Fault::of_client_owned) };
-        let hash = self.ask("the hash of its keys", deadline, hash).await?;
+        let hash = self.ask("for the hash of its keys", deadline, hash).await?;
         let at = hash.header().map_or(0, etcd_client::ResponseHeader::revision);
         Ok((at, hash.hash(), hash.compact_version()))
     }
@@ -261,7 +262,7 @@ impl Member {
         let options = GetOptions::new().with_all_keys().with_count_only().with_revision(revision);
         let mut client = self.client.kv_client();
         let count = async { client.get("", Some(options)).await.map_err(Fault::of_client_owned) };
-        Ok(self.ask("its number of keys", deadline, count).await?.count())
+        Ok(self.ask("for its number of keys", deadline, count).await?.count())
     }
 
     /// Hands leadership to another voter. Only the leader can.

@@ -31,7 +31,7 @@ impl Member {
     pub async fn snapshot(&self) -> Result<Snapshot<'_>, Cause> {
         let mut client = self.client.maintenance_client();
         let begun = async { client.snapshot().await.map_err(Fault::of_client_owned) };
-        let pieces = self.ask("a snapshot", PIECE_DEADLINE, begun).await?;
+        let pieces = self.ask("for a snapshot", PIECE_DEADLINE, begun).await?;
         Ok(Snapshot { member: self, pieces })
     }
 }
@@ -44,7 +44,7 @@ impl Snapshot<'_> {
     pub async fn next(&mut self) -> Result<Option<Piece>, Cause> {
         let pieces = &mut self.pieces;
         let next = async { pieces.message().await.map_err(Fault::of_client_owned) };
-        let piece = self.member.ask("the next piece of a snapshot", PIECE_DEADLINE, next).await?;
+        let piece = self.member.ask("for the next piece of a snapshot", PIECE_DEADLINE, next).await?;
         Ok(piece.map(|piece| Piece { bytes: piece.blob().to_vec(), remaining: piece.remaining_bytes() }))
     }
 }
