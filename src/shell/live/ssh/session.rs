@@ -188,14 +188,16 @@ impl Host {
         }
     }
 
-    /// Passes over all channels until nothing moves. True if it stopped before.
+    /// Passes over all channels until nothing moves and nothing is received: what one channel receives may be for another
+    /// that had its turn in this pass, and no poll tells of it again. True if it stopped before.
     fn work(&mut self) -> bool {
         for _ in 0..PASSES_MAX {
+            let received_before = self.wire.received();
             let mut moved = self.open_next();
             moved |= self.drive_processes();
             moved |= self.drive_tunnels();
             self.closing.retain_mut(|channel| matches!(channel.close(), Err(error) if would_block(&error)));
-            if !moved {
+            if !moved && self.wire.received() == received_before {
                 return false;
             }
         }

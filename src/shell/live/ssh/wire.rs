@@ -4,8 +4,10 @@
 //! - A packet that the socket takes only in part must be retried with the same *address* (`transport_send_existing`),
 //!   and the packet that says EOF lives on the stack (`channel_send_eof`): retried from another depth it blocks the
 //!   session for ever. Here every packet is taken whole, into `outbox` if the socket is full, so it cannot happen.
-//! - Reading from one channel queues what arrived for all others without saying so. After the socket ran dry, `receive`
-//!   stays dry until [`Wire::wait`], so one pass over all channels that moves nothing really means nothing is left.
+//! - Reading from one channel queues what arrived for all others without saying so, and stops at a packet that came in
+//!   part, with more of it in the socket. After the socket ran dry, `receive` stays dry until [`Wire::refresh`], and what
+//!   was received is counted: a pass over all channels that moves nothing, and in which nothing was received, means that
+//!   nothing is left.
 //! - The agent's socket goes through the same functions and has no timeout of its own; here it gets one.
 
 use std::cell::{Cell, RefCell};
@@ -29,6 +31,8 @@ pub(super) struct Wire {
     outbox: RefCell<Vec<u8>>,
     outbox_sent: Cell<usize>,
     dry: Cell<bool>,
+    /// Bytes from the socket, in all.
+    received: Cell<u64>,
     /// Why the connection is over.
     end: RefCell<Option<String>>,
     /// We ended it: libssh2 sees the end of the stream, and so frees everything without waiting for answers.
@@ -43,6 +47,7 @@ impl Wire {
             outbox: RefCell::default(),
             outbox_sent: Cell::new(0),
             dry: Cell::new(false),
+            received: Cell::new(0),
             end: RefCell::default(),
             cut: Cell::new(false),
             agent_deadline: Cell::new(Instant::now()),
@@ -52,6 +57,10 @@ impl Wire {
     /// Bytes still to be sent. Whoever produces data in bulk waits while this is large.
     pub fn backlog(&self) -> usize {
         self.outbox.borrow().len() - self.outbox_sent.get()
+    }
+
+    pub fn received(&self) -> u64 {
+        self.received.get()
     }
 
     pub fn end(&self) -> Option<String> {
@@ -154,7 +163,10 @@ impl Wire {
                 self.finish("the server closed it");
                 Ok(0)
             }
-            Ok((count, _)) => Ok(count),
+            Ok((count, _)) => {
+                self.received.set(self.received.get() + count as u64);
+                Ok(count)
+            }
             Err(Errno::AGAIN | Errno::INTR) => {
                 self.dry.set(true);
                 Err(Errno::AGAIN)
