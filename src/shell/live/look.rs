@@ -204,10 +204,10 @@ fn another(hosts: &Hosts, host: &HostName, answer: &Answer) -> Cause {
 }
 
 /// Which machine it is, and which etcd runs there, for what is done with the tools beside it.
-fn keep(hosts: &Hosts, host: &HostName, Sight { host: seen, machine_id, .. }: &Sight) {
+fn keep(hosts: &Hosts, host: &HostName, Sight { host: seen, identity, .. }: &Sight) {
     let running = seen.process.as_ref().map(|process| process.executable.parent());
     let started = || hosts.desired.binaries_folder_of(version::on_disk(&hosts.desired, seen));
     if let Some(machine) = hosts.machines.get(host) {
-        machine.keep(machine_id.clone(), running.unwrap_or_else(started));
+        machine.keep(identity.clone(), running.unwrap_or_else(started));
     }
 }

@@ -74,8 +74,8 @@ sections! {
 pub struct Sight {
     /// The host's clock while it was looked at.
     pub now: UnixSeconds,
-    /// What systemd knows the machine by.
-    pub machine_id: Option<String>,
+    /// What tells this machine, as it runs now, from every other one.
+    pub identity: Option<String>,
     /// Where the running etcd listens, told only when that is not where it is declared to.
     pub own_ports: Vec<u16>,
     /// The authority that is declared to lie on nodes, where this is one.
@@ -208,7 +208,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
     };
     Ok(Sight {
         now,
-        machine_id: id,
+        identity: id,
         own_ports: listeners.own,
         authority,
         consumers,

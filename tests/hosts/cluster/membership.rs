@@ -23,10 +23,18 @@ fn one_becomes_two_and_three_and_five() {
     assert!(scene.etcdctl(&scene.lab.hosts()[4], "get /kept").contains("yes"));
 }
 
+/// Machines that were made from one image: what is unique to each is not their machine-id.
+fn become_clones(scene: &Scene) {
+    for host in scene.lab.hosts() {
+        host.write("/etc/machine-id", format!("{:032x}\n", 7));
+    }
+}
+
 #[test]
 fn members_are_removed_by_name_and_nothing_of_them_stays() {
     let test = "members_are_removed_by_name_and_nothing_of_them_stays";
     let Some(mut scene) = Scene::healthy(test, 5, Series::V3_5) else { return };
+    become_clones(&scene);
     scene.etcdctl(scene.first(), "put /kept yes");
     // The leader goes, and another one.
     let leader = scene.leader();
@@ -185,6 +193,7 @@ fn a_lost_member_is_removed_and_added_anew_when_its_host_returns() {
 fn a_member_moves_to_another_machine() {
     let test = "a_member_moves_to_another_machine";
     let Some(mut scene) = Scene::of_some(test, 3, 4, Series::V3_5) else { return };
+    become_clones(&scene);
     let (address, ssh) = (scene.lab.hosts()[3].address().to_string(), scene.lab.hosts()[3].name().to_owned());
     scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), address, ssh));
     scene.plan().exits(2).says(&["etcd-2 is now declared at a different address", "--allow replace-member:etcd-2"]);

@@ -8,7 +8,7 @@ pub(super) struct Look;
 
 pub(super) struct Machine {
     pub architecture: Architecture,
-    /// What systemd knows it by.
+    /// What tells it, as it runs now, from every other one.
     pub id: Option<String>,
     pub now: UnixSeconds,
 }
@@ -34,7 +34,7 @@ impl Section for Look {
             return Err(Trouble::Unsupported(format!("its init is {init}, not systemd")));
         }
         let now = said("now").and_then(|text| text.parse().ok()).ok_or_else(|| missing("its time"))?;
-        let id = said("machine-id").filter(|id| !id.is_empty()).map(str::to_owned);
+        let id = said("identity").filter(|id| !id.is_empty()).map(str::to_owned);
         Ok(Machine { architecture, id, now: UnixSeconds(now) })
     }
 }

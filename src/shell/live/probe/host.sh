@@ -6,9 +6,14 @@ look_host() {
         machine=$(uname -m)
     fi
     echo "machine=$machine"
-    # By it a machine is recognised that is reached under two names.
-    if { read -r id </etc/machine-id; } 2>/dev/null; then
-        echo "machine-id=$id"
+    # By these together a machine is recognised that is reached under two names: clones share a machine-id, containers of
+    # one kernel its boot, and neither the moment in which their process 1 was started as well.
+    if { read -r id </etc/machine-id && read -r boot </proc/sys/kernel/random/boot_id && read -r init </proc/1/stat; } \
+        2>/dev/null; then
+        # What comes after the name in brackets begins with the third field; the start is the 22nd.
+        # shellcheck disable=SC2086
+        set -- ${init##*)}
+        echo "identity=$id $boot ${20}"
     fi
     printf 'now='
     date +%s

@@ -191,10 +191,13 @@ fn the_cluster_version_of_the_raft_log_is_told() {
 }
 
 #[test]
-fn a_machine_is_known_by_its_id() {
-    let id = |bytes: &[u8]| parse(&desired(""), bytes).expect("a whole answer").machine_id;
+fn a_machine_is_known_by_what_no_clone_has() {
+    let id = |bytes: &[u8]| parse(&desired(""), bytes).expect("a whole answer").identity;
     assert_eq!(id(RUNNING), None, "an answer of before it was asked for");
-    assert_eq!(id(&replaced(RUNNING, "machine=", "machine-id=0123abcd\nmachine=")).as_deref(), Some("0123abcd"));
+    assert_eq!(
+        id(&replaced(RUNNING, "machine=", "identity=0123abcd 9f 120\nmachine=")).as_deref(),
+        Some("0123abcd 9f 120")
+    );
 }
 
 #[test]
