@@ -12,16 +12,16 @@ use crate::shell::clock;
 use crate::shell::command::context::{Context, GlobalArgs, no_color};
 use crate::shell::command::output::Out;
 use crate::shell::command::{
-    apply, backup, certs, completions, explain, export, init, live, load, lock, man, plan, restore, schema, show,
-    status, validate,
+    apply, backup, certs, completions, doctor, explain, export, init, live, load, lock, man, plan, restore, schema,
+    show, status, validate,
 };
 use crate::shell::fleet::Fleet as _;
 use crate::shell::live::Live;
 
 use crate::shell::command::{
-    apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, explain::ExplainArgs,
-    export::ExportArgs, init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs, restore::RestoreArgs,
-    schema::SchemaArgs, show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
+    apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, doctor::DoctorArgs,
+    explain::ExplainArgs, export::ExportArgs, init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs,
+    restore::RestoreArgs, schema::SchemaArgs, show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
 };
 
 /// Manage etcd clusters declaratively: plan and apply over SSH
@@ -64,6 +64,7 @@ pub enum Command {
     Show(ShowArgs),
     Apply(ApplyArgs),
     Status(StatusArgs),
+    Doctor(DoctorArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
     Certs(CertsArgs),
@@ -152,6 +153,11 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let desired = desired()?;
             let fleet = live::fleet(&desired, context)?;
             live::block_on(status::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::Doctor(args) => {
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            live::block_on(doctor::run(args, context, &desired, &fleet, stdout))
         }
         Command::Backup(args) => {
             let desired = desired()?;

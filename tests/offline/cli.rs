@@ -62,6 +62,7 @@ fn help_is_documentation_and_no_error() {
         "show",
         "apply",
         "status",
+        "doctor",
         "certs",
         "lock",
         "schema",

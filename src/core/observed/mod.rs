@@ -15,6 +15,7 @@ use crate::core::observed::auth::AuthStore;
 
 pub mod auth;
 mod cause;
+pub mod checkup;
 pub mod departure;
 mod file;
 

@@ -5,6 +5,7 @@ pub mod certificates;
 mod cluster_schema;
 pub mod cronjob;
 pub mod diff;
+pub mod doctor;
 pub mod event;
 pub mod json;
 pub mod markdown;

@@ -17,6 +17,8 @@ pub enum Subject {
     Events,
     /// `status --json`.
     Status,
+    /// `doctor --json`.
+    Doctor,
     /// `certs list --json`.
     Certs,
     /// `backup run --json`.
@@ -34,6 +36,7 @@ impl Subject {
             Self::Cluster => "cluster.schema.json",
             Self::Plan => "plan.schema.json",
             Self::Events => "events.schema.json",
+            Self::Doctor => "doctor.schema.json",
             Self::Status => "status.schema.json",
             Self::Certs => "certs.schema.json",
             Self::BackupRun => "backup-run.schema.json",
@@ -49,6 +52,7 @@ pub fn schema(subject: Subject) -> String {
         Subject::Cluster => super::cluster_schema::text(),
         Subject::Plan => text::<Document>(),
         Subject::Events => text::<Event>(),
+        Subject::Doctor => text::<super::doctor::Document>(),
         Subject::Status => text::<super::status::Document>(),
         Subject::Certs => text::<super::certificates::Document>(),
         Subject::BackupRun => text::<super::backup::Taken>(),

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod certs;
 pub mod completions;
 pub mod context;
+pub mod doctor;
 pub mod explain;
 pub mod export;
 pub mod init;

@@ -14,6 +14,7 @@ pub mod archive;
 pub mod backup;
 mod cause;
 mod credentials;
+mod doctor;
 pub mod drill;
 pub mod etcd;
 mod former;

@@ -17,6 +17,7 @@ mod account;
 mod answer;
 mod ask;
 mod authority;
+pub mod checkup;
 mod complaint;
 mod consumers;
 mod data;

@@ -13,6 +13,7 @@ mod certificates;
 mod certs;
 mod consumers;
 mod crash;
+mod doctor;
 mod drift;
 mod lock;
 mod membership;

@@ -1,0 +1,217 @@
+//! What is made of what a check-up has seen.
+
+use super::*;
+use crate::core::code::Code;
+use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names};
+
+fn desired() -> Desired {
+    let text = "[cluster]\nname = \"demo\"\nversion = \"3.6.16\"\n[nodes.a]\naddress = \"10.0.0.1\"\n\
+                [nodes.b]\naddress = \"10.0.0.2\"\n";
+    crate::core::desired::read::parse(text, "cluster.toml", std::path::Path::new("/x"), None).expect("it is valid")
+}
+
+fn cause() -> Cause {
+    Cause { code: Code::ProbeFailed, summary: "it did not answer".to_owned(), hint: None }
+}
+
+fn lookup(name: &str, took_ms: u64, address: Option<&str>) -> Lookup {
+    Lookup { name: name.to_owned(), took_ms, address: address.map(str::to_owned) }
+}
+
+fn well() -> Checkup {
+    let b = HostName::new("b");
+    Checkup {
+        login: Login { connected_ms: 120, answered_ms: 8 },
+        account: Seen::Known(LoginAccount {
+            user: "ops".to_owned(),
+            shell: "/bin/bash".to_owned(),
+            chatter: String::new(),
+            sudo: Some(Sudo { took_ms: 12, is_allowed: true, options: Default::default(), said: String::new() }),
+        }),
+        names: Seen::Known(Names { own: lookup("a-host", 1, Some("127.0.1.1")), declared: Vec::new() }),
+        clock: Seen::Known(ClockSync { is_synchronized: Some(true) }),
+        network: Seen::Known(Network {
+            addresses: ["10.0.0.1".to_owned(), "127.0.0.1".to_owned()].into(),
+            sources: [(b.clone(), "10.0.0.1".to_owned())].into(),
+        }),
+        ways: Seen::Known([((b.clone(), 2379), Way::Open), ((b, 2380), Way::Open)].into()),
+        disk: Seen::Known(Disk {
+            folder: "/var/lib/etcd".to_owned(),
+            mount_point: "/".to_owned(),
+            file_system: "ext4".to_owned(),
+            options: "rw,relatime".to_owned(),
+            free_bytes: 20 << 30,
+            syncs_us: vec![900; 100],
+        }),
+        journal: Seen::Known(Vec::new()),
+    }
+}
+
+/// The outcomes of a host that nothing is known of but the check-up.
+fn of(checkup: &Checkup) -> Vec<Outcome> {
+    findings(&desired(), &HostName::new("a"), &Seen::Unknown(cause()), checkup)
+}
+
+/// What became of one check after `change`; all others are as before.
+#[track_caller]
+fn after(check: Check, change: impl FnOnce(&mut Checkup)) -> Outcome {
+    let mut checkup = well();
+    change(&mut checkup);
+    let (before, after) = (of(&well()), of(&checkup));
+    let others = |all: &[Outcome]| all.iter().filter(|one| one.check != check).cloned().collect::<Vec<_>>();
+    assert_eq!(others(&before), others(&after));
+    after.into_iter().find(|one| one.check == check).expect("it was checked")
+}
+
+#[track_caller]
+fn is(outcome: &Outcome, verdict: Verdict, words: &str) {
+    assert_eq!(outcome.verdict, verdict, "{outcome:?}");
+    assert!(outcome.seen.contains(words), "{outcome:?}");
+    assert_eq!(outcome.fix.is_some(), matches!(verdict, Verdict::Warning | Verdict::Problem), "{outcome:?}");
+}
+
+#[test]
+fn a_host_that_is_well() {
+    // The clock is told by the look at the host, which there is none of here.
+    let not_ok: Vec<_> = of(&well()).into_iter().filter(|one| one.verdict != Verdict::Ok).collect();
+    assert_eq!(not_ok.iter().map(|one| one.check).collect::<Vec<_>>(), [Check::Clock]);
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_has_one_line() {
+    let outcomes = unreachable(&cause());
+    assert_eq!(outcomes.len(), 1);
+    assert_eq!((outcomes[0].check, outcomes[0].verdict), (Check::Ssh, Verdict::Problem));
+}
+
+#[test]
+fn slow_logins_and_slow_answers() {
+    is(&after(Check::Ssh, |of| of.login.connected_ms = 3_000), Verdict::Warning, "3.0 s");
+    is(&after(Check::Ssh, |of| of.login.answered_ms = 500), Verdict::Warning, "500 ms");
+    is(&after(Check::Ssh, |of| of.login.connected_ms = 2_999), Verdict::Ok, "8 ms");
+}
+
+fn sudo_of(checkup: &mut Checkup) -> &mut Sudo {
+    checkup.account.known_mut().and_then(|account| account.sudo.as_mut()).expect("ops has it")
+}
+
+#[test]
+fn what_stands_between_the_user_and_root() {
+    let outcome = after(Check::Sudo, |of| sudo_of(of).is_allowed = false);
+    is(&outcome, Verdict::Problem, "without a password");
+    assert!(outcome.fix.expect("told").contains("ops ALL=(root) NOPASSWD: ALL"));
+    // Where no password is needed, that is not what is told.
+    let outcome = after(Check::Sudo, |of| sudo_of(of).options = [SudoOption::NoExec].into());
+    is(&outcome, Verdict::Problem, "`noexec`");
+    assert_eq!(outcome.fix.as_deref(), Some("put `Defaults:ops !noexec` in /etc/sudoers.d/quorate"));
+    is(&after(Check::Sudo, |of| sudo_of(of).options = [SudoOption::RequireTty].into()), Verdict::Problem, "requiretty");
+    is(&after(Check::Sudo, |of| sudo_of(of).options = [SudoOption::LogInput].into()), Verdict::Ok, "records input");
+    let slow = |of: &mut Checkup| {
+        sudo_of(of).took_ms = 20_000;
+        sudo_of(of).said = "sudo: unable to resolve host a-host".to_owned();
+    };
+    is(&after(Check::Sudo, slow), Verdict::Warning, "20 s: sudo: unable to resolve host a-host");
+}
+
+#[test]
+fn a_shell_that_prints() {
+    let change = |of: &mut Checkup| of.account.known_mut().expect("it was seen").chatter = "Welcome\n".to_owned();
+    is(&after(Check::LoginShell, change), Verdict::Warning, "\"Welcome\"");
+}
+
+#[test]
+fn names_that_are_not_known_or_slow() {
+    let names =
+        |own: Lookup, declared: Vec<Lookup>| move |of: &mut Checkup| of.names = Seen::Known(Names { own, declared });
+    let own = || lookup("a-host", 1, Some("127.0.1.1"));
+    is(&after(Check::Names, names(lookup("a-host", 5000, None), vec![])), Verdict::Warning, "a-host is not known");
+    let lost = vec![lookup("b.example.com", 10, None)];
+    is(&after(Check::Names, names(own(), lost)), Verdict::Problem, "b.example.com is not known");
+    let slow = vec![lookup("b.example.com", 4000, Some("10.0.0.2"))];
+    is(&after(Check::Names, names(own(), slow)), Verdict::Warning, "4.0 s");
+}
+
+#[test]
+fn a_host_that_speaks_from_another_address() {
+    let speaks_from = |address: &str| {
+        let address = address.to_owned();
+        move |of: &mut Checkup| {
+            let network = of.network.known_mut().expect("it was seen");
+            network.sources.insert(HostName::new("b"), address);
+        }
+    };
+    is(&after(Check::Addresses, speaks_from("10.0.0.99")), Verdict::Problem, "speaks to b from 10.0.0.99");
+    let lost = |of: &mut Checkup| of.network.known_mut().expect("it was seen").sources.clear();
+    is(&after(Check::Addresses, lost), Verdict::Problem, "no route to b");
+    let moved = |of: &mut Checkup| {
+        let network = of.network.known_mut().expect("it was seen");
+        network.addresses = ["10.0.0.7".to_owned()].into();
+    };
+    is(&after(Check::Addresses, moved), Verdict::Warning, "10.0.0.1 is not among its own: 10.0.0.7");
+}
+
+#[test]
+fn ports_that_do_not_answer() {
+    let to = |way: Way| {
+        move |of: &mut Checkup| {
+            let ways = of.ways.known_mut().expect("they were tried");
+            ways.insert((HostName::new("b"), 2380), way);
+        }
+    };
+    is(&after(Check::Ports, to(Way::Silent)), Verdict::Problem, "cannot connect to b:2380 (no answer)");
+    let unrouted = Way::Failed("No route to host".to_owned());
+    is(&after(Check::Ports, to(unrouted)), Verdict::Problem, "cannot connect to b:2380 (No route to host)");
+    let refused = "1 of 2 ports of the others answer; nothing listens at b:2380";
+    is(&after(Check::Ports, to(Way::Refused)), Verdict::Ok, refused);
+    is(&after(Check::Ports, |of| of.ways = Seen::Unknown(cause())), Verdict::Unknown, "it did not answer");
+}
+
+fn disk_of(checkup: &mut Checkup) -> &mut Disk {
+    checkup.disk.known_mut().expect("it was seen")
+}
+
+#[test]
+fn disks_that_are_slow_full_or_no_disks() {
+    // One slow write of a hundred is not yet what 99 of 100 are shorter than.
+    is(
+        &after(Check::DiskLatency, |of| disk_of(of).syncs_us[0] = 900_000),
+        Verdict::Ok,
+        "0.9 ms (median of 100 writes), 99 % within 0.9 ms",
+    );
+    let slow = |us: u64| move |of: &mut Checkup| disk_of(of).syncs_us[..2].fill(us);
+    is(&after(Check::DiskLatency, slow(10_000)), Verdict::Warning, "99 % within 10.0 ms");
+    is(&after(Check::DiskLatency, slow(100_000)), Verdict::Problem, "99 % within 100.0 ms");
+    is(&after(Check::DiskSpace, |of| disk_of(of).free_bytes = 1 << 30), Verdict::Warning, "1.0 GiB free");
+    let on = |kind: &str| {
+        let kind = kind.to_owned();
+        move |of: &mut Checkup| disk_of(of).file_system = kind
+    };
+    is(&after(Check::FileSystem, on("tmpfs")), Verdict::Problem, "tmpfs");
+    is(&after(Check::FileSystem, on("nfs4")), Verdict::Problem, "nfs4");
+    is(&after(Check::FileSystem, |of| disk_of(of).options = "ro,relatime".to_owned()), Verdict::Problem, "read-only");
+}
+
+#[test]
+fn a_disk_that_was_not_measured_has_no_latency() {
+    let mut checkup = well();
+    disk_of(&mut checkup).syncs_us.clear();
+    assert!(of(&checkup).iter().all(|one| one.check != Check::DiskLatency));
+}
+
+#[test]
+fn complaints_of_etcd() {
+    let said = Complaint { text: "slow fdatasync".to_owned(), count: 12 };
+    let outcome = after(Check::Journal, |of| of.journal = Seen::Known(vec![said]));
+    is(&outcome, Verdict::Warning, "slow fdatasync (12×)");
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_not_well() {
+    for (check, change) in [
+        (Check::Names, (|of| of.names = Seen::Unknown(cause())) as fn(&mut Checkup)),
+        (Check::Addresses, |of| of.network = Seen::Unknown(cause())),
+        (Check::Journal, |of| of.journal = Seen::Unknown(cause())),
+    ] {
+        is(&after(check, change), Verdict::Unknown, "it did not answer");
+    }
+}

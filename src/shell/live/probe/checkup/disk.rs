@@ -1,0 +1,70 @@
+//! The file system of the data directory, and how fast it syncs.
+
+use super::unreadable;
+use crate::core::observed::checkup::Disk;
+use crate::shell::live::probe::answer::Answer;
+use crate::shell::live::probe::section::{Section, Subject, Words};
+use crate::shell::live::probe::{Trouble, missing};
+
+/// Reads only.
+pub(super) struct Look;
+
+/// Writes a scratch file as well.
+pub(super) struct Measured;
+
+const SHELL: &str = include_str!("disk.sh");
+const NEEDS: &[&str] = &["cut", "dd", "df", "findmnt", "mktemp", "stat", "tail", "tr"];
+
+impl Section for Look {
+    type Fact = Disk;
+
+    const SHELL: &'static str = SHELL;
+
+    const NEEDS: &'static [&'static str] = NEEDS;
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_data", of.desired.paths.data.to_string()), ("q_measure", String::new())])
+    }
+
+    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Disk, Trouble> {
+        let said = |key: &str| answer.value("disk", key).ok_or_else(|| missing(key));
+        // The only line that begins with a path.
+        let mount = answer.lines("disk").find(|line| line.starts_with('/')).ok_or_else(|| missing("the mount"))?;
+        let mut words = mount.split(' ').map(str::to_owned);
+        let mut word = || words.next().ok_or_else(|| unreadable(mount));
+        let (mount_point, file_system, options) = (word()?, word()?, word()?);
+        let free = said("free")?;
+        Ok(Disk {
+            folder: said("folder")?.to_owned(),
+            mount_point,
+            file_system,
+            options,
+            free_bytes: free.parse().map_err(|_| unreadable(free))?,
+            syncs_us: answer.lines("disk").filter_map(microseconds).collect(),
+        })
+    }
+}
+
+impl Section for Measured {
+    type Fact = Disk;
+
+    const SHELL: &'static str = SHELL;
+
+    const NEEDS: &'static [&'static str] = NEEDS;
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_data", of.desired.paths.data.to_string()), ("q_measure", "yes".to_owned())])
+    }
+
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Disk, Trouble> {
+        Look::read(of, answer)
+    }
+}
+
+/// Of dd's `2300 bytes (2.3 kB, 2.2 KiB) copied, 0.00123456 s, 1.9 MB/s`.
+fn microseconds(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" copied, ")?;
+    let (seconds, _) = rest.split_once(" s")?;
+    let seconds: f64 = seconds.parse().ok()?;
+    Some((seconds * 1e6).round() as u64)
+}

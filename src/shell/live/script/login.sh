@@ -1,0 +1,16 @@
+# shellcheck shell=dash
+# Who commands are run as, and what sudo says of that. Runs as that user.
+LC_ALL=C PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+echo quorate-begin
+user=$(id -un)
+echo "user=$user"
+echo "shell=$(getent passwd "$user" | cut -d : -f 7)"
+[ "$(id -u)" != 0 ] || exit 0
+begun=$(date +%s%N)
+said=$(timeout 45 sudo -n -l 2>&1)
+status=$?
+ended=$(date +%s%N)
+echo "sudo-status=$status"
+echo "sudo-ms=$(((ended - begun) / 1000000))"
+echo "$said" | sed 's/^/sudo: /'
