@@ -173,6 +173,17 @@ pub struct Ssh {
     /// `None`: sudo when the user is not root.
     pub sudo: Option<bool>,
     pub etcd_access: EtcdAccess,
+    pub client: SshClient,
+}
+
+/// What connects to the hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SshClient {
+    /// Our own, which needs no program and is the faster one.
+    #[default]
+    BuiltIn,
+    /// The system's ssh, with all that it can do.
+    OpenSsh,
 }
 
 /// How the etcd API is reached.

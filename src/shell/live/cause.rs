@@ -34,6 +34,7 @@ fn code(error: &SshError) -> Code {
         SshError::HostKeyUnknown { .. }
         | SshError::HostKeyChanged { .. }
         | SshError::HostKeyRevoked { .. }
+        | SshError::HostKeyRefused { .. }
         | SshError::KnownHosts { .. } => Code::HostKey,
         SshError::Auth { .. } => Code::SshAuthentication,
         SshError::Unresolvable { .. }

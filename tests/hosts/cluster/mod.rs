@@ -18,6 +18,7 @@ mod drift;
 mod lock;
 mod membership;
 mod node_authority;
+mod openssh;
 mod outage;
 mod recovery;
 mod refusals;

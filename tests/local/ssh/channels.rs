@@ -11,7 +11,7 @@ use super::server::{SECONDS, free_port, server};
 const TUNNEL_BYTES: usize = 50 << 20;
 
 /// Echoes every connection, in both directions at once.
-async fn echo_server() -> u16 {
+pub async fn echo_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {

@@ -5,5 +5,6 @@ mod commands;
 mod endings;
 mod figures;
 mod keys;
+mod openssh;
 mod proxies;
 mod server;

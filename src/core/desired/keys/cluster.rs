@@ -82,6 +82,12 @@ pub(super) const SSH: Section = Section {
         Key::new("sudo", Shape::Boolean, "Whether to use `sudo -n` on the hosts")
             .otherwise("only when the user is not root")
             .example("true"),
+        Key::new("client", Shape::Choice(&["built-in", "openssh"]), "What connects to the hosts")
+            .default("\"built-in\"")
+            .more(
+                "`openssh` is the system's ssh, over one connection a host: for servers with post-quantum key exchange only, \
+                 hardware keys, Kerberos or second factors. It may ask on the terminal.",
+            ),
         Key::new("etcd-access", Shape::Choice(&["tunnel", "direct"]), "How to reach etcd's client port")
             .default("\"tunnel\"")
             .more("`tunnel` goes through the SSH connection; `direct` needs a route to the client port."),

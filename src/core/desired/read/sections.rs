@@ -9,7 +9,7 @@ use super::kinds::{self, Local};
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, duration, one_of, port};
-use crate::core::desired::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Runtime, Ssh};
+use crate::core::desired::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Runtime, Ssh, SshClient};
 use crate::core::names::{ClusterName, HostName, Version};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -124,7 +124,9 @@ pub(super) fn ports(table: &mut Table) -> Ports {
 
 pub(super) fn ssh(table: &mut Table, local: Local) -> Ssh {
     let accesses = [("tunnel", Some(EtcdAccess::Tunnel)), ("direct", Some(EtcdAccess::Direct))];
+    let clients = [("built-in", Some(SshClient::BuiltIn)), ("openssh", Some(SshClient::OpenSsh))];
     Ssh {
+        client: table.get("client", one_of(&clients)).unwrap_or_default(),
         user: table.get("user", kinds::user),
         config: table.get("config", |value| local.path(value)),
         known_hosts: table.get("known-hosts", |value| local.path(value)),

@@ -58,6 +58,10 @@ pub enum SshError {
     #[error("the host key of {host} is revoked: {}:{line} revokes {fingerprint}", file.display())]
     HostKeyRevoked { host: String, fingerprint: Box<str>, file: PathBuf, line: usize },
 
+    /// The system's ssh does not trust the host's key, in its words.
+    #[error("ssh does not trust the host key of {host}: {said}")]
+    HostKeyRefused { host: String, said: String },
+
     #[error("cannot log in to {host} as {user}; tried:\n  {}", tried.join("\n  "))]
     Auth { host: String, user: String, tried: Vec<String> },
 
@@ -119,7 +123,7 @@ impl SshError {
             },
             Self::Proxy { .. } => "run the command above by hand; it must work without a prompt".into(),
             Self::Handshake { .. } => {
-                "check that the port is sshd's, and that its sshd_config allows current algorithms (curve25519, ed25519 or rsa-sha2)".into()
+                "check that the port is sshd's; if its sshd_config allows only algorithms that quorate does not have (it has curve25519, ed25519 and rsa-sha2, and nothing post-quantum), let it use the system's ssh: `client = \"openssh\"` in [ssh]".into()
             }
             Self::KnownHosts { .. } => "make the file readable, or name another one in [ssh] known-hosts".into(),
             Self::HostKeyUnknown { file, line_to_add, algorithm, .. } => format!(
@@ -132,10 +136,14 @@ impl SshError {
                  replace line {line} of {}",
                 file.display()
             ),
+            Self::HostKeyRefused { host, .. } => format!(
+                "compare the key with the one on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then \
+                 add it to the known_hosts file that [ssh] or your ssh config names; `ssh {host}` shows which"
+            ),
             Self::HostKeyRevoked { .. } => "this key must no longer be trusted: give the host a new key".into(),
             Self::Auth { host, .. } => {
                 format!("this must work without a prompt: ssh -o BatchMode=yes {host} true (ssh-add adds a key to the \
-                         agent)")
+                         agent); for hardware keys, Kerberos and second factors set `client = \"openssh\"` in [ssh]")
             }
             Self::Timeout { .. } => "check the load of the host and the network; the command may still be running there".into(),
             Self::Closed { .. } => "check that the host is still up; no clean-up is needed, run the same command again".into(),

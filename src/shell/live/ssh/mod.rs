@@ -17,6 +17,7 @@ mod connect;
 mod error;
 mod known_hosts;
 mod link;
+mod openssh;
 mod pipe;
 mod process;
 mod proxy;
@@ -36,10 +37,11 @@ use tokio::sync::{oneshot, watch};
 
 pub use error::{ConnectFailure, SshError};
 pub use process::Stdin;
-pub use target::{Proxy, Resolved, Target};
+pub use target::{Client, Proxy, Resolved, Target};
 
 use clock::{Clock, in_future};
 use link::{Link, Request};
+use openssh::Master;
 use pipe::LocalEnd;
 use process::{Limit, ProcessRequest, Purpose};
 use session::Host;
@@ -81,18 +83,31 @@ impl fmt::Display for Exit {
 /// is dropped, the connection closes, and with it its tunnels.
 #[derive(Clone)]
 pub struct Connection {
-    link: Arc<Link>,
+    way: Way,
+}
+
+/// What carries it.
+#[derive(Clone)]
+enum Way {
+    /// libssh2, in a thread of its own.
+    BuiltIn(Arc<Link>),
+    /// The system's ssh.
+    OpenSsh(Arc<Master>),
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connection({})", self.link.label)
+        write!(f, "Connection({})", self.host())
     }
 }
 
 impl Connection {
     /// Resolves, connects, checks the host key, logs in.
     pub async fn open(target: &Target, deadline: Duration) -> Result<Connection, SshError> {
+        if target.client == Client::OpenSsh {
+            let master = Master::open(target, deadline).await?;
+            return Ok(Connection { way: Way::OpenSsh(Arc::new(master)) });
+        }
         let clock = Clock::starting_now(deadline);
         let label = target.alias.clone();
         let timed_out = |what: &str| SshError::Timeout { host: label.clone(), what: what.to_owned(), after: deadline };
@@ -122,7 +137,7 @@ impl Connection {
         // Only the resolver of names can hold the thread longer than the deadline; then it is left to itself. The thread
         // knows better what took so long, so it may speak first.
         match tokio::time::timeout_at((clock.deadline + OPEN_GRACE).into(), answer).await {
-            Ok(Ok(Ok(()))) => Ok(Connection { link: Arc::new(link) }),
+            Ok(Ok(Ok(()))) => Ok(Connection { way: Way::BuiltIn(Arc::new(link)) }),
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(link.closed()),
             Err(_) => Err(timed_out("looking up its address")),
@@ -132,79 +147,127 @@ impl Connection {
     /// The name the user wrote for the host.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.link.label
+        match &self.way {
+            Way::BuiltIn(link) => &link.label,
+            Way::OpenSsh(master) => &master.label,
+        }
     }
 
     /// Whether the connection has ended. A dead peer shows only after a while; a call's own deadline is sooner.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.link.is_closed()
+        match &self.way {
+            Way::BuiltIn(link) => link.is_closed(),
+            Way::OpenSsh(master) => master.is_closed(),
+        }
     }
 
     /// Runs a command to its end: any exit status is an `Ok`. `deadline` includes waiting for a free channel.
     pub async fn exec(&self, command: &str, stdin: impl Into<Stdin>, deadline: Duration) -> Result<Output, SshError> {
-        let cancel = CancelOnDrop::new(&self.link);
+        self.check(command)?;
+        let link = match &self.way {
+            Way::BuiltIn(link) => link,
+            Way::OpenSsh(master) => return master.exec(command, stdin.into(), deadline).await,
+        };
+        let cancel = CancelOnDrop::new(link);
         let (reply, answer) = oneshot::channel();
-        self.start(command, stdin.into(), Purpose::Collect { reply }, Limit::total(deadline))?;
+        link.start(command, stdin.into(), Purpose::Collect { reply }, Limit::total(deadline))?;
         let result = answer.await;
         cancel.disarm();
-        result.unwrap_or_else(|_| Err(self.link.closed()))
+        result.unwrap_or_else(|_| Err(link.closed()))
     }
 
     /// Runs a command whose stdout is read as it comes, in constant memory. It fails if no byte moves for `idle`, not
     /// counting the time in which the reader does not read.
     pub fn stream(&self, command: &str, stdin: impl Into<Stdin>, idle: Duration) -> Result<Stream, SshError> {
+        self.check(command)?;
         let broken =
-            |error: std::io::Error| SshError::Channel { host: self.link.label.clone(), reason: error.to_string() };
+            |error: std::io::Error| SshError::Channel { host: self.host().to_owned(), reason: error.to_string() };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
         theirs.set_nonblocking(true).map_err(broken)?;
         let stdout = UnixStream::from_std(theirs).map_err(broken)?;
-        let local = LocalEnd::new(ours).map_err(broken)?;
         let (reply, answer) = oneshot::channel();
-        let limit = Limit { is_idle_limit: true, ..Limit::total(idle) };
-        self.start(command, stdin.into(), Purpose::Stream { local, reply }, limit)?;
-        let guard = CancelOnDrop::new(&self.link);
-        Ok(Stream { stdout, exit: StreamExit { answer, guard } })
+        let guard = match &self.way {
+            Way::BuiltIn(link) => {
+                let local = LocalEnd::new(ours).map_err(broken)?;
+                let limit = Limit { is_idle_limit: true, ..Limit::total(idle) };
+                link.start(command, stdin.into(), Purpose::Stream { local, reply }, limit)?;
+                Guard::Link(CancelOnDrop::new(link))
+            }
+            Way::OpenSsh(master) => {
+                ours.set_nonblocking(true).map_err(broken)?;
+                let ours = UnixStream::from_std(ours).map_err(broken)?;
+                let work = openssh::stream(Arc::clone(master), command.to_owned(), stdin.into(), idle, ours, reply);
+                Guard::Task(AbortOnDrop(tokio::spawn(work).abort_handle()))
+            }
+        };
+        Ok(Stream { stdout, exit: StreamExit { connection: self.clone(), answer, _guard: guard } })
     }
 
     /// Starts a command that stays: resolves at the first whole line of its stdout that begins with `ready_line`. Its
     /// stdin stays open; dropping the result closes it, and the channel.
     pub async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, SshError> {
-        let cancel = CancelOnDrop::new(&self.link);
+        self.check(command)?;
+        let link = match &self.way {
+            Way::BuiltIn(link) => link,
+            Way::OpenSsh(master) => {
+                let (first_line, ended, task) =
+                    openssh::hold(Arc::clone(master), command, ready_line, deadline).await?;
+                return Ok(Held { first_line, ended, _guard: Guard::Task(AbortOnDrop(task)) });
+            }
+        };
+        let cancel = CancelOnDrop::new(link);
         let (ready, answer) = oneshot::channel();
         let (end, ended) = watch::channel(None);
         let purpose = Purpose::Hold { line_start: ready_line.to_owned(), ready: Some(ready), end };
-        self.start(command, Stdin::Empty, purpose, Limit::total(deadline))?;
-        let first_line = answer.await.unwrap_or_else(|_| Err(self.link.closed()))?;
-        Ok(Held { first_line, ended, _cancel: cancel })
+        link.start(command, Stdin::Empty, purpose, Limit::total(deadline))?;
+        let first_line = answer.await.unwrap_or_else(|_| Err(link.closed()))?;
+        Ok(Held { first_line, ended, _guard: Guard::Link(cancel) })
     }
 
     /// Connects to a port as the host sees it. The stream lives as long as the connection.
     pub async fn tunnel(&self, host: &str, port: u16, deadline: Duration) -> Result<UnixStream, SshError> {
-        let cancel = CancelOnDrop::new(&self.link);
+        let link = match &self.way {
+            Way::BuiltIn(link) => link,
+            Way::OpenSsh(master) => return openssh::tunnel(master, host, port, deadline).await,
+        };
+        let cancel = CancelOnDrop::new(link);
         let (reply, answer) = oneshot::channel();
         let request =
             TunnelRequest { host: host.to_owned(), port, deadline: in_future(deadline), allowed: deadline, reply };
-        self.link.send(Request::Tunnel(request))?;
+        link.send(Request::Tunnel(request))?;
         let result = answer.await;
         cancel.disarm();
-        let stream = result.unwrap_or_else(|_| Err(self.link.closed()))?;
+        let stream = result.unwrap_or_else(|_| Err(link.closed()))?;
         UnixStream::from_std(stream).map_err(|error| SshError::TunnelRefused {
-            host: self.link.label.clone(),
+            host: self.host().to_owned(),
             to: format!("{host}:{port}"),
             reason: error.to_string(),
         })
     }
 
-    fn start(&self, command: &str, stdin: Stdin, purpose: Purpose, limit: Limit) -> Result<(), SshError> {
-        let refuse = |reason: &str| SshError::Channel { host: self.link.label.clone(), reason: reason.to_owned() };
+    fn check(&self, command: &str) -> Result<(), SshError> {
+        let refuse = |reason: &str| SshError::Channel { host: self.host().to_owned(), reason: reason.to_owned() };
         if command.len() > COMMAND_BYTES_MAX {
             return Err(refuse("the command is longer than 32 KB; send it on stdin to sh"));
         }
         if command.contains('\0') {
             return Err(refuse("the command contains a NUL byte"));
         }
-        self.link.send(Request::Process(ProcessRequest { command: command.to_owned(), stdin, purpose, limit }))
+        Ok(())
+    }
+
+    fn closed(&self) -> SshError {
+        match &self.way {
+            Way::BuiltIn(link) => link.closed(),
+            Way::OpenSsh(master) => master.closed(),
+        }
+    }
+}
+
+impl Link {
+    fn start(&self, command: &str, stdin: Stdin, purpose: Purpose, limit: Limit) -> Result<(), SshError> {
+        self.send(Request::Process(ProcessRequest { command: command.to_owned(), stdin, purpose, limit }))
     }
 }
 
@@ -222,15 +285,16 @@ pub struct Stream {
 
 /// How a streamed command ends. Dropping it ends the command.
 pub struct StreamExit {
+    connection: Connection,
     answer: oneshot::Receiver<Result<Output, SshError>>,
-    guard: CancelOnDrop,
+    _guard: Guard,
 }
 
 impl StreamExit {
     /// Its exit status and stderr; `stdout` is empty. Read the stream to its end first, or at the same time.
     pub async fn wait(self) -> Result<Output, SshError> {
         let result = self.answer.await;
-        result.unwrap_or_else(|_| Err(self.guard.link().closed()))
+        result.unwrap_or_else(|_| Err(self.connection.closed()))
     }
 }
 
@@ -239,7 +303,7 @@ pub struct Held {
     /// The line that said it was ready, without its end.
     pub first_line: String,
     ended: watch::Receiver<Option<Output>>,
-    _cancel: CancelOnDrop,
+    _guard: Guard,
 }
 
 impl Held {
@@ -265,6 +329,21 @@ impl Limit {
     }
 }
 
+/// Ends what nobody waits for any more.
+enum Guard {
+    Link(#[expect(dead_code, reason = "it acts when it is dropped")] CancelOnDrop),
+    Task(#[expect(dead_code, reason = "it acts when it is dropped")] AbortOnDrop),
+}
+
+/// Ends a task, and with it the ssh that it runs.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Makes the host's thread notice that nobody waits any more. Declared before the receiver it belongs to, so that it is
 /// dropped after it.
 struct CancelOnDrop(Option<Arc<Link>>);
@@ -272,10 +351,6 @@ struct CancelOnDrop(Option<Arc<Link>>);
 impl CancelOnDrop {
     fn new(link: &Arc<Link>) -> CancelOnDrop {
         CancelOnDrop(Some(Arc::clone(link)))
-    }
-
-    fn link(&self) -> &Link {
-        self.0.as_ref().expect("only disarm takes it, and that consumes the guard")
     }
 
     fn disarm(mut self) {

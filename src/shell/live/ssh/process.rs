@@ -83,7 +83,7 @@ pub(super) struct Process {
 }
 
 /// Output is kept in memory: more than this is a mistake.
-const OUTPUT_BYTES_MAX: usize = 64 << 20;
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// One process moves no more than this before the others get their turn.
 const TURN_BYTES_MAX: usize = 1 << 20;
 

@@ -20,6 +20,16 @@ pub struct Target {
     pub config: Option<PathBuf>,
     /// The only known hosts file to believe.
     pub known_hosts: Option<PathBuf>,
+    pub client: Client,
+}
+
+/// What connects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Client {
+    #[default]
+    BuiltIn,
+    /// The system's ssh.
+    OpenSsh,
 }
 
 /// Everything needed to connect.
