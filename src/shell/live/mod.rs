@@ -47,11 +47,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::cluster::leaf::Wanted;
+use crate::core::cluster::trust;
 use crate::core::desired::Desired;
-use crate::core::diagnostic::Diagnostic;
+use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Observed, Seen};
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, SignedBy};
 use crate::shell::fleet::Fleet;
 
 use credentials::Credentials;
@@ -129,19 +130,42 @@ impl Live {
         lock::break_it(&remote, holder, &operation.audit(&format!("break the lock of {holder}"))).await
     }
 
-    /// A certificate by the cluster's authority for a key that is made here, and the text of ca.crt.
+    /// A certificate that the members accept as they are now, for a key that is made here, and the certificates of every
+    /// authority that theirs may be signed by.
     ///
     /// # Errors
-    /// When there is no authority that can sign, or it does not.
+    /// When there is no authority that can sign, or it does not; or when it is being replaced, and a host cannot tell how far.
     pub async fn issue(
         &self,
         wanted: &Wanted,
         validity_seconds: u64,
         at: UnixSeconds,
     ) -> Result<(Issued, String), Diagnostic> {
-        let issued = self.credentials.issue(wanted, validity_seconds, at).await?;
-        let ca = self.credentials.ca(at).await?;
-        Ok((issued, ca.certificate().certificate_pem().to_owned()))
+        let by = self.accepted_signer(at).await?;
+        let issued = match by {
+            SignedBy::Current => self.credentials.issue(wanted, validity_seconds, at).await?,
+            SignedBy::Next => self.credentials.issue_by_next(wanted, validity_seconds, at).await?,
+        };
+        let mut trusted = self.credentials.ca(at).await?.certificate().certificate_pem().to_owned();
+        if let Some(next) = self.credentials.load_next(at).await? {
+            trusted.push_str(next.certificate().certificate_pem());
+        }
+        Ok((issued, trusted))
+    }
+
+    /// While one authority takes another's place, the hosts tell which of them every member accepts.
+    async fn accepted_signer(&self, at: UnixSeconds) -> Result<SignedBy, Diagnostic> {
+        if self.credentials.load_next(at).await?.is_none() {
+            return Ok(SignedBy::Current);
+        }
+        let observed = self.observe().await;
+        if let Some((_, Seen::Unknown(cause))) = observed.hosts.iter().find(|(_, host)| host.known().is_none()) {
+            let what = "the CA is being replaced, and not every host could tell which one it accepts";
+            return Err(Diagnostic::new(Kind::Unseen, what)
+                .with_cause(cause.summary.clone())
+                .hint("bring the host back, or finish or take back the replacement first: `quorate plan`"));
+        }
+        Ok(trust::signer(&observed))
     }
 }
 

@@ -334,7 +334,7 @@ fn begin_rotation(scene: &Scene) -> Credentials {
 
 /// Nothing is left of the old authority: on no host, in no process, and its client certificate is refused.
 #[track_caller]
-fn old_authority_is_gone(scene: &Scene, old: &OldClient) {
+fn old_authority_is_gone(scene: &Scene, old: &IssuedClient) {
     let pki = scene.lab.dir().join("pki");
     openssl_verifies(scene, &pki.join("ca.crt"));
     let new = fs::read_to_string(pki.join("ca.crt")).expect("it is there");
@@ -350,12 +350,12 @@ fn old_authority_is_gone(scene: &Scene, old: &OldClient) {
 }
 
 /// A client certificate of the authority that there is now.
-struct OldClient {
+struct IssuedClient {
     certificate: String,
     key: String,
 }
 
-impl OldClient {
+impl IssuedClient {
     fn issue(scene: &Scene) -> Self {
         let printed = scene.quorate(&["certs", "issue", "someone"]).exits(0).stdout;
         let printed: serde_json::Value = serde_json::from_str(&printed).expect("it is JSON");
@@ -367,15 +367,26 @@ impl OldClient {
     #[track_caller]
     fn is_refused(&self, scene: &Scene) {
         for host in scene.lab.hosts() {
-            host.write("/root/old.crt", &self.certificate);
-            host.write("/root/old.key", &self.key);
-            let said = host.exec(&format!(
-                "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
-                 --key=/root/old.key --command-timeout=3s get x",
-                host.address()
-            ));
-            assert!(!said.succeeded(), "{} still takes the old client certificate", host.name());
+            assert!(!self.may_read(host), "{} still takes the old client certificate", host.name());
         }
+    }
+
+    #[track_caller]
+    fn is_accepted(&self, scene: &Scene) {
+        for host in scene.lab.hosts() {
+            assert!(self.may_read(host), "{} refuses a client certificate that was issued just now", host.name());
+        }
+    }
+
+    fn may_read(&self, host: &Host) -> bool {
+        host.write("/root/old.crt", &self.certificate);
+        host.write("/root/old.key", &self.key);
+        let said = host.exec(&format!(
+            "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
+             --key=/root/old.key --command-timeout=3s get x",
+            host.address()
+        ));
+        said.succeeded()
     }
 }
 
@@ -404,7 +415,7 @@ fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
         let after = serials(&scene);
         assert!(before.iter().all(|serial| !after.contains(serial)) && scene.starts() == starts);
     }
-    let old = OldClient::issue(&scene);
+    let old = IssuedClient::issue(&scene);
     let plan = scene.quorate(&["plan", "--rotate-ca", "--detailed-exitcode"]).exits(2);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 2 * hosts, "{}", plan.stdout);
     let plan = plan.says(&["create the new CA", "with the old and the new CA"]);
@@ -452,7 +463,7 @@ fn the_authority_is_rotated_on_3_7() {
 #[test]
 fn a_rotation_is_killed_after_every_step() {
     let Some(scene) = Scene::healthy("a_rotation_is_killed_after_every_step", 3, Series::V3_5) else { return };
-    let old = OldClient::issue(&scene);
+    let old = IssuedClient::issue(&scene);
     let kills = killed_after_every_step(&scene, &["--rotate-ca"]);
     println!("killed {kills} times");
     assert!(kills > 15, "{kills}");
@@ -465,7 +476,7 @@ fn a_rotation_is_killed_after_every_step() {
 #[test]
 fn another_authority_is_declared() {
     let Some(mut scene) = Scene::healthy("another_authority_is_declared", 3, Series::V3_5) else { return };
-    let old = OldClient::issue(&scene);
+    let old = IssuedClient::issue(&scene);
     kubeadm_authority(&scene.lab.dir().join("kubeadm"));
     let files = "[ca]\nsource = \"files\"\ncertificate = \"kubeadm/ca.crt\"\nkey = \"kubeadm/ca.key\"\n";
     // Without the one before there is no way to go over.
@@ -478,12 +489,14 @@ fn another_authority_is_declared() {
     let kills = killed_after_every_step(&scene, &[]);
     assert!(kills > 15, "{kills}");
     scene.plan().exits(0).says(&["[authority-replaced]"]);
+    // What is issued now is of the one that the members accept.
+    IssuedClient::issue(&scene).is_accepted(&scene);
     openssl_verifies(&scene, &scene.lab.dir().join("kubeadm/ca.crt"));
     old.is_refused(&scene);
     // From there to one that quorate makes, in one run.
     scene.write_with(files);
     scene.is_as_declared();
-    let old = OldClient::issue(&scene);
+    let old = IssuedClient::issue(&scene);
     scene.write_with(&format!(
         "[ca]\nsource = \"generated\"\ndir = \"made\"\n{}",
         files.replace("[ca]", "[ca.previous]")
