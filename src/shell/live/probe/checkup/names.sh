@@ -5,6 +5,6 @@ look_names() {
         begun=$(date +%s%N)
         address=$(timeout 6 getent ahosts "$name")
         ended=$(date +%s%N)
-        echo "$(((ended - begun) / 1000000)) $name ${address%%[ $newline]*}"
+        echo "$(((ended - begun) / 1000000)) $name ${address%%[ "$newline"]*}"
     done
 }

@@ -8,7 +8,7 @@ look_network() {
         address=${peer#*=}
         # A name is looked up as etcd would.
         found=$(timeout 3 getent ahosts "$address")
-        source=$(ip -o route get "${found%%[ $newline]*}" 2>/dev/null)
+        source=$(ip -o route get "${found%%[ "$newline"]*}" 2>/dev/null)
         case $source in
         *" src "*)
             source=${source#* src }
