@@ -1,5 +1,8 @@
 //! What a check-up means: for each thing that was looked at, whether it is well, and how to mend it.
 
+use core::net::IpAddr;
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -198,9 +201,9 @@ fn names(checkup: &Checkup) -> Outcome {
         Seen::Known(names) => names,
         Seen::Unknown(cause) => return Outcome::unknown(Check::Names, cause),
     };
-    let lost: Vec<_> = names.declared.iter().filter(|lookup| lookup.address.is_none()).collect();
+    let lost = names.declared.iter().filter(|lookup| lookup.address.is_none());
+    let lost: Vec<_> = lost.map(|lookup| lookup.name.as_str()).collect();
     if !lost.is_empty() {
-        let lost: Vec<_> = lost.iter().map(|lookup| lookup.name.as_str()).collect();
         return Outcome::problem(
             Check::Names,
             format!("{} not known there", are(&lost)),
@@ -284,7 +287,7 @@ fn addresses(desired: &Desired, name: &HostName, host: &Seen<Host>, checkup: &Ch
         );
     }
     let Node { address, .. } = &desired.nodes[name];
-    let is_literal = address.parse::<core::net::IpAddr>().is_ok();
+    let is_literal = address.parse::<IpAddr>().is_ok();
     if is_literal && !network.addresses.is_empty() && !network.addresses.contains(address) {
         return Outcome::warning(
             Check::Addresses,
@@ -292,7 +295,7 @@ fn addresses(desired: &Desired, name: &HostName, host: &Seen<Host>, checkup: &Ch
             "etcd cannot listen on an address that the host does not have; declare one that it has",
         );
     }
-    let from: std::collections::BTreeSet<_> = network.sources.values().cloned().collect();
+    let from: BTreeSet<_> = network.sources.values().cloned().collect();
     match peers.is_empty() {
         true => Outcome::ok(Check::Addresses, format!("it has {address}")),
         false => Outcome::ok(Check::Addresses, format!("it speaks to its peers from {}", set(&from))),
@@ -463,7 +466,7 @@ fn ms(ms: u64) -> String {
     if ms < 1000 { format!("{ms} ms") } else { span::measured(ms as f64 / 1000.0) }
 }
 
-fn set(items: &std::collections::BTreeSet<String>) -> String {
+fn set(items: &BTreeSet<String>) -> String {
     items.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 

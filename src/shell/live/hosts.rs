@@ -8,8 +8,8 @@ use super::lock::Lock;
 use super::machine::{Machine, Machines};
 use super::mutex::guarded;
 use super::remote::{Command, Elevation, LockProof, Remote};
-use super::ssh::{Client, Connection, SshError, Target};
-use crate::core::desired::{Desired, SshClient};
+use super::ssh::{Connection, SshError, Target};
+use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::Cause;
@@ -73,10 +73,7 @@ impl Hosts {
             user: target.user.or_else(|| ssh.user.clone()),
             config: ssh.config.clone(),
             known_hosts: ssh.known_hosts.clone(),
-            client: match ssh.client {
-                SshClient::BuiltIn => Client::BuiltIn,
-                SshClient::OpenSsh => Client::OpenSsh,
-            },
+            client: ssh.client,
             ..target
         })
     }

@@ -3,14 +3,15 @@
 use std::fs;
 use std::time::Duration;
 
-use quorate::shell::live::ssh::{Client, Connection, Exit, SshError, Stdin, Target};
+use quorate::core::desired::SshClient;
+use quorate::shell::live::ssh::{Connection, Exit, SshError, Stdin, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::channels::echo_server;
 use super::server::{Options, SECONDS, Sshd, free_port, server, server_with};
 
 fn target(server: &Sshd) -> Target {
-    Target { client: Client::OpenSsh, ..server.target() }
+    Target { client: SshClient::OpenSsh, ..server.target() }
 }
 
 async fn connect(server: &Sshd) -> Connection {

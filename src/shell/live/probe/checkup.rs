@@ -34,9 +34,9 @@ pub async fn network(remote: &Remote, of: &Subject<'_>) -> Seen<Network> {
 /// The file system of the data directory. With `measured`, by a scratch file in it, also how long it takes to sync.
 pub async fn disk(remote: &Remote, of: &Subject<'_>, measured: bool) -> Seen<Disk> {
     if measured {
-        look::<disk::Measured>(remote, of, "disk").await
+        look::<disk::Look<true>>(remote, of, "disk").await
     } else {
-        look::<disk::Look>(remote, of, "disk").await
+        look::<disk::Look<false>>(remote, of, "disk").await
     }
 }
 

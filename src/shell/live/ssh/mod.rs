@@ -35,9 +35,11 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 
+use crate::core::desired::SshClient;
+
 pub use error::{ConnectFailure, SshError};
 pub use process::Stdin;
-pub use target::{Client, Proxy, Resolved, Target};
+pub use target::{Proxy, Resolved, Target};
 
 use clock::{Clock, in_future};
 use link::{Link, Request};
@@ -104,7 +106,7 @@ impl fmt::Debug for Connection {
 impl Connection {
     /// Resolves, connects, checks the host key, logs in.
     pub async fn open(target: &Target, deadline: Duration) -> Result<Connection, SshError> {
-        if target.client == Client::OpenSsh {
+        if target.client == SshClient::OpenSsh {
             let master = Master::open(target, deadline).await?;
             return Ok(Connection { way: Way::OpenSsh(Arc::new(master)) });
         }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use super::error::SshError;
+use crate::core::desired::SshClient;
 use crate::core::span;
 
 /// How to reach one host, as written. Paths are absolute.
@@ -20,16 +21,7 @@ pub struct Target {
     pub config: Option<PathBuf>,
     /// The only known hosts file to believe.
     pub known_hosts: Option<PathBuf>,
-    pub client: Client,
-}
-
-/// What connects.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Client {
-    #[default]
-    BuiltIn,
-    /// The system's ssh.
-    OpenSsh,
+    pub client: SshClient,
 }
 
 /// Everything needed to connect.

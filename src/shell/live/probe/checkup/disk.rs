@@ -6,24 +6,19 @@ use crate::shell::live::probe::answer::Answer;
 use crate::shell::live::probe::section::{Section, Subject, Words};
 use crate::shell::live::probe::{Trouble, missing};
 
-/// Reads only.
-pub(super) struct Look;
+/// Where `MEASURES`, a scratch file is written as well, and what it takes to sync it is told.
+pub(super) struct Look<const MEASURES: bool>;
 
-/// Writes a scratch file as well.
-pub(super) struct Measured;
-
-const SHELL: &str = include_str!("disk.sh");
-const NEEDS: &[&str] = &["cut", "dd", "df", "findmnt", "mktemp", "stat", "tail", "tr"];
-
-impl Section for Look {
+impl<const MEASURES: bool> Section for Look<MEASURES> {
     type Fact = Disk;
 
-    const SHELL: &'static str = SHELL;
+    const SHELL: &'static str = include_str!("disk.sh");
 
-    const NEEDS: &'static [&'static str] = NEEDS;
+    const NEEDS: &'static [&'static str] = &["cut", "dd", "df", "findmnt", "mktemp", "stat", "tail", "tr"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_data", of.desired.paths.data.to_string()), ("q_measure", String::new())])
+        let measure = if MEASURES { "yes" } else { "" };
+        Some(vec![("q_data", of.desired.paths.data.to_string()), ("q_measure", measure.to_owned())])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Disk, Trouble> {
@@ -42,22 +37,6 @@ impl Section for Look {
             free_bytes: free.parse().map_err(|_| unreadable(free))?,
             syncs_us: answer.lines("disk").filter_map(microseconds).collect(),
         })
-    }
-}
-
-impl Section for Measured {
-    type Fact = Disk;
-
-    const SHELL: &'static str = SHELL;
-
-    const NEEDS: &'static [&'static str] = NEEDS;
-
-    fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_data", of.desired.paths.data.to_string()), ("q_measure", "yes".to_owned())])
-    }
-
-    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Disk, Trouble> {
-        Look::read(of, answer)
     }
 }
 
