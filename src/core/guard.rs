@@ -30,6 +30,8 @@ pub enum Guard {
     ClocksAgree,
     /// One member at a time gets a new configuration, so that a wrong one cannot take a quorum down.
     OneConfigurationAtATime,
+    /// A quota is brought to a member only when every database is smaller.
+    QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.
     AllAnswerBeforeReissue,
     /// A member is taken out only when no replacement is under way.

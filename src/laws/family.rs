@@ -11,6 +11,7 @@ pub(super) enum Family {
     Users,
     Backups,
     Certificates,
+    Quotas,
 }
 
 impl Family {
@@ -47,6 +48,7 @@ impl Family {
             | Guard::StagedBeforeAnnounced => Self::Rolling,
             Guard::RootBeforeAuth | Guard::UsersBeforeAuth | Guard::UsersGoByName => Self::Users,
             Guard::BackupCanRun => Self::Backups,
+            Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped

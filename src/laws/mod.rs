@@ -22,6 +22,7 @@ pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
 mod family;
+mod quota;
 pub(crate) mod rolling;
 mod scenarios;
 pub(crate) mod users;
@@ -429,16 +430,18 @@ fn a_broken_guard_breaks_a_law() {
     };
     let of_users = || noticed(&users::any_complaint);
     let of_backups = || noticed(&backup::any_complaint);
+    let of_quotas = || noticed(&quota::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 5] = match Family::of(guard) {
-            Family::AtRest => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups],
-            Family::Rolling => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups],
-            Family::Users => [&of_users, &rolling, &at_rest, &of_certificates, &of_backups],
-            Family::Backups => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates],
-            Family::Certificates => [&of_certificates, &rolling, &at_rest, &of_users, &of_backups],
+        let families: [&dyn Fn() -> bool; 6] = match Family::of(guard) {
+            Family::AtRest => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups, &of_quotas],
+            Family::Rolling => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups, &of_quotas],
+            Family::Users => [&of_users, &rolling, &at_rest, &of_certificates, &of_backups, &of_quotas],
+            Family::Backups => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates, &of_quotas],
+            Family::Certificates => [&of_certificates, &rolling, &at_rest, &of_users, &of_backups, &of_quotas],
+            Family::Quotas => [&of_quotas, &at_rest, &rolling, &of_users, &of_certificates, &of_backups],
         };
         let missed = with_broken(guard, || families.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());

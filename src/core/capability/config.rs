@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{joining, restoration, turn, upgrade};
+use crate::core::cluster::{joining, quota, restoration, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::{self, Initial, layout};
 use crate::core::desired::Place;
@@ -52,14 +52,27 @@ fn token(view: &View) -> Token {
     left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
 }
 
+/// What stands in the way of every etcd.yaml of a cluster that begins: it begins with a snapshot that its quota does not hold.
+pub fn obstacles(view: &View) -> Ruling {
+    let restored = view.desired.request.restore.as_ref();
+    let restored = restored.filter(|_| restoration::under_way(view.desired, view.observed).is_some());
+    let blocked = restored.and_then(|restore| quota::too_small_for_snapshot(view.desired, restore.bytes));
+    Ruling { step: None, blocked: blocked.into_iter().collect() }
+}
+
 pub fn next(view: &View) -> Ruling {
     let mut wanted = Vec::new();
     let mut blocked = Vec::new();
     let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
+    let too_small = quota::too_small(view.desired, view.observed);
     for (name, host) in turn::in_turn(view).into_iter().filter(prepared) {
         let Some(initial) = initial(view, name, host) else { continue };
         let text = content::etcd_yaml(view.desired, name, &initial);
         if host.text_of(File::Config) == Some(text.as_str()) {
+            continue;
+        }
+        if let Some(too_small) = &too_small {
+            blocked.push(too_small.clone());
             continue;
         }
         // What it runs now: the version is changed after the settings.

@@ -8,6 +8,7 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::process::stale;
 use crate::core::cluster::quorum::{Health, quorum};
+use crate::core::cluster::quota;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn, may_restart, rank};
@@ -157,6 +158,7 @@ pub fn restart(view: &View) -> Ruling {
             continue;
         }
         let may = may_restart(view.desired, view.observed, &view.situation, name);
+        let may = may.and_then(|()| quota::outgrown(name, host).map_or(Ok(()), Err));
         match may.and_then(|()| upgrade::may_start(view, host)) {
             Ok(()) => {
                 let draft = Draft::of(

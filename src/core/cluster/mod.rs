@@ -3,6 +3,7 @@
 //! - who belongs to it, and how well: [`quorum`], [`standing`], [`situation`], [`departed`], [`joining`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`turn`]
 //! - what a check-up means: [`checkup`]
+//! - what the database may fill: [`quota`]
 //! - who trusts whom: [`trust`], [`leaf`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
@@ -16,6 +17,7 @@ pub mod model;
 pub mod outline;
 pub mod process;
 pub mod quorum;
+pub mod quota;
 pub mod restoration;
 pub mod risk;
 pub mod saved;

@@ -141,7 +141,14 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
         host.service.state = ServiceState::Active;
         host.files.remove(&File::NewDataMarker);
         let version = version::on_disk(desired, host);
-        host.member = Seen::Known(Some(predicted_answer(version, cluster, &members[*index], leader, &members)));
+        let mut answer = predicted_answer(version, cluster, &members[*index], leader, &members);
+        // A start changes neither the database nor what was said of it.
+        if let Some(before) = host.answer() {
+            answer.database_bytes = before.database_bytes;
+            answer.database_in_use_bytes = before.database_in_use_bytes;
+            answer.alarms = before.alarms.clone();
+        }
+        host.member = Seen::Known(Some(answer));
     }
     members.sort();
     publish(observed, &members);

@@ -70,6 +70,11 @@ pub fn advertised_peer_url(text: &str) -> Option<&str> {
     value_of("initial-advertise-peer-urls", text)
 }
 
+/// The quota in this etcd.yaml, in bytes; `None` where etcd's default holds.
+pub fn quota_backend(text: &str) -> Option<i64> {
+    value_of("quota-backend-bytes", text)?.parse().ok()
+}
+
 /// From the first line `key: value`.
 fn value_of<'a>(key: &str, text: &'a str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim()))

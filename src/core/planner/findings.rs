@@ -1,8 +1,8 @@
 //! What an operator should know although no step changes it.
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
-use crate::core::cluster::departed;
 use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::{departed, quota};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -31,6 +31,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(recovery::findings(desired, observed));
     findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
+    findings.extend(quota::findings(desired, observed));
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));

@@ -9,7 +9,7 @@ pub(super) const ETCD: Section = Section {
     keys: &[
         Key::new("quota-backend", Shape::Size, "The largest size of the database; etcd advises at most 8GiB")
             .etcds("\"2GiB\"")
-            .more("At most 100GiB. When the database reaches it, only reads and deletes work."),
+            .more("At most 100GiB. When the database reaches it, only reads and deletes work; one that the database is over already is refused."),
         Key::new("heartbeat-interval", Shape::Duration, "How often the leader sends heartbeats").etcds("\"100ms\""),
         Key::new("election-timeout", Shape::Duration, "How long a member waits for the leader before an election")
             .etcds("\"1s\"")

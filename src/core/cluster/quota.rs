@@ -1,0 +1,173 @@
+//! Whether the database fits into the quota that is declared.
+//!
+//! etcd compares the quota with the size of the file, free pages included, and asks before every write: a member over it
+//! raises NOSPACE, which stops the writes of the whole cluster. Source: `Available` in etcd's storage/quota.go (quota.go
+//! in 3.4), the same from 3.4 to 3.7; there 0 stands for the default.
+
+use bytesize::ByteSize;
+
+use crate::core::code::Code;
+use crate::core::content;
+use crate::core::desired::{Desired, Place};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::HostName;
+use crate::core::observed::{File, Host, Observed};
+use crate::core::plan::ruling::{Blocked, Finding};
+
+/// `DefaultQuotaBytes` of etcd 3.4 to 3.7.
+const DEFAULT_BYTES: u64 = 2 << 30;
+
+/// From here on there is time left to compact, to defragment or to declare more.
+const WARNING_PERCENT: u64 = 80;
+
+const NO_SPACE: &str = "NOSPACE";
+
+/// What a member may fill, under what is declared.
+pub fn declared(desired: &Desired) -> u64 {
+    desired.etcd.quota_backend_bytes.filter(|bytes| *bytes > 0).unwrap_or(DEFAULT_BYTES)
+}
+
+/// What a member may fill that was started with this etcd.yaml; one without a limit may fill everything.
+fn of_config(text: &str) -> u64 {
+    match content::quota_backend(text) {
+        None | Some(0) => DEFAULT_BYTES,
+        Some(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
+    }
+}
+
+/// The largest database of a member, with its host.
+struct Largest<'a> {
+    host: &'a HostName,
+    bytes: u64,
+    in_use_bytes: u64,
+}
+
+fn largest(observed: &Observed) -> Option<Largest<'_>> {
+    let databases = observed.answers().map(|(host, answer)| Largest {
+        host,
+        bytes: answer.database_bytes,
+        in_use_bytes: answer.database_in_use_bytes,
+    });
+    databases.max_by_key(|database| database.bytes)
+}
+
+/// Why no etcd.yaml with the declared quota may be written: some host has another one, and a database is larger.
+///
+/// One that is over a quota it has had before is not held back by this: there is nothing left to prevent.
+pub fn too_small(desired: &Desired, observed: &Observed) -> Option<Blocked> {
+    let quota = declared(desired);
+    let changes =
+        observed.seen_hosts().any(|(_, host)| host.text_of(File::Config).map(of_config).is_some_and(|is| is != quota));
+    let largest = largest(observed).filter(|largest| changes && largest.bytes >= quota)?;
+    if upheld(Guard::QuotaHoldsDatabase, false) {
+        return None;
+    }
+    Some(refusal(desired, &largest))
+}
+
+/// Why a member must not be restarted with the etcd.yaml that lies there: its database has outgrown the quota in it, which
+/// the process has not loaded.
+pub fn outgrown(host_name: &HostName, host: &Host) -> Option<Blocked> {
+    let loaded = host.process.as_ref()?.loaded.get(&File::Config);
+    let fact = host.files.get(&File::Config)?;
+    let quota = of_config(fact.text.as_deref()?);
+    let answer = host.answer().filter(|answer| answer.database_bytes >= quota && !answer.alarms.contains(NO_SPACE))?;
+    if loaded == Some(&fact.digest) || upheld(Guard::QuotaHoldsDatabase, false) {
+        return None;
+    }
+    let what = format!(
+        "{host_name} is not restarted: its etcd.yaml has a quota of {}, and its database has {}",
+        size(quota),
+        size(answer.database_bytes)
+    );
+    let hint = format!("set `quota-backend = \"{}\"` or more in [etcd]", enough(answer.database_bytes));
+    Some(Blocked::new(Code::QuotaTooSmall, what).on(host_name).hint(hint).declared_at(Place::QuotaBackend))
+}
+
+fn refusal(desired: &Desired, largest: &Largest) -> Blocked {
+    let Largest { host, bytes, in_use_bytes } = largest;
+    let quota = declared(desired);
+    let what = format!("{} is smaller than the database: {} on {host}", in_words(desired), size(*bytes));
+    let more = format!("set `quota-backend = \"{}\"` or more in [etcd]", enough(*bytes));
+    let hint = if *in_use_bytes < quota / 100 * WARNING_PERCENT {
+        format!(
+            "{more}; or, as only {} of it is in use, run `etcdctl defrag` on one member after the other first",
+            size(*in_use_bytes)
+        )
+    } else {
+        more
+    };
+    Blocked::new(Code::QuotaTooSmall, what).on(host).hint(hint).declared_at(Place::QuotaBackend)
+}
+
+/// Why a snapshot of `bytes` is not restored under the declared quota.
+pub fn too_small_for_snapshot(desired: &Desired, bytes: u64) -> Option<Blocked> {
+    if bytes < declared(desired) || upheld(Guard::QuotaHoldsDatabase, false) {
+        return None;
+    }
+    let what = format!("{} is smaller than the snapshot: {}", in_words(desired), size(bytes));
+    let hint = format!("set `quota-backend = \"{}\"` or more in [etcd]", enough(bytes));
+    Some(Blocked::new(Code::QuotaTooSmall, what).hint(hint).declared_at(Place::QuotaBackend))
+}
+
+/// A database that nearly fills the quota, or is over one that was there before.
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let quota = declared(desired);
+    let is_full = |largest: &Largest| largest.bytes >= quota / 100 * WARNING_PERCENT;
+    let Some(largest) = largest(observed).filter(is_full) else { return Vec::new() };
+    if too_small(desired, observed).is_some() {
+        return Vec::new();
+    }
+    let Largest { host, bytes, in_use_bytes } = &largest;
+    let percent = u128::from(*bytes) * 100 / u128::from(quota);
+    let what = format!(
+        "the database of {host} ({}, {} of it in use) takes {percent}% of {}",
+        size(*bytes),
+        size(*in_use_bytes),
+        in_words(desired)
+    );
+    let hint = "compact and defragment it, or set a larger `quota-backend` in [etcd], before it is full";
+    vec![Finding { code: Code::QuotaTooSmall, hosts: vec![(*host).clone()], what, hint: Some(hint.to_owned()) }]
+}
+
+/// `quota-backend (4.0 GiB)`; the default stands in no file.
+fn in_words(desired: &Desired) -> String {
+    let quota = size(declared(desired));
+    match desired.etcd.quota_backend_bytes.filter(|bytes| *bytes > 0) {
+        Some(_) => format!("quota-backend ({quota})"),
+        None => format!("etcd's default quota ({quota}; no `quota-backend` is declared)"),
+    }
+}
+
+/// Whole GiB, with a quarter to grow; MiB where a database is small.
+fn enough(bytes: u64) -> String {
+    let wanted = bytes.saturating_add(bytes / 4);
+    match wanted.div_ceil(1 << 20) {
+        mebibytes @ ..1024 => format!("{mebibytes}MiB"),
+        mebibytes => format!("{}GiB", mebibytes.div_ceil(1024)),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_enough_leaves_a_quarter() {
+        assert_eq!(enough(100 << 20), "125MiB");
+        assert_eq!(enough(2 << 30), "3GiB");
+        assert_eq!(enough(8 << 30), "10GiB");
+    }
+
+    #[test]
+    fn a_quota_is_read_as_etcd_takes_it() {
+        assert_eq!(of_config("name: a\n"), 2 << 30);
+        assert_eq!(of_config("quota-backend-bytes: 0\n"), 2 << 30);
+        assert_eq!(of_config("quota-backend-bytes: 8589934592\n"), 8 << 30);
+        assert_eq!(of_config("quota-backend-bytes: -1\n"), u64::MAX);
+    }
+}
