@@ -30,6 +30,8 @@ pub enum Guard {
     ClocksAgree,
     /// One member at a time gets a new configuration, so that a wrong one cannot take a quorum down.
     OneConfigurationAtATime,
+    /// While the data of one member is known to differ, no other is restarted or taken out, and none is added.
+    SoundBeforeChange,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.

@@ -12,6 +12,7 @@ pub(super) enum Family {
     Backups,
     Certificates,
     Quotas,
+    Alarms,
 }
 
 impl Family {
@@ -48,6 +49,7 @@ impl Family {
             | Guard::StagedBeforeAnnounced => Self::Rolling,
             Guard::RootBeforeAuth | Guard::UsersBeforeAuth | Guard::UsersGoByName => Self::Users,
             Guard::BackupCanRun => Self::Backups,
+            Guard::SoundBeforeChange => Self::Alarms,
             Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued

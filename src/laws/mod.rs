@@ -21,6 +21,7 @@ pub(crate) mod sample;
 pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
+mod alarms;
 mod family;
 mod quota;
 pub(crate) mod rolling;
@@ -430,18 +431,22 @@ fn a_broken_guard_breaks_a_law() {
     };
     let of_users = || noticed(&users::any_complaint);
     let of_backups = || noticed(&backup::any_complaint);
+    let of_alarms = || noticed(&alarms::any_complaint);
     let of_quotas = || noticed(&quota::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 6] = match Family::of(guard) {
-            Family::AtRest => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups, &of_quotas],
-            Family::Rolling => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups, &of_quotas],
-            Family::Users => [&of_users, &rolling, &at_rest, &of_certificates, &of_backups, &of_quotas],
-            Family::Backups => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates, &of_quotas],
-            Family::Certificates => [&of_certificates, &rolling, &at_rest, &of_users, &of_backups, &of_quotas],
-            Family::Quotas => [&of_quotas, &at_rest, &rolling, &of_users, &of_certificates, &of_backups],
+        let families: [&dyn Fn() -> bool; 7] = match Family::of(guard) {
+            Family::AtRest => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups, &of_quotas, &of_alarms],
+            Family::Rolling => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups, &of_quotas, &of_alarms],
+            Family::Users => [&of_users, &rolling, &at_rest, &of_certificates, &of_backups, &of_quotas, &of_alarms],
+            Family::Backups => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates, &of_quotas, &of_alarms],
+            Family::Certificates => {
+                [&of_certificates, &rolling, &at_rest, &of_users, &of_backups, &of_quotas, &of_alarms]
+            }
+            Family::Quotas => [&of_quotas, &at_rest, &rolling, &of_users, &of_certificates, &of_backups, &of_alarms],
+            Family::Alarms => [&of_alarms, &of_quotas, &at_rest, &rolling, &of_users, &of_certificates, &of_backups],
         };
         let missed = with_broken(guard, || families.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());

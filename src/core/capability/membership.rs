@@ -52,6 +52,14 @@ pub fn remove_undeclared(view: &View) -> Ruling {
         return Ruling::default();
     }
     let mut undeclared: Vec<_> = membership.members.iter().filter(|member| !member.declared).collect();
+    let wrong = membership.voters().find(|member| member.declared && member.is_corrupt);
+    if let (Some(wrong), Some(first)) = (wrong, undeclared.first())
+        && !upheld(Guard::SoundBeforeChange, false)
+    {
+        let (who, why) = (&wrong.host, wrong.trouble().unwrap_or_default());
+        let what = format!("{} is not removed while {who} is to be replaced: {why}", first.title());
+        return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(&first.host).hint(replace_hint(who)));
+    }
     undeclared.sort_by_key(|member| membership.leader == Some(member.entry.id));
     let why =
         |member| (member, Failure { why: "not declared in cluster.toml".to_owned(), removal: Removal::Undeclared });
@@ -76,7 +84,7 @@ fn failure(view: &View, member: &Member) -> Option<Failure> {
         let why = format!("{name} is now declared at a different address");
         return Some(Failure { why, removal: Removal::Failed });
     }
-    let why = match member.health.trouble() {
+    let why = match member.trouble() {
         Some(why) => format!("not declared in cluster.toml, and {why}"),
         None if member.entry.learner => "not declared in cluster.toml, and never became a voter".to_owned(),
         None => return None,
@@ -96,7 +104,8 @@ fn remove_first(view: &View, membership: &Membership, members: Vec<(&Member, Fai
     Ruling { step: None, blocked }
 }
 
-/// Noted on the others, stopped if it can be reached and is not well, and then removed.
+/// Noted on the others, stopped if it can be reached and is not healthy, and then removed. One that votes votes for that,
+/// too: of two, it takes both.
 fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
     let Member { host, entry, .. } = member;
     let declared = if member.declared { Place::Node(host) } else { Place::Nodes };
@@ -111,7 +120,7 @@ fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
     }
     let running = view.observed.host(host).is_some_and(|host| host.process.is_some() || host.service.enabled);
     let needs = BTreeSet::from([allowance(member, failure.removal)]);
-    let action = if running && member.declared {
+    let action = if running && member.declared && member.health != Health::Healthy {
         Action::Service(ServiceAction::Stop { host: host.clone() })
     } else {
         Action::Member(MemberAction::Remove { host: host.clone(), member: entry.id, removal: failure.removal })
@@ -126,7 +135,7 @@ fn allowance(member: &Member, removal: Removal) -> Allowance {
     }
 }
 
-/// The gate before a member is taken out: those that stay are a quorum, all of them well if it was well itself.
+/// The gate before a member is taken out: those that stay are a quorum, all of them healthy if it was healthy itself.
 fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     let title = member.title();
     if member.entry.learner {
@@ -142,7 +151,8 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
         };
         return Err(Blocked::new(Code::QuorumAtRisk, what).on(&member.host).hint(hint));
     }
-    let unwell = membership.unwell_besides(&member.host).filter(|_| member.health == Health::Healthy);
+    let mut others = membership.voters().filter(|other| other.host != member.host);
+    let unwell = others.find(|other| other.health != Health::Healthy).filter(|_| member.health == Health::Healthy);
     match unwell {
         Some(other) if !upheld(Guard::HealthyBeforeRemoval, false) => {
             let (who, why) = (&other.host, other.health.trouble().unwrap_or_default());
@@ -167,15 +177,25 @@ pub fn add(view: &View) -> Ruling {
     if let Some(taken) = staged::port_taken(name, host).into_iter().next() {
         return Ruling::blocked(taken);
     }
-    let unwell = membership.voters().find(|member| member.health != Health::Healthy);
+    let unwell = membership.voters().find(|member| !member.is_well());
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeAdding, false)) {
-        let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
+        let (who, why) = (&unwell.host, unwell.trouble().unwrap_or_default());
         let what = format!("{name} is not added while {who} is unhealthy: {why}");
-        let hint = format!("repair {who}; if it is gone for good, replace it: `quorate plan --lost={who}`");
+        let hint = match unwell.health {
+            Health::Healthy => replace_hint(who),
+            _ => format!("repair {who}; if it is gone for good, replace it: `quorate plan --lost={who}`"),
+        };
         return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).declared_at(declared));
     }
     let action = Action::Member(MemberAction::Add { host: name.clone(), peer_url: view.desired.peer_url(name) });
     Ruling::step(Draft::of(action, view.reason(format!("{name} is declared but is not a member yet"), declared)))
+}
+
+/// For one whose data differs.
+fn replace_hint(who: &HostName) -> String {
+    format!(
+        "see `quorate explain alarm`: compare the members' data, then replace {who} (`quorate plan --lost={who}`) or disarm"
+    )
 }
 
 /// Promotes a learner that runs. Whether it has caught up, etcd itself decides.
@@ -237,7 +257,7 @@ pub fn add_readiness(desired: &Desired, observed: &Observed, host: &HostName, pe
     match Membership::of(desired, observed) {
         None => Readiness::Refused(NOBODY_SAYS.to_owned()),
         Some(_) if member_by_url(observed, peer_url).is_some() => Readiness::Done,
-        Some(membership) => match membership.voters().find(|member| member.health != Health::Healthy) {
+        Some(membership) => match membership.voters().find(|member| !member.is_well()) {
             Some(unwell) if !upheld(Guard::HealthyBeforeAdding, false) => {
                 Readiness::Refused(format!("{host} is not added while {} is unhealthy", unwell.host))
             }
@@ -247,7 +267,11 @@ pub fn add_readiness(desired: &Desired, observed: &Observed, host: &HostName, pe
 }
 
 pub fn add_effect(observed: &mut Observed, peer_url: &PeerUrl) {
-    let id = entries(observed).into_iter().flatten().map(|entry| entry.id.0).max().unwrap_or_default();
+    let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms);
+    // It is never one that was there before, of which an alarm may still tell.
+    let known =
+        entries(observed).into_iter().flatten().map(|entry| entry.id).chain(alarms.filter_map(|alarm| alarm.member));
+    let id = known.map(|id| id.0).max().unwrap_or_default();
     let entry = MemberEntry {
         id: MemberId(id.wrapping_add(1)),
         name: None,

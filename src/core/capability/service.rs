@@ -5,6 +5,7 @@ use super::{done_when, unreachable};
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::alarms;
 use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::process::stale;
 use crate::core::cluster::quorum::{Health, quorum};
@@ -71,12 +72,7 @@ pub fn health(view: &View) -> Ruling {
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is unhealthy: {why}")).on(host).hint(hint));
         }
     }
-    let alarms: BTreeSet<_> =
-        view.observed.seen_hosts().filter_map(|(_, host)| host.answer()).flat_map(|answer| &answer.alarms).collect();
-    for alarm in alarms {
-        let what = format!("alarm {alarm} is active");
-        blocked.push(Blocked::new(Code::Alarm, what).hint("run `quorate explain alarm` for the fix"));
-    }
+    blocked.extend(alarms::active(view.desired, view.observed));
     Ruling { step: None, blocked }
 }
 

@@ -1,6 +1,6 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
-//! - who belongs to it, and how well: [`quorum`], [`standing`], [`situation`], [`departed`], [`joining`]
+//! - who belongs to it, and how well: [`quorum`], [`alarms`], [`standing`], [`situation`], [`departed`], [`joining`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`turn`]
 //! - what a check-up means: [`checkup`]
 //! - what the database may fill: [`quota`]
@@ -10,6 +10,7 @@
 //! - [`outline`]: a look in lines that can be compared
 
 pub mod checkup;
+pub mod alarms;
 pub mod departed;
 pub mod joining;
 pub mod leaf;

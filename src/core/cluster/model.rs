@@ -10,8 +10,8 @@ use crate::core::desired::Desired;
 use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
-    Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, MemberEntry, Observed, Process, Role,
-    Seen, ServiceState, V2Store,
+    Alarm, Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, MemberEntry, Observed, Process,
+    Role, Seen, ServiceState, V2Store,
 };
 
 pub fn set_aside(observed: &mut Observed, name: &HostName) {
@@ -108,6 +108,7 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     let cluster = observed.answers().next().map_or(ClusterId(0), |(_, answer)| answer.cluster);
     let leader = observed.answers().find_map(|(_, answer)| answer.leader);
     let reads = observed.answers().any(|(name, answer)| answer.reads && name != acted_on);
+    let alarms: BTreeSet<Alarm> = observed.answers().flat_map(|(_, answer)| answer.alarms.iter().cloned()).collect();
     let running: BTreeSet<HostName> =
         observed.seen_hosts().filter(|(_, host)| host.process.is_some()).map(|(name, _)| name.clone()).collect();
     let index_of = |members: &[MemberEntry], name: &HostName| {
@@ -142,12 +143,12 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
         host.files.remove(&File::NewDataMarker);
         let version = version::on_disk(desired, host);
         let mut answer = predicted_answer(version, cluster, &members[*index], leader, &members);
-        // A start changes neither the database nor what was said of it.
+        // A start changes neither the database nor any alarm.
         if let Some(before) = host.answer() {
             answer.database_bytes = before.database_bytes;
             answer.database_in_use_bytes = before.database_in_use_bytes;
-            answer.alarms = before.alarms.clone();
         }
+        answer.alarms.clone_from(&alarms);
         host.member = Seen::Known(Some(answer));
     }
     members.sort();

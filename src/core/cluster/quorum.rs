@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::desired::Desired;
+use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
-use crate::core::observed::{DataDirectory, File, Host, MemberEntry, Observed};
+use crate::core::observed::{Alarm, DataDirectory, File, Host, MemberEntry, Observed};
 use crate::core::plan::Voters;
 
 /// How many voters must agree, of `voters` in the member list. A cluster without voters has no quorum: 1.
@@ -17,6 +18,8 @@ pub fn quorum(voters: usize) -> usize {
 pub struct Membership {
     pub members: Vec<Member>,
     pub leader: Option<MemberId>,
+    /// Every alarm that is active, whoever it is raised for.
+    pub alarms: BTreeSet<Alarm>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +29,13 @@ pub struct Member {
     pub host: HostName,
     /// Whether that host is declared.
     pub declared: bool,
+    /// Whether it takes part in raft.
     pub health: Health,
+    /// An alarm says that its data differs from the others'. It votes all the same.
+    pub is_corrupt: bool,
 }
 
-/// Whether a member can be counted on.
+/// Whether a member can be counted on for a quorum. Alarms are no part of it: they decide what clients may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     Healthy,
@@ -45,11 +51,22 @@ impl Membership {
         let answers: Vec<_> = observed.answers().map(|(_, answer)| answer).collect();
         let list = answers.iter().filter(|answer| !answer.learner).find_map(|answer| answer.members.known())?;
         let leader = answers.iter().filter(|answer| answer.reads).find_map(|answer| answer.leader);
+        let alarms: BTreeSet<_> = answers.iter().flat_map(|answer| answer.alarms.iter().cloned()).collect();
         let members = hosts_of(desired, observed, list).into_iter().zip(list).map(|((host, declared), entry)| {
             let health = health(observed, &host, entry, leader);
-            Member { entry: entry.clone(), host, declared, health }
+            let is_corrupt = alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member == Some(entry.id));
+            Member { entry: entry.clone(), host, declared, health, is_corrupt }
         });
-        Some(Self { members: members.collect(), leader })
+        Some(Self { members: members.collect(), leader, alarms })
+    }
+
+    /// Some member's data differs: one that is named by an alarm and still in the list, or one that etcd could not tell.
+    pub fn has_corruption(&self) -> bool {
+        self.alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member.is_none_or(|id| self.by_id(id).is_some()))
+    }
+
+    pub fn by_id(&self, id: MemberId) -> Option<&Member> {
+        self.members.iter().find(|member| member.entry.id == id)
     }
 
     pub fn learners(&self) -> impl Iterator<Item = &Member> {
@@ -90,9 +107,9 @@ impl Membership {
         self.members.iter().find(|member| member.host == *host)
     }
 
-    /// A voter other than `host`'s that cannot be counted on.
+    /// A voter other than `host`'s that is not well.
     pub fn unwell_besides(&self, host: &HostName) -> Option<&Member> {
-        self.voters().find(|member| member.host != *host && member.health != Health::Healthy)
+        self.voters().find(|member| member.host != *host && !member.is_well())
     }
 }
 
@@ -112,6 +129,16 @@ impl Member {
     /// The member's name, or its id while it has none.
     pub fn title(&self) -> String {
         self.entry.name.as_ref().map_or_else(|| self.entry.id.to_string(), HostName::to_string)
+    }
+
+    /// It takes part in raft, and its data is the others', as far as anybody has noticed.
+    pub fn is_well(&self) -> bool {
+        self.health == Health::Healthy && upheld(Guard::SoundBeforeChange, !self.is_corrupt)
+    }
+
+    /// Why it is not well, in a few words.
+    pub fn trouble(&self) -> Option<&str> {
+        self.health.trouble().or_else(|| self.is_corrupt.then_some("its data differs from the others' (alarm CORRUPT)"))
     }
 }
 
@@ -186,10 +213,6 @@ fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Opt
     }
     if let Some(error) = answer.errors.first() {
         return Health::Unhealthy(error.clone());
-    }
-    // NOSPACE stops writes and is no reason to doubt the member; CORRUPT is.
-    if answer.alarms.contains("CORRUPT") {
-        return Health::Unhealthy("alarm CORRUPT is active".to_owned());
     }
     // One that was just promoted is no voter to count on before it has learnt that itself.
     if !answer.reads && !entry.learner {

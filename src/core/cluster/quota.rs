@@ -71,7 +71,9 @@ pub fn outgrown(host_name: &HostName, host: &Host) -> Option<Blocked> {
     let loaded = host.process.as_ref()?.loaded.get(&File::Config);
     let fact = host.files.get(&File::Config)?;
     let quota = of_config(fact.text.as_deref()?);
-    let answer = host.answer().filter(|answer| answer.database_bytes >= quota && !answer.alarms.contains(NO_SPACE))?;
+    let answer = host
+        .answer()
+        .filter(|answer| answer.database_bytes >= quota && !answer.alarms.iter().any(|alarm| alarm.kind == NO_SPACE))?;
     if loaded == Some(&fact.digest) || upheld(Guard::QuotaHoldsDatabase, false) {
         return None;
     }

@@ -40,8 +40,14 @@ pub fn standing(
     };
     // One that was added and never started has no name. It has lost nothing, and cannot be called lost.
     let has_started = member.entry.name.is_some();
-    if has_started && member.health != Health::Healthy && is_called_lost(desired, name, member.entry.id) {
-        return Ok(Standing::Failed("you named it with --lost".to_owned()));
+    // Where data differs, only the operator can tell whose is wrong: the alarm names whoever differs from the leader.
+    let may_be_wrong = member.health != Health::Healthy || membership.has_corruption();
+    if has_started && may_be_wrong && is_called_lost(desired, name, member.entry.id) {
+        let why = match member.health {
+            Health::Healthy => "alarm CORRUPT is active, and you named it with --lost",
+            Health::Unhealthy(_) | Health::Unseen => "you named it with --lost",
+        };
+        return Ok(Standing::Failed(why.to_owned()));
     }
     let Some(host) = host else { return Ok(Standing::Unseen) };
     let has_marker = host.files.contains_key(&File::NewDataMarker);

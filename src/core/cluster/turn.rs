@@ -28,9 +28,7 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
         return Ok(());
     }
     let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| stale(view.desired, host).is_some());
-    let other = membership
-        .voters()
-        .find(|member| member.host != *name && (member.health != Health::Healthy || untried(&member.host)));
+    let other = membership.voters().find(|member| member.host != *name && (!member.is_well() || untried(&member.host)));
     match other {
         Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
             let who = &other.host;
@@ -82,7 +80,7 @@ pub fn due(view: &View, wanted: Vec<(Action, Vec<Reason>)>) -> Ruling {
 pub fn rank(view: &View, name: &HostName) -> u8 {
     let member = view.membership().and_then(|membership| Some((membership.member_of(name)?, membership.leader)));
     match member {
-        Some((member, _)) if member.health != Health::Healthy => 0,
+        Some((member, _)) if !member.is_well() => 0,
         Some((member, leader)) if leader == Some(member.entry.id) => 2,
         Some(_) => 1,
         None => 0,
@@ -120,7 +118,7 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     let quorum_stays = without >= 0;
     let unwell = membership.unwell_besides(name).filter(|_| healthy);
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeRestart, false)) {
-        let (who, why) = (&unwell.host, unwell.health.trouble().unwrap_or_default());
+        let (who, why) = (&unwell.host, unwell.trouble().unwrap_or_default());
         let what = format!("{name} is not restarted while {who} is unhealthy: {why}");
         return Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!(
             "repair {who} first: `quorate status` \

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::process;
-use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
 use crate::core::cluster::view::{Upgrade, UpgradePath, View};
@@ -217,8 +217,8 @@ fn may_go_on(view: &View, membership: &Membership, upgrade_path: &UpgradePath) -
     if upheld(Guard::WellBeforeUpgrade, false) {
         return Ok(());
     }
-    if let Some(unwell) = membership.members.iter().find(|member| member.health != Health::Healthy) {
-        let why = unwell.health.trouble().unwrap_or_default();
+    if let Some(unwell) = membership.members.iter().find(|member| !member.is_well()) {
+        let why = unwell.trouble().unwrap_or_default();
         let what = format!("the change to etcd {stop} waits: {} is unhealthy: {why}", unwell.title());
         return Err(waits(what).hint(format!("repair {} first: `quorate status` shows its state", unwell.title())));
     }

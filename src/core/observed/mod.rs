@@ -392,7 +392,7 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub alarms: BTreeSet<String>,
+    pub alarms: BTreeSet<Alarm>,
     /// A linearizable read through this member succeeded.
     pub reads: bool,
     /// The member list as a quorum knows it, asked through this member.
@@ -403,6 +403,22 @@ pub struct Answer {
     /// The version that all members can speak, `3.5.0`: raised by the leader once every member has reached it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_version: Option<Version>,
+}
+
+/// An alarm of the cluster: every member tells all of them, whoever they are raised for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Alarm {
+    /// `NOSPACE` or `CORRUPT`
+    pub kind: String,
+    /// Whom it is raised for, who need not be a member any more; `None` where etcd could not tell which member is wrong.
+    pub member: Option<MemberId>,
+}
+
+impl Alarm {
+    /// Its data differs from the others'.
+    pub fn is_corrupt(&self) -> bool {
+        self.kind == "CORRUPT"
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -86,6 +86,7 @@ fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         .request
         .lost
         .keys()
+        .filter(|_| !membership.has_corruption())
         .filter(|name| membership.member_of(name).is_some_and(|member| member.health == Health::Healthy));
     let well = well.map(|name| Finding {
         code: Code::NotLost,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::capability::backup;
 use crate::core::cluster::quorum::{Health, Member, Membership};
-use crate::core::cluster::restoration;
+use crate::core::cluster::{alarms, restoration};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
@@ -205,9 +205,14 @@ fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
         database_in_use_bytes: answer.map(|answer| answer.database_in_use_bytes),
         raft_index: answer.map(|answer| answer.index),
         raft_lag: answer.and_then(|answer| Some(furthest?.saturating_sub(answer.index))),
-        alarms: answer.iter().flat_map(|answer| answer.alarms.iter().cloned()).collect(),
+        alarms: answer.into_iter().flat_map(own_alarms).collect(),
         certificate: None,
     }
+}
+
+/// Every member tells all of them, and each is its member's.
+fn own_alarms(answer: &Answer) -> impl Iterator<Item = String> {
+    answer.alarms.iter().filter(|alarm| alarm.member == Some(answer.member)).map(|alarm| alarm.kind.clone())
 }
 
 fn role(member: &Member, leads: bool) -> MemberRole {
@@ -253,11 +258,11 @@ fn authority(observed: &Observed) -> Option<Expiry> {
     Some(Expiry { at: rfc3339(authority.not_after), days_left: days_left(authority.not_after, observed.at) })
 }
 
-/// Those of a plan, and that a restore waits to be finished: in a plan that stands in the way of everything else.
+/// Those of a plan, and what stands in the way of a plan whatever it is for: an unfinished restore, and alarms.
 fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    let unfinished = restoration::unfinished(desired, observed);
-    let unfinished = unfinished.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
-    unfinished.into_iter().chain(crate::core::planner::findings(desired, observed)).collect()
+    let blocked = restoration::unfinished(desired, observed).into_iter().chain(alarms::active(desired, observed));
+    let blocked = blocked.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
+    blocked.chain(crate::core::planner::findings(desired, observed)).collect()
 }
 
 fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {

@@ -3,7 +3,7 @@
 //! What quorate does to them is the model of its own actions (`effect`). What they do by themselves is here: they lose
 //! power and boot, and their members elect a leader, or find none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::script::{Cluster, Happening};
@@ -13,7 +13,8 @@ use crate::core::desired::{Desired, read};
 use crate::core::names::{Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
-    Answer, Cause, DataDirectory, File, Former, Host, MemberEntry, Observed, Scheduled, Seen, ServiceState, V2Store,
+    Alarm, Answer, Cause, DataDirectory, File, Former, Host, MemberEntry, Observed, Scheduled, Seen, ServiceState,
+    V2Store,
 };
 use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, world};
@@ -30,6 +31,8 @@ pub struct Machines {
     off: BTreeMap<HostName, Host>,
     /// Who belongs to the cluster, whether or not anybody can be asked.
     roster: Vec<MemberEntry>,
+    /// What every member tells until it is disarmed.
+    alarms: BTreeSet<Alarm>,
 }
 
 impl Machines {
@@ -40,7 +43,8 @@ impl Machines {
             true => world::healthy(&desired, sample::AT),
             false => world::bare(&desired, sample::AT),
         };
-        let mut machines = Self { toml, desired, world, off: BTreeMap::new(), roster: Vec::new() };
+        let mut machines =
+            Self { toml, desired, world, off: BTreeMap::new(), roster: Vec::new(), alarms: BTreeSet::new() };
         machines.take_effect();
         Ok(machines)
     }
@@ -96,6 +100,11 @@ impl Machines {
                 let cause = Cause { code: Code::MemberSilent, summary: what, hint: None };
                 self.host(&name)?.member = Seen::Unknown(cause);
             }
+            Happening::Raise { kind, of } => {
+                let member = of.map(|name| self.member(&name)).transpose()?;
+                self.alarms.insert(Alarm { kind, member });
+            }
+            Happening::Disarm => self.alarms.clear(),
             Happening::DeleteData(name) => {
                 let host = self.host(&name)?;
                 stop(host);
@@ -120,6 +129,11 @@ impl Machines {
     /// A machine that has power.
     fn host(&mut self, name: &HostName) -> Result<&mut Host, String> {
         self.sight(name)?.known_mut().ok_or_else(|| format!("{name} is off"))
+    }
+
+    fn member(&mut self, name: &HostName) -> Result<MemberId, String> {
+        let answer = self.host(name)?.answer();
+        answer.map(|answer| answer.member).ok_or_else(|| format!("etcd on {name} does not answer"))
     }
 
     /// Boots it. Its member is part of the cluster again if it still belongs there, and else ends again and again.
@@ -255,7 +269,10 @@ impl Machines {
         let leader = stays.or(voters.first().copied()).filter(|_| voters.len() >= needed);
         for (_, host) in hosts {
             match &mut host.member {
-                Seen::Known(Some(answer)) => follow(answer, leader, &self.roster),
+                Seen::Known(Some(answer)) => {
+                    follow(answer, leader, &self.roster);
+                    answer.alarms.clone_from(&self.alarms);
+                }
                 Seen::Known(None) if host.process.is_some() => host.member = Seen::Unknown(no_leader()),
                 Seen::Known(None) | Seen::Unknown(_) => {}
             }

@@ -23,6 +23,7 @@
 //! | `kill HOST`, `revive HOST` | the machine loses its power, and gets it back |
 //! | `replace HOST` | another machine, a bare one, comes in its place |
 //! | `stop etcd on HOST`, `hang etcd on HOST` | its service stops; it runs on and answers nobody |
+//! | `raise ALARM for HOST`, `disarm alarms` | NOSPACE or CORRUPT, of its member; `for nobody` where etcd could not tell; all go |
 //! | `delete data of HOST` | etcd stops, and its data directory is gone |
 //! | `delete FILE of HOST` | a file by its name: `delete server.crt of etcd-2` |
 //! | `edit FILE on HOST: LINE` | a line is added to etcd.yaml or the unit |
@@ -130,7 +131,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 9] = [
+const SHOWN: [(Guard, &str); 10] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -140,6 +141,7 @@ const SHOWN: [(Guard, &str); 9] = [
     (Guard::NoDowngradeOfACluster, "upgrade-killed.txt"),
     (Guard::TrustedBeforeIssued, "rotation-killed.txt"),
     (Guard::UsersGoByName, "users.txt"),
+    (Guard::SoundBeforeChange, "corrupt-member-replaced.txt"),
 ];
 
 #[test]

@@ -34,9 +34,24 @@ pub enum Happening {
     StopEtcd(HostName),
     HangEtcd(HostName),
     DeleteData(HostName),
-    DeleteFile { file: String, host: HostName },
-    Edit { file: String, host: HostName, line: String },
-    Pass { seconds: i64 },
+    DeleteFile {
+        file: String,
+        host: HostName,
+    },
+    Edit {
+        file: String,
+        host: HostName,
+        line: String,
+    },
+    /// An alarm, for a member or for nobody.
+    Raise {
+        kind: String,
+        of: Option<HostName>,
+    },
+    Disarm,
+    Pass {
+        seconds: i64,
+    },
 }
 
 pub enum InStep {
@@ -86,7 +101,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `delete`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `delete`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -165,6 +180,11 @@ fn on_machines(source: &str) -> Option<Happening> {
         ["replace", host] => Some(Happening::Replace(HostName::new(*host))),
         ["stop", "etcd", "on", host] => Some(Happening::StopEtcd(HostName::new(*host))),
         ["hang", "etcd", "on", host] => Some(Happening::HangEtcd(HostName::new(*host))),
+        ["raise", kind, "for", "nobody"] => Some(Happening::Raise { kind: (*kind).to_owned(), of: None }),
+        ["raise", kind, "for", host] => {
+            Some(Happening::Raise { kind: (*kind).to_owned(), of: Some(HostName::new(*host)) })
+        }
+        ["disarm", "alarms"] => Some(Happening::Disarm),
         ["delete", "data", "of", host] => Some(Happening::DeleteData(HostName::new(*host))),
         ["delete", file, "of", host] => {
             Some(Happening::DeleteFile { file: (*file).to_owned(), host: HostName::new(*host) })

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
+
 use super::scene::{Scene, until};
 use crate::lab::Series;
+use crate::traffic::{Connection, Credentials, addresses, run};
 
 /// With one of three cut off, what is safe is done, what is not is refused, and the cluster serves on.
 #[test]
@@ -88,4 +91,35 @@ fn a_member_that_hangs() {
     scene.plan().exits(6).says(&["member-silent", "etcd-2"]);
     host.sh("pkill -CONT -x etcd");
     until("the member answers again", Duration::from_secs(30), || scene.plan().code == 0);
+}
+
+/// Alarm CORRUPT, which etcd raises for a member whose data differs: the others are healthy, and all that `explain alarm` tells
+/// can be done, to its end.
+#[test]
+fn a_member_whose_data_differs_is_replaced() {
+    let Some(scene) = Scene::healthy("a_member_whose_data_differs_is_replaced", 3, Series::V3_5) else { return };
+    let first = scene.first();
+    scene.etcdctl(first, "put /before yes");
+    let listed = scene.etcdctl(first, "member list");
+    let wrong = listed.lines().find(|line| line.contains("etcd-3")).and_then(|line| line.split(',').next());
+    let wrong = u64::from_str_radix(wrong.expect("etcd-3 is a member"), 16).expect("an id is hexadecimal");
+    let credentials = Credentials::issue(&scene.lab.dir().join("pki"));
+    let addresses = addresses(first.address(), &[2379]);
+    run(async {
+        let mut connection = Connection::open(&credentials, &addresses).await.expect("etcd-1 serves");
+        let mut options = AlarmOptions::new();
+        options.with_member(wrong);
+        let raised = connection.client.alarm(AlarmAction::Activate, AlarmType::Corrupt, Some(options)).await;
+        raised.expect("the alarm is raised");
+    });
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy", "healthy, alarm CORRUPT"]);
+    scene.plan().exits(3).says(&["alarm CORRUPT is active for etcd-3", "quorate plan --lost=etcd-3"]);
+    let replaced = scene.apply_with(&["--lost=etcd-3", "--allow", "replace-member:etcd-3"]);
+    replaced.exits(3).says(&["save a safety snapshot", "promote the learner", "which has left"]);
+    let page = scene.quorate(&["explain", "alarm"]).exits(0).stdout;
+    let command = page.split("    etcdctl --endpoints").nth(1).and_then(|rest| rest.split("\n\n").next());
+    first.sh(&format!("ETCDCTL_API=3 etcdctl --endpoints{}", command.expect("the page has the whole command")));
+    scene.plan().exits(0);
+    scene.is_healthy();
+    assert!(scene.etcdctl(scene.lab.host("etcd-3"), "get /before").contains("yes"));
 }

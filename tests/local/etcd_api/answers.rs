@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, Identity, MemberAddOptions, TlsOptions};
 use quorate::core::code::Code;
 use quorate::core::names::{ClientUrl, PeerUrl, Version};
-use quorate::core::observed::{MemberEntry, Seen};
+use quorate::core::observed::{Alarm, MemberEntry, Seen};
 use quorate::shell::live::etcd::Member;
 use secrecy::ExposeSecret as _;
 
@@ -160,7 +160,8 @@ async fn an_alarm_is_seen_without_asking_for_it() {
             assert!(puts < 1000, "{series}: the quota was not reached");
         }
         let answer = members[0].until(&cluster.tls(), |answer| !answer.alarms.is_empty()).await;
-        assert_eq!(answer.alarms, BTreeSet::from(["NOSPACE".to_owned()]), "{series}");
+        let alarm = Alarm { kind: "NOSPACE".to_owned(), member: Some(answer.member) };
+        assert_eq!(answer.alarms, BTreeSet::from([alarm]), "{series}");
         assert_eq!(answer.errors, [""; 0], "{series}: an alarm is no error of the member");
         assert!(answer.reads, "reads go on");
     }

@@ -266,7 +266,9 @@ pub fn sources(desired: &Desired, observed: &Observed) -> Vec<HostName> {
     let mut sources: Vec<_> = observed
         .answers()
         .filter(|(name, answer)| desired.nodes.contains_key(*name) && !answer.learner)
-        .filter(|(_, answer)| !answer.alarms.contains("CORRUPT"))
+        .filter(|(_, answer)| {
+            !answer.alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member == Some(answer.member))
+        })
         .map(|(name, answer)| {
             let leads = answer.leader == Some(answer.member);
             ((!answer.reads, leads, std::cmp::Reverse(answer.applied)), name.clone())

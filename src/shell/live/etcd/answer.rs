@@ -7,7 +7,7 @@ use etcd_client::StatusResponse;
 use super::wire::Member;
 use super::{Fault, Place};
 use crate::core::names::{ClientUrl, ClusterId, HostName, MemberId, PeerUrl, Version};
-use crate::core::observed::{Answer, Cause, MemberEntry, Seen};
+use crate::core::observed::{Alarm, Answer, Cause, MemberEntry, Seen};
 
 /// All but the linearizable part.
 pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cause> {
@@ -44,14 +44,15 @@ fn version(text: &str) -> Option<Version> {
 /// Status carries the alarms among its errors, as `memberID:8e9e05c52164694d alarm:NOSPACE ` (3.4 to 3.7; the number
 /// is decimal and the spaces vary). Asking for them with the Alarm call would append to the raft log, and looking must
 /// not write.
-fn alarms_and_errors(said: &[String]) -> (BTreeSet<String>, Vec<String>) {
+fn alarms_and_errors(said: &[String]) -> (BTreeSet<Alarm>, Vec<String>) {
     let mut alarms = BTreeSet::new();
     let mut errors = Vec::new();
     for error in said {
         let field = |name: &str| error.split_whitespace().find_map(|part| part.strip_prefix(name));
         match field("alarm:") {
             Some(alarm) => {
-                alarms.insert(alarm.to_owned());
+                let member = field("memberID:").and_then(|id| id.parse().ok()).filter(|id| *id != 0);
+                alarms.insert(Alarm { kind: alarm.to_owned(), member: member.map(MemberId) });
             }
             None => errors.push(error.trim().to_owned()),
         }
@@ -85,8 +86,12 @@ mod tests {
         let said =
             ["memberID:10276657743932975437 alarm:NOSPACE ", "etcdserver: no leader", "alarm:CORRUPT  memberID:1"];
         let (alarms, errors) = alarms_and_errors(&said.map(str::to_owned));
-        assert_eq!(alarms, ["CORRUPT", "NOSPACE"].map(str::to_owned).into());
+        let alarm = |kind: &str, member: Option<u64>| Alarm { kind: kind.to_owned(), member: member.map(MemberId) };
+        assert_eq!(alarms, [alarm("CORRUPT", Some(1)), alarm("NOSPACE", Some(10_276_657_743_932_975_437))].into());
         assert_eq!(errors, ["etcdserver: no leader"]);
+        // etcd 3.6 raises it for nobody when no quorum of members has the same data.
+        let (alarms, _) = alarms_and_errors(&["memberID:0 alarm:CORRUPT ", "alarm:NOSPACE"].map(str::to_owned));
+        assert_eq!(alarms, [alarm("CORRUPT", None), alarm("NOSPACE", None)].into());
     }
 
     #[test]
