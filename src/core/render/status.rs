@@ -57,6 +57,9 @@ pub struct MemberStatus {
     pub role: MemberRole,
     /// Whether its host was seen.
     pub seen: bool,
+    /// Whether its etcd was asked how it is. Where what we need for that is missing or wrong, nothing is known of it.
+    #[serde(default)]
+    pub asked: bool,
     pub healthy: bool,
     /// What is wrong; `null` for a healthy member.
     pub trouble: Option<String>,
@@ -77,6 +80,9 @@ pub struct MemberStatus {
 pub struct BackupStatus {
     /// Cron, in UTC.
     pub schedule: String,
+    /// Whether every node that takes them was seen; if not, there may be newer ones than are told here.
+    #[serde(default)]
+    pub complete: bool,
     /// The newest finished one that was seen on any host.
     pub last: Option<LastSnapshot>,
     /// The last drill of `backup verify` that was passed, as the nodes have noted it.
@@ -155,6 +161,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
             id: member.map(|member| member.entry.id.to_string()),
             role,
             seen: host.known().is_some(),
+            asked: host.known().is_some_and(is_asked),
             healthy: trouble.is_none(),
             trouble,
             certificate: host.known().and_then(|host| first_to_end(host, observed.at)),
@@ -168,6 +175,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         id: Some(member.entry.id.to_string()),
         role: role(member, membership.as_ref().is_some_and(|of| of.leader == Some(member.entry.id))),
         seen: observed.host(&member.host).is_some(),
+        asked: observed.host(&member.host).is_some_and(is_asked),
         healthy: false,
         trouble: Some(match member.health.trouble() {
             Some(why) => format!("not declared in cluster.toml, and {why}"),
@@ -198,6 +206,7 @@ fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
         id: None,
         role: MemberRole::None,
         seen: false,
+        asked: false,
         healthy: false,
         trouble: None,
         version: answer.map(|answer| answer.version),
@@ -223,6 +232,11 @@ fn role(member: &Member, leads: bool) -> MemberRole {
     }
 }
 
+/// Whether the state of its member is its own, and not for want of something here. One that is silent was asked.
+pub fn is_asked(host: &Host) -> bool {
+    host.member.unknown().is_none_or(|cause| matches!(cause.code, Code::MemberSilent | Code::NoQuorum))
+}
+
 /// Why a declared host cannot be counted on; `None` when it can.
 fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Option<String> {
     let host = match host {
@@ -234,6 +248,7 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         (Some(Health::Healthy), _) => None,
         (_, ServiceState::Failed) => Some(format!("{service} has failed")),
         (_, ServiceState::Inactive) if host.process.is_none() => Some(format!("{service} is not running")),
+        _ if !is_asked(host) => Some("etcd could not be queried".to_owned()),
         (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
         (Some(Health::Unseen), _) => Some("etcd could not be queried".to_owned()),
         (None, _) if host.answer().is_some() => Some("it has no leader".to_owned()),
@@ -279,7 +294,9 @@ fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
         at: rfc3339(drill.at),
         age_seconds: observed.at.0.saturating_sub(drill.at.0),
     });
-    Some(BackupStatus { schedule, last, last_drill })
+    let mut nodes = desired.nodes.keys().filter(|name| desired.backup_on(name).is_some());
+    let complete = nodes.all(|name| observed.host(name).is_some());
+    Some(BackupStatus { schedule, complete, last, last_drill })
 }
 
 pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
@@ -334,13 +351,20 @@ pub fn text(document: &Document, palette: Palette) -> String {
     out
 }
 
+const UNKNOWN: &str = "unknown: not every node was seen";
+
 fn last_drill(backup: &BackupStatus) -> String {
-    let Some(last) = &backup.last_drill else { return "never (run `quorate backup verify`)".to_owned() };
+    let Some(last) = &backup.last_drill else {
+        return if backup.complete { "never (run `quorate backup verify`)" } else { UNKNOWN }.to_owned();
+    };
     format!("{} ago: {}, passed", span::age(last.age_seconds), clean(&last.snapshot))
 }
 
 fn last_backup(backup: &BackupStatus) -> String {
-    let Some(last) = &backup.last else { return format!("none yet (schedule {})", clean(&backup.schedule)) };
+    let Some(last) = &backup.last else {
+        let none = || format!("none yet (schedule {})", clean(&backup.schedule));
+        return if backup.complete { none() } else { UNKNOWN.to_owned() };
+    };
     let LastSnapshot { name, host, age_seconds, bytes, .. } = last;
     format!("{} ago: {} on {host}, {}", span::age(*age_seconds), clean(name), size(*bytes))
 }
@@ -365,10 +389,11 @@ fn row(member: &MemberStatus) -> [String; 9] {
         MemberRole::Learner => "learner",
         MemberRole::None => "-",
     };
-    let health = match (member.seen, member.healthy) {
-        (true, true) => "healthy",
-        (true, false) => "UNHEALTHY",
-        (false, _) => "UNREACHABLE",
+    let health = match (member.seen, member.asked, member.healthy) {
+        (true, true, true) => "healthy",
+        (true, true, false) => "UNHEALTHY",
+        (true, false, _) => "UNKNOWN",
+        (false, ..) => "UNREACHABLE",
     };
     let mut health = health.to_owned();
     for alarm in &member.alarms {

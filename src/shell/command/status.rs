@@ -50,7 +50,9 @@ pub async fn run(
     if !args.watch {
         print(stdout, &shown(args, context, desired, &observed))?;
         let nothing_seen = observed.seen_hosts().next().is_none();
-        return Ok(if nothing_seen { Kind::Unseen.exit_code() } else { 0 });
+        // That is no answer of a member, good or bad.
+        let not_asked = observed.seen_hosts().any(|(_, host)| !status::is_asked(host));
+        return Ok(if nothing_seen || not_asked { Kind::Unseen.exit_code() } else { 0 });
     }
     loop {
         let redraw = if context.stdout_is_terminal && !args.json { REDRAW } else { "" };

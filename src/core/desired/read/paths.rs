@@ -110,10 +110,15 @@ pub(super) fn own_folder(value: &Value) -> Result<RemotePath, Problem> {
     let path = remote_path(value)?;
     let volatile = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| path.as_str().starts_with(folder));
     if volatile || SHARED.contains(&path.as_str()) {
+        // Where nothing lasts, what lies beside it is no better.
+        let example = match volatile {
+            true => format!("/srv/etcd/{}", value.key()),
+            false => format!("{}/etcd", path.parent().as_str().trim_end_matches('/')),
+        };
         return Err(value
             .problem(format!("`{}` must be a directory of its own", value.key()))
             .label("a system directory")
-            .hint(format!("for example \"{}/etcd\"", path.parent().as_str().trim_end_matches('/'))));
+            .hint(format!("for example \"{example}\"")));
     }
     Ok(path)
 }

@@ -983,3 +983,16 @@ fn authorities_that_are_half_declared() {
         &["6:10 the certificates of a are not used -> they are only used with `source = \"external\"` in [ca]"],
     );
 }
+
+#[test]
+fn the_example_for_a_refused_directory_is_one_that_is_taken() {
+    for refused in ["/proc/etcd", "/sys/fs/etcd", "/dev/shm/etcd", "/proc", "/var/lib", "/usr/bin", "/opt", "/tmp"] {
+        let text = format!("{VALID}[paths]\ndata = \"{refused}\"\n");
+        let problems = read(&text).expect_err("it is no directory of its own");
+        let shown = render(&problems, &text, "cluster.toml", false);
+        let example = shown.split("for example \"").nth(1).and_then(|rest| rest.split('"').next());
+        let example = example.unwrap_or_else(|| panic!("no example: {shown}"));
+        assert_ne!(example, refused);
+        good(&format!("[paths]\ndata = \"{example}\"\n"));
+    }
+}

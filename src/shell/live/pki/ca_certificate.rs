@@ -115,7 +115,7 @@ fn check(certificate: &X509Certificate<'_>, path: &Path, at: UnixSeconds) -> Res
     let not_before = UnixSeconds(certificate.validity().not_before.timestamp());
     let not_after = UnixSeconds(certificate.validity().not_after.timestamp());
     if not_after <= at {
-        let what = format!("{crt} expired on {}", date(not_after));
+        let what = format!("{crt} expired on {} (openssl verify: certificate has expired)", date(not_after));
         let hint = "no certificate that it signed is accepted any more: a new CA is needed";
         return Err(unusable(what, Some(hint)));
     }
@@ -159,9 +159,27 @@ fn why_no_authority(certificate: &X509Certificate<'_>) -> Option<&'static str> {
         return Some("is not a CA certificate (basic constraints without CA)");
     }
     match certificate.key_usage() {
+        Ok(None) => {}
+        Ok(Some(usage)) if usage.value.key_cert_sign() => {}
+        _ => return Some("may not sign certificates (key usage without keyCertSign)"),
+    }
+    // A CA that names purposes limits its leaves to them, in Go's verification as in OpenSSL's: members show certificates
+    // for both.
+    match certificate.extended_key_usage() {
         Ok(None) => None,
-        Ok(Some(usage)) if usage.value.key_cert_sign() => None,
-        _ => Some("may not sign certificates (key usage without keyCertSign)"),
+        Ok(Some(purposes)) if purposes.value.any => None,
+        Ok(Some(purposes)) => match (purposes.value.server_auth, purposes.value.client_auth) {
+            (true, true) => None,
+            (_, false) => Some(
+                "may not sign client certificates (extended key usage without clientAuth; openssl verify: unsuitable \
+                 certificate purpose)",
+            ),
+            (false, true) => Some(
+                "may not sign server certificates (extended key usage without serverAuth; openssl verify: unsuitable \
+                 certificate purpose)",
+            ),
+        },
+        Err(_) => Some("has an extended key usage that cannot be read"),
     }
 }
 

@@ -648,3 +648,36 @@ fn a_key_is_the_same_in_every_form() {
     // What cannot be read is not the same as anything, itself included.
     assert!(!is_same_key(b"nonsense", b"nonsense"));
 }
+
+/// An authority that names purposes signs for no others: members show their certificates as servers and as clients.
+#[test]
+fn an_authority_that_may_not_sign_for_servers_and_clients_is_refused() {
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyPair};
+    let made = |purposes: &[Purpose]| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "limited");
+        params.extended_key_usages = purposes.to_vec();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        assemble_text(
+            &certificate.pem(),
+            Path::new("ca.crt"),
+            key.serialize_pem().as_bytes(),
+            Path::new("ca.key"),
+            now(),
+        )
+    };
+    for fine in [&[][..], &[Purpose::Any], &[Purpose::ServerAuth, Purpose::ClientAuth]] {
+        made(fine).unwrap();
+    }
+    for (limited, wanted) in [
+        (Purpose::ServerAuth, "may not sign client certificates"),
+        (Purpose::ClientAuth, "may not sign server certificates"),
+        (Purpose::CodeSigning, "may not sign client certificates"),
+    ] {
+        let refused = made(&[limited]).unwrap_err();
+        assert!(refused.summary.contains(wanted), "{refused:?}");
+        assert!(refused.summary.contains("unsuitable certificate purpose"), "{refused:?}");
+    }
+}
