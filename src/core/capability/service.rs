@@ -18,8 +18,8 @@ use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
-use crate::core::names::HostName;
-use crate::core::observed::{Host, Observed, ServiceState};
+use crate::core::names::{HostName, PeerUrl};
+use crate::core::observed::{Answer, Host, MemberEntry, Observed, ServiceState};
 use crate::core::plan::action::{Action, FileAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
@@ -61,7 +61,11 @@ pub fn health(view: &View) -> Ruling {
     let leaderless = view.hosts().filter(|(_, host)| {
         view.membership().is_none() && host.answer().is_some_and(|answer| answer.leader.is_none() || !answer.reads)
     });
-    for (name, _) in leaderless {
+    for (name, host) in leaderless {
+        if let Some(unstarted) = host.answer().and_then(unstarted_voter) {
+            blocked.push(waits_for(name, unstarted));
+            continue;
+        }
         let what = format!("{name} has no leader: too few members can reach each other");
         let hint = format!("check the network between the members, and `{}` on the hosts", runtime::log(view.desired));
         blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
@@ -74,6 +78,24 @@ pub fn health(view: &View) -> Ruling {
     }
     blocked.extend(alarms::active(view.desired, view.observed));
     Ruling { step: None, blocked }
+}
+
+/// A voter that was added, by hand or by a run that was cut off, and has never started, as a member without a leader lists it.
+fn unstarted_voter(answer: &Answer) -> Option<&MemberEntry> {
+    answer.own_members.iter().find(|entry| !entry.learner && entry.name.is_none())
+}
+
+/// etcd counts it from the moment that it is added, so a cluster of one loses its quorum then; and without one nobody can
+/// take it out again. Tried on 3.5.30.
+fn waits_for(name: &HostName, unstarted: &MemberEntry) -> Blocked {
+    let urls = unstarted.peer_urls.iter().map(PeerUrl::as_str).collect::<Vec<_>>().join(", ");
+    let id = unstarted.id;
+    let what = format!("{name} has no leader: the voter that was added as {urls} (id {id}) has never started");
+    let hint = format!(
+        "start etcd at {urls} once, which brings the quorum back, then run `etcdctl member remove {id}`: see `quorate \
+         explain no-quorum`"
+    );
+    Blocked::new(Code::NoQuorum, what).on(name).hint(hint)
 }
 
 pub fn reload(view: &View) -> Ruling {
