@@ -24,6 +24,7 @@ pub mod observed;
 // The ground: words that every floor uses.
 pub mod allowance;
 pub mod code;
+pub mod complaint;
 pub mod count;
 pub mod diagnostic;
 pub mod guard;

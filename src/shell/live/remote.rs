@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::core::code::Code;
+use crate::core::complaint;
 use crate::core::content::layout::{self, Listener, Previous};
 use crate::core::desired::{Consumer, Desired, Paths};
 use crate::core::diagnostic::{Diagnostic, Kind};
@@ -368,13 +369,11 @@ fn said_or_status(output: &Output) -> String {
     if said.is_empty() { format!("it exited with {}", output.status) } else { said }
 }
 
-/// The last lines that a host printed on stderr, in its own words.
+/// What a host printed on stderr, in its own words: the error, or the last lines.
 pub fn host_words(output: &Output) -> String {
-    const LINES_MAX: usize = 5;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let stderr = stderr.split_once(SUDO).map_or(&*stderr, |(_, said)| said);
-    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES_MAX)..].join("; ")
+    complaint::of_tool(stderr)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Claim, Drilled, Evidence, Restored, Subject, scratch, urls};
 use crate::core::cluster::snapshot::{Fault, Listed, Parts, Sound};
+use crate::core::complaint;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Digest, HostName, RemotePath};
 use crate::core::observed::auth::ROOT;
@@ -39,8 +40,10 @@ impl Live {
         let answer = Answer::read(&said);
         let label = format!("{name} on {host}");
         let sound = answer.sound().map_err(|fault| backup::unsound(&label, &fault))?;
-        if let Some(said) = answer.one("refused") {
-            return Err(Diagnostic::failure("etcd rejects the snapshot").at(host.as_str()).with_cause(said));
+        if answer.one("refused").is_some() {
+            let said: Vec<_> = answer.all("refused").collect();
+            let why = complaint::of_tool(&said.join("\n"));
+            return Err(Diagnostic::failure("etcd rejects the snapshot").at(host.as_str()).with_cause(why));
         }
         let nonsense =
             || Diagnostic::failure(format!("unexpected answer from {host} about the test restore")).at(host.as_str());

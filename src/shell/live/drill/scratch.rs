@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::watchdog::Watched;
 use super::{Claim, failed};
 use crate::core::cluster::leaf::Wanted;
+use crate::core::complaint;
 use crate::core::desired::{Binaries, Desired};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{Architecture, ClusterName, HostName};
@@ -52,7 +53,6 @@ const STARTS_MAX: usize = 5;
 const DIAL_DEADLINE: Duration = Duration::from_secs(2);
 const PAUSES: Pauses = Pauses::Every(Duration::from_millis(100));
 const LOG: &str = "etcd.log";
-const LOG_SHOWN_MAX: usize = 500;
 const LOOPBACK: &str = "127.0.0.1";
 
 /// One that nobody else has, so that a drill needs nothing of the cluster's.
@@ -135,9 +135,7 @@ impl Tools {
         if said.contains("no space left on device") {
             return Err(failed(&io::Error::from(io::ErrorKind::StorageFull)));
         }
-        // Of a panic the last line says nothing.
-        let panic = said.lines().find(|line| line.starts_with("panic:"));
-        let why = panic.or_else(|| said.lines().last()).unwrap_or_default();
+        let why = complaint::of(&said).unwrap_or_else(|| output.status.to_string());
         Err(Diagnostic::failure(format!("`{what}` rejects the snapshot")).with_cause(why))
     }
 
@@ -203,7 +201,7 @@ impl Tools {
 
 /// An etcd that ended before it served.
 struct Ended {
-    last: String,
+    why: String,
     is_port_taken: bool,
 }
 
@@ -211,15 +209,15 @@ impl Ended {
     fn of(folder: &Path) -> Self {
         let log = log(folder);
         // The shell's word about the end comes after etcd's.
-        let is_of_etcd = |line: &&str| !line.trim().is_empty() && !line.starts_with("sh: ");
-        let last = log.lines().rev().find(is_of_etcd).unwrap_or_default().chars().take(LOG_SHOWN_MAX).collect();
-        Self { last, is_port_taken: log.contains("address already in use") }
+        let of_etcd: Vec<_> = log.lines().filter(|line| !line.starts_with("sh: ")).collect();
+        let why = complaint::of(&of_etcd.join("\n")).unwrap_or_default();
+        Self { why, is_port_taken: log.contains("address already in use") }
     }
 }
 
 impl From<Ended> for Diagnostic {
-    fn from(Ended { last, .. }: Ended) -> Self {
-        Diagnostic::failure("etcd exited instead of serving the restored data").with_cause(last)
+    fn from(Ended { why, .. }: Ended) -> Self {
+        Diagnostic::failure("etcd exited instead of serving the restored data").with_cause(why)
     }
 }
 
@@ -239,7 +237,7 @@ async fn answering(signer: &Signer, port: u16, folder: &Path, deadline: Duration
         };
         if !patience.wait().await {
             let failure = Diagnostic::failure("etcd does not serve the restored data").with_cause(why);
-            return Err(failure.with_cause(Ended::of(folder).last));
+            return Err(failure.with_cause(Ended::of(folder).why));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, installed};
+use crate::core::complaint;
 use crate::core::observed::V2Store;
 
 pub(super) struct Look;
@@ -35,7 +36,5 @@ fn v2store(answer: &Answer<'_>) -> Option<V2Store> {
         return Some(V2Store::Refused("`etcdutl check v2store` did not finish within 10 s".to_owned()));
     }
     let said: Vec<_> = answer.lines("v2store").filter(|line| !line.starts_with("status=")).collect();
-    Some(V2Store::Refused(
-        said.last().map_or_else(|| format!("the check exited with {status}"), |said| (*said).to_owned()),
-    ))
+    Some(V2Store::Refused(complaint::of(&said.join("\n")).unwrap_or_else(|| format!("the check exited with {status}"))))
 }

@@ -15,6 +15,11 @@ peers() {
     tr '\0' '\n' <"$1" | grep -a -o -E '"peerURLs":\[("[^"]*",?)*\]' | sort -u | head -n 1000 | sed 's/^/peers /' || :
 }
 
+# ends FILE: the end of what a program said. Whoever reads it finds the error in it, which is seldom the last line.
+ends() {
+    tail -n 60 "$1" | cut -c 1-2000
+}
+
 # When nobody listens any more this ends as it does otherwise, and etcd with it.
 trap '' PIPE
 # What a drill that was killed has left goes with the next one.
@@ -45,7 +50,7 @@ echo "tail $(tail -c 32 "$scratch/db" | od -An -v -tx1 | tr -d ' \n')"
 echo "sum ${sum%% *}"
 [ "$(tail -c 32 "$scratch/db" | od -An -v -tx1 | tr -d ' \n')" = "${sum%% *}" ] || exit 0
 if ! said=$("$tool" -w json snapshot status "$scratch/db" 2>"$scratch/said" </dev/null); then
-    echo "refused ${tool##*/} snapshot status: $(tail -n 1 "$scratch/said")"
+    echo "refused ${tool##*/} snapshot status: $(ends "$scratch/said" | sed '2,$s/^/refused /')"
     exit 0
 fi
 echo "claim $said"
@@ -58,7 +63,7 @@ start() {
     only=drill=https://127.0.0.1:$peer
     said=$("$tool" snapshot restore "$scratch/db" --name=drill --initial-cluster="$only" \
         --initial-advertise-peer-urls="${only#*=}" --data-dir="$scratch/data" 2>&1 </dev/null) ||
-        refuse "${tool##*/} snapshot restore: $(echo "$said" | tail -n 1)"
+        refuse "${tool##*/} snapshot restore: $said"
     endpoint=https://127.0.0.1:$client
     nice -n 19 "$binaries/etcd" --name=drill --data-dir="$scratch/data" --initial-cluster="$only" \
         --initial-advertise-peer-urls="${only#*=}" --listen-peer-urls="${only#*=}" \
@@ -83,12 +88,12 @@ until ctl --command-timeout=2s endpoint health >/dev/null 2>&1; do
     if ! kill -0 "$child" 2>/dev/null; then
         # The ports were somebody's after all.
         if [ "$starts" = 5 ] || ! grep -q 'address already in use' "$scratch/log"; then
-            refuse "etcd does not serve what was restored: $(tail -n 1 "$scratch/log")"
+            refuse "etcd does not serve what was restored: $(ends "$scratch/log")"
         fi
         starts=$((starts + 1))
         start
     fi
-    [ "$(($(date +%s) - begun))" -lt "$patience" ] || refuse "etcd does not serve what was restored: $(tail -n 1 "$scratch/log")"
+    [ "$(($(date +%s) - begun))" -lt "$patience" ] || refuse "etcd does not serve what was restored: $(ends "$scratch/log")"
     sleep 0.2
 done
 echo "hash $(ctl -w json endpoint hashkv)"

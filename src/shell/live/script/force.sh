@@ -41,7 +41,7 @@ chmod 640 "$copy"
 # It ends by itself, also when nobody is left to stop it.
 systemd-run --quiet --unit="$once" --service-type=notify --property=TimeoutStartSec=600 --property=RuntimeMaxSec=60 \
     --property=LimitNOFILE=65536 --uid="$account" --gid="$account" "$etcd" --config-file="$copy" ||
-    refuse "etcd did not come up alone: $(journalctl --no-pager --output cat --lines 5 -u "$once")"
+    refuse "etcd did not come up alone: $(journalctl --no-pager --output cat --lines 60 -u "$once")"
 systemctl stop -- "$once"
 systemctl reset-failed -- "$once" 2>/dev/null || :
 systemctl enable --quiet -- "$unit"

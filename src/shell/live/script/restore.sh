@@ -27,7 +27,7 @@ case $(ETCDCTL_API=3 "$tool" snapshot restore --help 2>&1 </dev/null) in
 *--mark-compacted*) set -- "$@" --bump-revision="$bump" --mark-compacted ;;
 esac
 said=$(ETCDCTL_API=3 "$tool" snapshot restore "$snapshot" "$@" 2>&1 </dev/null) ||
-    refuse "${tool##*/} snapshot restore: $(echo "$said" | tail -n 3)"
+    refuse "${tool##*/} snapshot restore: $said"
 [ -d "$staged/data/member" ] || refuse "${tool##*/} made no member"
 stage "$staged/data/$mark" "$mark_bytes" 600 "$account" "$account"
 chown -R "$account:$account" "$staged/data"
