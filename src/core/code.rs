@@ -152,6 +152,8 @@ codes! {
          old one as [ca.previous]).";
     BackupTooOld = "backup-too-old", Refused,
         "The last good snapshot is older than `max-age` in [backup], or there is none.\n\nEvery node in [backup] has a timer, and one of them takes each snapshot. See what the last runs reported:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk, a stopped member, or a cluster without quorum stops one node, and the next one takes over. If there is\nno snapshot at all, every node was stopped.";
+    BackupNotMounted = "backup-not-mounted", Refused,
+        "The directory of [backup] must be on a mount of its own (`mount = true`), and on a node it is not.\n\nWithout the mount, snapshots would fill the disk below it, next to etcd's data. So plan refuses, and a timer that runs\ndoes not take a snapshot. Mount it on the node and plan again. A mount is the directory's own when it is at the\ndirectory, or above it and neither at / nor above etcd's data:\n\n    findmnt -T DIRECTORY";
     CompressorMissing = "compressor-missing", Refused,
         "The program named by `compression` in [backup] is not installed on a node.\n\nquorate installs no packages. \
          Install it there, for example with `apt-get install zstd`, or set\n`compression = \"gzip\"`, which every \

@@ -36,6 +36,8 @@ pub enum Guard {
     QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.
     AllAnswerBeforeReissue,
+    /// Pairs of several running members are replaced together only where nothing works, and only those that do not work.
+    OnePairAtATime,
     /// A member is taken out only when no replacement is under way.
     OneChangeAtATime,
     /// A member is taken out only when the healthy ones that stay are a quorum.
@@ -78,6 +80,8 @@ pub enum Guard {
     UsersGoByName,
     /// The timer of snapshots is turned on only where a run can succeed.
     BackupCanRun,
+    /// The timer of snapshots is turned on only where the mount is there that its folder was declared to be on.
+    BackupIsMounted,
     /// Nothing is touched while one of the given certificates is wrong.
     GivenIsWhole,
     /// A leaf of the new authority is issued only when every running member has loaded that authority.

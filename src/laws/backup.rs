@@ -5,8 +5,8 @@ use strum::VariantArray;
 
 use crate::core::capability::backup::{FILES, remove_effect};
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
-use crate::core::desired::{Auth, DeclaredUser, Desired};
-use crate::core::names::{Digest, HostName, RoleName, UserName};
+use crate::core::desired::{Auth, Backup, DeclaredUser, Desired};
+use crate::core::names::{Digest, HostName, RemotePath, RoleName, UserName};
 use crate::core::observed::auth::{AuthStore, BACKUP, ROOT};
 use crate::core::observed::{Access, Cause, File, Host, Observed, Role, Seen};
 use crate::core::plan::Plan;
@@ -29,6 +29,8 @@ enum On {
     CertificateOfOthers,
     WithoutProgram,
     AbsentWithoutProgram,
+    Unmounted,
+    DisabledUnmounted,
     Unreachable,
 }
 
@@ -73,7 +75,7 @@ fn cases() -> impl Iterator<Item = Case> {
 
 fn declared(wanted: Wanted, who: Who) -> Desired {
     let mut desired = sample::desired(3);
-    let mut backup = sample::backup(&desired);
+    let mut backup = Backup { mount: true, ..sample::backup(&desired) };
     if wanted == Wanted::First {
         backup.nodes = [sample::name(0)].into();
     }
@@ -122,6 +124,10 @@ fn host(name: &HostName, observed: &mut Observed, on: On) {
             host.certificates.get_mut(&Role::BackupClient).expect("it is there").signed_by = None;
         }
         On::WithoutProgram | On::AbsentWithoutProgram => scheduled.compressor = false,
+        On::Unmounted | On::DisabledUnmounted => {
+            scheduled.unmounted = Some(RemotePath::new("/"));
+            scheduled.enabled &= on == On::Unmounted;
+        }
     }
 }
 
@@ -161,6 +167,8 @@ fn would_fail(desired: &Desired, observed: &Observed, name: &HostName) -> Option
         Some("the certificate")
     } else if !host.scheduled.as_ref().is_none_or(|scheduled| scheduled.compressor) {
         Some("the program that compresses")
+    } else if host.scheduled.as_ref().is_some_and(|scheduled| scheduled.unmounted.is_some()) {
+        Some("the mount")
     } else if store.enabled && !store.users.contains_key(&UserName::new(BACKUP)) {
         Some("the user")
     } else {
@@ -225,7 +233,7 @@ fn the_end_is_as_declared(world: &super::World, plan: &Plan, case: Case) -> Vec<
             let left = FILES.iter().any(|file| host.files.contains_key(file)) || runs;
             return left.then(|| format!("something is left on {name}"));
         }
-        if matches!(on, On::WithoutProgram | On::AbsentWithoutProgram) {
+        if matches!(on, On::WithoutProgram | On::AbsentWithoutProgram | On::Unmounted | On::DisabledUnmounted) {
             let is_told = plan.blocked.iter().any(|blocked| blocked.hosts.contains(name));
             return (!is_told).then(|| format!("nobody is told what {name} lacks"));
         }
@@ -265,7 +273,9 @@ fn every_plan_keeps_the_laws_of_snapshots() {
 fn a_broken_guard_of_snapshots_breaks_a_law() {
     use crate::core::guard::{Guard, with_broken};
 
-    assert!(with_broken(Guard::BackupCanRun, any_complaint), "no law misses it");
+    for guard in [Guard::BackupCanRun, Guard::BackupIsMounted] {
+        assert!(with_broken(guard, any_complaint), "no law misses {guard:?}");
+    }
 }
 
 /// A cluster that is down has other troubles; one that is made gets its timers at the end.

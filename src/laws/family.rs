@@ -29,7 +29,8 @@ impl Family {
             | Guard::DataOfThisCluster
             | Guard::ClocksAgree
             | Guard::OneConfigurationAtATime
-            | Guard::AllAnswerBeforeReissue => Self::AtRest,
+            | Guard::AllAnswerBeforeReissue
+            | Guard::OnePairAtATime => Self::AtRest,
             Guard::OneChangeAtATime
             | Guard::QuorumAfterRemoval
             | Guard::HealthyBeforeRemoval
@@ -48,7 +49,7 @@ impl Family {
             | Guard::LogBeforeUpgrade
             | Guard::StagedBeforeAnnounced => Self::Rolling,
             Guard::RootBeforeAuth | Guard::UsersBeforeAuth | Guard::UsersGoByName => Self::Users,
-            Guard::BackupCanRun => Self::Backups,
+            Guard::BackupCanRun | Guard::BackupIsMounted => Self::Backups,
             Guard::SoundBeforeChange => Self::Alarms,
             Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::GivenIsWhole

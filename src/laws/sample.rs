@@ -82,6 +82,7 @@ pub fn backup(desired: &Desired) -> Backup {
         keep: 7,
         compression: Compression::Zstd,
         directory: RemotePath::new("/var/backups/etcd"),
+        mount: false,
         nodes: desired.nodes.keys().cloned().collect(),
         max_age_seconds: Some(26 * 3600),
         metrics: None,

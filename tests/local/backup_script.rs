@@ -22,12 +22,14 @@ while :; do
     esac
 done
 if grep -qx "$1" "$here/broken" 2>/dev/null; then
+    echo '{"level":"warn","msg":"retrying of unary invoker failed"}' >&2
     echo "Error: broken" >&2
     exit 1
 fi
 case $1 in
 endpoint)
-    printf '"ClusterID" : 18446744073709551615\n"MemberID" : 1\n"Leader" : 2\n'
+    printf '"ClusterID" : 18446744073709551615\n"MemberID" : 1\n'
+    cat "$here/more" 2>/dev/null || printf '"Leader" : 2\n'
     printf '"DBSize" : %s\n' "$(cat "$here/size" 2>/dev/null || echo 20480)"
     ;;
 lock)
@@ -51,11 +53,18 @@ snapshot)
 esac
 "#;
 
+/// What is known of a snapshot of three bytes that this cluster has taken.
+const OURS: &str = "{\"cluster_id\":\"ffffffffffffffff\",\"revision\":1,\"bytes\":3}\n";
+
+/// Where a run has what it makes.
+const STAGED: &str = ".scheduled-etcd-1-ffffffffffffffff.quorate";
+
 struct Node {
     dir: TempDir,
     shell: &'static [&'static str],
     etcd: Child,
     compression: &'static str,
+    mount: &'static str,
 }
 
 impl Drop for Node {
@@ -105,7 +114,7 @@ impl Node {
         let data = format!("data-dir: {}", at("etcd").display());
         let config = format!("name: etcd-1\n{data}\nadvertise-client-urls: https://10.0.0.11:2379\n");
         fs::write(at("etcd.yaml"), config).expect("it too");
-        let node = Self { shell, etcd, compression: "gzip", dir };
+        let node = Self { shell, etcd, compression: "gzip", mount: "", dir };
         let first = "PATH=";
         let ours = format!("{first}{}:", node.at("bin").display());
         assert!(SCRIPT.contains(first));
@@ -131,6 +140,8 @@ impl Node {
             ("KEEP", "2".into()),
             ("COMPRESSION", self.compression.into()),
             ("METRICS", self.at("metrics")),
+            ("MOUNT", self.mount.into()),
+            ("LAST", self.at("last")),
         ] {
             command.env(format!("QUORATE_{name}"), value);
         }
@@ -152,8 +163,20 @@ impl Node {
         names
     }
 
+    /// Snapshots of this cluster, and what has no such name.
     fn old(&self, names: &[&str]) {
-        names.iter().for_each(|name| fs::write(self.at("snapshots").join(name), "old").expect("it can be written"));
+        for name in names {
+            self.write(&format!("snapshots/{name}"), "old");
+            if name.starts_with("snapshot-2") {
+                self.write(&format!("snapshots/{name}.json"), OURS);
+            }
+        }
+    }
+
+    /// What a run says of how it ended, without when.
+    fn last(&self) -> String {
+        let text = fs::read_to_string(self.at("last")).expect("it was written");
+        text.lines().filter(|line| !line.starts_with("at=")).fold(String::new(), |all, line| all + line + "\n")
     }
 
     /// The slots go on as if a minute had passed.
@@ -204,7 +227,9 @@ fn a_snapshot_is_taken_once_a_slot_and_the_oldest_go() {
         assert!(taken[0].ends_with(".db.gz") && there.contains(&old[2].to_owned()), "{there:?}");
         assert_eq!(there.len(), 5, "{there:?}");
         let facts = fs::read_to_string(node.at("snapshots").join(format!("{}.json", taken[0]))).expect("it is there");
-        assert_eq!(facts, "{\"cluster_id\":\"ffffffffffffffff\",\"revision\":7}\n");
+        let bytes = fs::metadata(node.at("snapshots").join(taken[0])).expect("it is there").len();
+        assert_eq!(facts, format!("{{\"cluster_id\":\"ffffffffffffffff\",\"revision\":7,\"bytes\":{bytes}}}\n"));
+        assert_eq!(node.last(), "result=taken\n");
         assert_eq!(node.metric("last_run_success").as_deref(), Some("1"));
         let seconds = node.metric("last_success_duration_seconds").and_then(|seconds| seconds.parse::<u16>().ok());
         assert!(seconds.is_some_and(|seconds| seconds < 600), "{seconds:?}");
@@ -252,7 +277,7 @@ fn a_broken_snapshot_never_takes_the_place_of_a_good_one() {
         assert!(output.status.success() && node.there().len() == 2, "{}", words(&output));
         let success = node.metric("last_success_timestamp_seconds").expect("it is told");
         // What goes wrong later leaves the time of the last success.
-        for broken in ["endpoint", "lock", "get", "snapshot"] {
+        for broken in ["endpoint", "snapshot"] {
             node.next_slot();
             let there = node.there();
             node.write("etcd/broken", format!("{broken}\n"));
@@ -261,7 +286,130 @@ fn a_broken_snapshot_never_takes_the_place_of_a_good_one() {
             assert_eq!(node.there(), there, "{broken}");
             assert_eq!(node.metric("last_run_success").as_deref(), Some("0"), "{broken}");
             assert_eq!(node.metric("last_success_timestamp_seconds").as_ref(), Some(&success), "{broken}");
+            assert!(node.last().starts_with("result=failed\nsaid="), "{broken}: {}", node.last());
         }
+    });
+}
+
+/// A snapshot is a read, lock and mark are writes: what etcd refuses to write costs no snapshot.
+#[test]
+fn without_its_lock_or_mark_it_is_taken_all_the_same() {
+    under_every_shell(|node| {
+        for (taken, broken) in ["lock", "get", "lock\nget\nlease"].into_iter().enumerate() {
+            node.write("etcd/broken", format!("{broken}\n"));
+            let output = node.run();
+            let said = words(&output);
+            assert!(output.status.success(), "{broken}: {said}");
+            assert_eq!(node.there().len(), (taken + 1).min(2), "{broken}: {said}");
+            assert_eq!(node.metric("last_run_success").as_deref(), Some("1"), "{broken}");
+            if broken.starts_with("lock") {
+                assert!(said.contains("etcd-1 takes it without the lock, which etcd refuses (broken)"), "{said}");
+                assert_eq!(node.last(), "result=taken-alone\nsaid=broken\n");
+            } else {
+                assert_eq!(node.last(), "result=taken\n");
+            }
+            node.next_slot();
+        }
+        // Without a leader nobody is asked what would take its time.
+        node.write("etcd/broken", "");
+        node.write("etcd/more", "\"Leader\" : 0\n\"Errors\" : [etcdserver: no leader]\n");
+        let output = node.run();
+        assert!(output.status.success() && words(&output).contains("has no leader"), "{}", words(&output));
+        assert_eq!(node.last(), "result=taken-alone\nsaid=the member here has no leader\n");
+    });
+}
+
+/// One that had the lock and failed is not tried again at once: the next node takes it.
+#[test]
+fn one_that_fails_under_the_lock_is_not_taken_without_it() {
+    under_every_shell(|node| {
+        node.write("etcd/broken", "snapshot\n");
+        let output = node.run();
+        let said = words(&output);
+        assert!(!output.status.success() && !said.contains("without the lock"), "{said}");
+        assert!(node.last().contains("said=Error: broken\n"), "{}", node.last());
+        assert_eq!(node.all(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_member_that_must_not_be_asked_leaves_it_to_the_others() {
+    under_every_shell(|node| {
+        for (more, expected) in [
+            ("\"Leader\" : 2\n\"IsLearner\" : true\n", "a learner"),
+            ("\"Leader\" : 2\n\"Errors\" : [memberID:2 alarm:NOSPACE  memberID:1  alarm:CORRUPT ]\n", "alarm CORRUPT"),
+        ] {
+            node.write("etcd/more", more);
+            let output = node.run();
+            let said = words(&output);
+            assert!(!output.status.success() && said.contains(expected), "{said}");
+            assert_eq!(node.all(), [""; 0]);
+            assert!(node.last().contains(expected), "{}", node.last());
+        }
+        // The alarm is another member's.
+        let others = "\"Leader\" : 2\n\"IsLearner\" : false\n\"Errors\" : [memberID:1 alarm:NOSPACE memberID:2 alarm:CORRUPT ]\n";
+        node.write("etcd/more", others);
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        assert_eq!(node.there().len(), 1);
+    });
+}
+
+/// Another cluster uses the folder, too.
+#[test]
+fn what_is_not_ours_stays_and_counts_for_nothing() {
+    under_every_shell(|node| {
+        let ours =
+            ["snapshot-20200101_000000.db.gz", "snapshot-20200102_000000.db.gz", "snapshot-20200103_000000.db.gz"];
+        node.old(&ours);
+        let theirs = ["snapshot-20200101_000001.db.gz", "snapshot-20990101_000000.db", "snapshot-20200104_000000.db"];
+        for name in theirs {
+            node.write(&format!("snapshots/{name}"), "xx");
+        }
+        node.write(&format!("snapshots/{}.json", theirs[0]), "{\"cluster_id\":\"cdf8\",\"revision\":7,\"bytes\":2}\n");
+        // One of ours that was cut since.
+        node.write("snapshots/snapshot-20200103_000000.db.gz", "ol");
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        let there = node.there();
+        let has = |name: &str| there.contains(&name.to_owned());
+        assert!(theirs.iter().all(|name| has(name)), "{there:?}");
+        // Two of ours that count, and the one that does not takes nobody's place.
+        assert!(has(ours[1]) && has(ours[2]) && !has(ours[0]), "{there:?}");
+        assert_eq!(there.len(), 6, "{there:?}");
+    });
+}
+
+/// It would fill the disk below.
+#[test]
+fn without_the_mount_that_was_declared_nothing_is_written() {
+    under_every_shell(|mut node| {
+        node.mount = "yes";
+        fs::remove_dir(node.at("snapshots")).expect("it is empty");
+        let output = node.run();
+        let said = words(&output);
+        assert!(!output.status.success() && said.contains("is not mounted"), "{said}");
+        assert!(!node.at("snapshots").exists());
+        assert!(node.last().starts_with("result=failed\nsaid=") && node.last().contains("is not mounted"));
+        assert_eq!(node.metric("last_run_success").as_deref(), Some("0"));
+    });
+}
+
+/// The timers of all clusters fire in the same second.
+#[test]
+fn a_name_that_another_cluster_has_taken_is_not_taken_from_it() {
+    under_every_shell(|node| {
+        // It takes the names of these seconds while ours is being made.
+        node.write(
+            "etcd/after-save",
+            "here=${0%/*}\nfor seconds in 0 1 2; do\n\
+             echo theirs >\"$here/../snapshots/snapshot-$(TZ=UTC date -d \"@$(($(date +%s) - seconds))\" +%Y%m%d_%H%M%S).db.gz\"\ndone\n",
+        );
+        let output = node.run();
+        assert!(output.status.success(), "{}", words(&output));
+        let read = |name: &String| fs::read(node.at("snapshots").join(name)).expect("it is there");
+        let theirs = node.there().iter().filter(|name| read(name) == b"theirs\n").count();
+        assert_eq!((theirs, node.there().len()), (3, 4), "{:?}", node.there());
     });
 }
 
@@ -304,7 +452,10 @@ fn what_cannot_be_written_takes_nobodys_place() {
         executable(&node.at("bin/gzip"), "#!/bin/sh\nhead -c 1000 /dev/zero\necho 'gzip: no space left' >&2\nexit 1\n");
         let output = node.run();
         assert!(!output.status.success() && words(&output).contains("no space left"), "{}", words(&output));
-        assert_eq!(node.all(), good);
+        assert_eq!(
+            node.all(),
+            good.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.json")]).collect::<Vec<_>>()
+        );
         assert_eq!(node.metric("last_run_success").as_deref(), Some("0"));
     });
 }
@@ -342,7 +493,7 @@ fn what_a_killed_run_has_left_goes_with_the_next() {
         node.write("backup.sh", marked);
         let output = node.run();
         assert!(!output.status.success(), "{}", words(&output));
-        assert_eq!(node.there(), [".scheduled.quorate"]);
+        assert_eq!(node.there(), [STAGED]);
         fs::remove_file(node.at("etcd/after-save")).expect("it was written");
         let output = node.run();
         assert!(output.status.success(), "{}", words(&output));

@@ -9,6 +9,7 @@
 
 use super::unreachable;
 use crate::core::cluster::leaf;
+use crate::core::cluster::snapshot;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
@@ -17,7 +18,7 @@ use crate::core::desired::{Backup, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RoleName, UserName};
 use crate::core::observed::auth::BACKUP;
-use crate::core::observed::{Drill, File, FileFact, Host, Observed, Role, Scheduled, Seen, Snapshot};
+use crate::core::observed::{Drill, File, FileFact, Host, LastRun, Observed, Role, Scheduled, Seen, Snapshot};
 use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 use crate::core::span;
@@ -26,10 +27,27 @@ use crate::core::span;
 pub const FILES: [File; 5] =
     [File::BackupScript, File::BackupService, File::BackupTimer, File::BackupCertificate, File::BackupKey];
 
-/// What is needed from outside: the program that compresses, on every node.
+/// What is needed from outside: the program that compresses, and the mount that was declared, on every node.
 pub fn obstacles(view: &View) -> Ruling {
-    let blocked = view.hosts().filter_map(|(name, host)| without_program(view.desired, name, host));
-    Ruling { step: None, blocked: blocked.collect() }
+    let of = |(name, host)| [without_program(view.desired, name, host), without_mount(view.desired, name, host)];
+    Ruling { step: None, blocked: view.hosts().flat_map(of).flatten().collect() }
+}
+
+/// Whoever declares a mount does not want the snapshots on the disk below it.
+fn without_mount(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let backup = desired.backup_on(name)?;
+    let lies_at = host.scheduled.as_ref()?.unmounted.as_ref().filter(|_| backup.mount)?;
+    if upheld(Guard::BackupIsMounted, false) {
+        return None;
+    }
+    let directory = &backup.directory;
+    let what = format!(
+        "{directory} on {name} is not mounted: it is on the file system of {lies_at}, and `mount` in [backup] is true"
+    );
+    let hint = format!(
+        "mount it there (`systemctl status $(systemd-escape -p --suffix=mount {directory})`), or remove `mount`"
+    );
+    Some(Blocked::new(Code::BackupNotMounted, what).on(name).hint(hint).declared_at(Place::BackupMount))
 }
 
 fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
@@ -46,7 +64,7 @@ fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
 
 /// What a run on this node would lack, though every file were there.
 fn lacks(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
-    if let Some(blocked) = without_program(desired, name, host) {
+    if let Some(blocked) = without_program(desired, name, host).or_else(|| without_mount(desired, name, host)) {
         return Some(blocked.what);
     }
     let known = match &observed.auth {
@@ -216,15 +234,30 @@ pub fn remove_effect(observed: &mut Observed, name: &HostName) {
     }
 }
 
-/// The newest finished snapshot on any node that was seen, and where it lies.
+/// The newest finished snapshot of this cluster on any node that was seen, and where it lies. Where no member says which
+/// cluster this is, it is the only one that has snapshots there.
 pub fn last(observed: &Observed) -> Option<(&HostName, &Snapshot)> {
-    let all = observed.seen_hosts().filter_map(|(name, host)| Some((name, host.scheduled.as_ref()?.last.as_ref()?)));
-    all.max_by_key(|(_, snapshot)| snapshot.at)
+    let lying = observed.seen_hosts().filter_map(|(name, host)| Some((name, &host.scheduled.as_ref()?.newest)));
+    let all: Vec<_> = lying.flat_map(|(name, newest)| newest.iter().map(move |one| (name, one))).collect();
+    let alone = || snapshot::only(all.iter().map(|(_, snapshot)| snapshot.cluster));
+    let ours = snapshot::live_cluster(observed).or_else(alone)?;
+    all.into_iter().filter(|(_, snapshot)| snapshot.cluster == ours).max_by_key(|(_, snapshot)| snapshot.at)
 }
 
-/// The last drill, as any node that was seen has noted it.
+/// How the last run of each node ended that was seen.
+pub fn runs<'a>(desired: &'a Desired, observed: &'a Observed) -> impl Iterator<Item = (&'a HostName, &'a LastRun)> {
+    let of = observed.seen_hosts().filter(|(name, _)| desired.backup_on(name).is_some());
+    of.filter_map(|(name, host)| Some((name, host.scheduled.as_ref()?.run.as_ref()?)))
+}
+
+/// The last drill of this cluster, as any node that was seen has noted it.
 pub fn last_drill(observed: &Observed) -> Option<&Drill> {
-    let all = observed.seen_hosts().filter_map(|(_, host)| host.scheduled.as_ref()?.drill.as_ref());
+    let ours = snapshot::live_cluster(observed);
+    let is_ours = |drill: &&Drill| match (drill.cluster_id, ours) {
+        (Some(cluster), Some(ours)) => cluster == ours,
+        _ => true,
+    };
+    let all = observed.seen_hosts().filter_map(|(_, host)| host.scheduled.as_ref()?.drill.as_ref()).filter(is_ours);
     all.max_by_key(|drill| drill.at)
 }
 

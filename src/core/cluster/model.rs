@@ -90,6 +90,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
         foreign_config: false,
         loaded: on_disk.collect(),
         served: host.certificates.iter().filter(|(role, _)| role.is_served()).map(served).collect(),
+        work: None,
     });
     host.service.state = ServiceState::Activating;
     host.service.complaint = None;

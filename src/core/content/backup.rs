@@ -10,7 +10,7 @@ use crate::core::names::Digest;
 use crate::core::observed::File;
 
 /// What takes a snapshot, or leaves it to another node.
-pub const SCRIPT: &str = include_str!("backup.sh");
+pub const SCRIPT: &str = concat!("#!/bin/sh\n", include_str!("mounted.sh"), include_str!("backup.sh"));
 
 /// Asked for of every node by every rule, and always the same.
 pub static SCRIPT_DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(SCRIPT));
@@ -51,8 +51,12 @@ NoNewPrivileges=true
         ("KEEP", backup.keep.to_string()),
         ("COMPRESSION", backup.compression.as_str().to_owned()),
         ("METRICS", metrics.to_owned()),
+        ("LAST", layout::BACKUP_LAST.to_owned()),
     ] {
         writeln!(text, "Environment=QUORATE_{name}={value}").expect("a String takes every write");
+    }
+    if backup.mount {
+        text.push_str("Environment=QUORATE_MOUNT=yes\n");
     }
     text
 }

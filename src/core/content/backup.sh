@@ -1,5 +1,4 @@
-#!/bin/sh
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2154
 # Kept by quorate from cluster.toml: what is changed here by hand is put back by the next apply.
 #
 # Takes a scheduled snapshot of the cluster, unless another node takes it. The service gives the settings:
@@ -12,12 +11,20 @@
 #   QUORATE_KEEP                       how many of them stay
 #   QUORATE_COMPRESSION                zstd, gzip or none
 #   QUORATE_METRICS                    the folder for Prometheus' node exporter; may be empty
+#   QUORATE_MOUNT                      "yes" where the folder must be on a mount of its own; may be missing
+#   QUORATE_LAST                       the file that says how the last run ended, for `quorate status`; may be missing
 #
 # The timers of all nodes fire at the same moment, and all of them queue for one lock in etcd itself. Whoever has it takes
 # the snapshot and marks the slot, which is the minute in UTC, as done; whoever gets it next sees the mark and goes home.
 # A node that is down does not queue. One that fails gives the lock back without a mark, and one that dies loses it with
 # its lease: in both cases the next in the queue takes the snapshot. Both keys are quorate's own, and the marks go by
 # themselves.
+#
+# Lock and mark are writes, and a snapshot is a read. Where etcd refuses the lock (the alarms NOSPACE and CORRUPT, no leader)
+# every node takes the snapshot without it: rather one too many than one too few.
+#
+# Other clusters may use the same folder. A snapshot is ours when NAME.json beside it has our cluster's id: no other one is
+# counted or removed, whatever its name is.
 set -eu
 LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL TZ PATH
@@ -29,12 +36,39 @@ lock=/quorate/backup/lock
 lock_lives=30
 # Seconds. Longer than clocks of nodes differ.
 mark_lives=7200
-# Its name is told from those of the snapshots, and from what others stage there.
-staged=$QUORATE_DIRECTORY/.scheduled.quorate
+# Bytes. No database of etcd packs to less.
+least=200
+# Why the lock could not be had, where the snapshot is taken without it; why the run failed; what it has half made, and what
+# says that one who had the lock has begun.
+unlocked='' why='' made='' begins=''
 
 fail() {
+    why=$*
     echo "$*" >&2
     exit 1
+}
+
+# tell RESULT [WORDS]: how this run ended, for whoever looks at the host.
+tell() {
+    [ -n "${QUORATE_LAST-}" ] || return 0
+    if {
+        echo "at=$(date +%s)"
+        echo "result=$1"
+        [ -z "${2-}" ] || echo "$2" | head -c 4000 | sed 's/^/said=/'
+    } >"$QUORATE_LAST.next" && mv -f -- "$QUORATE_LAST.next" "$QUORATE_LAST"; then :; else
+        echo "$QUORATE_LAST could not be written" >&2
+    fi
+}
+
+# Whatever goes wrong is told beside the last good one, too.
+ended() {
+    status=$?
+    [ -z "$made" ] || rm -rf -- "$made"
+    [ -z "$begins" ] || rm -f -- "$begins"
+    if [ "$status" != 0 ]; then
+        metrics 0
+        tell failed "${why:-it exited with status $status}"
+    fi
 }
 
 # The tools of the etcd that runs here, whichever version that is.
@@ -48,9 +82,10 @@ tools() {
     [ -x "$folder/etcdctl" ] || fail "there is no etcdctl in $folder"
 }
 
-# Which node this is, and where its member serves.
+# Which node this is, and where its member serves and has its data.
 identify() {
     node=$(sed -n 's/^name: //p' "$QUORATE_CONFIG")
+    data=$(sed -n 's/^data-dir: //p' "$QUORATE_CONFIG")
     endpoint=$(sed -n 's/^advertise-client-urls: //p' "$QUORATE_CONFIG")
     case ,$node,$endpoint, in
     *,,*) fail "$QUORATE_CONFIG does not say who this member is" ;;
@@ -67,7 +102,8 @@ taker() {
     etcdctl --command-timeout=20s get --print-value-only "$slots/$slot" </dev/null
 }
 
-# Who the member here is, who leads, and of which cluster; whoever takes the snapshot is told the last.
+# Who the member here is, who leads, and of which cluster; whoever takes the snapshot is told the last. Ends with an error
+# where the member here is none to take a snapshot of.
 ask() {
     said=$(etcdctl --command-timeout=20s -w fields endpoint status </dev/null) || fail "the member here gives no answer"
     member=$(echo "$said" | sed -n 's/^"MemberID" : //p')
@@ -75,6 +111,20 @@ ask() {
     cluster=$(echo "$said" | sed -n 's/^"ClusterID" : //p')
     database=$(echo "$said" | sed -n 's/^"DBSize" : //p')
     export cluster database
+    # "Errors" : [memberID:10276657743932975437 alarm:CORRUPT ]
+    case $(echo "$said" | tr -s ' ') in
+    *'"IsLearner" : true'*) fail "the member here is a learner, which gives no snapshot: the other nodes take it" ;;
+    *"memberID:$member alarm:CORRUPT"*)
+        fail "the data of the member here differs from the others' (alarm CORRUPT): the other nodes take the snapshot"
+        ;;
+    esac
+}
+
+# What depends on the cluster: its id as etcdctl prints it, and a place for what is half made, told from those of other
+# nodes and clusters that use the folder.
+settle() {
+    id=$(printf '%x' "$cluster")
+    staged=$QUORATE_DIRECTORY/.scheduled-$node-$id.quorate
 }
 
 # Ends with an error unless the snapshot has room, and what is made of it. Where etcd's data lies on the same disk, room
@@ -82,7 +132,6 @@ ask() {
 room() {
     needed=$((database / 1024))
     [ "$QUORATE_COMPRESSION" = none ] || needed=$((needed * 2))
-    data=$(sed -n 's/^data-dir: //p' "$QUORATE_CONFIG")
     if [ "$(stat -L -c %d "$QUORATE_DIRECTORY")" = "$(stat -L -c %d "$data")" ]; then
         needed=$((needed + 262144))
     fi
@@ -119,7 +168,7 @@ check() {
 
 # What is known of $name besides its bytes, for the list of snapshots.
 describe() {
-    printf '{"cluster_id":"%x","revision":%d}\n' "$cluster" "$revision" >"$staged/facts" &&
+    printf '{"cluster_id":"%s","revision":%d,"bytes":%d}\n' "$id" "$revision" "$bytes" >"$staged/facts" &&
         mv -f -- "$staged/facts" "$QUORATE_DIRECTORY/$name.json"
 }
 
@@ -133,7 +182,37 @@ compress() {
     esac
 }
 
-# The snapshots that were finished here, the newest first; their names say when. What a clock that was ahead has named
+# known PATH: what is known of a snapshot besides its bytes: $of which cluster it is, and how $long; empty where that is not
+# told.
+known() {
+    of='' long='' line=''
+    { read -r line <"$1.json"; } 2>/dev/null || :
+    case $line in
+    *'"cluster_id":"'*)
+        of=${line#*'"cluster_id":"'}
+        of=${of%%'"'*}
+        ;;
+    esac
+    case $line in
+    *'"bytes":'*)
+        long=${line#*'"bytes":'}
+        long=${long%%[!0-9]*}
+        ;;
+    esac
+}
+
+# counts PATH: whether it is as long as it was when it was checked, or may be.
+counts() {
+    known "$1"
+    has=$(stat -c %s -- "$1") || return 1
+    if [ -n "$long" ]; then
+        [ "$has" = "$long" ]
+    else
+        [ "$has" -ge "$least" ]
+    fi
+}
+
+# Our snapshots that were finished here, the newest first; their names say when. What a clock that was ahead has named
 # comes last: nobody knows how old that is. Clocks of nodes differ a little.
 finished() {
     latest=$QUORATE_DIRECTORY/snapshot-$(date -d "@$(($(date +%s) + 600))" +%Y%m%d_%H%M%S).latest
@@ -145,14 +224,22 @@ finished() {
 named() {
     for path in "$QUORATE_DIRECTORY"/snapshot-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9].db*; do
         case $path in
-        *.db | *.db.zst | *.db.gz) [ ! -f "$path" ] || echo "$path" ;;
+        *.db | *.db.zst | *.db.gz) [ -f "$path" ] || continue ;;
+        *) continue ;;
         esac
+        known "$path"
+        [ "$of" != "$id" ] || echo "$path"
     done
 }
 
-# Called only when the newest one has just been checked: that one always stays.
+# Called only when the newest one has just been checked: that one always stays. What does not count takes nobody's place.
 rotate() {
-    finished | tail -n +"$((QUORATE_KEEP + 1))" | while read -r path; do
+    stay=$QUORATE_KEEP
+    finished | while read -r path; do
+        if [ "$stay" -gt 0 ]; then
+            ! counts "$path" || stay=$((stay - 1))
+            continue
+        fi
         # Beside a name from a clock that was ahead it may not look like the newest.
         [ "$path" != "$QUORATE_DIRECTORY/$name" ] || continue
         rm -f -- "$path.json" "$path"
@@ -196,60 +283,115 @@ mark() {
     etcdctl put --lease="${lease%% *}" -- "$slots/$slot" "$node" </dev/null >/dev/null
 }
 
-# Takes the snapshot of the slot, unless that is done. We hold the lock.
+# Gives what was made its name. Another cluster that uses the folder may have taken that name meanwhile: then it is the one
+# of a moment later.
+publish() {
+    stem=$name
+    for seconds in 0 1 2 3 4 5 6 7 8 9; do
+        name=$(date -d "@$((begun + seconds))" +snapshot-%Y%m%d_%H%M%S).db${stem#*.db}
+        [ ! -e "$QUORATE_DIRECTORY/$name" ] || continue
+        mv -n -- "$staged/$stem" "$QUORATE_DIRECTORY/$name"
+        [ -e "$staged/$stem" ] || return 0
+    done
+    fail "$QUORATE_DIRECTORY/$name is there already"
+}
+
+# Takes the snapshot of the slot, unless that is done. We hold the lock, or it cannot be had.
 take() {
-    by=$(taker) || fail "the member here gives no answer"
+    by=
+    if [ "$leader" != 0 ] && ! by=$(taker); then
+        echo "slot $slot: whether another node has taken it cannot be read" >&2
+        by=
+    fi
     if [ -n "$by" ]; then
         echo "slot $slot: $by has taken it"
+        tell left "$by has taken it"
         return
     fi
     begun=$(date +%s)
-    name=snapshot-$(date +%Y%m%d_%H%M%S).db
+    name=snapshot.db
     case $QUORATE_COMPRESSION in
     zstd) name=$name.zst ;;
     gzip) name=$name.gz ;;
     esac
-    [ ! -e "$QUORATE_DIRECTORY/$name" ] || fail "$QUORATE_DIRECTORY/$name is there already"
     room
-    trap 'rm -rf -- "$staged"' EXIT
-    trap 'exit 143' HUP INT TERM
+    made=$staged
     mkdir -m 700 -- "$staged"
     said=$(etcdctl snapshot save "$staged/db" 2>&1 </dev/null) || fail "etcdctl snapshot save: $said"
     check "$staged/db"
     compress "$staged/db" "$staged/$name"
     sync "$staged/$name"
-    mv -f -- "$staged/$name" "$QUORATE_DIRECTORY/$name"
+    bytes=$(stat -c %s "$staged/$name")
+    publish
     sync "$QUORATE_DIRECTORY"
-    describe 2>/dev/null || echo "$name.json could not be written" >&2
+    describe 2>/dev/null || echo "$name.json could not be written: $name will not be counted" >&2
     # From here on there is a good one more. Without its mark the next node takes another, which does no harm.
-    mark || echo "slot $slot could not be marked as done" >&2
-    bytes=$(stat -c %s "$QUORATE_DIRECTORY/$name")
+    [ -n "$unlocked" ] || mark || echo "slot $slot could not be marked as done" >&2
     now=$(date +%s)
     rotate
     metrics 1 "$now" "$bytes" "$((now - begun))"
     echo "slot $slot: $QUORATE_DIRECTORY/$name, $bytes bytes"
+    if [ -n "$unlocked" ]; then
+        tell taken-alone "$unlocked"
+    else
+        tell taken
+    fi
+}
+
+# Queues for the lock, and takes the snapshot under it. Fails when the lock was not had: then nothing was begun, and
+# $unlocked says why. What the run itself says comes through.
+take_in_turn() {
+    unlocked="the member here has no leader"
+    [ "$leader" != 0 ] || return 1
+    begins=$staged.begun
+    rm -f -- "$begins"
+    if {
+        said=$(etcdctl lock --ttl="$lock_lives" -- "$lock" sh "$0" take "$slot" "$folder" "$leader" 2>&1 >&3 </dev/null)
+    } 3>&1; then
+        [ -z "$said" ] || echo "$said" >&2
+        return 0
+    fi
+    if [ -e "$begins" ]; then
+        echo "$said" >&2
+        why=$said
+        exit 1
+    fi
+    unlocked=$(echo "$said" | sed -n 's/^Error: *//p' | tail -n 1)
+    unlocked=${unlocked:-$said}
+    return 1
 }
 
 identify
 case ${1-} in
 '')
     slot=$(date +%Y%m%dT%H%M)
-    # What a run that was killed has left. systemd starts no second one beside it.
-    rm -rf -- "$staged"
-    # Whatever goes wrong is told there, too, beside the last good one.
-    trap '[ "$?" = 0 ] || metrics 0' EXIT
-    trap 'exit 143' HUP INT TERM
+    trap ended EXIT
+    trap 'why="it was interrupted"; exit 143' HUP INT TERM
+    if [ "${QUORATE_MOUNT-}" = yes ] && ! mounted "$QUORATE_DIRECTORY" "$data"; then
+        fail "$QUORATE_DIRECTORY is not mounted: it is on the file system of $mount, and [backup] says \`mount = true\`." \
+            "No snapshot is taken, and nothing written there"
+    fi
     tools
     mkdir -p -- "$QUORATE_DIRECTORY"
     chmod 700 "$QUORATE_DIRECTORY"
     ask
+    settle
+    # What a run that was killed has left. systemd starts no second one beside it.
+    rm -rf -- "$staged"
     seconds=$(queue_time)
     sleep "$seconds"
-    etcdctl lock --ttl="$lock_lives" -- "$lock" sh "$0" take "$slot" "$folder" </dev/null
+    if ! take_in_turn; then
+        echo "slot $slot: $node takes it without the lock, which etcd refuses ($unlocked): other nodes may take it, too" >&2
+        take
+    fi
     metrics 1
     ;;
 take)
-    slot=$2 folder=$3
+    slot=$2 folder=$3 leader=$4
+    settle
+    trap '[ -z "$made" ] || rm -rf -- "$made"' EXIT
+    trap 'exit 143' HUP INT TERM
+    : >"$staged.begun"
     take
     ;;
 *) fail "usage: $0" ;;

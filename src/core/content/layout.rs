@@ -23,6 +23,9 @@ pub const BACKUP_SERVICE: &str = "quorate-backup.service";
 
 pub const BACKUP_TIMER: &str = "quorate-backup.timer";
 
+/// How the last run of the timer ended. In memory: it tells nothing of a time before the host was started.
+pub const BACKUP_LAST: &str = "/run/quorate-backup.last";
+
 /// Programs of ours that the host runs by itself.
 const PROGRAMS_FOLDER: &str = "/usr/local/lib/quorate";
 

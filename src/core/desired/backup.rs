@@ -15,6 +15,8 @@ pub struct Backup {
     pub compression: Compression,
     /// The folder on the nodes. Root's alone: a snapshot holds everything.
     pub directory: RemotePath,
+    /// Whether that folder must be on a mount of its own: where it is not, no snapshot is taken.
+    pub mount: bool,
     /// The nodes that stand ready for every snapshot; one of them takes it. At least one, all of them declared.
     pub nodes: BTreeSet<HostName>,
     /// How old the last good snapshot may be.

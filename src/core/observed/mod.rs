@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::names::{
@@ -231,12 +232,39 @@ pub struct Scheduled {
     pub needs_reload: bool,
     /// Whether the program of the declared compression is there; true when none is needed.
     pub compressor: bool,
-    /// The newest finished snapshot in the declared folder. Volatile.
+    /// Where the declared folder lies, if it must be on a mount of its own and is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<Snapshot>,
+    pub unmounted: Option<RemotePath>,
+    /// The newest finished snapshot of each cluster in the declared folder, which others may use, too. Volatile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub newest: Vec<Snapshot>,
+    /// How the last run of the timer ended here, since the host was started. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<LastRun>,
     /// The last drill that was passed, as it was noted here. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<Drill>,
+}
+
+/// How a run of the timer ended on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    pub at: UnixSeconds,
+    pub outcome: Outcome,
+    /// Why it failed, or was taken without the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Taken,
+    /// Without the lock in etcd, which could not be had: other nodes may have taken it, too.
+    TakenAlone,
+    /// Another node had taken it.
+    Left,
+    Failed,
 }
 
 /// A restore drill that a snapshot has stood.
@@ -245,6 +273,9 @@ pub struct Drill {
     pub at: UnixSeconds,
     /// The snapshot's name or path.
     pub snapshot: String,
+    /// The cluster that held it; `None` where nobody could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<ClusterId>,
 }
 
 /// A snapshot that was checked before it was given its name.
@@ -255,6 +286,8 @@ pub struct Snapshot {
     /// When it was begun, as its name says.
     pub at: UnixSeconds,
     pub bytes: u64,
+    /// The cluster that it was taken of.
+    pub cluster: ClusterId,
 }
 
 /// Whether the old store, which 3.6 no longer reads, holds anything.
@@ -357,6 +390,18 @@ pub struct Process {
     /// at only where the member answers. Volatile, but for whether it is the one on disk.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub served: BTreeMap<Role, Seen<String>>,
+    /// What it has done since it was started. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+}
+
+/// Of a process, since it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// From disks and from the network.
+    pub read_bytes: u64,
+    /// Hundredths of a second on a CPU.
+    pub cpu_ticks: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

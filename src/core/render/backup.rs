@@ -1,5 +1,7 @@
 //! What `backup` prints: a snapshot that was taken.
 
+use std::fmt::Write as _;
+
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,8 +50,14 @@ pub struct Document {
     pub cluster: ClusterName,
     /// RFC 3339, in UTC.
     pub at: String,
+    /// In hexadecimal, as its members tell it; `null` when none answers.
+    #[serde(default)]
+    pub cluster_id: Option<ClusterId>,
     /// The oldest first.
     pub snapshots: Vec<Row>,
+    /// What has the name of a snapshot and does not count as one of this cluster, as `why_not` of each says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Row>,
     /// Why nodes, or the place off-site, could not be seen.
     pub unseen: Vec<String>,
 }
@@ -75,6 +83,9 @@ pub struct Row {
     /// RFC 3339, in UTC: when it last stood a drill; `null` when it has not.
     #[serde(default)]
     pub verified: Option<String>,
+    /// Why it does not count as a snapshot of this cluster; absent where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
 }
 
 /// The table, and what could not be seen. Ends with a newline.
@@ -94,6 +105,11 @@ pub fn list(document: &Document, palette: Palette) -> String {
     for line in lines.iter().map(String::as_str).chain(document.unseen.iter().map(String::as_str)) {
         out.push_str(line);
         out.push('\n');
+    }
+    for other in &document.others {
+        let why = clean(other.why_not.as_deref().unwrap_or_default());
+        let place = other.node.as_ref().map_or(if other.offsite { "off-site" } else { "here" }, HostName::as_str);
+        let _ = writeln!(out, "not counted: {} ({place}): {why}", clean(&other.name));
     }
     out
 }

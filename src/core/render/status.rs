@@ -13,7 +13,7 @@ use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
-use crate::core::observed::{Answer, Host, Observed, Role, Seen, ServiceState};
+use crate::core::observed::{Answer, Host, Observed, Outcome, Role, Seen, ServiceState};
 use crate::core::plan::Voters;
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::render::json::rfc3339;
@@ -88,6 +88,21 @@ pub struct BackupStatus {
     /// The last drill of `backup verify` that was passed, as the nodes have noted it.
     #[serde(default)]
     pub last_drill: Option<LastDrill>,
+    /// How the last run of the timer ended on each node, since that was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunStatus {
+    pub host: HostName,
+    /// RFC 3339, in UTC.
+    pub at: String,
+    pub age_seconds: i64,
+    pub outcome: Outcome,
+    /// Why it failed, or took the snapshot without the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -294,9 +309,17 @@ fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
         at: rfc3339(drill.at),
         age_seconds: observed.at.0.saturating_sub(drill.at.0),
     });
+    let runs = backup::runs(desired, observed).map(|(host, run)| RunStatus {
+        host: host.clone(),
+        at: rfc3339(run.at),
+        age_seconds: observed.at.0.saturating_sub(run.at.0),
+        outcome: run.outcome,
+        why: run.why.clone(),
+    });
+    let runs = runs.collect();
     let mut nodes = desired.nodes.keys().filter(|name| desired.backup_on(name).is_some());
     let complete = nodes.all(|name| observed.host(name).is_some());
-    Some(BackupStatus { schedule, complete, last, last_drill })
+    Some(BackupStatus { schedule, complete, last, last_drill, runs })
 }
 
 pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
@@ -330,7 +353,11 @@ pub fn text(document: &Document, palette: Palette) -> String {
         let _ = writeln!(out, "\nCA expires {} ({})", day(&authority.at), left(authority.days_left));
     }
     if let Some(backup) = &document.backup {
-        let _ = writeln!(out, "last backup {}\nlast restore test {}", last_backup(backup), last_drill(backup));
+        let _ = writeln!(out, "last backup {}", last_backup(backup));
+        for line in backup.runs.iter().filter_map(run_line) {
+            let _ = writeln!(out, "  {line}");
+        }
+        let _ = writeln!(out, "last restore test {}", last_drill(backup));
     }
     let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
     let mut notes: Vec<String> =
@@ -352,6 +379,19 @@ pub fn text(document: &Document, palette: Palette) -> String {
 }
 
 const UNKNOWN: &str = "unknown: not every node was seen";
+
+/// Of a run that was not as it should be.
+fn run_line(run: &RunStatus) -> Option<String> {
+    let RunStatus { host, age_seconds, outcome, why, .. } = run;
+    let (age, why) = (span::age(*age_seconds), clean(why.as_deref().unwrap_or("see its journal")));
+    match outcome {
+        Outcome::Taken | Outcome::Left => None,
+        Outcome::TakenAlone => {
+            Some(format!("{host} took one {age} ago without the lock in etcd, which was refused: {why}"))
+        }
+        Outcome::Failed => Some(format!("{host} failed to take one {age} ago: {why}")),
+    }
+}
 
 fn last_drill(backup: &BackupStatus) -> String {
     let Some(last) = &backup.last_drill else {

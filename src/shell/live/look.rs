@@ -14,7 +14,7 @@ use crate::core::observed::{Answer, Cause, ConsumerFiles, Host, Seen};
 use crate::shell::live::etcd::{Tls, Unreached};
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::KnownAuthority;
-use crate::shell::live::probe::{self, AuthorityLying, ConsumerLying, Sight, Subject, Trouble};
+use crate::shell::live::probe::{self, AuthorityLying, ConsumerLying, Saved, Sight, Subject, Trouble};
 use crate::shell::live::reach::{self, Answered};
 use crate::shell::live::remote::Remote;
 use crate::shell::live::{cause, node};
@@ -36,8 +36,12 @@ pub(super) struct Glance {
 /// What lies on a host of each of its consumers.
 pub(super) type Consumers = BTreeMap<ConsumerName, Result<ConsumerLying, Trouble>>;
 
-/// A host that etcd runs on, or may, and its consumers.
-pub(super) type Looked = (Seen<Host>, Result<Consumers, Cause>);
+/// A host that etcd runs on, or may, its consumers, and what was saved there, of whichever cluster.
+pub(super) struct Looked {
+    pub host: Seen<Host>,
+    pub consumers: Result<Consumers, Cause>,
+    pub saved: Vec<Saved>,
+}
 
 /// All of one host.
 pub(super) async fn look(hosts: &Hosts, host: &HostName, with: &Recognition) -> Looked {
@@ -128,7 +132,9 @@ pub(super) async fn recognise(
 ) -> Looked {
     let Glance { remote, mut sight, member } = match glance {
         Ok(glance) => glance,
-        Err(cause) => return (Seen::Unknown(cause.clone()), Err(cause)),
+        Err(cause) => {
+            return Looked { host: Seen::Unknown(cause.clone()), consumers: Err(cause), saved: Vec::new() };
+        }
     };
     let tls = tls.as_ref();
     let member = match member {
@@ -137,6 +143,7 @@ pub(super) async fn recognise(
     };
     let own_ports = std::mem::take(&mut sight.own_ports);
     let consumers = std::mem::take(&mut sight.consumers);
+    let saved = std::mem::take(&mut sight.saved);
     let mut seen = sight.recognised(known);
     let member = match (member, tls) {
         (Err(missed), Some(tls)) if missed.may_be_elsewhere && seen.process.is_some() => {
@@ -158,7 +165,7 @@ pub(super) async fn recognise(
         Err(_) if seen.process.is_none() => Seen::Known(None),
         Err(missed) => Seen::Unknown(missed.cause),
     };
-    (Seen::Known(Host { member, ..seen }), Ok(consumers))
+    Looked { host: Seen::Known(Host { member, ..seen }), consumers: Ok(consumers), saved }
 }
 
 /// What is to be known of the files of one consumer, from what its host has said.

@@ -10,8 +10,10 @@ use super::credentials::Credentials;
 use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, LoadedCa};
+use super::probe::{Saved, newest_saved};
 use super::{Live, former, reach, users};
 use crate::core::capability::rotation;
+use crate::core::cluster::snapshot::live_cluster;
 use crate::core::cluster::{quorum, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
@@ -77,8 +79,14 @@ async fn observe_once(live: &Live) -> Observed {
         async move { look::look(&hosts, &host, &with).await }
     };
     let looked_at = hosts.each_of(usable().map(|(name, _)| name), look).await;
-    let looked_at = looked_at.into_iter().map(|(host, (seen, _))| (host, seen)).collect();
+    let mut saved = looked.saved;
+    let looked_at = looked_at.into_iter().map(|(name, look::Looked { host, saved: there, .. })| {
+        saved.insert(name.clone(), there);
+        (name, host)
+    });
+    let looked_at = looked_at.collect();
     observed.former = former::seen(&observed, found, looked_at, |former| hosts.machines.declared_as(former));
+    keep_ours(&mut observed, &saved);
     observed.auth = users::look(hosts, kept, &observed).await;
     let is_first = credentials.take_first_look();
     if is_first
@@ -99,6 +107,16 @@ async fn observe_once(live: &Live) -> Observed {
         observed.workstation.archives.entry(version).or_default().insert(architecture, seen);
     }
     observed
+}
+
+/// Of what was saved before changes only that of this cluster is known: others may use the same folder.
+fn keep_ours(observed: &mut Observed, saved: &BTreeMap<HostName, Vec<Saved>>) {
+    let Some(cluster) = live_cluster(observed) else { return };
+    for (name, saved) in saved {
+        if let Some(host) = observed.host_mut(name) {
+            host.snapshots = newest_saved(saved, cluster);
+        }
+    }
 }
 
 /// The authorities, and what follows from them for a look.
@@ -127,6 +145,8 @@ struct Looked {
     nodes: BTreeMap<HostName, Seen<Host>>,
     /// By the host that they are on.
     consumers: BTreeMap<HostName, Result<Consumers, Cause>>,
+    /// What was saved before changes, of whichever cluster.
+    saved: BTreeMap<HostName, Vec<Saved>>,
 }
 
 impl Looked {
@@ -134,10 +154,11 @@ impl Looked {
         nodes: impl IntoIterator<Item = (HostName, look::Looked)>,
         others: BTreeMap<HostName, Result<Consumers, Cause>>,
     ) -> Self {
-        let mut looked = Self { nodes: BTreeMap::new(), consumers: others };
-        for (host, (seen, consumers)) in nodes {
-            looked.nodes.insert(host.clone(), seen);
-            looked.consumers.insert(host, consumers);
+        let mut looked = Self { nodes: BTreeMap::new(), consumers: others, saved: BTreeMap::new() };
+        for (name, look::Looked { host, consumers, saved }) in nodes {
+            looked.nodes.insert(name.clone(), host);
+            looked.consumers.insert(name.clone(), consumers);
+            looked.saved.insert(name, saved);
         }
         looked
     }

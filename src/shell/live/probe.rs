@@ -45,6 +45,7 @@ use host::Machine;
 use process::Running;
 pub use section::Subject;
 use section::{Lines, Section};
+pub use snapshots::{Saved, newest as newest_saved};
 
 macro_rules! sections {
     ($($name:ident)*) => {
@@ -79,11 +80,13 @@ pub struct Sight {
     pub identity: Option<String>,
     /// Where the running etcd listens, told only when that is not where it is declared to.
     pub own_ports: Vec<u16>,
+    /// The snapshots that were saved there before changes, of whichever cluster.
+    pub saved: Vec<Saved>,
     /// The authority that is declared to lie on nodes, where this is one.
     pub authority: Option<Result<AuthorityLying, Trouble>>,
     pub consumers: BTreeMap<ConsumerName, Result<ConsumerLying, Trouble>>,
     /// Everything but what other questions answer: `clock_offset_seconds` is 0, `member` is `Known(None)`, and there are no
-    /// certificates.
+    /// certificates and no snapshots.
     pub host: Host,
     leaves: BTreeMap<Role, Leaf>,
     trust: Vec<KnownAuthority>,
@@ -201,7 +204,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         process: process.map(|Running { process, .. }| Process { loaded, ..process }),
         data,
         member: Seen::Known(None),
-        snapshots,
+        snapshots: BTreeMap::new(),
         pushed,
         v2store,
         log_version: log,
@@ -211,6 +214,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         now,
         identity: id,
         own_ports: listeners.own,
+        saved: snapshots,
         authority,
         consumers,
         host,

@@ -82,9 +82,14 @@ fn a_snapshot_is_saved_before_a_member_is_removed() {
     let Some(mut scene) = Scene::healthy(test, 3, Series::V3_6) else { return };
     scene.etcdctl(scene.first(), "put /kept yes");
     let folder = "/var/backups/etcd";
+    // What is known of a snapshot says of which cluster it is.
+    let said = scene.etcdctl(scene.first(), "endpoint status -w fields");
+    let id = said.lines().find_map(|line| line.strip_prefix("\"ClusterID\" : ")).expect("it is told");
+    let facts = format!("{{\"cluster_id\":\"{:x}\"}}", id.trim().parse::<u64>().expect("it is a number"));
     for host in scene.lab.hosts() {
         host.sh(&format!(
-            "mkdir -p {folder} && cd {folder} && for day in 1 2 3 4; do touch -d 2020-01-0$day before-change-2020010$day-000000.db; done
+            "mkdir -p {folder} && cd {folder} && for day in 1 2 3 4; do touch -d 2020-01-0$day before-change-2020010$day-000000.db
+             echo '{facts}' >before-change-2020010$day-000000.db.json; done
              touch -d 2020-01-01 before-3.5.30-20200101-000000.db; mv {folder} {folder}.away; touch {folder}"
         ));
     }
@@ -102,12 +107,12 @@ fn a_snapshot_is_saved_before_a_member_is_removed() {
     scene.apply_with(&allow).exits(0).says(&[words]);
     scene.is_as_declared();
     let saved = |host: &crate::lab::Host| {
-        host.sh(&format!("cd {folder}; ls | grep ^before-change | grep -v change-2020 || true"))
+        host.sh(&format!("cd {folder}; ls | grep ^before-change | grep -v -e change-2020 -e json$ || true"))
     };
     let saved: Vec<_> =
         scene.lab.hosts().iter().map(|host| (host, saved(host))).filter(|(_, of)| !of.is_empty()).collect();
     let [(host, name)] = saved.as_slice() else { panic!("{}", saved.len()) };
-    let left = host.sh(&format!("cd {folder}; ls; /opt/etcd/*/etcdutl snapshot status {name} -w json"));
+    let left = host.sh(&format!("cd {folder}; ls | grep -v json$; /opt/etcd/*/etcdutl snapshot status {name} -w json"));
     let (left, said) = left.rsplit_once('\n').expect("it has lines");
     // The newest three stay, and those from before upgrades.
     let old =

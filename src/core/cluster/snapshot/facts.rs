@@ -15,6 +15,9 @@ pub struct Facts {
     /// That of its newest key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+    /// How large the file is, since it was checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// When it last stood a drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<UnixSeconds>,
@@ -35,14 +38,23 @@ impl Facts {
     }
 }
 
+/// No database of etcd packs to less.
+const BYTES_MIN: u64 = 200;
+
+/// Whether a file of so many bytes may be a snapshot that had so many when it was checked: one that was cut since, or that
+/// is too small for any, is no backup.
+pub fn counts(bytes: u64, checked: Option<u64>) -> bool {
+    checked.map_or(bytes >= BYTES_MIN, |checked| bytes == checked)
+}
+
 /// Where the facts of the snapshot of this name are.
 pub fn facts_name(name: &str) -> String {
     format!("{name}.json")
 }
 
-/// The newest of them.
+/// The newest of those that count.
 pub fn newest(listed: &[Listed], now: UnixSeconds) -> Option<&Listed> {
-    listed.iter().max_by_key(|one| (age(one.at, now), &one.name))
+    listed.iter().filter(|one| counts(one.bytes, one.facts.bytes)).max_by_key(|one| (age(one.at, now), &one.name))
 }
 
 #[cfg(test)]
@@ -50,8 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_cut_or_is_too_small_does_not_count() {
+        assert!(counts(4096, Some(4096)) && counts(4096, None));
+        assert!(!counts(4095, Some(4096)) && !counts(4097, Some(4096)) && !counts(2, None) && !counts(0, None));
+        // A small one that was checked is one.
+        assert!(counts(100, Some(100)));
+    }
+
+    #[test]
     fn what_makes_no_sense_tells_nothing() {
-        let facts = Facts { cluster_id: Some(ClusterId(0xcdf8)), revision: Some(7), verified: None };
+        let facts = Facts { cluster_id: Some(ClusterId(0xcdf8)), revision: Some(7), ..Facts::default() };
         assert_eq!(facts.line(), r#"{"cluster_id":"cdf8","revision":7}"#);
         assert_eq!(Facts::read(&facts.line()), facts);
         assert_eq!(Facts::read(r#"{"revision":7,"later":true}"#), Facts { cluster_id: None, ..facts });

@@ -25,7 +25,7 @@ use crate::core::desired::Desired;
 use crate::core::names::{ClusterId, Digest, HostName, RemotePath, UnixSeconds};
 use crate::core::observed::Observed;
 
-pub use facts::{FACTS_BYTES_MAX, Facts, facts_name, newest};
+pub use facts::{FACTS_BYTES_MAX, Facts, counts, facts_name, newest};
 pub use revision::Finder;
 
 /// Checks a snapshot piece by piece, in constant memory.
@@ -222,16 +222,22 @@ pub fn kept_and_surplus(listed: &[Listed], keep: usize, now: UnixSeconds) -> (Ve
     (kept, surplus)
 }
 
-/// Those of `cluster`, and those that may be of others, in a place that several may use. Where all that is known is of one
-/// cluster, what is of an unknown one is of that; and where none can be asked, of the only one that is known.
+/// Those of `cluster`, and those that are or may be of others: a name says nothing of whose it is. Where no member can be
+/// asked which cluster this is, it is the only one that is known there.
 pub fn of_cluster(listed: &[Listed], cluster: Option<ClusterId>) -> (Vec<Listed>, Vec<Listed>) {
-    let known: BTreeSet<_> = listed.iter().filter_map(|one| one.facts.cluster_id).collect();
-    let alone = || known.first().copied().filter(|_| known.len() == 1);
-    let ours = cluster.or_else(alone);
-    if known.iter().all(|id| Some(*id) == ours) {
-        return (listed.to_vec(), Vec::new());
-    }
+    let ours = cluster.or_else(|| only(listed.iter().filter_map(|one| one.facts.cluster_id)));
     listed.iter().cloned().partition(|one| ours.is_some() && one.facts.cluster_id == ours)
+}
+
+/// The id of the cluster, if all that answer agree on it.
+pub fn live_cluster(observed: &Observed) -> Option<ClusterId> {
+    only(observed.answers().map(|(_, answer)| answer.cluster))
+}
+
+/// The one of which all of them are.
+pub fn only(ids: impl Iterator<Item = ClusterId>) -> Option<ClusterId> {
+    let ids: BTreeSet<_> = ids.collect();
+    ids.first().copied().filter(|_| ids.len() == 1)
 }
 
 /// A finished snapshot in a folder.
@@ -350,7 +356,7 @@ pub(crate) mod tests {
         let of = |second| Listed {
             name: name(UnixSeconds(second), ".zst"),
             at: UnixSeconds(second),
-            bytes: 1,
+            bytes: 1000,
             facts: Facts::default(),
         };
         let listed = [of(1_800_000_060), of(1_800_000_000), of(1_800_000_120)];
@@ -389,11 +395,11 @@ pub(crate) mod tests {
             ours.into_iter().map(|one| one.name).collect::<Vec<_>>()
         };
         let alone = [one("a", Some(7)), one("b", None)];
-        assert_eq!(ours(&alone, Some(7)), ["a", "b"]);
-        assert_eq!(ours(&alone, None), ["a", "b"]);
+        assert_eq!(ours(&alone, Some(7)), ["a"]);
+        assert_eq!(ours(&alone, None), ["a"]);
         assert_eq!(ours(&alone, Some(8)), [""; 0]);
-        assert_eq!(ours(&alone[1..], Some(8)), ["b"]);
-        assert_eq!(ours(&alone[1..], None), ["b"]);
+        assert_eq!(ours(&alone[1..], Some(8)), [""; 0]);
+        assert_eq!(ours(&alone[1..], None), [""; 0]);
         let shared = [one("a", Some(7)), one("b", None), one("c", Some(8))];
         assert_eq!(ours(&shared, Some(7)), ["a"]);
         assert_eq!(ours(&shared, None), [""; 0]);

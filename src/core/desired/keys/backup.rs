@@ -16,6 +16,13 @@ pub(super) const BACKUP: Section = Section {
             .default("\"zstd\""),
         Key::new("directory", Shape::RemotePath, "Where snapshots are stored on the nodes")
             .default("\"/var/backups/etcd\""),
+        Key::new("mount", Shape::Boolean, "Whether `directory` must be on a mount of its own")
+            .default("false")
+            .example("true")
+            .more(
+                "Where it is not mounted, plan refuses, and the timer takes no snapshot: it would fill the disk below. A \
+                 mount is its own when it is at `directory`, or above it and neither at `/` nor above etcd's data.",
+            ),
         Key::new("nodes", Shape::List(&Shape::Name), "The nodes that take snapshots")
             .otherwise("all")
             .example("[\"etcd-1\"]"),

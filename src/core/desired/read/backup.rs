@@ -35,12 +35,13 @@ pub(super) fn backup(table: &mut Table, declared: &BTreeSet<HostName>, paths: &P
         report_nested(table, directory, paths);
     }
     let directory = directory.map_or_else(|| RemotePath::new(DIRECTORY), Spanned::into_inner);
+    let mount = table.get("mount", Value::boolean).unwrap_or(false);
     let nodes = nodes(table, declared);
     let max_age_seconds = table.get("max-age", max_age);
     let metrics = table.get("metrics", kinds::remote_path);
     let offsite = table.get("offsite", offsite);
     let schedule = schedule?.into_inner();
-    Some(Backup { schedule, keep, compression, directory, nodes, max_age_seconds, metrics, offsite })
+    Some(Backup { schedule, keep, compression, directory, mount, nodes, max_age_seconds, metrics, offsite })
 }
 
 /// The folders of etcd are owned, replaced and set aside as a whole.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::core::cluster::snapshot::{self, Facts, Listed, Sound};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
-use crate::core::names::HostName;
+use crate::core::names::{ClusterId, HostName};
 use crate::core::observed::Seen;
 use crate::core::render::backup::Row;
 use crate::core::render::json::rfc3339;
@@ -35,13 +35,28 @@ impl Found {
         Self { place: Place::Node(node.clone()), path, listed }
     }
 
-    pub fn row(self) -> Row {
+    /// Why it does not count as a snapshot of `cluster`; `None` where it does, or nobody knows which cluster this is.
+    fn why_not(&self, cluster: Option<ClusterId>) -> Option<String> {
+        let Listed { bytes, facts, .. } = &self.listed;
+        match (facts.bytes, facts.cluster_id, cluster) {
+            (checked, ..) if !snapshot::counts(*bytes, checked) => Some(match checked {
+                Some(checked) => format!("it has {bytes} bytes, and had {checked} when it was checked"),
+                None => format!("it has {bytes} bytes, which is too little"),
+            }),
+            (_, Some(id), Some(ours)) if id != ours => Some("it is of another cluster".to_owned()),
+            (_, None, Some(_)) => Some("nothing says of which cluster it is".to_owned()),
+            _ => None,
+        }
+    }
+
+    pub fn row(self, cluster: Option<ClusterId>) -> Row {
+        let why_not = self.why_not(cluster);
         let Listed { name, at, bytes, facts } = self.listed;
         let offsite = self.place == Place::Offsite;
         let node = if let Place::Node(node) = self.place { Some(node) } else { None };
-        let Facts { cluster_id, revision, verified } = facts;
+        let Facts { cluster_id, revision, verified, .. } = facts;
         let (at, verified) = (rfc3339(at), verified.map(rfc3339));
-        Row { name, node, offsite, path: self.path, bytes, at, revision, cluster_id, verified }
+        Row { name, node, offsite, path: self.path, bytes, at, revision, cluster_id, verified, why_not }
     }
 }
 
@@ -62,6 +77,11 @@ pub fn warn_of(context: &Context, kept: Result<(), Diagnostic>) {
     if let Err(failure) = kept {
         context.voice().warn(failure);
     }
+}
+
+/// Those that are snapshots of `cluster` and may be whole.
+pub fn counted(found: Vec<Found>, cluster: Option<ClusterId>) -> Vec<Found> {
+    found.into_iter().filter(|found| found.why_not(cluster).is_none()).collect()
 }
 
 /// Every snapshot, by name and place, and why some places could not be seen.

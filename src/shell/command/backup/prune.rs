@@ -1,6 +1,5 @@
 //! `quorate backup prune`: old snapshots go, and a good one always stays.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -27,9 +26,9 @@ use crate::shell::progress;
 /// Delete old snapshots from the nodes and off-site, and on request from this directory
 ///
 /// Each location keeps the newest `keep` snapshots. Nothing is deleted in a location unless one of the kept snapshots has
-/// just been verified there. Snapshots from before upgrades have different names and are kept. So are off-site snapshots
-/// whose NAME.json has a different cluster id, as several clusters may share a location. Leftovers of interrupted uploads
-/// are deleted after a day.
+/// just been verified there. Snapshots from before upgrades have different names and are kept. So are snapshots whose
+/// NAME.json is missing or has a different cluster id, as several clusters may share a location. Leftovers of interrupted
+/// uploads are deleted after a day.
 ///
 /// Exits 6 if a node or the off-site location is unreachable; the others are pruned.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -73,31 +72,15 @@ impl Place {
         (!surplus.is_empty()).then_some(Self { of, kept, surplus, abandoned: Vec::new() })
     }
 
-    /// Only what is of this cluster counts, and may go. Says whether it is known which cluster that is.
     async fn offsite(
         offsite: Offsite,
         keep: u32,
         context: &Context,
-        fleet: &Live,
+        live: Option<ClusterId>,
     ) -> Result<(Option<Self>, bool), Diagnostic> {
         let (listed, abandoned) = (offsite.list().await?, offsite.abandoned(now()).await?);
-        let is_of_known = listed.iter().any(|one| one.facts.cluster_id.is_some());
-        let live = if is_of_known { live_cluster(fleet).await } else { None };
-        let (ours, others) = snapshot::of_cluster(&listed, live);
-        let count = others.len();
-        match live {
-            _ if others.is_empty() => {}
-            Some(id) => {
-                let which = format_args!("are not known to be from this cluster ({id}): they are kept");
-                context.voice().warn(format_args!("{count} off-site snapshots {which}"));
-            }
-            None => {
-                let which = "are from several clusters, and no member says which is this one: they are kept";
-                context.voice().warn(format_args!("{count} off-site snapshots {which}"));
-            }
-        }
+        let (ours, is_clear) = ours(&listed, "off-site", context, live);
         let (kept, surplus) = snapshot::kept_and_surplus(&ours, keep as usize, now());
-        let is_clear = live.is_some() || others.is_empty();
         let something = !surplus.is_empty() || !abandoned.is_empty();
         Ok((something.then_some(Self { of: Of::Offsite(offsite), kept, surplus, abandoned }), is_clear))
     }
@@ -109,6 +92,24 @@ impl Place {
             Of::Here => "this directory",
         }
     }
+}
+
+/// Only what is of this cluster counts, and may go: others may use the same place. Says whether it is known which cluster
+/// that is, where it matters.
+fn ours(listed: &[Listed], place: &str, context: &Context, live: Option<ClusterId>) -> (Vec<Listed>, bool) {
+    let Some(id) = live else {
+        if !listed.is_empty() {
+            let which = "no member says which cluster this is: they are kept";
+            context.voice().warn(format_args!("{} {place} snapshots: {which}", listed.len()));
+        }
+        return (Vec::new(), listed.is_empty());
+    };
+    let (ours, others) = snapshot::of_cluster(listed, live);
+    if !others.is_empty() {
+        let which = format_args!("are not known to be from this cluster ({id}): they are kept");
+        context.voice().warn(format_args!("{} {place} snapshots {which}", others.len()));
+    }
+    (ours, true)
 }
 
 /// Says what would go, asks, and removes it.
@@ -126,12 +127,19 @@ pub async fn run(
         Diagnostic::new(Kind::Usage, "the number of snapshots to keep is not set")
             .hint("add --keep N, or `keep` in [backup]")
     })?;
-    let nodes = progress::while_looking(!context.quiet, desired, fleet.snapshots(&snapshot::folder(desired))).await;
+    let folder = snapshot::folder(desired);
+    let looked = async { tokio::join!(fleet.snapshots(&folder), fleet.observe()) };
+    let (nodes, observed) = progress::while_looking(!context.quiet, desired, looked).await;
+    let live = snapshot::live_cluster(&observed);
     let mut places = Vec::new();
     let mut unseen = false;
     for (node, seen) in &nodes {
         match seen {
-            Seen::Known(listed) => places.extend(Place::new(Of::Node(node.clone()), listed, keep)),
+            Seen::Known(listed) => {
+                let (ours, is_clear) = ours(listed, node.as_str(), context, live);
+                places.extend(Place::new(Of::Node(node.clone()), &ours, keep));
+                unseen |= !is_clear;
+            }
             Seen::Unknown(cause) => {
                 context.voice().warn(&cause.summary);
                 unseen = true;
@@ -139,7 +147,7 @@ pub async fn run(
         }
     }
     if let Some(offsite) = places::offsite(desired)? {
-        match Place::offsite(offsite, keep, context, fleet).await {
+        match Place::offsite(offsite, keep, context, live).await {
             Ok((place, is_clear)) => {
                 places.extend(place);
                 unseen |= !is_clear;
@@ -190,13 +198,6 @@ fn listed(places: &[Place]) -> String {
         }
     }
     out
-}
-
-/// Its id, if those that answer agree on it.
-async fn live_cluster(fleet: &Live) -> Option<ClusterId> {
-    let observed = fleet.observe().await;
-    let ids: BTreeSet<_> = observed.answers().map(|(_, answer)| answer.cluster).collect();
-    ids.first().copied().filter(|_| ids.len() == 1)
 }
 
 async fn remove(

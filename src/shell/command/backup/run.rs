@@ -108,7 +108,8 @@ pub async fn run(
         sent.map_err(|failure| {
             failure.with_cause(format!("the snapshot was taken, and is stored in {}", path.display()))
         })?;
-        let facts = Facts { verified: None, cluster_id: taken.cluster_id, revision: taken.revision };
+        let Taken { cluster_id, revision, file_bytes: bytes, .. } = taken;
+        let facts = Facts { cluster_id, revision, bytes, verified: None };
         warn_of(context, offsite.keep_facts(&name, &facts).await);
         taken.offsite = Some(offsite.url_of(&name));
     }
@@ -149,7 +150,8 @@ async fn here(
     let received = fleet.receive_snapshot(source, path, compression, &progress).await;
     bar.inspect(|bar| bar.finish_and_clear());
     let received = received?;
-    let facts = Facts { cluster_id: cluster_of(observed, source), revision: received.revision, verified: None };
+    let (cluster_id, bytes) = (cluster_of(observed, source), Some(received.file_bytes));
+    let facts = Facts { cluster_id, revision: received.revision, bytes, verified: None };
     if named(path).is_some() {
         warn_of(context, files::keep_facts(path, &facts));
     }
@@ -183,7 +185,7 @@ async fn on_node(
     let cluster = cluster_of(observed, host).filter(|_| is_source).ok_or_else(|| nobody_on(observed, host))?;
     warn_of_a_stale_source(context, observed, host);
     let folder = snapshot::folder(desired);
-    fleet.snapshot_on(host, &folder, name, compression, cluster, operation("backup run")).await?;
+    fleet.snapshot_on(host, &folder, name, compression, operation("backup run")).await?;
     Ok(Taken {
         format_version: 1,
         cluster: desired.cluster.name.clone(),

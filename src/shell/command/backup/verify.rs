@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::get::named;
-use super::places::{self, Found, Place, everywhere, fetch};
+use super::places::{self, Found, Place, counted, everywhere, fetch};
 use crate::core::cluster::snapshot::{self, Facts, Sound};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::{HostName, UnixSeconds};
+use crate::core::names::{ClusterId, HostName, UnixSeconds};
 use crate::core::observed::{Drill, Seen};
 use crate::core::render::backup::{self, Verified};
 use crate::core::render::json::rfc3339;
@@ -67,9 +67,9 @@ pub async fn run(
         None => here(args, context, desired, fleet).await?,
     };
     let at = now();
-    let Held { what, subject, node, sound, drilled } = held;
+    let Held { what, subject, node, cluster, sound, drilled } = held;
     // The drill was passed, whether or not that can be noted.
-    for failure in note(&what, &subject, at, &drilled, desired, fleet).await {
+    for failure in note(&what, &subject, Noted { at, cluster, drilled: &drilled }, desired, fleet).await {
         context.voice().warn(format_args!("the result could not be recorded: {failure}"));
     }
     let verified = Verified {
@@ -105,6 +105,8 @@ struct Held {
     subject: Subject,
     /// Where it was held, if not here.
     node: Option<HostName>,
+    /// The live cluster, if it answered.
+    cluster: Option<ClusterId>,
     sound: Sound,
     drilled: Drilled,
 }
@@ -154,12 +156,14 @@ async fn here(args: &VerifyArgs, context: &Context, desired: &Desired, fleet: &L
     let held = drill::Subject { name: &what, cluster };
     let drilled = fleet.drill(&path, held, &snapshot::sources(desired, &observed)).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
-    Ok(Held { what, subject, node: None, sound, drilled: drilled? })
+    let cluster = snapshot::live_cluster(&observed);
+    Ok(Held { what, subject, node: None, cluster, sound, drilled: drilled? })
 }
 
 /// The newest snapshot that there is; here, where it lies here as well.
 async fn newest(context: &Context, desired: &Desired, fleet: &Live) -> Result<Wanted, Diagnostic> {
-    let (found, unseen) = everywhere(desired, fleet).await;
+    let ((found, unseen), observed) = tokio::join!(everywhere(desired, fleet), fleet.observe());
+    let found = counted(found, snapshot::live_cluster(&observed));
     let listed: Vec<_> = found.iter().map(|found| found.listed.clone()).collect();
     let newest = snapshot::newest(&listed, now()).map(|newest| &newest.name);
     let newest = newest.and_then(|name| found.into_iter().find(|found| found.listed.name == *name));
@@ -192,16 +196,17 @@ async fn on_node(
         None => Vec::new(),
     };
     let wanted = args.snapshot.as_deref().map(|path| path.to_string_lossy().into_owned());
-    let listed = match &wanted {
-        Some(name) => listed.into_iter().find(|one| one.name == *name),
-        None => snapshot::newest(&listed, now()).cloned(),
+    let observed = fleet.observe().await;
+    let listed = match (&wanted, snapshot::live_cluster(&observed)) {
+        (Some(name), _) => listed.into_iter().find(|one| one.name == *name),
+        (None, None) => snapshot::newest(&listed, now()).cloned(),
+        (None, ours) => snapshot::newest(&snapshot::of_cluster(&listed, ours).0, now()).cloned(),
     };
     let listed = listed.ok_or_else(|| {
         let what = wanted.map_or_else(|| "no snapshot".to_owned(), |name| format!("no snapshot {name:?}"));
         let none = Diagnostic::new(Kind::Failure, format!("{what} in {folder} on {host}")).at(host.as_str());
         none.hint("run `quorate backup list`; without --on, a snapshot is fetched from wherever it is stored")
     })?;
-    let observed = fleet.observe().await;
     let name = listed.name.clone();
     spinner.iter().for_each(|spinner| spinner.set_message(format!("restoring {name} into a scratch etcd on {host}")));
     let sources = snapshot::sources(desired, &observed);
@@ -209,15 +214,22 @@ async fn on_node(
     spinner.inspect(|spinner| spinner.finish_and_clear());
     let (sound, drilled) = held?;
     let found = Found { place: Place::Node(host.clone()), path: folder.join(&name).to_string(), listed };
-    Ok(Held { what: name, subject: Subject::Found(found), node: Some(host.clone()), sound, drilled })
+    let cluster = snapshot::live_cluster(&observed);
+    Ok(Held { what: name, subject: Subject::Found(found), node: Some(host.clone()), cluster, sound, drilled })
+}
+
+/// When a drill was passed, and in which cluster.
+struct Noted<'a> {
+    at: UnixSeconds,
+    cluster: Option<ClusterId>,
+    drilled: &'a Drilled,
 }
 
 /// Notes it beside the snapshot, and on the nodes for `status`; returns what could not be noted.
 async fn note(
     what: &str,
     subject: &Subject,
-    at: UnixSeconds,
-    drilled: &Drilled,
+    Noted { at, cluster, drilled }: Noted<'_>,
     desired: &Desired,
     fleet: &Live,
 ) -> Vec<Diagnostic> {
@@ -240,7 +252,7 @@ async fn note(
     if desired.backup.is_none() && on_node.is_none() {
         return failed;
     }
-    let drill = Drill { at, snapshot: what.to_owned() };
+    let drill = Drill { at, snapshot: what.to_owned(), cluster_id: cluster };
     let noted = match fleet.lock(operation("backup verify"), Duration::ZERO, &|_, _| {}).await {
         Ok(lock) => {
             let with = on_node.as_ref().map(|(node, name, facts)| (*node, *name, facts));

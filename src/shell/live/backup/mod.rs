@@ -22,7 +22,7 @@ use crate::core::content::runtime;
 use crate::core::desired::Compression;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::{ClusterId, HostName, RemotePath};
+use crate::core::names::{HostName, RemotePath};
 use crate::shell::clock::now;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
@@ -63,7 +63,7 @@ impl Live {
         receive::receive(&member, file, compression, progress).await
     }
 
-    /// Has `host` save a snapshot of its own member, which is of `cluster`, into `folder` under `name`; it stays there.
+    /// Has `host` save a snapshot of its own member into `folder` under `name`; it stays there.
     ///
     /// # Errors
     /// When the host is locked by someone else, or the snapshot could not be taken, is not sound, or finds no room.
@@ -73,11 +73,10 @@ impl Live {
         folder: &RemotePath,
         name: &str,
         compression: Compression,
-        cluster: ClusterId,
         operation: Operation,
     ) -> Result<(), Diagnostic> {
         let from = source(&self.hosts, &self.credentials, host).await?;
-        let command = Command::backup(&self.hosts.desired, folder, name, compression, cluster, &from);
+        let command = Command::backup(&self.hosts.desired, folder, name, compression, &from);
         self.run_alone(host, command, operation, &format!("save {name}")).await.map(drop)
     }
 

@@ -82,7 +82,7 @@ impl Live {
         let mut noted = Ok(());
         for host in self.hosts.desired.nodes.keys().filter(|host| lock.covers(host)) {
             let with = with.filter(|(of, ..)| *of == host).map(|(_, name, facts)| (name, facts));
-            let command = Command::note_drill(folder, drill, with);
+            let command = Command::note_drill(&self.hosts.desired, folder, drill, with);
             noted = noted.and(self.hosts.run(lock, host, command, "record the test restore").await);
         }
         noted

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
 use crate::core::names::{RemotePath, UnixSeconds};
-use crate::core::observed::Process;
+use crate::core::observed::{Process, Work};
 
 pub(super) struct Look;
 
@@ -45,9 +45,14 @@ impl Section for Look {
             foreign_config: said("foreign-config").is_some(),
             loaded: BTreeMap::new(),
             served: BTreeMap::new(),
+            work: work(said("read"), said("cpu")),
         };
         Ok(Some(Running { process, uid: said("uid").and_then(|text| text.parse().ok()) }))
     }
+}
+
+fn work(read: Option<&str>, cpu: Option<&str>) -> Option<Work> {
+    Some(Work { read_bytes: read?.parse().ok()?, cpu_ticks: cpu?.parse().ok()? })
 }
 
 pub(super) fn started(answer: &Answer<'_>) -> Option<UnixSeconds> {

@@ -21,4 +21,16 @@ look_process() {
         fi
     done <"/proc/$pid/status"
     echo "uid=$uid"
+    # What it has done so far: whether a start goes on is told by that.
+    bytes=0
+    while read -r name value; do
+        case $name in
+        rchar: | read_bytes:) bytes=$((bytes + value)) ;;
+        esac
+    done <"/proc/$pid/io" && echo "read=$bytes"
+    # 4242 (etcd) S …: after the name, the time for itself is the twelfth word, and the kernel's the next.
+    read -r stat_line <"/proc/$pid/stat" || return
+    # shellcheck disable=SC2086
+    set -- ${stat_line##*) }
+    echo "cpu=$((${12} + ${13}))"
 }

@@ -1,10 +1,14 @@
 # shellcheck shell=dash disable=SC2034,SC2154
-# The timer of scheduled snapshots, the newest one by its name, and the last drill. Only a finished one has such a name.
+# The timer of scheduled snapshots, how its last run ended, the newest snapshot of each cluster by its name, and the last
+# drill. Only a finished one has such a name; of which cluster it is, and how long, stands beside it.
 look_scheduled() {
     if [ -z "$q_compressor" ] || command -v "$q_compressor" >/dev/null; then
         echo compressor=present
     fi
-    newest=
+    if [ -n "$q_mount" ] && ! mounted "$q_backup" "$q_data"; then
+        echo "unmounted=$mount"
+    fi
+    clusters=
     # What a clock that was ahead has named says nothing of when the last one was taken. Clocks of hosts differ a little.
     latest=$(date -d '10 minutes' +%Y%m%d%H%M%S 2>/dev/null) || latest=99999999999999
     # Sorted by the shell: the newest comes last.
@@ -14,15 +18,50 @@ look_scheduled() {
         *) continue ;;
         esac
         stamp=${path##*/snapshot-}
+        case $stamp in
+        *[!a-z0-9_.]*) continue ;;
+        esac
         stamp=${stamp%%.*}
-        if [ -f "$path" ] && [ "${stamp%_*}${stamp#*_}" -le "$latest" ]; then
-            newest=$path
-        fi
+        [ -f "$path" ] || continue
+        [ "${stamp%_*}${stamp#*_}" -le "$latest" ] || continue
+        line=
+        { read -r line <"$path.json"; } 2>/dev/null
+        case $line in
+        *'"cluster_id":"'*) ;;
+        *) continue ;;
+        esac
+        cluster=${line#*'"cluster_id":"'}
+        cluster=${cluster%%'"'*}
+        case $cluster in
+        '' | *[!0-9a-f]*) continue ;;
+        esac
+        long=
+        case $line in
+        *'"bytes":'*)
+            long=${line#*'"bytes":'}
+            long=${long%%[!0-9]*}
+            ;;
+        esac
+        case " $clusters " in
+        *" $cluster "*) ;;
+        *) clusters="$clusters $cluster" ;;
+        esac
+        # Three of each: one that was cut since does not count.
+        eval "third_$cluster=\${second_$cluster-} second_$cluster=\${first_$cluster-}"
+        eval "first_$cluster=\"\$path \$long\""
     done
-    if [ -n "$newest" ]; then
-        echo "last=${newest##*/}"
-        printf 'bytes='
-        stat -c %s "$newest"
+    for cluster in $clusters; do
+        for place in third second first; do
+            eval "found=\${${place}_$cluster-}"
+            [ -n "$found" ] || continue
+            path=${found% *}
+            printf 'snapshot=%s %s %s %s\n' "$cluster" "${path##*/}" "$(stat -c %s "$path")" "${found##* }"
+        done
+    done
+    if [ -f "$q_last" ]; then
+        while read -r line; do
+            echo "run-$line"
+        done <"$q_last"
     fi
     if [ -f "$q_backup/last-drill.json" ]; then
         printf 'drill='

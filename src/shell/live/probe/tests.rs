@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
-use crate::core::names::{Architecture, HostName, RemotePath, SnapshotReason, Version};
+use crate::core::names::{Architecture, ClusterId, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
     Access, DataDirectory, File, Folder, Installed, Role, ServiceState, Tools, Usage, V2Store,
 };
@@ -149,20 +149,33 @@ fn a_preinstalled_etcd_says_its_version_itself() {
 fn the_newest_snapshot_before_each_version_is_told() {
     let with = |lines: &str| {
         let section = format!("[snapshots]\n{lines}[listeners]\n");
-        seen(&replaced(RUNNING, "[listeners]\n", &section)).snapshots
+        parse(&desired(""), &replaced(RUNNING, "[listeners]\n", &section)).expect("a whole answer").saved
     };
     let folder = layout::SNAPSHOTS_FOLDER;
-    let snapshots = with(&format!(
-        "1795219000 {folder}/before-3.6.16-20261120-231640.db\n1795219900 {folder}/before-3.6.16-20261120-233140.db\n\
-         1795219100 {folder}/before-3.7.3-20261120-231820.db\n1795219100 {folder}/before-noon.db\nx {folder}/before-3.5.30-1.db\n\
-         1795219200 {folder}/before-change-20261120-232000.db\n"
+    let known = |name: &str, cluster: &str| {
+        format!("known {folder}/{name}.db {{\"cluster_id\":\"{cluster}\",\"bytes\":4096}}\n")
+    };
+    let ours =
+        ["3.6.16-20261120-231640", "3.6.16-20261120-233140", "3.7.3-20261120-231820", "change-20261120-232000", "noon"];
+    let known: String =
+        ours.iter().map(|name| known(&format!("before-{name}"), "a")).chain([known("before-3.7.4-1", "b")]).collect();
+    let saved = with(&format!(
+        "{known}1795219000 4096 {folder}/before-3.6.16-20261120-231640.db\n1795219900 4096 {folder}/before-3.6.16-20261120-233140.db\n\
+         1795219100 4096 {folder}/before-3.7.3-20261120-231820.db\n1795219100 4096 {folder}/before-noon.db\nx 4096 {folder}/before-3.5.30-1.db\n\
+         1795219200 4096 {folder}/before-change-20261120-232000.db\n\
+         1795219900 4096 {folder}/before-3.7.4-1.db\n1795219900 4096 {folder}/before-3.8.0-1.db\n"
     ));
     let expected = [
         (SnapshotReason::Upgrade(Version::new(3, 6, 16)), UnixSeconds(1_795_219_900)),
         (SnapshotReason::Upgrade(Version::new(3, 7, 3)), UnixSeconds(1_795_219_100)),
         (SnapshotReason::Change, UnixSeconds(1_795_219_200)),
     ];
-    assert_eq!(snapshots, BTreeMap::from(expected));
+    assert_eq!(newest_saved(&saved, ClusterId(0xa)), BTreeMap::from(expected));
+    // Of another cluster, and one that was cut since.
+    let other = [(SnapshotReason::Upgrade(Version::new(3, 7, 4)), UnixSeconds(1_795_219_900))];
+    assert_eq!(newest_saved(&saved, ClusterId(0xb)), BTreeMap::from(other));
+    let cut = with(&format!("{known}1795219000 2 {folder}/before-3.6.16-20261120-231640.db\n"));
+    assert_eq!(cut, []);
     assert!(seen(RUNNING).snapshots.is_empty());
 }
 

@@ -1,5 +1,6 @@
 //! The commands that keep what `[backup]` puts on a node.
 
+use super::data::mount_wanted;
 use super::{Command, LONG};
 use crate::core::capability::backup::FILES;
 use crate::core::cluster::snapshot::Facts;
@@ -37,10 +38,11 @@ impl Command {
     }
 
     /// Notes that a drill was passed; `with` is the snapshot's name in this folder, and what is known of it.
-    pub fn note_drill(folder: &RemotePath, drill: &Drill, with: Option<(&str, &Facts)>) -> Self {
+    pub fn note_drill(desired: &Desired, folder: &RemotePath, drill: &Drill, with: Option<(&str, &Facts)>) -> Self {
         let line = serde_json::to_string(drill).expect("it is plain data");
         let with = with.into_iter().flat_map(|(name, facts)| [name.to_owned(), facts.line()]);
-        let arguments = [folder.to_string(), line].into_iter().chain(with).collect();
-        Self::new("recording the test restore", include_str!("../script/note.sh"), arguments)
+        let words = [folder.to_string(), desired.paths.data.to_string(), mount_wanted(desired, folder), line];
+        let script = concat!(include_str!("../../../core/content/mounted.sh"), "\n", include_str!("../script/note.sh"));
+        Self::new("recording the test restore", script, words.into_iter().chain(with).collect())
     }
 }

@@ -10,7 +10,7 @@ use crate::core::cluster::snapshot::Listed;
 use crate::core::content::layout;
 use crate::core::desired::Compression;
 use crate::core::desired::Desired;
-use crate::core::names::{ClusterId, RemotePath, SnapshotReason};
+use crate::core::names::{RemotePath, SnapshotReason};
 use crate::core::observed::File;
 use crate::shell::live::pki::{Issued, PairText};
 use crate::shell::live::ssh::Stdin;
@@ -18,7 +18,13 @@ use crate::shell::live::ssh::Stdin;
 /// A script behind the function that takes a snapshot.
 macro_rules! saving {
     ($script:literal) => {
-        concat!(include_str!("../script/save.sh"), "\n", include_str!(concat!("../script/", $script)))
+        concat!(
+            include_str!("../../../core/content/mounted.sh"),
+            "\n",
+            include_str!("../script/save.sh"),
+            "\n",
+            include_str!(concat!("../script/", $script))
+        )
     };
 }
 
@@ -64,32 +70,33 @@ fn together<const N: usize>(texts: [&str; N]) -> ([String; N], Stdin) {
     (texts.map(|text| text.len().to_string()), Stdin::Bytes(all))
 }
 
+/// What a script is told of whether this folder must be on a mount of its own.
+pub(super) fn mount_wanted(desired: &Desired, folder: &RemotePath) -> String {
+    let declared = desired.backup.as_ref().is_some_and(|backup| backup.mount && backup.directory == *folder);
+    if declared { "yes".to_owned() } else { String::new() }
+}
+
 impl Command {
     /// With a certificate and key of ours, which are gone when it ends.
     pub fn snapshot(desired: &Desired, before: SnapshotReason, from: &Source) -> Self {
         let (source, stdin) = from.words(desired);
-        let words = [layout::SNAPSHOTS_FOLDER.to_owned(), before.to_string(), desired.paths.data.to_string()];
+        let folder = layout::SNAPSHOTS_FOLDER;
+        let mount = mount_wanted(desired, &RemotePath::new(folder));
+        let words = [folder.to_owned(), before.to_string(), desired.paths.data.to_string(), mount];
         let arguments = words.into_iter().chain(source).collect();
         let command = Self::new("saving a snapshot", saving!("snapshot.sh"), arguments);
         Self { stdin, allowed: from.allowed(), ..command }
     }
 
     /// As [`Command::snapshot`], under a name of its own and compressed.
-    pub fn backup(
-        desired: &Desired,
-        folder: &RemotePath,
-        name: &str,
-        compression: Compression,
-        cluster: ClusterId,
-        from: &Source,
-    ) -> Self {
+    pub fn backup(desired: &Desired, folder: &RemotePath, name: &str, compression: Compression, from: &Source) -> Self {
         let (source, stdin) = from.words(desired);
         let words = [
             folder.to_string(),
             name.to_owned(),
             compression.program().unwrap_or_default().to_owned(),
-            cluster.to_string(),
             desired.paths.data.to_string(),
+            mount_wanted(desired, folder),
         ];
         let arguments = words.into_iter().chain(source).collect();
         let command = Self::new(format!("saving {name}"), saving!("backup.sh"), arguments);
@@ -124,8 +131,7 @@ mod tests {
             let client = PairText { certificate: String::new(), key: String::new().into() };
             let (binaries, endpoint) = (folder.clone(), "https://10.0.0.1:2379".to_owned());
             let from = Source { binaries, endpoint, client, database_bytes };
-            let cluster = ClusterId(1);
-            let backup = Command::backup(&desired, &folder, "x.db", Compression::Zstd, cluster, &from);
+            let backup = Command::backup(&desired, &folder, "x.db", Compression::Zstd, &from);
             [Command::snapshot(&desired, SnapshotReason::Change, &from).allowed, backup.allowed]
         };
         assert_eq!(of(Some(0)), [LONG; 2]);

@@ -1,15 +1,15 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # Saves a snapshot of the member on this host and compresses it. $1: the folder; $2: its name; $3: the program that
-# compresses, or nothing; $4: the cluster's id; $5: etcd's data; $6: etcdctl; $7: the endpoint; $8: ca.crt; then the
-# bytes of the certificate and key on stdin.
-folder=$1 name=$2 packer=$3 cluster=$4 data=$5 etcdctl=$6
+# compresses, or nothing; $4: etcd's data; $5: whether the folder must be on a mount; $6: etcdctl; $7: the endpoint; $8:
+# ca.crt; then the bytes of the certificate and key on stdin.
+folder=$1 name=$2 packer=$3 data=$4 mount_wanted=$5 etcdctl=$6
 shift 5
 copies=2
 [ -n "$packer" ] || copies=1
 [ -z "$packer" ] || command -v "$packer" >/dev/null || refuse "there is no $packer on this host: install it," \
     "or choose another compression (--compression)"
 [ ! -e "$folder/$name" ] || refuse "$folder/$name is there already"
-save "$folder" "$@" "$data" "$copies"
+save "$folder" "$@" "$data" "$copies" "$mount_wanted"
 tool=$(tool_in "${etcdctl%/*}")
 said=$(ETCDCTL_API=3 "$tool" -w json snapshot status "$staged/db" 2>/dev/null </dev/null) ||
     refuse "${tool##*/} snapshot status cannot read what was saved"
@@ -25,9 +25,8 @@ if [ -n "$packer" ]; then
     sync "$staged/db"
 fi
 mv -T -n -- "$staged/db" "$folder/$name"
+[ ! -e "$staged/db" ] || refuse "$folder/$name is there already"
 sync "$folder"
 # What is known of it besides its bytes, for the list of snapshots.
 revision=$(echo "$said" | sed -n 's/.*"revision":\([0-9]*\).*/\1/p')
-printf '{"cluster_id":"%s","revision":%d}\n' "$cluster" "$revision" >"$staged/facts"
-chmod 600 "$staged/facts"
-mv -T -f -- "$staged/facts" "$folder/$name.json"
+describe "$folder/$name" "$(printf '"revision":%d,' "$revision")"

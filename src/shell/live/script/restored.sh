@@ -3,7 +3,12 @@
 # the folder of the snapshots that are saved before changes: they are of data that was set aside.
 rm -f -- "$2"*.db
 for snapshot in "$3"/before-change-*.db; do
-    [ ! -f "$snapshot" ] || mv -T -n -- "$snapshot" "$3/before-restore-${snapshot##*/before-change-}"
+    to=$3/before-restore-${snapshot##*/before-change-}
+    # One that nothing is known of may be anybody's.
+    [ -f "$snapshot" ] || continue
+    [ -f "$snapshot.json" ] || continue
+    mv -T -n -- "$snapshot" "$to"
+    mv -T -n -- "$snapshot.json" "$to.json"
 done
 rm -f -- "$1"
 sync "${1%/*}"
