@@ -411,3 +411,33 @@ fn the_guards_of_certificates_are_missed_here() {
         assert!(with_broken(guard, || worlds().any(complains)), "{guard:?}");
     }
 }
+
+/// All pairs have expired together: nobody answers, so there is nobody to be careful with.
+#[test]
+fn pairs_that_have_all_expired_are_replaced_together() {
+    let desired = sample::desired(3);
+    let mut observed = sample::healthy(&desired);
+    for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
+        for role in [Role::Server, Role::Peer] {
+            host.certificates.get_mut(&role).expect("it has one").not_after = sample::AT;
+        }
+        let silent = Cause { code: Code::MemberSilent, summary: "expired".to_owned(), hint: None };
+        host.member = Seen::Unknown(silent);
+    }
+    let hosts_of = |observed: &Observed| -> Vec<usize> {
+        let plan = plan(&desired, observed);
+        plan.steps.iter().map(|step| step.hosts().len()).collect()
+    };
+    assert_eq!(hosts_of(&observed)[0], 3);
+    // One that has not expired is taken care of: the others come first, and it waits until they answer.
+    let name = sample::name(0);
+    let due = sample::AT.plus_seconds(3600);
+    observed.host_mut(&name).expect("it was seen").certificates.get_mut(&Role::Server).expect("it has one").not_after =
+        due;
+    assert_eq!(hosts_of(&observed)[0], 2);
+    // While somebody works it is one after the other, also where the pairs have expired.
+    let healthy = sample::healthy(&desired);
+    let mut one_works = observed.clone();
+    one_works.host_mut(&name).expect("it was seen").member = healthy.host(&name).expect("it was seen").member.clone();
+    assert_eq!(hosts_of(&one_works)[0], 1);
+}

@@ -3,6 +3,8 @@
 //! A law is a function from a world and its plan to a complaint. [`a_broken_guard_breaks_a_law`] breaks each guard in
 //! turn and demands a complaint, so a guard that protects nothing, or a law that sees nothing, fails here.
 
+use std::collections::BTreeSet;
+
 use strum::VariantArray;
 
 use crate::core::cluster::quorum::{Health, Membership};
@@ -206,6 +208,7 @@ fn complaints(world: &World) -> Vec<String> {
         lost_data_is_never_started,
         one_member_at_a_time_has_an_untried_configuration,
         a_working_certificate_is_kept_while_a_member_is_silent,
+        members_that_serve_get_their_pairs_one_at_a_time,
     ];
     laws.iter().filter_map(|law| law(world, &plan)).collect()
 }
@@ -322,6 +325,26 @@ fn a_healthy_member_restarts_among_healthy_ones(world: &World, plan: &Plan) -> O
         let healthy = membership.member_of(host).is_some_and(|member| member.health == Health::Healthy);
         let unwell = membership.voters().any(|member| member.health != Health::Healthy);
         (healthy && unwell).then(|| format!("{host} restarts while another is not healthy"))
+    })
+}
+
+/// A wrong pair must not shut out more than one of those that work.
+fn members_that_serve_get_their_pairs_one_at_a_time(world: &World, plan: &Plan) -> Option<String> {
+    let mut observed = world.observed.clone();
+    plan.steps.iter().find_map(|step| {
+        let serves =
+            |host: &HostName| observed.host(host)?.answer().filter(|answer| answer.reads).map(|_| host.clone());
+        let of = |action: &Action| match action {
+            Action::Certificate(
+                CertificateAction::Issue { host, role, .. } | CertificateAction::Install { host, role },
+            ) if *role != Role::BackupClient => serves(host),
+            _ => None,
+        };
+        let served: BTreeSet<_> = step.actions.iter().filter_map(of).collect();
+        for action in &step.actions {
+            planner::effect(action, &world.desired, &mut observed);
+        }
+        (served.len() > 1).then(|| format!("the pairs of {served:?} are replaced in one step"))
     })
 }
 

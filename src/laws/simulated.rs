@@ -4,13 +4,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Digest, HostName, SnapshotReason};
-use crate::core::observed::{Cause, File, Host, Observed, Seen};
+use crate::core::observed::{Cause, File, Host, Observed, Role, Seen, ServiceState, Work};
 use crate::core::plan::Plan;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, plan};
 use crate::core::render::event::Event;
 use crate::laws::rolling::worlds::{State, VersionChange, World, world};
@@ -41,6 +43,12 @@ enum Fault {
     WritesFail(usize),
     /// It takes them, and far too late.
     WritesStall(usize),
+    /// The member that is restarted first reads its database for ten minutes before it answers.
+    SlowStart,
+    /// It does nothing, and never answers again.
+    StuckStart,
+    /// The member of this host does not answer, whatever is done.
+    StaysSilent(usize),
 }
 
 struct Simulated<'a> {
@@ -49,6 +57,8 @@ struct Simulated<'a> {
     fault: Fault,
     /// The host that died, as it was.
     died: Mutex<Option<(HostName, Seen<Host>)>>,
+    /// The host whose member was restarted first, and when.
+    restarted: Mutex<Option<(HostName, Instant)>>,
     calls: AtomicUsize,
     stop: Stop,
 }
@@ -60,6 +70,7 @@ impl<'a> Simulated<'a> {
             world: Mutex::new(world),
             fault,
             died: Mutex::default(),
+            restarted: Mutex::default(),
             calls: AtomicUsize::new(0),
             stop: Stop::default(),
         }
@@ -78,13 +89,43 @@ impl<'a> Simulated<'a> {
     }
 }
 
+/// A database of some size is read at this rate.
+const READ_A_SECOND: u64 = 50 << 20;
+
+fn silence(observed: &mut Observed, name: &HostName) {
+    let cause = Cause { code: Code::MemberSilent, summary: "no answer".to_owned(), hint: None };
+    observed.host_mut(name).expect("it is seen").member = Seen::Unknown(cause);
+}
+
 fn broken() -> Diagnostic {
     Diagnostic::failure("the command failed")
 }
 
 impl Fleet for Simulated<'_> {
     async fn observe(&self) -> Observed {
-        self.world.lock().expect("no test panics inside").clone()
+        let mut observed = self.world.lock().expect("no test panics inside").clone();
+        if let Fault::StaysSilent(host) = self.fault {
+            silence(&mut observed, &sample::name(host));
+        }
+        let restarted = self.restarted.lock().expect("no test panics inside").clone();
+        if let Some((name, at)) = restarted {
+            let seconds = at.elapsed().as_secs();
+            let (is_silent, read) = match self.fault {
+                Fault::SlowStart => (seconds < 600, seconds * READ_A_SECOND),
+                _ => (self.fault == Fault::StuckStart, 0),
+            };
+            if is_silent {
+                silence(&mut observed, &name);
+                let host = observed.host_mut(&name).expect("it is seen");
+                host.service.state = ServiceState::Activating;
+                host.process.as_mut().expect("it runs").work = Some(Work { read_bytes: read, cpu_ticks: seconds });
+            }
+        }
+        observed
+    }
+
+    async fn overheard(&self, host: &HostName, _: Duration) -> Vec<String> {
+        vec![format!("another member refuses {host}")]
     }
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
@@ -113,6 +154,10 @@ impl Fleet for Simulated<'_> {
             return Err(broken());
         }
         planner::effect(action, self.desired, &mut world);
+        if let Action::Service(ServiceAction::Restart { host }) = action {
+            let mut restarted = self.restarted.lock().expect("no test panics inside");
+            restarted.get_or_insert_with(|| (host.clone(), Instant::now()));
+        }
         if self.fault == Fault::Edited(call) {
             let host = world.host_mut(&sample::name(0)).expect("the first host is seen");
             if let Some(fact) = host.files.get_mut(&File::Config) {
@@ -321,6 +366,58 @@ async fn apply_stops_when_a_member_falls_silent() {
     assert_eq!(failure.kind, Kind::Stopped);
     assert!(failure.summary.contains("stopped answering"), "{failure}");
     assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
+}
+
+/// However long that takes: a database is read at the rate of its disk.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_goes_on_is_waited_for_and_one_that_does_not_is_a_failure() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let begun = Instant::now();
+    let slow = Simulated::new(&desired, world.clone(), Fault::SlowStart);
+    let (result, _) = run(&slow, &approved).await;
+    assert!(result.expect("it comes up").left.is_empty());
+    assert!(begun.elapsed() > Duration::from_secs(600));
+    let begun = Instant::now();
+    let stuck = Simulated::new(&desired, world, Fault::StuckStart);
+    let (result, _) = run(&stuck, &approved).await;
+    let failure = result.expect_err("it does not come up");
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.summary.contains("did not take effect within 3"), "{failure}");
+    // Why, stands in the others' logs.
+    assert!(failure.causes.iter().any(|cause| cause.contains("another member refuses etcd-")), "{failure}");
+    assert!(begun.elapsed() < Duration::from_secs(300), "{:?}", begun.elapsed());
+}
+
+/// All pairs have expired, and one member stays silent for another reason: what was so before is laid to no step's charge.
+#[tokio::test(start_paused = true)]
+async fn what_was_silent_before_a_step_does_not_end_the_apply() {
+    let desired = sample::desired(3);
+    let mut world = sample::healthy(&desired);
+    for name in desired.nodes.keys() {
+        let host = world.host_mut(name).expect("it was seen");
+        for role in [Role::Server, Role::Peer] {
+            host.certificates.get_mut(&role).expect("it has one").not_after = sample::AT;
+        }
+        silence(&mut world, name);
+    }
+    let approved = plan(&desired, &world);
+    let whole = Simulated::new(&desired, world.clone(), Fault::Nothing);
+    let (result, events) = run(&whole, &approved).await;
+    assert!(result.expect("nothing fails").left.is_empty());
+    let first = events.iter().find_map(|event| match event {
+        Event::StepStarted { hosts, .. } => Some(hosts.len()),
+        _ => None,
+    });
+    assert_eq!(first, Some(3), "one at a time protects nothing");
+    let silent = Simulated::new(&desired, world, Fault::StaysSilent(1));
+    let (result, _) = run(&silent, &approved).await;
+    let report = result.expect("it was silent before");
+    let renewed = |name: &HostName| {
+        let observed = silent.world.lock().expect("no test panics inside");
+        observed.host(name).expect("it was seen").certificates[&Role::Peer].not_after > sample::AT
+    };
+    assert!(desired.nodes.keys().all(renewed), "{report:?}");
 }
 
 /// A cluster that takes no writes any more, or takes them late, is not worked on any further.

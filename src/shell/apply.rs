@@ -23,11 +23,17 @@ use crate::core::plan::step::title;
 use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::core::span;
+use crate::shell::advance::Advance;
 use crate::shell::fleet::Fleet;
 use crate::shell::patience::{Patience, Pauses};
 
-/// A member that starts reads its whole database first; one that waits for a quorum waits for its peers to do so.
+/// A member that starts reads its whole database first; one that waits for a quorum waits for its peers to do so. So long it
+/// may take without going on.
 const START_DEADLINE: Duration = Duration::from_secs(180);
+/// No database takes longer to be read.
+const START_MAX: Duration = Duration::from_secs(6 * 3600);
+/// What the others have said of a member a little before it was waited for belongs to that.
+const HEARD_BEFORE: Duration = Duration::from_secs(10);
 /// Everything else is there when its command has ended.
 const STAGE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a refusal may be a passing one: an election, a host that reboots.
@@ -161,14 +167,17 @@ impl<F: Fleet> Run<'_, F> {
             hosts: draft.actions.iter().filter_map(Action::host).cloned().collect(),
         });
         let failures = self.perform(&due).await;
-        let mut predicted = before;
+        let mut predicted = before.clone();
         for action in &draft.actions {
             planner::effect(action, self.desired, &mut predicted);
         }
         let after = match failures.into_iter().next() {
             // A reply that was lost is no failure when the effect is there.
-            Some(failure) => self.seen_done(&due).await.ok_or(failure)?,
-            None => self.until_done(&due, &draft.because, &predicted).await?,
+            Some(failure) => match self.seen_done(&due).await {
+                Some(after) => after,
+                None => return Err(self.with_what_others_say(failure, &due, begun.elapsed()).await),
+            },
+            None => self.until_done(&due, &draft.because, &before, &predicted).await?,
         };
         let surprises = differences(&outline(self.desired, &predicted), &outline(self.desired, &after));
         let seconds = begun.elapsed().as_secs_f64();
@@ -199,15 +208,20 @@ impl<F: Fleet> Run<'_, F> {
         all.then_some(observed)
     }
 
-    /// Polls until every action's effect is seen, and every member that should answer then does.
+    /// Polls until every action's effect is seen, and every member that should answer then does. As long as a member that is
+    /// awaited goes on, so does the wait. What was silent before the step is not laid to its charge, but for what it started.
     async fn until_done(
         &self,
         due: &[&Action],
         because: &[Reason],
+        before: &Observed,
         predicted: &Observed,
     ) -> Result<Observed, Diagnostic> {
-        let starts = due.iter().any(|action| action.touches_service());
-        let mut patience = Patience::new(if starts { START_DEADLINE } else { STAGE_DEADLINE }, POLL);
+        let started: BTreeSet<_> =
+            due.iter().filter(|action| action.touches_service()).filter_map(|action| action.host()).collect();
+        let touches = due.iter().any(|action| action.touches_service());
+        let mut patience = Patience::new(if touches { START_DEADLINE } else { STAGE_DEADLINE }, POLL);
+        let mut advance = Advance::default();
         loop {
             let observed = self.fleet.observe().await;
             let undone = due.iter().find_map(|action| match planner::readiness(action, self.desired, &observed) {
@@ -215,36 +229,66 @@ impl<F: Fleet> Run<'_, F> {
                 Readiness::Ready => Some((action, None)),
                 Readiness::Refused(why) => Some((action, Some(why))),
             });
+            let silent = fallen_silent(predicted, &observed);
+            let awaited = started.iter().copied().chain(silent);
+            let goes_on = awaited.filter(|host| advance.is_made(host, &observed)).count() > 0;
+            if touches && goes_on && patience.waited() < START_MAX {
+                patience.renew();
+            }
             let Some((action, why)) = undone else {
-                let Some(silent) = fallen_silent(predicted, &observed) else { return Ok(observed) };
-                if !patience.wait_for(&format!("{silent} to answer again"), self.emit).await {
-                    let what = format!("{silent} stopped answering after: {}", title(due.iter().copied(), because));
-                    let hint = format!("run `{}` on {silent}", runtime::log(self.desired));
-                    return Err(Diagnostic::failure(what).hint(hint));
+                let Some(silent) = silent else { return Ok(observed) };
+                if patience.wait_for(&format!("{silent} to answer again"), self.emit).await {
+                    continue;
                 }
-                continue;
+                let answered = before.host(silent).is_some_and(|host| host.answer().is_some());
+                if !answered && !started.contains(silent) {
+                    return Ok(observed);
+                }
+                let what = match answered {
+                    true => format!("{silent} stopped answering after: {}", title(due.iter().copied(), because)),
+                    false => format!("{silent} does not answer after: {}", title(due.iter().copied(), because)),
+                };
+                let hint = format!("run `{}` on {silent}", runtime::log(self.desired));
+                let failure = Diagnostic::failure(what).hint(hint);
+                return Err(self.with_what_was_heard(failure, silent, &observed, patience.waited()).await);
             };
             let awaited = format!("this to take effect: {action}{}", on(action));
             if !patience.wait_for(&awaited, self.emit).await {
-                let what =
-                    format!("{action}{}: did not take effect within {}", on(action), span::limit(patience.deadline()));
+                let waited = match touches && patience.waited() > patience.deadline() * 2 {
+                    true => patience.waited(),
+                    false => patience.deadline(),
+                };
+                let what = format!("{action}{}: did not take effect within {}", on(action), span::limit(waited));
                 let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
-                return Err(match why.or_else(|| self.member_complaint(action, &observed)) {
-                    Some(why) => failure.with_cause(why),
+                let failure = why.into_iter().fold(failure, Diagnostic::with_cause);
+                return Err(match action.host().filter(|host| started.contains(host)) {
+                    Some(host) => self.with_what_was_heard(failure, host, &observed, patience.waited()).await,
                     None => failure,
                 });
             }
         }
     }
 
-    fn member_complaint(&self, action: &Action, observed: &Observed) -> Option<String> {
-        let host = observed.hosts.get(action.host()?)?;
-        let complaint = host.known().and_then(|host| host.service.complaint.as_ref());
-        if let Some(complaint) = complaint {
-            return Some(format!("etcd exited: {complaint}"));
-        }
-        let cause = host.unknown().or_else(|| host.known()?.member.unknown())?;
-        Some(cause.summary.clone())
+    /// Of a member that cannot be added or promoted the others may know why.
+    async fn with_what_others_say(&self, failure: Diagnostic, due: &[&Action], waited: Duration) -> Diagnostic {
+        let concerned = due.iter().find(|action| action.changes_members()).and_then(|action| action.host());
+        // One that ended at once has met a refusal that says why.
+        let Some(host) = concerned.filter(|_| waited > HEARD_BEFORE) else { return failure };
+        let heard = self.fleet.overheard(host, waited + HEARD_BEFORE).await;
+        heard.into_iter().fold(failure, Diagnostic::with_cause)
+    }
+
+    /// What the member says itself, and what the others say of it.
+    async fn with_what_was_heard(
+        &self,
+        failure: Diagnostic,
+        host: &HostName,
+        observed: &Observed,
+        waited: Duration,
+    ) -> Diagnostic {
+        let own = member_complaint(host, observed);
+        let heard = self.fleet.overheard(host, waited + HEARD_BEFORE).await;
+        own.into_iter().chain(heard).fold(failure, Diagnostic::with_cause)
     }
 
     fn where_to_look(&self, action: &Action) -> String {
@@ -294,6 +338,16 @@ const RESTORE_AGAIN: &str = "safe to rerun: the same `quorate restore` resumes f
 
 fn on(action: &Action) -> String {
     action.host().map_or_else(String::new, |host: &HostName| format!(" on {host}"))
+}
+
+fn member_complaint(host: &HostName, observed: &Observed) -> Option<String> {
+    let host = observed.hosts.get(host)?;
+    let complaint = host.known().and_then(|host| host.service.complaint.as_ref());
+    if let Some(complaint) = complaint {
+        return Some(format!("etcd exited: {complaint}"));
+    }
+    let cause = host.unknown().or_else(|| host.known()?.member.unknown())?;
+    Some(cause.summary.clone())
 }
 
 /// A member that was to answer after the step and does not, on a host that can be seen.

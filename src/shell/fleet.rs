@@ -19,6 +19,13 @@ pub trait Fleet: Sync {
     /// When the command failed, the host was lost, or its lock is no longer ours. The action may have been done all the same.
     fn perform(&self, action: &Action) -> impl Future<Output = Result<(), Diagnostic>> + Send;
 
+    /// What the other members say of the one on `host` in the log of the last minutes: why a connection of it was refused
+    /// stands only there. Nothing where nobody says anything.
+    fn overheard(&self, host: &HostName, since: Duration) -> impl Future<Output = Vec<String>> + Send {
+        let _ = (host, since);
+        async { Vec::new() }
+    }
+
     /// Writes one key through the member of a host, over a connection of its own; how long that took.
     ///
     /// # Errors

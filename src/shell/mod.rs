@@ -1,5 +1,6 @@
 //! What touches the world: hosts over SSH, etcd over its API, files, the terminal and the clock.
 
+mod advance;
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -24,7 +24,10 @@ pub enum Pauses {
 /// A wait.
 #[derive(Debug)]
 pub struct Patience {
+    /// When the deadline began to run.
     begun: Instant,
+    /// When the wait began.
+    since: Instant,
     deadline: Duration,
     pauses: Pauses,
     /// Pauses that were made.
@@ -44,11 +47,21 @@ impl Patience {
             Pauses::Growing { first, .. } => first,
             Pauses::Listed(listed) => listed.first().copied().unwrap_or_default(),
         };
-        Self { begun, deadline, pauses, made: 0, pause, shown_at: begun }
+        Self { begun, since: begun, deadline, pauses, made: 0, pause, shown_at: begun }
     }
 
     pub fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// What is waited for is on its way: the deadline runs from now on.
+    pub fn renew(&mut self) {
+        self.begun = Instant::now();
+    }
+
+    /// How long it has been waited for.
+    pub fn waited(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Whether nothing is waited for any more.
@@ -88,7 +101,7 @@ impl Patience {
     pub async fn wait_for(&mut self, for_what: &str, emit: &(dyn Fn(Event) + Sync)) -> bool {
         if !self.is_over() && self.shown_at.elapsed() >= SHOWN_EVERY {
             self.shown_at = Instant::now();
-            let seconds = self.begun.elapsed().as_secs_f64();
+            let seconds = self.since.elapsed().as_secs_f64();
             emit(Event::Waiting { for_what: for_what.to_owned(), seconds });
         }
         self.wait().await
@@ -155,6 +168,17 @@ mod tests {
         let listed = Pauses::Listed(LISTED);
         assert_eq!(pauses_of(Patience::new(Duration::MAX, listed)).await, [200, 1000]);
         assert!(pauses_of(Patience::new(Duration::ZERO, growing)).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_is_waited_for() {
+        let mut patience = Patience::new(SECOND * 3, Pauses::Every(SECOND));
+        for _ in 0..10 {
+            assert!(patience.wait().await);
+            patience.renew();
+        }
+        assert_eq!(patience.waited(), SECOND * 10);
+        assert_eq!(pauses_of(patience).await, [1000, 1000, 1000]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -82,7 +82,8 @@ pub fn trust_effect(observed: &mut Observed, name: &HostName, trust: Trust) {
 }
 
 /// Issues what is missing, wrong or due. Where members serve it is one host at a time, and apply sees each answer with its
-/// new certificate before the next; a pair that works is only replaced while every running member answers.
+/// new certificate before the next; a pair that works is only replaced while every running member answers. Where nothing
+/// works, one at a time protects nothing: the pairs that do not work are replaced on all hosts together.
 pub fn next(view: &View) -> Ruling {
     let mut ruling = Ruling::default();
     if authority(view.observed).is_none() {
@@ -90,6 +91,7 @@ pub fn next(view: &View) -> Ruling {
     }
     // Those that do not serve yet get theirs all at once.
     let serves = |host: &Host| view.situation != Situation::New && host.process.is_some();
+    let nothing_works = !view.observed.answers().any(|(_, answer)| answer.reads);
     for &role in view.desired.authority.roles() {
         let mut actions = Vec::new();
         let mut because = Vec::new();
@@ -131,7 +133,8 @@ pub fn next(view: &View) -> Ruling {
                 }
             });
             // Nobody but our own script comes with it.
-            if serves(host) && role != Role::BackupClient {
+            let together = nothing_works && !works(view.observed, host, role);
+            if serves(host) && role != Role::BackupClient && !upheld(Guard::OnePairAtATime, together) {
                 break;
             }
         }

@@ -19,13 +19,13 @@ use crate::shell::live::etcd::{Objection, Refusal};
 use crate::shell::live::handover;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
-use crate::shell::live::remote::Command;
+use crate::shell::live::remote::{Command, scaled};
 use crate::shell::live::voters::{Voter, voters};
 use crate::shell::patience::{Awaited, Failed, Patience, Pauses};
 
 /// etcd refuses changes while a voter has not been connected for 5 s, and for as long as an election takes.
 const PASSING_DEADLINE: Duration = Duration::from_secs(60);
-/// A learner copies the whole database before it is in sync: minutes for some GB.
+/// A learner copies the whole database before it is in sync. So long for all that does not depend on how large that is.
 const BEHIND_DEADLINE: Duration = Duration::from_secs(300);
 /// A change is a write: etcd itself gives up after 7 s (its own election timeout and 5 s).
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
@@ -123,7 +123,7 @@ async fn attempt(
         Objection::AlreadySo => Ok(()),
         Objection::Behind => Err(Failed::Yet(Awaited {
             until: "the learner is in sync with the leader",
-            deadline: BEHIND_DEADLINE,
+            deadline: scaled(BEHIND_DEADLINE, voter.answer.database_bytes),
             why,
         })),
         Objection::Passing | Objection::Lost => {

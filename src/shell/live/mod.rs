@@ -28,6 +28,7 @@ mod mutex;
 mod node;
 mod observe;
 pub mod offsite;
+mod overheard;
 mod packages;
 mod password;
 mod perform;
@@ -176,6 +177,10 @@ impl Fleet for Live {
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
         perform::perform(self, action).await
+    }
+
+    async fn overheard(&self, host: &HostName, since: Duration) -> Vec<String> {
+        overheard::of(&self.hosts, host, since).await
     }
 
     async fn write_once(&self, host: &HostName, key: &str, value: &str, deadline: Duration) -> Result<Duration, Cause> {

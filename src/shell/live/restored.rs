@@ -10,6 +10,7 @@ use super::reach;
 use super::remote::Command;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
+use crate::shell::live::remote::scaled;
 use crate::shell::patience::{Patience, Pauses};
 
 /// A hash reads the whole database.
@@ -41,9 +42,9 @@ async fn compare(hosts: &Hosts, credentials: &Credentials) -> Result<(), Diagnos
     let mut first: Option<(&HostName, (u32, i64))> = None;
     for host in hosts.desired.nodes.keys() {
         let answered = reach::of_reachable(hosts, credentials, host).await;
-        let (member, _) =
+        let (member, answer) =
             answered.ok_or_else(|| Diagnostic::failure(format!("the member on {host} does not answer")))?;
-        let (revision, hash, compacted) = member.hash_at(at, HASH_DEADLINE).await?;
+        let (revision, hash, compacted) = member.hash_at(at, scaled(HASH_DEADLINE, answer.database_bytes)).await?;
         let hash = (hash, compacted);
         match first {
             None => (at, first) = (revision, Some((host, hash))),

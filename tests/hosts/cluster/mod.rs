@@ -8,6 +8,7 @@ mod secrets;
 
 mod auth;
 mod backup_policy;
+mod backup_shared;
 mod bootstrap;
 mod certificates;
 mod certs;
@@ -15,6 +16,7 @@ mod consumers;
 mod crash;
 mod doctor;
 mod drift;
+mod expired;
 mod lock;
 mod membership;
 mod node_authority;

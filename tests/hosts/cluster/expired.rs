@@ -1,0 +1,73 @@
+//! Certificates that have all expired together, as they do who were all issued together: nobody is left to be careful with.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::scene::{Scene, until};
+use crate::lab::{Host, Series};
+
+const PKI: &str = "/etc/etcd/pki";
+
+#[track_caller]
+fn openssl(folder: &Path, arguments: &str) {
+    let output = Command::new("openssl").current_dir(folder).args(arguments.split(' ')).output().expect("openssl runs");
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Puts pairs on the host that its authority has signed, and that ended years ago.
+fn expire(scene: &Scene, host: &Host) {
+    let folder = scene.lab.dir().join("pki");
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the lab's folder can be written");
+    write(
+        "expired.cnf",
+        "[ca]\ndefault_ca = own\n[own]\ndatabase = expired.index\nnew_certs_dir = .\nrand_serial = yes\n\
+         default_md = sha256\npolicy = any\nunique_subject = no\n[any]\ncommonName = supplied\n",
+    );
+    write("expired.index", "");
+    for role in ["server", "peer"] {
+        let names = format!("IP:{},IP:127.0.0.1,DNS:{}", host.address(), host.name());
+        write("expired.ext", &format!("extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName={names}\n"));
+        openssl(&folder, "ecparam -name prime256v1 -genkey -noout -out expired.key");
+        openssl(&folder, &format!("req -new -key expired.key -out expired.csr -subj /CN={}", host.name()));
+        openssl(
+            &folder,
+            "ca -batch -notext -config expired.cnf -cert ca.crt -keyfile ca.key -in expired.csr -out expired.crt \
+             -startdate 20200101000000Z -enddate 20200102000000Z -extfile expired.ext",
+        );
+        // Over what is there: owners and modes stay.
+        for end in ["crt", "key"] {
+            let content = fs::read(folder.join(format!("expired.{end}"))).expect("it was made");
+            host.exec_with(&format!("cat >{PKI}/{role}.{end}"), &content);
+        }
+    }
+    host.sh(&format!("openssl x509 -in {PKI}/server.crt -noout -checkend 0 && exit 1 || exit 0"));
+    for name in ["cnf", "index", "index.old", "index.attr", "index.attr.old", "ext", "key", "csr", "crt"] {
+        let _ = fs::remove_file(folder.join(format!("expired.{name}")));
+    }
+}
+
+/// The processes go on, and every new handshake is refused; and then, after a restart of all, nobody finds a peer.
+#[test]
+fn pairs_that_have_all_expired_are_renewed_by_one_apply() {
+    let test = "pairs_that_have_all_expired_are_renewed_by_one_apply";
+    let Some(scene) = Scene::healthy(test, 3, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    for restarted in [false, true] {
+        scene.lab.hosts().iter().for_each(|host| expire(&scene, host));
+        if restarted {
+            scene.lab.hosts().iter().for_each(|host| drop(host.sh("systemctl --no-block restart etcd")));
+            until("nobody serves", Duration::from_secs(30), || {
+                let state = |host: &Host| host.sh("systemctl show -p ActiveState --value etcd").trim().to_owned();
+                scene.lab.hosts().iter().all(|host| state(host) == "activating")
+            });
+        }
+        scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(0).says(&["issue server.crt"]);
+        until("all serve", Duration::from_secs(30), || {
+            scene.etcdctl(scene.first(), "endpoint health --cluster || :").matches("is healthy").count() == 3
+        });
+        assert!(scene.etcdctl(scene.first(), "get /kept").contains("yes"), "restarted: {restarted}");
+        scene.is_as_declared();
+    }
+}
