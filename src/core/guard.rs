@@ -24,6 +24,10 @@ pub enum Guard {
     DowntimeAllowed,
     /// A member whose data is gone is never started as if nothing had happened.
     NoStartWithoutData,
+    /// A member is stopped or started, and made ready for that, only where etcd can start again.
+    ComesBack,
+    /// No member is started in a directory that its data is not in.
+    DataStaysWithMember,
     /// A host that holds data of an unknown origin is not touched.
     DataOfThisCluster,
     /// Nothing is done on a host whose clock is not ours.

@@ -27,6 +27,7 @@ pub mod code;
 pub mod complaint;
 pub mod count;
 pub mod diagnostic;
+pub mod forbidden;
 pub mod guard;
 pub mod names;
 pub mod span;

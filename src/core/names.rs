@@ -83,6 +83,12 @@ impl RemotePath {
             Some((folder, _)) => RemotePath(folder.to_owned()),
         }
     }
+
+    /// Whether it is `outer`, or in it.
+    pub fn is_within(&self, outer: &RemotePath) -> bool {
+        let rest = self.0.strip_prefix(outer.0.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
 }
 
 impl PeerUrl {

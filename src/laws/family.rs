@@ -13,6 +13,7 @@ pub(super) enum Family {
     Certificates,
     Quotas,
     Alarms,
+    Starts,
 }
 
 impl Family {
@@ -52,6 +53,7 @@ impl Family {
             Guard::BackupCanRun | Guard::BackupIsMounted => Self::Backups,
             Guard::SoundBeforeChange => Self::Alarms,
             Guard::QuotaHoldsDatabase => Self::Quotas,
+            Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped

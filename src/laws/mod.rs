@@ -25,6 +25,7 @@ pub(crate) mod backup;
 mod certificates;
 mod alarms;
 mod family;
+mod next_start;
 mod quota;
 pub(crate) mod rolling;
 mod scenarios;
@@ -456,22 +457,24 @@ fn a_broken_guard_breaks_a_law() {
     let of_backups = || noticed(&backup::any_complaint);
     let of_alarms = || noticed(&alarms::any_complaint);
     let of_quotas = || noticed(&quota::any_complaint);
+    let of_starts = || noticed(&next_start::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let families: [&dyn Fn() -> bool; 7] = match Family::of(guard) {
-            Family::AtRest => [&at_rest, &rolling, &of_users, &of_certificates, &of_backups, &of_quotas, &of_alarms],
-            Family::Rolling => [&rolling, &at_rest, &of_users, &of_certificates, &of_backups, &of_quotas, &of_alarms],
-            Family::Users => [&of_users, &rolling, &at_rest, &of_certificates, &of_backups, &of_quotas, &of_alarms],
-            Family::Backups => [&of_backups, &of_users, &rolling, &at_rest, &of_certificates, &of_quotas, &of_alarms],
-            Family::Certificates => {
-                [&of_certificates, &rolling, &at_rest, &of_users, &of_backups, &of_quotas, &of_alarms]
-            }
-            Family::Quotas => [&of_quotas, &at_rest, &rolling, &of_users, &of_certificates, &of_backups, &of_alarms],
-            Family::Alarms => [&of_alarms, &of_quotas, &at_rest, &rolling, &of_users, &of_certificates, &of_backups],
+        let all: [&dyn Fn() -> bool; 8] =
+            [&at_rest, &rolling, &of_users, &of_backups, &of_certificates, &of_quotas, &of_alarms, &of_starts];
+        let first: &dyn Fn() -> bool = match Family::of(guard) {
+            Family::AtRest => &at_rest,
+            Family::Rolling => &rolling,
+            Family::Users => &of_users,
+            Family::Backups => &of_backups,
+            Family::Certificates => &of_certificates,
+            Family::Quotas => &of_quotas,
+            Family::Alarms => &of_alarms,
+            Family::Starts => &of_starts,
         };
-        let missed = with_broken(guard, || families.into_iter().any(|family| family()));
+        let missed = with_broken(guard, || first() || all.into_iter().any(|family| family()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());
         missed
     };

@@ -18,7 +18,7 @@ use crate::core::cluster::model::{edit_members, end, entries};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{staged, turn};
+use crate::core::cluster::{next_start, staged, turn};
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::{Desired, Place};
@@ -74,6 +74,11 @@ struct Failure {
 fn failure(view: &View, member: &Member) -> Option<Failure> {
     if member.declared {
         let Some(Standing::Failed(why)) = view.standing(&member.host) else { return None };
+        // Nothing could take its place there.
+        let host = view.observed.host(&member.host);
+        if host.is_some_and(|host| !next_start::obstacles(view.desired, &member.host, host).is_empty()) {
+            return None;
+        }
         return Some(Failure { why: why.clone(), removal: Removal::Failed });
     }
     let replaced = member.entry.name.as_ref().is_some_and(|name| view.desired.nodes.contains_key(name));

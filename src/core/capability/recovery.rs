@@ -11,7 +11,7 @@ use crate::core::cluster::departed::noted;
 use crate::core::cluster::quorum::quorum;
 use crate::core::cluster::situation::{Situation, situation};
 use crate::core::cluster::view::View;
-use crate::core::cluster::{model, version};
+use crate::core::cluster::{model, next_start, version};
 use crate::core::code::Code;
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
@@ -63,7 +63,7 @@ fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Op
         let what = format!("--lost={unknown}: no such node");
         return Err(Blocked::new(Code::NotLost, what).hint("use the names under [nodes] in cluster.toml"));
     }
-    let back = lost.keys().find(|name| observed.host(name).is_some_and(|host| host.data == DataDirectory::Member));
+    let back = lost.keys().find(|name| observed.host(name).is_some_and(Host::has_data));
     if let Some(name) = back.filter(|_| !upheld(Guard::LostIsGone, false)) {
         let what = format!("--lost={name}: {name} is reachable and has its data");
         let hint = format!("plan without --lost={name} to start it instead");
@@ -73,6 +73,10 @@ fn survivors(desired: &Desired, observed: &Observed) -> Result<Vec<(HostName, Op
     let learns = |name: &HostName| observed.host(name).and_then(Host::answer).is_some_and(|answer| answer.learner);
     let left = || desired.nodes.keys().filter(|name| !lost.contains_key(*name) && !learns(name));
     for name in left() {
+        let obstacles = observed.host(name).map(|host| next_start::obstacles(desired, name, host));
+        if let Some(why) = obstacles.into_iter().flatten().next() {
+            return Err(why);
+        }
         let (hint, what) = match observed.sight(name) {
             Some(Seen::Known(host)) if host.data == DataDirectory::Member && host.files.contains_key(&File::Config) => {
                 continue;

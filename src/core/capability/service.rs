@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::alarms;
 use crate::core::cluster::model::{run, serve};
+use crate::core::cluster::next_start;
 use crate::core::cluster::process::stale;
 use crate::core::cluster::quorum::{Health, quorum};
 use crate::core::cluster::quota;
@@ -177,6 +178,7 @@ pub fn restart(view: &View) -> Ruling {
         }
         let may = may_restart(view.desired, view.observed, &view.situation, name);
         let may = may.and_then(|()| quota::outgrown(name, host).map_or(Ok(()), Err));
+        let may = may.and_then(|()| next_start::missing(view.desired, name, host).map_or(Ok(()), Err));
         match may.and_then(|()| upgrade::may_start(view, host)) {
             Ok(()) => {
                 let draft = Draft::of(
@@ -229,10 +231,13 @@ fn serves(host: &Host) -> bool {
         && host.answer().is_some_and(|answer| answer.leader.is_some() && (answer.reads || answer.learner))
 }
 
-pub fn start_readiness(observed: &Observed, name: &HostName) -> Readiness {
+pub fn start_readiness(desired: &Desired, observed: &Observed, name: &HostName) -> Readiness {
     let Some(host) = observed.host(name) else { return unreachable(name) };
     if serves(host) {
         return Readiness::Done;
+    }
+    if let Some(obstacle) = next_start::obstacles(desired, name, host).into_iter().next() {
+        return Readiness::Refused(obstacle.what);
     }
     if may_start(host) {
         Readiness::Ready
@@ -245,6 +250,10 @@ pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName
     let Some(host) = observed.host(name) else { return unreachable(name) };
     if host.process.is_some() && due_to_restart(desired, name, host).is_none() {
         return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} is not serving yet")) };
+    }
+    let obstacles = next_start::obstacles(desired, name, host).into_iter();
+    if let Some(obstacle) = obstacles.chain(next_start::missing(desired, name, host)).next() {
+        return Readiness::Refused(obstacle.what);
     }
     let (situation, _) = crate::core::cluster::situation::situation(desired, observed);
     match may_restart(desired, observed, &situation, name) {

@@ -1,7 +1,7 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
 //! - who belongs to it, and how well: [`quorum`], [`alarms`], [`standing`], [`situation`], [`departed`], [`joining`]
-//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`turn`]
+//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`next_start`], [`turn`]
 //! - what a check-up means: [`checkup`]
 //! - what the database may fill: [`quota`]
 //! - who trusts whom: [`trust`], [`leaf`]
@@ -15,6 +15,7 @@ pub mod departed;
 pub mod joining;
 pub mod leaf;
 pub mod model;
+pub mod next_start;
 pub mod outline;
 pub mod process;
 pub mod quorum;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
-use crate::core::observed::{Alarm, DataDirectory, File, Host, MemberEntry, Observed};
+use crate::core::observed::{Alarm, File, Host, MemberEntry, Observed};
 use crate::core::plan::Voters;
 
 /// How many voters must agree, of `voters` in the member list. A cluster without voters has no quorum: 1.
@@ -178,7 +178,7 @@ fn runs(seen: &Host, host: &HostName, entry: &MemberEntry) -> bool {
         Some(answer) => answer.member == entry.id,
         None => {
             let named = entry.name.as_ref() == Some(host);
-            named && seen.data == DataDirectory::Member && seen.files.contains_key(&File::Config)
+            named && seen.has_data() && seen.files.contains_key(&File::Config)
         }
     }
 }

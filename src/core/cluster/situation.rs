@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, standing, unknown_data};
-use crate::core::cluster::{restoration, staged, trust};
+use crate::core::cluster::{next_start, restoration, staged, trust};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
@@ -28,6 +28,7 @@ pub enum Situation {
 /// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
 pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
     let unseen = with(unseen_hosts(observed), skewed_hosts(observed));
+    let unseen = with(unseen, next_start::all_obstacles(desired, observed));
     if restoration::under_way(desired, observed).is_some() {
         // Whatever there was, a new cluster is made.
         let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
@@ -66,7 +67,7 @@ pub fn workable<'a>(
 
 /// Whether this host's member has ever been part of a quorum: it has data, and the marker that allows it is used up.
 fn has_served(host: &Host) -> bool {
-    host.data == DataDirectory::Member && !host.files.contains_key(&File::NewDataMarker)
+    host.has_data() && !host.files.contains_key(&File::NewDataMarker)
 }
 
 /// Whether this host was made a member, and its data is gone: perhaps a volume that is not mounted.
@@ -75,7 +76,10 @@ fn has_served(host: &Host) -> bool {
 /// are never those of a first start that was cut off.
 fn has_lost_data(host: &Host) -> bool {
     let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
-    let may_lose = host.data == DataDirectory::Empty && staged && !host.files.contains_key(&File::NewDataMarker);
+    let may_lose = !host.has_data()
+        && host.data == DataDirectory::Empty
+        && staged
+        && !host.files.contains_key(&File::NewDataMarker);
     !upheld(Guard::NoDataBeforeBootstrap, !may_lose)
 }
 
@@ -182,9 +186,9 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
 fn lost_data(name: &HostName, host: &Host) -> Blocked {
     if has_lost_data(host) {
         let what = format!("{name} was a member, but its data directory is missing");
-        let hint = "check that its volume is mounted. A member that lost its data must be removed and added again once \
-                    the others serve; if all lost theirs, run `quorate restore SNAPSHOT`; to start an empty cluster \
-                    instead, move etcd.yaml and the unit aside on the hosts";
+        let hint = "check that its volume is mounted, and whether the data is in another directory (`find / -path \
+                    '*/member/snap/db'`). A member that lost its data must be removed and added again once the others \
+                    serve; if all lost theirs, run `quorate restore SNAPSHOT`";
         return Blocked::new(Code::DataLost, what).on(name).hint(hint);
     }
     let what = format!("{name} has no etcd data, but other hosts do");

@@ -2,10 +2,10 @@
 
 use crate::core::cluster::version;
 use crate::core::code::Code;
-use crate::core::content::runtime;
+use crate::core::content::{layout, runtime};
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::HostName;
+use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{DataDirectory, File, Host, Role};
 use crate::core::plan::ruling::Blocked;
 
@@ -20,13 +20,18 @@ pub fn port_taken(name: &HostName, host: &Host) -> Vec<Blocked> {
 
 /// Everything that a start reads lies there.
 pub fn is_staged(desired: &Desired, host: &Host) -> bool {
-    let files = runtime::loaded_at_start(desired)
-        .iter()
-        .copied()
-        .chain([Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]));
-    host.installed.contains_key(&version::on_disk(desired, host))
-        && files.into_iter().all(|file| host.files.contains_key(&file))
-        && may_start(host)
+    missing(desired, host).is_none() && may_start(host)
+}
+
+/// The first program or file that a start would not find.
+pub fn missing(desired: &Desired, host: &Host) -> Option<RemotePath> {
+    let version = version::on_disk(desired, host);
+    if !host.installed.contains_key(&version) {
+        return Some(desired.binaries_folder_of(version).join("etcd"));
+    }
+    let pairs = [Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]);
+    let mut files = runtime::loaded_at_start(desired).iter().copied().chain(pairs);
+    files.find(|file| !host.files.contains_key(file)).map(|file| layout::path(desired, file))
 }
 
 /// It has its data, or the marker that allows it: what its unit asks for, too.

@@ -50,6 +50,10 @@ pub fn standing(
         return Ok(Standing::Failed(why.to_owned()));
     }
     let Some(host) = host else { return Ok(Standing::Unseen) };
+    // Not lost: it is only to be found elsewhere, which is told of the host.
+    if host.data_elsewhere.is_some() {
+        return Ok(Standing::Member);
+    }
     let has_marker = host.files.contains_key(&File::NewDataMarker);
     match host.data {
         DataDirectory::Foreign => Err(foreign_data(name)),

@@ -4,7 +4,7 @@
 
 use crate::core::desired::{Consumer, Desired, Paths};
 use crate::core::names::{Digest, RemotePath};
-use crate::core::observed::{Access, File, Folder};
+use crate::core::observed::{Access, File, Folder, Needed};
 
 /// The user and group that etcd runs as.
 pub const ACCOUNT: &str = "etcd";
@@ -228,6 +228,16 @@ pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
 
 pub fn folder_access(folder: Folder) -> Access {
     folder_row(folder).owned.access()
+}
+
+/// Where what etcd needs at its start is declared to be.
+pub fn needed_path(desired: &Desired, needed: Needed) -> RemotePath {
+    match needed {
+        Needed::Binary => desired.binaries_folder().join("etcd"),
+        Needed::Config => desired.paths.config.clone(),
+        Needed::Certificates => desired.paths.certificates.clone(),
+        Needed::Data => desired.paths.data.clone(),
+    }
 }
 
 /// Where a snapshot lies that is to be restored: beside the data, under the SHA-256 that it ends in.

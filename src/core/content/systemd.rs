@@ -2,6 +2,7 @@
 
 use super::{BANNER, layout};
 use crate::core::desired::{Binaries, Desired};
+use crate::core::forbidden::SANDBOX;
 use crate::core::names::Version;
 use crate::core::observed::File;
 
@@ -42,8 +43,7 @@ Restart=always
 RestartSec=2
 TimeoutStartSec=infinity
 LimitNOFILE=65536
-NoNewPrivileges=true
-ProtectHome=true
+{sandbox}
 
 [Install]
 WantedBy=multi-user.target
@@ -56,6 +56,7 @@ WantedBy=multi-user.target
         loaded = loaded.join(" "),
         binaries = desired.binaries_folder_of(version),
         config = path(File::Config),
+        sandbox = SANDBOX.map(|directive| directive.line).join("\n"),
     )
 }
 
@@ -68,4 +69,44 @@ pub(super) fn unit_version(desired: &Desired, unit: &str) -> Option<Version> {
     let start = unit.lines().find(|line| line.starts_with("ExecStart="))?;
     let (_, rest) = start.split_once(&folder)?;
     rest.split_once("/etcd ")?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws::sample;
+
+    /// By these a service is kept from what is on its host (systemd.exec(5)). A line that is not in the table is one that
+    /// nobody asks before a member is stopped.
+    #[test]
+    fn whatever_the_unit_keeps_from_etcd_is_in_the_table() {
+        const KEEPING: [&str; 19] = [
+            "BindPaths",
+            "BindReadOnlyPaths",
+            "CapabilityBoundingSet",
+            "DynamicUser",
+            "ExecPaths",
+            "InaccessiblePaths",
+            "NoExecPaths",
+            "NoNewPrivileges",
+            "Private",
+            "Protect",
+            "ReadOnlyPaths",
+            "ReadWritePaths",
+            "Restrict",
+            "RootDirectory",
+            "RootImage",
+            "SystemCall",
+            "TemporaryFileSystem",
+            "UMask",
+            "WorkingDirectory",
+        ];
+        let unit = unit(&sample::desired(1), Version::new(3, 5, 16));
+        let keeping = unit.lines().filter(|line| KEEPING.iter().any(|word| line.starts_with(word)));
+        assert_eq!(keeping.collect::<Vec<_>>(), SANDBOX.map(|directive| directive.line));
+        for directive in SANDBOX {
+            // What hides nothing is known to; whoever adds a line looks up what it hides.
+            assert_eq!(directive.hides.is_empty(), directive.line == "NoNewPrivileges=true", "{directive:?}");
+        }
+    }
 }

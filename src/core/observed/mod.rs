@@ -19,9 +19,11 @@ mod cause;
 pub mod checkup;
 pub mod departure;
 mod file;
+mod location;
 
 pub use cause::Cause;
 pub use file::{Access, File, FileFact, Folder, Role};
+pub use location::{Closed, Location, Mount, Needed};
 
 /// A fact, or why it could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +204,13 @@ pub struct Host {
     /// The running etcd, if its unit has a main process.
     pub process: Option<Process>,
     pub data: DataDirectory,
+    /// Where a member's data lies, if not in the declared directory: what the running etcd holds open, or what a stopped
+    /// one was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_elsewhere: Option<RemotePath>,
+    /// What etcd needs at its start, and what the places of that are like; empty where nothing stands in the way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub locations: BTreeMap<Needed, Location>,
     /// TCP ports of ours that something else listens on.
     pub taken_ports: BTreeMap<u16, String>,
     /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
@@ -546,6 +555,11 @@ impl Host {
     /// What the member said, if it answered.
     pub fn answer(&self) -> Option<&Answer> {
         self.member.known()?.as_ref()
+    }
+
+    /// A member's data is on it, in the declared directory or in another one.
+    pub fn has_data(&self) -> bool {
+        self.data == DataDirectory::Member || self.data_elsewhere.is_some()
     }
 
     pub fn text_of(&self, file: File) -> Option<&str> {

@@ -44,7 +44,7 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
         }
         Action::Service(ServiceAction::ReloadUnits { host }) => service::reload_readiness(observed, host),
         Action::Service(ServiceAction::Enable { host }) => service::enable_readiness(observed, host),
-        Action::Service(ServiceAction::Start { host }) => service::start_readiness(observed, host),
+        Action::Service(ServiceAction::Start { host }) => service::start_readiness(desired, observed, host),
         Action::Service(ServiceAction::Restart { host }) => service::restart_readiness(desired, observed, host),
         Action::Member(MemberAction::Add { host, peer_url }) => {
             membership::add_readiness(desired, observed, host, peer_url)

@@ -2,7 +2,7 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{departed, quota};
+use crate::core::cluster::{departed, next_start, quota};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -35,6 +35,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
+    findings.extend(next_start::findings(desired, observed));
     findings.extend(rotation::findings(observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {

@@ -110,6 +110,8 @@ pub fn bare_host() -> Host {
         },
         process: None,
         data: DataDirectory::Empty,
+        data_elsewhere: None,
+        locations: BTreeMap::new(),
         taken_ports: BTreeMap::new(),
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),

@@ -10,11 +10,11 @@ use super::script::{Cluster, Happening};
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{Desired, read};
-use crate::core::names::{Digest, HostName, MemberId, Version};
+use crate::core::names::{Digest, HostName, MemberId, RemotePath, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
-    Alarm, Answer, Cause, DataDirectory, File, Former, Host, MemberEntry, Observed, Scheduled, Seen, ServiceState,
-    V2Store,
+    Alarm, Answer, Cause, DataDirectory, File, Folder, Former, Host, MemberEntry, Observed, Scheduled, Seen,
+    ServiceState, V2Store,
 };
 use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, world};
@@ -110,6 +110,7 @@ impl Machines {
                 stop(host);
                 host.data = DataDirectory::Empty;
             }
+            Happening::MoveData { host, to } => self.move_data(&host, &RemotePath::new(to))?,
             Happening::DeleteFile { file, host } => self.delete(&file, &host)?,
             Happening::Edit { file, host, line } => self.edit(&file, &host, &line)?,
             Happening::Pass { seconds } => self.world.at = self.world.at.plus_seconds(seconds),
@@ -156,6 +157,16 @@ impl Machines {
         } else {
             self.host(name)?.service.state = ServiceState::Activating;
         }
+        Ok(())
+    }
+
+    fn move_data(&mut self, name: &HostName, to: &RemotePath) -> Result<(), String> {
+        let declared = self.desired.paths.data.clone();
+        let host = self.host(name)?;
+        if host.process.is_some() || !host.has_data() {
+            return Err(format!("{name} has no data, or etcd runs there"));
+        }
+        lay_data(host, to, &declared);
         Ok(())
     }
 
@@ -214,6 +225,11 @@ impl Machines {
             let host = world.hosts.remove(&name).expect("it was found there");
             let (address, peer_url) = (self.desired.nodes[&name].address.clone(), self.desired.peer_url(&name));
             world.former.insert(name.clone(), Former { name, address, peer_url, host });
+        }
+        let (before, after) = (&self.desired.paths.data, &desired.paths.data);
+        for host in world.hosts.values_mut().filter_map(Seen::known_mut).filter(|host| host.has_data()) {
+            let is = host.data_elsewhere.clone().unwrap_or_else(|| before.clone());
+            lay_data(host, &is, after);
         }
         let blank = world::bare(&desired, world.at);
         for (name, bare) in blank.hosts {
@@ -291,6 +307,17 @@ fn follow(answer: &mut Answer, leader: Option<MemberId>, roster: &[MemberEntry])
     } else {
         answer.members = Seen::Unknown(no_leader());
         answer.own_members = roster.to_vec();
+    }
+}
+
+/// The data of a member is in one directory, and another one, or the same, is declared.
+fn lay_data(host: &mut Host, is: &RemotePath, declared: &RemotePath) {
+    let is_declared = is == declared;
+    host.data = if is_declared { DataDirectory::Member } else { DataDirectory::Empty };
+    host.data_elsewhere = (!is_declared).then(|| is.clone());
+    match is_declared {
+        true => drop(host.folders.insert(Folder::Data, layout::folder_access(Folder::Data))),
+        false => drop(host.folders.remove(&Folder::Data)),
     }
 }
 

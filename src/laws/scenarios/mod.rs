@@ -25,6 +25,7 @@
 //! | `stop etcd on HOST`, `hang etcd on HOST` | its service stops; it runs on and answers nobody |
 //! | `raise ALARM for HOST`, `disarm alarms` | NOSPACE or CORRUPT, of its member; `for nobody` where etcd could not tell; all go |
 //! | `delete data of HOST` | etcd stops, and its data directory is gone |
+//! | `move data of HOST to PATH` | what is in its data directory, wherever that is, while etcd is stopped |
 //! | `delete FILE of HOST` | a file by its name: `delete server.crt of etcd-2` |
 //! | `edit FILE on HOST: LINE` | a line is added to etcd.yaml or the unit |
 //! | `pass N days`, `pass N hours` | time goes by |
@@ -131,7 +132,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 10] = [
+const SHOWN: [(Guard, &str); 11] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -142,6 +143,7 @@ const SHOWN: [(Guard, &str); 10] = [
     (Guard::TrustedBeforeIssued, "rotation-killed.txt"),
     (Guard::UsersGoByName, "users.txt"),
     (Guard::SoundBeforeChange, "corrupt-member-replaced.txt"),
+    (Guard::DataStaysWithMember, "data-elsewhere.txt"),
 ];
 
 #[test]

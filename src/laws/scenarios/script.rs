@@ -34,6 +34,11 @@ pub enum Happening {
     StopEtcd(HostName),
     HangEtcd(HostName),
     DeleteData(HostName),
+    /// By hand, from wherever it is.
+    MoveData {
+        host: HostName,
+        to: String,
+    },
     DeleteFile {
         file: String,
         host: HostName,
@@ -101,7 +106,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `delete`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `move data of`, `delete`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -185,6 +190,9 @@ fn on_machines(source: &str) -> Option<Happening> {
             Some(Happening::Raise { kind: (*kind).to_owned(), of: Some(HostName::new(*host)) })
         }
         ["disarm", "alarms"] => Some(Happening::Disarm),
+        ["move", "data", "of", host, "to", to] => {
+            Some(Happening::MoveData { host: HostName::new(*host), to: (*to).to_owned() })
+        }
         ["delete", "data", "of", host] => Some(Happening::DeleteData(HostName::new(*host))),
         ["delete", file, "of", host] => {
             Some(Happening::DeleteFile { file: (*file).to_owned(), host: HostName::new(*host) })

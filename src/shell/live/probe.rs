@@ -21,12 +21,14 @@ pub mod checkup;
 mod complaint;
 mod consumers;
 mod data;
+mod elsewhere;
 mod files;
 mod host;
 mod installed;
 mod keys;
 mod listeners;
 mod loaded;
+mod locations;
 mod log;
 mod process;
 mod pushed;
@@ -67,8 +69,8 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host data installed tools unit complaint process loaded v2store log listeners snapshots pushed scheduled keys account
-    authority consumers files
+    host data installed tools unit complaint process elsewhere loaded v2store log listeners snapshots pushed scheduled keys
+    account locations authority consumers files
 }
 
 /// What one look has brought.
@@ -175,6 +177,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         unit,
         complaint,
         process,
+        elsewhere,
         loaded,
         v2store,
         log,
@@ -184,6 +187,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         scheduled,
         keys,
         account,
+        locations,
         authority,
         consumers,
         files,
@@ -203,6 +207,8 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         taken_ports: listeners.others(process.as_ref().and_then(|running| running.uid)),
         process: process.map(|Running { process, .. }| Process { loaded, ..process }),
         data,
+        data_elsewhere: elsewhere,
+        locations,
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
         pushed,

@@ -35,8 +35,11 @@ fn nothing_is_touched_where_quorate_refuses() {
     an_unusable_archive(&mut scene);
     a_busy_port(&scene);
     a_data_directory_that_is_already_there(&scene);
+    a_directory_that_etcd_could_not_enter(&mut scene);
     a_clock_that_is_an_hour_off(&scene);
     println!("refused in a cluster");
+    data_that_is_not_where_it_is_declared(&mut scene);
+    places_where_etcd_could_not_start_again(&mut scene);
     another_configuration_file(&scene);
     a_port_that_was_taken_meanwhile(&scene);
     an_authority_is_not_replaced(&scene);
@@ -80,6 +83,75 @@ fn a_data_directory_that_is_already_there(scene: &Scene) {
     host.sh("rm -r /var/lib/etcd; mkdir -p /var/lib/etcd; echo hello > /var/lib/etcd/notes");
     is_refused(scene, 3, &["etcd-2", "data-found"]);
     host.sh("rm -r /var/lib/etcd");
+}
+
+/// There is no account yet: whoever owns nothing is asked.
+fn a_directory_that_etcd_could_not_enter(scene: &mut Scene) {
+    scene.declare(|scene| scene.more = "[paths]\ndata = \"/srv/deep/etcd\"\n".to_owned());
+    let host = scene.lab.host("etcd-2");
+    host.sh("mkdir -m 700 /srv/deep");
+    is_refused(
+        scene,
+        3,
+        &["cannot-start", "the user etcd cannot enter /srv/deep (700 root:root)", "chmod o+x /srv/deep"],
+    );
+    let host = scene.lab.host("etcd-2");
+    host.sh("rmdir /srv/deep; mkdir -p /home/disk; ln -s /home/disk /srv/deep");
+    is_refused(scene, 3, &["cannot-start", "ProtectHome=true", "/srv/deep/etcd (a link to /home/disk/etcd)"]);
+    scene.lab.host("etcd-2").sh("rm /srv/deep; rmdir /home/disk");
+    scene.declare(|scene| scene.more = String::new());
+}
+
+/// plan and apply stop, say `words`, and neither change a file nor restart anything.
+#[track_caller]
+fn is_left_as_it_is(scene: &Scene, words: &[&str]) {
+    let pids = || scene.lab.hosts().iter().map(|host| host.sh("pgrep -x etcd")).collect::<Vec<_>>();
+    let configurations = || scene.lab.hosts().iter().map(|host| host.read("/etc/etcd/etcd.yaml")).collect::<Vec<_>>();
+    let before = (pids(), configurations());
+    scene.plan().exits(3).says(words);
+    scene.quorate(&["apply", "--yes"]).exits(3).says(words);
+    assert!(before == (pids(), configurations()), "a member was touched");
+}
+
+/// Another directory is declared, and a member whose database is open elsewhere is not started without it.
+fn data_that_is_not_where_it_is_declared(scene: &mut Scene) {
+    scene.declare(|scene| scene.more = "[paths]\ndata = \"/srv/etcd\"\n".to_owned());
+    is_left_as_it_is(scene, &["data-elsewhere", "the data of etcd-3 is in /var/lib/etcd, and /srv/etcd is declared"]);
+    // The same directory under another name is no other one.
+    for host in scene.lab.hosts() {
+        host.sh("ln -s /var/lib/etcd /srv/etcd");
+    }
+    let plan = scene.plan().exits(2);
+    assert!(!plan.stdout.contains("data-elsewhere"), "{}", plan.stdout);
+    for host in scene.lab.hosts() {
+        host.sh("rm /srv/etcd");
+    }
+    scene.declare(|scene| scene.more = String::new());
+    scene.is_in_sync();
+}
+
+/// The members serve, and go on serving: they would not come back.
+fn places_where_etcd_could_not_start_again(scene: &mut Scene) {
+    scene.declare(|scene| scene.etcd = "heartbeat-interval = \"200ms\"\n".to_owned());
+    let everywhere = |scene: &Scene, command: &str| scene.lab.hosts().iter().for_each(|host| drop(host.sh(command)));
+    everywhere(scene, "chmod 700 /opt");
+    is_left_as_it_is(scene, &["cannot-start", "the user etcd cannot enter /opt (700 root:root)"]);
+    everywhere(scene, "chmod 755 /opt; mount --bind /opt/etcd /opt/etcd; mount -o remount,bind,noexec /opt/etcd");
+    is_left_as_it_is(scene, &["cannot-start", "/opt/etcd is mounted noexec"]);
+    everywhere(scene, "umount /opt/etcd; chmod 700 /opt/etcd/*/etcd");
+    is_left_as_it_is(scene, &["cannot-start", "the user etcd cannot execute /opt/etcd/"]);
+    everywhere(
+        scene,
+        "chmod 755 /opt/etcd/*/etcd; mount --bind /var/lib/etcd /var/lib/etcd; mount -o remount,bind,ro /var/lib/etcd",
+    );
+    is_left_as_it_is(scene, &["cannot-start", "/var/lib/etcd is mounted read-only"]);
+    everywhere(scene, "umount /var/lib/etcd");
+    scene.declare(|scene| scene.more = "[paths]\ncertificates = \"/mnt/pki\"\n".to_owned());
+    everywhere(scene, "mount -t tmpfs tmpfs /mnt");
+    is_left_as_it_is(scene, &["lost-at-boot", "/mnt is a tmpfs"]);
+    everywhere(scene, "umount /mnt");
+    scene.declare(|scene| (scene.more, scene.etcd) = (String::new(), String::new()));
+    scene.is_in_sync();
 }
 
 /// Certificates made by a clock that is ahead are refused by every other, so nothing is done on such a host.

@@ -255,7 +255,7 @@ fn a_restore_for_other_members_begins_anew() {
 #[test]
 fn restored_onto_disks_of_their_own() {
     let Some(mut scene) = Scene::installed("restored_onto_disks_of_their_own", 3, Series::V3_6) else { return };
-    scene.lab.hosts()[0].sh("mkdir -p /var/lib/etcd && mount -t tmpfs -o size=1g none /var/lib/etcd");
+    scene.lab.hosts()[0].sh("mkdir -p /srv/disk /var/lib/etcd && mount --bind /srv/disk /var/lib/etcd");
     scene.lab.hosts()[1].sh("mkdir -p /srv/etcd && ln -s /srv/etcd /var/lib/etcd");
     scene.declare(|scene| scene.more = String::new());
     scene.apply().exits(0);

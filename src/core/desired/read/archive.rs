@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::kinds::{self, Local};
+use super::paths;
 use super::problem::Problem;
 use super::suggest::enumerate;
 use super::table::Table;
@@ -18,7 +19,7 @@ pub(super) fn archive(table: &mut Table, local: Local) -> Binaries {
     }
     let url = table.get_spanned("url", url);
     let path = table.get_spanned("path", |value| path(value, local));
-    let preinstalled = table.get_spanned("preinstalled", kinds::remote_path);
+    let preinstalled = table.get_spanned("preinstalled", paths::readable);
     let (sha256, sha256_span) =
         table.section("sha256", |table| (digests(table), table.is_present().then(|| table.span())));
 

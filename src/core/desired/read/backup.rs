@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use toml::Spanned;
 
 use super::kinds;
-use super::paths::{is_within, own_folder};
+use super::paths::own_folder;
 use super::problem::Problem;
 use super::schedule::schedule;
 use super::suggest::enumerate;
@@ -54,7 +54,7 @@ fn report_nested(table: &mut Table, directory: &Spanned<RemotePath>, paths: &Pat
         ("config", &config),
     ];
     for (name, path) in all {
-        if is_within(directory.get_ref(), path) || is_within(path, directory.get_ref()) {
+        if directory.get_ref().is_within(path) || path.is_within(directory.get_ref()) {
             let problem = Problem::new(directory.span(), format!("`directory` and the directory of `{name}` overlap"));
             table.report(problem.hint(format!("`{name}` is in {path}; snapshots need a directory of their own")));
         }

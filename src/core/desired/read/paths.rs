@@ -10,6 +10,7 @@ use super::sections::Layout;
 use super::table::Table;
 use super::value::Value;
 use crate::core::desired::Paths;
+use crate::core::forbidden;
 use crate::core::names::RemotePath;
 
 /// The folders that hold other things too. We set the owner and the mode of ours, which would break a host.
@@ -54,10 +55,10 @@ const SHARED: &[&str] = &[
 pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
     let default = of_layout(layout);
     let declared = |found: &Option<Spanned<RemotePath>>| found.as_ref().map(Spanned::span);
-    let config = table.get_spanned("config", remote_path);
-    let data = table.get_spanned("data", own_folder);
-    let certificates = table.get_spanned("certificates", own_folder);
-    let binaries = table.get_spanned("binaries", own_folder);
+    let config = table.get_spanned("config", config_file);
+    let data = table.get_spanned("data", readable_folder);
+    let certificates = table.get_spanned("certificates", readable_folder);
+    let binaries = table.get_spanned("binaries", readable_folder);
     let spans = [declared(&config), declared(&data), declared(&certificates), declared(&binaries)];
     let names = ["config", "data", "certificates", "binaries"];
     let all_good = names.iter().zip(&spans).all(|(name, span)| span.is_some() || table.declares(name).is_none());
@@ -68,17 +69,6 @@ pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
         service: table.get("service", service).unwrap_or(default.service),
         binaries: binaries.map_or(default.binaries, Spanned::into_inner),
     };
-    if SHARED.contains(&paths.config_folder().as_str()) || paths.config_folder().as_str() == "/" {
-        let folder = paths.config_folder();
-        let problem = Problem::new(
-            spans[0].clone().unwrap_or(table.span()),
-            "etcd's configuration needs a directory \
-                                                                              of its own",
-        )
-        .label(format!("{folder} is used by other programs too"))
-        .hint("for example \"/etc/etcd/etcd.yaml\"");
-        table.report(problem);
-    }
     // The default in the place of a bad path would be compared with what the user meant.
     if all_good {
         report_nested(table, &paths, spans);
@@ -105,22 +95,74 @@ fn of_layout(layout: Layout) -> Paths {
     }
 }
 
-/// A folder that only we use.
+/// A folder that only we use, and that is still there after a boot.
 pub(super) fn own_folder(value: &Value) -> Result<RemotePath, Problem> {
-    let path = remote_path(value)?;
-    let volatile = ["/proc/", "/sys/", "/dev/"].iter().any(|folder| path.as_str().starts_with(folder));
-    if volatile || SHARED.contains(&path.as_str()) {
-        // Where nothing lasts, what lies beside it is no better.
-        let example = match volatile {
-            true => format!("/srv/etcd/{}", value.key()),
-            false => format!("{}/etcd", path.parent().as_str().trim_end_matches('/')),
-        };
-        return Err(value
-            .problem(format!("`{}` must be a directory of its own", value.key()))
-            .label("a system directory")
-            .hint(format!("for example \"{example}\"")));
+    placed(value, &[volatile, shared])
+}
+
+/// The same, which etcd must see.
+fn readable_folder(value: &Value) -> Result<RemotePath, Problem> {
+    placed(value, &[volatile, hidden, shared])
+}
+
+/// A file that etcd sees, in a folder that only we use.
+fn config_file(value: &Value) -> Result<RemotePath, Problem> {
+    placed(value, &[volatile, hidden, among_others])
+}
+
+/// A path that etcd sees, and that is still there after a boot.
+pub(super) fn readable(value: &Value) -> Result<RemotePath, Problem> {
+    placed(value, &[volatile, hidden])
+}
+
+/// Why nothing can be at a path, after the name of its key, and the words under the caret.
+type Fault = fn(&RemotePath) -> Option<(String, String)>;
+
+fn volatile(path: &RemotePath) -> Option<(String, String)> {
+    let folder = forbidden::volatile(path)?;
+    Some((format!("cannot be in {folder}"), "nothing is kept there for good".to_owned()))
+}
+
+fn hidden(path: &RemotePath) -> Option<(String, String)> {
+    let (directive, folder) = forbidden::hidden(path)?;
+    Some((format!("cannot be in {folder}"), format!("the unit hides it from etcd: {}", directive.line)))
+}
+
+fn shared(path: &RemotePath) -> Option<(String, String)> {
+    let is_shared = SHARED.contains(&path.as_str());
+    is_shared.then(|| ("must be a directory of its own".to_owned(), "a system directory".to_owned()))
+}
+
+fn among_others(path: &RemotePath) -> Option<(String, String)> {
+    let folder = path.parent();
+    let is_shared = folder.as_str() == "/" || SHARED.contains(&folder.as_str());
+    is_shared.then(|| ("needs a directory of its own".to_owned(), format!("{folder} is used by other programs too")))
+}
+
+fn placed(value: &Value, faults: &[Fault]) -> Result<RemotePath, Problem> {
+    let text = value.text()?;
+    // Told before how it is spelt: a shorter spelling that is refused as well must not be what is told to write.
+    let parts = text.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let shortest = RemotePath::new(format!("/{}", parts.collect::<Vec<_>>().join("/")));
+    match faults.iter().find_map(|fault| fault(&shortest)) {
+        Some((what, label)) if text.starts_with('/') => {
+            Err(value.problem(format!("`{}` {what}", value.key())).label(label).hint(example(value)))
+        }
+        Some(_) | None => remote_path(value),
     }
-    Ok(path)
+}
+
+/// One that is valid, whatever was declared.
+fn example(value: &Value) -> String {
+    let example = match value.key() {
+        "config" => "/etc/etcd/etcd.yaml",
+        "certificates" => "/etc/etcd/pki",
+        "binaries" => "/opt/etcd",
+        "preinstalled" => "/usr/bin",
+        "directory" => "/var/backups/etcd",
+        _ => "/var/lib/etcd",
+    };
+    format!("for example \"{example}\"")
 }
 
 /// The name of a systemd service that is no template.
@@ -154,7 +196,7 @@ fn report_nested(table: &mut Table, paths: &Paths, spans: [Option<Range<usize>>;
         for (outer, (outer_name, outer_path)) in all.iter().enumerate().skip(1) {
             let same = inner_path == outer_path;
             // Two equal paths are told once.
-            if inner == outer || (same && inner > outer) || !is_within(inner_path, outer_path) {
+            if inner == outer || (same && inner > outer) || !inner_path.is_within(outer_path) {
                 continue;
             }
             let summary = match same {
@@ -170,8 +212,4 @@ fn report_nested(table: &mut Table, paths: &Paths, spans: [Option<Range<usize>>;
             table.report(problem);
         }
     }
-}
-
-pub(super) fn is_within(inner: &RemotePath, outer: &RemotePath) -> bool {
-    inner.as_str().strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -563,9 +563,9 @@ fn paths() {
     check(
         "[paths]\nconfig = \"/etc/etcd.yaml\"\ndata = \"/var/lib\"\nbinaries = \"/\"\nservice = \"etcd\"\n",
         &[
-            "7:10 etcd's configuration needs a directory of its own [/etc is used by other programs too] -> for \
-             example \"/etc/etcd/etcd.yaml\"",
-            "8:8 `data` must be a directory of its own [a system directory] -> for example \"/var/etcd\"",
+            "7:10 `config` needs a directory of its own [/etc is used by other programs too] -> for example \
+             \"/etc/etcd/etcd.yaml\"",
+            "8:8 `data` must be a directory of its own [a system directory] -> for example \"/var/lib/etcd\"",
             "9:12 `binaries` is not a usable path -> it cannot be the root directory",
             "10:11 \"etcd\" is not a valid service unit name -> use a plain name that ends in .service: \
              \"etcd.service\"",
@@ -984,15 +984,71 @@ fn authorities_that_are_half_declared() {
     );
 }
 
+/// Where etcd could not start again, or would start with nothing.
 #[test]
-fn the_example_for_a_refused_directory_is_one_that_is_taken() {
-    for refused in ["/proc/etcd", "/sys/fs/etcd", "/dev/shm/etcd", "/proc", "/var/lib", "/usr/bin", "/opt", "/tmp"] {
-        let text = format!("{VALID}[paths]\ndata = \"{refused}\"\n");
-        let problems = read(&text).expect_err("it is no directory of its own");
-        let shown = render(&problems, &text, "cluster.toml", false);
-        let example = shown.split("for example \"").nth(1).and_then(|rest| rest.split('"').next());
-        let example = example.unwrap_or_else(|| panic!("no example: {shown}"));
-        assert_ne!(example, refused);
-        good(&format!("[paths]\ndata = \"{example}\"\n"));
+fn what_the_unit_hides_and_what_a_boot_empties_is_no_place_for_etcd() {
+    check(
+        "[paths]\nconfig = \"/root/etcd/etcd.yaml\"\ndata = \"/home/etcd/data\"\ncertificates = \"/run/etcd/pki\"\nbinaries = \"/tmp/etcd\"\n",
+        &[
+            "7:10 `config` cannot be in /root [the unit hides it from etcd: ProtectHome=true] -> for example \
+             \"/etc/etcd/etcd.yaml\"",
+            "8:8 `data` cannot be in /home [the unit hides it from etcd: ProtectHome=true] -> for example \
+             \"/var/lib/etcd\"",
+            "9:16 `certificates` cannot be in /run [nothing is kept there for good] -> for example \"/etc/etcd/pki\"",
+            "10:12 `binaries` cannot be in /tmp [nothing is kept there for good] -> for example \"/opt/etcd\"",
+        ],
+    );
+    check(
+        "[etcd.archive]\npreinstalled = \"/root/bin\"\n",
+        &["7:16 `preinstalled` cannot be in /root [the unit hides it from etcd: ProtectHome=true] -> for example \
+           \"/usr/bin\""],
+    );
+    // root takes the snapshots, so what is hidden from etcd is no matter.
+    good("[backup]\nschedule = \"@daily\"\ndirectory = \"/home/backups\"\n");
+    check(
+        "[backup]\nschedule = \"@daily\"\ndirectory = \"/var/tmp/etcd\"\n",
+        &["8:13 `directory` cannot be in /var/tmp [nothing is kept there for good] -> for example \
+           \"/var/backups/etcd\""],
+    );
+}
+
+#[test]
+fn the_example_for_a_refused_path_is_one_that_is_taken() {
+    let refused = [
+        "/proc/etcd",
+        "/sys/fs/etcd",
+        "/dev/shm/etcd",
+        "/proc",
+        "/var/lib",
+        "/usr/bin",
+        "/opt",
+        "/tmp",
+        "/tmp//etcd",
+        "/run/./x",
+        "/home/etcd",
+        "/root/x",
+        "/var/run/etcd",
+        "/etc",
+        "/home//me/",
+        "/var//lib",
+        "/srv/a/",
+    ];
+    for key in [
+        "[paths]\nconfig",
+        "[paths]\ndata",
+        "[paths]\ncertificates",
+        "[paths]\nbinaries",
+        "[backup]\nschedule = \"@daily\"\ndirectory",
+    ] {
+        for refused in refused {
+            let text = format!("{VALID}{key} = \"{refused}\"\n");
+            let Err(problems) = read(&text) else { continue };
+            let shown = render(&problems, &text, "cluster.toml", false);
+            let hint = problems[0].hint.as_deref().unwrap_or_default();
+            let example = hint.split('"').nth(1).unwrap_or_else(|| panic!("no example: {shown}"));
+            assert_ne!(example, refused, "{shown}");
+            let taken = read(&format!("{VALID}{key} = \"{example}\"\n"));
+            assert!(taken.is_ok(), "{shown}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{Architecture, ClusterId, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
-    Access, DataDirectory, File, Folder, Installed, Role, ServiceState, Tools, Usage, V2Store,
+    Access, DataDirectory, File, Folder, Installed, Needed, Role, ServiceState, Tools, Usage, V2Store,
 };
 
 const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
@@ -328,6 +328,44 @@ fn every_section_is_in_the_list_and_says_what_its_lines_are_told() {
 }
 
 #[test]
+fn what_the_places_are_like_that_etcd_needs_is_told() {
+    let with = |from: &str, to: &str| parse(&desired(""), &replaced(RUNNING, from, to)).map(|sight| sight.host);
+    let host = seen(RUNNING);
+    let data = &host.locations[&Needed::Data];
+    assert_eq!((data.real.as_str(), data.closed.as_ref()), ("/var/lib/etcd", None));
+    assert_eq!((data.mount.point.as_str(), data.mount.filesystem.as_str()), ("/", "overlay"));
+    assert!(!data.mount.no_exec && !data.mount.read_only);
+    // A link to a disk that is mounted later in the table, behind a directory that is closed.
+    let linked =
+        "real=/var/lib/etcd\t/disk/etcd\nmount=/disk\text4\tro,noexec,rw\nclosed=/disk/etcd\t/disk\t700 root root\n";
+    let host = with("real=/var/lib/etcd\t/var/lib/etcd\n", linked).expect("a whole answer");
+    let data = &host.locations[&Needed::Data];
+    assert_eq!((data.real.as_str(), data.mount.point.as_str()), ("/disk/etcd", "/disk"));
+    assert!(data.mount.no_exec && data.mount.read_only);
+    let closed = data.closed.as_ref().expect("it is closed");
+    assert_eq!((closed.path.as_str(), &closed.access), ("/disk", &Access::new("700", "root", "root")));
+    assert_eq!(host.locations[&Needed::Binary].mount.point.as_str(), "/");
+    for (from, to) in
+        [("mount=/\t", "mount=/srv\t"), ("real=/etc/etcd/pki\t", "x="), ("[locations]\n", "[locations]\nunasked=yes\n")]
+    {
+        assert!(matches!(with(from, to), Err(Trouble::Unreadable(_))), "{from:?}: what was not told is not fine");
+    }
+}
+
+#[test]
+fn data_is_found_where_it_is() {
+    let with =
+        |lines: &str| seen(&replaced(RUNNING, "[loaded]\n", &format!("[elsewhere]\n{lines}[loaded]\n"))).data_elsewhere;
+    assert_eq!([with(""), seen(RUNNING).data_elsewhere], [None, None]);
+    assert_eq!(
+        with("stopped=/a\nrunning=/data/etcd\n"),
+        Some(RemotePath::new("/data/etcd")),
+        "what is open is the truth"
+    );
+    assert_eq!(with("stopped=/a\nstopped=/b\n"), Some(RemotePath::new("/a")));
+}
+
+#[test]
 fn what_is_not_declared_on_a_host_is_not_looked_at() {
     let sections = |script: &str| {
         let line = script.lines().find_map(|line| line.strip_prefix("q_sections=")).expect("it is assigned");
@@ -360,11 +398,12 @@ fn what_is_not_declared_on_a_host_is_not_looked_at() {
 
 #[test]
 fn an_answer_without_a_section_that_was_sent_is_not_read_as_absence() {
-    let sight = parse(&everything(), RUNNING).expect("a whole answer");
+    let upgraded = replaced(RUNNING, "real=/opt/etcd/3.5.30/etcd\t", "real=/opt/etcd/3.7.0/etcd\t");
+    let sight = parse(&everything(), &upgraded).expect("a whole answer");
     assert_eq!(sight.authority, None);
     assert!(matches!(sight.consumers.values().next(), Some(Err(Trouble::Unreadable(_)))), "{:?}", sight.consumers);
     let with =
-        |lines: &str| parse(&everything(), &replaced(RUNNING, "[listeners]\n", &format!("{lines}[listeners]\n")));
+        |lines: &str| parse(&everything(), &replaced(&upgraded, "[listeners]\n", &format!("{lines}[listeners]\n")));
     let sight = with("[authority]\n[consumers]\n").expect("a whole answer");
     assert_eq!(sight.authority, Some(Ok(AuthorityLying::default())));
     assert!(matches!(sight.consumers.values().next(), Some(Ok(_))));

@@ -1,7 +1,7 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # What systemd says of the unit.
 look_unit() {
-    properties=ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp
+    properties=ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp,FragmentPath
     unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
     echo "$unit"
     pid="$newline$unit"

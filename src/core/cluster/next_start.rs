@@ -1,0 +1,169 @@
+//! What the next start of etcd on a host needs, with what will be on disk then. It is asked before anything is laid ready
+//! for a start, and before every stop, restart and start: a member that could not come back is not touched.
+
+use crate::core::cluster::staged;
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::desired::{Desired, Place};
+use crate::core::forbidden;
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{HostName, RemotePath};
+use crate::core::observed::{DataDirectory, File, Folder, Host, Location, Needed, Observed};
+use crate::core::plan::ruling::{Blocked, Finding};
+
+/// Everything that keeps etcd from starting on a host, or from starting with its data.
+pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked> {
+    let mut found = Vec::new();
+    if !upheld(Guard::DataStaysWithMember, false) {
+        found.extend(data_elsewhere(desired, name, host));
+    }
+    if !upheld(Guard::ComesBack, false) {
+        let at = |(needed, location): (&Needed, &Location)| obstacle(desired, name, host, *needed, location);
+        found.extend(host.locations.iter().filter_map(at));
+        // One that is stopped is told so when it is to be started.
+        if host.process.is_some() {
+            found.extend(staged::port_taken(name, host));
+        }
+    }
+    found
+}
+
+/// Of all declared hosts that were seen.
+pub fn all_obstacles(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
+    let seen = desired.nodes.keys().filter_map(|name| Some((name, observed.host(name)?)));
+    seen.flat_map(|(name, host)| obstacles(desired, name, host)).collect()
+}
+
+/// What is there already, and gone after a boot.
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let on = |(name, host): (&HostName, &Host)| -> Vec<Finding> {
+        let there = host.locations.iter().filter(|(needed, _)| is_there(desired, host, **needed));
+        let told = there.filter_map(|(needed, location)| {
+            let why = lost_at_boot(location)?;
+            let what = format!("{name} would lose its {} at the next boot: {why}", thing(*needed));
+            let hint = format!("{} in [paths]", another(*needed));
+            Some(Finding { code: Code::LostAtBoot, hosts: vec![name.clone()], what, hint: Some(hint) })
+        });
+        told.collect()
+    };
+    let declared = observed.seen_hosts().filter(|(name, _)| desired.nodes.contains_key(*name));
+    declared.flat_map(on).collect()
+}
+
+fn data_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let is = host.data_elsewhere.as_ref()?;
+    let declared = &desired.paths.data;
+    let (what, keep) = match host.data {
+        DataDirectory::Empty => (
+            format!("the data of {name} is in {is}, and {declared} is declared: etcd would start there without it"),
+            "to keep it there",
+        ),
+        DataDirectory::Member | DataDirectory::Foreign => (
+            format!("the data of {name} is in {is}, and {declared}, which is declared, holds something else"),
+            "if the first is right",
+        ),
+    };
+    let is_possible = forbidden::hidden(is).is_none() && forbidden::volatile(is).is_none();
+    let declare = if is_possible { format!("{keep}, set `data = \"{is}\"` in [paths]; ") } else { String::new() };
+    let hint = format!("{declare}to move data by hand, see `quorate explain {}`", Code::DataElsewhere);
+    Some(Blocked::new(Code::DataElsewhere, what).on(name).hint(hint).declared_at(Place::PathsData))
+}
+
+/// What is wrong with one of the places that etcd needs.
+fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, location: &Location) -> Option<Blocked> {
+    let path = layout::needed_path(desired, needed);
+    let place = if location.real == path { path.to_string() } else { format!("{path} (a link to {})", location.real) };
+    let its =
+        format!("its {} {} in {place}", thing(needed), if is_there(desired, host, needed) { "is" } else { "would be" });
+    let refused = |code: Code, why: String, hint: String| {
+        Some(Blocked::new(code, why).on(name).hint(hint).declared_at(declared_at(needed)))
+    };
+    let cannot = format!("etcd on {name} could not start again");
+    let other = another(needed);
+    if let Some((directive, folder)) = forbidden::hidden(&location.real) {
+        let why = format!("{cannot}: its unit hides {folder} ({}), and {its}", directive.line);
+        return refused(Code::CannotStart, why, format!("{other} outside of {folder}"));
+    }
+    // Owners and modes of our own directories are put back before a start.
+    let is_ours = |path: &RemotePath| Folder::ALL.iter().any(|folder| layout::folder_path(desired, *folder) == *path);
+    if let Some(closed) = location.closed.as_ref().filter(|closed| !is_ours(&closed.path)) {
+        let (does, way) = if closed.path == path { ("execute", "a+rx") } else { ("enter", "o+x") };
+        let (account, at, access) = (layout::ACCOUNT, &closed.path, &closed.access);
+        let why = format!("{cannot}: the user {account} cannot {does} {at} ({access}), and {its}");
+        return refused(Code::CannotStart, why, format!("`chmod {way} {at}` on the host, or {other}"));
+    }
+    let mount = &location.mount;
+    let point = &mount.point;
+    if needed == Needed::Binary && mount.no_exec {
+        let why = format!("{cannot}: {point} is mounted noexec, and {its}");
+        return refused(
+            Code::CannotStart,
+            why,
+            format!("`mount -o remount,exec {point}` and /etc/fstab on the host, or {other}"),
+        );
+    }
+    if needed == Needed::Data && mount.read_only {
+        let why = format!("{cannot}: {point} is mounted read-only, and {its}");
+        return refused(Code::CannotStart, why, format!("`mount -o remount,rw {point}` on the host, or {other}"));
+    }
+    // A member that runs there already loses nothing by a restart: that is told, and keeps nothing from being done.
+    let why = lost_at_boot(location).filter(|_| !is_there(desired, host, needed))?;
+    let why = format!("{name} would lose its {} at the next boot: {why}, and {its}", thing(needed));
+    refused(Code::LostAtBoot, why, other.to_owned())
+}
+
+fn lost_at_boot(location: &Location) -> Option<String> {
+    let mount = &location.mount;
+    if forbidden::is_in_memory(&mount.filesystem) {
+        return Some(format!("{} is a {}", mount.point, mount.filesystem));
+    }
+    forbidden::volatile(&location.real).map(|folder| format!("nothing in {folder} is kept for good"))
+}
+
+/// Whether what is meant is there now, and not only declared to be.
+fn is_there(desired: &Desired, host: &Host, needed: Needed) -> bool {
+    match needed {
+        Needed::Binary => host.installed.contains_key(&desired.cluster.version),
+        Needed::Config => host.files.contains_key(&File::Config),
+        Needed::Certificates => host.files.contains_key(&File::Trust),
+        Needed::Data => host.data == DataDirectory::Member,
+    }
+}
+
+/// In the singular: `its data is in`.
+fn thing(needed: Needed) -> &'static str {
+    match needed {
+        Needed::Binary => "program",
+        Needed::Config => "configuration",
+        Needed::Certificates => "certificate directory",
+        Needed::Data => "data",
+    }
+}
+
+fn another(needed: Needed) -> &'static str {
+    match needed {
+        Needed::Binary => "choose another directory for `binaries` in [paths]",
+        Needed::Config => "choose another path for `config` in [paths]",
+        Needed::Certificates => "choose another directory for `certificates` in [paths]",
+        Needed::Data => "choose another directory for `data` in [paths]",
+    }
+}
+
+fn declared_at(needed: Needed) -> Place<'static> {
+    match needed {
+        Needed::Binary => Place::PathsBinaries,
+        Needed::Config => Place::PathsConfig,
+        Needed::Certificates => Place::PathsCertificates,
+        Needed::Data => Place::PathsData,
+    }
+}
+
+/// Why a restart would find less on disk than it needs; `None` when all of it is there.
+pub fn missing(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    if upheld(Guard::ComesBack, staged::is_staged(desired, host)) {
+        return None;
+    }
+    let path = staged::missing(desired, host).unwrap_or_else(|| desired.paths.data.join("member"));
+    let what = format!("etcd on {name} could not start again: {path} is missing");
+    Some(Blocked::new(Code::CannotStart, what).on(name).hint("what keeps it from being put there is told beside this"))
+}

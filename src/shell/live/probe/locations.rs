@@ -1,0 +1,74 @@
+//! What the places are like that etcd needs at its next start.
+
+use std::collections::BTreeMap;
+
+use super::section::{Section, Subject, Words};
+use super::{Answer, Trouble, missing};
+use crate::core::content::layout;
+use crate::core::names::RemotePath;
+use crate::core::observed::{Access, Closed, Location, Mount, Needed};
+
+pub(super) struct Look;
+
+impl Section for Look {
+    type Fact = BTreeMap<Needed, Location>;
+
+    const SHELL: &'static str = include_str!("locations.sh");
+
+    const NEEDS: &'static [&'static str] = &["cat", "getent", "readlink", "setpriv", "stat"];
+
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        let paths = Needed::ALL.iter().map(|needed| layout::needed_path(of.desired, *needed).to_string());
+        Some(vec![
+            ("q_account", layout::ACCOUNT.to_owned()),
+            ("q_locations", paths.collect::<Vec<_>>().join(" ")),
+            ("q_walk", include_str!("../script/walk.sh").to_owned()),
+        ])
+    }
+
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<Needed, Location>, Trouble> {
+        let reals: BTreeMap<_, _> = pairs(answer, "real").collect();
+        let closed: BTreeMap<_, _> = pairs(answer, "closed").collect();
+        let mounts: Vec<_> = answer.values("locations", "mount").filter_map(mount).collect();
+        // What could not be asked is not open.
+        if answer.value("locations", "unasked").is_some() {
+            return Err(missing("whether etcd's user can reach its files"));
+        }
+        let location = |needed: &Needed| {
+            let path = layout::needed_path(of.desired, *needed);
+            let real = *reals.get(path.as_str())?;
+            let closed = [path.as_str(), real].iter().find_map(|path| closed_place(closed.get(path)?));
+            let real = RemotePath::new(real);
+            let above = mounts.iter().filter(|mount| real.is_within(&mount.point));
+            // Of two on one place the later one is seen.
+            let mount = above.max_by_key(|mount| mount.point.as_str().len())?.clone();
+            Some((*needed, Location { real, closed, mount }))
+        };
+        let locations: Option<_> = Needed::ALL.iter().map(location).collect();
+        locations.ok_or_else(|| missing("what its directories are mounted on"))
+    }
+}
+
+/// Of lines `key=PATH<tab>…`.
+fn pairs<'a>(answer: &Answer<'a>, key: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    answer.values("locations", key).filter_map(|line| line.split_once('\t'))
+}
+
+/// `PLACE<tab>700 root root`
+fn closed_place(line: &str) -> Option<Closed> {
+    let (path, access) = line.split_once('\t')?;
+    let [mode, owner, group] = access.split(' ').collect::<Vec<_>>()[..] else { return None };
+    Some(Closed { path: RemotePath::new(path), access: Access::new(mode, owner, group) })
+}
+
+/// `POINT<tab>TYPE<tab>OPTIONS`
+fn mount(line: &str) -> Option<Mount> {
+    let [point, filesystem, options] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+    let has = |option: &str| options.split(',').any(|one| one == option);
+    Some(Mount {
+        point: RemotePath::new(point),
+        filesystem: filesystem.to_owned(),
+        no_exec: has("noexec"),
+        read_only: has("ro"),
+    })
+}
