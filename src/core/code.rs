@@ -48,9 +48,11 @@ codes! {
          first, then the identity files of the ssh configuration.\nCheck `ssh-add -l`, `[ssh] user`, and \
          authorized_keys on the host.";
     Sudo = "sudo", Unseen,
-        "The SSH user is not root, and `sudo -n` needs a password.\n\nquorate reads certificates and etcd's data \
+        "The SSH user is not root, and `sudo -n` did not make it root.\n\nquorate reads certificates and etcd's data \
          directory, which only root may read. Allow it in /etc/sudoers.d, for\nexample `ops ALL=(root) NOPASSWD: ALL`, \
-         or connect as root.";
+         or connect as root. The message quotes sudo, and its hint names what is in the way:\na password, an option \
+         (`requiretty`, `noexec`), or time: where the host's own name does not resolve, sudo waits for name\nservers. It \
+         is asked once a connection, and what it may record (`log_input`) holds no key.";
     ProbeFailed = "probe-failed", Unseen,
         "The host is reachable, but the output of the script that inspects it could not be read.\n\nThe script needs a \
          POSIX sh, GNU coreutils, grep and systemd. The message quotes what the host printed.";

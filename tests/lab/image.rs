@@ -10,7 +10,8 @@ use super::command::{Failure, pause, succeed};
 use super::{Result, archive, cache_dir};
 
 const SUITE: &str = "bookworm";
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,sudo,nftables,iproute2,procps,ca-certificates,zstd";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,dbus,openssh-server,sudo,nftables,iproute2,procps,ca-certificates,zstd,tcsh,fish,busybox";
 /// Takes 30 to 40 s; a slow mirror gets ten minutes.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// For another process to make what we wait for: an image, or three programs built with go on a busy machine.

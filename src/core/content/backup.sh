@@ -29,6 +29,16 @@ set -eu
 LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL TZ PATH
 umask 077
+# Nothing of systemd's environment goes on but our own settings: DefaultEnvironment= or a drop-in for every service may hold
+# what changes what etcd's tools do, as ETCDCTL_ENDPOINTS or a proxy.
+for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
+    case $name in
+    QUORATE_* | LC_ALL | TZ | PATH | PWD | SHELLOPTS | BASHOPTS) ;;
+    # What `take` below is given.
+    cluster | database) ;;
+    *) unset "$name" ;;
+    esac
+done
 
 slots=/quorate/backup/slots
 lock=/quorate/backup/lock

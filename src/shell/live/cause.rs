@@ -43,6 +43,7 @@ fn code(error: &SshError) -> Code {
         | SshError::Handshake { .. }
         | SshError::Timeout { .. }
         | SshError::Closed { .. }
+        | SshError::NoSession { .. }
         | SshError::Channel { .. }
         | SshError::TunnelRefused { .. } => Code::HostUnreachable,
         SshError::NotReady(_) => Code::ProbeFailed,

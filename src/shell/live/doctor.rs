@@ -8,7 +8,7 @@ use super::Live;
 use super::cause;
 use super::hosts::Hosts;
 use super::probe::{Subject, checkup};
-use super::remote::{Elevation, Remote, after_begin, host_words};
+use super::remote::Remote;
 use crate::core::code::Code;
 use crate::core::names::HostName;
 use crate::core::observed::checkup::{Checkup, Login, LoginAccount, Sudo, SudoOption};
@@ -59,20 +59,12 @@ fn since(begun: Instant) -> u64 {
 }
 
 async fn account(remote: &Remote) -> Seen<LoginAccount> {
-    let command = Elevation::None.command(&["sh", "-s"]);
     let what = "asking who commands are run as";
-    let output = match remote.connection.exec(&command, include_str!("script/login.sh"), ACCOUNT_DEADLINE).await {
-        Ok(output) => output,
-        Err(error) => return Seen::Unknown(cause::of_call(&remote.host, what, &error)),
+    let (chatter, said) = match remote.as_user(what, include_str!("script/login.sh"), ACCOUNT_DEADLINE).await {
+        Ok(said) => said,
+        Err(error) => return Seen::Unknown(error.cause(&remote.host, what)),
     };
-    let Some(said) = after_begin(&output.stdout) else {
-        let summary = format!("{what} on {} failed: {}", remote.host, host_words(&output));
-        return Seen::Unknown(Cause { code: Code::ProbeFailed, summary, hint: None });
-    };
-    // What came before the beginning is the login shell's own.
-    let chatter = &output.stdout[..output.stdout.len() - said.len()];
-    let chatter = String::from_utf8_lossy(chatter).trim_end().trim_end_matches("quorate-begin").to_owned();
-    match read_account(&String::from_utf8_lossy(said), chatter) {
+    match read_account(&said, chatter) {
         Some(account) => Seen::Known(account),
         None => {
             let summary = format!("{what} on {} failed: its answer is unreadable", remote.host);

@@ -34,8 +34,7 @@ impl Hosts {
 
     /// A host, connected: over the connection that there is, or a new one.
     pub async fn on(&self, host: &HostName) -> Result<Remote, Cause> {
-        let opened = self.connection(host).await.map_err(|error| cause::of_ssh(host, &error));
-        opened.map(|connection| self.over(host, connection))
+        self.connection(host).await.map_err(|error| cause::of_ssh(host, &error))
     }
 
     /// As [`Hosts::on`], over the connection that there is; `None` when there is none.
@@ -44,26 +43,21 @@ impl Hosts {
     /// what is done because they are gone.
     pub async fn connected(&self, host: &HostName) -> Option<Remote> {
         let kept = self.machines.get(host)?.connection.lock().await.clone();
-        let open = kept.filter(|connection| !connection.is_closed())?;
-        Some(self.over(host, open))
+        kept.filter(|remote| !remote.connection.is_closed())
     }
 
-    fn over(&self, host: &HostName, connection: Connection) -> Remote {
-        Remote { host: host.clone(), connection, elevation: self.elevation }
-    }
-
-    async fn connection(&self, host: &HostName) -> Result<Connection, SshError> {
+    async fn connection(&self, host: &HostName) -> Result<Remote, SshError> {
         let machine = self.machines.get(host).ok_or_else(|| unknown(host))?;
         let mut kept = machine.connection.lock().await;
-        if let Some(connection) = kept.as_ref().filter(|connection| !connection.is_closed()) {
-            return Ok(connection.clone());
+        if let Some(remote) = kept.as_ref().filter(|remote| !remote.connection.is_closed()) {
+            return Ok(remote.clone());
         }
         machine.forget_member();
         let opened = Connection::open(&self.target(&machine)?, machine.connect_deadline()).await;
         machine.keep_silence(matches!(opened, Err(SshError::Timeout { .. })));
-        let opened = opened?;
-        *kept = Some(opened.clone());
-        Ok(opened)
+        let remote = Remote::new(host, opened?, self.elevation);
+        *kept = Some(remote.clone());
+        Ok(remote)
     }
 
     fn target(&self, machine: &Machine) -> Result<Target, SshError> {

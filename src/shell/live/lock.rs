@@ -11,10 +11,9 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::Cause;
 use crate::shell::clock::now;
-use crate::shell::live::cause;
 use crate::shell::live::mutex::guarded;
 use crate::shell::live::remote::{self, LOCK_LOST, Remote};
-use crate::shell::live::ssh::{Exit, Held, SshError};
+use crate::shell::live::ssh::{Exit, Held};
 use crate::shell::patience::{Patience, Pauses};
 
 /// What is done, by whom and what for: it wants the lock. Shown to whoever finds it taken, and in the hosts' logs.
@@ -154,29 +153,22 @@ async fn take_one(
     waiting: &(dyn Fn(&HostName, &Holder) + Sync),
 ) -> Result<Result<Held, Cause>, Diagnostic> {
     let since = now().0.to_string();
-    // It reads stdin, so it cannot come by it; sudo writes it to the host's log, so it comes without its comments.
-    let script = include_str!("script/lock.sh").lines().filter(|line| !line.starts_with('#'));
-    let script = script.collect::<Vec<_>>().join("\n");
-    let words =
-        ["sh", "-c", &script, "quorate", &lock.token, &lock.operation.operator, &since, &lock.operation.purpose];
-    let Remote { host, connection, elevation } = remote;
-    let command = elevation.command(&words);
+    let Operation { operator, purpose } = &lock.operation;
+    let words = [lock.token.as_str(), operator, &since, purpose];
+    let script = remote::with_arguments(include_str!("script/lock.sh"), words);
+    let ready = format!("quorate-held {}", lock.token);
+    let host = &remote.host;
     let mut shown: Option<Holder> = None;
     loop {
-        let output = match connection.hold(&command, "quorate-held", HOLD_DEADLINE).await {
-            Ok(held) => return Ok(Ok(held)),
-            Err(SshError::NotReady(output)) => output,
-            Err(error) => return Ok(Err(cause::of_ssh(host, &error))),
-        };
-        let Some(said) = remote::after_begin(&output.stdout) else {
-            return Ok(Err(
-                remote::no_root(host, &output).unwrap_or_else(|| unusable(host, &remote::host_words(&output)))
-            ));
+        let output = match remote.hold("taking the lock", &script, &ready, HOLD_DEADLINE).await {
+            Ok(Ok(held)) => return Ok(proven(lock, remote, held).await),
+            Ok(Err(output)) => output,
+            Err(unrun) => return Ok(Err(unrun.cause(host, "taking the lock"))),
         };
         if output.status != Exit::Code(LOCK_LOST) {
             return Ok(Err(unusable(host, &remote::host_words(&output))));
         }
-        let holder = Holder::parse(&String::from_utf8_lossy(said));
+        let holder = Holder::parse(&String::from_utf8_lossy(&output.stdout));
         if patience.is_over() {
             return Err(locked(host, &holder));
         }
@@ -186,6 +178,23 @@ async fn take_one(
             shown = Some(holder);
         }
         patience.wait().await;
+    }
+}
+
+/// That it is held, the holder says; whether it is, another process on that host finds out.
+async fn proven(lock: &Lock, remote: &Remote, held: Held) -> Result<Held, Cause> {
+    match against(&lock.token, status(remote).await?.as_ref()) {
+        None => Ok(held),
+        Some(why) => Err(unusable(&remote.host, &why)),
+    }
+}
+
+/// What speaks against that `token` holds the lock, after somebody has looked who does.
+fn against(token: &str, holder: Option<&Holder>) -> Option<String> {
+    match holder {
+        Some(holder) if holder.token == token => None,
+        Some(holder) => Some(format!("it is said to be ours, and is held by {holder}")),
+        None => Some("it is said to be held, and is free".to_owned()),
     }
 }
 
@@ -204,11 +213,8 @@ fn locked(host: &HostName, holder: &Holder) -> Diagnostic {
     Diagnostic::new(Kind::Locked, what).at(host.as_str()).hint(hint)
 }
 
-/// Random: it must not be guessed by chance, and is no secret.
 fn token() -> Result<String, Diagnostic> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Diagnostic::failure("this machine provides no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    remote::random_word().ok_or_else(|| Diagnostic::failure("this machine provides no random numbers"))
 }
 
 /// Who holds the lock of a host; `None` when it is free.
@@ -247,6 +253,17 @@ mod tests {
         assert_eq!(holder.since, Some(UnixSeconds(1_700_000_000)));
         assert_eq!(holder.to_string(), "ops@laptop (apply of plan 1)");
         assert_eq!(Holder::parse("").to_string(), "unknown (unknown)");
+    }
+
+    #[test]
+    fn a_lock_is_ours_only_when_somebody_else_finds_it_held_by_us() {
+        let holder = Holder::parse("token=ab\npid=12\noperator=ops@laptop\nsince=1\npurpose=apply\n");
+        assert_eq!(against("ab", Some(&holder)), None);
+        assert_eq!(
+            against("cd", Some(&holder)).as_deref(),
+            Some("it is said to be ours, and is held by ops@laptop (apply)")
+        );
+        assert_eq!(against("ab", None).as_deref(), Some("it is said to be held, and is free"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::KnownAuthority;
 use crate::shell::live::probe::{self, AuthorityLying, ConsumerLying, Saved, Sight, Subject, Trouble};
 use crate::shell::live::reach::{self, Answered};
-use crate::shell::live::remote::Remote;
+use crate::shell::live::remote::{Remote, Unrun};
 use crate::shell::live::{cause, node};
 
 /// By what certificates are recognised, and what we log in to etcd with.
@@ -94,14 +94,14 @@ async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>)
     Ok(Glance { remote, sight, member })
 }
 
-async fn lost(hosts: &Hosts, host: &HostName, failed: probe::Failed) -> Failed {
+async fn lost(hosts: &Hosts, host: &HostName, failed: Unrun) -> Failed {
     match failed {
-        probe::Failed::Ssh(error) => {
+        Unrun::Ssh(error) => {
             hosts.disconnect(host).await;
             let cause = cause::of_ssh(host, &error);
             if error.is_connection_lost() { Failed::Lost(cause) } else { Failed::Seen(cause) }
         }
-        probe::Failed::Cause(cause) => Failed::Seen(cause),
+        Unrun::Cause(cause) => Failed::Seen(cause),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::etcd::Member;
 use super::mutex::guarded;
-use super::ssh::Connection;
+use super::remote::Remote;
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, PeerUrl, RemotePath};
 use crate::core::url;
@@ -31,7 +31,7 @@ pub(super) struct Machine {
     pub declared: bool,
     connect_deadline: Duration,
     is_silent: AtomicBool,
-    pub connection: tokio::sync::Mutex<Option<Connection>>,
+    pub connection: tokio::sync::Mutex<Option<Remote>>,
     member: Mutex<Option<Arc<Member>>>,
     place: Mutex<Option<Place>>,
     binaries: Mutex<Option<RemotePath>>,

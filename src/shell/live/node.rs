@@ -18,7 +18,7 @@ use crate::shell::live::cause;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::{self, LoadedCa};
 use crate::shell::live::probe::{self, AuthorityLying, Subject, Trouble};
-use crate::shell::live::remote::after_begin;
+use crate::shell::live::remote::{self, Unrun};
 
 /// What the nodes said when they were looked at last.
 #[derive(Default)]
@@ -44,7 +44,7 @@ pub(super) struct Found {
 pub(super) type Said = BTreeMap<HostName, Result<AuthorityLying, Cause>>;
 
 const READ: &str = include_str!("script/ca-key-read.sh");
-const READ_DEADLINE: Duration = Duration::from_secs(30);
+const READ_TAKES: Duration = Duration::from_secs(20);
 
 impl Nodes {
     /// Takes in what every declared node has said.
@@ -148,13 +148,14 @@ impl Keys<'_> {
             return Ok(before.key.clone());
         }
         let remote = self.hosts.on(host).await?;
-        let words = ["timeout", "-k", "5", "20", "sh", "-s", "--", self.path.as_str()];
-        let output = remote.exec(&words, READ, READ_DEADLINE).await.map_err(|error| cause::of_ssh(host, &error))?;
-        let said = Zeroizing::new(output.stdout);
-        match after_begin(&said) {
-            // Between the two looks it may have been replaced.
-            Some(key) if Digest::of(key).to_string() == *digest => Ok(Zeroizing::new(key.to_vec())),
-            _ => Err(Cause {
+        let script = remote::with_arguments(READ, [self.path.as_str()]);
+        let what = "reading the CA key";
+        let output = remote.exec(what, &script, Vec::new(), READ_TAKES).await;
+        let key = Zeroizing::new(output.map_err(|unrun| unrun.cause(host, what))?.stdout);
+        // Between the two looks it may have been replaced.
+        match Digest::of(&key).to_string() == *digest {
+            true => Ok(key),
+            false => Err(Cause {
                 code: Code::ProbeFailed,
                 summary: format!("{} of {host} could not be read", self.path),
                 hint: Some("run again when the program that writes it has finished".to_owned()),
@@ -178,8 +179,8 @@ async fn ask(hosts: &Hosts, host: &HostName) -> Result<AuthorityLying, Cause> {
     let Some(script) = probe::script_of_authority(&of) else { return Ok(AuthorityLying::default()) };
     match probe::ask(&remote, &script, |said| probe::parse_authority(&of, said)).await {
         Ok(asked) => Ok(asked.said),
-        Err(probe::Failed::Ssh(error)) => Err(cause::of_ssh(host, &error)),
-        Err(probe::Failed::Cause(cause)) => Err(cause),
+        Err(Unrun::Ssh(error)) => Err(cause::of_ssh(host, &error)),
+        Err(Unrun::Cause(cause)) => Err(cause),
     }
 }
 

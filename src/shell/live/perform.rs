@@ -383,7 +383,13 @@ fn nobody_locked() -> Diagnostic {
 fn not_locked(host: &HostName, why: Option<&Cause>) -> Diagnostic {
     let refused = Diagnostic::new(Kind::Locked, format!("this run does not hold the lock on {host}")).at(host.as_str());
     match why {
-        Some(cause) => refused.with_cause(cause.summary.clone()),
+        Some(cause) => {
+            let refused = refused.with_cause(cause.summary.clone());
+            match &cause.hint {
+                Some(hint) => refused.hint(hint.clone()),
+                None => refused,
+            }
+        }
         None => refused.hint("the connection may have been lost: run the command again"),
     }
 }

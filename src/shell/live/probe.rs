@@ -40,7 +40,7 @@ mod unit;
 mod v2store;
 
 use answer::Answer;
-pub use ask::{Asked, Failed, ask};
+pub use ask::{Asked, ask};
 pub use authority::Lying as AuthorityLying;
 pub use consumers::Lying as ConsumerLying;
 use host::Machine;

@@ -1,21 +1,18 @@
 //! Commands on a host: typed, quoted in one place, run as root, under a deadline.
 //!
 //! ```text
-//! login shell ─ sh: root? ─┬─ yes ──────────┬─ timeout ─ sh ARGUMENTS   < script, then bodies and secrets
-//!                          └─ no ─ sudo -n ─┘
+//! one line for every login shell (line.rs) ─ the way to root (way.rs) ─ between marks (frame.rs): timeout ─ sh ◄─ script
 //! ```
 //!
-//! The script comes on stdin, too: sudo writes every command line to the host's log, and login shells differ in what
-//! they make of a long one. A script says `quorate-begin` first: when that is missing, the way to root is what failed,
-//! and not the script.
+//! Scripts with their arguments come on stdin, and behind them what they read: files, keys, archives.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::core::code::Code;
 use crate::core::complaint;
 use crate::core::content::layout::{self, Listener, Previous};
 use crate::core::desired::{Consumer, Desired, Paths};
@@ -24,25 +21,25 @@ use crate::core::names::{HostName, RemotePath, Version};
 use crate::core::observed::{Access, Cause, File, Folder, Role};
 use crate::shell::live::archive::Package;
 use crate::shell::live::cause;
-use crate::shell::live::ssh::{Connection, Exit, Output, SshError, Stdin};
+use crate::shell::live::ssh::{Connection, Exit, Held, Output, SshError, Stdin};
 
 mod backup;
-mod departure;
 mod data;
+mod departure;
+mod frame;
+mod line;
 mod runtime;
+mod stream;
+mod sudo;
+mod way;
 
 pub use data::Source;
+pub use frame::random_word;
+pub use line::{quoted, with_arguments};
+pub use stream::Stream;
 
-/// One word of a shell's command line.
-pub fn quoted(word: &str) -> String {
-    // It refuses only a NUL. None of our words holds one, and the connection refuses a command that does.
-    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
-}
-
-/// Runs its arguments as root. Process 1 is root's, so who owns it needs no program to find out.
-const AS_ROOT: &str = "if [ -O /proc/1 ]; then exec \"$@\"; fi; LC_ALL=C; export LC_ALL; \
-                       echo quorate-sudo >&2; exec sudo -n \"$@\"";
-const AS_USER: &str = "exec \"$@\"";
+use frame::{Frame, Framed};
+use way::{Way, Ways};
 
 /// How commands become root's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,22 +54,7 @@ impl Elevation {
     pub fn of(desired: &Desired) -> Self {
         if desired.ssh.sudo == Some(false) { Self::None } else { Self::Sudo }
     }
-
-    /// The text for the login shell, whatever shell that is.
-    pub fn command(self, words: &[&str]) -> String {
-        let way = match self {
-            Self::Sudo => AS_ROOT,
-            Self::None => AS_USER,
-        };
-        let words: Vec<_> = ["sh", "-c", way, "quorate"].iter().chain(words).map(|word| quoted(word)).collect();
-        format!("exec {}", words.join(" "))
-    }
 }
-
-/// What every script prints first.
-const BEGIN: &[u8] = b"quorate-begin\n";
-/// On stderr: sudo was asked.
-const SUDO: &str = "quorate-sudo\n";
 
 /// One command that changes something on a host.
 pub struct Command {
@@ -214,12 +196,12 @@ impl Command {
     }
 }
 
-/// A host that commands can be sent to.
+/// A host that commands can be sent to, over one connection.
 #[derive(Clone)]
 pub struct Remote {
     pub host: HostName,
     pub connection: Connection,
-    pub elevation: Elevation,
+    ways: Arc<Ways>,
 }
 
 /// What a command that changes something carries along: that the lock of its host is ours.
@@ -233,14 +215,161 @@ pub struct LockProof<'a> {
 const PRELUDE: &str = include_str!("script/prelude.sh");
 /// Between the end that a host sets to its command and the end that we set to waiting for it.
 const GRACE: Duration = Duration::from_secs(10);
+/// For a script that only reads a few files.
+const ASKING_TAKES: Duration = Duration::from_secs(20);
+
+/// As often as a script is sent again that did not begin: once more without the helper, once more with a new one.
+const SENT_MAX: usize = 3;
+
+/// Why a script was not run to its end, or is not known to have been.
+pub enum Unrun {
+    Ssh(SshError),
+    /// It was not begun: there is no way to root, or the login shell runs nothing.
+    Cause(Cause),
+}
+
+impl Unrun {
+    /// What broke while `what` was done there.
+    pub fn cause(self, host: &HostName, what: &str) -> Cause {
+        match self {
+            Self::Ssh(error) => cause::of_call(host, what, &error),
+            Self::Cause(cause) => Cause { summary: format!("{what} on {host} failed: {}", cause.summary), ..cause },
+        }
+    }
+}
 
 impl Remote {
-    /// Runs a program as root.
+    pub fn new(host: &HostName, connection: Connection, elevation: Elevation) -> Self {
+        Self { host: host.clone(), connection, ways: Arc::new(Ways::new(elevation)) }
+    }
+
+    /// Runs a script as root, which the host ends after `allowed`. Its exit status and what it printed itself.
     ///
     /// # Errors
-    /// When the host was lost, or the program did not end in time.
-    pub async fn exec(&self, words: &[&str], stdin: impl Into<Stdin>, deadline: Duration) -> Result<Output, SshError> {
-        self.connection.exec(&self.elevation.command(words), stdin, deadline).await
+    /// When it was not begun, or the host was lost, or it did not end in time.
+    pub async fn exec(
+        &self,
+        what: &str,
+        script: &str,
+        stdin: impl Into<Stdin>,
+        allowed: Duration,
+    ) -> Result<Output, Unrun> {
+        let mut stdin = Some(stdin.into());
+        for _ in 0..SENT_MAX {
+            let Some(body) = stdin.take() else { break };
+            stdin = body.again();
+            let (way, frame) = self.way().await?;
+            let body = line::before(way.scripts(&frame, Some(allowed), script), body);
+            let deadline = allowed + GRACE + way.grace();
+            let output = match self.connection.exec(line::line(what), body, deadline).await {
+                Ok(output) => output,
+                Err(error) => {
+                    self.without_helper(&way, error).await?;
+                    continue;
+                }
+            };
+            match frame.read(output) {
+                Framed::Whole(output) => return Ok(output),
+                Framed::Cut(output) => return Err(self.cut(&output)),
+                Framed::NotBegun(output) => self.not_begun(&way, &frame, &output).await?,
+            }
+        }
+        Err(self.way_lost())
+    }
+
+    /// Runs a script as the user who logs in, and returns what the login shell printed before it, and what it said itself.
+    ///
+    /// # Errors
+    /// When the host was lost, or the script was not run to its end.
+    pub async fn as_user(&self, what: &str, script: &str, allowed: Duration) -> Result<(String, String), Unrun> {
+        let frame = way::new_frame(&self.host)?;
+        let scripts = line::packed(&frame.script(Some(allowed))) + &line::packed(script);
+        let stdin = line::before(scripts, Stdin::Empty);
+        let output = self.connection.exec(line::line(what), stdin, allowed + GRACE).await.map_err(Unrun::Ssh)?;
+        let before = String::from_utf8_lossy(frame.before(&output.stdout)).into_owned();
+        match frame.read(output) {
+            Framed::Whole(output) => Ok((before, String::from_utf8_lossy(&output.stdout).into_owned())),
+            Framed::Cut(output) => Err(self.cut(&output)),
+            Framed::NotBegun(output) => Err(way::not_begun(&self.host, &self.connection, &frame, &output).await),
+        }
+    }
+
+    /// Starts a script as root that stays, and is ready when `ready` stands in what it prints; what it left, if it ended
+    /// before. It reads what follows until the result is dropped.
+    ///
+    /// # Errors
+    /// As [`Remote::exec`].
+    pub async fn hold(
+        &self,
+        what: &str,
+        script: &str,
+        ready: &str,
+        deadline: Duration,
+    ) -> Result<Result<Held, Output>, Unrun> {
+        for _ in 0..SENT_MAX {
+            let (way, frame) = self.way().await?;
+            let stdin = line::before(way.scripts(&frame, None, script), Stdin::Empty);
+            let output = match self.connection.hold(line::line(what), stdin, ready, deadline + way.grace()).await {
+                Ok(held) => return Ok(Ok(held)),
+                Err(SshError::NotReady(output)) => *output,
+                Err(error) => {
+                    self.without_helper(&way, error).await?;
+                    continue;
+                }
+            };
+            match frame.read(output) {
+                Framed::Whole(output) | Framed::Cut(output) => return Ok(Err(output)),
+                Framed::NotBegun(output) => self.not_begun(&way, &frame, &output).await?,
+            }
+        }
+        Err(self.way_lost())
+    }
+
+    /// Runs a script as root whose answer is read as it comes. It fails when no byte comes for `idle`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn stream(&self, what: &str, script: &str, idle: Duration) -> Result<Stream, Unrun> {
+        let (way, frame) = self.way().await?;
+        let stdin = line::before(way.scripts(&frame, None, script), Stdin::Empty);
+        let stream = self.connection.stream(line::line(what), stdin, idle + way.grace()).map_err(Unrun::Ssh)?;
+        Ok(Stream::new(self.clone(), way, frame, stream))
+    }
+
+    async fn way(&self) -> Result<(Way, Frame), Unrun> {
+        let way = self.ways.way(&self.host, &self.connection).await?;
+        Ok((way, way::new_frame(&self.host)?))
+    }
+
+    /// Goes on without a helper where it takes a session that is needed; all other errors are returned.
+    async fn without_helper(&self, way: &Way, error: SshError) -> Result<(), Unrun> {
+        match (way, error) {
+            (Way::Helper(_), SshError::NoSession { .. }) => {
+                self.ways.do_without(way, &self.host, &self.connection).await
+            }
+            (_, error) => Err(Unrun::Ssh(error)),
+        }
+    }
+
+    /// Returns when it can be sent again, which is when its helper had gone.
+    async fn not_begun(&self, way: &Way, frame: &Frame, output: &Output) -> Result<(), Unrun> {
+        if way::is_gone(frame, output) {
+            self.ways.forget(way).await;
+            return Ok(());
+        }
+        Err(way::not_begun(&self.host, &self.connection, frame, output).await)
+    }
+
+    fn cut(&self, output: &Output) -> Unrun {
+        let words = host_words(output);
+        let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
+        let reason = format!("what ran there was killed, or its answer cut off{said}");
+        Unrun::Ssh(SshError::Channel { host: self.host.to_string(), reason })
+    }
+
+    fn way_lost(&self) -> Unrun {
+        let reason = "the helper that runs commands as root ended: run the same command again".to_owned();
+        Unrun::Ssh(SshError::Channel { host: self.host.to_string(), reason })
     }
 
     /// Runs a command that changes something, under our lock and with a line in the host's log, and returns what it said.
@@ -249,47 +378,41 @@ impl Remote {
     /// When it failed, when the lock is no longer ours, or when the host was lost; it may have been done all the same.
     pub async fn run(&self, command: Command, proof: &LockProof<'_>) -> Result<String, Diagnostic> {
         let Command { what, script, arguments, stdin, allowed } = command;
-        let script = format!("{PRELUDE}\n{}", script.trim_end());
-        let seconds = allowed.as_secs().to_string();
-        let shell = reading_shell(&script);
-        let mut words = vec!["timeout", "-k", "5", &seconds, "sh", "-c", &shell, "quorate", proof.token, &proof.audit];
-        words.extend(arguments.iter().map(String::as_str));
-        let output = self.exec(&words, after(script, stdin), allowed + GRACE).await;
-        let output = output.map_err(|error| cause::failed_call(&self.host, &what, &error))?;
-        match after_begin(&output.stdout) {
-            Some(said) if output.is_success() => Ok(String::from_utf8_lossy(said).into_owned()),
-            _ => Err(self.failure(&what, &output)),
+        let arguments = [proof.token, &proof.audit].into_iter().chain(arguments.iter().map(String::as_str));
+        let script = line::with_arguments(&format!("{PRELUDE}\n{script}"), arguments);
+        let output = match self.exec(&what, &script, stdin, allowed).await {
+            Ok(output) => output,
+            Err(Unrun::Ssh(error)) => return Err(cause::failed_call(&self.host, &what, &error)),
+            Err(Unrun::Cause(cause)) => return Err(self.not_run(&what, cause)),
+        };
+        if output.is_success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
+        Err(self.failure(&what, &output))
     }
 
-    /// Runs a script that needs no lock, and returns its exit code and what it said after its beginning.
+    /// Runs a script that needs no lock, and returns its exit code and what it said.
     ///
     /// # Errors
     /// When the host was lost or root's rights are missing.
     pub async fn ask(&self, what: &str, script: &str, arguments: &[&str]) -> Result<(Exit, String), Cause> {
-        let mut words = vec!["timeout", "-k", "5", "20", "sh", "-s", "--"];
-        words.extend(arguments);
-        let output = self.exec(&words, script, Duration::from_secs(30)).await;
-        let output = output.map_err(|error| cause::of_call(&self.host, what, &error))?;
-        match after_begin(&output.stdout) {
-            Some(said) => {
-                let said = if output.is_success() || !said.is_empty() { said } else { &output.stderr };
-                Ok((output.status.clone(), String::from_utf8_lossy(said).into_owned()))
-            }
-            None => Err(not_answered(&self.host, what, &output)),
-        }
+        let script = line::with_arguments(script, arguments);
+        let output = self.exec(what, &script, Stdin::Empty, ASKING_TAKES).await;
+        let output = output.map_err(|unrun| unrun.cause(&self.host, what))?;
+        let said = if output.is_success() || !output.stdout.is_empty() { &output.stdout } else { &output.stderr };
+        let said = String::from_utf8_lossy(said).into_owned();
+        Ok((output.status, said))
+    }
+
+    fn not_run(&self, what: &str, cause: Cause) -> Diagnostic {
+        Diagnostic::new(cause.code.kind(), format!("{what} on {} failed", self.host))
+            .at(self.host.as_str())
+            .with_cause(cause.summary)
+            .hint(cause.hint.unwrap_or_default())
     }
 
     fn failure(&self, what: &str, output: &Output) -> Diagnostic {
         let host = &self.host;
-        if !has_begun(output)
-            && let Some(cause) = no_root(host, output)
-        {
-            return Diagnostic::new(cause.code.kind(), format!("{what} on {host} failed"))
-                .at(host.as_str())
-                .with_cause(cause.summary)
-                .hint(cause.hint.unwrap_or_default());
-        }
         let said = said_or_status(output);
         match output.status {
             Exit::Code(LOCK_LOST) => Diagnostic::new(Kind::Locked, format!("{what} on {host} was not started"))
@@ -304,123 +427,15 @@ impl Remote {
     }
 }
 
-/// A script that only asks did not come to its beginning.
-fn not_answered(host: &HostName, what: &str, output: &Output) -> Cause {
-    let failed = |why: String| format!("{what} on {host} failed: {why}");
-    match no_root(host, output) {
-        Some(cause) => Cause { summary: failed(cause.summary), ..cause },
-        None => Cause { code: Code::ProbeFailed, summary: failed(said_or_status(output)), hint: None },
-    }
-}
-
-/// What runs a script that comes on stdin before its body. A shell that reads its own script reads ahead; head takes the
-/// script's bytes and leaves the rest. A script that did not arrive whole is not begun.
-fn reading_shell(script: &str) -> String {
-    format!("s=$(head -c {0}); [ \"${{#s}}\" = {0} ] && eval \"$s\"", script.len())
-}
-
-/// The script, then what it reads.
-fn after(script: String, stdin: Stdin) -> Stdin {
-    match stdin {
-        Stdin::Empty => Stdin::Bytes(Zeroizing::new(script.into_bytes())),
-        Stdin::Bytes(body) => {
-            let mut both = Zeroizing::new(Vec::with_capacity(script.len() + body.len()));
-            both.extend_from_slice(script.as_bytes());
-            both.extend_from_slice(&body);
-            Stdin::Bytes(both)
-        }
-        Stdin::Reader { reader, progress } => {
-            let reader = Box::new(std::io::Read::chain(std::io::Cursor::new(script), reader));
-            Stdin::Reader { reader, progress }
-        }
-    }
-}
-
 /// The exit status of a script whose lock is gone, or taken by another.
 pub const LOCK_LOST: i32 = 75;
-
-fn has_begun(output: &Output) -> bool {
-    after_begin(&output.stdout).is_some()
-}
-
-/// What a script printed, without what a login shell printed before it.
-pub fn after_begin(stdout: &[u8]) -> Option<&[u8]> {
-    let at = stdout.windows(BEGIN.len()).position(|window| window == BEGIN)?;
-    Some(&stdout[at + BEGIN.len()..])
-}
-
-/// Why nothing ran as root, if that is what went wrong: for an output without its beginning.
-pub fn no_root(host: &HostName, output: &Output) -> Option<Cause> {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let (_, said) = stderr.split_once(SUDO)?;
-    let said = said.trim();
-    let said = if said.is_empty() { format!("it exited with {}", output.status) } else { said.to_owned() };
-    Some(Cause { code: Code::Sudo, summary: format!("sudo on {host} refused: {said}"), hint: Some(sudo_hint()) })
-}
-
-pub fn sudo_hint() -> String {
-    "allow `user` of [ssh] to run everything without a password, for example `ops ALL=(root) NOPASSWD: ALL` in \
-     /etc/sudoers.d/quorate; or log in as root"
-        .to_owned()
-}
 
 fn said_or_status(output: &Output) -> String {
     let said = host_words(output);
     if said.is_empty() { format!("it exited with {}", output.status) } else { said }
 }
 
-/// What a host printed on stderr, in its own words: the error, or the last lines.
+/// What a script printed on stderr, in the host's own words: the error, or the last lines.
 pub fn host_words(output: &Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let stderr = stderr.split_once(SUDO).map_or(&*stderr, |(_, said)| said);
-    complaint::of_tool(stderr)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_stays_one_word_in_any_shell() {
-        for word in ["", "plain", "two words", "it's", "$HOME `id` \"x\" \\", "-n", "a\nb", "!", "*"] {
-            let output = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", quoted(word))).output();
-            assert_eq!(output.expect("there is a sh").stdout, word.as_bytes(), "{word:?}");
-        }
-    }
-
-    #[test]
-    fn a_script_is_whole_or_not_begun_and_leaves_its_body_alone() {
-        let script = "echo \"$1\"; cat";
-        let run = |stdin: &[u8]| {
-            let mut child = std::process::Command::new("sh")
-                .args(["-c", &reading_shell(script), "quorate", "argument"])
-                .stdin(std::process::Stdio::piped())
-                .stdout(std::process::Stdio::piped())
-                .spawn()
-                .expect("there is a sh");
-            std::io::Write::write_all(&mut child.stdin.take().expect("piped"), stdin).expect("it reads");
-            String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text")
-        };
-        assert_eq!(run(format!("{script}body\n").as_bytes()), "argument\nbody\n");
-        assert_eq!(run(b"echo \"$1\""), "");
-    }
-
-    #[test]
-    fn scripts_have_as_many_bytes_as_letters() {
-        for script in [PRELUDE, include_str!("script/lock.sh"), include_str!("script/install.sh")] {
-            assert!(script.is_ascii());
-        }
-    }
-
-    #[test]
-    fn what_sudo_says_is_told_and_a_failure_of_the_script_is_not_taken_for_it() {
-        let output =
-            |stdout: &str, stderr: &str| Output { status: Exit::Code(1), stdout: stdout.into(), stderr: stderr.into() };
-        let host = HostName::new("etcd-1");
-        let refused = no_root(&host, &output("", "motd\nquorate-sudo\nsudo: a password is required\n"));
-        let refused = refused.expect("sudo was asked");
-        assert_eq!(refused.summary, "sudo on etcd-1 refused: sudo: a password is required");
-        assert_eq!(no_root(&host, &output("", "sh: cannot fork\n")), None);
-        assert_eq!(host_words(&output("", "motd\nquorate-sudo\nmv: no\n\n")), "mv: no");
-    }
+    complaint::of_tool(&String::from_utf8_lossy(&output.stderr))
 }

@@ -39,7 +39,7 @@ fn what_is_wrong_with_a_host_is_named() {
     let before = processes();
     one.cut_from(two);
     two.sh("hostname nowhere-to-be-found");
-    three.write("/root/.bashrc", "echo Welcome\n");
+    three.write("/root/.bashrc", "printf Welcome\n");
     let run = scene.quorate(&["doctor", "--json"]).exits(2);
     is(&run, "etcd-1", "ports", "problem", "etcd-2:2379 (no answer), etcd-2:2380 (no answer)");
     is(&run, "etcd-2", "ports", "problem", "etcd-1:2379 (no answer), etcd-1:2380 (no answer)");

@@ -26,5 +26,6 @@ mod recovery;
 mod refusals;
 mod restore;
 mod rolling;
+mod sessions;
 mod snapshots;
 mod vault;

@@ -63,7 +63,7 @@ async fn a_held_process_ends_when_it_is_let_go() {
     let host = server.connect().await;
     let marker = server.path("held");
     let command = format!("touch {0}; echo starting; echo locked by me; cat; rm {0}", marker.display());
-    let held = host.hold(&command, "locked", SECONDS(2)).await.expect("becomes ready");
+    let held = host.hold(&command, Stdin::Empty, "locked", SECONDS(2)).await.expect("becomes ready");
     assert_eq!(held.first_line, "locked by me");
     // The deadline was for becoming ready.
     tokio::time::sleep(Duration::from_millis(2300)).await;
@@ -81,12 +81,17 @@ async fn a_held_process_ends_when_it_is_let_go() {
 async fn a_held_process_that_ends_is_noticed() {
     let Some(server) = server() else { return };
     let host = server.connect().await;
-    let held = host.hold("echo ready; sleep 0.2; exit 3", "ready", SECONDS(10)).await.expect("becomes ready");
+    let held =
+        host.hold("echo ready; sleep 0.2; exit 3", Stdin::Empty, "ready", SECONDS(10)).await.expect("becomes ready");
     let output = held.closed().await.expect("it ended by itself");
     assert_eq!(output.status.to_string(), "exit status 3");
     assert!(!held.is_alive());
 
-    let error = host.hold("echo no; echo why >&2; exit 4", "ready", SECONDS(10)).await.err().expect("never ready");
+    let error = host
+        .hold("echo no; echo why >&2; exit 4", Stdin::Empty, "ready", SECONDS(10))
+        .await
+        .err()
+        .expect("never ready");
     match &error {
         SshError::NotReady(output) => assert_eq!(output.stderr, b"why\n"),
         other => panic!("{other}"),
@@ -270,7 +275,7 @@ async fn waiting_costs_nothing() {
         assert!(used < 10, "{what}: used {used}0 ms of processor time in a second");
     };
     measure("nothing open").await;
-    let held = host.hold("echo ready; cat", "ready", SECONDS(5)).await.expect("becomes ready");
+    let held = host.hold("echo ready; cat", Stdin::Empty, "ready", SECONDS(5)).await.expect("becomes ready");
     measure("a lock held").await;
     drop(held);
     let stream = host.stream("yes", "", SECONDS(30)).expect("starts");

@@ -157,7 +157,7 @@ async fn one_session_at_a_time_is_enough() {
     }
     assert_eq!(crowd(&host, 4).await, 1);
     // What is held is never over, so waiting for it would be for ever.
-    let _held = host.hold("echo ready; cat", "ready", SECONDS(5)).await.expect("becomes ready");
+    let _held = host.hold("echo ready; cat", Stdin::Empty, "ready", SECONDS(5)).await.expect("becomes ready");
     let error = host.exec("true", Stdin::Empty, SECONDS(5)).await.expect_err("there is no second session");
     assert!(error.to_string().starts_with("lab: the server refused another session"), "{error}");
 }

@@ -57,7 +57,7 @@ async fn something_else_on_the_port_is_no_ssh_server() {
 async fn a_server_that_dies_closes_everything_quickly() {
     let Some(server) = server() else { return };
     let host = server.connect().await;
-    let held = host.hold("echo ready; cat", "ready", SECONDS(5)).await.expect("becomes ready");
+    let held = host.hold("echo ready; cat", Stdin::Empty, "ready", SECONDS(5)).await.expect("becomes ready");
     let stream = host.stream("sleep 30", "", SECONDS(40)).expect("starts");
     let running = tokio::spawn({
         let host = host.clone();

@@ -85,7 +85,7 @@ async fn what_is_held_ends_when_it_is_let_go() {
     let host = connect(&server).await;
     let gone = server.path("gone");
     let script = format!("echo noise; echo ready now; while read -r _; do :; done; touch {}", gone.display());
-    let held = host.hold(&script, "ready", SECONDS(10)).await.expect("it gets ready");
+    let held = host.hold(&script, "", "ready", SECONDS(10)).await.expect("it gets ready");
     assert_eq!(held.first_line, "ready now");
     assert!(held.is_alive() && !gone.exists());
     drop(held);
@@ -96,7 +96,9 @@ async fn what_is_held_ends_when_it_is_let_go() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(gone.exists(), "it did not read the end of its stdin");
-    let Err(error) = host.hold("echo taken; exit 75", "ready", SECONDS(10)).await else { panic!("it is not ready") };
+    let Err(error) = host.hold("echo taken; exit 75", "", "ready", SECONDS(10)).await else {
+        panic!("it is not ready")
+    };
     let SshError::NotReady(output) = error else { panic!("{error}") };
     assert_eq!((output.status, output.stdout.as_slice()), (Exit::Code(75), &b"taken\n"[..]));
 }

@@ -13,10 +13,8 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{Drill, Seen};
 use crate::shell::live::Live;
-use crate::shell::live::cause;
 use crate::shell::live::lock::Lock;
-use crate::shell::live::remote::{Command, host_words};
-use crate::shell::live::ssh::SshError;
+use crate::shell::live::remote::{Command, Unrun, host_words, with_arguments};
 
 /// A node that sends nothing for so long has gone.
 const IDLE: Duration = Duration::from_secs(60);
@@ -53,7 +51,7 @@ impl Live {
         kept: &[Listed],
         surplus: &[Listed],
     ) -> Result<(), Diagnostic> {
-        // All of them are words of one command line, and the SSH layer takes 32 KiB.
+        // One script names them all: it must not grow without a limit.
         const KEPT_LOOKED_AT_MAX: usize = 20;
         const AT_ONCE: usize = 400;
         let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
@@ -99,29 +97,27 @@ impl Live {
         to: &Path,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Sound, Diagnostic> {
-        let lost = |error: SshError| Diagnostic::from(cause::of_ssh(host, &error));
+        let what = format!("reading {path}");
+        let lost = |unrun: Unrun| Diagnostic::from(unrun.cause(host, &what));
         let remote = self.hosts.on(host).await?;
-        let command = remote.elevation.command(&["cat", "--", path.as_str()]);
-        let mut stream = remote.connection.stream(&command, Vec::new(), IDLE).map_err(lost)?;
+        let script = with_arguments("cat -- \"$1\"", [path.as_str()]);
+        let mut stream = remote.stream(&what, &script, IDLE).await.map_err(lost)?;
         let staged = staged::staged(to)?;
         let unwritable = |error: &io::Error| staged::unwritable(to, error);
         let file = staged.as_file().try_clone().map_err(|error| unwritable(&error))?;
         let mut file = tokio::fs::File::from_std(file);
         let mut bytes = 0;
-        let mut piece = vec![0; 256 << 10];
         loop {
-            match tokio::io::AsyncReadExt::read(&mut stream.stdout, &mut piece).await {
-                Ok(0) => break,
-                Ok(count) => {
-                    file.write_all(&piece[..count]).await.map_err(|error| unwritable(&error))?;
-                    bytes += count as u64;
-                    progress(bytes);
-                }
-                Err(error) => return Err(lost(SshError::Closed { host: host.to_string(), reason: error.to_string() })),
+            let piece = stream.next().await.map_err(lost)?;
+            if piece.is_empty() {
+                break;
             }
+            file.write_all(piece).await.map_err(|error| unwritable(&error))?;
+            bytes += piece.len() as u64;
+            progress(bytes);
         }
         file.sync_all().await.map_err(|error| unwritable(&error))?;
-        let output = stream.exit.wait().await.map_err(lost)?;
+        let output = stream.end().await.map_err(lost)?;
         if !output.is_success() {
             let what = format!("{path} could not be read on {host}");
             return Err(Diagnostic::failure(what).at(host.as_str()).with_cause(host_words(&output)));

@@ -7,13 +7,11 @@ use crate::core::code::Code;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
 use crate::shell::clock::precise_seconds;
-use crate::shell::live::remote::{Remote, host_words, no_root};
-use crate::shell::live::ssh::{Output, SshError};
+use crate::shell::live::remote::{Remote, Unrun as Failed, host_words};
+use crate::shell::live::ssh::Output;
 
-/// A host ends its probe after this many seconds.
-const PROBE_SECONDS: &str = "20";
 /// The probe takes some 30 ms; a host that swaps takes longer, and one that takes this long is not to be worked on.
-const PROBE_DEADLINE: Duration = Duration::from_secs(25);
+const PROBE_TAKES: Duration = Duration::from_secs(20);
 /// Files that change while they are read do not do so again and again.
 const PROBES_MAX: usize = 3;
 
@@ -23,12 +21,6 @@ pub struct Asked<T> {
     pub midpoint: f64,
 }
 
-/// Why a host has said nothing that can be relied on.
-pub enum Failed {
-    Ssh(SshError),
-    Cause(Cause),
-}
-
 /// Sends `script`, and reads the answer by `parse`.
 pub async fn ask<T>(
     remote: &Remote,
@@ -36,11 +28,10 @@ pub async fn ask<T>(
     parse: impl Fn(&[u8]) -> Result<T, Trouble>,
 ) -> Result<Asked<T>, Failed> {
     let host = &remote.host;
-    let command = ["timeout", "-k", "2", PROBE_SECONDS, "sh", "-s"];
     let mut said = String::new();
     for _ in 0..PROBES_MAX {
         let sent = precise_seconds();
-        let output = remote.exec(&command, script, PROBE_DEADLINE).await.map_err(Failed::Ssh)?;
+        let output = remote.exec("looking at the host", script, Vec::new(), PROBE_TAKES).await?;
         let midpoint = sent.midpoint(precise_seconds());
         match parse(&output.stdout) {
             Ok(said) => return Ok(Asked { said, midpoint }),
@@ -58,9 +49,6 @@ pub async fn ask<T>(
 }
 
 fn explained(host: &HostName, trouble: &Trouble, output: &Output) -> Cause {
-    if let Some(cause) = no_root(host, output).filter(|_| matches!(trouble, Trouble::Unreadable(_))) {
-        return cause;
-    }
     match trouble {
         Trouble::NotRoot => Cause {
             code: Code::Sudo,

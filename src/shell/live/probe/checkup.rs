@@ -7,8 +7,7 @@ use super::{Trouble, begun, section};
 use crate::core::names::HostName;
 use crate::core::observed::Seen;
 use crate::core::observed::checkup::{ClockSync, Complaint, Disk, Names, Network, Way};
-use crate::shell::live::cause;
-use crate::shell::live::probe::{Asked, Failed, ask};
+use crate::shell::live::probe::{Asked, ask};
 use crate::shell::live::remote::Remote;
 
 mod clock;
@@ -55,10 +54,7 @@ async fn look<S: Section>(remote: &Remote, of: &Subject<'_>, name: &'static str)
     let script = section::script(of, std::iter::once(&lines)).expect("each of these has something to look at");
     match ask(remote, &script, |said| S::read(of, &begun(said)?)).await {
         Ok(Asked { said, .. }) => Seen::Known(said),
-        Err(Failed::Cause(cause)) => Seen::Unknown(cause),
-        Err(Failed::Ssh(error)) => {
-            Seen::Unknown(cause::of_call(&remote.host, &format!("looking at its {name}"), &error))
-        }
+        Err(error) => Seen::Unknown(error.cause(&remote.host, &format!("looking at its {name}"))),
     }
 }
 

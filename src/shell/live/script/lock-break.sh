@@ -1,8 +1,5 @@
 # shellcheck shell=dash
 # Ends the process that holds the lock of this host, if it is still the holder that was looked at ($1: its token).
-LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-echo quorate-begin
 lock=/run/quorate.lock
 if [ ! -e "$lock" ] || flock -n "$lock" true; then
     echo free

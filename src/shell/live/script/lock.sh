@@ -1,10 +1,6 @@
 # shellcheck shell=dash
 # Takes the lock of this host and keeps it until stdin ends, which it does when the connection goes. No process but this
 # shell has the file open: when it is gone, so is the lock.
-LC_ALL=C PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-umask 077
-echo quorate-begin
 lock=/run/quorate.lock
 command -v flock >/dev/null || {
     echo "flock is missing on this host (package util-linux)" >&2
@@ -16,7 +12,8 @@ if ! flock -n 9; then
     exit 75
 fi
 printf 'token=%s\npid=%s\noperator=%s\nsince=%s\npurpose=%s\n' "$1" "$$" "$2" "$3" "$4" >"$lock" || exit 1
-echo quorate-held
+# No word but the token says that it is held: it is another one for each lock.
+echo "quorate-held $1"
 while read -r _; do
     :
 done

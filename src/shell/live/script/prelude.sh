@@ -1,12 +1,8 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # Goes before every script that changes something. $1: the token of our lock; $2: the line for the audit trail.
 set -eu
-LC_ALL=C TZ=UTC PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL TZ PATH
-umask 077
 token=$1 audit=$2
 shift 2
-echo quorate-begin
 # What goes in any case when the script ends: a process that it has started, what it has half made, and keys that it was
 # given for a while.
 child='' leftover='' secret=''

@@ -21,7 +21,12 @@ impl Clock {
     }
 
     pub fn timeout(&self, resolved: &Resolved, what: &str) -> SshError {
-        SshError::Timeout { host: resolved.label.clone(), what: what.to_owned(), after: self.allowed }
+        SshError::Timeout {
+            host: resolved.label.clone(),
+            what: what.to_owned(),
+            after: self.allowed,
+            said: String::new(),
+        }
     }
 }
 

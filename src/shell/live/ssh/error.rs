@@ -65,12 +65,22 @@ pub enum SshError {
     #[error("cannot log in to {host} as {user}; tried:\n  {}", tried.join("\n  "))]
     Auth { host: String, user: String, tried: Vec<String> },
 
-    #[error("{host}: {what} took longer than {}", span::limit(*after))]
-    Timeout { host: String, what: String, after: Duration },
+    #[error("{host}: {what} took longer than {}{}", span::limit(*after), so_far(said))]
+    Timeout {
+        host: String,
+        what: String,
+        after: Duration,
+        /// What came on stderr until then.
+        said: String,
+    },
 
     /// The connection ended while it was needed.
     #[error("the connection to {host} is closed: {reason}")]
     Closed { host: String, reason: String },
+
+    /// The server allows no session more on this connection: nothing was started. The connection is still good.
+    #[error("{host}: {reason}")]
+    NoSession { host: String, reason: String },
 
     /// This one operation failed; the connection is still good.
     #[error("{host}: {reason}")]
@@ -147,7 +157,7 @@ impl SshError {
             }
             Self::Timeout { .. } => "check the load of the host and the network; the command may still be running there".into(),
             Self::Closed { .. } => "check that the host is still up; no clean-up is needed, run the same command again".into(),
-            Self::Channel { .. } => "if the server refuses more sessions, check MaxSessions in its sshd_config".into(),
+            Self::Channel { .. } | Self::NoSession { .. } => "if the server refuses more sessions, check MaxSessions in its sshd_config".into(),
             Self::NotReady(_) => "run the same command on the host by hand".into(),
             Self::TunnelRefused { .. } => {
                 "check that the service is running, and that sshd_config allows AllowTcpForwarding (local) and has no \
@@ -159,8 +169,23 @@ impl SshError {
     /// Whether the connection is lost with it, so that a new one is needed before anything else is tried.
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
-        !matches!(self, Self::Timeout { .. } | Self::Channel { .. } | Self::NotReady(_) | Self::TunnelRefused { .. })
+        !matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::NoSession { .. }
+                | Self::Channel { .. }
+                | Self::NotReady(_)
+                | Self::TunnelRefused { .. }
+        )
     }
+}
+
+/// Behind what took too long: the last lines that were said until then.
+fn so_far(said: &str) -> String {
+    const LINES_MAX: usize = 5;
+    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LINES_MAX)..];
+    if last.is_empty() { String::new() } else { format!("; it said so far: {}", last.join("; ")) }
 }
 
 /// The word sshd uses for an algorithm in its key's file name.

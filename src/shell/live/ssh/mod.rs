@@ -38,7 +38,7 @@ use tokio::sync::{oneshot, watch};
 use crate::core::desired::SshClient;
 
 pub use error::{ConnectFailure, SshError};
-pub use process::Stdin;
+pub use process::{Line, Stdin};
 pub use target::{Proxy, Resolved, Target};
 
 use clock::{Clock, in_future};
@@ -86,6 +86,7 @@ impl fmt::Display for Exit {
 #[derive(Clone)]
 pub struct Connection {
     way: Way,
+    user: Arc<str>,
 }
 
 /// What carries it.
@@ -107,12 +108,17 @@ impl Connection {
     /// Resolves, connects, checks the host key, logs in.
     pub async fn open(target: &Target, deadline: Duration) -> Result<Connection, SshError> {
         if target.client == SshClient::OpenSsh {
-            let master = Master::open(target, deadline).await?;
-            return Ok(Connection { way: Way::OpenSsh(Arc::new(master)) });
+            let (master, user) = Master::open(target, deadline).await?;
+            return Ok(Connection { way: Way::OpenSsh(Arc::new(master)), user: user.into() });
         }
         let clock = Clock::starting_now(deadline);
         let label = target.alias.clone();
-        let timed_out = |what: &str| SshError::Timeout { host: label.clone(), what: what.to_owned(), after: deadline };
+        let timed_out = |what: &str| SshError::Timeout {
+            host: label.clone(),
+            what: what.to_owned(),
+            after: deadline,
+            said: String::new(),
+        };
         let resolved = tokio::time::timeout_at(clock.deadline.into(), target.resolve())
             .await
             .map_err(|_| timed_out("reading the ssh configuration"))??;
@@ -120,6 +126,7 @@ impl Connection {
         let broken = |error: std::io::Error| SshError::Closed { host: label.clone(), reason: error.to_string() };
         let (link, inbox) = Link::new(&label).map_err(broken)?;
         let (reply, answer) = oneshot::channel();
+        let user = resolved.user.as_str().into();
         let thread_label = label.clone();
         std::thread::Builder::new()
             .name(format!("ssh {label}"))
@@ -139,7 +146,7 @@ impl Connection {
         // Only the resolver of names can hold the thread longer than the deadline; then it is left to itself. The thread
         // knows better what took so long, so it may speak first.
         match tokio::time::timeout_at((clock.deadline + OPEN_GRACE).into(), answer).await {
-            Ok(Ok(Ok(()))) => Ok(Connection { way: Way::BuiltIn(Arc::new(link)) }),
+            Ok(Ok(Ok(()))) => Ok(Connection { way: Way::BuiltIn(Arc::new(link)), user }),
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(link.closed()),
             Err(_) => Err(timed_out("looking up its address")),
@@ -155,6 +162,12 @@ impl Connection {
         }
     }
 
+    /// Who is logged in there.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
     /// Whether the connection has ended. A dead peer shows only after a while; a call's own deadline is sooner.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -165,15 +178,20 @@ impl Connection {
     }
 
     /// Runs a command to its end: any exit status is an `Ok`. `deadline` includes waiting for a free channel.
-    pub async fn exec(&self, command: &str, stdin: impl Into<Stdin>, deadline: Duration) -> Result<Output, SshError> {
-        self.check(command)?;
+    pub async fn exec(
+        &self,
+        line: impl Into<Line>,
+        stdin: impl Into<Stdin>,
+        deadline: Duration,
+    ) -> Result<Output, SshError> {
+        let line = self.checked(line.into())?;
         let link = match &self.way {
             Way::BuiltIn(link) => link,
-            Way::OpenSsh(master) => return master.exec(command, stdin.into(), deadline).await,
+            Way::OpenSsh(master) => return master.exec(&line, stdin.into(), deadline).await,
         };
         let cancel = CancelOnDrop::new(link);
         let (reply, answer) = oneshot::channel();
-        link.start(command, stdin.into(), Purpose::Collect { reply }, Limit::total(deadline))?;
+        link.start(line, stdin.into(), Purpose::Collect { reply }, Limit::total(deadline))?;
         let result = answer.await;
         cancel.disarm();
         result.unwrap_or_else(|_| Err(link.closed()))
@@ -181,8 +199,8 @@ impl Connection {
 
     /// Runs a command whose stdout is read as it comes, in constant memory. It fails if no byte moves for `idle`, not
     /// counting the time in which the reader does not read.
-    pub fn stream(&self, command: &str, stdin: impl Into<Stdin>, idle: Duration) -> Result<Stream, SshError> {
-        self.check(command)?;
+    pub fn stream(&self, line: impl Into<Line>, stdin: impl Into<Stdin>, idle: Duration) -> Result<Stream, SshError> {
+        let line = self.checked(line.into())?;
         let broken =
             |error: std::io::Error| SshError::Channel { host: self.host().to_owned(), reason: error.to_string() };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
@@ -193,36 +211,42 @@ impl Connection {
             Way::BuiltIn(link) => {
                 let local = LocalEnd::new(ours).map_err(broken)?;
                 let limit = Limit { is_idle_limit: true, ..Limit::total(idle) };
-                link.start(command, stdin.into(), Purpose::Stream { local, reply }, limit)?;
+                link.start(line, stdin.into(), Purpose::Stream { local, reply }, limit)?;
                 Guard::Link(CancelOnDrop::new(link))
             }
             Way::OpenSsh(master) => {
                 ours.set_nonblocking(true).map_err(broken)?;
                 let ours = UnixStream::from_std(ours).map_err(broken)?;
-                let work = openssh::stream(Arc::clone(master), command.to_owned(), stdin.into(), idle, ours, reply);
+                let work = openssh::stream(Arc::clone(master), line, stdin.into(), idle, ours, reply);
                 Guard::Task(AbortOnDrop(tokio::spawn(work).abort_handle()))
             }
         };
         Ok(Stream { stdout, exit: StreamExit { connection: self.clone(), answer, _guard: guard } })
     }
 
-    /// Starts a command that stays: resolves at the first whole line of its stdout that begins with `ready_line`. Its
-    /// stdin stays open; dropping the result closes it, and the channel.
-    pub async fn hold(&self, command: &str, ready_line: &str, deadline: Duration) -> Result<Held, SshError> {
-        self.check(command)?;
+    /// Starts a command that stays: resolves when its stdout has `ready` somewhere and the line with it is whole. Its
+    /// stdin stays open behind `stdin`; dropping the result closes it, and the channel.
+    pub async fn hold(
+        &self,
+        line: impl Into<Line>,
+        stdin: impl Into<Stdin>,
+        ready: &str,
+        deadline: Duration,
+    ) -> Result<Held, SshError> {
+        let line = self.checked(line.into())?;
         let link = match &self.way {
             Way::BuiltIn(link) => link,
             Way::OpenSsh(master) => {
                 let (first_line, ended, task) =
-                    openssh::hold(Arc::clone(master), command, ready_line, deadline).await?;
+                    openssh::hold(Arc::clone(master), &line, stdin.into(), ready, deadline).await?;
                 return Ok(Held { first_line, ended, _guard: Guard::Task(AbortOnDrop(task)) });
             }
         };
         let cancel = CancelOnDrop::new(link);
-        let (ready, answer) = oneshot::channel();
+        let (told, answer) = oneshot::channel();
         let (end, ended) = watch::channel(None);
-        let purpose = Purpose::Hold { line_start: ready_line.to_owned(), ready: Some(ready), end };
-        link.start(command, Stdin::Empty, purpose, Limit::total(deadline))?;
+        let purpose = Purpose::Hold { mark: ready.to_owned(), ready: Some(told), end };
+        link.start(line, stdin.into(), purpose, Limit::total(deadline))?;
         let first_line = answer.await.unwrap_or_else(|_| Err(link.closed()))?;
         Ok(Held { first_line, ended, _guard: Guard::Link(cancel) })
     }
@@ -248,15 +272,15 @@ impl Connection {
         })
     }
 
-    fn check(&self, command: &str) -> Result<(), SshError> {
+    fn checked(&self, line: Line) -> Result<Line, SshError> {
         let refuse = |reason: &str| SshError::Channel { host: self.host().to_owned(), reason: reason.to_owned() };
-        if command.len() > COMMAND_BYTES_MAX {
+        if line.text.len() > COMMAND_BYTES_MAX {
             return Err(refuse("the command is longer than 32 KB; send it on stdin to sh"));
         }
-        if command.contains('\0') {
+        if line.text.contains('\0') {
             return Err(refuse("the command contains a NUL byte"));
         }
-        Ok(())
+        Ok(line)
     }
 
     fn closed(&self) -> SshError {
@@ -268,8 +292,8 @@ impl Connection {
 }
 
 impl Link {
-    fn start(&self, command: &str, stdin: Stdin, purpose: Purpose, limit: Limit) -> Result<(), SshError> {
-        self.send(Request::Process(ProcessRequest { command: command.to_owned(), stdin, purpose, limit }))
+    fn start(&self, line: Line, stdin: Stdin, purpose: Purpose, limit: Limit) -> Result<(), SshError> {
+        self.send(Request::Process(ProcessRequest { line, stdin, purpose, limit }))
     }
 }
 
@@ -302,7 +326,7 @@ impl StreamExit {
 
 /// A remote process that lives as long as this does.
 pub struct Held {
-    /// The line that said it was ready, without its end.
+    /// The line that said it was ready, from the mark on and without its end.
     pub first_line: String,
     ended: watch::Receiver<Option<Output>>,
     _guard: Guard,

@@ -15,18 +15,19 @@ use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::{Mutex, oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, oneshot, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::error::{ConnectFailure, SshError};
-use super::process::{OUTPUT_BYTES_MAX, Stdin};
+use super::process::{Line, OUTPUT_BYTES_MAX, Stdin, line_from};
 use super::target::Target;
 use super::{Exit, Output};
 use crate::core::url;
@@ -35,6 +36,8 @@ use crate::core::url;
 const LOGIN_BY_HAND: Duration = Duration::from_secs(90);
 /// Who is asked for something must not be asked for two hosts at once.
 static TERMINAL: Mutex<()> = Mutex::const_new(());
+/// sshd allows 10 sessions on a connection (MaxSessions); those that are held for long are not counted here.
+const SESSIONS_MAX: usize = 8;
 /// What ssh itself exits with when it fails.
 const FAILED: i32 = 255;
 /// How much of what ssh said is shown.
@@ -50,11 +53,14 @@ pub(super) struct Master {
     words: Vec<OsString>,
     /// How long it took to log in.
     login_took: Duration,
+    sessions: Semaphore,
     end: OnceLock<String>,
 }
 
 impl Master {
-    pub async fn open(target: &Target, deadline: Duration) -> Result<Master, SshError> {
+    /// With the name of who is logged in.
+    pub async fn open(target: &Target, deadline: Duration) -> Result<(Master, String), SshError> {
+        let user = target.resolve().await?.user;
         let failed = |error: io::Error| SshError::Closed { host: target.alias.clone(), reason: error.to_string() };
         // A socket's path may have no more than 100 letters.
         let folder = tempfile::Builder::new().prefix("quorate-").tempdir_in("/tmp").map_err(failed)?;
@@ -64,6 +70,7 @@ impl Master {
             folder,
             words: words(target),
             login_took: Duration::ZERO,
+            sessions: Semaphore::new(SESSIONS_MAX),
             end: OnceLock::new(),
         };
         match master.log_in(deadline, false).await {
@@ -75,7 +82,7 @@ impl Master {
             logged_in => logged_in?,
         }
         master.login_took = begun.elapsed();
-        Ok(master)
+        Ok((master, user))
     }
 
     /// Starts the master, which goes to the background when it is logged in.
@@ -97,7 +104,7 @@ impl Master {
         let status = match status {
             Err(_) => {
                 let what = "logging in".to_owned();
-                return Err(SshError::Timeout { host: self.label.clone(), what, after: deadline });
+                return Err(SshError::Timeout { host: self.label.clone(), what, after: deadline, said: text_of(said) });
             }
             Ok(status) => status.map_err(failed)?,
         };
@@ -167,26 +174,33 @@ impl Master {
         SshError::Channel { host: self.label.clone(), reason }
     }
 
-    /// Starts `command` on the host.
-    fn start(&self, command: &str) -> Result<Child, SshError> {
+    /// Starts a command on the host.
+    fn start(&self, line: &Line) -> Result<Child, SshError> {
         if self.is_closed() {
             return Err(self.closed());
         }
         let mut ssh = self.command();
-        ssh.args(["-o", "RemoteCommand=none"]).arg("--").arg(&self.label).arg(command);
+        ssh.args(["-o", "RemoteCommand=none"]).arg("--").arg(&self.label).arg(&line.text);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         ssh.spawn().map_err(|error| self.broken(format!("ssh could not be run: {error}")))
     }
 
     /// How a remote command ended. ssh's own failures have a number that a command may have as well.
-    async fn exit(&self, status: ExitStatus) -> Result<Exit, SshError> {
+    async fn exit(&self, status: ExitStatus, stderr: &[u8]) -> Result<Exit, SshError> {
         let code = status.code().unwrap_or(FAILED);
+        if code != FAILED {
+            return Ok(Exit::Code(code));
+        }
         // A master that is losing its connection still answers for a moment.
-        if code == FAILED && !(self.answers().await && self.answers_still().await) {
+        if !(self.answers().await && self.answers_still().await) {
             let _ = self.end.set("the connection ended".to_owned());
             return Err(self.closed());
         }
-        Ok(Exit::Code(code))
+        let said = String::from_utf8_lossy(stderr);
+        match said.lines().find(|line| line.contains("session request failed")) {
+            Some(line) => Err(SshError::NoSession { host: self.label.clone(), reason: line.trim().to_owned() }),
+            None => Ok(Exit::Code(code)),
+        }
     }
 
     /// Whether the master is there and thinks that it is connected.
@@ -202,40 +216,67 @@ impl Master {
         self.answers().await
     }
 
-    fn timeout(&self, command: &str, after: Duration, silent: &str) -> SshError {
-        let what: String = command.lines().next().unwrap_or_default().chars().take(60).collect();
-        SshError::Timeout { host: self.label.clone(), what: format!("running `{what}`{silent}"), after }
+    fn timeout(&self, line: &Line, after: Duration, silent: &str) -> SshError {
+        let what = format!("running {}{silent}", line.shown());
+        SshError::Timeout { host: self.label.clone(), what, after, said: String::new() }
+    }
+
+    async fn session(&self) -> SemaphorePermit<'_> {
+        self.sessions.acquire().await.expect("nobody closes it")
     }
 
     async fn feed(&self, input: Option<ChildStdin>, stdin: Stdin) -> Result<(), SshError> {
-        let fed = feed(input, stdin).await;
+        // Closed with the end of this.
+        let mut input = input.expect("it is piped");
+        let fed = put(&mut input, stdin).await;
         fed.map_err(|error| self.channel(format!("reading the data to send failed: {error}")))
     }
 
-    async fn all_of(&self, pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, SshError> {
-        all_of(pipe).await.map_err(|reason| self.channel(reason))
+    /// As [`Master::all_of`], so that what came is there also when the rest does not.
+    async fn into(&self, pipe: Option<impl AsyncRead + Unpin>, bytes: &mut Vec<u8>) -> Result<(), SshError> {
+        let mut pipe = pipe.expect("it is piped").take(OUTPUT_BYTES_MAX as u64 + 1);
+        pipe.read_to_end(bytes).await.map_err(|error| self.channel(error.to_string()))?;
+        match bytes.len() > OUTPUT_BYTES_MAX {
+            true => Err(self.channel(format!("the command printed more than {} MiB", OUTPUT_BYTES_MAX >> 20))),
+            false => Ok(()),
+        }
     }
 
-    pub async fn exec(&self, command: &str, stdin: Stdin, deadline: Duration) -> Result<Output, SshError> {
-        let mut child = self.start(command)?;
-        let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    async fn all_of(&self, pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, SshError> {
+        let mut bytes = Vec::new();
+        self.into(pipe, &mut bytes).await?;
+        Ok(bytes)
+    }
+
+    pub async fn exec(&self, line: &Line, stdin: Stdin, deadline: Duration) -> Result<Output, SshError> {
+        let mut complaints = Vec::new();
         let work = async {
-            let ((), stdout, stderr) =
-                tokio::try_join!(self.feed(input, stdin), self.all_of(stdout), self.all_of(stderr))?;
+            let _session = self.session().await;
+            let mut child = self.start(line)?;
+            let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+            let ((), stdout, ()) =
+                tokio::try_join!(self.feed(input, stdin), self.all_of(stdout), self.into(stderr, &mut complaints))?;
             let status = child.wait().await.map_err(|error| self.channel(error.to_string()))?;
-            Ok(Output { status: self.exit(status).await?, stdout, stderr })
+            Ok(Output { status: self.exit(status, &complaints).await?, stdout, stderr: Vec::new() })
         };
         match timeout(deadline, work).await {
-            Ok(output) => output,
-            Err(_) => Err(self.timeout(command, deadline, "")),
+            Ok(output) => Ok(Output { stderr: complaints, ..output? }),
+            Err(_) => match self.timeout(line, deadline, "") {
+                // What it said until then.
+                SshError::Timeout { host, what, after, .. } => {
+                    let said = String::from_utf8_lossy(&complaints).into_owned();
+                    Err(SshError::Timeout { host, what, after, said })
+                }
+                other => Err(other),
+            },
         }
     }
 }
 
 /// Runs a command whose stdout goes into `stdout` as it comes.
 pub(super) async fn stream(
-    master: std::sync::Arc<Master>,
-    command: String,
+    master: Arc<Master>,
+    line: Line,
     stdin: Stdin,
     idle: Duration,
     mut stdout: UnixStream,
@@ -243,7 +284,8 @@ pub(super) async fn stream(
 ) {
     // The reader finds the end of the stream with the end of the work, before it asks how it ended.
     let work = async move {
-        let mut child = master.start(&command)?;
+        let _session = master.session().await;
+        let mut child = master.start(&line)?;
         let (input, output, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let copied = async {
             let mut output = output.expect("it is piped");
@@ -252,7 +294,7 @@ pub(super) async fn stream(
                 // The time in which nobody reads what there is does not count.
                 let read = timeout(idle, output.read(&mut buffer)).await;
                 let count = match read {
-                    Err(_) => return Err(master.timeout(&command, idle, " (without moving a byte)")),
+                    Err(_) => return Err(master.timeout(&line, idle, " (without moving a byte)")),
                     Ok(read) => read.map_err(|error| master.channel(error.to_string()))?,
                 };
                 if count == 0 {
@@ -267,7 +309,7 @@ pub(super) async fn stream(
         // The first failure ends all of it, and with it the command.
         let ((), (), stderr) = tokio::try_join!(copied, master.feed(input, stdin), master.all_of(stderr))?;
         let status = child.wait().await.map_err(|error| master.channel(error.to_string()))?;
-        Ok(Output { status: master.exit(status).await?, stdout: Vec::new(), stderr })
+        Ok(Output { status: master.exit(status, &stderr).await?, stdout: Vec::new(), stderr })
     };
     let mut reply = reply;
     let result = tokio::select! {
@@ -278,58 +320,79 @@ pub(super) async fn stream(
     drop(reply.send(result));
 }
 
-/// Starts a command that stays, and waits for the line that says it is ready.
+/// Starts a command that stays, and waits until its stdout has `ready` and the line with it is whole.
 pub(super) async fn hold(
-    master: std::sync::Arc<Master>,
-    command: &str,
-    line_start: &str,
+    master: Arc<Master>,
+    line: &Line,
+    stdin: Stdin,
+    ready: &str,
     deadline: Duration,
-) -> Result<(String, watch::Receiver<Option<Output>>, tokio::task::AbortHandle), SshError> {
-    let until = Instant::now() + deadline;
-    let mut child = master.start(command)?;
-    // Its stdin stays open for as long as the task below lives.
-    let input = child.stdin.take();
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
-    let mut stderr = child.stderr.take().expect("it is piped");
-    let mut said = Vec::new();
-    let ready = loop {
-        let mut line = Vec::new();
-        let count = match timeout_at(until, lines.read_until(b'\n', &mut line)).await {
-            Err(_) => return Err(master.timeout(command, deadline, "")),
-            Ok(read) => read.map_err(|error| master.channel(error.to_string()))?,
-        };
-        said.extend_from_slice(&line);
-        if count == 0 {
-            break None;
-        }
-        if line.ends_with(b"\n") && line.starts_with(line_start.as_bytes()) {
-            break Some(String::from_utf8_lossy(&line[..line.len() - 1]).into_owned());
-        }
-    };
-    let mut rest = async move |mut said: Vec<u8>| {
-        let mut complaints = Vec::new();
-        let (read, complained) = tokio::join!(lines.read_to_end(&mut said), stderr.read_to_end(&mut complaints));
-        read.and(complained).map_err(|error| master.channel(error.to_string()))?;
-        let status = child.wait().await.map_err(|error| master.channel(error.to_string()))?;
-        Ok(Output { status: master.exit(status).await?, stdout: said, stderr: complaints })
-    };
-    let Some(first_line) = ready else {
-        let label = command.chars().take(60).collect::<String>();
-        return match timeout_at(until, rest(said)).await {
-            Ok(output) => Err(SshError::NotReady(Box::new(output?))),
-            Err(_) => Err(SshError::Channel { host: label, reason: "it closed its output and goes on".to_owned() }),
-        };
-    };
+) -> Result<(String, watch::Receiver<Option<Output>>, AbortHandle), SshError> {
+    let mut child = master.start(line)?;
+    let mut input = child.stdin.take().expect("it is piped");
+    let mut stdout = child.stdout.take().expect("it is piped");
+    let stderr = child.stderr.take();
+    let (told, heard) = oneshot::channel();
     let (end, ended) = watch::channel(None);
+    let mark = ready.to_owned();
+    let keeper = Arc::clone(&master);
     let task = tokio::spawn(async move {
-        let _input = input;
-        let output: Result<Output, SshError> = rest(said).await;
-        // Where the connection went, dropping the sender says so.
-        if let Ok(output) = output {
-            end.send_replace(Some(output));
+        let mut told = Some(told);
+        let mut said = Vec::new();
+        let read = async {
+            let mut piece = vec![0; 4096];
+            loop {
+                let count = stdout.read(&mut piece).await.map_err(|error| keeper.channel(error.to_string()))?;
+                if count == 0 {
+                    return Ok(());
+                }
+                said.extend_from_slice(&piece[..count]);
+                if let Some(line) = told.as_ref().and_then(|_| line_from(&said, &mark)) {
+                    drop(told.take().map(|told| told.send(Ok(line))));
+                }
+            }
+        };
+        // Its stdin stays open for as long as this task lives.
+        let fed = async { put(&mut input, stdin).await.map_err(|error| keeper.channel(error.to_string())) };
+        let output = async {
+            let ((), (), stderr) = tokio::try_join!(read, fed, keeper.all_of(stderr))?;
+            let status = child.wait().await.map_err(|error| keeper.channel(error.to_string()))?;
+            Ok((keeper.exit(status, &stderr).await?, stderr))
+        };
+        let output = output.await.map(|(status, stderr)| Output { status, stdout: said, stderr });
+        match (told, output) {
+            (Some(told), output) => {
+                let error = output.map_or_else(|error| error, |output| SshError::NotReady(Box::new(output)));
+                drop(told.send(Err(error)));
+            }
+            (None, Ok(output)) => drop(end.send_replace(Some(output))),
+            // The connection went: dropping the sender says so.
+            (None, Err(_)) => {}
         }
     });
-    Ok((first_line, ended, task.abort_handle()))
+    let guard = AbortUnlessKept(Some(task.abort_handle()));
+    match timeout(deadline, heard).await {
+        Ok(Ok(first_line)) => Ok((first_line?, ended, guard.keep())),
+        Ok(Err(_)) => Err(master.closed()),
+        Err(_) => Err(master.timeout(line, deadline, "")),
+    }
+}
+
+/// Ends the task of a command that nobody waits for any more.
+struct AbortUnlessKept(Option<AbortHandle>);
+
+impl AbortUnlessKept {
+    fn keep(mut self) -> AbortHandle {
+        self.0.take().expect("it is kept once")
+    }
+}
+
+impl Drop for AbortUnlessKept {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
 }
 
 /// Connects to a port as the host sees it.
@@ -399,9 +462,8 @@ fn words(target: &Target) -> Vec<OsString> {
     words
 }
 
-/// Writes all of `stdin`, and closes it. A reader that has gone is no failure: how the command ends says more.
-async fn feed(input: Option<ChildStdin>, stdin: Stdin) -> io::Result<()> {
-    let mut input = input.expect("it is piped");
+/// Writes all of `stdin`. A reader that has gone is no failure: how the command ends says more.
+async fn put(input: &mut ChildStdin, stdin: Stdin) -> io::Result<()> {
     match stdin {
         Stdin::Empty => {}
         Stdin::Bytes(bytes) => drop(input.write_all(&bytes).await),
@@ -424,16 +486,6 @@ async fn feed(input: Option<ChildStdin>, stdin: Stdin) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-async fn all_of(pipe: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let mut pipe = pipe.expect("it is piped").take(OUTPUT_BYTES_MAX as u64 + 1);
-    pipe.read_to_end(&mut bytes).await.map_err(|error| error.to_string())?;
-    match bytes.len() > OUTPUT_BYTES_MAX {
-        true => Err(format!("the command printed more than {} MiB", OUTPUT_BYTES_MAX >> 20)),
-        false => Ok(bytes),
-    }
 }
 
 fn text_of(mut said: File) -> String {

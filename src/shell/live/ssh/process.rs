@@ -27,6 +27,17 @@ pub enum Stdin {
     },
 }
 
+impl Stdin {
+    /// The same once more; what is read as it goes can be had only once.
+    pub fn again(&self) -> Option<Stdin> {
+        match self {
+            Stdin::Empty => Some(Stdin::Empty),
+            Stdin::Bytes(bytes) => Some(Stdin::Bytes(bytes.clone())),
+            Stdin::Reader { .. } => None,
+        }
+    }
+}
+
 impl From<Vec<u8>> for Stdin {
     fn from(bytes: Vec<u8>) -> Stdin {
         if bytes.is_empty() { Stdin::Empty } else { Stdin::Bytes(Zeroizing::new(bytes)) }
@@ -40,10 +51,42 @@ impl From<&str> for Stdin {
 }
 
 pub(super) struct ProcessRequest {
-    pub command: String,
+    pub line: Line,
     pub stdin: Stdin,
     pub purpose: Purpose,
     pub limit: Limit,
+}
+
+/// A line for the login shell of a host.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub text: String,
+    /// What it does, for messages; without it they show its beginning.
+    pub name: Option<String>,
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Line {
+        Line { text: text.to_owned(), name: None }
+    }
+}
+
+impl From<&String> for Line {
+    fn from(text: &String) -> Line {
+        text.as_str().into()
+    }
+}
+
+impl Line {
+    pub(super) fn shown(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let first_line = self.text.lines().next().unwrap_or_default();
+        let shown: String = first_line.chars().take(COMMAND_SHOWN_MAX).collect();
+        let more = if shown.len() < self.text.len() { "…" } else { "" };
+        format!("`{shown}{more}`")
+    }
 }
 
 /// What its stdout is for, and who is told.
@@ -56,7 +99,8 @@ pub(super) enum Purpose {
         reply: oneshot::Sender<Result<Output, SshError>>,
     },
     Hold {
-        line_start: String,
+        /// It stands somewhere in what a process prints when it is ready.
+        mark: String,
         ready: Option<oneshot::Sender<Result<String, SshError>>>,
         end: watch::Sender<Option<Output>>,
     },
@@ -104,17 +148,15 @@ impl ProcessRequest {
     }
 
     pub fn timeout(&self, host: &str, stage: Stage) -> SshError {
-        let first_line = self.command.lines().next().unwrap_or_default();
-        let shown: String = first_line.chars().take(COMMAND_SHOWN_MAX).collect();
-        let more = if shown.len() < self.command.len() { "…" } else { "" };
+        let shown = self.line.shown();
         let silent = if self.limit.is_idle_limit { " (without moving a byte)" } else { "" };
         let doing = match stage {
             Stage::Queued => "waiting for a free channel to run",
             Stage::Opening => "opening a channel to run",
             Stage::Running => "running",
         };
-        let what = format!("{doing} `{shown}{more}`{silent}");
-        SshError::Timeout { host: host.to_owned(), what, after: self.limit.allowed }
+        let what = format!("{doing} {shown}{silent}");
+        SshError::Timeout { host: host.to_owned(), what, after: self.limit.allowed, said: String::new() }
     }
 
     /// Tells whoever waits. They may have gone; then nobody needs the answer.
@@ -155,6 +197,17 @@ impl Process {
         self.channel
     }
 
+    /// Its time is over.
+    pub fn timeout(&self, host: &str) -> SshError {
+        match self.request.timeout(host, Stage::Running) {
+            SshError::Timeout { host, what, after, .. } => {
+                let said = String::from_utf8_lossy(&self.output.stderr).into_owned();
+                SshError::Timeout { host, what, after, said }
+            }
+            other => other,
+        }
+    }
+
     pub fn fail(self, error: SshError) -> Channel {
         self.request.fail(error);
         self.channel
@@ -162,7 +215,7 @@ impl Process {
 
     pub fn drive(&mut self, turn: &mut Turn<'_>) -> Result<Drive, String> {
         if !self.is_started {
-            match self.channel.exec(&self.request.command) {
+            match self.channel.exec(&self.request.line.text) {
                 Err(error) if would_block(&error) => return Ok(Drive::Idle),
                 Err(error) => return Err(format!("the command was not started: {}", error.message())),
                 Ok(()) => self.is_started = true,
@@ -277,9 +330,9 @@ impl Process {
             match &mut self.request.purpose {
                 Purpose::Stream { local, .. } => local.give(bytes),
                 Purpose::Collect { .. } => keep(&mut self.output.stdout, bytes)?,
-                Purpose::Hold { line_start, ready, .. } => {
+                Purpose::Hold { mark, ready, .. } => {
                     keep(&mut self.output.stdout, bytes)?;
-                    if let Some(line) = ready.as_ref().and_then(|_| line_with(&self.output.stdout, line_start)) {
+                    if let Some(line) = ready.as_ref().and_then(|_| line_from(&self.output.stdout, mark)) {
                         // A deadline is for getting ready only.
                         self.request.limit.deadline = None;
                         drop(ready.take().map(|ready| ready.send(Ok(line))));
@@ -326,9 +379,22 @@ fn keep(kept: &mut Vec<u8>, bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// The first complete line that begins so.
-fn line_with(output: &[u8], line_start: &str) -> Option<String> {
-    let complete = &output[..output.iter().rposition(|byte| *byte == b'\n')?];
-    let mut lines = complete.split(|byte| *byte == b'\n');
-    lines.find(|line| line.starts_with(line_start.as_bytes())).map(|line| String::from_utf8_lossy(line).into_owned())
+/// From `mark` to the end of its line, when that has come. What stands before it on the line is not ours: a login shell may
+/// print something without an end.
+pub(super) fn line_from(output: &[u8], mark: &str) -> Option<String> {
+    let begun = &output[memchr::memmem::find(output, mark.as_bytes())?..];
+    let end = memchr::memchr(b'\n', begun)?;
+    Some(String::from_utf8_lossy(&begun[..end]).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_found_wherever_it_stands_when_its_line_is_whole() {
+        assert_eq!(line_from(b"Welcomeready 7\nmore", "ready").as_deref(), Some("ready 7"));
+        assert_eq!(line_from(b"motd\nready", "ready"), None);
+        assert_eq!(line_from(b"motd\n", "ready"), None);
+    }
 }

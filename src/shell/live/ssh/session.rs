@@ -182,7 +182,7 @@ impl Host {
             request.time_out(host, Stage::Opening);
         }
         for process in self.processes.extract_if(.., |process| is_late(process.request().limit.deadline)) {
-            let error = process.request().timeout(host, Stage::Running);
+            let error = process.timeout(host);
             self.given_up += 1;
             self.closing.push(process.fail(error));
         }
@@ -270,7 +270,7 @@ impl Host {
                 if self.given_up > 0 {
                     reason += &format!("; {} abandoned commands may still be running there", self.given_up);
                 }
-                request.fail(SshError::Channel { host: self.label.clone(), reason });
+                request.fail(SshError::NoSession { host: self.label.clone(), reason });
             }
             Request::Tunnel(request) => {
                 let to = format!("{}:{}", request.host, request.port);

@@ -29,7 +29,7 @@ impl TunnelRequest {
             Stage::Opening | Stage::Running => "opening",
         };
         let what = format!("{doing} a tunnel to {}:{}", self.host, self.port);
-        SshError::Timeout { host: host.to_owned(), what, after: self.allowed }
+        SshError::Timeout { host: host.to_owned(), what, after: self.allowed, said: String::new() }
     }
 }
 
