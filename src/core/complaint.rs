@@ -216,8 +216,14 @@ fn is_frame(line: &str) -> bool {
     let is_call =
         begins(&["main.", "runtime.", "go.etcd.io/", "github.com/", "go.uber.org/", "google.golang.org/", "net/"])
             && (line.contains('(') || is_short);
-    begins(&["goroutine ", "created by ", "exit status ", "runtime stack:", "[originating from goroutine"])
-        || is_call
+    begins(&[
+        "goroutine ",
+        "created by ",
+        "exit status ",
+        "Error: exit status ",
+        "runtime stack:",
+        "[originating from goroutine",
+    ]) || is_call
         || has_offset
         || (has_place && is_short)
 }
@@ -285,6 +291,11 @@ Error: context deadline exceeded"#,
             "Error: etcdserver: mvcc: database space exceeded",
             "{\"level\":\"warn\",\"ts\":\"2026-11-20T10:00:00.000Z\",\"msg\":\"retrying of unary invoker failed\",\"error\":\"rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded\"}\n\
              Error: etcdserver: mvcc: database space exceeded\n",
+        ),
+        // `etcdctl lock` has run a script that failed.
+        (
+            "Error: rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+            "etcdctl snapshot save: Error: rpc error: code = PermissionDenied desc = etcdserver: permission denied\nError: exit status 1\n",
         ),
         ("sh: 1: exec: /opt/etcd/3.5.16/etcd: not found", "first\nsh: 1: exec: /opt/etcd/3.5.16/etcd: not found\n"),
         ("first", "\nfirst\n\n"),

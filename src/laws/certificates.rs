@@ -441,3 +441,12 @@ fn pairs_that_have_all_expired_are_replaced_together() {
     one_works.host_mut(&name).expect("it was seen").member = healthy.host(&name).expect("it was seen").member.clone();
     assert_eq!(hosts_of(&one_works)[0], 1);
 }
+
+/// Broken, pairs of members that serve are replaced together.
+#[test]
+fn a_broken_guard_of_pairs_breaks_a_law() {
+    let due = super::world(&[State::RenewalDue; 3], true, Downtime::Never, false);
+    assert_eq!(super::complaints(&due), Vec::<String>::new());
+    let broken = with_broken(Guard::OnePairAtATime, || super::complaints(&due));
+    assert!(broken.iter().any(|complaint| complaint.contains("in one step")), "{broken:?}");
+}

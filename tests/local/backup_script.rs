@@ -492,8 +492,8 @@ fn what_a_killed_run_has_left_goes_with_the_next() {
         let victim = node.at("victim");
         let script = fs::read_to_string(node.at("backup.sh")).expect("it was written");
         let marked = script.replacen(
-            "    begun=$(date +%s)\n",
-            &format!("    begun=$(date +%s)\n    echo $$ >{}\n", victim.display()),
+            "    since=$(date +%s)\n",
+            &format!("    since=$(date +%s)\n    echo $$ >{}\n", victim.display()),
             1,
         );
         assert_ne!(marked, script);

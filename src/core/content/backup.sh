@@ -48,9 +48,10 @@ lock_lives=30
 mark_lives=7200
 # Bytes. No database of etcd packs to less.
 least=200
-# Why the lock could not be had, where the snapshot is taken without it; why the run failed; what it has half made, and what
-# says that one who had the lock has begun.
-unlocked='' why='' made='' begins=''
+# Why the lock could not be had, where the snapshot is taken without it; why the run failed; what it has half made.
+unlocked='' why='' made=''
+# What is said first on stderr by who has the lock.
+begun=quorate-begun
 
 fail() {
     why=$*
@@ -74,11 +75,18 @@ tell() {
 ended() {
     status=$?
     [ -z "$made" ] || rm -rf -- "$made"
-    [ -z "$begins" ] || rm -f -- "$begins"
     if [ "$status" != 0 ]; then
         metrics 0
         tell failed "${why:-it exited with status $status}"
     fi
+}
+
+# Ends with an error where the folder must be on a mount of its own and is not.
+is_mounted() {
+    [ "${QUORATE_MOUNT-}" = yes ] || return 0
+    mounted "$QUORATE_DIRECTORY" "$data" ||
+        fail "$QUORATE_DIRECTORY is not mounted: it is on the file system of $mount, and [backup] says \`mount = true\`." \
+            "No snapshot is taken, and nothing written there"
 }
 
 # The tools of the etcd that runs here, whichever version that is.
@@ -298,7 +306,7 @@ mark() {
 publish() {
     stem=$name
     for seconds in 0 1 2 3 4 5 6 7 8 9; do
-        name=$(date -d "@$((begun + seconds))" +snapshot-%Y%m%d_%H%M%S).db${stem#*.db}
+        name=$(date -d "@$((since + seconds))" +snapshot-%Y%m%d_%H%M%S).db${stem#*.db}
         [ ! -e "$QUORATE_DIRECTORY/$name" ] || continue
         mv -n -- "$staged/$stem" "$QUORATE_DIRECTORY/$name"
         [ -e "$staged/$stem" ] || return 0
@@ -318,12 +326,13 @@ take() {
         tell left "$by has taken it"
         return
     fi
-    begun=$(date +%s)
+    since=$(date +%s)
     name=snapshot.db
     case $QUORATE_COMPRESSION in
     zstd) name=$name.zst ;;
     gzip) name=$name.gz ;;
     esac
+    is_mounted
     room
     made=$staged
     mkdir -m 700 -- "$staged"
@@ -339,7 +348,7 @@ take() {
     [ -n "$unlocked" ] || mark || echo "slot $slot could not be marked as done" >&2
     now=$(date +%s)
     rotate
-    metrics 1 "$now" "$bytes" "$((now - begun))"
+    metrics 1 "$now" "$bytes" "$((now - since))"
     echo "slot $slot: $QUORATE_DIRECTORY/$name, $bytes bytes"
     if [ -n "$unlocked" ]; then
         tell taken-alone "$unlocked"
@@ -353,19 +362,21 @@ take() {
 take_in_turn() {
     unlocked="the member here has no leader"
     [ "$leader" != 0 ] || return 1
-    begins=$staged.begun
-    rm -f -- "$begins"
     if {
         said=$(etcdctl lock --ttl="$lock_lives" -- "$lock" sh "$0" take "$slot" "$folder" "$leader" 2>&1 >&3 </dev/null)
     } 3>&1; then
-        [ -z "$said" ] || echo "$said" >&2
+        ended=0
+    else
+        ended=1
+    fi
+    case $said in
+    *"$begun"*)
+        why=$(echo "$said" | sed "/^$begun\$/d")
+        [ -z "$why" ] || echo "$why" >&2
+        [ "$ended" = 0 ] || exit 1
         return 0
-    fi
-    if [ -e "$begins" ]; then
-        echo "$said" >&2
-        why=$said
-        exit 1
-    fi
+        ;;
+    esac
     unlocked=$(echo "$said" | sed -n 's/^Error: *//p' | tail -n 1)
     unlocked=${unlocked:-$said}
     return 1
@@ -377,10 +388,7 @@ case ${1-} in
     slot=$(date +%Y%m%dT%H%M)
     trap ended EXIT
     trap 'why="it was interrupted"; exit 143' HUP INT TERM
-    if [ "${QUORATE_MOUNT-}" = yes ] && ! mounted "$QUORATE_DIRECTORY" "$data"; then
-        fail "$QUORATE_DIRECTORY is not mounted: it is on the file system of $mount, and [backup] says \`mount = true\`." \
-            "No snapshot is taken, and nothing written there"
-    fi
+    is_mounted
     tools
     mkdir -p -- "$QUORATE_DIRECTORY"
     chmod 700 "$QUORATE_DIRECTORY"
@@ -401,7 +409,7 @@ take)
     settle
     trap '[ -z "$made" ] || rm -rf -- "$made"' EXIT
     trap 'exit 143' HUP INT TERM
-    : >"$staged.begun"
+    echo "$begun" >&2
     take
     ;;
 *) fail "usage: $0" ;;

@@ -435,7 +435,13 @@ fn said_or_status(output: &Output) -> String {
     if said.is_empty() { format!("it exited with {}", output.status) } else { said }
 }
 
-/// What a script printed on stderr, in the host's own words: the error, or the last lines.
+/// What a script printed on stderr, in the host's words: the error, or the last lines.
 pub fn host_words(output: &Output) -> String {
     complaint::of_tool(&String::from_utf8_lossy(&output.stderr))
+}
+
+fn last_lines(said: &str) -> String {
+    const LINES_MAX: usize = 5;
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES_MAX)..].join("; ")
 }

@@ -107,7 +107,7 @@ fn a_folder_of_others_is_left_alone_and_a_mount_that_is_missing_is_an_error() {
     scene.is_in_sync();
     until("there is one on the mount", SLOT * 2, || !snapshots(host, folder).is_empty());
     // And then the mount is gone.
-    host.sh("systemctl stop quorate-backup.timer; umount -l /mnt/copies; ! systemctl start quorate-backup.service");
+    host.sh("systemctl stop quorate-backup.timer quorate-backup.service; umount -l /mnt/copies; ! systemctl start quorate-backup.service");
     assert!(journal(host).contains("is not mounted"), "{}", journal(host));
     assert_eq!(host.sh("ls -A /mnt/copies").trim(), "", "nothing is written to the disk below");
     scene.quorate(&["plan"]).says(&["[backup-not-mounted]"]);

@@ -20,7 +20,6 @@ use super::line::{before, clean_shell, line, packed, quoted, reader};
 use super::sudo::{self, Listed};
 use super::{Elevation, Unrun, said_or_status};
 use crate::core::code::Code;
-use crate::core::complaint;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
 use crate::core::span;
@@ -225,7 +224,7 @@ fn late(host: &HostName, frame: &Frame, error: SshError) -> Unrun {
         && let Some(said) = frame.words_of_sudo(said.as_bytes())
     {
         let said = String::from_utf8_lossy(said);
-        return Unrun::Cause(sudo::slow(host, &span::limit(*after), &complaint::of_tool(&said)));
+        return Unrun::Cause(sudo::slow(host, &span::limit(*after), &super::last_lines(&said)));
     }
     Unrun::Ssh(error)
 }
