@@ -4,11 +4,13 @@ use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, with_broken};
-use crate::core::names::RemotePath;
+use crate::core::names::{Digest, RemotePath};
 use crate::core::observed::{
-    Access, Closed, DataDirectory, Folder, Host, Location, Mount, Needed, Observed, Seen, ServiceState,
+    Access, Closed, DataDirectory, File, Folder, Host, Location, Mount, Needed, Observed, Restricted, Restriction,
+    Seen, ServiceState,
 };
-use crate::core::planner::plan;
+use crate::core::plan::action::{Action, FileAction, ServiceAction};
+use crate::core::planner::{self, plan};
 use crate::laws::sample;
 
 /// What is wrong with the first host.
@@ -19,6 +21,7 @@ enum Wrong {
     InMemory(Needed),
     NoExec,
     ReadOnly,
+    DropIn,
     PortTaken,
     DataElsewhere,
     DataTwice,
@@ -40,7 +43,8 @@ const MEMBERS: usize = 3;
 
 fn cases() -> impl Iterator<Item = (Wrong, Work)> {
     let places = |wrong: fn(Needed) -> Wrong| Needed::ALL.iter().map(move |needed| wrong(*needed));
-    let single = [Wrong::NoExec, Wrong::ReadOnly, Wrong::PortTaken, Wrong::DataElsewhere, Wrong::DataTwice];
+    let single =
+        [Wrong::NoExec, Wrong::ReadOnly, Wrong::DropIn, Wrong::PortTaken, Wrong::DataElsewhere, Wrong::DataTwice];
     let wrong = places(Wrong::Hidden).chain(places(Wrong::Closed)).chain(places(Wrong::InMemory)).chain(single);
     let work = [Work::Nothing, Work::Setting, Work::Restart, Work::Start, Work::Join, Work::Begin, Work::Replace];
     wrong.flat_map(move |wrong| work.map(|work| (wrong, work))).filter(|(wrong, work)| can_be(*wrong, *work))
@@ -65,7 +69,7 @@ fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
     let (needed, mut location) = match wrong {
         Wrong::Hidden(needed) | Wrong::Closed(needed) | Wrong::InMemory(needed) => (needed, of(needed)),
         Wrong::NoExec => (Needed::Binary, of(Needed::Binary)),
-        Wrong::ReadOnly => (Needed::Data, of(Needed::Data)),
+        Wrong::ReadOnly | Wrong::DropIn => (Needed::Data, of(Needed::Data)),
         Wrong::PortTaken | Wrong::DataElsewhere | Wrong::DataTwice => return None,
     };
     match wrong {
@@ -76,6 +80,7 @@ fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
         }
         Wrong::InMemory(_) => location.mount.filesystem = "tmpfs".to_owned(),
         Wrong::NoExec => location.mount.no_exec = true,
+        Wrong::DropIn => {}
         _ => location.mount.read_only = true,
     }
     Some((needed, location))
@@ -115,11 +120,21 @@ fn world(wrong: Wrong, work: Work) -> (Desired, Observed) {
     }
     host.locations.extend(location(&desired, wrong));
     match wrong {
+        Wrong::DropIn => {
+            let line = "ProtectSystem=strict".to_owned();
+            host.service.restrictions =
+                vec![Restriction { effect: Restricted::ReadOnly, path: RemotePath::new("/"), line }];
+        }
         Wrong::PortTaken => drop(host.taken_ports.insert(2379, "nginx".to_owned())),
         Wrong::DataElsewhere | Wrong::DataTwice => {
             host.data_elsewhere = Some(RemotePath::new("/data/etcd"));
             host.data = if wrong == Wrong::DataTwice { DataDirectory::Member } else { DataDirectory::Empty };
             host.folders.remove(&Folder::Data);
+            // By another hand: quorate moves only what it has made.
+            if let Some(fact) = host.files.get_mut(&File::Config) {
+                let text = "name: etcd-1\ndata-dir: /data/etcd\n";
+                (fact.text, fact.digest) = (Some(text.to_owned()), Digest::of(text));
+            }
         }
         _ => {}
     }
@@ -131,7 +146,7 @@ fn complaint(wrong: Wrong, work: Work) -> Option<String> {
     let plan = plan(&desired, &observed);
     let touched = plan.actions().find(|action| action.host() == Some(&sample::name(0)));
     let code = match wrong {
-        Wrong::Hidden(_) | Wrong::Closed(_) | Wrong::NoExec | Wrong::ReadOnly => Code::CannotStart,
+        Wrong::Hidden(_) | Wrong::Closed(_) | Wrong::NoExec | Wrong::ReadOnly | Wrong::DropIn => Code::CannotStart,
         Wrong::InMemory(_) => Code::LostAtBoot,
         Wrong::PortTaken => Code::PortTaken,
         Wrong::DataElsewhere | Wrong::DataTwice => Code::DataElsewhere,
@@ -156,9 +171,66 @@ fn complaint(wrong: Wrong, work: Work) -> Option<String> {
     }
 }
 
+/// Every member's data in the directory that was declared before, and the first ones already stopped or moved. A member
+/// that is alone may not stop.
+fn moving(members: usize, stopped: usize, moved: usize) -> (Desired, Observed) {
+    let mut desired = sample::desired(members);
+    let mut observed = sample::healthy(&desired);
+    let old = std::mem::replace(&mut desired.paths.data, RemotePath::new("/srv/etcd"));
+    for index in 0..members {
+        let host = observed.host_mut(&sample::name(index)).expect("it is there");
+        if index < stopped {
+            host.process = None;
+            (host.service.state, host.service.enabled) = (ServiceState::Inactive, false);
+            host.member = Seen::Known(None);
+        }
+        if index >= moved {
+            host.data = DataDirectory::Empty;
+            host.data_elsewhere = Some(old.clone());
+            host.folders.remove(&Folder::Data);
+        }
+    }
+    (desired, observed)
+}
+
+/// Nothing names the new directory on a host before the data is there, one member is away at a time, and all of them come
+/// back.
+fn complaint_of_moves(members: usize, stopped: usize, moved: usize) -> Option<String> {
+    let (desired, observed) = moving(members, stopped, moved);
+    let plan = plan(&desired, &observed);
+    let mut now = observed;
+    for action in plan.actions() {
+        let names_it = match action {
+            Action::File(FileAction::Write { file, .. }) => matches!(file, File::Config | File::Unit),
+            Action::Service(ServiceAction::Start { .. } | ServiceAction::Restart { .. }) => true,
+            _ => false,
+        };
+        let elsewhere = action.host().and_then(|host| now.host(host)?.data_elsewhere.clone());
+        if names_it && elsewhere.is_some() {
+            return Some(format!("{action:?} while the data is in {elsewhere:?}"));
+        }
+        planner::effect(action, &desired, &mut now);
+        let away = now.seen_hosts().filter(|(_, host)| host.process.is_none()).count();
+        if away > stopped.max(1) {
+            return Some(format!("{away} members are away after {action:?}"));
+        }
+    }
+    if members == 1 {
+        let refused = plan.blocked.iter().any(|blocked| blocked.code == Code::DowntimeNeeded);
+        return (!refused).then(|| "the only member stops without a word".to_owned());
+    }
+    let back = now.seen_hosts().all(|(_, host)| host.answer().is_some() && host.data_elsewhere.is_none());
+    (!back || !plan.blocked.is_empty()).then(|| format!("it does not come to its end: {:?}", plan.blocked))
+}
+
+fn moves() -> impl Iterator<Item = (usize, usize, usize)> {
+    [(MEMBERS, 0, 0), (MEMBERS, 1, 0), (MEMBERS, 1, 1), (1, 0, 0)].into_iter()
+}
+
 /// For the mutants.
 pub(super) fn any_complaint() -> bool {
     cases().any(|(wrong, work)| complaint(wrong, work).is_some())
+        || moves().any(|(members, stopped, moved)| complaint_of_moves(members, stopped, moved).is_some())
 }
 
 #[test]
@@ -169,6 +241,15 @@ fn a_host_on_which_etcd_could_not_start_again_is_left_as_it_is() {
     for guard in [Guard::ComesBack, Guard::DataStaysWithMember] {
         assert!(with_broken(guard, any_complaint), "no law misses {guard:?}");
     }
+}
+
+#[test]
+fn data_moves_a_member_at_a_time_and_before_all_that_names_its_place() {
+    for (members, stopped, moved) in moves() {
+        assert_eq!(complaint_of_moves(members, stopped, moved), None, "{members}: {stopped} stopped, {moved} moved");
+    }
+    let any = || moves().any(|(members, stopped, moved)| complaint_of_moves(members, stopped, moved).is_some());
+    assert!(with_broken(Guard::DataStaysWithMember, any), "no law misses it");
 }
 
 /// What is declared at another place, and there already, is refused with the place where it is.

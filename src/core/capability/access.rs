@@ -4,7 +4,7 @@ use super::unreachable;
 use crate::core::cluster::model;
 use crate::core::cluster::view::View;
 use crate::core::content::layout;
-use crate::core::desired::Place;
+use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{File, Folder, Host, Observed, Role};
 use crate::core::plan::action::{Action, FileAction, Readiness};
@@ -58,28 +58,28 @@ fn readiness_of(observed: &Observed, name: &HostName, is_right: impl Fn(&Host) -
     }
 }
 
-pub fn effect(observed: &mut Observed, name: &HostName, file: File) {
+pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, file: File) {
     let fact = observed.host_mut(name).and_then(|host| host.files.get_mut(&file));
     if let Some(fact) = fact {
         fact.access = layout::access(file);
     }
-    serve_again(observed, name, |role| role.certificate() == file || role.key() == file);
+    serve_again(desired, observed, name, |role| role.certificate() == file || role.key() == file);
 }
 
 /// etcd reads a pair at every handshake: one that it could not read is served again.
-fn serve_again(observed: &mut Observed, name: &HostName, is_readable: impl Fn(Role) -> bool) {
+fn serve_again(desired: &Desired, observed: &mut Observed, name: &HostName, is_readable: impl Fn(Role) -> bool) {
     let Some(host) = observed.host_mut(name) else { return };
     for role in Role::ALL.iter().copied().filter(|role| is_readable(*role)) {
         if let Some(serial) = host.certificates.get(&role).map(|certificate| certificate.serial.clone()) {
-            model::serve_serial(host, role, &serial);
+            model::serve_serial(desired, host, role, &serial);
         }
     }
 }
 
-pub fn folder_effect(observed: &mut Observed, name: &HostName, folder: Folder) {
+pub fn folder_effect(desired: &Desired, observed: &mut Observed, name: &HostName, folder: Folder) {
     let access = observed.host_mut(name).and_then(|host| host.folders.get_mut(&folder));
     if let Some(access) = access {
         *access = layout::folder_access(folder);
     }
-    serve_again(observed, name, |_| folder == Folder::Certificates);
+    serve_again(desired, observed, name, |_| folder == Folder::Certificates);
 }

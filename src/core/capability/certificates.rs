@@ -148,8 +148,9 @@ pub fn next(view: &View) -> Ruling {
 
 /// Ports that serve another certificate than the one on disk, although nothing is wrong with that one.
 pub fn served(view: &View) -> Ruling {
-    let roles =
-        |(name, host)| [Role::Server, Role::Peer].into_iter().filter_map(move |role| not_served(name, host, role));
+    let roles = |(name, host)| {
+        [Role::Server, Role::Peer].into_iter().filter_map(move |role| not_served(view.desired, name, host, role))
+    };
     Ruling { step: None, blocked: view.hosts().flat_map(roles).collect() }
 }
 
@@ -172,7 +173,7 @@ pub fn readiness(
             }
         }
         // Half of the change: done is when it is served.
-        (Some(host), Some(_)) => match not_served(name, host, role) {
+        (Some(host), Some(_)) => match not_served(desired, name, host, role) {
             None => Readiness::Done,
             Some(blocked) => Readiness::Refused(blocked.what),
         },
@@ -192,7 +193,7 @@ pub fn effect(
     let Some(host) = observed.host_mut(name) else { return };
     let wanted = wanted(desired, name, role, also);
     let issued = issued(desired, &authority, at, wanted, host.certificates.get(&role));
-    serve_serial(host, role, &issued.serial);
+    serve_serial(desired, host, role, &issued.serial);
     host.certificates.insert(role, issued);
     for file in [role.certificate(), role.key()] {
         let digest = Digest::of(format!("{name} {file:?} to be issued"));

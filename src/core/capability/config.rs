@@ -65,7 +65,7 @@ pub fn next(view: &View) -> Ruling {
     let mut blocked = Vec::new();
     let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
     let too_small = quota::too_small(view.desired, view.observed);
-    for (name, host) in turn::in_turn(view).into_iter().filter(prepared) {
+    for (name, host) in turn::in_turn_with_data(view).into_iter().filter(prepared) {
         let Some(initial) = initial(view, name, host) else { continue };
         let text = content::etcd_yaml(view.desired, name, &initial);
         if host.text_of(File::Config) == Some(text.as_str()) {

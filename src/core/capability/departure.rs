@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::departed::{departed_key, noted, runs_at, unwritten};
+use crate::core::cluster::model;
 use crate::core::cluster::process::is_stopped;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::standing::{Standing, is_ours};
@@ -15,7 +16,7 @@ use crate::core::cluster::view::View;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::departure::Departure;
-use crate::core::observed::{DataDirectory, File, Observed, Seen, ServiceState, Tools};
+use crate::core::observed::{DataDirectory, File, Observed, Seen, Tools};
 use crate::core::plan::action::{Action, DepartureAction, FileAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Draft, Ruling};
 
@@ -95,14 +96,7 @@ pub fn stop_readiness(observed: &Observed, name: &HostName) -> Readiness {
 }
 
 pub fn stop_effect(observed: &mut Observed, name: &HostName) {
-    let Some(host) = observed.host_mut(name) else { return };
-    host.process = None;
-    host.service.state = ServiceState::Inactive;
-    host.service.enabled = false;
-    host.service.complaint = None;
-    host.member = Seen::Known(None);
-    host.v2store = None;
-    host.log_version = None;
+    model::stop_for_good(observed, name);
 }
 
 /// The data of a member that is in the list is never set aside.

@@ -112,21 +112,21 @@ pub fn readiness(desired: &Desired, observed: &Observed, name: &HostName, role: 
     if difference_from_given(observed, name, host, role).is_some() {
         return Readiness::Ready;
     }
-    match not_served(name, host, role) {
+    match not_served(desired, name, host, role) {
         None => Readiness::Done,
         Some(blocked) => Readiness::Refused(blocked.what),
     }
 }
 
 /// The files on the host; the certificate in them is what was given.
-pub fn effect(observed: &mut Observed, name: &HostName, role: Role) {
+pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role: Role) {
     let Some(GivenPair { certificate: Some(certificate), digest: Some(digest), .. }) =
         given_pair(observed, name, role).cloned()
     else {
         return;
     };
     let Some(host) = observed.host_mut(name) else { return };
-    serve_serial(host, role, &certificate.serial);
+    serve_serial(desired, host, role, &certificate.serial);
     host.certificates.insert(role, certificate);
     let key = Digest::of(format!("{name} {role} as configured"));
     for (file, digest) in [(role.certificate(), digest), (role.key(), key)] {

@@ -220,7 +220,7 @@ pub fn promote(view: &View) -> Ruling {
 pub fn update_peer_url(view: &View) -> Ruling {
     let Some(membership) = view.members() else { return Ruling::default() };
     let mut blocked = Vec::new();
-    for (name, host) in turn::in_turn(view) {
+    for (name, host) in turn::in_turn_with_data(view) {
         let Some(member) = membership.member_of(name) else { continue };
         let peer_url = view.desired.peer_url(name);
         if member.entry.peer_urls.iter().eq([&peer_url]) || !staged::is_staged(view.desired, host) {

@@ -18,6 +18,7 @@ pub mod membership;
 pub mod prepare;
 pub mod raft_log;
 pub mod recovery;
+pub mod relocation;
 pub mod restore;
 pub mod rotation;
 pub mod service;

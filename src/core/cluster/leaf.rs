@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::quorum::Membership;
-use crate::core::cluster::trust;
+use crate::core::cluster::{process, trust};
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{ClientUrl, HostName, PeerUrl, UnixSeconds, canonical};
@@ -72,7 +72,10 @@ pub fn also(desired: &Desired, observed: &Observed, name: &HostName) -> BTreeSet
     addresses.filter(|address| *address != declared).collect()
 }
 
-pub fn not_served(name: &HostName, host: &Host, role: Role) -> Option<Blocked> {
+pub fn not_served(desired: &Desired, name: &HostName, host: &Host, role: Role) -> Option<Blocked> {
+    if process::shows_other_files(desired, host) {
+        return None;
+    }
     let on_disk = &host.certificates.get(&role)?.serial;
     match host.process.as_ref()?.served.get(&role)? {
         Seen::Known(served) if served == on_disk => None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::quorum::quorum;
-use crate::core::cluster::version;
+use crate::core::cluster::{process, version};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
@@ -21,8 +21,23 @@ pub fn set_aside(observed: &mut Observed, name: &HostName) {
     host.files.remove(&File::NewDataMarker);
 }
 
-/// A running etcd reads the pair again at the next handshake.
-pub fn serve_serial(host: &mut Host, role: Role, serial: &str) {
+/// It ends, and does not start at boot.
+pub fn stop_for_good(observed: &mut Observed, name: &HostName) {
+    let Some(host) = observed.host_mut(name) else { return };
+    host.process = None;
+    host.service.state = ServiceState::Inactive;
+    host.service.enabled = false;
+    host.service.complaint = None;
+    host.member = Seen::Known(None);
+    host.v2store = None;
+    host.log_version = None;
+}
+
+/// A running etcd reads the pair again at the next handshake, if it is the one that it was told of.
+pub fn serve_serial(desired: &Desired, host: &mut Host, role: Role, serial: &str) {
+    if process::shows_other_files(desired, host) {
+        return;
+    }
     if let Some(process) = host.process.as_mut().filter(|_| role.is_served()) {
         process.served.insert(role, Seen::Known(serial.to_owned()));
     }

@@ -3,12 +3,12 @@
 
 use crate::core::cluster::staged;
 use crate::core::code::Code;
-use crate::core::content::layout;
+use crate::core::content::{self, layout};
 use crate::core::desired::{Desired, Place};
 use crate::core::forbidden;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RemotePath};
-use crate::core::observed::{DataDirectory, File, Folder, Host, Location, Needed, Observed};
+use crate::core::observed::{DataDirectory, File, Folder, Host, Location, Needed, Observed, Restricted, Restriction};
 use crate::core::plan::ruling::{Blocked, Finding};
 
 /// Everything that keeps etcd from starting on a host, or from starting with its data.
@@ -41,8 +41,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         let told = there.filter_map(|(needed, location)| {
             let why = lost_at_boot(location)?;
             let what = format!("{name} would lose its {} at the next boot: {why}", thing(*needed));
-            let hint = format!("{} in [paths]", another(*needed));
-            Some(Finding { code: Code::LostAtBoot, hosts: vec![name.clone()], what, hint: Some(hint) })
+            let hint = Some(another(*needed).to_owned());
+            Some(Finding { code: Code::LostAtBoot, hosts: vec![name.clone()], what, hint })
         });
         told.collect()
     };
@@ -50,8 +50,18 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     declared.flat_map(on).collect()
 }
 
+/// Where the data of a member is that quorate itself can bring to the declared directory: one that it has made, while there
+/// is nothing else in that directory.
+pub fn movable<'a>(desired: &Desired, host: &'a Host) -> Option<&'a RemotePath> {
+    let (from, to) = (host.data_elsewhere.as_ref()?, &desired.paths.data);
+    let is_ours = host.text_of(File::Config).is_some_and(content::is_kept)
+        && !host.process.as_ref().is_some_and(|process| process.foreign_config);
+    let is_apart = !from.is_within(to) && !to.is_within(from);
+    (is_ours && is_apart && host.data == DataDirectory::Empty).then_some(from)
+}
+
 fn data_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
-    let is = host.data_elsewhere.as_ref()?;
+    let is = host.data_elsewhere.as_ref().filter(|_| movable(desired, host).is_none())?;
     let declared = &desired.paths.data;
     let (what, keep) = match host.data {
         DataDirectory::Empty => (
@@ -82,7 +92,7 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
     let other = another(needed);
     if let Some((directive, folder)) = forbidden::hidden(&location.real) {
         let why = format!("{cannot}: its unit hides {folder} ({}), and {its}", directive.line);
-        return refused(Code::CannotStart, why, format!("{other} outside of {folder}"));
+        return refused(Code::CannotStart, why, format!("{other}, outside of {folder}"));
     }
     // Owners and modes of our own directories are put back before a start.
     let is_ours = |path: &RemotePath| Folder::ALL.iter().any(|folder| layout::folder_path(desired, *folder) == *path);
@@ -91,6 +101,15 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
         let (account, at, access) = (layout::ACCOUNT, &closed.path, &closed.access);
         let why = format!("{cannot}: the user {account} cannot {does} {at} ({access}), and {its}");
         return refused(Code::CannotStart, why, format!("`chmod {way} {at}` on the host, or {other}"));
+    }
+    if let Some((does, restriction)) = restricted(host, needed, &location.real) {
+        let why =
+            format!("{cannot}: a drop-in of its unit {does} {} ({}), and {its}", restriction.path, restriction.line);
+        return refused(
+            Code::CannotStart,
+            why,
+            format!("`systemctl cat` of the unit shows which one: change it, or {other}"),
+        );
     }
     let mount = &location.mount;
     let point = &mount.point;
@@ -110,6 +129,26 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
     let why = lost_at_boot(location).filter(|_| !is_there(desired, host, needed))?;
     let why = format!("{name} would lose its {} at the next boot: {why}, and {its}", thing(needed));
     refused(Code::LostAtBoot, why, other.to_owned())
+}
+
+/// What a drop-in does to a place, and the line that does. Of several, the one that is nearest to the place counts.
+fn restricted<'a>(host: &'a Host, needed: Needed, place: &RemotePath) -> Option<(&'static str, &'a Restriction)> {
+    let nearest = |of: Restricted| {
+        let above = host.service.restrictions.iter().filter(move |one| one.effect == of && place.is_within(&one.path));
+        above.max_by_key(|one| one.path.as_str().len())
+    };
+    let unless = |taken: Restricted, given: Restricted| {
+        let length = |one: &Restriction| one.path.as_str().len();
+        nearest(taken).filter(|taken| nearest(given).is_none_or(|given| length(given) < length(taken)))
+    };
+    if let Some(hidden) = unless(Restricted::Hidden, Restricted::Writable) {
+        return Some(("hides", hidden));
+    }
+    match needed {
+        Needed::Data => Some(("makes read-only", unless(Restricted::ReadOnly, Restricted::Writable)?)),
+        Needed::Binary => Some(("makes noexec", unless(Restricted::NoExec, Restricted::Exec)?)),
+        Needed::Config | Needed::Certificates => None,
+    }
 }
 
 fn lost_at_boot(location: &Location) -> Option<String> {

@@ -151,6 +151,7 @@ fn host_lines(desired: &Desired, observed: &Observed, name: &HostName, host: &Ho
         format!("the service: {state}, {}", unit_words(host.service.enabled, host.service.needs_reload)),
         format!("the tools of etcd: {tools}"),
     ];
+    lines.extend(host.data_elsewhere.iter().map(|is| format!("the data is in {is}")));
     if let Some(is) = &host.scheduled {
         let state = if is.active { "active" } else { "not active" };
         let program = if is.compressor { "" } else { ", its program to compress is missing" };

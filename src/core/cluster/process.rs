@@ -1,13 +1,39 @@
 //! Whether etcd runs on a host, and whether it runs what lies on disk.
 
 use crate::core::cluster::version;
-use crate::core::content::{layout, runtime};
+use crate::core::content::{self, layout, runtime};
 use crate::core::desired::{Desired, Place};
 use crate::core::observed::{File, Host, ServiceState};
 
 pub fn is_stopped(host: &Host) -> bool {
     let idle = matches!(host.service.state, ServiceState::Inactive | ServiceState::Failed);
     host.process.is_none() && !host.service.enabled && idle
+}
+
+/// Whether the running process shows other files than the declared certificates, or may: it was started with another
+/// etcd.yaml, or with one that names others. What is put at the declared paths is shown once it has restarted.
+pub fn shows_other_files(desired: &Desired, host: &Host) -> bool {
+    let is_foreign = host.process.as_ref().is_some_and(|process| process.foreign_config);
+    is_foreign || host.text_of(File::Config).is_some_and(|text| !content::names_declared_pairs(desired, text))
+}
+
+/// Whether a crash would bring up what no process has tried: what systemd would start is not what runs. A process that
+/// runs another program or another configuration file than declared would come up as it is, until the unit says otherwise.
+pub fn is_untried(desired: &Desired, host: &Host) -> bool {
+    let Some(process) = &host.process else { return false };
+    let definition = runtime::definition(desired);
+    let changed = unloaded(desired, host);
+    changed.contains(&definition) || process.executable_replaced || (!changed.is_empty() && !process.foreign_config)
+}
+
+/// The files that lie there otherwise than the process has loaded them.
+fn unloaded(desired: &Desired, host: &Host) -> Vec<File> {
+    let differs = |file: &File| {
+        let on_disk = host.files.get(file).map(|fact| fact.digest);
+        let loaded = host.process.as_ref().and_then(|process| process.loaded.get(file));
+        loaded.is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
+    };
+    runtime::loaded_at_start(desired).iter().copied().filter(differs).collect()
 }
 
 /// What the running process has not loaded, and where in cluster.toml that is declared; `None` when it runs what lies on
@@ -24,11 +50,7 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
     if process.executable_replaced {
         return Some((format!("{executable} was replaced since etcd started"), Place::Version));
     }
-    let differs = |file: &File| {
-        let on_disk = host.files.get(file).map(|fact| fact.digest);
-        process.loaded.get(file).is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
-    };
-    let changed: Vec<_> = runtime::loaded_at_start(desired).iter().copied().filter(differs).collect();
+    let changed = unloaded(desired, host);
     let declared = match changed.first()? {
         File::Config => Place::Etcd,
         File::Trust => Place::Ca,
@@ -36,4 +58,59 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
     };
     let words: Vec<_> = changed.into_iter().map(|file| layout::row(file).word).collect();
     Some((format!("etcd is still running with the old {}", words.join(" and ")), declared))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::names::{Digest, RemotePath};
+    use crate::laws::sample;
+
+    fn healthy() -> (Desired, Host) {
+        let desired = sample::desired(1);
+        let host = sample::healthy(&desired).host(&sample::name(0)).expect("it is there").clone();
+        (desired, host)
+    }
+
+    fn with_config(mut host: Host, text: &str) -> Host {
+        let fact = host.files.get_mut(&File::Config).expect("it has one");
+        (fact.text, fact.digest) = (Some(text.to_owned()), Digest::of(text));
+        host
+    }
+
+    /// What is put where etcd does not look is not shown before it restarts, and not waited for.
+    #[test]
+    fn certificates_at_another_place_are_shown_after_a_restart() {
+        let (mut desired, host) = healthy();
+        assert!(!shows_other_files(&desired, &host));
+        let text = host
+            .text_of(File::Config)
+            .expect("it is text")
+            .replace("-file: /etc", "-file: \"/etc")
+            .replace(".crt\n", ".crt\"\n");
+        assert!(
+            !shows_other_files(&desired, &with_config(host.clone(), &text.replace(".key\n", ".key\"\n"))),
+            "quoted"
+        );
+        let mut foreign = host.clone();
+        foreign.process.as_mut().expect("it runs").foreign_config = true;
+        assert!(shows_other_files(&desired, &foreign));
+        desired.paths.certificates = RemotePath::new("/srv/pki");
+        assert!(shows_other_files(&desired, &host));
+    }
+
+    /// Another program or another etcd.yaml than the declared one comes up again as it is.
+    #[test]
+    fn only_what_a_crash_would_bring_up_anew_is_untried() {
+        let (mut desired, host) = healthy();
+        assert!(!is_untried(&desired, &host));
+        assert!(is_untried(&desired, &with_config(host.clone(), "name: x\n")));
+        let mut foreign = with_config(host.clone(), "name: x\n");
+        foreign.process.as_mut().expect("it runs").foreign_config = true;
+        assert!(!is_untried(&desired, &foreign));
+        foreign.files.get_mut(&File::Unit).expect("it has one").digest = Digest::of("another");
+        assert!(is_untried(&desired, &foreign));
+        desired.paths.binaries = RemotePath::new("/usr/local/lib/etcd");
+        assert!(stale(&desired, &host).is_some() && !is_untried(&desired, &host));
+    }
 }

@@ -36,6 +36,7 @@ pub fn risk(actions: &[Action], margin: Margin) -> Risk {
         Impact::Outage | Impact::Replacement => Risk::High,
         Impact::Restart | Impact::Stop if outage => Risk::High,
         Impact::Restart => Risk::Medium,
+        Impact::Stop if margin.during < margin.before => Risk::Medium,
         Impact::Membership { voters: true } | Impact::Access { felt: true } => Risk::Medium,
         Impact::Start | Impact::Stop => Risk::Low,
         Impact::Membership { voters: false } | Impact::Access { felt: false } => Risk::Low,

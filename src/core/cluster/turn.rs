@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::cluster::process::stale;
+use crate::core::cluster::process::is_untried;
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
@@ -27,7 +27,7 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
     if view.observed.host(name).is_some_and(|host| host.service.state != ServiceState::Active) {
         return Ok(());
     }
-    let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| stale(view.desired, host).is_some());
+    let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| is_untried(view.desired, host));
     let other = membership.voters().find(|member| member.host != *name && (!member.is_well() || untried(&member.host)));
     match other {
         Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
@@ -46,6 +46,13 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
 pub fn in_turn<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
     let mut hosts: Vec<_> = view.hosts().collect();
     hosts.sort_by_key(|(name, _)| rank(view, name));
+    hosts
+}
+
+/// The same without those whose data is not where it is declared: nothing that names that directory reaches them.
+pub fn in_turn_with_data<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
+    let mut hosts = in_turn(view);
+    hosts.retain(|(_, host)| upheld(Guard::DataStaysWithMember, host.data_elsewhere.is_none()));
     hosts
 }
 

@@ -245,6 +245,9 @@ pub fn pushed_snapshot(desired: &Desired, digest: Digest) -> RemotePath {
     RemotePath::new(format!("{}.restore-{digest}.db", desired.paths.data))
 }
 
+/// In the declared data directory while data is copied there: it names the directory that still has it.
+pub const MOVED_FROM: &str = ".moved-from.quorate";
+
 /// Of the authority's key, where it lies on the nodes.
 pub fn authority_key_access() -> Access {
     Owned::Root.access()

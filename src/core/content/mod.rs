@@ -2,7 +2,7 @@
 //!
 //! Same declaration, same bytes: a difference in text is a difference in meaning, or someone's hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::core::desired::{CompactionMode, Desired};
@@ -68,6 +68,17 @@ impl Initial {
 /// The peer URL that a member with this etcd.yaml answers at.
 pub fn advertised_peer_url(text: &str) -> Option<&str> {
     value_of("initial-advertise-peer-urls", text)
+}
+
+/// Whether a member with this etcd.yaml shows the certificates that are declared, and not others.
+pub fn names_declared_pairs(desired: &Desired, text: &str) -> bool {
+    let value = |line: &str| {
+        let (key, value) = line.trim_start().split_once(':')?;
+        ["cert-file", "key-file"].contains(&key).then(|| value.trim().trim_matches(['"', '\'']).to_owned())
+    };
+    let named: BTreeSet<_> = text.lines().filter_map(value).collect();
+    let files = [File::ServerCertificate, File::ServerKey, File::PeerCertificate, File::PeerKey];
+    named == files.map(|file| layout::path(desired, file).to_string()).into()
 }
 
 /// The quota in this etcd.yaml, in bytes; `None` where etcd's default holds.

@@ -52,3 +52,24 @@ pub struct Mount {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
 }
+
+/// A line of a unit's drop-ins that changes what etcd can do below a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restriction {
+    pub effect: Restricted,
+    pub path: RemotePath,
+    /// `ProtectSystem=strict`
+    pub line: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restricted {
+    Hidden,
+    ReadOnly,
+    /// In what is read-only.
+    Writable,
+    NoExec,
+    /// In what is noexec.
+    Exec,
+}

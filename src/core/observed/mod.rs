@@ -23,7 +23,7 @@ mod location;
 
 pub use cause::Cause;
 pub use file::{Access, File, FileFact, Folder, Role};
-pub use location::{Closed, Location, Mount, Needed};
+pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 
 /// A fact, or why it could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,6 +365,9 @@ pub struct Service {
     /// Files of others that change what the unit says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_ins: Vec<RemotePath>,
+    /// What they take from etcd, and what other units of the host do in the same way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restrictions: Vec<Restriction>,
     /// Its own last words, told only while it fails or is about to be started once more. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complaint: Option<String>,

@@ -2,15 +2,15 @@
 
 use crate::core::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
-    raft_log, recovery, restore, rotation, service, snapshot, users, version,
+    raft_log, recovery, relocation, restore, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::model;
 use crate::core::desired::Desired;
 use crate::core::observed::Observed;
 use crate::core::plan::action::{
-    Action, AuthAction, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DepartureAction, FileAction,
-    HostAction, MemberAction, NodeCaAction, RaftLogAction, Readiness, RecoveryAction, RestoreAction, ServiceAction,
-    SnapshotAction,
+    Action, AuthAction, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DataAction, DepartureAction,
+    FileAction, HostAction, MemberAction, NodeCaAction, RaftLogAction, Readiness, RecoveryAction, RestoreAction,
+    ServiceAction, SnapshotAction,
 };
 
 /// Whether an action is to be done now.
@@ -46,6 +46,7 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
         Action::Service(ServiceAction::Enable { host }) => service::enable_readiness(observed, host),
         Action::Service(ServiceAction::Start { host }) => service::start_readiness(desired, observed, host),
         Action::Service(ServiceAction::Restart { host }) => service::restart_readiness(desired, observed, host),
+        Action::Data(DataAction::Move { host, from, .. }) => relocation::readiness(desired, observed, host, from),
         Action::Member(MemberAction::Add { host, peer_url }) => {
             membership::add_readiness(desired, observed, host, peer_url)
         }
@@ -109,17 +110,18 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
         Action::Certificate(CertificateAction::Issue { host, role, also, by }) => {
             certificates::effect(desired, observed, host, *role, also, *by);
         }
-        Action::Certificate(CertificateAction::Install { host, role }) => given::effect(observed, host, *role),
+        Action::Certificate(CertificateAction::Install { host, role }) => given::effect(desired, observed, host, *role),
         Action::File(FileAction::Write { host, file, text }) => config::effect(observed, host, *file, text),
-        Action::File(FileAction::RestoreAccess { host, file }) => access::effect(observed, host, *file),
+        Action::File(FileAction::RestoreAccess { host, file }) => access::effect(desired, observed, host, *file),
         Action::File(FileAction::RestoreFolderAccess { host, folder }) => {
-            access::folder_effect(observed, host, *folder)
+            access::folder_effect(desired, observed, host, *folder)
         }
         Action::Service(ServiceAction::ReloadUnits { host }) => service::reload_effect(observed, host),
         Action::Service(ServiceAction::Enable { host }) => service::enable_effect(observed, host),
         Action::Service(ServiceAction::Start { host } | ServiceAction::Restart { host }) => {
             service::start_effect(desired, observed, host)
         }
+        Action::Data(DataAction::Move { host, .. }) => relocation::effect(observed, host),
         Action::Member(MemberAction::Add { peer_url, .. }) => membership::add_effect(observed, peer_url),
         Action::Member(MemberAction::Promote { host }) => membership::promote_effect(desired, observed, host),
         Action::Member(MemberAction::UpdatePeerUrl { member, peer_url, .. }) => {

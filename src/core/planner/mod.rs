@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::core::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
-    raft_log, recovery, restore, rotation, service, snapshot, users, version,
+    raft_log, recovery, relocation, restore, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::restoration;
@@ -47,6 +47,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "install the trusted authority", next: certificates::trust },
     Rule { name: "keep the authority's key on every node", next: node_ca::next },
     Rule { name: "issue certificates", next: certificates::next },
+    Rule { name: "move data", next: relocation::next },
     Rule { name: "write etcd.yaml", next: config::next },
     Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
     Rule { name: "cut the raft log before an upgrade", next: raft_log::next },

@@ -106,6 +106,7 @@ pub fn bare_host() -> Host {
             enabled: false,
             needs_reload: false,
             drop_ins: Vec::new(),
+            restrictions: Vec::new(),
             complaint: None,
         },
         process: None,

@@ -170,6 +170,7 @@ pub fn risk(step: &Step) -> Option<String> {
             step.actions.iter().find_map(Action::who_feels_it).unwrap_or("clients notice")
         }
         (Risk::Medium, Effect::Membership) => "cluster membership changes; quorum is kept",
+        (Risk::Medium, Effect::Stop) => "one member stops; the others keep quorum",
         (Risk::Medium, _) => "one member restarts; the others keep quorum",
         (Risk::High, _) => {
             step.actions.iter().find_map(Action::loses).unwrap_or("the cluster is unavailable during this step")

@@ -14,7 +14,7 @@ use crate::core::names::{Digest, HostName, MemberId, RemotePath, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
     Alarm, Answer, Cause, DataDirectory, File, Folder, Former, Host, MemberEntry, Observed, Scheduled, Seen,
-    ServiceState, V2Store,
+    ServiceState, Tools, V2Store,
 };
 use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, world};
@@ -231,6 +231,7 @@ impl Machines {
             let is = host.data_elsewhere.clone().unwrap_or_else(|| before.clone());
             lay_data(host, &is, after);
         }
+        move_away(&self.desired, &desired, world);
         let blank = world::bare(&desired, world.at);
         for (name, bare) in blank.hosts {
             let back = world.former.remove(&name).map(|former| former.host);
@@ -307,6 +308,33 @@ fn follow(answer: &mut Answer, leader: Option<MemberId>, roster: &[MemberEntry])
     } else {
         answer.members = Seen::Unknown(no_leader());
         answer.own_members = roster.to_vec();
+    }
+}
+
+/// What lies where it was declared before is not to be seen where it is declared now.
+fn move_away(before: &Desired, after: &Desired, world: &mut Observed) {
+    let gone: Vec<_> =
+        File::ALL.iter().copied().filter(|file| layout::path(before, *file) != layout::path(after, *file)).collect();
+    let folders = Folder::ALL.iter().filter(|folder| {
+        **folder != Folder::Data && layout::folder_path(before, **folder) != layout::folder_path(after, **folder)
+    });
+    let folders: Vec<_> = folders.copied().collect();
+    let programs = before.paths.binaries != after.paths.binaries;
+    for host in world.hosts.values_mut().filter_map(Seen::known_mut) {
+        host.files.retain(|file, _| !gone.contains(file));
+        host.folders.retain(|folder, _| !folders.contains(folder));
+        host.certificates.retain(|role, _| !gone.contains(&role.certificate()));
+        if gone.contains(&File::Trust) {
+            host.trusted.clear();
+        }
+        if programs {
+            host.installed.clear();
+            host.tools = Tools::Foreign;
+        }
+        if let Some(process) = &mut host.process {
+            process.foreign_config |= gone.contains(&File::Config);
+            process.loaded.retain(|file, _| !gone.contains(file));
+        }
     }
 }
 

@@ -132,7 +132,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 11] = [
+const SHOWN: [(Guard, &str); 12] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -144,6 +144,7 @@ const SHOWN: [(Guard, &str); 11] = [
     (Guard::UsersGoByName, "users.txt"),
     (Guard::SoundBeforeChange, "corrupt-member-replaced.txt"),
     (Guard::DataStaysWithMember, "data-elsewhere.txt"),
+    (Guard::OneConfigurationAtATime, "paths-changed.txt"),
 ];
 
 #[test]

@@ -11,8 +11,9 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Architecture, ClusterName, ConsumerName, Digest, HostName, RemotePath, Version};
 use crate::core::observed::{Cause, File, Role};
 use crate::core::plan::action::{
-    Action, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DepartureAction, FileAction, HostAction,
-    NodeCaAction, RaftLogAction, RecoveryAction, RestoreAction, ServiceAction, SignedBy, SnapshotAction, Trust,
+    Action, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DataAction, DepartureAction, FileAction,
+    HostAction, NodeCaAction, RaftLogAction, RecoveryAction, RestoreAction, ServiceAction, SignedBy, SnapshotAction,
+    Trust,
 };
 use crate::core::span;
 use crate::shell::clock::now;
@@ -36,6 +37,7 @@ pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnost
         }
         Action::File(action) => run(hosts, action.host(), action, async { Ok(file(desired, action)) }).await,
         Action::Service(action) => run(hosts, action.host(), action, service(hosts, credentials, action)).await,
+        Action::Data(action) => run(hosts, action.host(), action, data(hosts, credentials, action)).await,
         Action::Member(action) => {
             let lock = hosts.lock().ok_or_else(|| not_locked(action.host(), None))?;
             membership::change(hosts, credentials, &lock, action).await
@@ -152,6 +154,13 @@ async fn service(hosts: &Hosts, credentials: &Credentials, action: &ServiceActio
         }
         ServiceAction::Stop { .. } => Command::stop(desired),
     })
+}
+
+async fn data(hosts: &Hosts, credentials: &Credentials, action: &DataAction) -> Result<Command, Diagnostic> {
+    let DataAction::Move { host, from, .. } = action;
+    let bytes = reach::of_reachable(hosts, credentials, host).await.map(|(_, answer)| answer.database_bytes);
+    handover::hand_over(hosts, credentials, host).await?;
+    Ok(Command::move_data(&hosts.desired, from, bytes))
 }
 
 fn departure(desired: &Desired, action: &DepartureAction) -> Command {

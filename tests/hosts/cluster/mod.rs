@@ -19,6 +19,7 @@ mod drift;
 mod expired;
 mod lock;
 mod membership;
+mod moves;
 mod node_authority;
 mod openssh;
 mod outage;

@@ -113,16 +113,21 @@ fn is_left_as_it_is(scene: &Scene, words: &[&str]) {
     assert!(before == (pids(), configurations()), "a member was touched");
 }
 
-/// Another directory is declared, and a member whose database is open elsewhere is not started without it.
+/// Another directory is declared, in which there is an old copy: a member whose database is open elsewhere is not started
+/// with that.
 fn data_that_is_not_where_it_is_declared(scene: &mut Scene) {
     scene.declare(|scene| scene.more = "[paths]\ndata = \"/srv/etcd\"\n".to_owned());
-    is_left_as_it_is(scene, &["data-elsewhere", "the data of etcd-3 is in /var/lib/etcd, and /srv/etcd is declared"]);
+    for host in scene.lab.hosts() {
+        host.sh("cp -a /var/lib/etcd /srv/etcd");
+    }
+    let words = "the data of etcd-3 is in /var/lib/etcd, and /srv/etcd, which is declared, holds something else";
+    is_left_as_it_is(scene, &["data-elsewhere", words]);
     // The same directory under another name is no other one.
     for host in scene.lab.hosts() {
-        host.sh("ln -s /var/lib/etcd /srv/etcd");
+        host.sh("rm -r /srv/etcd; ln -s /var/lib/etcd /srv/etcd");
     }
     let plan = scene.plan().exits(2);
-    assert!(!plan.stdout.contains("data-elsewhere"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("move its data"), "{}", plan.stdout);
     for host in scene.lab.hosts() {
         host.sh("rm /srv/etcd");
     }
@@ -145,7 +150,13 @@ fn places_where_etcd_could_not_start_again(scene: &mut Scene) {
         "chmod 755 /opt/etcd/*/etcd; mount --bind /var/lib/etcd /var/lib/etcd; mount -o remount,bind,ro /var/lib/etcd",
     );
     is_left_as_it_is(scene, &["cannot-start", "/var/lib/etcd is mounted read-only"]);
-    everywhere(scene, "umount /var/lib/etcd");
+    everywhere(
+        scene,
+        "umount /var/lib/etcd; mkdir -p /etc/systemd/system/etcd.service.d
+         printf '[Service]\nProtectSystem=strict\n' >/etc/systemd/system/etcd.service.d/hard.conf; systemctl daemon-reload",
+    );
+    is_left_as_it_is(scene, &["cannot-start", "a drop-in of its unit makes read-only / (ProtectSystem=strict)"]);
+    everywhere(scene, "rm -r /etc/systemd/system/etcd.service.d; systemctl daemon-reload");
     scene.declare(|scene| scene.more = "[paths]\ncertificates = \"/mnt/pki\"\n".to_owned());
     everywhere(scene, "mount -t tmpfs tmpfs /mnt");
     is_left_as_it_is(scene, &["lost-at-boot", "/mnt is a tmpfs"]);

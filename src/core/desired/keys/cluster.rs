@@ -101,7 +101,9 @@ pub(super) const PATHS: Section = Section {
     keys: &[
         Key::new("config", Shape::RemotePath, "etcd's configuration file, in a folder of its own")
             .default("\"/etc/etcd/etcd.yaml\""),
-        Key::new("data", Shape::RemotePath, "The data directory").default("\"/var/lib/etcd\""),
+        Key::new("data", Shape::RemotePath, "The data directory")
+            .default("\"/var/lib/etcd\"")
+            .more("When it is changed, the data of each member is moved there, one member at a time."),
         Key::new("certificates", Shape::RemotePath, "The folder of certificates and keys").default("\"/etc/etcd/pki\""),
         Key::new("service", Shape::Text, "The name of the systemd unit").default("\"etcd.service\""),
         Key::new("binaries", Shape::RemotePath, "The folder of the binaries, with one folder for each version")

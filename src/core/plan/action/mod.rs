@@ -23,6 +23,7 @@ mod authority;
 mod backup;
 mod certificate;
 mod consumer;
+mod data;
 mod departure;
 mod file;
 mod host;
@@ -41,6 +42,7 @@ pub use authority::AuthorityAction;
 pub use backup::BackupAction;
 pub use certificate::{CertificateAction, SignedBy, Trust};
 pub use consumer::ConsumerAction;
+pub use data::DataAction;
 pub use departure::DepartureAction;
 pub use file::FileAction;
 pub use host::HostAction;
@@ -113,6 +115,7 @@ families! {
     Certificate(CertificateAction),
     File(FileAction),
     Service(ServiceAction),
+    Data(DataAction),
     Member(MemberAction),
     Departure(DepartureAction),
     Recovery(RecoveryAction),
@@ -144,6 +147,7 @@ impl Action {
             Self::Certificate(action) => Some(action.host()),
             Self::File(action) => Some(action.host()),
             Self::Service(action) => Some(action.host()),
+            Self::Data(action) => Some(action.host()),
             Self::Member(action) => Some(action.host()),
             Self::Departure(action) => Some(action.host()),
             Self::Recovery(action) => Some(action.host()),
@@ -194,6 +198,7 @@ impl Action {
             | Self::Certificate(_)
             | Self::File(_)
             | Self::Service(_)
+            | Self::Data(_)
             | Self::Member(_)
             | Self::Departure(_)
             | Self::Snapshot(_)

@@ -2,6 +2,7 @@
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
+use crate::core::content::layout;
 use crate::core::observed::DataDirectory;
 
 pub(super) struct Look;
@@ -12,7 +13,8 @@ impl Section for Look {
     const SHELL: &'static str = include_str!("data.sh");
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_data", of.desired.paths.data.to_string())])
+        let moved_from = layout::MOVED_FROM.to_owned();
+        Some(vec![("q_data", of.desired.paths.data.to_string()), ("q_moved_from", moved_from)])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<DataDirectory, Trouble> {

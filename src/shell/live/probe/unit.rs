@@ -3,7 +3,7 @@
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
 use crate::core::names::RemotePath;
-use crate::core::observed::{Service, ServiceState};
+use crate::core::observed::{Restricted, Restriction, Service, ServiceState};
 
 pub(super) struct Look;
 
@@ -17,7 +17,7 @@ impl Section for Look {
         Some(vec![("q_service", of.desired.paths.service.clone())])
     }
 
-    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Service, Trouble> {
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Service, Trouble> {
         let said = |key: &str| answer.value("unit", key);
         let state = match said("ActiveState") {
             Some("inactive") => ServiceState::Inactive,
@@ -28,14 +28,65 @@ impl Section for Look {
             _ => return Err(missing("the state of the service")),
         };
         let drop_ins = said("DropInPaths").unwrap_or_default().split_whitespace();
+        // Without any, our unit does only what it says, which is known; another's is replaced.
+        let is_ours = said("FragmentPath") == Some(of.desired.paths.unit().as_str());
+        let is_changed = is_ours && drop_ins.clone().next().is_some();
+        let restrictions = if is_changed { restrictions(said) } else { Vec::new() };
         Ok(Service {
             state,
             enabled: said("UnitFileState") == Some("enabled"),
             needs_reload: said("NeedDaemonReload") == Some("yes"),
             drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(RemotePath::new).collect(),
+            restrictions,
             complaint: None,
         })
     }
+}
+
+/// What the unit takes from etcd together with its drop-ins. Source: systemd.exec(5).
+fn restrictions<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Vec<Restriction> {
+    const HOMES: &[&str] = &["/home", "/root", "/run/user"];
+    let mut found = Vec::new();
+    let mut add = |effect: Restricted, paths: &[&str], line: String| {
+        let of = |path: &&str| Restriction { effect, path: RemotePath::new(*path), line: line.clone() };
+        found.extend(paths.iter().map(of));
+    };
+    for (key, effect, values) in [
+        ("ProtectHome", Restricted::Hidden, [("yes", HOMES), ("tmpfs", HOMES), ("", &[])]),
+        ("ProtectHome", Restricted::ReadOnly, [("read-only", HOMES), ("", &[]), ("", &[])]),
+        (
+            "ProtectSystem",
+            Restricted::ReadOnly,
+            [("yes", &["/usr", "/boot"]), ("full", &["/usr", "/boot", "/etc"]), ("strict", &["/"])],
+        ),
+    ] {
+        for (value, paths) in values {
+            if said(key) == Some(value) {
+                add(effect, paths, format!("{key}={value}"));
+            }
+        }
+    }
+    for (key, effect) in [
+        ("InaccessiblePaths", Restricted::Hidden),
+        ("TemporaryFileSystem", Restricted::Hidden),
+        ("ReadOnlyPaths", Restricted::ReadOnly),
+        ("ReadWritePaths", Restricted::Writable),
+        ("BindPaths", Restricted::Writable),
+        ("StateDirectory", Restricted::Writable),
+        ("NoExecPaths", Restricted::NoExec),
+        ("ExecPaths", Restricted::Exec),
+    ] {
+        for word in said(key).unwrap_or_default().split_whitespace() {
+            let path = word.trim_start_matches(['-', '+']);
+            let path = match key {
+                "BindPaths" => path.split(':').nth(1).unwrap_or(path).to_owned(),
+                "StateDirectory" => format!("/var/lib/{path}"),
+                _ => path.split(':').next().unwrap_or(path).to_owned(),
+            };
+            add(effect, &[path.as_str()], format!("{key}={word}"));
+        }
+    }
+    found
 }
 
 /// A distribution's own drop-in for every service (Fedora has one) says nothing about ours.

@@ -2,6 +2,8 @@
 # What systemd says of the unit.
 look_unit() {
     properties=ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp,FragmentPath
+    properties=$properties,ProtectHome,ProtectSystem,InaccessiblePaths,TemporaryFileSystem,ReadOnlyPaths,ReadWritePaths
+    properties=$properties,BindPaths,StateDirectory,NoExecPaths,ExecPaths
     unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
     echo "$unit"
     pid="$newline$unit"

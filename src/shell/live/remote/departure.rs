@@ -1,11 +1,12 @@
 //! The commands that take a member off its host.
 
+use super::data::LARGE_BYTES;
 use super::runtime::{STOP_TAKES, library};
 use super::{Command, LONG, scaled};
 use crate::core::content::layout::{self, Listener};
 use crate::core::content::{self, Initial, Restoration, runtime};
 use crate::core::desired::{AuthoritySource, Desired, Restore};
-use crate::core::names::HostName;
+use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::File;
 use crate::shell::live::ssh::Stdin;
 
@@ -21,6 +22,19 @@ impl Command {
         let words = [data.as_str(), new_data_marker.as_str(), word].map(str::to_owned).into();
         let script = leaving(desired, include_str!("../script/aside.sh"));
         Self::new(format!("moving {data} aside"), script, words)
+    }
+
+    /// Stops etcd first, for good. `bytes` of its database, if that is known.
+    pub fn move_data(desired: &Desired, from: &RemotePath, bytes: Option<u64>) -> Self {
+        let to = &desired.paths.data;
+        let mark = layout::path(desired, File::RestoreMark);
+        let beside = mark.as_str().rsplit('/').next().unwrap_or_default();
+        let words = [from.as_str(), to.as_str(), layout::MOVED_FROM, beside, layout::ACCOUNT].map(str::to_owned).into();
+        let script = leaving(desired, include_str!("../script/move.sh"));
+        let command = Self::new(format!("moving the data from {from} to {to}"), script, words);
+        // It is read twice and written once, where it cannot be renamed.
+        let allowed = scaled(LONG, bytes.unwrap_or(LARGE_BYTES).saturating_mul(3));
+        Self { allowed: allowed + STOP_TAKES, ..command }
     }
 
     /// A snapshot as it comes from `reader`, unpacked.

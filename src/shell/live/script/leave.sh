@@ -8,7 +8,7 @@ set_aside() {
     moved=
     for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
         case ${entry##*/} in
-        lost+found | .touch | removed-[0-9]* | before-force-[0-9]* | before-restore-[0-9]*) continue ;;
+        lost+found | .touch | removed-[0-9]* | moved-[0-9]* | before-force-[0-9]* | before-restore-[0-9]*) continue ;;
         esac
         [ -e "$entry" ] || [ -L "$entry" ] || continue
         stamp=${stamp:-$(date +%Y%m%d-%H%M%S)}
