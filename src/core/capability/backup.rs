@@ -44,9 +44,7 @@ fn without_mount(desired: &Desired, name: &HostName, host: &Host) -> Option<Bloc
     let what = format!(
         "{directory} on {name} is not mounted: it is on the file system of {lies_at}, and `mount` in [backup] is true"
     );
-    let hint = format!(
-        "mount it there (`systemctl status $(systemd-escape -p --suffix=mount {directory})`), or remove `mount`"
-    );
+    let hint = format!("mount it there (`findmnt -T {directory}` shows what is), or remove `mount`");
     Some(Blocked::new(Code::BackupNotMounted, what).on(name).hint(hint).declared_at(Place::BackupMount))
 }
 

@@ -1,5 +1,6 @@
 //! `quorate backup prune`: old snapshots go, and a good one always stays.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -99,8 +100,10 @@ impl Place {
 fn ours(listed: &[Listed], place: &str, context: &Context, live: Option<ClusterId>) -> (Vec<Listed>, bool) {
     let Some(id) = live else {
         if !listed.is_empty() {
-            let which = "no member says which cluster this is: they are kept";
-            context.voice().warn(format_args!("{} {place} snapshots: {which}", listed.len()));
+            let known: BTreeSet<_> = listed.iter().filter_map(|one| one.facts.cluster_id).collect();
+            let whose = if known.len() > 1 { "are from several clusters" } else { "may be from another cluster" };
+            let which = format_args!("{whose}, and no member says which is this one: they are kept");
+            context.voice().warn(format_args!("{} {place} snapshots {which}", listed.len()));
         }
         return (Vec::new(), listed.is_empty());
     };
