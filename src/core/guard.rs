@@ -36,6 +36,8 @@ pub enum Guard {
     OneConfigurationAtATime,
     /// While the data of one member is known to differ, no other is restarted or taken out, and none is added.
     SoundBeforeChange,
+    /// A member is started only where its peers will let it in: its certificate names the address that it speaks from.
+    SourceIsNamed,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.

@@ -3,6 +3,7 @@
 use crate::core::guard::Guard;
 
 /// A family of worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     /// Whose members stay.
     AtRest,
@@ -14,6 +15,7 @@ pub(super) enum Family {
     Quotas,
     Alarms,
     Starts,
+    Sources,
 }
 
 impl Family {
@@ -52,6 +54,7 @@ impl Family {
             Guard::RootBeforeAuth | Guard::UsersBeforeAuth | Guard::UsersGoByName => Self::Users,
             Guard::BackupCanRun | Guard::BackupIsMounted => Self::Backups,
             Guard::SoundBeforeChange => Self::Alarms,
+            Guard::SourceIsNamed => Self::Sources,
             Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::GivenIsWhole

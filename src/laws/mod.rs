@@ -29,6 +29,7 @@ mod next_start;
 mod quota;
 pub(crate) mod rolling;
 mod scenarios;
+mod sources;
 pub(crate) mod users;
 
 use family::Family;
@@ -458,23 +459,25 @@ fn a_broken_guard_breaks_a_law() {
     let of_alarms = || noticed(&alarms::any_complaint);
     let of_quotas = || noticed(&quota::any_complaint);
     let of_starts = || noticed(&next_start::any_complaint);
+    let of_sources = || noticed(&sources::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 9] = [
+        (Family::AtRest, &at_rest),
+        (Family::Rolling, &rolling),
+        (Family::Users, &of_users),
+        (Family::Certificates, &of_certificates),
+        (Family::Backups, &of_backups),
+        (Family::Quotas, &of_quotas),
+        (Family::Alarms, &of_alarms),
+        (Family::Starts, &of_starts),
+        (Family::Sources, &of_sources),
+    ];
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();
-        let all: [&dyn Fn() -> bool; 8] =
-            [&at_rest, &rolling, &of_users, &of_backups, &of_certificates, &of_quotas, &of_alarms, &of_starts];
-        let first: &dyn Fn() -> bool = match Family::of(guard) {
-            Family::AtRest => &at_rest,
-            Family::Rolling => &rolling,
-            Family::Users => &of_users,
-            Family::Backups => &of_backups,
-            Family::Certificates => &of_certificates,
-            Family::Quotas => &of_quotas,
-            Family::Alarms => &of_alarms,
-            Family::Starts => &of_starts,
-        };
-        let missed = with_broken(guard, || first() || all.into_iter().any(|family| family()));
+        let own = Family::of(guard);
+        let (first, rest): (Vec<_>, Vec<_>) = families.into_iter().partition(|(family, _)| *family == own);
+        let missed = with_broken(guard, || first.into_iter().chain(rest).any(|(_, complains)| complains()));
         println!("{guard:?}: {missed}, {:?}", begun.elapsed());
         missed
     };

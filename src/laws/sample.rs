@@ -21,7 +21,7 @@ pub fn name(index: usize) -> HostName {
 
 /// A cluster of `nodes` with every default.
 pub fn desired(nodes: usize) -> Desired {
-    let node = |index: usize| Node { address: format!("10.0.0.{}", index + 11), ssh: None };
+    let node = |index: usize| Node { address: format!("10.0.0.{}", index + 11), ssh: None, peer_names: Vec::new() };
     Desired {
         cluster: Cluster {
             name: ClusterName::new("prod"),

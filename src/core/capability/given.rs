@@ -52,8 +52,10 @@ fn needed_names(desired: &Desired, observed: &Observed, name: &HostName, role: R
     let Some(node) = desired.nodes.get(name) else { return BTreeSet::new() };
     let mut names = also(desired, observed, name);
     names.insert(canonical(&node.address));
-    if role == Role::Server {
-        names.extend(desired.certificates.server_names.iter().map(|name| canonical(name)));
+    match role {
+        Role::Server => names.extend(desired.certificates.server_names.iter().map(|name| canonical(name))),
+        Role::Peer => names.extend(node.peer_names.iter().map(|name| canonical(name))),
+        Role::HealthcheckClient | Role::BackupClient => {}
     }
     names
 }

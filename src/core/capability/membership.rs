@@ -18,7 +18,7 @@ use crate::core::cluster::model::{edit_members, end, entries};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{next_start, staged, turn};
+use crate::core::cluster::{next_start, source, staged, turn};
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::{Desired, Place};
@@ -181,6 +181,9 @@ pub fn add(view: &View) -> Ruling {
     }
     if let Some(taken) = staged::port_taken(name, host).into_iter().next() {
         return Ruling::blocked(taken);
+    }
+    if let Some(stranger) = source::before_start(view.desired, view.observed, name, &format!("{name} is not added")) {
+        return Ruling::blocked(stranger);
     }
     let unwell = membership.voters().find(|member| !member.is_well());
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeAdding, false)) {

@@ -10,12 +10,12 @@ use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::next_start;
 use crate::core::cluster::process::stale;
 use crate::core::cluster::quorum::{Health, quorum};
-use crate::core::cluster::quota;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn_with_data, may_restart, rank};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
+use crate::core::cluster::{quota, source};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
@@ -153,6 +153,11 @@ pub fn start(view: &View) -> Ruling {
     Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
 }
 
+/// What keeps a new cluster from being started.
+pub fn obstacles(view: &View) -> Ruling {
+    Ruling { step: None, blocked: source::before_bootstrap(view.desired, view.observed) }
+}
+
 /// Not yet of a newcomer, which the others do not know.
 fn is_member(view: &View, name: &HostName) -> bool {
     view.membership().is_none_or(|membership| membership.member_of(name).is_some())
@@ -179,6 +184,8 @@ pub fn restart(view: &View) -> Ruling {
         let may = may_restart(view.desired, view.observed, &view.situation, name);
         let may = may.and_then(|()| quota::outgrown(name, host).map_or(Ok(()), Err));
         let may = may.and_then(|()| next_start::missing(view.desired, name, host).map_or(Ok(()), Err));
+        let refused = || source::before_start(view.desired, view.observed, name, &format!("{name} is not restarted"));
+        let may = may.and_then(|()| refused().map_or(Ok(()), Err));
         match may.and_then(|()| upgrade::may_start(view, host)) {
             Ok(()) => {
                 let draft = Draft::of(

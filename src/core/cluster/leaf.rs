@@ -39,7 +39,10 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
             let names = own().chain(loopback).chain(extra).collect();
             Wanted { common_name: host.to_string(), names, usages }
         }
-        Role::Peer => Wanted { common_name: host.to_string(), names: own().collect(), usages },
+        Role::Peer => {
+            let extra = desired.nodes[host].peer_names.iter().map(|name| canonical(name));
+            Wanted { common_name: host.to_string(), names: own().chain(extra).collect(), usages }
+        }
         Role::HealthcheckClient => {
             Wanted { common_name: "etcd-healthcheck-client".to_owned(), names: BTreeSet::new(), usages }
         }

@@ -1,6 +1,6 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
-//! - who belongs to it, and how well: [`quorum`], [`alarms`], [`standing`], [`situation`], [`departed`], [`joining`]
+//! - who belongs to it, and how well: [`quorum`], [`alarms`], [`standing`], [`situation`], [`departed`], [`joining`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`next_start`], [`turn`]
 //! - what a check-up means: [`checkup`]
 //! - what the database may fill: [`quota`]
@@ -25,6 +25,7 @@ pub mod risk;
 pub mod saved;
 pub mod situation;
 pub mod snapshot;
+pub mod source;
 pub mod staged;
 pub mod standing;
 pub mod trust;

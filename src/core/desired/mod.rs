@@ -149,6 +149,8 @@ pub struct Node {
     pub address: String,
     /// Host, alias in the ssh config, or `user@host:port`; the address when absent.
     pub ssh: Option<String>,
+    /// Extra names for its peer certificate, sorted, each once.
+    pub peer_names: Vec<String>,
 }
 
 impl Node {

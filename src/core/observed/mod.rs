@@ -3,6 +3,7 @@
 //! Everything a rule decides on is a field here. A fact that could not be had is [`Seen::Unknown`] with the reason, and
 //! is never read as absent. Fields marked *volatile* change by themselves; no plan's identity depends on them.
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
@@ -213,6 +214,9 @@ pub struct Host {
     pub locations: BTreeMap<Needed, Location>,
     /// TCP ports of ours that something else listens on.
     pub taken_ports: BTreeMap<u16, String>,
+    /// The address from which it speaks to each other node. Absent where it is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<HostName, IpAddr>,
     /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
     pub member: Seen<Option<Answer>>,
     /// When the newest snapshot was saved here before an upgrade to each version, or another change.

@@ -2,7 +2,7 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{departed, next_start, quota};
+use crate::core::cluster::{departed, next_start, quota, source};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -32,6 +32,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
     findings.extend(quota::findings(desired, observed));
+    findings.extend(source::findings(desired, observed));
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));

@@ -112,7 +112,7 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     if view.situation == Situation::New {
         // What is needed from outside must be there before the first step: no half-made hosts are left behind.
         ruling.blocked.extend(
-            [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles]
+            [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles, service::obstacles]
                 .into_iter()
                 .flat_map(|rule| rule(&view).blocked),
         );

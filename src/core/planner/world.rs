@@ -114,6 +114,7 @@ pub fn bare_host() -> Host {
         data_elsewhere: None,
         locations: BTreeMap::new(),
         taken_ports: BTreeMap::new(),
+        sources: BTreeMap::new(),
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
         pushed: BTreeSet::new(),

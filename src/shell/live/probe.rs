@@ -35,6 +35,7 @@ mod pushed;
 mod scheduled;
 mod section;
 mod snapshots;
+mod sources;
 mod tools;
 mod unit;
 mod v2store;
@@ -69,7 +70,7 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host data installed tools unit complaint process elsewhere loaded v2store log listeners snapshots pushed scheduled keys
+    host data installed tools unit complaint process elsewhere loaded v2store log listeners sources snapshots pushed scheduled keys
     account locations authority consumers files
 }
 
@@ -182,6 +183,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         v2store,
         log,
         listeners,
+        sources,
         snapshots,
         pushed,
         scheduled,
@@ -204,6 +206,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         installed,
         tools,
         service: Service { complaint, ..unit },
+        sources,
         taken_ports: listeners.others(process.as_ref().and_then(|running| running.uid)),
         process: process.map(|Running { process, .. }| Process { loaded, ..process }),
         data,

@@ -6,6 +6,7 @@ mod installed;
 mod scene;
 mod secrets;
 
+mod addresses;
 mod auth;
 mod backup_policy;
 mod backup_shared;

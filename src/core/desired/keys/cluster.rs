@@ -36,6 +36,12 @@ pub(super) const NODE: Section = Section {
         Key::new("ssh", Shape::Text, "Where to connect: a host, an alias of your ssh config, or user@host:port")
             .otherwise("the address")
             .example("\"etcd-1.example\""),
+        Key::new("peer-names", Shape::List(&Shape::Text), "More names for the peer certificate of this node")
+            .default("[]")
+            .more(
+                "Other addresses from which it speaks to its peers: a second interface, a virtual address. They refuse \
+                 connections from an address that the certificate does not name.",
+            ),
     ],
 };
 

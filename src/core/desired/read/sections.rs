@@ -61,6 +61,7 @@ pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node
         }
         let address = table.require("address", "\"10.0.0.11\"", kinds::address);
         let ssh = table.get_spanned("ssh", kinds::ssh_destination);
+        let peer_names = names(table, "peer-names");
         let host = HostName::new(*name.get_ref());
         let (section, pairs) =
             table.section("certificates", |table| (table.is_present().then(|| table.span()), ca::pairs(table, local)));
@@ -75,7 +76,7 @@ pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node
         {
             table.report(problem);
         }
-        let node = Node { address: address.into_inner(), ssh: ssh.map(Spanned::into_inner) };
+        let node = Node { address: address.into_inner(), ssh: ssh.map(Spanned::into_inner), peer_names };
         nodes.insert(host, node);
     });
     if !declared {
@@ -83,6 +84,14 @@ pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node
         table.report_missing(problem.hint("add one section for each: [nodes.etcd-1] with `address = \"10.0.0.11\"`"));
     }
     (nodes, given)
+}
+
+/// Extra names of a certificate, sorted, each once.
+fn names(table: &mut Table, key: &'static str) -> Vec<String> {
+    let mut names = table.list(key, kinds::server_name);
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The first place of each text.
@@ -156,13 +165,10 @@ pub(super) fn certificates(table: &mut Table) -> CertificatePolicy {
             .hint("a quarter of `validity` is usual");
         table.report(problem.related(validity.span(), "their validity"));
     }
-    let mut server_names = table.list("server-names", kinds::server_name);
-    server_names.sort();
-    server_names.dedup();
     CertificatePolicy {
         validity_seconds,
         renew_before_seconds: renew_before
             .map_or(RENEW_BEFORE_MAX_SECONDS.min(validity_seconds / 4), Spanned::into_inner),
-        server_names,
+        server_names: names(table, "server-names"),
     }
 }

@@ -176,7 +176,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[nodes.\"\\u001b\"]\nx = 1\naddress = \"h\"\n",
         &[
             "6:8 \"\\u{1b}\" is not a valid node name -> use letters, digits, `-`, `.` and `_` only",
-            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh` and `certificates`",
+            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh`, `peer-names` and `certificates`",
         ],
     );
 }
