@@ -22,6 +22,8 @@ enum Wrong {
     NoExec,
     ReadOnly,
     DropIn,
+    NoAddress,
+    OthersData,
     PortTaken,
     DataElsewhere,
     DataTwice,
@@ -43,8 +45,16 @@ const MEMBERS: usize = 3;
 
 fn cases() -> impl Iterator<Item = (Wrong, Work)> {
     let places = |wrong: fn(Needed) -> Wrong| Needed::ALL.iter().map(move |needed| wrong(*needed));
-    let single =
-        [Wrong::NoExec, Wrong::ReadOnly, Wrong::DropIn, Wrong::PortTaken, Wrong::DataElsewhere, Wrong::DataTwice];
+    let single = [
+        Wrong::NoExec,
+        Wrong::ReadOnly,
+        Wrong::DropIn,
+        Wrong::NoAddress,
+        Wrong::OthersData,
+        Wrong::PortTaken,
+        Wrong::DataElsewhere,
+        Wrong::DataTwice,
+    ];
     let wrong = places(Wrong::Hidden).chain(places(Wrong::Closed)).chain(places(Wrong::InMemory)).chain(single);
     let work = [Work::Nothing, Work::Setting, Work::Restart, Work::Start, Work::Join, Work::Begin, Work::Replace];
     wrong.flat_map(move |wrong| work.map(|work| (wrong, work))).filter(|(wrong, work)| can_be(*wrong, *work))
@@ -69,7 +79,7 @@ fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
     let (needed, mut location) = match wrong {
         Wrong::Hidden(needed) | Wrong::Closed(needed) | Wrong::InMemory(needed) => (needed, of(needed)),
         Wrong::NoExec => (Needed::Binary, of(Needed::Binary)),
-        Wrong::ReadOnly | Wrong::DropIn => (Needed::Data, of(Needed::Data)),
+        Wrong::ReadOnly | Wrong::DropIn | Wrong::NoAddress | Wrong::OthersData => (Needed::Data, of(Needed::Data)),
         Wrong::PortTaken | Wrong::DataElsewhere | Wrong::DataTwice => return None,
     };
     match wrong {
@@ -80,7 +90,12 @@ fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
         }
         Wrong::InMemory(_) => location.mount.filesystem = "tmpfs".to_owned(),
         Wrong::NoExec => location.mount.no_exec = true,
-        Wrong::DropIn => {}
+        Wrong::DropIn | Wrong::NoAddress => {}
+        Wrong::OthersData => {
+            let access = Access::new("600", "root", "root");
+            let path = location.real.join("member/snap/db");
+            location.closed = Some(Closed { path, access });
+        }
         _ => location.mount.read_only = true,
     }
     Some((needed, location))
@@ -125,6 +140,7 @@ fn world(wrong: Wrong, work: Work) -> (Desired, Observed) {
             host.service.restrictions =
                 vec![Restriction { effect: Restricted::ReadOnly, path: RemotePath::new("/"), line }];
         }
+        Wrong::NoAddress => host.lacks_address = true,
         Wrong::PortTaken => drop(host.taken_ports.insert(2379, "nginx".to_owned())),
         Wrong::DataElsewhere | Wrong::DataTwice => {
             host.data_elsewhere = Some(RemotePath::new("/data/etcd"));
@@ -146,7 +162,13 @@ fn complaint(wrong: Wrong, work: Work) -> Option<String> {
     let plan = plan(&desired, &observed);
     let touched = plan.actions().find(|action| action.host() == Some(&sample::name(0)));
     let code = match wrong {
-        Wrong::Hidden(_) | Wrong::Closed(_) | Wrong::NoExec | Wrong::ReadOnly | Wrong::DropIn => Code::CannotStart,
+        Wrong::Hidden(_)
+        | Wrong::Closed(_)
+        | Wrong::NoExec
+        | Wrong::ReadOnly
+        | Wrong::DropIn
+        | Wrong::NoAddress
+        | Wrong::OthersData => Code::CannotStart,
         Wrong::InMemory(_) => Code::LostAtBoot,
         Wrong::PortTaken => Code::PortTaken,
         Wrong::DataElsewhere | Wrong::DataTwice => Code::DataElsewhere,

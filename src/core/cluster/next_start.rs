@@ -20,6 +20,7 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
     if !upheld(Guard::ComesBack, false) {
         let at = |(needed, location): (&Needed, &Location)| obstacle(desired, name, host, *needed, location);
         found.extend(host.locations.iter().filter_map(at));
+        found.extend(lacks_address(desired, name, host));
         // One that is stopped is told so when it is to be started.
         if host.process.is_some() {
             found.extend(staged::port_taken(name, host));
@@ -79,6 +80,15 @@ fn data_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blo
     Some(Blocked::new(Code::DataElsewhere, what).on(name).hint(hint).declared_at(Place::PathsData))
 }
 
+/// etcd would not start where it cannot listen.
+fn lacks_address(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let address = &desired.nodes.get(name).filter(|_| host.lacks_address)?.address;
+    let what =
+        format!("etcd on {name} could not start again: {address}, where it is to listen, is on no interface there");
+    let hint = "add the address to the host, or declare one that it has (`ip address`)";
+    Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::NodeAddress(name)))
+}
+
 /// What is wrong with one of the places that etcd needs.
 fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, location: &Location) -> Option<Blocked> {
     let path = layout::needed_path(desired, needed);
@@ -94,11 +104,26 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
         let why = format!("{cannot}: its unit hides {folder} ({}), and {its}", directive.line);
         return refused(Code::CannotStart, why, format!("{other}, outside of {folder}"));
     }
+    let mount = &location.mount;
+    let point = &mount.point;
+    // Before whoever may execute it: then nobody may.
+    if needed == Needed::Binary && mount.no_exec {
+        let why = format!("{cannot}: {point} is mounted noexec, and {its}");
+        return refused(
+            Code::CannotStart,
+            why,
+            format!("`mount -o remount,exec {point}` and /etc/fstab on the host, or {other}"),
+        );
+    }
     // Owners and modes of our own directories are put back before a start.
     let is_ours = |path: &RemotePath| Folder::ALL.iter().any(|folder| layout::folder_path(desired, *folder) == *path);
     if let Some(closed) = location.closed.as_ref().filter(|closed| !is_ours(&closed.path)) {
-        let (does, way) = if closed.path == path { ("execute", "a+rx") } else { ("enter", "o+x") };
         let (account, at, access) = (layout::ACCOUNT, &closed.path, &closed.access);
+        if needed == Needed::Data && at.is_within(&path) {
+            let why = format!("{cannot}: it runs as the user {account}, and {at} is {access}");
+            return refused(Code::CannotStart, why, format!("`chown -R {account}:{account} {path}` on the host"));
+        }
+        let (does, way) = if closed.path == path { ("execute", "a+rx") } else { ("enter", "o+x") };
         let why = format!("{cannot}: the user {account} cannot {does} {at} ({access}), and {its}");
         return refused(Code::CannotStart, why, format!("`chmod {way} {at}` on the host, or {other}"));
     }
@@ -109,16 +134,6 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
             Code::CannotStart,
             why,
             format!("`systemctl cat` of the unit shows which one: change it, or {other}"),
-        );
-    }
-    let mount = &location.mount;
-    let point = &mount.point;
-    if needed == Needed::Binary && mount.no_exec {
-        let why = format!("{cannot}: {point} is mounted noexec, and {its}");
-        return refused(
-            Code::CannotStart,
-            why,
-            format!("`mount -o remount,exec {point}` and /etc/fstab on the host, or {other}"),
         );
     }
     if needed == Needed::Data && mount.read_only {

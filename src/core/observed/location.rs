@@ -28,7 +28,7 @@ impl Needed {
 pub struct Location {
     /// The path with its links followed.
     pub real: RemotePath,
-    /// What etcd's account cannot pass on the way there; a program that it cannot execute.
+    /// What etcd's account cannot pass on the way there; a program that it cannot execute; data that is another account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,
     pub mount: Mount,

@@ -212,6 +212,9 @@ pub struct Host {
     /// What etcd needs at its start, and what the places of that are like; empty where nothing stands in the way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub locations: BTreeMap<Needed, Location>,
+    /// The declared address, at which etcd is to listen, is on no interface of the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_address: bool,
     /// TCP ports of ours that something else listens on.
     pub taken_ports: BTreeMap<u16, String>,
     /// The address from which it speaks to each other node. Absent where it is not known.

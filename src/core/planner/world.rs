@@ -113,6 +113,7 @@ pub fn bare_host() -> Host {
         data: DataDirectory::Empty,
         data_elsewhere: None,
         locations: BTreeMap::new(),
+        lacks_address: false,
         taken_ports: BTreeMap::new(),
         sources: BTreeMap::new(),
         member: Seen::Known(None),

@@ -45,6 +45,7 @@ pub use ask::{Asked, ask};
 pub use authority::Lying as AuthorityLying;
 pub use consumers::Lying as ConsumerLying;
 use host::Machine;
+use locations::Ground;
 use process::Running;
 pub use section::Subject;
 use section::{Lines, Section};
@@ -189,7 +190,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         scheduled,
         keys,
         account,
-        locations,
+        locations: Ground { locations, lacks_address },
         authority,
         consumers,
         files,
@@ -212,6 +213,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         data,
         data_elsewhere: elsewhere,
         locations,
+        lacks_address,
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
         pushed,

@@ -143,7 +143,9 @@ fn places_where_etcd_could_not_start_again(scene: &mut Scene) {
     is_left_as_it_is(scene, &["cannot-start", "the user etcd cannot enter /opt (700 root:root)"]);
     everywhere(scene, "chmod 755 /opt; mount --bind /opt/etcd /opt/etcd; mount -o remount,bind,noexec /opt/etcd");
     is_left_as_it_is(scene, &["cannot-start", "/opt/etcd is mounted noexec"]);
-    everywhere(scene, "umount /opt/etcd; chmod 700 /opt/etcd/*/etcd");
+    everywhere(scene, "umount /opt/etcd; chown root /var/lib/etcd/member/snap/db");
+    is_left_as_it_is(scene, &["cannot-start", "/var/lib/etcd/member/snap/db is 600 root:etcd", "chown -R etcd:etcd"]);
+    everywhere(scene, "chown etcd /var/lib/etcd/member/snap/db; chmod 700 /opt/etcd/*/etcd");
     is_left_as_it_is(scene, &["cannot-start", "the user etcd cannot execute /opt/etcd/"]);
     everywhere(
         scene,
@@ -162,6 +164,10 @@ fn places_where_etcd_could_not_start_again(scene: &mut Scene) {
     is_left_as_it_is(scene, &["lost-at-boot", "/mnt is a tmpfs"]);
     everywhere(scene, "umount /mnt");
     scene.declare(|scene| (scene.more, scene.etcd) = (String::new(), String::new()));
+    let nodes = scene.nodes.clone();
+    scene.declare(|scene| scene.nodes[1].1.push('9'));
+    is_left_as_it_is(scene, &["cannot-start", "etcd-2", "where it is to listen, is on no interface there"]);
+    scene.declare(|scene| scene.nodes = nodes);
     scene.is_in_sync();
 }
 

@@ -38,9 +38,19 @@ look_locations() {
         set -- --reuid=65534 --regid=65534 --clear-groups
     fi
     closed=$(setpriv "$@" sh -c "$q_walk" sh $q_locations $reals) || echo unasked=yes
+    # What another account has written in the data: a member that root has run, say.
+    other=$(find "$q_data/member" ! -user "$q_account" \( -type d -o -name db -o -name '*.wal' -o -name '*.snap' \) \
+        -print -quit 2>/dev/null)
+    [ -z "$other" ] || closed="$closed$newline$q_data$tab$other"
     IFS=$newline
     for line in $closed; do
         echo "closed=$line$tab$(stat -L -c '%a %U %G' -- "${line##*"$tab"}")"
     done
     IFS=" $tab$newline"
+    # It listens there and nowhere else.
+    if [ -n "$q_address" ] && [ "$(cat /proc/sys/net/ipv4/ip_nonlocal_bind)" != 1 ]; then
+        if has=$(ip -o addr show to "$q_address" 2>/dev/null) && [ -z "$has" ]; then
+            echo address=absent
+        fi
+    fi
 }

@@ -345,6 +345,9 @@ fn what_the_places_are_like_that_etcd_needs_is_told() {
     let closed = data.closed.as_ref().expect("it is closed");
     assert_eq!((closed.path.as_str(), &closed.access), ("/disk", &Access::new("700", "root", "root")));
     assert_eq!(host.locations[&Needed::Binary].mount.point.as_str(), "/");
+    assert!(!host.lacks_address);
+    let without = with("real=/etc/etcd/pki\t", "address=absent\nreal=/etc/etcd/pki\t").expect("a whole answer");
+    assert!(without.lacks_address);
     for (from, to) in
         [("mount=/\t", "mount=/srv\t"), ("real=/etc/etcd/pki\t", "x="), ("[locations]\n", "[locations]\nunasked=yes\n")]
     {
