@@ -130,3 +130,27 @@ fn a_killed_holder_leaves_no_lock_and_no_process() {
         }
     }
 }
+
+/// What a command costs by way of the helper, and by a sudo of its own, which is asked for each where sshd allows one session.
+#[test]
+fn a_command_costs_less_than_a_sudo() {
+    let user = User::WithSudo("ops".into());
+    let Some(world) = World::up("a_command_costs_less_than_a_sudo", 1, user) else { return };
+    let (helped, alone) = (world.live(), world.live());
+    assert!(is_free(&world, &helped));
+    world.lab.host("etcd-1").sh("echo 'MaxSessions 1' >>/etc/ssh/sshd_config && systemctl reload ssh");
+    assert!(is_free(&world, &alone));
+    let timed = |live: &Live| {
+        let begun = Instant::now();
+        assert!(is_free(&world, live));
+        begun.elapsed()
+    };
+    let (mut helper, mut sudo): (Vec<_>, Vec<_>) = (0..100).map(|_| (timed(&helped), timed(&alone))).unzip();
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    let (helper, sudo) = (median(&mut helper), median(&mut sudo));
+    eprintln!("by the helper {helper:?}, by sudo {sudo:?}: {:.2}", helper.as_secs_f64() / sudo.as_secs_f64());
+    assert!(helper < sudo * 2, "by the helper {helper:?}, by sudo {sudo:?}");
+}

@@ -57,12 +57,12 @@ impl Frame {
         &self.word
     }
 
-    /// The script that runs another one, which comes on stdin, between our marks; for no longer than `allowed`.
+    /// The line that runs a script, which comes on stdin, between our marks; for no longer than `allowed`.
     pub fn script(&self, allowed: Option<Duration>) -> String {
         let word = &self.word;
         let limit = allowed.map_or_else(String::new, |allowed| format!("timeout -k 5 {} ", allowed.as_secs()));
         format!(
-            "umask 077\ncd /\necho quorate-begin-{word} >&2\necho quorate-begin-{word}\n{limit}sh -c '{}'\n\
+            "umask 077; cd /; echo quorate-begin-{word} >&2; echo quorate-begin-{word}; {limit}sh -c '{}'; \
              printf '\\nquorate-end-{word} %s\\n' \"$?\"",
             reader!()
         )

@@ -1,7 +1,7 @@
 //! The one line that every login shell is given, and what comes on stdin behind it.
 //!
 //! ```text
-//! login shell ─ env -i ─ sh ◄─ "412\n", a script of 412 bytes, and then what that script reads
+//! login shell ─ env -i ─ sh ◄─ one line of script, and then what that reads: 412 bytes of another script, its data
 //! ```
 //!
 //! sh, csh, fish and all others read this line alike: no newline, no `!`, which csh takes for its history in quotes, too,
@@ -17,11 +17,11 @@ use zeroize::Zeroizing;
 
 use crate::shell::live::ssh::{Line, Stdin};
 
-/// Reads the length of a script and the script, and runs it; one that did not arrive whole is not begun. A shell that reads
-/// its own script reads ahead. `read` takes bytes one by one, and head no more than it is told, so that the rest is left.
+/// Reads a line, and runs it; one without its end is not begun. A shell that reads its own script reads ahead, and `read`
+/// takes bytes one by one, so that the rest is left.
 macro_rules! reader {
     () => {
-        r##"read -r n && s=$(head -c "$n") && [ "${#s}" = "$n" ] && eval "$s""##
+        r#"read -r s && eval "$s""#
     };
 }
 
@@ -62,11 +62,18 @@ pub fn with_arguments<S: AsRef<str>>(script: &str, arguments: impl IntoIterator<
     format!("{text}\n{script}")
 }
 
-/// A script as [`reader`] takes it.
+/// A script as [`reader`] takes it. One that did not arrive whole is not begun; head takes no more than it is told.
 pub(super) fn packed(script: &str) -> String {
     // The shell drops newlines at the end of what it has read, and would find it too short.
     let script = script.trim_end_matches('\n');
-    format!("{}\n{script}", script.len())
+    format!("s=$(head -c {0}) && [ \"${{#s}}\" = {0} ] && eval \"$s\"\n{script}", script.len())
+}
+
+/// A short one as [`reader`] takes it, for which no program need be started. Its lines are such that a space may stand
+/// between them.
+pub(super) fn one_line(script: &str) -> String {
+    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.collect::<Vec<_>>().join(" ") + "\n"
 }
 
 /// Scripts, and then what the last of them reads.

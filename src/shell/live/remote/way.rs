@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::frame::{Frame, Framed};
-use super::line::{before, clean_shell, line, packed, quoted, reader};
+use super::line::{before, clean_shell, line, one_line, packed, quoted, reader};
 use super::sudo::{self, Listed};
 use super::{Elevation, Unrun, said_or_status};
 use crate::core::code::Code;
@@ -30,6 +30,9 @@ use crate::shell::live::ssh::{Connection, Held, Output, SshError, Stdin};
 const SUDO_TAKES: Duration = Duration::from_secs(180);
 
 const SUDO: &str = concat!("exec sudo -n -u root ", clean_shell!());
+
+/// In a session of its own: whatever ends sudo ends none of the scripts.
+const SUDO_APART: &str = concat!("exec sudo -n -u root setsid -w ", clean_shell!());
 
 /// One of them.
 #[derive(Clone)]
@@ -59,11 +62,11 @@ impl Way {
 
     /// What goes on stdin so that `script` is run as root, within `frame` and for no longer than `allowed`.
     pub fn scripts(&self, frame: &Frame, allowed: Option<Duration>, script: &str) -> String {
-        let inner = packed(&frame.script(allowed)) + &packed(script);
+        let inner = one_line(&frame.script(allowed)) + &packed(script);
         match self {
             Self::Direct => inner,
-            Self::Sudo => packed(&format!("{}\n{SUDO}", frame.asking())) + &inner,
-            Self::Helper(helper) => packed(&helper.request(frame)) + &inner,
+            Self::Sudo => one_line(&format!("{}; {SUDO}", frame.asking())) + &inner,
+            Self::Helper(helper) => helper.request(frame) + &inner,
         }
     }
 
@@ -142,9 +145,9 @@ async fn find(host: &HostName, connection: &Connection) -> Result<Way, Unrun> {
     let (word, asking) = (frame.word(), frame.asking());
     // Process 1 is root's, so who owns it needs no program to find out.
     let first = format!(
-        "if [ -O /proc/1 ]; then echo \"quorate-way-{word} direct\"; exit; fi\n{asking}\n{SUDO} quorate \"$(id -u)\""
+        "if [ -O /proc/1 ]; then echo \"quorate-way-{word} direct\"; exit; fi; {asking}; {SUDO_APART} quorate \"$(id -u)\""
     );
-    let stdin = before(packed(&first) + &packed(&helper(word, "/run")), Stdin::Empty);
+    let stdin = before(one_line(&first) + &packed(&helper(word, "/run")), Stdin::Empty);
     let ready = format!("quorate-way-{word} ");
     let output = match connection.hold(line("`sudo -n`"), stdin, &ready, SUDO_TAKES).await {
         Ok(held) => {
@@ -174,9 +177,9 @@ fn helper(word: &str, run: &str) -> String {
     format!("word={word} run={run} reader={}\n{script}", quoted(reader!()))
 }
 
-/// The script that hands a request to a helper.
+/// The line that hands a request to a helper.
 fn request(word: &str, at: &str) -> String {
-    format!("at={at} word={word}\n{}", include_str!("../script/request.sh").trim_end())
+    one_line(&format!("at={at} word={word};\n{}", include_str!("../script/request.sh")))
 }
 
 /// Has sudo asked for every command, unless it keeps what passes through it.
@@ -191,7 +194,7 @@ async fn every_time(host: &HostName, connection: &Connection, why: &str) -> Resu
 /// What sudo says of itself to the user who logs in.
 async fn listed(host: &HostName, connection: &Connection) -> Result<Listed, Unrun> {
     let frame = new_frame(host)?;
-    let scripts = packed(&frame.script(None)) + &packed("id -un; sudo -n -l 2>&1");
+    let scripts = one_line(&frame.script(None)) + &packed("id -un; sudo -n -l 2>&1");
     let asked = connection.exec(line("`sudo -n -l`"), before(scripts, Stdin::Empty), SUDO_TAKES).await;
     match frame.read(asked.map_err(Unrun::Ssh)?) {
         Framed::Whole(output) | Framed::Cut(output) => Ok(Listed::parse(&String::from_utf8_lossy(&output.stdout))),
@@ -262,7 +265,7 @@ mod tests {
 
     fn asked(at: &str, frame: &Frame, script: &str, body: &str) -> Output {
         let allowed = Some(Duration::from_secs(5));
-        let stdin = packed(&request(frame.word(), at)) + &packed(&frame.script(allowed)) + &packed(script) + body;
+        let stdin = request(frame.word(), at) + &one_line(&frame.script(allowed)) + &packed(script) + body;
         let mut child = Command::new("sh")
             .args(["-c", reader!()])
             .stdin(Stdio::piped())
@@ -318,19 +321,55 @@ mod tests {
     }
 
     #[test]
-    fn a_request_to_a_helper_that_has_gone_is_not_begun_and_the_next_helper_clears_up() {
+    fn a_request_to_a_helper_that_is_killed_is_not_begun() {
+        let run = tempfile::tempdir().expect("there is a temporary folder");
+        let (mut child, folder) = started(run.path());
+        let frame = Frame::new().expect("there is chance");
+        // It takes no request any more, and has taken none that is waiting.
+        let stopped = Command::new("kill").args(["-STOP", &child.id().to_string()]).status().expect("there is a kill");
+        assert!(stopped.success());
+        let at = format!("{folder}/0");
+        let output = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| asked(&at, &frame, "true", ""));
+            std::thread::sleep(Duration::from_millis(200));
+            child.kill().expect("it is there");
+            asking.join().expect("it ends")
+        });
+        assert!(is_gone(&frame, &output), "{output:?}");
+        assert!(matches!(frame.read(output), Framed::NotBegun(_)));
+        child.wait().expect("it is dead");
+        wait_until_gone(run.path());
+        let later = asked(&at, &frame, "true", "");
+        assert!(is_gone(&frame, &later), "{later:?}");
+    }
+
+    #[test]
+    fn the_next_helper_clears_up() {
         let run = tempfile::tempdir().expect("there is a temporary folder");
         // As one that was killed with all that belongs to it leaves it.
         let folder = run.path().join("quorate.session.0123456789");
         std::fs::create_dir(&folder).expect("it is new");
         let made = Command::new("mkfifo").arg(folder.join("ask")).status().expect("there is a mkfifo");
         assert!(made.success());
-        let frame = Frame::new().expect("there is chance");
-        let output = asked(&format!("{}/0", folder.display()), &frame, "true", "");
-        assert!(is_gone(&frame, &output), "{output:?}");
-        assert!(matches!(frame.read(output), Framed::NotBegun(_)));
         let (mut child, _) = started(run.path());
         assert!(!folder.exists());
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
+        wait_until_gone(run.path());
+    }
+
+    /// FIFOs are made ahead, and where they are not yet, by who asks.
+    #[test]
+    fn a_helper_is_asked_many_times() {
+        let run = tempfile::tempdir().expect("there is a temporary folder");
+        let (mut child, folder) = started(run.path());
+        for number in (0..300).chain([1000]) {
+            let frame = Frame::new().expect("there is chance");
+            let output = asked(&format!("{folder}/{number}"), &frame, "cat", "body");
+            assert!(matches!(frame.read(output), Framed::Whole(whole) if whole.stdout == b"body"), "{number}");
+        }
+        let left = std::fs::read_dir(&folder).expect("it is there").count();
+        assert!(left < 600, "{left} are left");
         drop(child.stdin.take());
         child.wait().expect("it ends");
         wait_until_gone(run.path());
