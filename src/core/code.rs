@@ -102,8 +102,8 @@ codes! {
         "Another program listens on a port that etcd needs.\n\nStop it, or choose other ports in `[ports]`.";
     DataFound = "data-found", Refused,
         "A host has a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a \
-         new cluster next to it, could lose what is in it. If it is no longer needed, move it aside\non the host (`mv \
-         /var/lib/etcd /var/lib/etcd.old`) and plan again.";
+         new cluster next to it, could lose what is in it. If it is no longer needed, and no program uses\nit, move it \
+         aside on the host (`mv /var/lib/etcd /var/lib/etcd.old`) and plan again.";
     CannotStart = "cannot-start", Refused,
         "etcd could not start again on the host as it is declared, so nothing on the host is touched.\n\nBefore a member is stopped, or made ready for a start, everything that the start needs is checked with what will be on\ndisk then: that etcd's user can enter every directory on the way to its data, certificates, configuration and program,\nthat the unit and its drop-ins do not hide them (ProtectHome=true hides /home, /root and /run/user), that the program's file system is\nnot mounted noexec and the data's not read-only, that the data is its user's own, that the declared address is on the host, that no other program holds\nthe ports, and that all files are there.\n\nChange what the message names on the host, or choose another place in [paths].";
     LostAtBoot = "lost-at-boot", Refused,
@@ -111,7 +111,15 @@ codes! {
     DataElsewhere = "data-elsewhere", Refused,
         "A member's data is in another directory than the one in [paths].\n\nIn the declared directory etcd would start with no data, or with other data: the member's own would be left behind. So\nnothing is touched on the host. If the data is where it should be, declare that directory:\n\n    [paths]\n    data = \"/data/etcd\"\n\nTo move it instead, one member at a time while all others are healthy (NEW is the declared directory, OLD the other one):\n\n    quorate status                      (every member is healthy)\n    systemctl stop etcd                 on the host\n    mkdir -p $(dirname NEW) && mv -T OLD NEW\n    quorate apply                       (writes etcd.yaml and the unit, and starts the member; the others wait)\n\nWhere OLD and NEW are on different file systems, copy instead of mv, and keep OLD until the member is healthy:\n\n    cp -a OLD NEW && diff -r OLD NEW && mv OLD OLD.moved";
     DataLost = "data-lost", Refused,
-        "A member of the cluster has lost its data directory.\n\nWithout its log, a member could contradict votes that it has already cast. It must be removed from the cluster and\nadded again under a new id. If all members have lost theirs, restore a snapshot: quorate restore SNAPSHOT.\n\nFirst look where the data may be: an unmounted volume, or another directory than the declared one\n(`find / -path '*/member/snap/db'` on every host). Only if there is none on any disk, and no snapshot, can an empty\ncluster take its place: rename etcd.yaml and the unit on every host, and plan again.";
+        "A member of the cluster has lost its data directory, its log, or its database.\n\nThe log (member/wal/*.wal) holds \
+         what a member has promised: its votes, and the writes that it has acknowledged. Without\none etcd begins an empty \
+         log under the old member id, whatever else lies there, and acknowledged writes can be lost.\nSo the unit does not \
+         start it, at boot either. It must be removed from the cluster and added again under a new id:\n\n    quorate apply \
+         --allow replace-member:NAME\n\nIf all members have lost theirs, restore a snapshot: quorate restore SNAPSHOT.\n\nFirst \
+         look where the data may be: a disk that is not mounted (one that fstab or a mount unit names, or a link that leads\nnowhere, \
+         is never taken for lost: mount it and apply again), or another directory than the declared one\n(`find / -path \
+         '*/member/snap/db'` on every host). Only if there is none on any disk, and no snapshot, can an empty\ncluster take its \
+         place: rename etcd.yaml and the unit on every host, and plan again.";
     NotLost = "not-lost", Refused,
         "--lost names a member that appears to be alive, or does not name all that are gone.\n\nA member is lost when \
          its host or its data will not come back. A reachable one is started or repaired instead. A new\ncluster is \

@@ -15,7 +15,7 @@ use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Access, Cause, DataDirectory, File, Host, Observed, Role, Seen, ServiceState};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{
-    Action, AuthorityAction, CertificateAction, FileAction, MemberAction, NodeCaAction, Readiness, ServiceAction,
+    Action, AuthorityAction, CertificateAction, FileAction, NodeCaAction, Readiness, ServiceAction,
 };
 use crate::core::planner::{self, plan};
 
@@ -25,6 +25,7 @@ pub(crate) mod backup;
 mod certificates;
 mod alarms;
 mod family;
+mod lost_data;
 mod next_start;
 mod quota;
 pub(crate) mod rolling;
@@ -53,6 +54,7 @@ enum State {
     KeyReadable,
     CertificateDeleted,
     DataLost,
+    LogLost,
     ForeignAuthority,
     CutOffStart,
     ClockAhead,
@@ -128,6 +130,10 @@ fn host(healthy: &Host, state: State) -> Seen<Host> {
         State::DataLost => {
             stop(&mut host);
             host.data = DataDirectory::Empty;
+        }
+        State::LogLost => {
+            stop(&mut host);
+            host.data = DataDirectory::NoLog;
         }
         State::ForeignAuthority => {
             host.trusted = vec![Digest::of("another authority")];
@@ -207,7 +213,7 @@ fn complaints(world: &World) -> Vec<String> {
         an_authority_is_made_once,
         a_healthy_member_restarts_among_healthy_ones,
         a_silent_member_restarts_beside_a_quorum,
-        lost_data_is_never_started,
+        lost_data::is_never_started,
         one_member_at_a_time_has_an_untried_configuration,
         a_working_certificate_is_kept_while_a_member_is_silent,
         members_that_serve_get_their_pairs_one_at_a_time,
@@ -412,18 +418,6 @@ fn a_working_certificate_is_kept_while_a_member_is_silent(world: &World, plan: &
             .iter()
             .find(|action| matches!(action, Action::Certificate(CertificateAction::Issue { host, role: Role::Server, .. }) if due(host)));
         replaced.filter(|_| silent).map(|action| format!("{action:?} while a member is silent"))
-    })
-}
-
-/// Its old member goes first; a new one begins with the marker.
-fn lost_data_is_never_started(world: &World, plan: &Plan) -> Option<String> {
-    let mut hosts = world.desired.nodes.keys().zip(&world.states);
-    hosts.find_map(|(name, state)| {
-        let at = |is: &dyn Fn(&Action) -> bool| plan.actions().position(is);
-        let started = at(&|action| matches!(action, Action::Service(ServiceAction::Start { host }) if host == name))?;
-        let removed = at(&|action| matches!(action, Action::Member(MemberAction::Remove { host, .. }) if host == name));
-        (*state == State::DataLost && world.states.contains(&State::Healthy) && removed.is_none_or(|at| at > started))
-            .then(|| format!("{name} has lost its data and is started"))
     })
 }
 

@@ -100,18 +100,21 @@ fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
     }
     if let Some(membership) = view.membership() {
         let joins = membership.member_of(name).is_none_or(|member| member.entry.name.is_none());
-        if joins && host.data == DataDirectory::Empty {
+        if joins && begins(host) {
             let is_next = membership.member_of(name).is_some() || joining::candidate(view) == Some(name);
             return is_next
                 .then(|| Initial::joining(view.desired, &joining::members_with(view.desired, membership, name)));
         }
     }
-    if let (DataDirectory::Empty, Some(token)) =
-        (host.data, host.text_of(File::NewDataMarker).and_then(content::token_of_marker))
-    {
+    if let (true, Some(token)) = (begins(host), host.text_of(File::NewDataMarker).and_then(content::token_of_marker)) {
         return Some(Initial::new_cluster(view.desired, token));
     }
     Some(host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired)))
+}
+
+/// etcd reads the lines of a first start where it finds no log, also where a start was cut off before there was one.
+fn begins(host: &Host) -> bool {
+    matches!(host.data, DataDirectory::Empty | DataDirectory::NoLog)
 }
 
 /// Which declarations the text on the host contradicts.

@@ -246,10 +246,9 @@ pub fn start_readiness(desired: &Desired, observed: &Observed, name: &HostName) 
     if let Some(obstacle) = next_start::obstacles(desired, name, host).into_iter().next() {
         return Readiness::Refused(obstacle.what);
     }
-    if may_start(host) {
-        Readiness::Ready
-    } else {
-        Readiness::Refused(format!("the data directory of {name} is missing"))
+    match host.data.lacks().filter(|_| !may_start(host)) {
+        None => Readiness::Ready,
+        Some(what) => Readiness::Refused(format!("{name} has lost its data: {what}")),
     }
 }
 

@@ -65,11 +65,11 @@ fn data_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blo
     let is = host.data_elsewhere.as_ref().filter(|_| movable(desired, host).is_none())?;
     let declared = &desired.paths.data;
     let (what, keep) = match host.data {
-        DataDirectory::Empty => (
+        DataDirectory::Empty | DataDirectory::NotMounted | DataDirectory::DeadLink => (
             format!("the data of {name} is in {is}, and {declared} is declared: etcd would start there without it"),
             "to keep it there",
         ),
-        DataDirectory::Member | DataDirectory::Foreign => (
+        DataDirectory::Member | DataDirectory::NoLog | DataDirectory::NoDatabase | DataDirectory::Foreign => (
             format!("the data of {name} is in {is}, and {declared}, which is declared, holds something else"),
             "if the first is right",
         ),

@@ -138,6 +138,10 @@ fn host_lines(desired: &Desired, observed: &Observed, name: &HostName, host: &Ho
     let data = match host.data {
         DataDirectory::Empty => "empty",
         DataDirectory::Member => "holds a member's data",
+        DataDirectory::NoLog => "holds a member without its log",
+        DataDirectory::NoDatabase => "holds a member without its database",
+        DataDirectory::NotMounted => "is not mounted",
+        DataDirectory::DeadLink => "is a link that leads nowhere",
         DataDirectory::Foreign => "holds something else",
     };
     let tools = match &host.tools {

@@ -29,9 +29,10 @@ pub fn is_untried(desired: &Desired, host: &Host) -> bool {
 /// The files that lie there otherwise than the process has loaded them.
 fn unloaded(desired: &Desired, host: &Host) -> Vec<File> {
     let differs = |file: &File| {
-        let on_disk = host.files.get(file).map(|fact| fact.digest);
         let loaded = host.process.as_ref().and_then(|process| process.loaded.get(file));
-        loaded.is_some_and(|loaded| on_disk.is_some_and(|on_disk| on_disk != *loaded))
+        let (Some(loaded), Some(fact)) = (loaded, host.files.get(file)) else { return false };
+        let alike = |text: &str| runtime::runs_alike(desired, *file, *loaded, text);
+        fact.digest != *loaded && !fact.text.as_deref().is_some_and(alike)
     };
     runtime::loaded_at_start(desired).iter().copied().filter(differs).collect()
 }

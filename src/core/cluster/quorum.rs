@@ -178,7 +178,7 @@ fn runs(seen: &Host, host: &HostName, entry: &MemberEntry) -> bool {
         Some(answer) => answer.member == entry.id,
         None => {
             let named = entry.name.as_ref() == Some(host);
-            named && seen.has_data() && seen.files.contains_key(&File::Config)
+            named && (seen.has_data() || seen.data.has_remains()) && seen.files.contains_key(&File::Config)
         }
     }
 }

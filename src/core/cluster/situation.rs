@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::cluster::quorum::{self, Membership};
-use crate::core::cluster::standing::{Standing, foreign_data, standing, unknown_data};
+use crate::core::cluster::standing::{Standing, foreign_data, out_of_sight, standing, unknown_data};
 use crate::core::cluster::{next_start, restoration, staged, trust};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
@@ -31,7 +31,7 @@ pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Bloc
     let unseen = with(unseen, next_start::all_obstacles(desired, observed));
     if restoration::under_way(desired, observed).is_some() {
         // Whatever there was, a new cluster is made.
-        let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
+        let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(observed));
         return if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) };
     }
     if let Some(unfinished) = restoration::unfinished(desired, observed) {
@@ -47,9 +47,9 @@ pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Bloc
         return (Situation::Serving(membership), with(unseen, disputed));
     }
     if observed.seen_hosts().any(|(_, host)| has_served(host) || has_lost_data(host)) {
-        return down(observed, unseen);
+        return down(desired, observed, unseen);
     }
-    let obstacles = with(with(unseen, bare_obstacles(observed)), foreign_authority(observed));
+    let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(observed));
     if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) }
 }
 
@@ -70,16 +70,16 @@ fn has_served(host: &Host) -> bool {
     host.has_data() && !host.files.contains_key(&File::NewDataMarker)
 }
 
-/// Whether this host was made a member, and its data is gone: perhaps a volume that is not mounted.
+/// Whether this host was made a member, and its data is gone: perhaps a volume that is not mounted. Or what is left of it
+/// says so itself.
 ///
 /// The new-data marker comes before every other file and goes when the member serves, so files without it and without data
 /// are never those of a first start that was cut off.
 fn has_lost_data(host: &Host) -> bool {
     let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
-    let may_lose = !host.has_data()
-        && host.data == DataDirectory::Empty
-        && staged
-        && !host.files.contains_key(&File::NewDataMarker);
+    let lost = !host.has_data() && (host.data.is_lost() || host.data.is_out_of_sight());
+    let was_member = staged || host.data.has_remains();
+    let may_lose = lost && was_member && !host.files.contains_key(&File::NewDataMarker);
     !upheld(Guard::NoDataBeforeBootstrap, !may_lose)
 }
 
@@ -98,11 +98,14 @@ fn unseen_hosts(observed: &Observed) -> Vec<Blocked> {
 }
 
 /// What forbids a new cluster: data of unknown origin, ports in use, clocks apart.
-fn bare_obstacles(observed: &Observed) -> Vec<Blocked> {
+fn bare_obstacles(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
     let mut blocked = Vec::new();
     for (name, host) in observed.seen_hosts() {
         if !upheld(Guard::DataOfThisCluster, host.data != DataDirectory::Foreign) {
-            blocked.push(foreign_data(name));
+            blocked.push(foreign_data(desired, name));
+        }
+        if !upheld(Guard::DataOfThisCluster, !host.data.is_out_of_sight()) {
+            blocked.push(out_of_sight(desired, name, host.data));
         }
         if !upheld(Guard::PortsFreeBeforeBootstrap, host.taken_ports.is_empty()) {
             blocked.extend(staged::port_taken(name, host));
@@ -161,7 +164,7 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
 /// A cluster that has served, of which no member can say who belongs to it.
 ///
 /// Its members may be started again where they have their data; nothing else is safe to assume.
-fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
+fn down(desired: &Desired, observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
     let mut blocked = with(unseen, foreign_authority(observed));
     let of_this_cluster = |host: &Host| {
         let named = host.files.contains_key(&File::Config) || host.process.is_some();
@@ -171,8 +174,12 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
     for (name, host) in observed.seen_hosts() {
         if has_served(host) {
             if !of_this_cluster(host) {
-                blocked.push(unknown_data(name));
+                blocked.push(unknown_data(desired, name));
             }
+        } else if host.data.is_out_of_sight() {
+            blocked.push(out_of_sight(desired, name, host.data));
+        } else if host.data.has_remains() && !of_this_cluster(host) {
+            blocked.push(unknown_data(desired, name));
         } else if (has_member || has_lost_data(host)) && !upheld(Guard::NoDataBeforeBootstrap, false) {
             blocked.push(lost_data(name, host));
         }
@@ -185,10 +192,25 @@ fn down(observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) 
 
 fn lost_data(name: &HostName, host: &Host) -> Blocked {
     if has_lost_data(host) {
-        let what = format!("{name} was a member, but its data directory is missing");
-        let hint = "check that its volume is mounted, and whether the data is in another directory (`find / -path \
-                    '*/member/snap/db'`). A member that lost its data must be removed and added again once the others \
-                    serve; if all lost theirs, run `quorate restore SNAPSHOT`";
+        let what = format!("{name} was a member, but {}", host.data.lacks().unwrap_or_default());
+        let hint = match host.data {
+            DataDirectory::Empty => {
+                "check that its volume is mounted, and whether the data is in another directory (`find / -path \
+                 '*/member/snap/db'`). A member that lost its data must be removed and added again once the others \
+                 serve; if all lost theirs, run `quorate restore SNAPSHOT`"
+            }
+            DataDirectory::NoDatabase => {
+                "its log is there: where that is whole, etcd rebuilds the database from it, and ends otherwise (try \
+                 `systemctl start etcd` on the host). A member that does not come back must be removed and added again \
+                 once the others serve; if none does, run `quorate restore SNAPSHOT`"
+            }
+            // There may be more of it than is seen: nothing that is said here takes it away.
+            _ => {
+                "put back what is missing if it lies elsewhere (another disk, a copy of the whole folder). Otherwise \
+                 it must be removed and added again once the others serve; if all lost theirs, run `quorate restore \
+                 SNAPSHOT`"
+            }
+        };
         return Blocked::new(Code::DataLost, what).on(name).hint(hint);
     }
     let what = format!("{name} has no etcd data, but other hosts do");

@@ -36,6 +36,6 @@ pub fn missing(desired: &Desired, host: &Host) -> Option<RemotePath> {
 
 /// It has its data, or the marker that allows it: what its unit asks for, too.
 pub fn may_start(host: &Host) -> bool {
-    let has_data = host.data == DataDirectory::Member || host.files.contains_key(&File::NewDataMarker);
-    upheld(Guard::NoStartWithoutData, has_data)
+    let is_first = host.files.contains_key(&File::NewDataMarker) && !host.data.is_out_of_sight();
+    upheld(Guard::NoStartWithoutData, host.data == DataDirectory::Member || is_first)
 }

@@ -36,7 +36,7 @@ pub fn standing(
 ) -> Result<Standing, Blocked> {
     let host = observed.host(name);
     let Some(member) = membership.member_of(name) else {
-        return host.map_or(Ok(Standing::Unseen), |host| outside(observed, name, host));
+        return host.map_or(Ok(Standing::Unseen), |host| outside(desired, observed, name, host));
     };
     // One that was added and never started has no name. It has lost nothing, and cannot be called lost.
     let has_started = member.entry.name.is_some();
@@ -55,16 +55,22 @@ pub fn standing(
         return Ok(Standing::Member);
     }
     let has_marker = host.files.contains_key(&File::NewDataMarker);
+    // A founding member whose first start was cut off while the others went on has its marker still.
+    let had_data = has_started && !has_marker;
     match host.data {
-        DataDirectory::Foreign => Err(foreign_data(name)),
-        // A founding member whose first start was cut off while the others went on has its marker still.
-        DataDirectory::Empty
-            if has_started && !has_marker && host.process.is_none() && !upheld(Guard::NoStartWithoutData, false) =>
+        DataDirectory::Foreign => Err(foreign_data(desired, name)),
+        DataDirectory::NotMounted | DataDirectory::DeadLink => Err(out_of_sight(desired, name, host.data)),
+        // One that runs and has nothing yet is about to make it. One without a log has been seen to have had one.
+        DataDirectory::Empty if host.process.is_some() => Ok(Standing::Member),
+        lost @ (DataDirectory::Empty | DataDirectory::NoLog | DataDirectory::NoDatabase)
+            if had_data && !upheld(Guard::NoStartWithoutData, false) =>
         {
-            let why = "its data directory is missing (if that is an unmounted volume, mount it instead)";
-            Ok(Standing::Failed(why.to_owned()))
+            let what = lost.lacks().unwrap_or_default();
+            Ok(Standing::Failed(format!("{what} (if that is an unmounted volume, mount it instead)")))
         }
-        DataDirectory::Empty | DataDirectory::Member => Ok(Standing::Member),
+        DataDirectory::Empty | DataDirectory::NoLog | DataDirectory::NoDatabase | DataDirectory::Member => {
+            Ok(Standing::Member)
+        }
     }
 }
 
@@ -73,13 +79,17 @@ fn is_called_lost(desired: &Desired, name: &HostName, id: crate::core::names::Me
 }
 
 /// Of a host that is declared and in no member list.
-fn outside(observed: &Observed, name: &HostName, host: &Host) -> Result<Standing, Blocked> {
+fn outside(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Result<Standing, Blocked> {
     match host.data {
-        DataDirectory::Foreign if !upheld(Guard::DataOfThisCluster, false) => Err(foreign_data(name)),
+        DataDirectory::NotMounted | DataDirectory::DeadLink => Err(out_of_sight(desired, name, host.data)),
+        DataDirectory::Foreign if !upheld(Guard::DataOfThisCluster, false) => Err(foreign_data(desired, name)),
         DataDirectory::Empty | DataDirectory::Foreign => Ok(Standing::Newcomer),
-        DataDirectory::Member if is_ours(observed, host) => Ok(Standing::Removed),
-        DataDirectory::Member if upheld(Guard::DataOfThisCluster, false) => Ok(Standing::Removed),
-        DataDirectory::Member => Err(unknown_data(name)),
+        DataDirectory::Member | DataDirectory::NoLog | DataDirectory::NoDatabase => {
+            match is_ours(observed, host) || upheld(Guard::DataOfThisCluster, false) {
+                true => Ok(Standing::Removed),
+                false => Err(unknown_data(desired, name)),
+            }
+        }
     }
 }
 
@@ -89,14 +99,38 @@ pub fn is_ours(observed: &Observed, host: &Host) -> bool {
     trusts_us && host.text_of(File::Config).is_some_and(content::is_kept)
 }
 
-pub fn foreign_data(name: &HostName) -> Blocked {
-    let what = format!("the data directory on {name} contains files that are not etcd's");
-    Blocked::new(Code::DataFound, what).on(name).hint("move it aside on the host, or set another `data` in [paths]")
+/// A folder that holds something is not to be renamed while a program works in it, whoever that is.
+fn aside(desired: &Desired) -> String {
+    format!("`mv {0} {0}.old` on the host, where no program uses it", desired.paths.data)
 }
 
-pub fn unknown_data(name: &HostName) -> Blocked {
-    let what = format!("{name} already has a data directory, but no etcd.yaml that shows which cluster it belongs to");
-    let hint = "if it is not needed, move it aside on the host: `mv /var/lib/etcd /var/lib/etcd.old`; nothing is \
-                changed until then";
+pub fn foreign_data(desired: &Desired, name: &HostName) -> Blocked {
+    let what = format!("the data directory on {name} contains files that are not etcd's");
+    let hint =
+        format!("set another `data` in [paths]; or, if they are not needed, move them aside: {}", aside(desired));
     Blocked::new(Code::DataFound, what).on(name).hint(hint)
+}
+
+pub fn unknown_data(desired: &Desired, name: &HostName) -> Blocked {
+    let what = format!("{name} already has a data directory, but no etcd.yaml that shows which cluster it belongs to");
+    let hint = format!("if it is not needed, move it aside: {}; nothing is changed until then", aside(desired));
+    Blocked::new(Code::DataFound, what).on(name).hint(hint)
+}
+
+/// What is there comes back into sight with its disk: it is not lost, and nothing may be made in its place.
+pub fn out_of_sight(desired: &Desired, name: &HostName, data: DataDirectory) -> Blocked {
+    let path = &desired.paths.data;
+    let (what, hint) = match data {
+        DataDirectory::DeadLink => (
+            format!("{path} on {name}, or the folder of its log, is a link that leads nowhere"),
+            "mount what it leads to; if that is gone for good, remove the link on the host".to_owned(),
+        ),
+        _ => (
+            format!("the disk for {path} on {name} is declared in its fstab or mount units and is not mounted"),
+            format!(
+                "`mount {path}` on the host, or the folder above it; if the disk is gone for good, take its line out"
+            ),
+        ),
+    };
+    Blocked::new(Code::DataLost, what).on(name).hint(hint)
 }

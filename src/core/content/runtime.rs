@@ -4,7 +4,7 @@
 
 use super::systemd;
 use crate::core::desired::{Desired, Runtime};
-use crate::core::names::Version;
+use crate::core::names::{Digest, Version};
 use crate::core::observed::File;
 
 /// The file by which etcd is started, and which says of which version.
@@ -26,6 +26,15 @@ pub fn version_in(desired: &Desired, text: &str) -> Option<Version> {
     match desired.cluster.runtime {
         Runtime::Systemd => systemd::unit_version(desired, text),
     }
+}
+
+/// Whether a process that has loaded `loaded` runs as if it had loaded `text`, which lies on disk: an older quorate wrote
+/// the same, but for what is asked only before a start.
+pub fn runs_alike(desired: &Desired, file: File, loaded: Digest, text: &str) -> bool {
+    let before = match desired.cluster.runtime {
+        Runtime::Systemd => systemd::unit_before(desired, text),
+    };
+    file == definition(desired) && before.is_some_and(|before| Digest::of(before) == loaded)
 }
 
 /// The files whose content a running etcd has read once, at its start.
@@ -75,5 +84,40 @@ mod tests {
         assert!(loaded_at_start(&desired).contains(&definition(&desired)));
         let version = Version::new(3, 6, 4);
         assert_eq!(version_in(&desired, &text(&desired, version)), Some(version));
+    }
+
+    #[test]
+    fn a_unit_asks_for_the_log_and_for_the_disk_of_its_data() {
+        let text = text(&sample::desired(1), Version::new(3, 6, 4));
+        for line in [
+            "ConditionPathExistsGlob=|/var/lib/etcd/member/wal/*.wal",
+            "ConditionPathExists=|/etc/etcd/may-create-data",
+            "RequiresMountsFor=/var/lib/etcd",
+        ] {
+            assert!(text.lines().any(|of_unit| of_unit == line), "{line}:\n{text}");
+        }
+    }
+
+    /// As quorate wrote it before, for a process that still runs.
+    #[test]
+    fn an_older_unit_is_brought_up_to_date_without_a_restart() {
+        let desired = sample::desired(3);
+        let unit = text(&desired, desired.cluster.version);
+        let older = systemd::unit_before(&desired, &unit).expect("it is ours");
+        assert!(older.contains("ConditionPathExists=|/var/lib/etcd/member\n") && !older.contains(".wal"), "{older}");
+        let mut observed = sample::healthy(&desired);
+        for host in observed.hosts.values_mut().filter_map(|host| host.known_mut()) {
+            let digest = Digest::of(&older);
+            let fact = host.files.get_mut(&File::Unit).expect("it has a unit");
+            (fact.digest, fact.text) = (digest, Some(older.clone()));
+            host.process.as_mut().expect("it runs").loaded.insert(File::Unit, digest);
+        }
+        let plan = crate::core::planner::plan(&desired, &observed);
+        let titles: Vec<_> = plan.steps.iter().map(|step| step.title()).collect();
+        assert_eq!(titles, ["write the systemd unit"; 3]);
+        assert_eq!(plan.blocked, []);
+        let loaded = Digest::of(older.replace("RestartSec=2", "RestartSec=9"));
+        assert!(!runs_alike(&desired, File::Unit, loaded, &unit), "something else differs, too");
+        assert!(!runs_alike(&desired, File::Config, Digest::of(&older), &unit));
     }
 }

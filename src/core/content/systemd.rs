@@ -14,8 +14,9 @@ pub(super) const LOADED_VARIABLE: &str = "QUORATE_LOADED";
 
 /// The systemd unit, the same on every host that runs `version`.
 ///
-/// - A member whose data directory has vanished does not start: it would come back without the log that it had
-///   promised to keep. Only the new-data marker lets etcd create a new one, and it is gone once the member has served.
+/// - A member whose log has vanished does not start: it would come back without what it had promised to keep. Only the
+///   new-data marker lets etcd create a new one, and it is gone once the member has served. systemd asks for it at every
+///   start, also at boot, where nobody looks on.
 /// - The process carries the digests of what it loaded in its environment, taken at its start.
 /// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
 pub(super) fn unit(desired: &Desired, version: Version) -> String {
@@ -28,10 +29,7 @@ Description=etcd, a member of cluster {cluster}
 Documentation=https://etcd.io/docs/
 Wants=network-online.target
 After=network-online.target
-# A member that has lost its data must not come back as if nothing had happened.
-ConditionPathExists=|{data}/member
-ConditionPathExists=|{new_data_marker}
-
+{guards}
 [Service]
 Type=notify
 User={account}
@@ -49,7 +47,7 @@ LimitNOFILE=65536
 WantedBy=multi-user.target
 ",
         cluster = desired.cluster.name,
-        data = desired.paths.data,
+        guards = guards(desired),
         new_data_marker = path(File::NewDataMarker),
         account = layout::ACCOUNT,
         variable = LOADED_VARIABLE,
@@ -58,6 +56,41 @@ WantedBy=multi-user.target
         config = path(File::Config),
         sandbox = SANDBOX.map(|directive| directive.line).join("\n"),
     )
+}
+
+/// What systemd asks before each start, and a process that runs has no part in.
+fn guards(desired: &Desired) -> String {
+    format!(
+        "\
+# A member that has lost its log must not come back as if nothing had happened: without a .wal file etcd begins an empty
+# one under the id of the old member, whatever else lies there.
+ConditionPathExistsGlob=|{data}/member/wal/*.wal
+ConditionPathExists=|{new_data_marker}
+# What lies on the disk below, from before this one was there, is not the member's data.
+RequiresMountsFor={data}
+",
+        data = desired.paths.data,
+        new_data_marker = layout::path(desired, File::NewDataMarker),
+    )
+}
+
+/// The same as units had it before they asked for the log.
+fn guards_before(desired: &Desired) -> String {
+    format!(
+        "\
+# A member that has lost its data must not come back as if nothing had happened.
+ConditionPathExists=|{data}/member
+ConditionPathExists=|{new_data_marker}
+",
+        data = desired.paths.data,
+        new_data_marker = layout::path(desired, File::NewDataMarker),
+    )
+}
+
+/// The unit as an older quorate wrote it, where a process that was started by it runs as by this one.
+pub(super) fn unit_before(desired: &Desired, unit: &str) -> Option<String> {
+    let guards = guards(desired);
+    unit.contains(&guards).then(|| unit.replacen(&guards, &guards_before(desired), 1))
 }
 
 /// The version that a unit starts; `None` when it starts none of those under `paths.binaries`.

@@ -18,11 +18,13 @@ use crate::core::observed::auth::AuthStore;
 pub mod auth;
 mod cause;
 pub mod checkup;
+mod data;
 pub mod departure;
 mod file;
 mod location;
 
 pub use cause::Cause;
+pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 
@@ -421,17 +423,6 @@ pub struct Work {
     pub read_bytes: u64,
     /// Hundredths of a second on a CPU.
     pub cpu_ticks: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataDirectory {
-    /// Not there, or there and empty.
-    Empty,
-    /// Holds etcd's `member` folder.
-    Member,
-    /// Holds something else.
-    Foreign,
 }
 
 /// What a member says of itself and the cluster.

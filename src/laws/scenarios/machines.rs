@@ -111,6 +111,11 @@ impl Machines {
                 host.data = DataDirectory::Empty;
             }
             Happening::MoveData { host, to } => self.move_data(&host, &RemotePath::new(to))?,
+            Happening::Lose { what, host: name } => {
+                let host = self.host(&name)?;
+                stop(host);
+                host.data = what;
+            }
             Happening::DeleteFile { file, host } => self.delete(&file, &host)?,
             Happening::Edit { file, host, line } => self.edit(&file, &host, &line)?,
             Happening::Pass { seconds } => self.world.at = self.world.at.plus_seconds(seconds),

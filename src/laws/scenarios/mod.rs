@@ -26,6 +26,8 @@
 //! | `raise ALARM for HOST`, `disarm alarms` | NOSPACE or CORRUPT, of its member; `for nobody` where etcd could not tell; all go |
 //! | `delete data of HOST` | etcd stops, and its data directory is gone |
 //! | `move data of HOST to PATH` | what is in its data directory, wherever that is, while etcd is stopped |
+//! | `delete log of HOST`, `delete database of HOST` | etcd stops, and of its data this is gone |
+//! | `unmount data of HOST` | etcd stops, and the disk of its data is not there, which fstab names |
 //! | `delete FILE of HOST` | a file by its name: `delete server.crt of etcd-2` |
 //! | `edit FILE on HOST: LINE` | a line is added to etcd.yaml or the unit |
 //! | `pass N days`, `pass N hours` | time goes by |

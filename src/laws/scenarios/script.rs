@@ -1,6 +1,7 @@
 //! The closed language of scenarios: a text becomes lines, and a line that is none of them is an error.
 
 use crate::core::names::HostName;
+use crate::core::observed::DataDirectory;
 
 /// A scenario without its goldens.
 pub struct Script {
@@ -38,6 +39,11 @@ pub enum Happening {
     MoveData {
         host: HostName,
         to: String,
+    },
+    /// Of the member's data, only this goes.
+    Lose {
+        what: DataDirectory,
+        host: HostName,
     },
     DeleteFile {
         file: String,
@@ -106,7 +112,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `move data of`, `delete`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `move data of`, `delete`, `unmount`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -194,6 +200,13 @@ fn on_machines(source: &str) -> Option<Happening> {
             Some(Happening::MoveData { host: HostName::new(*host), to: (*to).to_owned() })
         }
         ["delete", "data", "of", host] => Some(Happening::DeleteData(HostName::new(*host))),
+        ["delete", what @ ("log" | "database"), "of", host] => {
+            let what = if *what == "log" { DataDirectory::NoLog } else { DataDirectory::NoDatabase };
+            Some(Happening::Lose { what, host: HostName::new(*host) })
+        }
+        ["unmount", "data", "of", host] => {
+            Some(Happening::Lose { what: DataDirectory::NotMounted, host: HostName::new(*host) })
+        }
         ["delete", file, "of", host] => {
             Some(Happening::DeleteFile { file: (*file).to_owned(), host: HostName::new(*host) })
         }

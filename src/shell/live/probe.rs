@@ -71,7 +71,7 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host data installed tools unit complaint process elsewhere loaded v2store log listeners sources snapshots pushed scheduled keys
+    host installed tools unit complaint process data elsewhere loaded v2store log listeners sources snapshots pushed scheduled keys
     account locations authority consumers files
 }
 

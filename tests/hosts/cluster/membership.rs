@@ -172,6 +172,39 @@ fn a_wiped_member_is_replaced() {
     assert!(scene.etcdctl(&scene.lab.hosts()[1], "get /kept").contains("yes"));
 }
 
+/// The rest of its data is there: etcd would begin an empty log under the same id.
+#[test]
+fn a_member_without_its_log_does_not_start_and_is_replaced() {
+    let test = "a_member_without_its_log_does_not_start_and_is_replaced";
+    let Some(scene) = Scene::healthy(test, 3, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept yes");
+    let host = &scene.lab.hosts()[1];
+    let is_active = || host.sh("systemctl is-active etcd || true");
+    host.sh("systemctl stop etcd; mv /var/lib/etcd/member/wal /root/wal");
+    // Nobody looks on at boot, and an operator may try.
+    host.power_off();
+    host.power_on();
+    host.sh("systemctl start etcd");
+    assert_eq!(is_active(), "inactive");
+    assert!(!host.exec("ls -d /var/lib/etcd/member/wal").succeeded(), "etcd has begun a log");
+    scene.plan().exits(2).says(&["etcd-2: its log is missing", "--allow replace-member:etcd-2"]);
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["--allow replace-member:etcd-2"]);
+    // Nothing was deleted: with its log it is the member that it was.
+    host.sh("mv /root/wal /var/lib/etcd/member/wal");
+    scene.is_repaired(&["start etcd"]);
+    // While it runs nobody misses it, until it starts again.
+    host.sh("rm -r /var/lib/etcd/member/wal");
+    scene.plan().exits(2).says(&["etcd-2: its log is missing", "--allow replace-member:etcd-2"]);
+    scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
+    scene.is_as_declared();
+    assert!(scene.etcdctl(host, "get /kept").contains("yes"));
+    // A disk that is not there hides what is on it.
+    host.sh("systemctl stop etcd; mv /var/lib/etcd /root/etcd; mkdir /var/lib/etcd; echo 'none /var/lib/etcd tmpfs nofail 0 0' >>/etc/fstab");
+    scene.plan().exits(3).says(&["data-lost", "is not mounted", "mount /var/lib/etcd"]);
+    host.sh("sed -i '/ .var.lib.etcd /d' /etc/fstab; rmdir /var/lib/etcd; mv /root/etcd /var/lib/etcd");
+    scene.is_repaired(&["start etcd"]);
+}
+
 /// Called lost while it is cut off; when it returns, the old member does not serve, and a new one takes its place.
 #[test]
 fn a_lost_member_is_removed_and_added_anew_when_its_host_returns() {

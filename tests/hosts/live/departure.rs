@@ -40,7 +40,7 @@ fn data_is_set_aside_whatever_it_lies_on() {
         ["mkdir /var/lib/etcd; mount -t tmpfs tmpfs /var/lib/etcd", "mkdir /srv/disk; ln -s /srv/disk /var/lib/etcd"]
     {
         host.sh(place);
-        host.sh("cd /var/lib/etcd; mkdir -p lost+found member/wal; echo x >member/wal/0; touch .hidden");
+        host.sh("cd /var/lib/etcd; mkdir -p lost+found member/wal member/snap; echo x | tee member/wal/0.wal >member/snap/db; touch .hidden");
         assert_eq!(data(), DataDirectory::Member);
         for _ in 0..2 {
             world.perform(&live, &aside);
@@ -48,7 +48,7 @@ fn data_is_set_aside_whatever_it_lies_on() {
         }
         assert_eq!(
             host.sh("cd /var/lib/etcd/removed-*; find . -mindepth 1 | sort | tr '\\n' ' '"),
-            "./.hidden ./member ./member/wal ./member/wal/0"
+            "./.hidden ./member ./member/snap ./member/snap/db ./member/wal ./member/wal/0.wal"
         );
         assert_eq!(host.sh("ls -A /var/lib/etcd | wc -l; ls -d /var/lib/etcd.removed-* | wc -l"), "2\n1");
         etcd_begins_anew(host);
@@ -74,7 +74,7 @@ fn a_retirement_that_was_cut_off_is_finished() {
     let retire = Action::Departure(DepartureAction::Retire { host: name("etcd-1") });
     host.write("/etc/etcd/departures", "# a note\n");
     host.write("/etc/etcd/etcd.yaml.previous", "someone-elses: text\n");
-    host.sh("mkdir -p /var/lib/etcd/member; ln /etc/etcd/pki/peer.key /etc/etcd/pki/peer.key.previous; systemctl start --no-block etcd");
+    host.sh("mkdir -p /var/lib/etcd/member/wal; touch /var/lib/etcd/member/wal/0.wal; ln /etc/etcd/pki/peer.key /etc/etcd/pki/peer.key.previous; systemctl start --no-block etcd");
     host.sh("rm /usr/local/bin/etcdutl 2>/dev/null; ln -s /bin/true /usr/local/bin/etcdutl");
     // Cut off by whoever is first to fail: nothing is done before what comes before it.
     for program in ["systemctl", "mv", "rm", "sync"] {

@@ -1,13 +1,34 @@
 # shellcheck shell=dash disable=SC2034,SC2154
-# What lies in the data directory.
+# What lies in the data directory. etcd goes by the .wal files alone: without one it begins an empty log.
 look_data() {
     # A copy that was cut off is none: the data is where it was, until that is set aside.
     if { read -r from <"$q_data/$q_moved_from"; } 2>/dev/null && [ -d "$from/member" ]; then
         echo data=empty
         return
     fi
-    if [ -d "$q_data/member" ]; then
-        echo data=member
+    if is_out_of_sight "$q_data"; then
+        echo data=not-mounted
+        return
+    fi
+    for path in "$q_data" "$q_data/member" "$q_data/member/wal"; do
+        if [ -L "$path" ] && [ ! -e "$path" ]; then
+            echo data=dead-link
+            return
+        fi
+    done
+    for path in "$q_data"/member/wal/*.wal; do
+        if [ -s "$path" ]; then
+            if [ -s "$q_data/member/snap/db" ]; then
+                echo data=member
+            else
+                echo data=no-database
+            fi
+            return
+        fi
+    done
+    # A process has its log open still.
+    if [ -d "$q_data/member" ] || { [ -n "$pid" ] && holds_a_deleted_log "$pid"; }; then
+        echo data=no-log
         return
     fi
     if [ -e "$q_data" ] && [ ! -d "$q_data" ]; then
@@ -30,4 +51,53 @@ look_data() {
         fi
     done
     echo data=empty
+}
+
+holds_a_deleted_log() {
+    case $(ls -l "/proc/$1/fd" 2>/dev/null) in
+    *'.wal (deleted)'*) return 0 ;;
+    esac
+    return 1
+}
+
+# Whether a disk is to be mounted at this folder, or above it, and is not. What is not mounted at boot is nobody's fault.
+is_out_of_sight() {
+    folder=$1
+    if [ -L "$folder" ]; then
+        folder=$(readlink -m "$folder") || return 1
+    fi
+    while read -r device where kind options _; do
+        is_above "$where" "$folder" || continue
+        case $device,$options, in
+        '#'* | *,noauto,*) continue ;;
+        esac
+        [ "$kind" = swap ] || is_mounted "$where" || return 0
+    done 2>/dev/null </etc/fstab
+    for unit_file in /etc/systemd/system/*.wants/*.mount /etc/systemd/system/*.requires/*.mount; do
+        [ -f "$unit_file" ] || continue
+        while read -r line; do
+            case $line in
+            Where=*) is_above "${line#Where=}" "$folder" || continue ;;
+            *) continue ;;
+            esac
+            is_mounted "${line#Where=}" || return 0
+        done <"$unit_file"
+    done
+    return 1
+}
+
+is_above() {
+    above=${1%/}
+    [ -n "$above" ] || return 1
+    case $2/ in
+    "$above"/*) return 0 ;;
+    esac
+    return 1
+}
+
+is_mounted() {
+    while read -r _ mounted _; do
+        [ "$mounted" != "${1%/}" ] || return 0
+    done </proc/self/mounts
+    return 1
 }

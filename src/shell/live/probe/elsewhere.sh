@@ -16,7 +16,8 @@ look_elsewhere() {
     fragment="$newline$unit"
     fragment=${fragment##*"$newline"FragmentPath=}
     fragment=${fragment%%"$newline"*}
-    told=$(grep -hosE -e '^data-dir:.*' -e '^ConditionPathExists=.*/member$' -e '-data-dir[= ][^ ]+' \
+    told=$(grep -hosE -e '^data-dir:.*' -e '^ConditionPathExists=.*/member$' \
+        -e '^RequiresMountsFor=.*' -e '-data-dir[= ][^ ]+' \
         -e 'ETCD_DATA_DIR=[^ ]+' -- "$q_config" "$fragment" /etc/default/etcd)
     for path in $told; do
         path=${path#*=}

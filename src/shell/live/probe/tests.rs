@@ -485,6 +485,110 @@ fn files_of_a_consumer_and_of_the_authority_are_seen_by_every_shell() {
     }
 }
 
+/// What `look_data` says of the folder `data` in every shell; `edits` are words of the script that stand for other files here.
+fn data_in_every_shell(data: &Path, edits: &[(&str, &str)], pid: &str) -> String {
+    let lines = edits.iter().fold(include_str!("data.sh").to_owned(), |text, (from, to)| text.replace(from, to));
+    let script =
+        format!("newline='\n'\nq_data={}\nq_moved_from=moved-from\npid={pid}\n{lines}\nlook_data\n", data.display());
+    let mut said = shells().map(|shell| {
+        let output = run(&shell, &["-s"], &script);
+        assert!(output.stderr.is_empty(), "{shell:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("it is text").trim_end().to_owned()
+    });
+    let first = said.next().expect("there is a shell");
+    assert!(said.all(|other| other == first), "shells differ: {first}");
+    first
+}
+
+#[test]
+fn a_member_is_told_by_its_log_and_its_database() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let data = folder.path().join("etcd");
+    let place = |name: &str| data.join(name);
+    let look = || data_in_every_shell(&data, &[], "");
+    let put = |name: &str, text: &str| {
+        std::fs::create_dir_all(place(name).parent().expect("it has one")).expect("the folder is ours");
+        std::fs::write(place(name), text).expect("the folder is ours");
+    };
+    let take = |name: &str| std::fs::remove_file(place(name)).expect("it is there");
+    assert_eq!(look(), "data=empty");
+    put("lost+found/x", "");
+    put(".touch", "");
+    assert_eq!(look(), "data=empty");
+    put("member/snap/db", "database");
+    assert_eq!(look(), "data=no-log", "etcd would begin an empty log");
+    for leftover in ["member/wal/0.tmp", "member/wal/0-0.wal.broken", "member/wal.tmp/0-0.wal"] {
+        put(leftover, "x");
+        assert_eq!(look(), "data=no-log", "{leftover}");
+    }
+    put("member/wal/0-0.wal", "log");
+    assert_eq!(look(), "data=member");
+    put("member/snap/db", "");
+    assert_eq!(look(), "data=no-database");
+    take("member/snap/db");
+    assert_eq!(look(), "data=no-database");
+    put("member/snap/db", "database");
+    assert_eq!(look(), "data=member");
+    // The log on a disk of its own that is away.
+    std::fs::rename(place("member/wal"), folder.path().join("wal")).expect("it is there");
+    std::os::unix::fs::symlink(folder.path().join("wal"), place("member/wal")).expect("the folder is ours");
+    assert_eq!(look(), "data=member");
+    std::fs::rename(folder.path().join("wal"), folder.path().join("away")).expect("it is there");
+    assert_eq!(look(), "data=dead-link");
+    std::fs::remove_dir_all(&data).expect("it is there");
+    std::os::unix::fs::symlink(folder.path().join("nowhere"), &data).expect("the folder is ours");
+    assert_eq!(look(), "data=dead-link");
+    std::fs::remove_file(&data).expect("it is there");
+    put("notes.txt", "");
+    assert_eq!(look(), "data=foreign");
+}
+
+#[test]
+fn a_process_that_has_a_log_open_has_had_one() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let data = folder.path().join("etcd");
+    std::fs::create_dir_all(data.join("member/wal")).expect("the folder is ours");
+    let log = std::fs::File::create(data.join("member/wal/0-0.wal")).expect("the folder is ours");
+    std::fs::remove_dir_all(&data).expect("it is there");
+    let own = std::process::id().to_string();
+    assert_eq!(data_in_every_shell(&data, &[], &own), "data=no-log");
+    drop(log);
+    assert_eq!(data_in_every_shell(&data, &[], &own), "data=empty");
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_not_lost_data() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let place = |name: &str| folder.path().join(name).to_str().expect("its name is text").to_owned();
+    let data = folder.path().join("disk/etcd");
+    // Older than the disk: what lies below it is not the member's.
+    std::fs::create_dir_all(data.join("member/wal")).expect("the folder is ours");
+    std::fs::write(data.join("member/wal/0-0.wal"), "old").expect("the folder is ours");
+    std::fs::create_dir_all(place("units/multi-user.target.wants")).expect("the folder is ours");
+    let (fstab, mounts, units, disk) = (place("fstab"), place("mounts"), place("units"), place("disk"));
+    let edits = [("/etc/fstab", fstab.as_str()), ("/proc/self/mounts", &mounts), ("/etc/systemd/system", &units)];
+    let look = || data_in_every_shell(&data, &edits, "");
+    let told = |fstab_line: &str, mounts_line: &str| {
+        std::fs::write(&fstab, format!("# {disk} is a comment\n\n/dev/vda1 / ext4 defaults 0 1\n{fstab_line}\n"))
+            .expect("the folder is ours");
+        std::fs::write(&mounts, format!("/dev/vda1 / ext4 rw 0 0\n{mounts_line}\n")).expect("the folder is ours");
+        look()
+    };
+    assert_eq!(told("", ""), "data=no-database");
+    assert_eq!(told(&format!("/dev/vdb {disk} ext4 defaults 0 2"), ""), "data=not-mounted");
+    assert_eq!(told(&format!("/dev/vdb {disk}/etcd/ ext4 nofail 0 2"), ""), "data=not-mounted");
+    assert_eq!(told(&format!("/dev/vdb {disk}/etcd2 ext4 defaults 0 2"), ""), "data=no-database");
+    assert_eq!(told(&format!("/dev/vdb {disk} ext4 defaults,noauto 0 2"), ""), "data=no-database");
+    let mounted = format!("/dev/vdb {disk} ext4 rw 0 0");
+    assert_eq!(told(&format!("/dev/vdb {disk} ext4 defaults 0 2"), &mounted), "data=no-database");
+    std::fs::write(format!("{units}/multi-user.target.wants/x.mount"), format!("[Mount]\nWhat=x\nWhere={disk}\n"))
+        .expect("the folder is ours");
+    assert_eq!(told("", ""), "data=not-mounted");
+    assert_eq!(told("", &mounted), "data=no-database");
+    std::fs::remove_file(&fstab).expect("it is there");
+    assert_eq!(look(), "data=no-database");
+}
+
 impl Host {
     fn text_of_for_tests(&self, file: File) -> &str {
         self.text_of(file).expect("its text is told")

@@ -4,7 +4,9 @@
 unit=$1 etcd=$2 config=$3 data=$4 account=$5
 once=quorate-force-new-cluster.service
 copy=/run/quorate-force-new-cluster.yaml
-[ -d "$data/member" ] || refuse "$data holds no member"
+# Without a log etcd would make an empty cluster instead.
+set -- "$data"/member/wal/*.wal
+[ -f "$1" ] || refuse "$data holds no member with a log"
 [ -x "$etcd" ] || refuse "there is no $etcd"
 systemctl cat -- "$unit" >/dev/null 2>&1 || refuse "there is no $unit to go on with"
 # What a run that was killed has left.
