@@ -46,8 +46,6 @@ lock=/quorate/backup/lock
 lock_lives=30
 # Seconds. Longer than clocks of nodes differ.
 mark_lives=7200
-# Bytes. No database of etcd packs to less.
-least=200
 # Why the lock could not be had, where the snapshot is taken without it; why the run failed; what it has half made.
 unlocked='' why='' made=''
 # What is said first on stderr by who has the lock.
@@ -219,15 +217,10 @@ known() {
     esac
 }
 
-# counts PATH: whether it is as long as it was when it was checked, or may be.
+# counts PATH: whether it is as long as it was when it was checked.
 counts() {
     known "$1"
-    has=$(stat -c %s -- "$1") || return 1
-    if [ -n "$long" ]; then
-        [ "$has" = "$long" ]
-    else
-        [ "$has" -ge "$least" ]
-    fi
+    [ "$(stat -c %s -- "$1")" = "$long" ]
 }
 
 # Our snapshots that were finished here, the newest first; their names say when. What a clock that was ahead has named

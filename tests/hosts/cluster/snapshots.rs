@@ -256,13 +256,17 @@ fn copied_off_site() {
     scene.quorate(&["status"]).exits(0).says(&["last restore test never"]);
     scene.quorate(&["backup", "list"]).exits(0).says(&[&name, "off-site"]);
     for number in 1..=2 {
-        fs::copy(there.join(&name), there.join(format!("snapshot-20200101_00000{number}.db")))
-            .expect("it can be copied");
+        for end in ["", ".json"] {
+            let copy = format!("snapshot-20200101_00000{number}.db{end}");
+            fs::copy(there.join(format!("{name}{end}")), there.join(copy)).expect("it can be copied");
+        }
     }
     scene
         .quorate(&["backup", "prune", "--yes"])
         .exits(0)
         .says(&["20200101_000001.db (off-site", "off-site: 1 deleted"]);
+    // From now on nobody knows whose the other is.
+    fs::remove_file(there.join("snapshot-20200101_000002.db.json")).expect("the lab's folder is ours");
     a_shared_place_is_pruned(&scene, &there, &name);
     a_damaged_copy_is_passed_over(&scene, &there, &name);
     scene.quorate(&["backup", "verify", &name]).exits(0).says(&["matches the live cluster at that revision"]);

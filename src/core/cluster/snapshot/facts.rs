@@ -38,13 +38,10 @@ impl Facts {
     }
 }
 
-/// No database of etcd packs to less.
-const BYTES_MIN: u64 = 200;
-
-/// Whether a file of so many bytes may be a snapshot that had so many when it was checked: one that was cut since, or that
-/// is too small for any, is no backup.
+/// Whether a file of so many bytes is a snapshot that had so many when it was checked: one that was cut since, or of which
+/// nothing says that its SHA-256 was looked at, is no backup.
 pub fn counts(bytes: u64, checked: Option<u64>) -> bool {
-    checked.map_or(bytes >= BYTES_MIN, |checked| bytes == checked)
+    checked == Some(bytes)
 }
 
 /// Where the facts of the snapshot of this name are.
@@ -62,11 +59,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_cut_or_is_too_small_does_not_count() {
-        assert!(counts(4096, Some(4096)) && counts(4096, None));
-        assert!(!counts(4095, Some(4096)) && !counts(4097, Some(4096)) && !counts(2, None) && !counts(0, None));
-        // A small one that was checked is one.
-        assert!(counts(100, Some(100)));
+    fn what_was_cut_or_never_checked_does_not_count() {
+        assert!(counts(4096, Some(4096)));
+        assert!(!counts(4095, Some(4096)) && !counts(4097, Some(4096)) && !counts(2, None) && !counts(4096, None));
     }
 
     #[test]

@@ -357,7 +357,7 @@ pub(crate) mod tests {
             name: name(UnixSeconds(second), ".zst"),
             at: UnixSeconds(second),
             bytes: 1000,
-            facts: Facts::default(),
+            facts: Facts { bytes: Some(1000), ..Facts::default() },
         };
         let listed = [of(1_800_000_060), of(1_800_000_000), of(1_800_000_120)];
         let kept_and_surplus = |listed: &[Listed], keep| kept_and_surplus(listed, keep, UnixSeconds(1_800_000_121));

@@ -39,12 +39,12 @@ impl Found {
     fn why_not(&self, cluster: Option<ClusterId>) -> Option<String> {
         let Listed { bytes, facts, .. } = &self.listed;
         match (facts.bytes, facts.cluster_id, cluster) {
-            (checked, ..) if !snapshot::counts(*bytes, checked) => Some(match checked {
-                Some(checked) => format!("it has {bytes} bytes, and had {checked} when it was checked"),
-                None => format!("it has {bytes} bytes, which is too little"),
-            }),
             (_, Some(id), Some(ours)) if id != ours => Some("it is of another cluster".to_owned()),
             (_, None, Some(_)) => Some("nothing says of which cluster it is".to_owned()),
+            (checked, ..) if !snapshot::counts(*bytes, checked) => Some(match checked {
+                Some(checked) => format!("it has {bytes} bytes, and had {checked} when it was checked"),
+                None => "nothing says that it was checked".to_owned(),
+            }),
             _ => None,
         }
     }
