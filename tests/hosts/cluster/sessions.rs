@@ -159,6 +159,12 @@ fn what_stands_in_the_way_of_sudo_is_named() {
         let said = run.stdout + &run.stderr;
         assert!(said.contains(line), "{option}: {said}");
     }
+    // Not sudo's fault, and not said to be.
+    sudoers(host, "Defaults !noexec");
+    login_shell(host, "bash");
+    host.write("/home/ops/.bashrc", "read -r line\n");
+    scene.quorate(&["plan"]).exits(6).says(&["does a login script read it?"]);
+    host.sh("rm /home/ops/.bashrc");
     // The line that is named is the one that changes it.
     sudoers(host, "Defaults noexec\nDefaults:ops !noexec");
     scene.quorate(&["plan"]).exits(0);

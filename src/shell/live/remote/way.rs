@@ -34,6 +34,11 @@ const SUDO: &str = concat!("exec sudo -n -u root ", clean_shell!());
 /// In a session of its own: whatever ends sudo ends none of the scripts.
 const SUDO_APART: &str = concat!("exec sudo -n -u root setsid -w ", clean_shell!());
 
+/// Before what only root may run. A login script that reads stdin takes the line that leads to root, and the next one would
+/// be run without.
+const IS_ROOT: &str =
+    "[ -O /proc/1 ] || { echo 'a part of what came on stdin is missing: does a login script read it?' >&2; exit 1; }; ";
+
 /// One of them.
 #[derive(Clone)]
 pub(super) enum Way {
@@ -62,7 +67,8 @@ impl Way {
 
     /// What goes on stdin so that `script` is run as root, within `frame` and for no longer than `allowed`.
     pub fn scripts(&self, frame: &Frame, allowed: Option<Duration>, script: &str) -> String {
-        let inner = one_line(&frame.script(allowed)) + &packed(script);
+        let check = if matches!(self, Self::Direct) { "" } else { IS_ROOT };
+        let inner = one_line(&format!("{check}{}", frame.script(allowed))) + &packed(script);
         match self {
             Self::Direct => inner,
             Self::Sudo => one_line(&format!("{}; {SUDO}", frame.asking())) + &inner,
@@ -147,7 +153,7 @@ async fn find(host: &HostName, connection: &Connection) -> Result<Way, Unrun> {
     let first = format!(
         "if [ -O /proc/1 ]; then echo \"quorate-way-{word} direct\"; exit; fi; {asking}; {SUDO_APART} quorate \"$(id -u)\""
     );
-    let stdin = before(one_line(&first) + &packed(&helper(word, "/run")), Stdin::Empty);
+    let stdin = before(one_line(&first) + &packed(&format!("{IS_ROOT}\n{}", helper(word, "/run"))), Stdin::Empty);
     let ready = format!("quorate-way-{word} ");
     let output = match connection.hold(line("`sudo -n`"), stdin, &ready, SUDO_TAKES).await {
         Ok(held) => {
