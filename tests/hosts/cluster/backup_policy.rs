@@ -280,18 +280,19 @@ fn one_that_is_killed_or_loses_power_is_stood_in_for() {
         let before = all_snapshots(&scene).len();
         let victim = taker(&scene);
         let ours = snapshots(victim);
+        let slot = victim.sh(
+            "date -u -d \"$(systemctl show --value -p ExecMainStartTimestamp quorate-backup.service)\" +%Y%m%dT%H%M",
+        );
         match how {
             "kill" => drop(victim.sh("systemctl kill --signal=KILL quorate-backup.service")),
             _ => victim.power_off(),
         }
         // The next in the queue, as soon as the lease of the lock has ended; the slot is not lost.
         let begun = Instant::now();
-        let others = |scene: &Scene| -> usize {
-            let others = scene.lab.hosts().iter().filter(|host| host.name() != victim.name() && host.is_on());
-            others.map(|host| snapshots(host).len()).sum()
-        };
-        let had = others(&scene);
-        until("another node takes it", Duration::from_secs(58), || others(&scene) > had);
+        let has_taken = |host: &Host| journal(host).contains(&format!("slot {slot}: {FOLDER}/"));
+        let others = scene.lab.hosts().iter().filter(|host| host.name() != victim.name());
+        let others: Vec<&Host> = others.collect();
+        until("another node takes it", SLOT, || others.iter().any(|host| has_taken(host)));
         println!("{how}: {} was stood in for after {:?}", victim.name(), begun.elapsed());
         if how == "kill" {
             assert_eq!(snapshots(victim), ours, "what was there before is there");
