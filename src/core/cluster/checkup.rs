@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::core::cluster::quota;
 use crate::core::count::count;
 use crate::core::desired::{Desired, Node};
 use crate::core::names::HostName;
@@ -375,12 +376,9 @@ fn disk(desired: &Desired, host: &Seen<Host>, checkup: &Checkup) -> Vec<Outcome>
     findings
 }
 
-/// What a database may fill where nothing else is declared: `DefaultQuotaBytes` of etcd 3.4 to 3.7.
-const QUOTA_DEFAULT_BYTES: u64 = 2 << 30;
-
 fn space(desired: &Desired, host: Option<&Host>, disk: &Disk) -> Outcome {
     let size = |bytes: u64| bytesize::ByteSize::b(bytes).display().iec().to_string();
-    let quota = desired.etcd.quota_backend_bytes.filter(|bytes| *bytes > 0).unwrap_or(QUOTA_DEFAULT_BYTES);
+    let quota = quota::declared(desired);
     let has = host.and_then(Host::answer).map_or(0, |answer| answer.database_bytes);
     let grows = quota.saturating_sub(has);
     let seen = format!("{} free at {}; the database may grow by {}", size(disk.free_bytes), disk.folder, size(grows));

@@ -2,15 +2,14 @@
 //!
 //! - who belongs to it, and how well: [`quorum`], [`alarms`], [`standing`], [`situation`], [`departed`], [`joining`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`next_start`], [`turn`]
-//! - what a check-up means: [`checkup`]
-//! - what the database may fill: [`quota`]
+//! - what the database may fill: [`quota`]; what a check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
 //! - [`outline`]: a look in lines that can be compared
 
-pub mod checkup;
 pub mod alarms;
+pub mod checkup;
 pub mod departed;
 pub mod joining;
 pub mod leaf;

@@ -1,8 +1,5 @@
 # shellcheck shell=dash
 # Who commands are run as, and what sudo says of that. Runs as that user.
-LC_ALL=C PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-echo quorate-begin
 user=$(id -un)
 echo "user=$user"
 echo "shell=$(getent passwd "$user" | cut -d : -f 7)"
