@@ -45,11 +45,11 @@ pub use ask::{Asked, ask};
 pub use authority::Lying as AuthorityLying;
 pub use consumers::Lying as ConsumerLying;
 use host::Machine;
-use locations::Ground;
 use process::Running;
 pub use section::Subject;
 use section::{Lines, Section};
 pub use snapshots::{Saved, newest as newest_saved};
+use sources::Sources;
 
 macro_rules! sections {
     ($($name:ident)*) => {
@@ -184,13 +184,13 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         v2store,
         log,
         listeners,
-        sources,
+        sources: Sources { sources, lacks_address },
         snapshots,
         pushed,
         scheduled,
         keys,
         account,
-        locations: Ground { locations, lacks_address },
+        locations,
         authority,
         consumers,
         files,

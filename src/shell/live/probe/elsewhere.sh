@@ -3,7 +3,12 @@
 # started it and however it was told where; of a stopped one, what it was told is read, as far as that can be known.
 look_elsewhere() {
     if [ -n "$pid" ]; then
-        # It opens its database before it has many connections.
+        # It opens its database before it has many connections. To compare needs no program.
+        for path in "/proc/$pid/fd/"? "/proc/$pid/fd/"??; do
+            if [ "$path" -ef "$q_data/member/snap/db" ]; then
+                return
+            fi
+        done
         for path in $(readlink "/proc/$pid/fd/"? "/proc/$pid/fd/"?? 2>/dev/null); do
             case $path in
             */member/snap/db)

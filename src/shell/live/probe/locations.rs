@@ -10,34 +10,24 @@ use crate::core::observed::{Access, Closed, Location, Mount, Needed};
 
 pub(super) struct Look;
 
-pub(super) struct Ground {
-    pub locations: BTreeMap<Needed, Location>,
-    /// The declared address is on no interface.
-    pub lacks_address: bool,
-}
-
 impl Section for Look {
-    type Fact = Ground;
+    type Fact = BTreeMap<Needed, Location>;
 
     const SHELL: &'static str = include_str!("locations.sh");
 
-    const NEEDS: &'static [&'static str] = &["cat", "find", "getent", "readlink", "setpriv", "stat"];
+    const NEEDS: &'static [&'static str] = &["cat", "getent", "readlink", "setpriv", "stat"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let paths = Needed::ALL.iter().map(|needed| layout::needed_path(of.desired, *needed).to_string());
-        let node = of.desired.nodes.get(of.host);
-        // A name is listened for on all addresses.
-        let address = node.filter(|node| node.address.parse::<core::net::IpAddr>().is_ok());
         Some(vec![
             ("q_account", layout::ACCOUNT.to_owned()),
-            ("q_address", address.map(|node| node.address.clone()).unwrap_or_default()),
             ("q_data", of.desired.paths.data.to_string()),
             ("q_locations", paths.collect::<Vec<_>>().join(" ")),
             ("q_walk", include_str!("../script/walk.sh").to_owned()),
         ])
     }
 
-    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Ground, Trouble> {
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Self::Fact, Trouble> {
         let reals: BTreeMap<_, _> = pairs(answer, "real").collect();
         let closed: BTreeMap<_, _> = pairs(answer, "closed").collect();
         let mounts: Vec<_> = answer.values("locations", "mount").filter_map(mount).collect();
@@ -56,9 +46,7 @@ impl Section for Look {
             Some((*needed, Location { real, closed, mount }))
         };
         let locations: Option<_> = Needed::ALL.iter().map(location).collect();
-        let locations = locations.ok_or_else(|| missing("what its directories are mounted on"))?;
-        let lacks_address = answer.value("locations", "address") == Some("absent");
-        Ok(Ground { locations, lacks_address })
+        locations.ok_or_else(|| missing("what its directories are mounted on"))
     }
 }
 

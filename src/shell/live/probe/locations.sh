@@ -27,30 +27,25 @@ look_locations() {
         done
     done
     IFS=" $tab$newline"
-    # Only the kernel knows all that may keep an account out. Before there is one, somebody who owns nothing is asked.
-    entry=$(getent passwd "$q_account")
-    IFS=:
-    set -- $entry
-    IFS=" $tab$newline"
-    if [ -n "$entry" ]; then
-        set -- "--reuid=$3" "--regid=$4" --init-groups
-    else
+    # Only the kernel knows all that may keep an account out.
+    if ! closed=$(setpriv "--reuid=$q_account" "--regid=$q_account" --init-groups \
+        sh -c "$q_walk" sh "$q_data" $q_locations $reals 2>/dev/null); then
+        # Before there is one, somebody who owns nothing is asked.
         set -- --reuid=65534 --regid=65534 --clear-groups
+        data=''
+        # Its group may have another name.
+        if entry=$(getent passwd "$q_account"); then
+            IFS=:
+            set -- $entry
+            IFS=" $tab$newline"
+            set -- "--reuid=$3" "--regid=$4" --init-groups
+            data=$q_data
+        fi
+        closed=$(setpriv "$@" sh -c "$q_walk" sh "$data" $q_locations $reals) || echo unasked=yes
     fi
-    closed=$(setpriv "$@" sh -c "$q_walk" sh $q_locations $reals) || echo unasked=yes
-    # What another account has written in the data: a member that root has run, say.
-    other=$(find "$q_data/member" ! -user "$q_account" \( -type d -o -name db -o -name '*.wal' -o -name '*.snap' \) \
-        -print -quit 2>/dev/null)
-    [ -z "$other" ] || closed="$closed$newline$q_data$tab$other"
     IFS=$newline
     for line in $closed; do
         echo "closed=$line$tab$(stat -L -c '%a %U %G' -- "${line##*"$tab"}")"
     done
     IFS=" $tab$newline"
-    # It listens there and nowhere else.
-    if [ -n "$q_address" ] && [ "$(cat /proc/sys/net/ipv4/ip_nonlocal_bind)" != 1 ]; then
-        if has=$(ip -o addr show to "$q_address" 2>/dev/null) && [ -z "$has" ]; then
-            echo address=absent
-        fi
-    fi
 }

@@ -1,6 +1,6 @@
-//! From which of its addresses the host speaks to the other nodes.
+//! From which of its addresses the host speaks to the other nodes, and whether it has the one that is declared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::section::{Section, Subject, Words};
@@ -9,22 +9,38 @@ use crate::core::names::HostName;
 
 pub(super) struct Look;
 
+/// Without a route, or without `ip`, nothing is known.
+pub(super) struct Sources {
+    /// Of the nodes that are declared by an address; a name would have to be looked up first.
+    pub sources: BTreeMap<HostName, IpAddr>,
+    /// The declared address is on no interface.
+    pub lacks_address: bool,
+}
+
 impl Section for Look {
-    /// Of the nodes that are declared by an address; a name would have to be looked up first. Without a route, or without
-    /// `ip`, nothing is known.
-    type Fact = BTreeMap<HostName, IpAddr>;
+    type Fact = Sources;
 
     const SHELL: &'static str = include_str!("sources.sh");
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let peers: Vec<_> = peers(of).map(|(_, address)| address.to_string()).collect();
-        (!peers.is_empty()).then(|| vec![("q_peers", peers.join(" "))])
+        let address = own_address(of).map_or_else(String::new, |address| address.to_string());
+        Some(vec![("q_address", address), ("q_peers", peers.join(" "))])
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Self::Fact, Trouble> {
         let routes: BTreeMap<IpAddr, IpAddr> = answer.lines("sources").filter_map(route).collect();
-        Ok(peers(of).filter_map(|(name, address)| Some((name.clone(), *routes.get(&address)?))).collect())
+        let sources = peers(of).filter_map(|(name, address)| Some((name.clone(), *routes.get(&address)?))).collect();
+        let has: BTreeSet<IpAddr> = answer.lines("sources").filter_map(interface_address).collect();
+        let is_any_allowed = answer.value("sources", "nonlocal").is_some();
+        let lacks = |own| !has.is_empty() && !has.contains(&own) && !is_any_allowed;
+        Ok(Sources { sources, lacks_address: own_address(of).is_some_and(lacks) })
     }
+}
+
+/// A node that is declared by a name listens on all of its addresses.
+fn own_address(of: &Subject<'_>) -> Option<IpAddr> {
+    of.desired.nodes.get(of.host)?.address.parse().ok()
 }
 
 fn peers<'a>(of: &Subject<'a>) -> impl Iterator<Item = (&'a HostName, IpAddr)> + use<'a> {
@@ -42,6 +58,13 @@ fn route(line: &str) -> Option<(IpAddr, IpAddr)> {
     Some((to, words.next()?.parse().ok()?))
 }
 
+/// `2: eth0    inet 10.0.0.11/24 brd 10.0.0.255 scope global eth0\       valid_lft forever …`
+fn interface_address(line: &str) -> Option<IpAddr> {
+    let mut words = line.split_whitespace().skip_while(|word| !matches!(*word, "inet" | "inet6"));
+    let (address, _) = words.nth(1)?.split_once('/')?;
+    address.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +79,13 @@ mod tests {
         assert_eq!(of("local 10.0.0.1 dev lo src 10.0.0.1 uid 0").as_deref(), Some("10.0.0.1 from 10.0.0.1"));
         assert_eq!(of("unreachable 10.0.0.12 dev lo"), None);
         assert_eq!(of(""), None);
+    }
+    #[test]
+    fn an_address_stands_before_its_prefix() {
+        let of = |line: &str| interface_address(line).map(|address| address.to_string());
+        let plain = "2: eth0    inet 10.0.0.11/24 brd 10.0.0.255 scope global eth0\\       valid_lft forever";
+        assert_eq!(of(plain).as_deref(), Some("10.0.0.11"));
+        assert_eq!(of("2: eth0    inet6 fd00::1/64 scope global").as_deref(), Some("fd00::1"));
+        assert_eq!(of("10.0.0.12 dev eth0 src 10.0.0.99 uid 0"), None);
     }
 }

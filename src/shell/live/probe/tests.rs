@@ -345,14 +345,26 @@ fn what_the_places_are_like_that_etcd_needs_is_told() {
     let closed = data.closed.as_ref().expect("it is closed");
     assert_eq!((closed.path.as_str(), &closed.access), ("/disk", &Access::new("700", "root", "root")));
     assert_eq!(host.locations[&Needed::Binary].mount.point.as_str(), "/");
-    assert!(!host.lacks_address);
-    let without = with("real=/etc/etcd/pki\t", "address=absent\nreal=/etc/etcd/pki\t").expect("a whole answer");
-    assert!(without.lacks_address);
     for (from, to) in
         [("mount=/\t", "mount=/srv\t"), ("real=/etc/etcd/pki\t", "x="), ("[locations]\n", "[locations]\nunasked=yes\n")]
     {
         assert!(matches!(with(from, to), Err(Trouble::Unreadable(_))), "{from:?}: what was not told is not fine");
     }
+}
+
+#[test]
+fn an_address_that_the_host_does_not_have_is_told() {
+    let lacks = |lines: &str| {
+        seen(&replaced(RUNNING, "[listeners]\n", &format!("[sources]\n{lines}[listeners]\n"))).lacks_address
+    };
+    let loopback = "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever\n";
+    assert!(lacks(loopback));
+    assert!(lacks(&format!("{loopback}10.77.3.12 dev eth0 src 10.77.3.111 uid 0 \\    cache\n")));
+    assert!(!lacks(&format!("{loopback}2: eth0    inet 10.77.3.11/24 brd 10.77.3.255 scope global eth0\n")));
+    // The kernel lets programs listen on any.
+    assert!(!lacks(&format!("nonlocal=yes\n{loopback}")));
+    // There is no `ip`.
+    assert!(!lacks(""));
 }
 
 #[test]

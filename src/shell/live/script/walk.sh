@@ -1,6 +1,8 @@
 # shellcheck shell=dash
 # Run as etcd's account: for each path, the first directory on the way that it cannot pass, or the program at its end, the
-# one called etcd, that it cannot execute. What is not there yet is made later; a link is followed by the path behind it.
+# one called etcd, that it cannot execute. $1: the data directory, where the account may have data. What is not there yet is made later; a link is followed by the path behind it.
+data=$1
+shift
 for path; do
     rest=${path#/} at=
     while [ -x "${at:-/}" ] && [ -n "$rest" ]; do
@@ -18,4 +20,12 @@ for path; do
         fi
     done
     [ -x "${at:-/}" ] || printf '%s\t%s\n' "$path" "${at:-/}"
+done
+# And what another account has written in the data, if it is this one's: a member that root has run, say.
+[ -n "$data" ] || exit 0
+for path in "$data"/member "$data"/member/* "$data"/member/wal/*.wal "$data"/member/snap/*.snap "$data"/member/snap/db; do
+    if [ -e "$path" ] && [ ! -O "$path" ]; then
+        printf '%s\t%s\n' "$data" "$path"
+        break
+    fi
 done
