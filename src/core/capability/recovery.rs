@@ -37,8 +37,9 @@ pub fn next(view: &View) -> Ruling {
         let reason = view.reason(format!("{lost} must not serve if it comes back"), Place::Nodes);
         return Ruling::step(Draft { actions: vec![note], because: vec![reason], needs });
     }
+    let are = if view.desired.request.lost.len() == 1 { "is" } else { "are" };
     let reason =
-        view.reason(format!("{lost} is lost for good, and {best} has the most recent data{seen}"), Place::Nodes);
+        view.reason(format!("{lost} {are} lost for good, and {best} has the most recent data{seen}"), Place::Nodes);
     Ruling::step(Draft {
         actions: vec![Action::Recovery(RecoveryAction::ForceNewCluster { host: best.clone() })],
         because: vec![reason],

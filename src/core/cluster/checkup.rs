@@ -244,7 +244,7 @@ fn clock(host: &Seen<Host>, checkup: &Checkup) -> Outcome {
     };
     let offset = host.clock_offset_seconds;
     let away = match offset {
-        0 => "no second from the one here".to_owned(),
+        0 => "the same as here".to_owned(),
         1.. => format!("{offset} s ahead of the one here"),
         _ => format!("{} s behind the one here", offset.unsigned_abs()),
     };

@@ -1,6 +1,7 @@
 # shellcheck shell=dash
 # Run as etcd's account: for each path, the first directory on the way that it cannot pass, or the program at its end, the
-# one called etcd, that it cannot execute. $1: the data directory, where the account may have data. What is not there yet is made later; a link is followed by the path behind it.
+# one called etcd, that it cannot execute. What is not there yet is made later; a link is followed by the path behind it.
+# $1: the data directory, if the account can have data.
 data=$1
 shift
 for path; do
