@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::core::cluster::source;
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, with_broken};
@@ -117,6 +118,29 @@ fn a_broken_guard_of_sources_breaks_the_law() {
         let case = Case { work, to_all: false, is_named: false };
         assert!(with_broken(Guard::SourceIsNamed, || complaint(case).is_some()), "{work:?}");
     }
+}
+
+/// A name in the certificate that leads its peers to that address is as good as the address.
+#[test]
+fn a_name_that_leads_there_names_it() {
+    let (desired, mut observed) = world(Case { work: Work::Restart, to_all: false, is_named: false });
+    let peer = sample::name(0);
+    let asked = source::unsure(&desired, &observed);
+    assert_eq!(asked.keys().collect::<Vec<_>>(), [&peer]);
+    assert!(asked[&peer].contains(odd_one().as_str()), "{asked:?}");
+    let refused = |observed: &Observed| {
+        plan(&desired, observed).blocked.iter().any(|blocked| blocked.code == Code::SourceAddress)
+    };
+    let mut leads_to = |address: &str| {
+        let addresses = [address.parse().expect("an address")].into();
+        let host = observed.host_mut(&peer).expect("it is there");
+        host.lookups = [(odd_one().to_string(), addresses)].into();
+        observed.clone()
+    };
+    assert!(refused(&leads_to("10.0.0.98")), "it leads elsewhere");
+    let led = leads_to("10.0.0.99");
+    assert!(!refused(&led));
+    assert!(source::unsure(&desired, &led).is_empty());
 }
 
 /// Where nothing is known of the ways, nothing is held up.

@@ -123,9 +123,12 @@ fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
             return Draft { actions: unwritten, because, needs: BTreeSet::new() };
         }
     }
-    let running = view.observed.host(host).is_some_and(|host| host.process.is_some() || host.service.enabled);
+    let seen = view.observed.host(host);
+    let running = seen.is_some_and(|host| host.process.is_some() || host.service.enabled);
+    // One that lost its log under it does not always notice that it is no member any more.
+    let is_well = member.health == Health::Healthy && seen.is_none_or(|host| !host.data.is_lost());
     let needs = BTreeSet::from([allowance(member, failure.removal)]);
-    let action = if running && member.declared && member.health != Health::Healthy {
+    let action = if running && member.declared && !is_well {
         Action::Service(ServiceAction::Stop { host: host.clone() })
     } else {
         Action::Member(MemberAction::Remove { host: host.clone(), member: entry.id, removal: failure.removal })

@@ -6,7 +6,7 @@
 //! (pkg/transport in 3.4), the same from 3.4 to 3.7.
 
 use core::net::IpAddr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::cluster::leaf;
 use crate::core::code::Code;
@@ -24,24 +24,47 @@ struct Stranger<'a> {
 }
 
 /// The ways from `name` on which it speaks from an address that its peer certificate, as it is declared to be, does not
-/// name. A node that is declared by a DNS name is one that other names may lead to.
-fn strangers<'a>(desired: &Desired, name: &'a HostName, host: &'a Host) -> Vec<Stranger<'a>> {
-    let Some(node) = desired.nodes.get(name) else { return Vec::new() };
-    if node.address.parse::<IpAddr>().is_err() {
-        return Vec::new();
-    }
+/// name, and to which none of its names leads, as far as the peer has looked them up. A node that is declared by a DNS name
+/// is one that other names may lead to.
+fn strangers<'a>(desired: &Desired, observed: &Observed, name: &'a HostName, host: &'a Host) -> Vec<Stranger<'a>> {
+    let Some(named) = certificate_names(desired, name, host) else { return Vec::new() };
+    let is_led_to = |peer: &HostName, address: &IpAddr| {
+        let lookups = observed.host(peer).map(|peer| &peer.lookups);
+        let mut led = named.iter().filter_map(|name| lookups?.get(name));
+        led.any(|addresses| addresses.contains(address))
+    };
+    let sources = host.sources.iter().filter(|(_, address)| !named.contains(&address.to_string()));
+    let sources = sources.filter(|(to, address)| !is_led_to(to, address));
+    sources.map(|(to, address)| Stranger { from: name, to, address: *address }).collect()
+}
+
+/// The names of its peer certificate; `None` where nothing is to be said of it.
+fn certificate_names(desired: &Desired, name: &HostName, host: &Host) -> Option<BTreeSet<String>> {
+    desired.nodes.get(name)?.address.parse::<IpAddr>().ok()?;
     let named = match desired.authority {
         // What others have issued names what it names.
         AuthoritySource::External { .. } => host.certificates.get(&Role::Peer).map(|leaf| leaf.names.clone()),
         _ => None,
     };
-    let named = named.unwrap_or_else(|| leaf::wanted(desired, name, Role::Peer, &BTreeSet::new()).names);
-    let sources = host.sources.iter().filter(|(_, address)| !named.contains(&address.to_string()));
-    sources.map(|(to, address)| Stranger { from: name, to, address: *address }).collect()
+    Some(named.unwrap_or_else(|| leaf::wanted(desired, name, Role::Peer, &BTreeSet::new()).names))
+}
+
+/// What each peer has to look up before it is known whether it would refuse somebody.
+pub fn unsure(desired: &Desired, observed: &Observed) -> BTreeMap<HostName, BTreeSet<String>> {
+    let mut unsure: BTreeMap<HostName, BTreeSet<String>> = BTreeMap::new();
+    for Stranger { from, to, .. } in all(desired, observed) {
+        let host = observed.host(from).filter(|_| observed.host(to).is_some());
+        let names = host.and_then(|host| certificate_names(desired, from, host)).unwrap_or_default();
+        let names: BTreeSet<_> = names.into_iter().filter(|name| name.parse::<IpAddr>().is_err()).collect();
+        if !names.is_empty() {
+            unsure.entry(to.clone()).or_default().extend(names);
+        }
+    }
+    unsure
 }
 
 fn all<'a>(desired: &Desired, observed: &'a Observed) -> Vec<Stranger<'a>> {
-    observed.seen_hosts().flat_map(|(name, host)| strangers(desired, name, host)).collect()
+    observed.seen_hosts().flat_map(|(name, host)| strangers(desired, observed, name, host)).collect()
 }
 
 const HINT: &str = "if it is right to speak from there, name that address in `peer-names` of the node; otherwise let the \
@@ -75,7 +98,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         hosts: vec![from.clone()],
         what: format!(
             "{from} speaks to {to} from {address}, which its peer certificate does not name: {to} refuses new connections \
-             from there, unless a name in it leads to that address"
+             from there"
         ),
         hint: Some(HINT.to_owned()),
     };

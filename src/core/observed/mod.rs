@@ -222,6 +222,9 @@ pub struct Host {
     /// The address from which it speaks to each other node. Absent where it is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<HostName, IpAddr>,
+    /// Where names lead to, as this host looks them up. Asked only for the names that something depends on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lookups: BTreeMap<String, BTreeSet<IpAddr>>,
     /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
     pub member: Seen<Option<Answer>>,
     /// When the newest snapshot was saved here before an upgrade to each version, or another change.

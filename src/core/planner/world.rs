@@ -116,6 +116,7 @@ pub fn bare_host() -> Host {
         lacks_address: false,
         taken_ports: BTreeMap::new(),
         sources: BTreeMap::new(),
+        lookups: BTreeMap::new(),
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
         pushed: BTreeSet::new(),

@@ -22,6 +22,7 @@ mod handover;
 mod hosts;
 pub mod lock;
 mod look;
+mod lookups;
 mod machine;
 mod membership;
 mod mutex;

@@ -11,10 +11,10 @@ use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, LoadedCa};
 use super::probe::{Saved, newest_saved};
-use super::{Live, former, reach, users};
+use super::{Live, former, lookups, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::snapshot::live_cluster;
-use crate::core::cluster::{quorum, upgrade};
+use crate::core::cluster::{quorum, source, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
 use crate::core::observed::{Cause, ConsumerFiles, Host, Observed, Seen, Workstation};
@@ -87,6 +87,11 @@ async fn observe_once(live: &Live) -> Observed {
     let looked_at = looked_at.collect();
     observed.former = former::seen(&observed, found, looked_at, |former| hosts.machines.declared_as(former));
     keep_ours(&mut observed, &saved);
+    for (name, found) in lookups::of(hosts, &source::unsure(desired, &observed)).await {
+        if let Some(host) = observed.host_mut(&name) {
+            host.lookups = found;
+        }
+    }
     observed.auth = users::look(hosts, kept, &observed).await;
     let is_first = credentials.take_first_look();
     if is_first

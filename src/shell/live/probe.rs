@@ -208,6 +208,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         tools,
         service: Service { complaint, ..unit },
         sources,
+        lookups: BTreeMap::new(),
         taken_ports: listeners.others(process.as_ref().and_then(|running| running.uid)),
         process: process.map(|Running { process, .. }| Process { loaded, ..process }),
         data,

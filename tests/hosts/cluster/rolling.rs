@@ -129,8 +129,12 @@ fn the_way_from_3_4_to_3_7_goes_over_3_5_and_3_6() {
     let status = scene.etcdctl(scene.first(), "endpoint status --cluster");
     assert_eq!(status.matches(&last.version).count(), 3, "{status}");
     has_history(&scene);
-    let saved =
-        scene.lab.hosts().iter().map(|host| host.sh("ls /var/backups/etcd 2>/dev/null | wc -l")).collect::<Vec<_>>();
+    let saved = scene
+        .lab
+        .hosts()
+        .iter()
+        .map(|host| host.sh("ls /var/backups/etcd/*.db 2>/dev/null | wc -l"))
+        .collect::<Vec<_>>();
     assert_eq!(saved.iter().map(|count| count.trim().parse::<usize>().unwrap_or(0)).sum::<usize>(), 3, "{saved:?}");
     // The cluster has reached 3.7: there is no way back.
     scene.declare_version(late, Vec::new());

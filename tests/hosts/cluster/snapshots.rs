@@ -448,6 +448,13 @@ fn drilled(test: &str, series: Series, auth: bool) {
     flipped[whole.len() / 2] ^= 4;
     // Its SHA-256 is right; only etcd could not read it.
     let pages_of_nothing = with_its_hash(vec![7; 3 * 4096]);
+    // What is known to be this cluster's counts, as long as it was when it was checked.
+    let id = cluster_id(&scene);
+    let put = |name: &str, bytes: &[u8]| {
+        scene.first().write(&format!("/var/backups/etcd/{name}"), bytes);
+        let facts = format!("{{\"cluster_id\":\"{id}\",\"bytes\":{}}}\n", bytes.len());
+        scene.first().write(&format!("/var/backups/etcd/{name}.json"), facts);
+    };
     for (bytes, code) in [
         (&flipped[..], "snapshot-damaged"),
         (&whole[..whole.len() / 2], "snapshot-cut"),
@@ -457,13 +464,13 @@ fn drilled(test: &str, series: Series, auth: bool) {
     ] {
         fs::write(scene.lab.dir().join("bad"), bytes).expect("the lab's folder can be written");
         scene.quorate(&["backup", "verify", "bad"]).exits(1).says(&[code]);
-        scene.first().write("/var/backups/etcd/snapshot-20200101_000000.db", bytes);
+        put("snapshot-20200101_000000.db", bytes);
         scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&[code, "on etcd-1"]);
     }
     let packed = fs::read(scene.lab.dir().join("drill.db.gz")).expect("it is there");
-    scene.first().write("/var/backups/etcd/snapshot-20200102_000000.db.gz", &packed[..packed.len() / 2]);
+    put("snapshot-20200102_000000.db.gz", &packed[..packed.len() / 2]);
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(1).says(&["snapshot-cut", "on etcd-1"]);
-    scene.first().write("/var/backups/etcd/snapshot-20200103_000000.db.gz", &packed);
+    put("snapshot-20200103_000000.db.gz", &packed);
     scene.quorate(&["backup", "verify", "--on", "etcd-1"]).exits(0).says(&[
         "test restore passed on etcd-1",
         "29 keys",

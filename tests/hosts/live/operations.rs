@@ -64,19 +64,22 @@ fn a_snapshot_is_whole_or_not_kept(world: &World) {
     let host = world.lab.host("etcd-2");
     let save = Action::Snapshot(SnapshotAction::Save { host: name("etcd-2"), before: SnapshotReason::Upgrade(NEXT) });
     // What a run that was killed leaves.
-    host.sh("mkdir -p /run/quorate-credentials /var/backups/etcd/.snapshot.quorate; touch /run/quorate-credentials/client.key");
-    world.observe(&live);
+    let cluster = seen(&world.observe(&live), "etcd-2").answer().expect("it answers").cluster;
+    host.sh(&format!(
+        "mkdir -p /run/quorate-credentials /var/backups/etcd/.snapshot-etcd-2-{:x}.quorate; touch /run/quorate-credentials/client.key",
+        cluster.0
+    ));
     world.perform(&live, &save);
     let seen_at = |observed: &Observed| seen(observed, "etcd-2").snapshots.get(&SnapshotReason::Upgrade(NEXT)).copied();
     let observed = world.observe(&live);
     assert!(seen_at(&observed).is_some_and(|at| (observed.at.0 - at.0).abs() < 30), "{observed:?}");
     assert_eq!(planner::readiness(&save, &world.desired, &observed), Readiness::Done);
-    assert_eq!(host.sh("stat -c '%a %U' /var/backups/etcd /var/backups/etcd/*"), "700 root\n600 root");
+    assert_eq!(host.sh("stat -c '%a %U' /var/backups/etcd /var/backups/etcd/*"), "700 root\n600 root\n600 root");
     let status = host.sh("/opt/etcd/*/etcdutl snapshot status /var/backups/etcd/before-*.db");
     assert!(!status.is_empty());
     assert_eq!(
         host.sh("ls -A /var/backups/etcd | wc -l; ls -d /run/quorate-cred* 2>/dev/null || echo none"),
-        "1\nnone"
+        "2\nnone"
     );
     assert!(!host.sh("journalctl --no-pager").contains("PRIVATE KEY"));
 
@@ -89,7 +92,7 @@ fn a_snapshot_is_whole_or_not_kept(world: &World) {
         assert!(failure.to_string().contains("the snapshot is not whole"), "{failure}");
         assert_eq!(
             host.sh("ls -A /var/backups/etcd | wc -l; ls -d /run/quorate-cred* 2>/dev/null || echo none"),
-            "1\nnone"
+            "2\nnone"
         );
     }
     host.sh("cd /opt/etcd/*/; mv etcdctl.real etcdctl");

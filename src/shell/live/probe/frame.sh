@@ -25,8 +25,6 @@ tab='	'
 # of the unit, its main process and that one's executable and user; all paths that are there, what to take the SHA-256 of,
 # and what stat says.
 folders='' records='' binaries='' unit='' pid='' executable='' uid='' known='' summed='' stat=''
-# The latest time that a name may tell.
-latest=99999999999999
 # Set where nothing that comes later can be looked at.
 over=''
 

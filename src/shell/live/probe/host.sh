@@ -15,14 +15,8 @@ look_host() {
         set -- ${init##*)}
         echo "identity=$id $boot ${20}"
     fi
-    # Clocks of hosts differ a little. What a clock that was ahead has named after that is not believed.
-    if soon=$(date -d '10 minutes' '+%s %Y%m%d%H%M%S' 2>/dev/null); then
-        latest=${soon#* }
-        echo "now=$((${soon% *} - 600))"
-    else
-        printf 'now='
-        date +%s
-    fi
+    printf 'now='
+    date +%s
     if [ ! -d /run/systemd/system ]; then
         printf 'init='
         cat /proc/1/comm

@@ -9,6 +9,8 @@ look_scheduled() {
         echo "unmounted=$mount"
     fi
     clusters=
+    # What a clock that was ahead has named says nothing of when the last one was taken. Clocks of hosts differ a little.
+    latest=$(date -d '10 minutes' +%Y%m%d%H%M%S 2>/dev/null) || latest=99999999999999
     # Sorted by the shell: the newest comes last.
     for path in "$q_backup"/snapshot-[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_[0-9][0-9][0-9][0-9][0-9][0-9].db*; do
         case $path in
