@@ -1,6 +1,8 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # What lies in the data directory. etcd goes by the .wal files alone: without one it begins an empty log.
 look_data() {
+    # The new-data marker goes when the first log is written, so it is looked for first: one that is gone has had a log.
+    measure
     # A copy that was cut off is none: the data is where it was, until that is set aside.
     if { read -r from <"$q_data/$q_moved_from"; } 2>/dev/null && [ -d "$from/member" ]; then
         echo data=empty
@@ -16,6 +18,27 @@ look_data() {
             return
         fi
     done
+    tell_by_log && return
+    # One that runs has no log because it has not begun one yet, or because that was taken from under it: then it holds it
+    # open still, and whoever has begun it since the last look has it in its place now.
+    if [ -n "$pid" ]; then
+        if holds_a_log "$pid"; then
+            tell_by_log || echo data=no-log
+        elif [ -d "$q_data/member" ]; then
+            echo data=empty
+        else
+            tell_without_member
+        fi
+        return
+    fi
+    if [ -d "$q_data/member" ]; then
+        echo data=no-log
+        return
+    fi
+    tell_without_member
+}
+
+tell_by_log() {
     for path in "$q_data"/member/wal/*.wal; do
         if [ -s "$path" ]; then
             if [ -s "$q_data/member/snap/db" ]; then
@@ -26,11 +49,10 @@ look_data() {
             return
         fi
     done
-    # A process has its log open still.
-    if [ -d "$q_data/member" ] || { [ -n "$pid" ] && holds_a_deleted_log "$pid"; }; then
-        echo data=no-log
-        return
-    fi
+    return 1
+}
+
+tell_without_member() {
     if [ -e "$q_data" ] && [ ! -d "$q_data" ]; then
         echo data=foreign
         return
@@ -53,10 +75,15 @@ look_data() {
     echo data=empty
 }
 
-holds_a_deleted_log() {
-    case $(ls -l "/proc/$1/fd" 2>/dev/null) in
-    *'.wal (deleted)'*) return 0 ;;
-    esac
+# One that is being made is in a folder of its own until it is whole.
+holds_a_log() {
+    opened=$(ls -l "/proc/$1/fd" 2>/dev/null)
+    for word in $opened; do
+        case $word in
+        */wal.tmp/*) ;;
+        *.wal) return 0 ;;
+        esac
+    done
     return 1
 }
 

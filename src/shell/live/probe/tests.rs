@@ -2,6 +2,7 @@
 //! over ssh), and answers that nobody should ever give.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
@@ -500,8 +501,10 @@ fn files_of_a_consumer_and_of_the_authority_are_seen_by_every_shell() {
 /// What `look_data` says of the folder `data` in every shell; `edits` are words of the script that stand for other files here.
 fn data_in_every_shell(data: &Path, edits: &[(&str, &str)], pid: &str) -> String {
     let lines = edits.iter().fold(include_str!("data.sh").to_owned(), |text, (from, to)| text.replace(from, to));
-    let script =
-        format!("newline='\n'\nq_data={}\nq_moved_from=moved-from\npid={pid}\n{lines}\nlook_data\n", data.display());
+    let script = format!(
+        "newline='\n'\nq_data={}\nq_moved_from=moved-from\npid={pid}\nmeasure() {{ :; }}\n{lines}\nlook_data\n",
+        data.display()
+    );
     let mut said = shells().map(|shell| {
         let output = run(&shell, &["-s"], &script);
         assert!(output.stderr.is_empty(), "{shell:?}: {output:?}");
@@ -555,17 +558,58 @@ fn a_member_is_told_by_its_log_and_its_database() {
     assert_eq!(look(), "data=foreign");
 }
 
+/// A process of its own, with this file open or none: what runs beside a test has logs open, too.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn of(open: Option<std::fs::File>) -> Self {
+        let input = open.map_or_else(Stdio::null, Stdio::from);
+        Self(Command::new("sleep").arg("60").stdin(input).spawn().expect("sleep is installed"))
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("it ends");
+    }
+}
+
 #[test]
 fn a_process_that_has_a_log_open_has_had_one() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let data = folder.path().join("etcd");
+    let look = |holder: &Holder| data_in_every_shell(&data, &[], &holder.pid());
     std::fs::create_dir_all(data.join("member/wal")).expect("the folder is ours");
     let log = std::fs::File::create(data.join("member/wal/0-0.wal")).expect("the folder is ours");
     std::fs::remove_dir_all(&data).expect("it is there");
-    let own = std::process::id().to_string();
-    assert_eq!(data_in_every_shell(&data, &[], &own), "data=no-log");
-    drop(log);
-    assert_eq!(data_in_every_shell(&data, &[], &own), "data=empty");
+    assert_eq!(look(&Holder::of(Some(log))), "data=no-log");
+    assert_eq!(look(&Holder::of(None)), "data=empty");
+}
+
+#[test]
+fn a_process_that_begins_has_no_log_yet() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let data = folder.path().join("etcd");
+    let look = |pid: &str| data_in_every_shell(&data, &[], pid);
+    std::fs::create_dir_all(data.join("member/snap")).expect("the folder is ours");
+    std::fs::write(data.join("member/snap/db"), "database").expect("the folder is ours");
+    assert_eq!(look(&Holder::of(None).pid()), "data=empty");
+    assert_eq!(look(""), "data=no-log");
+    // etcd makes the log beside its place and then renames the folder.
+    std::fs::create_dir_all(data.join("member/wal.tmp")).expect("the folder is ours");
+    let log = std::fs::File::create(data.join("member/wal.tmp/0-0.wal")).expect("the folder is ours");
+    log.set_len(1).expect("the folder is ours");
+    let begins = Holder::of(Some(log));
+    assert_eq!(look(&begins.pid()), "data=empty");
+    std::fs::rename(data.join("member/wal.tmp"), data.join("member/wal")).expect("it is there");
+    assert_eq!(look(&begins.pid()), "data=member");
+    std::fs::rename(data.join("member/wal"), folder.path().join("away")).expect("it is there");
+    assert_eq!(look(&begins.pid()), "data=no-log", "it writes its log elsewhere, and whoever starts next has none");
 }
 
 #[test]
