@@ -19,20 +19,20 @@ look_data() {
         fi
     done
     tell_by_log && return
-    # One that runs has no log because it has not begun one yet, or because that was taken from under it: then it holds it
-    # open still, and whoever has begun it since the last look has it in its place now.
-    if [ -n "$pid" ]; then
-        if holds_a_log "$pid"; then
-            tell_by_log || echo data=no-log
-        elif [ -d "$q_data/member" ]; then
-            echo data=empty
-        else
-            tell_without_member
-        fi
+    # One that runs has no log here because it has not begun one yet, or because that was taken from under it, which then
+    # it has open still. Whoever has begun one since the last look has it in its place now.
+    held=none
+    [ -z "$pid" ] || held=$(held_log "$pid")
+    if [ "$held" = deleted ]; then
+        echo data=no-log
+        return
+    fi
+    if [ -d "$q_data/member" ] && [ -n "$pid" ] && [ "$held" = none ]; then
+        echo data=empty
         return
     fi
     if [ -d "$q_data/member" ]; then
-        echo data=no-log
+        tell_by_log || echo data=no-log
         return
     fi
     tell_without_member
@@ -75,16 +75,19 @@ tell_without_member() {
     echo data=empty
 }
 
-# One that is being made is in a folder of its own until it is whole.
-holds_a_log() {
+# held_log PID: none, open or deleted. One that is being made is in a folder of its own until it is whole.
+held_log() {
     opened=$(ls -l "/proc/$1/fd" 2>/dev/null)
+    case $opened in
+    *'.wal (deleted)'*) echo deleted && return ;;
+    esac
     for word in $opened; do
         case $word in
         */wal.tmp/*) ;;
-        *.wal) return 0 ;;
+        *.wal) echo open && return ;;
         esac
     done
-    return 1
+    echo none
 }
 
 # Whether a disk is to be mounted at this folder, or above it, and is not. What is not mounted at boot is nobody's fault.

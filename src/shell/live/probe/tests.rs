@@ -586,8 +586,12 @@ fn a_process_that_has_a_log_open_has_had_one() {
     let look = |holder: &Holder| data_in_every_shell(&data, &[], &holder.pid());
     std::fs::create_dir_all(data.join("member/wal")).expect("the folder is ours");
     let log = std::fs::File::create(data.join("member/wal/0-0.wal")).expect("the folder is ours");
-    std::fs::remove_dir_all(&data).expect("it is there");
-    assert_eq!(look(&Holder::of(Some(log))), "data=no-log");
+    let holder = Holder::of(Some(log));
+    // Its data is elsewhere, and nothing of it is missing there.
+    std::fs::rename(&data, folder.path().join("elsewhere")).expect("it is there");
+    assert_eq!(look(&holder), "data=empty");
+    std::fs::remove_dir_all(folder.path().join("elsewhere")).expect("it is there");
+    assert_eq!(look(&holder), "data=no-log");
     assert_eq!(look(&Holder::of(None)), "data=empty");
 }
 
