@@ -100,6 +100,16 @@ codes! {
          overwrite binaries that may be running. Move the directory aside on the host and plan again.";
     PortTaken = "port-taken", Refused,
         "Another program listens on a port that etcd needs.\n\nStop it, or choose other ports in `[ports]`.";
+    DataDiffers = "data-differs", Refused,
+        "The members hold different data: etcd's HashKV, at one revision, is not the same on all of them.\n\nA member whose data \
+         has diverged votes and serves like the others, and answers reads with what it has. Before `apply` restarts\nor removes \
+         the first member it compares them, as `quorate status --deep` does; a difference that is seen again and again\nis \
+         refused, because the wrong data could be left with the quorum. Replace the one that differs from the \
+         majority:\n\n    quorate apply --lost=NAME --allow replace-member:NAME\n\nWhere no hash is a majority's, look at the data (a \
+         snapshot of each: `quorate backup run --on NAME`), decide which is right,\nand replace the others. Members that lag \
+         are compared at a revision that all have reached.";
+    OtherEtcd = "other-etcd", Refused,
+        "An etcd on the host is not one that quorate runs: another unit, a kubelet, a container or somebody has started it.\n\nWhere it has the declared data directory, one of the declared ports or the name of the unit, nothing on that host is\ntouched: quorate does not take over an etcd that another program runs, and does not start a second one in its place.\nDo not move its data directory while it runs. Its health is told where it answers with this cluster's credentials;\notherwise it is not known.\n\nDeclare other hosts; or, for a cluster of its own beside it, other [ports] and other [paths] (`data`, `config`,\n`certificates`, `service`). An etcd that is beside this cluster's, on other ports and with other data, is only told.";
     DataFound = "data-found", Refused,
         "A host has a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a \
          new cluster next to it, could lose what is in it. If it is no longer needed, and no program uses\nit, move it \

@@ -30,6 +30,8 @@ pub enum Guard {
     DataStaysWithMember,
     /// A host that holds data of an unknown origin is not touched.
     DataOfThisCluster,
+    /// A host on which another program runs an etcd in the place of ours is not touched.
+    OthersEtcd,
     /// Nothing is done on a host whose clock is not ours.
     ClocksAgree,
     /// One member at a time gets a new configuration, so that a wrong one cannot take a quorum down.
@@ -38,6 +40,8 @@ pub enum Guard {
     SoundBeforeChange,
     /// A member is started only where its peers will let it in: its certificate names the address that it speaks from.
     SourceIsNamed,
+    /// While the members are known to hold different data, none is restarted or taken out but the one that differs.
+    SameDataBeforeRisk,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.

@@ -16,6 +16,8 @@ pub(super) enum Family {
     Alarms,
     Starts,
     Sources,
+    Others,
+    Data,
 }
 
 impl Family {
@@ -55,8 +57,10 @@ impl Family {
             Guard::BackupCanRun | Guard::BackupIsMounted => Self::Backups,
             Guard::SoundBeforeChange => Self::Alarms,
             Guard::SourceIsNamed => Self::Sources,
+            Guard::SameDataBeforeRisk => Self::Data,
             Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
+            Guard::OthersEtcd => Self::Others,
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped

@@ -27,8 +27,10 @@ mod alarms;
 mod family;
 mod lost_data;
 mod next_start;
+mod others;
 mod quota;
 pub(crate) mod rolling;
+mod sameness;
 mod scenarios;
 mod sources;
 pub(crate) mod users;
@@ -456,7 +458,7 @@ fn a_broken_guard_breaks_a_law() {
     let of_sources = || noticed(&sources::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 9] = [
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 11] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -466,6 +468,8 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Alarms, &of_alarms),
         (Family::Starts, &of_starts),
         (Family::Sources, &of_sources),
+        (Family::Others, &|| noticed(&others::any_complaint)),
+        (Family::Data, &|| noticed(&sameness::any_complaint)),
     ];
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();

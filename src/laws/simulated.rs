@@ -10,7 +10,7 @@ use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Digest, HostName, SnapshotReason};
-use crate::core::observed::{Cause, File, Host, Observed, Role, Seen, ServiceState, Work};
+use crate::core::observed::{Cause, Comparison, File, Host, Observed, Role, Seen, ServiceState, Work};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, plan};
@@ -126,6 +126,10 @@ impl Fleet for Simulated<'_> {
 
     async fn overheard(&self, host: &HostName, _: Duration) -> Vec<String> {
         vec![format!("another member refuses {host}")]
+    }
+
+    async fn compare(&self) -> Option<Comparison> {
+        self.world.lock().expect("no test panics inside").comparison.clone()
     }
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {

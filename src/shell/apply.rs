@@ -8,9 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use tokio::time::Instant;
 
 use crate::core::cluster::outline::{differences, outline};
+use crate::core::cluster::sameness;
+use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
@@ -80,7 +83,7 @@ pub async fn apply(
     stop: &Stop,
     emit: &(dyn Fn(Event) + Sync),
 ) -> Result<Report, Diagnostic> {
-    let mut run = Run { desired, fleet, approved, emit, begun: Instant::now(), steps: 0 };
+    let mut run = Run { desired, fleet, approved, emit, begun: Instant::now(), steps: 0, compared: false };
     let result = run.until_nothing_is_due(stop).await;
     match &result {
         Ok(report) => emit(Event::Finished {
@@ -101,6 +104,8 @@ struct Run<'a, F> {
     begun: Instant,
     /// Steps that were begun.
     steps: usize,
+    /// The members' data was compared, or there was nothing to compare.
+    compared: bool,
 }
 
 /// Whether an action may be done: the approved plan holds it, or it is one that nobody decides.
@@ -122,6 +127,7 @@ impl<F: Fleet> Run<'_, F> {
             if let Some(action) = draft.actions.iter().find(|action| !is_held(&identities, action)) {
                 return Err(self.not_approved(action));
             }
+            self.compare(&mut observed).await?;
             observed = self.step(&draft, observed).await?;
         }
         Ok(Report { steps: self.steps, left: planner::plan(self.desired, &observed) })
@@ -141,6 +147,36 @@ impl<F: Fleet> Run<'_, F> {
                 return step;
             }
             *observed = self.fleet.observe().await;
+        }
+    }
+
+    /// Where a member that others depend on is to be restarted or taken out, all their data is compared before the first
+    /// step: what differs could be left with the quorum, and nothing is to lie there half done.
+    async fn compare(&mut self, observed: &mut Observed) -> Result<(), Diagnostic> {
+        // A restore puts other data in the place of all.
+        if self.compared || self.is_restoring() || !sameness::depends_on(observed, self.approved.actions()) {
+            return Ok(());
+        }
+        self.compared = true;
+        // The plan was made from it, and has its own reasons.
+        if observed.comparison.is_some() {
+            return Ok(());
+        }
+        if let Some(bytes) = sameness::too_large(observed) {
+            let text = format!(
+                "the members' data was not compared: {} take their time, in which a member applies nothing; run `quorate \
+                 status --deep` where that may be",
+                ByteSize::b(bytes).display().iec()
+            );
+            (self.emit)(Event::Warning { text });
+            return Ok(());
+        }
+        observed.comparison = self.fleet.compare().await;
+        match sameness::difference(observed) {
+            Some(Blocked { what, hint, .. }) => {
+                Err(Diagnostic { hint, ..Diagnostic::new(Kind::Refused, format!("{what} [{}]", Code::DataDiffers)) })
+            }
+            None => Ok(()),
         }
     }
 

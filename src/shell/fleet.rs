@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
-use crate::core::observed::{Cause, Observed};
+use crate::core::observed::{Cause, Comparison, Observed};
 use crate::core::plan::action::Action;
 
 pub trait Fleet: Sync {
     /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
     fn observe(&self) -> impl Future<Output = Observed> + Send;
+
+    /// Compares the data of all voters at one revision. `None` where fewer than two can be asked.
+    fn compare(&self) -> impl Future<Output = Option<Comparison>> + Send;
 
     /// Does one action. Returns when the command that does it has ended, which is not yet when its effect is there.
     ///

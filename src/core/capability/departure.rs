@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::departed::{departed_key, noted, runs_at, unwritten};
 use crate::core::cluster::model;
+use crate::core::cluster::others;
 use crate::core::cluster::process::is_stopped;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::standing::{Standing, is_ours};
@@ -16,7 +17,7 @@ use crate::core::cluster::view::View;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::departure::Departure;
-use crate::core::observed::{DataDirectory, File, Observed, Seen, Tools};
+use crate::core::observed::{DataDirectory, File, Host, Observed, Seen, Tools};
 use crate::core::plan::action::{Action, DepartureAction, FileAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Draft, Ruling};
 
@@ -47,7 +48,8 @@ pub fn retire(view: &View) -> Ruling {
         noted(view.observed).iter().filter_map(|departure| departed_key(view.desired, departure)).collect();
     for (name, former) in &view.observed.former {
         let left = membership.member_of(name).is_none() && left_as.contains(name);
-        let Some(host) = former.host.known().filter(|host| left && is_ours(view.observed, host)) else { continue };
+        let ours = |host: &&Host| left && is_ours(view.observed, host) && !others::is_taken(host);
+        let Some(host) = former.host.known().filter(ours) else { continue };
         let because = vec![view.reason(format!("{name} ({}) was removed", former.address), Place::Nodes)];
         let action = if is_stopped(host) {
             Action::Departure(DepartureAction::Retire { host: name.clone() })

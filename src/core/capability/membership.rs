@@ -52,7 +52,7 @@ pub fn remove_undeclared(view: &View) -> Ruling {
         return Ruling::default();
     }
     let mut undeclared: Vec<_> = membership.members.iter().filter(|member| !member.declared).collect();
-    let wrong = membership.voters().find(|member| member.declared && member.is_corrupt);
+    let wrong = membership.voters().find(|member| member.declared && member.is_odd());
     if let (Some(wrong), Some(first)) = (wrong, undeclared.first())
         && !upheld(Guard::SoundBeforeChange, false)
     {
@@ -279,9 +279,10 @@ pub fn add_readiness(desired: &Desired, observed: &Observed, host: &HostName, pe
 
 pub fn add_effect(observed: &mut Observed, peer_url: &PeerUrl) {
     let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms);
-    // It is never one that was there before, of which an alarm may still tell.
-    let known =
-        entries(observed).into_iter().flatten().map(|entry| entry.id).chain(alarms.filter_map(|alarm| alarm.member));
+    let compared = observed.comparison.iter().flat_map(|comparison| comparison.hashes.keys().copied());
+    // It is never one that was there before, of which an alarm or a comparison may still tell.
+    let known = entries(observed).into_iter().flatten().map(|entry| entry.id);
+    let known = known.chain(alarms.filter_map(|alarm| alarm.member)).chain(compared);
     let id = known.map(|id| id.0).max().unwrap_or_default();
     let entry = MemberEntry {
         id: MemberId(id.wrapping_add(1)),

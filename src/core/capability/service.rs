@@ -8,14 +8,15 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::alarms;
 use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::next_start;
+use crate::core::cluster::others;
 use crate::core::cluster::process::stale;
-use crate::core::cluster::quorum::{Health, quorum};
+use crate::core::cluster::quorum::{Health, Member, quorum};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn_with_data, may_restart, rank};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{quota, source};
+use crate::core::cluster::{quota, sameness, source};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
@@ -71,13 +72,16 @@ pub fn health(view: &View) -> Ruling {
         let hint = format!("check the network between the members, and `{}` on the hosts", runtime::log(view.desired));
         blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
     }
-    for member in view.membership().iter().flat_map(|membership| &membership.members) {
+    // How well one is that another program runs is not known unless it says so itself.
+    let is_ours = |member: &&Member| !view.observed.host(&member.host).is_some_and(others::is_taken);
+    for member in view.membership().iter().flat_map(|membership| &membership.members).filter(is_ours) {
         if let (Health::Unhealthy(why), host) = (&member.health, &member.host) {
             let hint = format!("run `{}` on the host", runtime::log(view.desired));
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is unhealthy: {why}")).on(host).hint(hint));
         }
     }
     blocked.extend(alarms::active(view.desired, view.observed));
+    blocked.extend(sameness::difference(view.observed));
     Ruling { step: None, blocked }
 }
 

@@ -11,8 +11,10 @@ use crate::core::count::count;
 use crate::core::desired::{Desired, Node};
 use crate::core::names::HostName;
 use crate::core::observed::checkup::{Checkup, Disk, Lookup, Network, Sudo, SudoOption, Way};
-use crate::core::observed::{Cause, Host, Role, Seen};
+use crate::core::observed::{Cause, Host, Observed, Role, Seen};
 use crate::core::span;
+
+mod members;
 
 /// What was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +36,10 @@ pub enum Check {
     FileSystem,
     /// Who else listens where etcd is to.
     PortOwners,
+    /// Every etcd there that is not quorate's.
+    OtherEtcd,
+    /// Whether the member's data is the same as the others': their HashKV at one revision.
+    Data,
     /// What etcd complained of in the last hour.
     Journal,
 }
@@ -52,6 +58,8 @@ impl Check {
             Self::DiskLatency => "disk-latency",
             Self::FileSystem => "file-system",
             Self::PortOwners => "port-owners",
+            Self::OtherEtcd => "other-etcd",
+            Self::Data => "data",
             Self::Journal => "journal",
         }
     }
@@ -103,8 +111,9 @@ pub fn unreachable(cause: &Cause) -> Vec<Outcome> {
     vec![Outcome { verdict: Verdict::Problem, ..Outcome::unknown(Check::Ssh, cause) }]
 }
 
-/// What was found out about `name`. `host` is what a plan would see of it.
-pub fn findings(desired: &Desired, name: &HostName, host: &Seen<Host>, checkup: &Checkup) -> Vec<Outcome> {
+/// What was found out about `name`. `observed` is what a plan would see.
+pub fn findings(desired: &Desired, observed: &Observed, name: &HostName, checkup: &Checkup) -> Vec<Outcome> {
+    let host = &observed.hosts[name];
     let mut findings = vec![ssh(checkup)];
     findings.extend(account(checkup));
     findings.push(names(checkup));
@@ -113,6 +122,8 @@ pub fn findings(desired: &Desired, name: &HostName, host: &Seen<Host>, checkup: 
     findings.extend(ports(desired, checkup));
     findings.extend(disk(desired, host, checkup));
     findings.extend(host.known().map(port_owners));
+    findings.extend(host.known().map(members::other_etcds));
+    findings.extend(members::data(observed, name));
     findings.push(journal(checkup));
     findings
 }

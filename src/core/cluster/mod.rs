@@ -1,8 +1,9 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
-//! - who belongs to it, and how well: [`quorum`], [`alarms`], [`standing`], [`situation`], [`departed`], [`joining`], [`source`]
+//! - who belongs to it, and how well: [`quorum`], [`alarms`], [`sameness`], [`standing`], [`situation`],
+//!   [`departed`], [`joining`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`next_start`], [`turn`]
-//! - what the database may fill: [`quota`]; what a check-up means: [`checkup`]
+//! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; what a check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
@@ -15,12 +16,14 @@ pub mod joining;
 pub mod leaf;
 pub mod model;
 pub mod next_start;
+pub mod others;
 pub mod outline;
 pub mod process;
 pub mod quorum;
 pub mod quota;
 pub mod restoration;
 pub mod risk;
+pub mod sameness;
 pub mod saved;
 pub mod situation;
 pub mod snapshot;

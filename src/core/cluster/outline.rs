@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::cluster::leaf::usages;
-use crate::core::cluster::process;
+use crate::core::cluster::{others, process};
 use crate::core::code::Code;
 use crate::core::content::{self, layout};
 use crate::core::count::count;
@@ -180,6 +180,7 @@ fn host_lines(desired: &Desired, observed: &Observed, name: &HostName, host: &Ho
     lines.extend(host.trusted.iter().map(|trusted| format!("trusts {}", whose(Some(*trusted)))));
     lines.extend(host.installed.keys().map(|version| format!("etcd {version} is installed")));
     lines.extend(host.taken_ports.keys().map(|port| format!("port {port} is in use by another program")));
+    lines.extend(host.others.iter().map(|other| format!("another etcd {}", others::by(&other.runner))));
     if let Some(running) = &host.process {
         let stale = process::stale(desired, host).map_or(String::new(), |(why, _)| format!(", {why}"));
         lines.push(format!("the process: {}{stale}", running.executable));

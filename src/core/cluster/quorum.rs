@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::cluster::sameness::{self, Sameness};
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
@@ -20,6 +21,8 @@ pub struct Membership {
     pub leader: Option<MemberId>,
     /// Every alarm that is active, whoever it is raised for.
     pub alarms: BTreeSet<Alarm>,
+    /// What a comparison of their data says, where one was made.
+    pub sameness: Sameness,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct Member {
     pub health: Health,
     /// An alarm says that its data differs from the others'. It votes all the same.
     pub is_corrupt: bool,
+    /// A comparison says so.
+    pub differs: bool,
 }
 
 /// Whether a member can be counted on for a quorum. Alarms are no part of it: they decide what clients may ask for.
@@ -52,17 +57,28 @@ impl Membership {
         let list = answers.iter().filter(|answer| !answer.learner).find_map(|answer| answer.members.known())?;
         let leader = answers.iter().filter(|answer| answer.reads).find_map(|answer| answer.leader);
         let alarms: BTreeSet<_> = answers.iter().flat_map(|answer| answer.alarms.iter().cloned()).collect();
+        let sameness = sameness::sameness(observed, list);
         let members = hosts_of(desired, observed, list).into_iter().zip(list).map(|((host, declared), entry)| {
             let health = health(observed, &host, entry, leader);
             let is_corrupt = alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member == Some(entry.id));
-            Member { entry: entry.clone(), host, declared, health, is_corrupt }
+            Member { entry: entry.clone(), host, declared, health, is_corrupt, differs: sameness.differs_of(entry.id) }
         });
-        Some(Self { members: members.collect(), leader, alarms })
+        Some(Self { members: members.collect(), leader, alarms, sameness: sameness.clone() })
     }
 
     /// Some member's data differs: one that is named by an alarm and still in the list, or one that etcd could not tell.
     pub fn has_corruption(&self) -> bool {
         self.alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member.is_none_or(|id| self.by_id(id).is_some()))
+    }
+
+    /// Whether the data of `member` may be the one that differs, so that the operator may name it: where a majority holds
+    /// the same, it is not one of that.
+    pub fn may_differ(&self, member: &Member) -> bool {
+        match &self.sameness {
+            Sameness::Alike => self.has_corruption(),
+            Sameness::Odd(odd) => odd.contains(&member.entry.id),
+            Sameness::Undecided => true,
+        }
     }
 
     pub fn by_id(&self, id: MemberId) -> Option<&Member> {
@@ -133,12 +149,22 @@ impl Member {
 
     /// It takes part in raft, and its data is the others', as far as anybody has noticed.
     pub fn is_well(&self) -> bool {
-        self.health == Health::Healthy && upheld(Guard::SoundBeforeChange, !self.is_corrupt)
+        self.health == Health::Healthy && upheld(Guard::SoundBeforeChange, !self.is_odd())
+    }
+
+    /// Its data is known to differ from the others'.
+    pub fn is_odd(&self) -> bool {
+        self.is_corrupt || self.differs
     }
 
     /// Why it is not well, in a few words.
     pub fn trouble(&self) -> Option<&str> {
-        self.health.trouble().or_else(|| self.is_corrupt.then_some("its data differs from the others' (alarm CORRUPT)"))
+        let odd = match (self.is_corrupt, self.differs) {
+            (true, _) => Some("its data differs from the others' (alarm CORRUPT)"),
+            (false, true) => Some("its data differs from the others' (HashKV)"),
+            (false, false) => None,
+        };
+        self.health.trouble().or(odd)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, out_of_sight, standing, unknown_data};
-use crate::core::cluster::{next_start, restoration, staged, trust};
+use crate::core::cluster::{next_start, others, restoration, staged, trust};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
@@ -27,7 +27,21 @@ pub enum Situation {
 
 /// The situation, and what stands in the way of acting on it. A host that is named there must not be touched.
 pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Blocked>) {
-    let unseen = with(unseen_hosts(observed), skewed_hosts(observed));
+    let others = others::refusals(desired, observed);
+    if others.is_empty() {
+        return of_our_own(desired, observed, Vec::new());
+    }
+    let is_taken = |name: &HostName| others.iter().any(|blocked| blocked.hosts.contains(name));
+    let (situation, mut blocked) = of_our_own(desired, observed, others.clone());
+    // Whatever else is on such a host is the other's, and follows from that.
+    blocked.retain(|blocked| blocked.code == Code::OtherEtcd || !blocked.hosts.iter().any(is_taken));
+    let is_theirs = others::have_the_cluster(observed);
+    (if is_theirs { Situation::Closed } else { situation }, blocked)
+}
+
+/// As far as nobody else's etcd is in the way, which `others` tells.
+fn of_our_own(desired: &Desired, observed: &Observed, others: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
+    let unseen = with(with(others, unseen_hosts(observed)), skewed_hosts(observed));
     let unseen = with(unseen, next_start::all_obstacles(desired, observed));
     if restoration::under_way(desired, observed).is_some() {
         // Whatever there was, a new cluster is made.

@@ -13,7 +13,7 @@ use crate::core::plan::ruling::Blocked;
 pub fn port_taken(name: &HostName, host: &Host) -> Vec<Blocked> {
     let refusal = |(port, holder): (&u16, &String)| {
         let what = format!("port {port} on {name} is in use by {holder}");
-        Blocked::new(Code::PortTaken, what).on(name).hint("stop that program, or change [ports]")
+        Blocked::new(Code::PortTaken, what).on(name).hint("change [ports]; or, if that program is not needed, stop it")
     };
     host.taken_ports.iter().map(refusal).collect()
 }

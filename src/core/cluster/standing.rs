@@ -41,10 +41,12 @@ pub fn standing(
     // One that was added and never started has no name. It has lost nothing, and cannot be called lost.
     let has_started = member.entry.name.is_some();
     // Where data differs, only the operator can tell whose is wrong: the alarm names whoever differs from the leader.
-    let may_be_wrong = member.health != Health::Healthy || membership.has_corruption();
+    let may_be_wrong = member.health != Health::Healthy || membership.may_differ(member);
     if has_started && may_be_wrong && is_called_lost(desired, name, member.entry.id) {
         let why = match member.health {
-            Health::Healthy => "alarm CORRUPT is active, and you named it with --lost",
+            Health::Healthy if member.differs => "its data differs from the others', and you named it with --lost",
+            Health::Healthy if membership.has_corruption() => "alarm CORRUPT is active, and you named it with --lost",
+            Health::Healthy => "the members' data differs, and you named it with --lost",
             Health::Unhealthy(_) | Health::Unseen => "you named it with --lost",
         };
         return Ok(Standing::Failed(why.to_owned()));

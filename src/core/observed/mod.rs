@@ -18,15 +18,19 @@ use crate::core::observed::auth::AuthStore;
 pub mod auth;
 mod cause;
 pub mod checkup;
+mod comparison;
 mod data;
 pub mod departure;
 mod file;
 mod location;
+mod other;
 
 pub use cause::Cause;
+pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
+pub use other::{OtherEtcd, Runner};
 
 /// A fact, or why it could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +81,9 @@ pub struct Observed {
     /// One entry for every declared consumer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub consumers: BTreeMap<ConsumerName, Seen<ConsumerFiles>>,
+    /// Asked only where something depends on it; `None` when it was not, or there is nothing to compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// The member list is not one that was seen, but what a start is expected to bring. Never so of a real look.
     #[serde(skip)]
     pub guessed: bool,
@@ -225,6 +232,9 @@ pub struct Host {
     /// Where names lead to, as this host looks them up. Asked only for the names that something depends on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lookups: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// Every etcd here that is not our unit's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherEtcd>,
     /// What the member's own API said; `Known(None)` when nothing of ours runs that could answer.
     pub member: Seen<Option<Answer>>,
     /// When the newest snapshot was saved here before an upgrade to each version, or another change.

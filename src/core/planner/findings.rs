@@ -2,7 +2,7 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{departed, next_start, quota, source};
+use crate::core::cluster::{departed, next_start, others, quota, source};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -33,6 +33,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(users::findings(desired, observed));
     findings.extend(quota::findings(desired, observed));
     findings.extend(source::findings(desired, observed));
+    findings.extend(others::findings(observed));
     findings.extend(backup::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
@@ -88,9 +89,9 @@ fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         .request
         .lost
         .keys()
-        .filter(|_| !membership.has_corruption())
-        .filter(|name| membership.member_of(name).is_some_and(|member| member.health == Health::Healthy));
-    let well = well.map(|name| Finding {
+        .filter_map(|name| Some((name, membership.member_of(name)?)))
+        .filter(|(_, member)| member.health == Health::Healthy && !membership.may_differ(member));
+    let well = well.map(|(name, _)| Finding {
         code: Code::NotLost,
         hosts: vec![name.clone()],
         what: format!("--lost={name} is ignored: {name} is healthy"),

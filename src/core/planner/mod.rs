@@ -9,11 +9,12 @@ use crate::core::capability::{
     raft_log, recovery, relocation, restore, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::quorum::Membership;
-use crate::core::cluster::restoration;
 use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
+use crate::core::cluster::{others, restoration};
 use crate::core::desired::Desired;
+use crate::core::names::HostName;
 use crate::core::observed::{DataDirectory, Host, Observed};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, FileAction};
@@ -103,6 +104,9 @@ const RESTORE_RULES: &[Rule] = &[
 pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
     let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
+    if view.situation == Situation::Closed && observed.seen_hosts().any(|(_, host)| others::is_taken(host)) {
+        return ruling;
+    }
     let faults = given::faults(desired, observed);
     if !faults.is_empty() {
         ruling.blocked.extend(authority::next(&view).blocked);
@@ -129,12 +133,19 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     for rule in rules {
         let said = (rule.next)(&view);
         ruling.blocked.extend(said.blocked);
-        if let Some(draft) = said.step {
+        if let Some(draft) = said.step.filter(|draft| !touches_another(observed, draft)) {
             ruling.step = Some(snapshot::insured(&view, draft));
             break;
         }
     }
     ruling
+}
+
+/// Whether it would touch a host on which another program runs an etcd in the place of ours: also what is not done to etcd
+/// there waits until it is known whose that host is.
+fn touches_another(observed: &Observed, draft: &Draft) -> bool {
+    let taken = |host: &HostName| observed.host(host).is_some_and(others::is_taken);
+    draft.actions.iter().filter_map(Action::host).any(taken)
 }
 
 /// No cluster needs more steps than this; a plan that reaches it has two rules that undo each other.

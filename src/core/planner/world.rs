@@ -32,6 +32,7 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
         former: BTreeMap::new(),
         auth: None,
         consumers: desired.consumers.keys().map(|name| (name.clone(), Seen::Known(ConsumerFiles::default()))).collect(),
+        comparison: None,
         guessed: false,
     }
 }
@@ -117,6 +118,7 @@ pub fn bare_host() -> Host {
         taken_ports: BTreeMap::new(),
         sources: BTreeMap::new(),
         lookups: BTreeMap::new(),
+        others: Vec::new(),
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),
         pushed: BTreeSet::new(),

@@ -52,7 +52,7 @@ pub fn document(desired: &Desired, observed: &Observed, checkups: &BTreeMap<Host
     let hosts = checkups.iter().map(|(name, checkup)| HostOutcomes {
         host: name.clone(),
         checks: match checkup {
-            Seen::Known(checkup) => checkup::findings(desired, name, &observed.hosts[name], checkup),
+            Seen::Known(checkup) => checkup::findings(desired, observed, name, checkup),
             Seen::Unknown(cause) => checkup::unreachable(cause),
         },
     });

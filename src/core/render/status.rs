@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::capability::backup;
 use crate::core::cluster::quorum::{Health, Member, Membership};
-use crate::core::cluster::{alarms, restoration};
+use crate::core::cluster::{alarms, others, restoration, sameness};
 use crate::core::code::Code;
 use crate::core::content::runtime;
+use crate::core::count::count;
 use crate::core::desired::Desired;
 use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
-use crate::core::observed::{Answer, Host, Observed, Outcome, Role, Seen, ServiceState};
+use crate::core::observed::{Answer, Comparison, Host, MemberHash, Observed, Outcome, Role, Seen, ServiceState};
 use crate::core::plan::Voters;
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::render::json::rfc3339;
@@ -40,6 +41,9 @@ pub struct Document {
     pub authority: Option<Expiry>,
     /// `null` when no snapshots are declared to be taken on a schedule.
     pub backup: Option<BackupStatus>,
+    /// The data of the members, compared; `null` unless that was asked for and there are two to compare.
+    #[serde(default)]
+    pub data: Option<DataStatus>,
     /// Hosts that could not be seen, and why.
     pub unseen: Vec<Unseen>,
     pub findings: Vec<Finding>,
@@ -73,6 +77,31 @@ pub struct MemberStatus {
     pub alarms: Vec<String>,
     /// The certificate of the host that ends first.
     pub certificate: Option<CertificateExpiry>,
+}
+
+/// What the data of the members hashes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataStatus {
+    /// The revision up to which it was compared.
+    pub revision: i64,
+    /// Whether all that could tell have the same.
+    pub same: bool,
+    pub hashes: Vec<DataHash>,
+    /// Those that could not tell.
+    pub missed: Vec<DataMissed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataHash {
+    pub host: HostName,
+    /// In hexadecimal, eight digits; etcdctl prints the same in decimal.
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DataMissed {
+    pub host: HostName,
+    pub why: String,
 }
 
 /// The snapshots of `[backup]`.
@@ -208,6 +237,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         members: declared.chain(strangers).collect(),
         authority: authority(observed),
         backup: backup(desired, observed),
+        data: observed.comparison.as_ref().map(data),
         unseen: observed.hosts.iter().filter_map(unseen).collect(),
         findings: findings(desired, observed),
     }
@@ -249,6 +279,9 @@ fn role(member: &Member, leads: bool) -> MemberRole {
 
 /// Whether the state of its member is its own, and not for want of something here. One that is silent was asked.
 pub fn is_asked(host: &Host) -> bool {
+    if host.answer().is_none() && others::in_our_place(host).next().is_some() {
+        return false;
+    }
     host.member.unknown().is_none_or(|cause| matches!(cause.code, Code::MemberSilent | Code::NoQuorum))
 }
 
@@ -259,6 +292,10 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         Seen::Known(host) => host,
     };
     let service = runtime::name(desired);
+    let other = others::in_our_place(host).next();
+    if let Some(other) = other.filter(|_| host.answer().is_none()) {
+        return Some(format!("not run by quorate, but {}", others::by(&other.runner)));
+    }
     match (member.map(|member| &member.health), host.service.state) {
         (Some(Health::Healthy), _) => None,
         (_, ServiceState::Failed) => Some(format!("{service} has failed")),
@@ -291,8 +328,19 @@ fn authority(observed: &Observed) -> Option<Expiry> {
 /// Those of a plan, and what stands in the way of a plan whatever it is for: an unfinished restore, and alarms.
 fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let blocked = restoration::unfinished(desired, observed).into_iter().chain(alarms::active(desired, observed));
+    let blocked = blocked.chain(others::refusals(desired, observed)).chain(sameness::difference(observed));
     let blocked = blocked.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
     blocked.chain(crate::core::planner::findings(desired, observed)).collect()
+}
+
+fn data(Comparison { revision, hashes, missed }: &Comparison) -> DataStatus {
+    let mut values: Vec<_> = hashes.values().map(|member| member.hash).collect();
+    values.sort_unstable();
+    values.dedup();
+    let hashes =
+        hashes.values().map(|MemberHash { host, hash }| DataHash { host: host.clone(), hash: format!("{hash:08x}") });
+    let missed = missed.iter().map(|(host, why)| DataMissed { host: host.clone(), why: why.clone() });
+    DataStatus { revision: *revision, same: values.len() <= 1, hashes: hashes.collect(), missed: missed.collect() }
 }
 
 fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
@@ -342,7 +390,10 @@ pub fn text(document: &Document, palette: Palette) -> String {
     let noted = document.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice()));
     let health = match &document.health {
         Some(health) => words::voters(health),
-        None => words::unfinished_restore(noted).unwrap_or_else(|| "no member answers".to_owned()),
+        None => words::unfinished_restore(noted).unwrap_or_else(|| {
+            let is_theirs = document.unseen.iter().any(|unseen| unseen.code == Code::OtherEtcd);
+            if is_theirs { words::NOT_KNOWN.to_owned() } else { "no member answers".to_owned() }
+        }),
     };
     let _ = writeln!(
         out,
@@ -359,7 +410,18 @@ pub fn text(document: &Document, palette: Palette) -> String {
         }
         let _ = writeln!(out, "last restore test {}", last_drill(backup));
     }
-    let troubled = document.members.iter().filter_map(|member| Some((member, member.trouble.as_ref()?)));
+    if let Some(data) = document.data.as_ref() {
+        let _ = writeln!(out, "{}", data_line(data));
+    }
+    // Who runs it is told below, with all that is known of it.
+    let is_told = |member: &&MemberStatus| {
+        !document
+            .unseen
+            .iter()
+            .any(|unseen| unseen.code == Code::OtherEtcd && Some(&unseen.host) == member.host.as_ref())
+    };
+    let troubled = document.members.iter().filter(is_told);
+    let troubled = troubled.filter_map(|member| Some((member, member.trouble.as_ref()?)));
     let mut notes: Vec<String> =
         troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
     for unseen in &document.unseen {
@@ -367,7 +429,10 @@ pub fn text(document: &Document, palette: Palette) -> String {
         notes.push(format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code));
     }
     for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
-        notes.push(format!("{} [{changed}{}{changed:#}]", clean(&finding.what), finding.code));
+        // A plan tells what to do about the others; it does not compare data.
+        let hint = finding.hint.as_ref().filter(|_| finding.code == Code::DataDiffers);
+        let hint = hint.map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
+        notes.push(format!("{} [{changed}{}{changed:#}]{hint}", clean(&finding.what), finding.code));
     }
     if !notes.is_empty() {
         out.push('\n');
@@ -376,6 +441,25 @@ pub fn text(document: &Document, palette: Palette) -> String {
         let _ = writeln!(out, "{note}");
     }
     out
+}
+
+fn data_line(data: &DataStatus) -> String {
+    let missed: Vec<_> = data.missed.iter().map(|one| format!("; {}: {}", one.host, clean(&one.why))).collect();
+    match data.hashes.first() {
+        Some(first) if data.same => {
+            format!(
+                "data the same on {} at revision {}: HashKV {}{}",
+                count(data.hashes.len(), "member"),
+                data.revision,
+                first.hash,
+                missed.concat()
+            )
+        }
+        _ => {
+            let hashes: Vec<_> = data.hashes.iter().map(|one| format!("{} on {}", one.hash, one.host)).collect();
+            format!("DATA DIFFERS at revision {}: HashKV {}{}", data.revision, hashes.join(", "), missed.concat())
+        }
+    }
 }
 
 const UNKNOWN: &str = "unknown: not every node was seen";

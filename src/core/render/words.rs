@@ -203,7 +203,8 @@ pub fn health(plan: &Plan) -> String {
     };
     let noted = plan.blocked.iter().map(|blocked| (blocked.code, blocked.hosts.as_slice()));
     let noted = noted.chain(plan.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice())));
-    match (&plan.health, unfinished_restore(noted)) {
+    let theirs = plan.blocked.iter().any(|blocked| blocked.code == Code::OtherEtcd).then(|| NOT_KNOWN.to_owned());
+    match (&plan.health, unfinished_restore(noted).or(theirs)) {
         (Some(health), _) => format!("{}{unseen}", voters(health)),
         (None, _) if plan.unseen == plan.hosts => "no host is reachable".to_owned(),
         (None, Some(unfinished)) => format!("{unfinished}{unseen}"),
@@ -214,6 +215,9 @@ pub fn health(plan: &Plan) -> String {
         (None, None) => format!("no member answers{unseen}"),
     }
 }
+
+/// Of members that another program runs nothing is said which they have not said themselves.
+pub const NOT_KNOWN: &str = "not known: no member answers with this cluster's credentials";
 
 /// `no member answers: a restore is unfinished on etcd-1`, where one of what is `told`, each of its hosts, says so.
 pub fn unfinished_restore<'a>(mut told: impl Iterator<Item = (Code, &'a [HostName])>) -> Option<String> {

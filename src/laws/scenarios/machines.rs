@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::script::{Cluster, Happening};
+use crate::core::cluster::sameness;
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{Desired, read};
 use crate::core::names::{Digest, HostName, MemberId, RemotePath, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
-    Alarm, Answer, Cause, DataDirectory, File, Folder, Former, Host, MemberEntry, Observed, Scheduled, Seen,
-    ServiceState, Tools, V2Store,
+    Alarm, Answer, Cause, Comparison, DataDirectory, File, Folder, Former, Host, MemberEntry, MemberHash, Observed,
+    Scheduled, Seen, ServiceState, Tools, V2Store,
 };
 use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, world};
@@ -33,6 +34,8 @@ pub struct Machines {
     roster: Vec<MemberEntry>,
     /// What every member tells until it is disarmed.
     alarms: BTreeSet<Alarm>,
+    /// Members whose data has become another.
+    diverged: BTreeSet<MemberId>,
 }
 
 impl Machines {
@@ -43,8 +46,15 @@ impl Machines {
             true => world::healthy(&desired, sample::AT),
             false => world::bare(&desired, sample::AT),
         };
-        let mut machines =
-            Self { toml, desired, world, off: BTreeMap::new(), roster: Vec::new(), alarms: BTreeSet::new() };
+        let mut machines = Self {
+            toml,
+            desired,
+            world,
+            off: BTreeMap::new(),
+            roster: Vec::new(),
+            alarms: BTreeSet::new(),
+            diverged: BTreeSet::new(),
+        };
         machines.take_effect();
         Ok(machines)
     }
@@ -53,6 +63,7 @@ impl Machines {
     pub fn observe(&self, desired: &Desired) -> Observed {
         let mut seen = self.world.clone();
         seen.guessed = false;
+        seen.comparison = sameness::is_asked_for(desired, &seen).then(|| self.comparison()).flatten();
         let nobody_leads = self.world.answers().all(|(_, answer)| answer.leader.is_none());
         seen.auth = match &desired.auth {
             Some(_) if !nobody_leads => seen.auth,
@@ -67,6 +78,16 @@ impl Machines {
             host.v2store = (is_old && desired.cluster.version >= FIRST_WITHOUT_V2).then_some(V2Store::Clean);
         }
         seen
+    }
+
+    /// Each has its own wrong data.
+    pub fn comparison(&self) -> Option<Comparison> {
+        let hashes = self.world.answers().filter(|(_, answer)| !answer.learner).map(|(host, answer)| {
+            let hash = if self.diverged.contains(&answer.member) { answer.member.0 as u32 } else { 0xaaaa };
+            (answer.member, MemberHash { host: host.clone(), hash })
+        });
+        let hashes: BTreeMap<_, _> = hashes.collect();
+        (hashes.len() > 1).then_some(Comparison { revision: 812, hashes, missed: BTreeMap::new() })
     }
 
     /// The machine can be reached.
@@ -105,6 +126,10 @@ impl Machines {
                 self.alarms.insert(Alarm { kind, member });
             }
             Happening::Disarm => self.alarms.clear(),
+            Happening::Diverge(name) => {
+                let member = self.member(&name)?;
+                self.diverged.insert(member);
+            }
             Happening::DeleteData(name) => {
                 let host = self.host(&name)?;
                 stop(host);

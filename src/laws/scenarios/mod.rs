@@ -24,6 +24,7 @@
 //! | `replace HOST` | another machine, a bare one, comes in its place |
 //! | `stop etcd on HOST`, `hang etcd on HOST` | its service stops; it runs on and answers nobody |
 //! | `raise ALARM for HOST`, `disarm alarms` | NOSPACE or CORRUPT, of its member; `for nobody` where etcd could not tell; all go |
+//! | `diverge HOST` | its member's data becomes another, and no alarm says so |
 //! | `delete data of HOST` | etcd stops, and its data directory is gone |
 //! | `move data of HOST to PATH` | what is in its data directory, wherever that is, while etcd is stopped |
 //! | `delete log of HOST`, `delete database of HOST` | etcd stops, and of its data this is gone |
@@ -134,7 +135,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 12] = [
+const SHOWN: [(Guard, &str); 13] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -147,6 +148,7 @@ const SHOWN: [(Guard, &str); 12] = [
     (Guard::SoundBeforeChange, "corrupt-member-replaced.txt"),
     (Guard::DataStaysWithMember, "data-elsewhere.txt"),
     (Guard::OneConfigurationAtATime, "paths-changed.txt"),
+    (Guard::SameDataBeforeRisk, "data-differs.txt"),
 ];
 
 #[test]

@@ -60,6 +60,8 @@ pub enum Happening {
         of: Option<HostName>,
     },
     Disarm,
+    /// Its data becomes another, and nobody notices.
+    Diverge(HostName),
     Pass {
         seconds: i64,
     },
@@ -112,7 +114,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `move data of`, `delete`, `unmount`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `unmount`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -199,6 +201,7 @@ fn on_machines(source: &str) -> Option<Happening> {
         ["move", "data", "of", host, "to", to] => {
             Some(Happening::MoveData { host: HostName::new(*host), to: (*to).to_owned() })
         }
+        ["diverge", host] => Some(Happening::Diverge(HostName::new(*host))),
         ["delete", "data", "of", host] => Some(Happening::DeleteData(HostName::new(*host))),
         ["delete", what @ ("log" | "database"), "of", host] => {
             let what = if *what == "log" { DataDirectory::NoLog } else { DataDirectory::NoDatabase };

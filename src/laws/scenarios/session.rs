@@ -11,7 +11,7 @@ use super::script::{Cluster, Happening, InStep, Typed};
 use crate::core::desired::{Desired, Restore};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Digest, HostName, Token};
-use crate::core::observed::{Cause, Observed};
+use crate::core::observed::{Cause, Comparison, Observed};
 use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
 use crate::core::plan::step::{Risk, Step};
@@ -393,6 +393,10 @@ impl Fleet for Beside<'_> {
             middle.complaints.extend(quorum_is_kept(&world, &plan));
         }
         observed
+    }
+
+    async fn compare(&self) -> Option<Comparison> {
+        self.middle().machines.comparison()
     }
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {

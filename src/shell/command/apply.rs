@@ -12,6 +12,7 @@ use super::plan::{Format, formatted, worst};
 use super::request::{self, RequestArgs};
 use super::show;
 use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::sameness;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::plan::Plan;
@@ -102,7 +103,11 @@ pub async fn run<F: Fleet, G>(
     if let Some(saved) = &saved {
         desired.request = request::of_saved(&args.request, &saved.request)?;
     }
-    let observed = progress::while_looking(output == Output::Bar, &desired, fleet.observe()).await;
+    let mut observed = progress::while_looking(output == Output::Bar, &desired, fleet.observe()).await;
+    // The fleet does not know of the request.
+    if sameness::is_asked_for(&desired, &observed) {
+        observed.comparison = fleet.compare().await;
+    }
     request::bind(&mut desired, &observed)?;
     let desired = &desired;
     let fresh = planner::plan(desired, &observed);
@@ -337,6 +342,10 @@ mod tests {
     impl Fleet for Obedient {
         async fn observe(&self) -> Observed {
             self.world.lock().unwrap().clone()
+        }
+
+        async fn compare(&self) -> Option<crate::core::observed::Comparison> {
+            None
         }
 
         async fn write_once(&self, _: &HostName, _: &str, _: &str, _: Duration) -> Result<Duration, Cause> {

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::core::cluster::version;
+use crate::core::cluster::{others, version};
 use crate::core::code::Code;
 use crate::core::desired::EtcdAccess;
 use crate::core::names::{ConsumerName, HostName};
-use crate::core::observed::{Answer, Cause, ConsumerFiles, Host, Seen};
+use crate::core::observed::{Answer, Cause, ConsumerFiles, Host, OtherEtcd, Seen};
 use crate::shell::live::etcd::{Tls, Unreached};
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::KnownAuthority;
@@ -162,6 +162,9 @@ pub(super) async fn recognise(
             }
             Seen::Known(Some(answer))
         }
+        Err(missed) if others::in_our_place(&seen).any(OtherEtcd::runs) => {
+            Seen::Unknown(of_another_program(&remote.host, &seen, &missed.cause))
+        }
         Err(_) if seen.process.is_none() => Seen::Known(None),
         Err(missed) => Seen::Unknown(missed.cause),
     };
@@ -207,6 +210,21 @@ fn another(hosts: &Hosts, host: &HostName, answer: &Answer) -> Cause {
         code: Code::MemberSilent,
         summary: format!("a different member ({}) answers at {address}, the address of {host}", answer.member),
         hint: Some(format!("correct `address` or `ssh` of {host} in cluster.toml")),
+    }
+}
+
+/// What is wrong with it nobody can say who may not ask it: it is as well as its own program has it.
+fn of_another_program(host: &HostName, seen: &Host, missed: &Cause) -> Cause {
+    let runner = others::in_our_place(seen).find(|other| other.runs()).map(|other| others::by(&other.runner));
+    Cause {
+        code: Code::OtherEtcd,
+        summary: format!(
+            "the health of etcd on {host} is not known: it is run {}, and does not answer with this cluster's \
+             credentials: {}",
+            runner.unwrap_or_default(),
+            missed.summary
+        ),
+        hint: None,
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Live          what is asked for: observe, perform, backups, drills
-//! tasks         membership, users, handover, restored, raft_log, look, reach, former
+//! tasks         membership, users, handover, restored, raft_log, compare, look, reach, former
 //! Credentials   what signs and what logs in: from files here, from Vault, or from the nodes
 //! Hosts         what is declared, the machines, the connections to them, our lock on them
 //! ```
@@ -13,6 +13,7 @@
 pub mod archive;
 pub mod backup;
 mod cause;
+mod compare;
 mod credentials;
 mod doctor;
 pub mod drill;
@@ -53,7 +54,7 @@ use crate::core::cluster::trust;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
-use crate::core::observed::{Cause, Observed, Seen};
+use crate::core::observed::{Cause, Comparison, Observed, Seen};
 use crate::core::plan::action::{Action, SignedBy};
 use crate::shell::fleet::Fleet;
 
@@ -70,6 +71,8 @@ pub struct Live {
     credentials: Credentials,
     packages: Packages,
     users: users::Kept,
+    /// Made once a run: later looks go on from it, and from who is a member by then.
+    comparison: tokio::sync::OnceCell<Comparison>,
 }
 
 impl Live {
@@ -82,7 +85,13 @@ impl Live {
     pub fn with_openers(desired: Desired, openers: Openers) -> Self {
         let hosts = Arc::new(Hosts::new(desired));
         let credentials = Credentials::new(Arc::clone(&hosts), openers);
-        Self { hosts, credentials, packages: Packages::default(), users: users::Kept::default() }
+        Self {
+            hosts,
+            credentials,
+            packages: Packages::default(),
+            users: users::Kept::default(),
+            comparison: tokio::sync::OnceCell::new(),
+        }
     }
 
     /// As [`Live::new`] for what is declared otherwise, with the same authority: nobody is asked for its passphrase again.
@@ -174,6 +183,11 @@ impl Live {
 impl Fleet for Live {
     async fn observe(&self) -> Observed {
         observe::observe(self).await
+    }
+
+    async fn compare(&self) -> Option<Comparison> {
+        let made = async { compare::compare(&self.hosts, &self.credentials).await.ok_or(()) };
+        self.comparison.get_or_try_init(|| made).await.ok().cloned()
     }
 
     async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {

@@ -14,11 +14,12 @@ use super::probe::{Saved, newest_saved};
 use super::{Live, former, lookups, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::snapshot::live_cluster;
-use crate::core::cluster::{quorum, source, upgrade};
+use crate::core::cluster::{quorum, sameness, source, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
 use crate::core::observed::{Cause, ConsumerFiles, Host, Observed, Seen, Workstation};
 use crate::shell::clock::now;
+use crate::shell::fleet::Fleet;
 use crate::shell::patience::{Patience, Pauses};
 
 /// Between two looks at members that gave different lists: one that has just started publishes its name, and the others
@@ -32,6 +33,11 @@ pub(super) async fn observe(live: &Live) -> Observed {
     while quorum::disagreement(&observed).is_some() && patience.wait().await {
         observed = observe_once(live).await;
     }
+    // Whom the operator calls lost may be one that is well and holds other data than the rest.
+    observed.comparison = match sameness::is_asked_for(&live.hosts.desired, &observed) {
+        true => live.compare().await,
+        false => live.comparison.get().cloned(),
+    };
     observed
 }
 
@@ -42,7 +48,7 @@ async fn old_is_refused(live: &Live, observed: &Observed) -> bool {
 }
 
 async fn observe_once(live: &Live) -> Observed {
-    let Live { hosts, credentials, packages, users: kept } = live;
+    let Live { hosts, credentials, packages, users: kept, comparison: _ } = live;
     let desired = &hosts.desired;
     let at = now();
     let (loaded, looked) = if credentials.lie_on_nodes() {
@@ -69,6 +75,7 @@ async fn observe_once(live: &Live) -> Observed {
         former: BTreeMap::new(),
         auth: None,
         consumers,
+        comparison: None,
         guessed: false,
     };
     let found = former::found(desired, &observed);

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::core::content;
 use crate::core::names::{ConsumerName, Digest, UnixSeconds};
-use crate::core::observed::{Certificate, Host, Process, Role, Seen, Service};
+use crate::core::observed::{Certificate, File, Host, Process, Role, Seen, Service};
 use crate::shell::live::pki::{self, KnownAuthority};
 
 mod account;
@@ -30,6 +31,7 @@ mod listeners;
 mod loaded;
 mod locations;
 mod log;
+mod others;
 mod process;
 mod pushed;
 mod scheduled;
@@ -71,8 +73,8 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host installed tools unit complaint process data elsewhere loaded v2store log listeners sources snapshots pushed scheduled keys
-    account locations authority consumers files
+    host installed tools unit complaint process data elsewhere loaded others v2store log listeners sources snapshots pushed
+    scheduled keys account locations authority consumers files
 }
 
 /// What one look has brought.
@@ -181,6 +183,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         process,
         elsewhere,
         loaded,
+        others,
         v2store,
         log,
         listeners,
@@ -196,6 +199,12 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         files,
     } = Facts::read(of, &answer)?;
     let leaf = |(role, pem): (Role, String)| (role, Leaf { pem, key: keys.get(&role).copied() });
+    let is_ours = [File::Unit, File::Config]
+        .iter()
+        .any(|file| files.files.get(file).and_then(|fact| fact.text.as_deref()).is_some_and(content::is_kept));
+    let (others, main_is_foreign) = others.foreign(is_ours);
+    // What another's unit runs is none of ours, whatever that is called.
+    let process = process.filter(|_| !main_is_foreign);
     let host = Host {
         architecture,
         clock_offset_seconds: 0,
@@ -210,6 +219,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         sources,
         lookups: BTreeMap::new(),
         taken_ports: listeners.others(process.as_ref().and_then(|running| running.uid)),
+        others,
         process: process.map(|Running { process, .. }| Process { loaded, ..process }),
         data,
         data_elsewhere: elsewhere,

@@ -205,6 +205,36 @@ fn a_member_without_its_log_does_not_start_and_is_replaced() {
     scene.is_repaired(&["start etcd"]);
 }
 
+/// A member whose data has become another serves like the others: only a comparison finds it.
+#[test]
+fn a_member_with_other_data_is_found_before_another_is_touched() {
+    let test = "a_member_with_other_data_is_found_before_another_is_touched";
+    let Some(mut scene) = Scene::healthy(test, 3, Series::V3_5) else { return };
+    scene.etcdctl(scene.first(), "put /kept right-aaaa");
+    scene.quorate(&["status", "--deep"]).exits(0).says(&["data the same on 3 members"]);
+    let host = &scene.lab.hosts()[1];
+    host.sh(
+        "systemctl stop etcd; sed -i 's/right-aaaa/wrong-bbbb/g' /var/lib/etcd/member/snap/db; systemctl start etcd",
+    );
+    until("it serves again", Duration::from_secs(20), || serves(&scene, 1));
+    assert!(scene.etcdctl(host, "get /kept --consistency=s").contains("wrong-bbbb"));
+    scene.plan().exits(0);
+    scene.quorate(&["status", "--deep"]).exits(3).says(&[
+        "DATA DIFFERS",
+        "the data of etcd-2 differs",
+        "--lost=etcd-2",
+    ]);
+    let before = scene.starts();
+    scene.declare(|scene| scene.etcd = "quota-backend = \"4GiB\"".to_owned());
+    let run = scene.quorate(&["apply", "--yes"]);
+    assert!(run.stderr.contains("the data of etcd-2 differs") && [3, 7].contains(&run.code), "{run:?}");
+    assert_eq!(scene.starts(), before, "a member was restarted");
+    scene.quorate(&["apply", "--yes", "--lost=etcd-2", "--allow", "replace-member:etcd-2"]).exits(0);
+    scene.is_as_declared();
+    scene.quorate(&["status", "--deep"]).exits(0).says(&["data the same on 3 members"]);
+    assert!(scene.etcdctl(&scene.lab.hosts()[1], "get /kept --consistency=s").contains("right-aaaa"));
+}
+
 /// Called lost while it is cut off; when it returns, the old member does not serve, and a new one takes its place.
 #[test]
 fn a_lost_member_is_removed_and_added_anew_when_its_host_returns() {

@@ -23,6 +23,7 @@ mod membership;
 mod moves;
 mod node_authority;
 mod openssh;
+mod others;
 mod outage;
 mod recovery;
 mod refusals;

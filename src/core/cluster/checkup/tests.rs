@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::core::code::Code;
+use crate::core::names::{RemotePath, UnixSeconds};
 use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names};
+use crate::core::observed::{Comparison, MemberHash, OtherEtcd, Runner};
+use crate::core::planner::world;
+use crate::laws::sample;
 
 fn desired() -> Desired {
     let text = "[cluster]\nname = \"demo\"\nversion = \"3.6.16\"\n[nodes.a]\naddress = \"10.0.0.1\"\n\
@@ -49,7 +53,9 @@ fn well() -> Checkup {
 
 /// The outcomes of a host that nothing is known of but the check-up.
 fn of(checkup: &Checkup) -> Vec<Outcome> {
-    findings(&desired(), &HostName::new("a"), &Seen::Unknown(cause()), checkup)
+    let mut observed = world::bare(&desired(), UnixSeconds(0));
+    observed.hosts.values_mut().for_each(|host| *host = Seen::Unknown(cause()));
+    findings(&desired(), &observed, &HostName::new("a"), checkup)
 }
 
 /// What became of one check after `change`; all others are as before.
@@ -214,4 +220,56 @@ fn what_could_not_be_looked_at_is_not_well() {
     ] {
         is(&after(check, change), Verdict::Unknown, "it did not answer");
     }
+}
+
+/// The outcome of a check that goes by what a plan sees, on the first of three healthy members.
+fn of_member(check: Check, change: impl FnOnce(&mut Observed)) -> Option<Outcome> {
+    let desired = sample::desired(3);
+    let mut observed = sample::healthy(&desired);
+    change(&mut observed);
+    let found = findings(&desired, &observed, &sample::name(0), &well());
+    found.into_iter().find(|one| one.check == check)
+}
+
+#[test]
+fn etcds_of_others() {
+    let other = |in_our_place| OtherEtcd {
+        runner: Runner::Kubelet(None),
+        pid: Some(812),
+        executable: Some(RemotePath::new("/usr/local/bin/etcd")),
+        data: Some(RemotePath::new("/var/lib/etcd")),
+        ports: [2379, 2380].into(),
+        in_our_place,
+    };
+    let seen = |others: Vec<OtherEtcd>| {
+        let change = |observed: &mut Observed| match observed.hosts.get_mut(&sample::name(0)) {
+            Some(Seen::Known(host)) => host.others = others,
+            _ => panic!("it was seen"),
+        };
+        of_member(Check::OtherEtcd, change).expect("it is always told")
+    };
+    is(&seen(Vec::new()), Verdict::Ok, "no etcd but quorate's");
+    is(&seen(vec![other(false)]), Verdict::Ok, "an etcd runs by the kubelet (in a pod): process 812");
+    is(&seen(vec![other(false), other(true)]), Verdict::Problem, "in the place of this cluster's");
+}
+
+#[test]
+fn data_that_differs() {
+    let compared = |hashes: &[u32], missed: &[usize]| {
+        of_member(Check::Data, |observed| {
+            let member = |index| observed.host(&sample::name(index)).and_then(Host::answer).expect("it answers").member;
+            let of =
+                |(index, hash): (usize, &u32)| (member(index), MemberHash { host: sample::name(index), hash: *hash });
+            let hashes = hashes.iter().enumerate().filter(|(index, _)| !missed.contains(index)).map(of).collect();
+            let missed = missed.iter().map(|index| (sample::name(*index), "timed out".to_owned())).collect();
+            observed.comparison = Some(Comparison { revision: 812, hashes, missed });
+        })
+        .expect("it was compared")
+    };
+    is(&compared(&[7, 7, 7], &[]), Verdict::Ok, "HashKV 00000007 at revision 812");
+    is(&compared(&[7, 7, 8], &[]), Verdict::Ok, "the same as the other members'");
+    is(&compared(&[8, 7, 7], &[]), Verdict::Problem, "HashKV 00000008");
+    is(&compared(&[7, 8, 9], &[]), Verdict::Problem, "no hash is a majority's");
+    is(&compared(&[7, 7, 7], &[0]), Verdict::Unknown, "timed out");
+    assert_eq!(of_member(Check::Data, |_| ()), None, "nothing was compared");
 }

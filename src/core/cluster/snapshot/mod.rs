@@ -19,6 +19,7 @@ use std::fmt;
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 
+use crate::core::cluster::sameness;
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
@@ -275,6 +276,7 @@ pub fn sources(desired: &Desired, observed: &Observed) -> Vec<HostName> {
         .filter(|(_, answer)| {
             !answer.alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member == Some(answer.member))
         })
+        .filter(|(_, answer)| !sameness::is_odd(observed, answer.member))
         .map(|(name, answer)| {
             let leads = answer.leader == Some(answer.member);
             ((!answer.reads, leads, std::cmp::Reverse(answer.applied)), name.clone())

@@ -254,6 +254,18 @@ impl Member {
         Ok((at, hash.hash(), hash.compact_version()))
     }
 
+    /// How far its own keys have come, whatever the others have.
+    ///
+    /// # Errors
+    /// When it is not told within `deadline`.
+    pub async fn revision(&self, deadline: Duration) -> Result<i64, Cause> {
+        let options = GetOptions::new().with_serializable().with_keys_only().with_limit(1);
+        let mut client = self.client.kv_client();
+        let got = async { client.get("health", Some(options)).await.map_err(Fault::of_client_owned) };
+        let got = self.ask("for its revision", deadline, got).await?;
+        Ok(got.header().map_or(0, etcd_client::ResponseHeader::revision))
+    }
+
     /// How many keys there are at `revision`.
     ///
     /// # Errors

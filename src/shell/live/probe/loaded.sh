@@ -3,5 +3,6 @@
 look_loaded() {
     [ -n "$pid" ] || return
     value=$(grep -z -m 1 "^$q_loaded=" "/proc/$pid/environ" 2>/dev/null) || return
+    recorded=yes
     echo "${value#"$q_loaded="}"
 }

@@ -11,7 +11,8 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{Architecture, ClusterId, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
-    Access, DataDirectory, File, Folder, Installed, Needed, Role, ServiceState, Tools, Usage, V2Store,
+    Access, DataDirectory, File, Folder, Installed, Needed, OtherEtcd, Role, Runner, ServiceState, Tools, Usage,
+    V2Store,
 };
 
 const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
@@ -267,7 +268,7 @@ fn a_process_of_anothers_unit_has_loaded_what_is_older_than_it() {
     let text = core::str::from_utf8(RUNNING).expect("fixtures are text");
     let (before, rest) = text.split_once("[loaded]\n").expect("a section");
     let (_, after) = rest.split_once("[listeners]").expect("a section");
-    let unrecorded = format!("{before}[loaded]\n[listeners]{after}");
+    let unrecorded = format!("{before}[loaded]\n[others]\n[listeners]{after}");
     let later = unrecorded.replacen("889\t1795219769", "889\t1795219999", 1);
     let host = seen(later.as_bytes());
     let loaded = &host.process.as_ref().expect("it runs").loaded;
@@ -495,6 +496,178 @@ fn files_of_a_consumer_and_of_the_authority_are_seen_by_every_shell() {
         let authority = authority.expect("a whole answer");
         assert_eq!(authority.certificate, None, "{shell:?}");
         assert_eq!(authority.key.map(|(digest, _)| digest), Some(Digest::of("secret\n").to_string()), "{shell:?}");
+    }
+}
+
+fn others(lines: &str) -> Vec<OtherEtcd> {
+    seen(&replaced(BARE, "[others]\n", &format!("[others]\n{lines}"))).others
+}
+
+#[test]
+fn who_runs_another_etcd_is_told_by_its_control_group() {
+    let runner = |groups: &[&str]| {
+        let groups: String = groups.iter().map(|group| format!("cgroup={group}\n")).collect();
+        others(&format!("pid=812\n{groups}executable=/usr/bin/etcd\ndata=/x\nurls=\n")).remove(0).runner
+    };
+    let unit = |name: &str| Runner::Unit(name.to_owned());
+    let container = |name: &str| Runner::Container(name.to_owned());
+    let id = "3f2a0c".repeat(10);
+    assert_eq!(runner(&["0::/system.slice/etcd-events.service"]), unit("etcd-events.service"));
+    assert_eq!(runner(&["0::/system.slice/snap.k8s.etcd.service"]), unit("snap.k8s.etcd.service"));
+    assert_eq!(runner(&["0::/system.slice/k3s.service"]), unit("k3s.service"));
+    assert_eq!(
+        runner(&["0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-1.scope"]),
+        Runner::Kubelet(None)
+    );
+    assert_eq!(
+        runner(&["12:cpuset:/", &format!("1:name=systemd:/kubepods/burstable/pod1/{id}")]),
+        Runner::Kubelet(None)
+    );
+    assert_eq!(runner(&[&format!("0::/system.slice/docker-{id}.scope")]), container("docker"));
+    assert_eq!(runner(&["3:memory:/", &format!("1:name=systemd:/docker/{id}")]), container("docker"));
+    assert_eq!(runner(&[&format!("0::/machine.slice/libpod-{id}.scope/container")]), container("podman"));
+    assert_eq!(runner(&[&format!("0::/system.slice/containerd.service/cri-containerd-{id}")]), container("containerd"));
+    assert_eq!(runner(&["0::/user.slice/user-0.slice/session-4.scope"]), Runner::Session);
+    assert_eq!(runner(&["0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-1.scope"]), Runner::Session);
+    assert_eq!(runner(&["0::/"]), Runner::Unknown);
+    assert_eq!(runner(&[]), Runner::Unknown);
+}
+
+#[test]
+fn another_etcd_is_in_our_place_by_its_data_or_its_ports() {
+    let of = |lines: &str| others(&format!("pid=812\ncgroup=0::/system.slice/x.service\n{lines}")).remove(0);
+    let beside = of("net=host\ndata=/var/lib/etcd-events\nurls=https://10.0.0.1:3379,https://[fd00::1]:3380,\n");
+    assert!(!beside.in_our_place && beside.ports == [3379, 3380].into());
+    assert!(of("net=host\ndata=/x\nurls=https://0.0.0.0:2380/,\n").in_our_place);
+    assert!(of("net=host\ndata=/x\nurls=\n").in_our_place, "etcd's own ports");
+    assert!(!of("data=/x\nurls=https://0.0.0.0:2379,\n").in_our_place, "in a network of its own");
+    assert!(of("data=/x\nsame-data=yes\nurls=\n").in_our_place);
+    let listens = "listens=LISTEN 0 4096 *:2379 *:* users:((\"etcd\",pid=812,fd=8))\n\
+                   listens=LISTEN 0 4096 *:9 *:* users:((\"sshd\",pid=1,fd=8))\n";
+    let told = of(&format!("net=host\ndata=/x\nurls=http://h:3379\n{listens}"));
+    assert!(told.in_our_place && told.ports == [2379, 3379].into(), "{told:?}");
+    // What might start one, and what quorate itself runs for a moment.
+    let manifest = others(
+        "manifest=/etc/kubernetes/manifests/etcd.yaml\ndata=/var/lib/etcd\nsame-data=yes\nurls=https://h:2379,\n",
+    );
+    assert!(manifest[0].in_our_place && !manifest[0].runs());
+    let unit = others("unit=snap.k8s.etcd.service\nActiveState=inactive\nUnitFileState=disabled\nurls=\n");
+    assert!(!unit[0].in_our_place && !unit[0].runs());
+    assert_eq!(
+        others(
+            "pid=9\ncgroup=0::/system.slice/quorate-force-new-cluster.service\ndata=/var/lib/etcd\nsame-data=yes\nurls=\n"
+        ),
+        []
+    );
+    // One pod is told once.
+    let pod = others(
+        "pid=812\ncgroup=0::/kubepods/burstable/pod1/x\nnet=host\ndata=/var/lib/etcd\nsame-data=yes\nurls=\n\
+         manifest=/etc/kubernetes/manifests/etcd.yaml\ndata=/var/lib/etcd\nsame-data=yes\nurls=\n",
+    );
+    let [pod] = &pod[..] else { panic!("{pod:#?}") };
+    assert!(pod.runs() && matches!(&pod.runner, Runner::Kubelet(Some(path)) if path.as_str().ends_with("etcd.yaml")));
+}
+
+/// A unit of our name that quorate did not write, as Debian's package has one.
+#[test]
+fn the_process_of_anothers_unit_of_our_name_is_none_of_ours() {
+    let main = "[others]\npid=812\ncgroup=0::/system.slice/etcd.service\nexecutable=/usr/bin/etcd\nnet=host\n\
+                data=/var/lib/etcd/default\nurls=\nmain=yes\n";
+    let with = |banner: &str| {
+        let text = String::from_utf8(replaced(RUNNING, "[others]\n", main)).expect("fixtures are text");
+        // Of the same length, and with the digest of what it is then.
+        let files = seen(RUNNING).files;
+        let edited = [File::Unit, File::Config].iter().fold(text, |text, file| {
+            let fact = &files[file];
+            let body = fact.text.as_deref().expect("it is text").replace("# Kept by quorate", banner);
+            text.replace(&fact.digest.to_string(), &Digest::of(&body).to_string())
+        });
+        seen(edited.replace("# Kept by quorate", banner).as_bytes())
+    };
+    let theirs = with("# Kept by someone");
+    assert_eq!(theirs.process, None);
+    assert_eq!(theirs.others.len(), 1);
+    assert!(theirs.others[0].in_our_place && theirs.others[0].runner == Runner::Unit("etcd.service".to_owned()));
+    let ours = with("# Kept by quorate");
+    assert!(ours.process.is_some() && ours.others.is_empty());
+}
+
+/// A program that calls itself etcd, told what etcd is told in each of its ways.
+#[test]
+fn what_a_running_etcd_was_told_is_seen_by_every_shell() {
+    use std::process::Command;
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let place = |name: &str| folder.path().join(name).to_str().expect("its name is text").to_owned();
+    std::fs::create_dir(place("data")).expect("the folder is ours");
+    std::fs::write(
+        place("etcd.yaml"),
+        format!("name: 'x'\ndata-dir: \"{}\"\nlisten-client-urls: https://a:3379,https://b:3379\n", place("data")),
+    )
+    .expect("the folder is ours");
+    let shell = ["/bin/dash", "/bin/bash", "/bin/sh"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+        .expect("there is a shell");
+    std::fs::copy(shell, place("etcd")).expect("the folder is ours");
+    for (arguments, variables, data) in [
+        (
+            vec![format!("--data-dir={}", place("data")), "--listen-peer-urls".to_owned(), "https://a:3380".to_owned()],
+            vec![],
+            "same",
+        ),
+        (vec!["-data-dir".to_owned(), place("other")], vec![], "other"),
+        (
+            vec![],
+            vec![("ETCD_DATA_DIR", place("data")), ("ETCD_LISTEN_CLIENT_URLS", "https://a:3379".to_owned())],
+            "same",
+        ),
+        (
+            vec![format!("--config-file={}", place("etcd.yaml")), format!("--data-dir={}", place("other"))],
+            vec![],
+            "same",
+        ),
+        (vec![], vec![("ETCD_CONFIG_FILE", place("etcd.yaml")), ("ETCD_NAME", "y".to_owned())], "same"),
+        (vec!["--name=data".to_owned()], vec![], "data.etcd"),
+    ] {
+        let mut running = Command::new(place("etcd"));
+        running
+            .args(["-c", "read line; exit"])
+            .args(&arguments)
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (*name, value)));
+        running.current_dir(folder.path()).stdin(std::process::Stdio::piped());
+        let mut running = running.spawn().expect("it is here");
+        let pid = running.id();
+        let lines = include_str!("others.sh");
+        let script = format!(
+            "newline='\n'\ntab='\t'\nIFS=\" $tab$newline\"\nq_data={}\nq_service=etcd.service\npid=''\nrecorded=''\n{lines}\nlook_others\n",
+            place("data")
+        );
+        for with in shells() {
+            let output = run(&with, &["-s"], &script);
+            assert!(output.stderr.is_empty(), "{with:?}: {output:?}");
+            let said = String::from_utf8(output.stdout).expect("it is text");
+            let (_, record) = said.split_once(&format!("pid={pid}\n")).unwrap_or_else(|| panic!("{with:?}: {said}"));
+            let end =
+                ["\npid=", "\nlistens=", "\nmanifest=", "\nunit="].iter().filter_map(|next| record.find(next)).min();
+            let record = &record[..end.unwrap_or(record.len())];
+            assert_eq!(
+                record.contains("same-data=yes"),
+                data == "same",
+                "{with:?} {arguments:?} {variables:?}: {record}"
+            );
+            let path = if data == "same" {
+                place("data")
+            } else if data == "other" {
+                place("other")
+            } else {
+                data.to_owned()
+            };
+            assert!(record.lines().any(|line| line == format!("data={path}")), "{with:?}: {record}");
+            assert!(record.contains("\nnet=host\n") && record.contains("cgroup="), "{with:?}: {record}");
+        }
+        drop(running.stdin.take());
+        running.wait().expect("it ends");
     }
 }
 

@@ -1,0 +1,145 @@
+# shellcheck shell=dash disable=SC2034,SC2154
+# Every etcd on this host that our unit does not run, whoever started it, and what would start one. A record begins with
+# pid=, manifest= or unit=; what it was told comes from its command line, its environment or its file, whichever it reads.
+#
+#     pid=812
+#     cgroup=0::/system.slice/etcd-events.service
+#     executable=/usr/bin/etcd
+#     net=host
+#     data=/var/lib/etcd-events
+#     urls=https://10.0.0.11:3379
+#     …
+look_others() {
+    found=''
+    if [ -n "$pid" ] && [ -z "$recorded" ]; then
+        # The main process of a unit of that name, which did not note what it loads as ours does.
+        tell_process "$pid" && echo main=yes
+    fi
+    # k3s has its etcd in itself.
+    named=$(grep -l -s -E '^(etcd|k3s-server)' /proc/[0-9]*/comm)
+    for name in $named; do
+        other=${name#/proc/}
+        other=${other%/comm}
+        [ "$other" != "$pid" ] || continue
+        { read -r called <"$name"; } 2>/dev/null || continue
+        case $called in
+        # Whatever else begins with its name is a tool of somebody's.
+        etcd | etcd[0-9]* | etcd[-.][0-9]* | etcd[-.]v[0-9]*) ;;
+        k3s-server) [ -d /var/lib/rancher/k3s/server/db/etcd ] || continue ;;
+        *) continue ;;
+        esac
+        tell_process "$other" || continue
+        if [ "$called" = k3s-server ]; then
+            echo data=/var/lib/rancher/k3s/server/db/etcd
+        fi
+    done
+    if [ -n "$found" ]; then
+        ss -ltnpH 2>/dev/null | grep -F 'pid=' | head -c 32768 | sed 's/^/listens=/'
+    fi
+    # Static pods of a kubelet.
+    manifests=$(grep -l -s -E '^ *- ([^ ]*/)?etcd$' /etc/kubernetes/manifests/* \
+        /var/lib/rancher/rke2/agent/pod-manifests/*)
+    for manifest in $manifests; do
+        echo "manifest=$manifest"
+        begin_record
+        take_words "$(sed -n 's/^ *- \(--[a-z-]*=[^ ]*\)$/\1/p' "$manifest")"
+        tell_record ''
+    done
+    # The same unit lies in two folders where one is a link to the other.
+    units=''
+    files=$(grep -l -s -E '^ExecStart=.*[/ .]etcd([ :]|$)' /etc/systemd/system/*.service \
+        /lib/systemd/system/*.service /usr/lib/systemd/system/*.service)
+    for file in $files; do
+        name=${file##*/}
+        case " $units $q_service quorate-backup.service " in
+        *" $name "*) continue ;;
+        esac
+        units="$units $name"
+        echo "unit=$name"
+        systemctl show -p ActiveState,UnitFileState -- "$name"
+        begin_record
+        take_words "$(grep '^ExecStart=' "$file" | tr ' ' '\n')"
+        tell_record ''
+    done
+}
+
+tell_process() {
+    # It may have ended since.
+    program=$(readlink "/proc/$1/exe") || return
+    found=yes
+    echo "pid=$1"
+    sed 's/^/cgroup=/' "/proc/$1/cgroup" 2>/dev/null
+    echo "executable=$program"
+    if [ "/proc/$1/ns/net" -ef /proc/self/ns/net ]; then
+        echo net=host
+    fi
+    begin_record
+    take_words "$({ tr '\0' '\n' <"/proc/$1/environ"; } 2>/dev/null |
+        grep -E '^ETCD_(CONFIG_FILE|DATA_DIR|NAME|LISTEN_(CLIENT|PEER)_URLS)=')"
+    take_words "$({ tr '\0' '\n' <"/proc/$1/cmdline"; } 2>/dev/null | head -c 32768)"
+    if [ -n "$config" ]; then
+        # With a file etcd reads neither the one nor the other.
+        file=/proc/$1/root$config
+        begin_record
+        take_words "$(sed -n "s/^\(data-dir\|name\|listen-client-urls\|listen-peer-urls\): *[\"']\{0,1\}\([^\"']*\).*/--\1=\2/p" "$file" 2>/dev/null)"
+    fi
+    tell_record "$1"
+}
+
+begin_record() {
+    config='' data='' member='' urls=''
+}
+
+# take_words LINES: one word a line, each --key=value, or a key and its value, or KEY=value of the environment.
+take_words() {
+    key=''
+    IFS=$newline
+    set -f
+    for word in $1; do
+        case $word in
+        ETCD_CONFIG_FILE=*) take config-file "${word#*=}" ;;
+        ETCD_DATA_DIR=*) take data-dir "${word#*=}" ;;
+        ETCD_NAME=*) take name "${word#*=}" ;;
+        ETCD_LISTEN_CLIENT_URLS=* | ETCD_LISTEN_PEER_URLS=*) take listen-urls "${word#*=}" ;;
+        -*=*)
+            key=${word%%=*}
+            take "${key##*--}" "${word#*=}"
+            key=''
+            ;;
+        -*) key=${word##*--} ;;
+        *)
+            [ -z "$key" ] || take "$key" "$word"
+            key=''
+            ;;
+        esac
+    done
+    set +f
+    IFS=" $tab$newline"
+}
+
+take() {
+    case ${1#-} in
+    config-file) config=$2 ;;
+    data-dir) data=$2 ;;
+    name) member=$2 ;;
+    listen-urls | listen-client-urls | listen-peer-urls) urls="$urls$2," ;;
+    esac
+}
+
+# tell_record PID: of a process, paths are those that it sees.
+tell_record() {
+    if [ -z "$data" ] && [ -n "$1" ]; then
+        data=${member:-default}.etcd
+    fi
+    case $data in
+    /*) place=${1:+/proc/$1/root}$data ;;
+    *) place=${1:+/proc/$1/cwd/}$data ;;
+    esac
+    if [ -n "$data" ]; then
+        echo "data=$data"
+        if [ "$place" -ef "$q_data" ]; then
+            echo same-data=yes
+        fi
+    fi
+    echo "urls=$urls"
+}
