@@ -20,6 +20,9 @@ pub fn create(view: &View) -> Ruling {
     }
     let Some(first) = view.desired.nodes.keys().next() else { return Ruling::default() };
     if view.situation != Situation::New {
+        if view.blocked.iter().any(|blocked| blocked.code == Code::AuthorityMissing) {
+            return Ruling::default();
+        }
         let nodes: Vec<_> = view.desired.nodes.keys().map(HostName::as_str).collect();
         let what = format!("the cluster exists, but none of {} has its CA key", nodes.join(", "));
         let hint = "restore ca.crt and ca.key from your backup on one of them; the key is copied to the others from \

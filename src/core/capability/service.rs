@@ -16,7 +16,7 @@ use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn_with_data, may_restart, rank};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{quota, sameness, source};
+use crate::core::cluster::{quota, sameness, source, trust};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
@@ -54,8 +54,11 @@ pub fn write_unit(view: &View) -> Ruling {
 /// What stays wrong when everything that can be done is done: members that do not answer or are not well, and alarms.
 pub fn health(view: &View) -> Ruling {
     let mut blocked = Vec::new();
+    let mut silent = BTreeSet::new();
     for (name, host) in view.hosts().filter(|(_, host)| host.process.is_some()) {
-        if let Some(cause) = host.member.unknown() {
+        let Some(cause) = host.member.unknown() else { continue };
+        silent.insert(name);
+        if !trust::is_why(view.observed, cause) {
             blocked.push(Blocked::unseen(cause).on(name));
         }
     }
@@ -75,7 +78,8 @@ pub fn health(view: &View) -> Ruling {
     // How well one is that another program runs is not known unless it says so itself.
     let is_ours = |member: &&Member| !view.observed.host(&member.host).is_some_and(others::is_taken);
     for member in view.membership().iter().flat_map(|membership| &membership.members).filter(is_ours) {
-        if let (Health::Unhealthy(why), host) = (&member.health, &member.host) {
+        // Why one does not answer, or could not be asked, is told already.
+        if let (Health::Unhealthy(why), host, false) = (&member.health, &member.host, silent.contains(&member.host)) {
             let hint = format!("run `{}` on the host", runtime::log(view.desired));
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is unhealthy: {why}")).on(host).hint(hint));
         }

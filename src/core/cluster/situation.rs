@@ -6,9 +6,9 @@ use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, out_of_sight, standing, unknown_data};
 use crate::core::cluster::{next_start, others, restoration, staged, trust};
 use crate::core::code::Code;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::HostName;
+use crate::core::names::{HostName, listed};
 use crate::core::observed::{DataDirectory, File, Host, Observed};
 use crate::core::plan::ruling::Blocked;
 use crate::core::span;
@@ -152,27 +152,38 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
     let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
     let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted)));
-    let blocked = foreign.map(|(name, _)| match authority {
-        None if !observed.workstation.ca_keys.is_empty() => {
-            let what = format!("{name} trusts a CA whose key is on no node");
-            let hint = "restore ca.crt and ca.key from your backup on one node; the key is copied to the others from \
-                        there";
-            Blocked::new(Code::AuthorityMissing, what).on(name).hint(hint)
-        }
-        None => Blocked::new(
-            Code::AuthorityMissing,
-            format!(
-                "{name} already trusts a CA, but ca.crt and ca.key are \
-                                                              missing here"
-            ),
-        )
-        .on(name)
-        .hint("restore ca.crt and ca.key from your backup to the location in [ca]"),
-        Some(_) => Blocked::new(Code::AuthorityDiffers, format!("{name} trusts a different CA from the one in [ca]"))
-            .on(name)
-            .hint("declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]"),
-    });
-    blocked.filter(|_| !upheld(Guard::NoSecondAuthority, false)).collect()
+    let foreign: Vec<_> = foreign.map(|(name, _)| name).collect();
+    let mut blocked = Vec::new();
+    match authority {
+        None if foreign.is_empty() => {}
+        // One thing is missing, however many hosts miss it.
+        None => blocked.push(missing_authority(observed, &foreign)),
+        Some(_) => blocked.extend(foreign.into_iter().map(|name| {
+            let what = format!("{name} trusts a different CA from the one in [ca]");
+            Blocked::new(Code::AuthorityDiffers, what).on(name).hint(
+                "declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]",
+            )
+        })),
+    }
+    blocked.retain(|_| !upheld(Guard::NoSecondAuthority, false));
+    blocked
+}
+
+fn missing_authority(observed: &Observed, trusting: &[&HostName]) -> Blocked {
+    let verb = if trusting.len() == 1 { "trusts" } else { "trust" };
+    let names = listed(trusting);
+    let (what, hint) = match observed.workstation.ca_keys.is_empty() {
+        false => (
+            format!("{names} {verb} a CA whose key is on no node"),
+            "restore ca.crt and ca.key from your backup on one node; the key is copied to the others from there",
+        ),
+        true => (
+            format!("{names} already {verb} a CA, but ca.crt and ca.key are missing here"),
+            "restore ca.crt and ca.key from your backup to the location in [ca]",
+        ),
+    };
+    let blocked = Blocked::new(Code::AuthorityMissing, what).hint(hint).declared_at(Place::Ca);
+    trusting.iter().fold(blocked, |blocked, name| blocked.on(name))
 }
 
 /// A cluster that has served, of which no member can say who belongs to it.

@@ -2,9 +2,10 @@
 //!
 //! Read from the hosts: what each ca.crt holds, what each process has loaded, who signed each leaf.
 
+use crate::core::code::Code;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::Digest;
-use crate::core::observed::{Authority, ConsumerFiles, File, Host, Observed, Role, Seen};
+use crate::core::observed::{Authority, Cause, ConsumerFiles, File, Host, Observed, Role, Seen};
 use crate::core::plan::action::{SignedBy, Trust};
 
 /// Whether none of them would refuse a member whose certificate `authority` has signed. One that has no file yet trusts
@@ -33,6 +34,16 @@ pub fn current(observed: &Observed) -> Option<&Authority> {
 
 pub fn next_one(observed: &Observed) -> Option<&Authority> {
     observed.workstation.next.as_ref()
+}
+
+/// Whether it is for the authority that no member could be asked: there is none here, or `cause` is wrong with it. That
+/// is told of the authority, once, and of no member.
+pub fn is_why(observed: &Observed, cause: &Cause) -> bool {
+    match &observed.workstation.authority {
+        Seen::Unknown(unread) => unread == cause,
+        Seen::Known(None) => cause.code == Code::AuthorityMissing,
+        Seen::Known(Some(_)) => false,
+    }
 }
 
 /// Whether `fingerprint` is an authority of this cluster.

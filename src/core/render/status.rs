@@ -391,8 +391,8 @@ pub fn text(document: &Document, palette: Palette) -> String {
     let health = match &document.health {
         Some(health) => words::voters(health),
         None => words::unfinished_restore(noted).unwrap_or_else(|| {
-            let is_theirs = document.unseen.iter().any(|unseen| unseen.code == Code::OtherEtcd);
-            if is_theirs { words::NOT_KNOWN.to_owned() } else { "no member answers".to_owned() }
+            let codes: Vec<_> = document.unseen.iter().map(|unseen| unseen.code).collect();
+            words::nobody_answered(&codes).to_owned()
         }),
     };
     let _ = writeln!(
@@ -426,7 +426,11 @@ pub fn text(document: &Document, palette: Palette) -> String {
         troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
     for unseen in &document.unseen {
         let hint = unseen.hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
-        notes.push(format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code));
+        let note = format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code);
+        // What is wrong with the authority is the same for every member.
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
     }
     for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
         // A plan tells what to do about the others; it does not compare data.

@@ -203,7 +203,8 @@ pub fn health(plan: &Plan) -> String {
     };
     let noted = plan.blocked.iter().map(|blocked| (blocked.code, blocked.hosts.as_slice()));
     let noted = noted.chain(plan.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice())));
-    let theirs = plan.blocked.iter().any(|blocked| blocked.code == Code::OtherEtcd).then(|| NOT_KNOWN.to_owned());
+    let codes: Vec<_> = plan.blocked.iter().map(|blocked| blocked.code).collect();
+    let theirs = codes.contains(&Code::OtherEtcd).then(|| nobody_answered(&codes).to_owned());
     match (&plan.health, unfinished_restore(noted).or(theirs)) {
         (Some(health), _) => format!("{}{unseen}", voters(health)),
         (None, _) if plan.unseen == plan.hosts => "no host is reachable".to_owned(),
@@ -212,12 +213,24 @@ pub fn health(plan: &Plan) -> String {
         (None, None) if plan.bare + plan.unseen == plan.hosts => {
             format!("no cluster found: {}{unseen}", count(plan.bare, "empty host"))
         }
-        (None, None) => format!("no member answers{unseen}"),
+        (None, None) => format!("{}{unseen}", nobody_answered(&codes)),
     }
 }
 
 /// Of members that another program runs nothing is said which they have not said themselves.
-pub const NOT_KNOWN: &str = "not known: no member answers with this cluster's credentials";
+const NOT_KNOWN: &str = "not known: no member answers with this cluster's credentials";
+
+/// Where no member has said anything: for want of something that is needed to ask, or because none answers.
+pub fn nobody_answered(codes: &[Code]) -> &'static str {
+    let is_here = |code: &Code| {
+        matches!(code, Code::AuthorityUnreadable | Code::AuthorityMissing | Code::Vault | Code::CertificateUnusable)
+    };
+    match codes {
+        codes if codes.contains(&Code::OtherEtcd) => NOT_KNOWN,
+        codes if codes.iter().any(is_here) => "etcd could not be queried",
+        _ => "no member answers",
+    }
+}
 
 /// `no member answers: a restore is unfinished on etcd-1`, where one of what is `told`, each of its hosts, says so.
 pub fn unfinished_restore<'a>(mut told: impl Iterator<Item = (Code, &'a [HostName])>) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `quorate apply`: shows the plan, asks, and carries it out.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,7 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::sameness;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::names::listed;
 use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
 use crate::core::planner;
@@ -208,7 +210,12 @@ fn nothing_to_do(args: &ApplyArgs, plan: &Plan, stdout: &mut Out) -> Result<u8, 
     }
     match worst(plan) {
         None => Ok(0),
-        Some(kind) => Err(left_over(plan, kind)),
+        Some(kind) if args.json => Err(left_over(plan, kind)),
+        // Why has just been shown, each with its way out.
+        Some(kind) => {
+            let codes: BTreeSet<_> = plan.blocked.iter().map(|blocked| blocked.code).collect();
+            Err(Diagnostic::new(kind, format!("nothing was changed: the plan above is blocked [{}]", listed(codes))))
+        }
     }
 }
 
@@ -412,8 +419,15 @@ mod tests {
         let (result, printed) = fleet.apply(&yes(), None).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind, Kind::Unseen);
-        assert!(error.to_string().starts_with("apply is incomplete\n  caused by: could not reach etcd-2"), "{error}");
+        assert_eq!(error.to_string(), "nothing was changed: the plan above is blocked [host-unreachable]");
+        // Once, by the plan; what reads JSON sees no plan, and is told by the error.
+        let told = "could not reach etcd-2";
+        assert_eq!(printed.matches(told).count(), 1, "{printed}");
         assert!(printed.contains("[host-unreachable]"), "{printed}");
+        let (result, printed) = fleet.apply(&ApplyArgs { json: true, ..yes() }, None).await;
+        let error = result.unwrap_err().to_string();
+        assert!(error.starts_with("apply is incomplete\n  caused by: could not reach etcd-2"), "{error}");
+        assert!(!printed.contains(told), "{printed}");
     }
 
     #[test]

@@ -62,12 +62,22 @@ pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreached {
     }
 }
 
-/// A member that cannot be asked without the authority.
-pub fn no_credentials(host: &HostName) -> Cause {
+/// Why no member can be asked where there is no authority that could issue us a client certificate.
+pub fn no_authority() -> Cause {
     Cause {
         code: Code::AuthorityMissing,
-        summary: format!("could not query etcd on {host}: no CA key here to issue a client certificate"),
+        summary: "etcd cannot be queried: there is no CA here to issue a client certificate".to_owned(),
         hint: Some("restore ca.crt and ca.key from your backup to the location in [ca]".to_owned()),
+    }
+}
+
+/// As [`no_authority`], where there is one, and no client certificate of it.
+pub fn no_client(failure: Diagnostic) -> Cause {
+    let causes = failure.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+    Cause {
+        code: Code::CertificateUnusable,
+        summary: format!("etcd cannot be queried: {}{causes}", failure.summary),
+        hint: failure.hint,
     }
 }
 

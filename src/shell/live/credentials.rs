@@ -12,6 +12,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Held};
 use crate::shell::clock::now;
+use crate::shell::live::cause;
 use crate::shell::live::etcd::Tls;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::mutex::guarded;
@@ -196,10 +197,11 @@ impl Credentials {
         signer.issue(wanted, validity_seconds, at)
     }
 
-    /// Our own credentials for etcd, if there is an authority that can issue them.
-    pub async fn tls(&self) -> Option<Tls> {
+    /// Our own credentials for etcd, or why there are none: what is wrong with the authority itself.
+    pub async fn tls(&self) -> Result<Tls, Cause> {
         let at = now();
-        self.tls_of(&self.load_authority(at).await.ok()??, self.load_next(at).await.ok()?.as_ref(), at)
+        let ca = self.load_authority(at).await?.ok_or_else(cause::no_authority)?;
+        self.tls_of(&ca, self.load_next(at).await?.as_ref(), at)
     }
 
     /// The authority that is to take the other's place.
@@ -219,14 +221,16 @@ impl Credentials {
         self.load_next(at).await?.ok_or_else(none)
     }
 
-    pub fn tls_of(&self, ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Option<Tls> {
+    pub fn tls_of(&self, ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Result<Tls, Cause> {
         let mut kept = guarded(&self.tls);
         let text = |of: &LoadedCa| of.certificate().certificate_pem().to_owned();
         let of = (text(ca), next.map(text));
         if let Some((_, tls)) = kept.as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
-            return Some(tls.clone());
+            return Ok(tls.clone());
         }
-        *kept = Tls::of(ca, next, at).ok().map(|tls| (of, tls));
-        kept.as_ref().map(|(_, tls)| tls.clone())
+        *kept = None;
+        let tls = Tls::of(ca, next, at).map_err(cause::no_client)?;
+        *kept = Some((of, tls.clone()));
+        Ok(tls)
     }
 }

@@ -23,7 +23,8 @@ use crate::shell::live::{cause, node};
 #[derive(Clone)]
 pub(super) struct Recognition {
     pub known: Arc<[KnownAuthority]>,
-    pub tls: Option<Tls>,
+    /// Or what is wrong with the authority, without which no member can be asked.
+    pub tls: Result<Tls, Cause>,
 }
 
 /// What the probe of a host has brought, and its member's answer if it was asked at the same time.
@@ -146,10 +147,10 @@ pub(super) async fn recognise(
     let saved = std::mem::take(&mut sight.saved);
     let mut seen = sight.recognised(known);
     let member = match (member, tls) {
-        (Err(missed), Some(tls)) if missed.may_be_elsewhere && seen.process.is_some() => {
+        (Err(missed), Ok(tls)) if missed.may_be_elsewhere && seen.process.is_some() => {
             reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await.ok_or(missed)
         }
-        (Ok((_, answer)), Some(tls)) if seen.process.is_some() && is_of_another(hosts, &remote.host, &answer) => {
+        (Ok((_, answer)), Ok(tls)) if seen.process.is_some() && is_of_another(hosts, &remote.host, &answer) => {
             let own = reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await;
             own.ok_or_else(|| Unreached::here(another(hosts, &remote.host, &answer)))
         }
@@ -157,7 +158,7 @@ pub(super) async fn recognise(
     };
     let member = match member {
         Ok((_, answer)) => {
-            if let (Some(process), Some(tls)) = (&mut seen.process, tls) {
+            if let (Some(process), Ok(tls)) = (&mut seen.process, tls) {
                 process.served = reach::served(hosts, &remote, tls, &answer).await;
             }
             Seen::Known(Some(answer))

@@ -11,7 +11,7 @@ use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, LoadedCa};
 use super::probe::{Saved, newest_saved};
-use super::{Live, former, lookups, reach, users};
+use super::{Live, cause, former, lookups, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::snapshot::live_cluster;
 use crate::core::cluster::{quorum, sameness, source, upgrade};
@@ -147,8 +147,12 @@ async fn load(credentials: &Credentials, at: UnixSeconds) -> Loaded {
     };
     let known = authority.iter().flatten().map(|ca| ca.certificate().known());
     let known = known.chain(next.iter().map(|next| next.certificate().known())).collect();
-    let ca = authority.as_ref().ok().and_then(Option::as_ref);
-    let tls = ca.and_then(|ca| credentials.tls_of(ca, next.as_ref(), at));
+    // Each member is told to be unknown for what is wrong with the authority, and not for something of its own.
+    let tls = match &authority {
+        Ok(Some(ca)) => credentials.tls_of(ca, next.as_ref(), at),
+        Ok(None) => Err(cause::no_authority()),
+        Err(cause) => Err(cause.clone()),
+    };
     Loaded { authority, next, with: Recognition { known, tls } }
 }
 

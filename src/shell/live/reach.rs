@@ -34,8 +34,8 @@ pub(super) type Answered = (Arc<Member>, Answer);
 
 /// The member's own answer. A connection that we kept may be one to an etcd that has ended since; then another is made
 /// to where it is declared to answer.
-pub(super) async fn ask(hosts: &Hosts, remote: &Remote, tls: Option<&Tls>) -> Result<Answered, Unreached> {
-    let Some(tls) = tls else { return Err(Unreached::elsewhere(cause::no_credentials(&remote.host))) };
+pub(super) async fn ask(hosts: &Hosts, remote: &Remote, tls: Result<&Tls, &Cause>) -> Result<Answered, Unreached> {
+    let tls = tls.map_err(|cause| Unreached::here(cause.clone()))?;
     let machine = hosts.machine(&remote.host).map_err(Unreached::here)?;
     if let Some(member) = machine.member() {
         if let Ok(answer) = member.answer(ANSWER_DEADLINE).await {
@@ -57,8 +57,8 @@ pub(super) async fn of_reachable(hosts: &Hosts, credentials: &Credentials, host:
 }
 
 async fn of_host(hosts: &Hosts, credentials: &Credentials, remote: &Remote) -> Option<Answered> {
-    let tls = credentials.tls().await?;
-    if let Ok(answered) = ask(hosts, remote, Some(&tls)).await {
+    let tls = credentials.tls().await.ok()?;
+    if let Ok(answered) = ask(hosts, remote, Ok(&tls)).await {
         return Some(answered);
     }
     let machine = hosts.machines.get(&remote.host)?;
@@ -216,7 +216,7 @@ pub(super) async fn write_once(
     value: &str,
     deadline: Duration,
 ) -> Result<Duration, Cause> {
-    let tls = credentials.tls().await.ok_or_else(|| cause::no_credentials(host))?;
+    let tls = credentials.tls().await?;
     // Logging in is not what a client waits for.
     let remote = hosts.on(host).await?;
     let machine = hosts.machine(host)?;

@@ -58,6 +58,20 @@ fn vault_signs_for_a_cluster() {
     assert_eq!(serials(&scene).iter().filter(|serial| !after.contains(serial)).count(), 3);
     scene.is_in_sync();
 
+    // A token that may not sign: that is told, once, and nothing is said to be missing here or of the members.
+    server.behaviour().rights = Some(&["deny"]);
+    for arguments in [&["plan"][..], &["apply", "--yes"]] {
+        let run = scene.quorate(arguments).exits(1);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(said.matches("(403 Forbidden)").count(), 1, "{said}");
+        assert!(said.contains("no right to `update` pki/sign/etcd (its rights there: deny)"), "{said}");
+        assert!(said.contains("path \"pki/sign/etcd\" { capabilities = [\"update\"] }"), "{said}");
+        assert!(!said.contains("ca.key") && !said.contains("does not answer"), "{said}");
+    }
+    scene.quorate(&["status"]).exits(6).says(&["UNKNOWN", "etcd could not be queried"]);
+    server.behaviour().rights = None;
+    scene.is_in_sync();
+
     // root's certificate is one that etcdctl gets in with.
     let issued: Value = serde_json::from_str(&scene.quorate(&["certs", "root-issue"]).exits(0).stdout).expect("JSON");
     let host = scene.first();

@@ -157,8 +157,26 @@ fn what_vault_refuses_is_told() {
     let right = Some(TOKEN);
     scene.fails(
         Some("hvs.wrong"),
-        &["refused pki/sign/etcd (403 Forbidden): permission denied", "policy", "pki/sign/etcd"],
+        &[
+            "refused pki/sign/etcd (403 Forbidden): permission denied",
+            "policy",
+            "pki/sign/etcd",
+            "it has expired, or was",
+        ],
     );
+    // A token that is valid and may not: which right it lacks, and the line that gives it.
+    scene.server.behaviour().rights = Some(&["create", "read"]);
+    scene.fails(
+        right,
+        &[
+            "no right to `update` pki/sign/etcd (its rights there: create, read)",
+            "path \"pki/sign/etcd\" { capabilities = [\"update\"] }",
+        ],
+    );
+    scene.server.behaviour().rights = None;
+    scene.server.behaviour().forbids = true;
+    scene.fails(right, &["may `update` pki/sign/etcd, so something else forbids it", "denied_parameters"]);
+    scene.server.behaviour().forbids = false;
     scene.server.behaviour().sealed = true;
     scene.fails(right, &["refused pki/ca/pem (503 Service Unavailable): Vault is sealed", "unseal it"]);
     scene.server.behaviour().sealed = false;

@@ -35,6 +35,10 @@ pub struct Behaviour {
     pub clients_only: bool,
     /// As a role for code signing beside the rest.
     pub more_usages: bool,
+    /// What the tokens' policy grants at `pki/sign/etcd`, where that is not `update`.
+    pub rights: Option<&'static [&'static str]>,
+    /// Something else than the rights forbids it.
+    pub forbids: bool,
     /// Every token that was given out or is known ends.
     pub tokens: BTreeSet<String>,
     pub logins: u32,
@@ -182,6 +186,7 @@ fn answer(
     if behaviour.sealed {
         return errors(503, "Vault is sealed");
     }
+    let is_known = token.is_some_and(|token| behaviour.tokens.contains(token));
     match (method, path) {
         ("GET", "pki/ca/pem") => (200, PEM, engine.intermediate.as_ref().pem()),
         ("GET", "pki/ca_chain") => {
@@ -196,8 +201,19 @@ fn answer(
             behaviour.tokens.insert(token.clone());
             (200, JSON, json!({ "auth": { "client_token": token, "lease_duration": 3600 } }).to_string())
         }
+        ("POST", "sys/capabilities-self") => {
+            if !is_known {
+                return errors(403, "permission denied");
+            }
+            let rights = behaviour.rights.unwrap_or(&["update"]);
+            let mut said = json!({ "capabilities": rights });
+            for path in body["paths"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                said[path] = json!(rights);
+            }
+            (200, JSON, said.to_string())
+        }
         ("POST", "pki/sign/etcd") => {
-            if !token.is_some_and(|token| behaviour.tokens.contains(token)) {
+            if !is_known || behaviour.forbids || behaviour.rights.is_some() {
                 return errors(403, "1 error occurred:\n\t* permission denied\n\n");
             }
             sign(body, engine, behaviour)

@@ -41,6 +41,47 @@ impl Reply {
     }
 }
 
+/// What a token may do at a path (`sys/capabilities-self`, which the policy `default` allows).
+pub(super) enum Rights {
+    /// Vault's words: `create`, `read`, `update`, …, `root`, or `deny` alone.
+    At(Vec<String>),
+    /// Vault does not take the token even for that.
+    NotAccepted,
+    Unknown,
+}
+
+/// Vault refused what the token asked for.
+pub(super) fn forbidden(vault: &Vault, reply: &Reply, rights: &Rights) -> Cause {
+    let (address, path, status) = (&vault.address, &reply.path, reply.status);
+    let policy = format!("path \"{path}\" {{ capabilities = [\"update\"] }}");
+    let whose = match vault.login {
+        VaultLogin::Token(_) => "the token",
+        VaultLogin::AppRole { .. } => "the AppRole",
+    };
+    let (why, hint) = match rights {
+        Rights::At(rights) if rights.iter().any(|right| matches!(right.as_str(), "update" | "root")) => (
+            format!("the token may `update` {path}, so something else forbids it"),
+            "look for `allowed_parameters` or `denied_parameters` in its policy, and for Sentinel policies; Vault's audit \
+             log names the request"
+                .to_owned(),
+        ),
+        Rights::At(rights) => {
+            let rights = plain(&rights.join(", "));
+            let why = format!("the token has no right to `update` {path} (its rights there: {rights})");
+            (why, format!("add this to a policy of {whose}: {policy}"))
+        }
+        Rights::NotAccepted => (
+            "the token is not valid: it has expired, or was revoked".to_owned(),
+            format!("get a new one; its policy needs {policy} (`vault token lookup` tells of a token)"),
+        ),
+        Rights::Unknown => (
+            "the token is not valid any more, or may not do that".to_owned(),
+            format!("see `vault token lookup`; its policy needs {policy}"),
+        ),
+    };
+    cause(format!("Vault at {address} refused {path} ({status}): {}: {why}", said(&reply.body)), hint)
+}
+
 fn cause(summary: String, hint: impl Into<String>) -> Cause {
     Cause { code: Code::Vault, summary, hint: Some(hint.into()) }
 }
@@ -65,7 +106,7 @@ pub(super) fn refused(vault: &Vault, reply: &Reply) -> Cause {
         ),
         _ if is_login => "check `role-id` and `secret-id` in [ca]; the secret-id may be used up".to_owned(),
         StatusCode::FORBIDDEN => {
-            format!("the token may have expired, or its policy lacks `update` on {mount}/sign/{role}")
+            "a proxy before Vault, or a policy of its server, refuses this: see Vault's audit log".to_owned()
         }
         StatusCode::BAD_REQUEST => format!(
             "the role must allow the nodes' names and addresses, and root: check `vault read {mount}/roles/{role}`; \

@@ -20,7 +20,7 @@ use crate::core::names::UnixSeconds;
 use crate::core::observed::Cause;
 use crate::shell::live::password;
 use crate::shell::live::pki::{CaCertificate, Issued, LoadedCa, OPERATOR_VALIDITY_SECONDS, PairText, Request};
-use answer::Reply;
+use answer::{Reply, Rights};
 use exchange::{Ask, Method};
 
 /// One Vault for one run.
@@ -131,13 +131,37 @@ impl Vault {
             None => (self.log_in().await?, true),
         };
         *kept = Some(token.clone());
-        let reply = self.reply(ask.clone(), Some(token)).await?;
-        if !reply.is_forbidden() || is_new {
-            return reply.checked(&self.declared);
+        let reply = self.reply(ask.clone(), Some(token.clone())).await?;
+        let (reply, token) = match reply.is_forbidden() && !is_new {
+            true => {
+                let token = self.log_in().await?;
+                *kept = Some(token.clone());
+                (self.reply(ask, Some(token.clone())).await?, token)
+            }
+            false => (reply, token),
+        };
+        if reply.is_forbidden() {
+            let rights = self.rights(&reply.path, token).await;
+            return Err(answer::forbidden(&self.declared, &reply, &rights));
         }
-        let token = self.log_in().await?;
-        *kept = Some(token.clone());
-        self.ask(ask, Some(token)).await
+        reply.checked(&self.declared)
+    }
+
+    /// What the token may do at `path`. Vault says "permission denied" of one that has ended as of one that may not.
+    async fn rights(&self, path: &str, token: SecretString) -> Rights {
+        let body = json!({ "paths": [path] }).to_string();
+        let ask = Ask {
+            method: Method::Post,
+            path: "sys/capabilities-self".to_owned(),
+            body: Some(Zeroizing::new(body.into_bytes())),
+        };
+        match self.reply(ask, Some(token)).await {
+            Ok(reply) if reply.is_forbidden() => Rights::NotAccepted,
+            Ok(reply) if reply.status.is_success() => {
+                reply.json::<Capabilities>(&self.declared).map_or(Rights::Unknown, |said| Rights::At(said.capabilities))
+            }
+            Ok(_) | Err(_) => Rights::Unknown,
+        }
     }
 
     async fn log_in(&self) -> Result<SecretString, Cause> {
@@ -181,6 +205,11 @@ struct Answer<T> {
 #[derive(Deserialize)]
 struct Signed {
     certificate: String,
+}
+
+#[derive(Deserialize)]
+struct Capabilities {
+    capabilities: Vec<String>,
 }
 
 #[derive(Deserialize)]
