@@ -13,7 +13,16 @@ pub fn next(view: &View) -> Ruling {
         (Seen::Known(Some(_)), _) | (_, Situation::Closed) => Ruling::default(),
         // Another rule's.
         (Seen::Known(None), _) if matches!(view.desired.authority, AuthoritySource::Node { .. }) => Ruling::default(),
-        (Seen::Unknown(cause), _) => Ruling::blocked(Blocked::unseen(cause).declared_at(Place::Ca)),
+        (Seen::Unknown(cause), _) => {
+            let running = view.observed.seen_hosts().filter(|(_, host)| host.process.is_some());
+            let unasked: Vec<_> = running.filter(|(_, host)| host.member.unknown() == Some(cause)).collect();
+            let mut blocked = Blocked::unseen(cause).declared_at(Place::Ca);
+            if !unasked.is_empty() {
+                // Otherwise the hosts would read as those that it is wrong on.
+                blocked.what.push_str(", so etcd could not be queried");
+            }
+            Ruling::blocked(unasked.into_iter().fold(blocked, |blocked, (name, _)| blocked.on(name)))
+        }
         (Seen::Known(None), Situation::New) => Ruling::step(Draft::of(
             Action::Authority(AuthorityAction::Create),
             view.reason("no CA exists yet", Place::Ca),

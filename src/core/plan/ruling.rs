@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::allowance::Allowance;
 use crate::core::code::Code;
 use crate::core::desired::Place;
+use crate::core::diagnostic::Kind;
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
 use crate::core::plan::action::Action;
@@ -51,6 +52,15 @@ impl Blocked {
     /// What could not be seen, as something that may not be done.
     pub fn unseen(cause: &Cause) -> Self {
         Self { hint: cause.hint.clone(), ..Self::new(cause.code, cause.summary.clone()) }
+    }
+
+    /// The kind of failure it is; the exit code follows. What is wrong with the CA is a failure here, until a cluster is
+    /// there: then members could not be asked for it, which are named, and nothing is done to those.
+    pub fn kind(&self) -> Kind {
+        match self.code {
+            Code::AuthorityUnreadable | Code::Vault if !self.hosts.is_empty() => Kind::Refused,
+            code => code.kind(),
+        }
     }
 
     #[must_use]

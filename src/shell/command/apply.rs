@@ -295,7 +295,7 @@ fn remains(left: &Plan) -> String {
 
 /// What could not be done, as the error that decides the exit code.
 fn left_over(plan: &Plan, kind: Kind) -> Diagnostic {
-    let mut blocked = plan.blocked.iter().filter(|blocked| blocked.code.kind() == kind);
+    let mut blocked = plan.blocked.iter().filter(|blocked| blocked.kind() == kind);
     let mut diagnostic = Diagnostic::new(kind, "apply is incomplete");
     for blocked in blocked.by_ref().take(OTHERS_TOLD) {
         diagnostic = diagnostic.with_cause(format!("{} [{}]", clean(&blocked.what), blocked.code));

@@ -12,6 +12,7 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::Observed;
 use crate::core::plan::Plan;
+use crate::core::plan::ruling::Blocked;
 use crate::core::planner;
 use crate::core::render::text::Style;
 use crate::core::render::{json, markdown, text};
@@ -105,7 +106,7 @@ pub fn exit_code(plan: &Plan, detailed: bool) -> u8 {
 
 /// The kind that the whole plan is blocked by, if it is.
 pub fn worst(plan: &Plan) -> Option<Kind> {
-    let kinds = || plan.blocked.iter().map(|blocked| blocked.code.kind());
+    let kinds = || plan.blocked.iter().map(Blocked::kind);
     [Kind::Unseen, Kind::Refused, Kind::Failure]
         .into_iter()
         .find(|kind| kinds().any(|other| other == *kind))
@@ -116,7 +117,7 @@ pub fn worst(plan: &Plan) -> Option<Kind> {
 mod tests {
     use super::*;
     use crate::core::code::Code;
-    use crate::core::plan::ruling::Blocked;
+    use crate::core::names::HostName;
     use crate::core::render::samples;
     use crate::laws::sample;
     use crate::shell::command::output::Captured;
@@ -159,5 +160,15 @@ mod tests {
         assert_eq!(exit_code(&blocked_by(&all[..2]), true), 3);
         assert_eq!(exit_code(&blocked_by(&all[..1]), true), 1);
         assert_eq!(exit_code(&blocked_by(&all[..1]), false), 1);
+    }
+    /// Of a cluster that could not be asked for what is wrong with the CA, as of any other that a guard protects.
+    #[test]
+    fn an_unreadable_authority_is_a_failure_until_members_could_not_be_asked_for_it() {
+        for code in [Code::AuthorityUnreadable, Code::Vault] {
+            let mut plan = blocked_by(&[code]);
+            assert_eq!(exit_code(&plan, true), 1);
+            plan.blocked[0].hosts.push(HostName::new("etcd-1"));
+            assert_eq!(exit_code(&plan, true), 3);
+        }
     }
 }

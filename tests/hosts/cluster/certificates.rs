@@ -82,14 +82,14 @@ fn an_authority_as_kubeadm_makes_it_signs_for_a_cluster() {
     private(&folder.join("encrypted.key"));
     scene.declare(|scene| scene.more = declared.replace("ca.key", "encrypted.key"));
     // Told once, and not as a missing CA of each member that could not be asked.
-    let run = scene.plan().exits(1).says(&["encrypted", "[authority-unreadable]", "passphrase"]);
+    let run = scene.plan().exits(3).says(&["encrypted", "[authority-unreadable]", "passphrase"]);
     assert!(!run.stdout.contains("[authority-missing]"), "{}", run.stdout);
     assert_eq!(run.stdout.matches("is encrypted, but").count(), 1, "{}", run.stdout);
     // The same of a key that others may read.
     let key = folder.join("ca.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("it is ours");
     scene.declare(|scene| scene.more = declared.to_owned());
-    let run = scene.plan().exits(1).says(&["ca.key is readable by users other than its owner", "chmod 600"]);
+    let run = scene.plan().exits(3).says(&["ca.key is readable by users other than its owner", "chmod 600"]);
     assert_eq!(run.stdout.matches("\nblocked: ").count(), 1, "{}", run.stdout);
     private(&key);
     scene.is_in_sync();

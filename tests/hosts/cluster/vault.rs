@@ -61,7 +61,7 @@ fn vault_signs_for_a_cluster() {
     // A token that may not sign: that is told, once, and nothing is said to be missing here or of the members.
     server.behaviour().rights = Some(&["deny"]);
     for arguments in [&["plan"][..], &["apply", "--yes"]] {
-        let run = scene.quorate(arguments).exits(1);
+        let run = scene.quorate(arguments).exits(3);
         let said = format!("{}{}", run.stdout, run.stderr);
         assert_eq!(said.matches("(403 Forbidden)").count(), 1, "{said}");
         assert!(said.contains("no right to `update` pki/sign/etcd (its rights there: deny)"), "{said}");
