@@ -65,7 +65,13 @@ codes! {
     AuthorityUnreadable = "authority-unreadable", Failure,
         "The CA could not be read, or its key does not match its certificate.\n\nquorate never overwrites a CA. \
          Restore ca.crt and ca.key from your backup. With `source = \"files\"`, the key may be\nencrypted (PKCS#8); \
-         `passphrase` in [ca] says where its passphrase comes from.";
+         `passphrase` in [ca] says where its passphrase comes from.\n\nA CA that has expired: certificates that it \
+         signed are no longer accepted, and nothing can connect anew. Renew it\nwith the same key, and they are valid again. A \
+         new CA in its place works as well: apply issues all certificates anew. If\nthe expired one is the one in [ca.previous], \
+         remove that.\n\n    openssl x509 -in pki/ca.crt -signkey pki/ca.key -days 3650 -out new-ca.crt\n    mv new-ca.crt \
+         pki/ca.crt\n    systemctl stop etcd           on every node: etcd reads ca.crt only when it starts\n    quorate \
+         apply                 replaces ca.crt on the nodes, and starts all members together\n\nClients need the new \
+         ca.crt as well.";
     AuthorityMissing = "authority-missing", Refused,
         "Hosts already trust a CA, but ca.crt and ca.key are missing here.\n\nA second CA would cut the members off \
          from each other. Restore the directory `[ca] dir` from your backup. With\n`source = \"node\"`, restore ca.crt \

@@ -23,10 +23,14 @@ pub fn trust(view: &View) -> Ruling {
     }
     let trust = trust::wanted_trust(view.observed);
     let action = |name: &HostName| Action::Certificate(CertificateAction::InstallTrust { host: name.clone(), trust });
-    let without = view.hosts().filter(|(_, host)| host.trusted.is_empty());
-    let actions: Vec<_> = without.map(|(name, _)| action(name)).collect();
-    if !actions.is_empty() || trust.is_current() {
-        return Ruling::steps_for(actions, vec![view.reason("ca.crt is missing or unreadable", Place::Ca)]);
+    let without: Vec<_> = view.hosts().filter(|(_, host)| host.trusted.is_empty()).collect();
+    if !without.is_empty() || trust.is_current() {
+        let why = match without.iter().any(|(_, host)| host.files.contains_key(&File::Trust)) {
+            true => "ca.crt holds no CA certificate that is still valid",
+            false => "ca.crt is missing or unreadable",
+        };
+        let actions = without.into_iter().map(|(name, _)| action(name)).collect();
+        return Ruling::steps_for(actions, vec![view.reason(why, Place::Ca)]);
     }
     // The authority is rotated: one member at a time takes what it is to trust, and serves with it before the next.
     let why = match trust {

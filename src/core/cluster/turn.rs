@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::core::cluster::process::is_untried;
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::situation::Situation;
+use crate::core::cluster::trust;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::runtime;
@@ -111,7 +112,15 @@ pub fn may_restart(
             let answers = observed.host(name).is_some_and(|host| host.answer().is_some());
             let lacks = if answers { "has no leader" } else { "is running but does not answer" };
             let what = format!("etcd on {name} {lacks}, so the effect of a restart on quorum is unknown");
-            let hint = format!("run `{}` on the host", runtime::log(desired));
+            let has_old_trust = observed.host(name).is_some_and(|host| !trust::has_loaded_trust(host));
+            let hint = match has_old_trust && !observed.answers().any(|(_, answer)| answer.reads) {
+                true => format!(
+                    "etcd reads ca.crt only when it starts, and here it was replaced since: run `{}` on every node, then \
+                     `quorate apply`, which starts them together",
+                    runtime::stop(desired)
+                ),
+                false => format!("run `{}` on the host", runtime::log(desired)),
+            };
             Err(Blocked::new(Code::MemberSilent, what).on(name).hint(hint))
         }
         Situation::Serving(membership) => may_restart_member(desired, membership, name),

@@ -65,6 +65,13 @@ pub fn log(desired: &Desired) -> String {
     }
 }
 
+/// The command that stops etcd on a host.
+pub fn stop(desired: &Desired) -> String {
+    match desired.cluster.runtime {
+        Runtime::Systemd => format!("systemctl stop {}", desired.paths.service),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -205,7 +205,8 @@ pub struct Host {
     pub files: BTreeMap<File, FileFact>,
     /// Every certificate that could be read, by its role.
     pub certificates: BTreeMap<Role, Certificate>,
-    /// The fingerprints of the authorities in ca.crt, in the file's order.
+    /// The fingerprints of the authorities in ca.crt, in the file's order. Of one that has expired no certificate is accepted:
+    /// a host with no other trusts nobody, and has nobody to be cut off from.
     pub trusted: Vec<Digest>,
     /// The versions under `paths.binaries` (or the one in the preinstalled folder) that are whole.
     pub installed: BTreeMap<Version, Installed>,

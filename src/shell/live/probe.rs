@@ -212,7 +212,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         folders: files.folders,
         files: files.files,
         certificates: BTreeMap::new(),
-        trusted: files.trust.iter().map(|authority| authority.fingerprint).collect(),
+        trusted: files.trust.iter().filter(|one| !one.has_ended(now)).map(|one| one.fingerprint).collect(),
         installed,
         tools,
         service: Service { complaint, ..unit },

@@ -116,14 +116,30 @@ fn check(certificate: &X509Certificate<'_>, path: &Path, at: UnixSeconds) -> Res
     let not_after = UnixSeconds(certificate.validity().not_after.timestamp());
     if not_after <= at {
         let what = format!("{crt} expired on {} (openssl verify: certificate has expired)", date(not_after));
-        let hint = "no certificate that it signed is accepted any more: a new CA is needed";
-        return Err(unusable(what, Some(hint)));
+        return Err(unusable(what, Some(&renewal(certificate, path))));
     }
     if not_before > at {
         let what = format!("{crt} is not valid before {}", date(not_before));
         return Err(unusable(what, Some("check this machine's clock")));
     }
     Ok(())
+}
+
+/// How an authority that has expired is replaced. With the same key all that it has signed is valid again.
+fn renewal(certificate: &X509Certificate<'_>, path: &Path) -> String {
+    let (crt, key) = (path.display(), path.with_extension("key"));
+    let new = match certificate.subject() == certificate.issuer() && key.exists() {
+        true => format!(
+            "renew it with its own key (`openssl x509 -in {crt} -signkey {} -days 3650 -out new-ca.crt && mv new-ca.crt \
+             {crt}`)",
+            key.display()
+        ),
+        false => "have it renewed, or put a new CA in its place".to_owned(),
+    };
+    format!(
+        "no certificate that it signed is accepted any more: {new}; then stop etcd on every node, and `quorate apply` \
+         installs it and starts them together: see `quorate explain authority-unreadable`"
+    )
 }
 
 /// ca.crt goes to every host, readable by all: it must hold nothing but certificates.

@@ -25,6 +25,12 @@ impl KnownAuthority {
         Self { fingerprint: Digest::of(&certificate), certificate }
     }
 
+    /// Whether it has expired: nobody who trusts it accepts a certificate of it any more.
+    pub fn has_ended(&self, at: UnixSeconds) -> bool {
+        whole(X509Certificate::from_der(&self.certificate))
+            .is_some_and(|authority| UnixSeconds(authority.validity().not_after.timestamp()) <= at)
+    }
+
     /// Whether `leaf` names it as its issuer and carries its signature.
     fn signed(&self, leaf: &X509Certificate<'_>) -> bool {
         whole(X509Certificate::from_der(&self.certificate)).is_some_and(|authority| {

@@ -258,6 +258,9 @@ fn a_certificate_tells_which_authority_signed_it_and_whether_the_key_is_its_own(
     assert!(facts.matches_key.unknown().is_some());
     let both = authorities(&format!("{}junk\n{}", theirs.certificate_pem(), ours.certificate_pem()));
     assert_eq!(both, [theirs.known(), ours.known()]);
+    let end = ours.facts().not_after;
+    assert!(!ours.known().has_ended(now()) && !ours.known().has_ended(end.plus_seconds(-1)));
+    assert!(ours.known().has_ended(end));
     for bad in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         assert_eq!(certificate_facts(bad, None, &known), None);
         assert_eq!(trusted(bad), []);
