@@ -8,7 +8,7 @@ mounted() {
     # 36 35 98:0 / /mnt/backup rw,noatime master:1 - ext4 /dev/sdb1 rw; later lines are above earlier ones.
     while read -r _ _ _ _ mount_point mount_rest; do
         case $mount_of/ in
-        "${mount_point%/}"/*)
+        "${mount_point%/}/"*)
             if [ "${#mount_point}" -ge "${#mount}" ]; then
                 mount=$mount_point mount_kind=${mount_rest#* - }
                 mount_kind=${mount_kind%% *}
@@ -19,6 +19,6 @@ mounted() {
     [ "$mount_kind" != autofs ] || return 1
     [ "$mount" != "$mount_of" ] || return 0
     case $2/ in
-    "${mount%/}"/*) return 1 ;;
+    "${mount%/}/"*) return 1 ;;
     esac
 }

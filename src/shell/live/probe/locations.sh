@@ -18,7 +18,7 @@ look_locations() {
         set -- $line
         for real in $reals; do
             case $real/ in
-            "${5%/}"/*)
+            "${5%/}/"*)
                 type=${line#* - }
                 echo "mount=$5$tab${type%% *}$tab$6,${line##* }"
                 break

@@ -354,6 +354,34 @@ fn what_the_places_are_like_that_etcd_needs_is_told() {
     }
 }
 
+/// What such a script says in every shell, which is the same.
+fn in_every_shell(script: &str) -> String {
+    let mut said = shells().map(|shell| {
+        let output = run(&shell, &["-s"], script);
+        assert!(output.stderr.is_empty(), "{shell:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("it is text")
+    });
+    let first = said.next().expect("there is a shell");
+    assert!(said.all(|other| other == first), "shells differ: {first}");
+    first
+}
+
+#[test]
+fn every_shell_sees_what_is_mounted_at_the_root() {
+    let locations = include_str!("locations.sh");
+    let said = in_every_shell(&format!(
+        "newline='\n'\ntab='\t'\nq_locations='/proc/etcd /etcd'\nq_account=etcd\nq_data=/etcd\nq_walk=:\nsetpriv() {{ :; }}\n\
+         {locations}\nlook_locations\n"
+    ));
+    assert!(said.contains("real=/etcd\t/etcd\n") && said.contains("\nmount=/\t"), "{said}");
+    assert!(said.contains("\nmount=/proc\tproc\t"), "{said}");
+    let mounted = include_str!("../../../core/content/mounted.sh");
+    let said = in_every_shell(&format!(
+        "{mounted}\nmounted /etcd /var && echo yes\necho \"$mount\"\nmounted /proc/etcd /var && echo yes\necho \"$mount\"\n"
+    ));
+    assert_eq!(said, "/\nyes\n/proc\n");
+}
+
 #[test]
 fn an_address_that_the_host_does_not_have_is_told() {
     let lacks = |lines: &str| {
@@ -678,14 +706,7 @@ fn data_in_every_shell(data: &Path, edits: &[(&str, &str)], pid: &str) -> String
         "newline='\n'\nq_data={}\nq_moved_from=moved-from\npid={pid}\nmeasure() {{ :; }}\n{lines}\nlook_data\n",
         data.display()
     );
-    let mut said = shells().map(|shell| {
-        let output = run(&shell, &["-s"], &script);
-        assert!(output.stderr.is_empty(), "{shell:?}: {output:?}");
-        String::from_utf8(output.stdout).expect("it is text").trim_end().to_owned()
-    });
-    let first = said.next().expect("there is a shell");
-    assert!(said.all(|other| other == first), "shells differ: {first}");
-    first
+    in_every_shell(&script).trim_end().to_owned()
 }
 
 #[test]
