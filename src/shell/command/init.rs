@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(
             printed.unwrap_err().to_string(),
             "this would not be a valid cluster.toml\n  \
-             caused by: etcd 3.5.1 is not supported (use 3.5.3 or newer)\n  \
+             caused by: etcd 3.5.1 is not supported (use 3.5.6 or newer)\n  \
              caused by: two nodes have the address \"10.0.0.1\""
         );
         assert_eq!(text, "");

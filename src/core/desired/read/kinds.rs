@@ -51,7 +51,7 @@ pub(super) fn version(value: &Value) -> Result<Version, Problem> {
         return Err(value
             .problem(format!("etcd {version} is not supported"))
             .label("3.5.0 to 3.5.2 can corrupt data")
-            .hint("use 3.5.3 or newer"));
+            .hint("use 3.5.6 or newer"));
     }
     Ok(version)
 }

@@ -229,7 +229,7 @@ fn versions() {
     for bad in ["3.5.0", "3.5.1", "3.5.2"] {
         assert_eq!(
             told(&format!("{bad:?}")),
-            format!("3:11 etcd {bad} is not supported [3.5.0 to 3.5.2 can corrupt data] -> use 3.5.3 or newer")
+            format!("3:11 etcd {bad} is not supported [3.5.0 to 3.5.2 can corrupt data] -> use 3.5.6 or newer")
         );
     }
     for good in ["3.4.0", "3.4.44", "3.5.3", "3.6.16", "3.7.3"] {
