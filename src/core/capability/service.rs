@@ -67,7 +67,7 @@ pub fn health(view: &View) -> Ruling {
         view.membership().is_none() && host.answer().is_some_and(|answer| answer.leader.is_none() || !answer.reads)
     });
     for (name, host) in leaderless {
-        if let Some(unstarted) = host.answer().and_then(unstarted_voter) {
+        if let Some(unstarted) = host.answer().and_then(Answer::unstarted_voter) {
             blocked.push(waits_for(name, unstarted));
             continue;
         }
@@ -87,11 +87,6 @@ pub fn health(view: &View) -> Ruling {
     blocked.extend(alarms::active(view.desired, view.observed));
     blocked.extend(sameness::difference(view.observed));
     Ruling { step: None, blocked }
-}
-
-/// A voter that was added, by hand or by a run that was cut off, and has never started, as a member without a leader lists it.
-fn unstarted_voter(answer: &Answer) -> Option<&MemberEntry> {
-    answer.own_members.iter().find(|entry| !entry.learner && entry.name.is_none())
 }
 
 /// etcd counts it from the moment that it is added, so a cluster of one loses its quorum then; and without one nobody can

@@ -474,6 +474,14 @@ pub struct Answer {
     pub cluster_version: Option<Version>,
 }
 
+impl Answer {
+    /// A voter that was added, by hand or by a run that was cut off, and has never started, as a member without a leader
+    /// lists it.
+    pub fn unstarted_voter(&self) -> Option<&MemberEntry> {
+        self.own_members.iter().find(|entry| !entry.learner && entry.name.is_none())
+    }
+}
+
 /// An alarm of the cluster: every member tells all of them, whoever they are raised for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Alarm {

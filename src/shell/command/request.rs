@@ -5,7 +5,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::restoration;
 use crate::core::desired::{AuthoritySource, Desired, Request, Rotation};
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::{HostName, UserName};
+use crate::core::names::{HostName, PeerUrl, UserName};
 use crate::core::observed::{Observed, Seen};
 
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -135,6 +135,15 @@ fn unknown(flag: &str, name: &HostName, desired: &Desired) -> Diagnostic {
         .hint(format!("the nodes are {}", known.join(", ")))
 }
 
+/// etcd learns the name of a member that was added by hand when that starts for the first time.
+fn unknown_lost(name: &HostName, desired: &Desired, observed: &Observed) -> Diagnostic {
+    let failure = unknown("--lost", name, desired);
+    let Some(entry) = observed.answers().find_map(|(_, answer)| answer.unstarted_voter()) else { return failure };
+    let urls = entry.peer_urls.iter().map(PeerUrl::as_str).collect::<Vec<_>>().join(", ");
+    let what = format!("the voter that was added as {urls} (id {}) has never started, so it has no name", entry.id);
+    failure.with_cause(what).hint("run `quorate plan` without --lost: it says how to remove that one")
+}
+
 /// Ties what is asked for to the processes and members that are there now, so that nothing is done twice.
 ///
 /// # Errors
@@ -164,7 +173,7 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
     request.restarts.retain(|_, pid| pid.is_some());
     for (name, id) in request.lost.iter_mut().filter(|(_, id)| id.is_none()) {
         if !desired.nodes.contains_key(name) && !observed.former.contains_key(name) {
-            return Err(unknown("--lost", name, desired));
+            return Err(unknown_lost(name, desired, observed));
         }
         *id = membership.as_ref().and_then(|membership| membership.member_of(name)).map(|member| member.entry.id);
     }

@@ -270,3 +270,50 @@ fn a_member_moves_to_another_machine() {
     let old = scene.lab.hosts()[1].sh("systemctl is-active etcd.service || true; ls -d /var/lib/etcd.removed-*");
     assert!(old.contains("inactive"), "{old}");
 }
+
+/// A cluster of one that waits for a voter whom somebody has added by hand. What `explain` tells is done to the letter.
+#[test]
+fn a_voter_that_was_added_by_hand_and_never_started_has_a_way_out() {
+    let test = "a_voter_that_was_added_by_hand_and_never_started_has_a_way_out";
+    let Some(scene) = Scene::healthy(test, 1, Series::V3_5) else { return };
+    let host = scene.first();
+    let own = format!("https://{}:2380", host.address());
+    let url = format!("https://{}:12380", host.address());
+    scene.etcdctl(host, "put /kept yes");
+    let added = scene.etcdctl(host, &format!("member add x --peer-urls={url}"));
+    let id = added.split_whitespace().nth(1).expect("Member ID added").to_owned();
+    until("it has no leader", Duration::from_secs(30), || scene.plan().stdout.contains("has never started"));
+    let waits = format!("etcd-1 has no leader: the voter that was added as {url} (id {id}) has never started");
+    let remove = format!("etcdctl member remove {id}");
+    scene.plan().exits(3).says(&[&waits, &format!("start etcd at {url} once"), &remove, "quorate explain no-quorum"]);
+    let words = ["--lost=x: no such node", &url, &id, "run `quorate plan` without --lost"];
+    scene.quorate(&["plan", "--lost=x"]).exits(64).says(&words);
+
+    let page = scene.quorate(&["explain", "no-quorum"]).exits(0).stdout;
+    let begins = page.find("    /opt/etcd/VERSION/etcd --name NEW").expect("the page has the command");
+    let (command, rest) = page[begins..].split_once("\n    etcdctl").expect("and the next one");
+    assert!(rest.starts_with(" member remove ID"), "{rest}");
+    let mut command = command.trim().to_owned();
+    let version = host.sh("basename $(dirname $(readlink -f /proc/$(pidof etcd)/exe))").trim().to_owned();
+    let values = [
+        ("VERSION", version.as_str()),
+        ("OWN-URL", &own),
+        ("OWN", "etcd-1"),
+        ("URL", &url),
+        ("NEW", "x"),
+        ("DIR", "/root/x"),
+    ];
+    for (word, value) in values {
+        command = command.replace(word, value);
+    }
+    host.write("/root/start", format!("mkdir -m 700 /root/x\nexec {command}\n"));
+    host.sh("systemd-run --unit=added-by-hand sh /root/start");
+    until("it can be removed", Duration::from_secs(60), || {
+        let said = scene.etcdctl(host, &format!("member remove {id} || journalctl --no-pager -n 5 -u added-by-hand"));
+        said.contains("removed from cluster")
+    });
+    host.sh("systemctl stop added-by-hand || :");
+    until("it is well", Duration::from_secs(30), || scene.plan().code == 0);
+    scene.is_as_declared();
+    assert!(scene.etcdctl(host, "get /kept").contains("yes"));
+}
