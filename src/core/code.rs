@@ -120,6 +120,13 @@ codes! {
         "A host has a data directory, but nothing shows that it belongs to this cluster.\n\nStarting etcd on it, or a \
          new cluster next to it, could lose what is in it. If it is no longer needed, and no program uses\nit, move it \
          aside on the host (`mv /var/lib/etcd /var/lib/etcd.old`) and plan again.";
+    AddressTaken = "address-taken", Refused,
+        "The address of a node in cluster.toml is one where another member runs.\n\nTwo addresses were swapped, or one was \
+         mistyped or copied. etcd knows a member by its id and its peer URL, so neither the\nmember that is there nor the \
+         one that has the node's name is touched. The message says what was seen at each address.\n\nCorrect `address` in \
+         [nodes]: each member keeps the address that it has, and a new machine has one of its own. To move\ntwo members to \
+         each other's machines, move one of them to a third machine first. To rename a member, change its name\nin [nodes] \
+         and keep the address; a name that another member has must be free before.";
     CannotStart = "cannot-start", Refused,
         "etcd could not start again on the host as it is declared, so nothing on the host is touched.\n\nBefore a member is stopped, or made ready for a start, everything that the start needs is checked with what will be on\ndisk then: that etcd's user can enter every directory on the way to its data, certificates, configuration and program,\nthat the unit and its drop-ins do not hide them (ProtectHome=true hides /home, /root and /run/user), that the program's file system is\nnot mounted noexec and the data's not read-only, that the data is its user's own, that the declared address is on the host, that no other program holds\nthe ports, and that all files are there.\n\nChange what the message names on the host, or choose another place in [paths].";
     LostAtBoot = "lost-at-boot", Refused,

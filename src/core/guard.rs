@@ -54,6 +54,11 @@ pub enum Guard {
     QuorumAfterRemoval,
     /// A healthy member is taken out only when all others are well.
     HealthyBeforeRemoval,
+    /// A member whose name is declared on another machine is taken out only when that machine was seen and everything that
+    /// can be laid ready there is; one that has failed on its own machine, when the same is ready there.
+    SuccessorIsReady,
+    /// A machine that another member has is not taken for a declared node's.
+    AddressIsFree,
     /// A member is added only when every other one has started and votes.
     OneLearner,
     /// A member is added only while every voter is well.

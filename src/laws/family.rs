@@ -18,6 +18,7 @@ pub(super) enum Family {
     Sources,
     Others,
     Data,
+    Moves,
 }
 
 impl Family {
@@ -58,6 +59,7 @@ impl Family {
             Guard::SoundBeforeChange => Self::Alarms,
             Guard::SourceIsNamed => Self::Sources,
             Guard::SameDataBeforeRisk => Self::Data,
+            Guard::SuccessorIsReady | Guard::AddressIsFree => Self::Moves,
             Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::OthersEtcd => Self::Others,

@@ -26,6 +26,7 @@ mod certificates;
 mod alarms;
 mod family;
 mod lost_data;
+mod moves;
 mod next_start;
 mod others;
 mod quota;
@@ -458,7 +459,8 @@ fn a_broken_guard_breaks_a_law() {
     let of_sources = || noticed(&sources::any_complaint);
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 11] = [
+    let of_moves = || noticed(&moves::any_complaint);
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 12] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -470,6 +472,7 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Sources, &of_sources),
         (Family::Others, &|| noticed(&others::any_complaint)),
         (Family::Data, &|| noticed(&sameness::any_complaint)),
+        (Family::Moves, &of_moves),
     ];
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();

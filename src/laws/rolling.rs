@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::strategy::Strategy as _;
 
-use super::hosts_max;
+use super::{hosts_max, moves};
 use crate::core::cluster::quorum::{Health, Membership, quorum};
 use crate::core::content;
 use crate::core::names::{HostName, PeerUrl, SnapshotReason, Version};
@@ -37,6 +37,7 @@ fn walk(world: &World, whole: &Plan) -> Vec<String> {
         one_newcomer_at_a_time,
         nobody_is_added_while_a_voter_is_unwell,
         a_member_that_is_well_goes_last,
+        nothing_is_removed_on_a_guess,
         what_is_dangerous_needs_the_operators_word,
         only_members_run,
         data_of_members_stays,
@@ -165,6 +166,10 @@ fn a_member_that_is_well_goes_last(around: &Around) -> Option<String> {
     well.then_some(unwell)
         .flatten()
         .map(|unwell| format!("{} is removed and {} is not well", member.title(), unwell.title()))
+}
+
+fn nothing_is_removed_on_a_guess(around: &Around) -> Option<String> {
+    moves::removes_on_a_guess(&around.world.desired, around.before, around.step)
 }
 
 fn what_is_dangerous_needs_the_operators_word(around: &Around) -> Option<String> {

@@ -23,7 +23,7 @@ pub fn trust(view: &View) -> Ruling {
     }
     let trust = trust::wanted_trust(view.observed);
     let action = |name: &HostName| Action::Certificate(CertificateAction::InstallTrust { host: name.clone(), trust });
-    let without: Vec<_> = view.hosts().filter(|(_, host)| host.trusted.is_empty()).collect();
+    let without: Vec<_> = view.hosts_to_lay_ready().filter(|(_, host)| host.trusted.is_empty()).collect();
     if !without.is_empty() || trust.is_current() {
         let why = match without.iter().any(|(_, host)| host.files.contains_key(&File::Trust)) {
             true => "ca.crt holds no CA certificate that is still valid",
@@ -99,7 +99,7 @@ pub fn next(view: &View) -> Ruling {
     for &role in view.desired.authority.roles() {
         let mut actions = Vec::new();
         let mut because = Vec::new();
-        for (name, host) in turn::in_turn(view).into_iter().filter(|(_, host)| host.account) {
+        for (name, host) in turn::in_turn_to_lay_ready(view).into_iter().filter(|(_, host)| host.account) {
             let also = also(view.desired, view.observed, name);
             if role == Role::BackupClient && view.desired.backup_on(name).is_none() {
                 continue;

@@ -5,9 +5,9 @@ use bytesize::ByteSize;
 
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{joining, quota, restoration, turn, upgrade};
+use crate::core::cluster::{first_start, quota, restoration, turn, upgrade};
 use crate::core::code::Code;
-use crate::core::content::{self, Initial, layout};
+use crate::core::content::{self, layout};
 use crate::core::desired::Place;
 use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
@@ -18,7 +18,9 @@ use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 /// serves.
 pub fn new_data_marker(view: &View) -> Ruling {
     let (text, what) = match view.situation {
-        Situation::New => (content::new_data_marker(&token(view)), "no host has etcd data: this is a new cluster"),
+        Situation::New => {
+            (content::new_data_marker(&first_start::token(view)), "no host has etcd data: this is a new cluster")
+        }
         Situation::Serving(_) => {
             (content::new_data_marker(&Token::new(view.desired.cluster.name.as_str())), "this host joins the cluster")
         }
@@ -40,18 +42,6 @@ pub fn new_data_marker(view: &View) -> Ruling {
     Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, Place::Nodes)])
 }
 
-/// The token of this life of the cluster: the one that a cut-off start has left on a host, else a new one.
-///
-/// Of two that were left, the later wins: it sorts last, being made from the time.
-fn token(view: &View) -> Token {
-    if let Some(restoration) = restoration::under_way(view.desired, view.observed) {
-        return restoration.token;
-    }
-    let left =
-        view.observed.seen_hosts().filter_map(|(_, host)| content::token_of_marker(host.text_of(File::NewDataMarker)?));
-    left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
-}
-
 /// What stands in the way of every etcd.yaml of a cluster that begins: it begins with a snapshot that its quota does not hold.
 pub fn obstacles(view: &View) -> Ruling {
     let restored = view.desired.request.restore.as_ref();
@@ -65,9 +55,8 @@ pub fn next(view: &View) -> Ruling {
     let mut blocked = Vec::new();
     let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
     let too_small = quota::too_small(view.desired, view.observed);
-    for (name, host) in turn::in_turn_with_data(view).into_iter().filter(prepared) {
-        let Some(initial) = initial(view, name, host) else { continue };
-        let text = content::etcd_yaml(view.desired, name, &initial);
+    for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)).into_iter().filter(prepared) {
+        let Some(text) = first_start::etcd_yaml(view, name, host) else { continue };
         if host.text_of(File::Config) == Some(text.as_str()) {
             continue;
         }
@@ -90,31 +79,6 @@ pub fn next(view: &View) -> Ruling {
     let mut ruling = turn::due(view, wanted);
     ruling.blocked.extend(blocked);
     ruling
-}
-
-/// The lines that only a first start reads: as they are on a host that has data, as the member list has it on one that
-/// joins, as declared on one that begins. `None` for a newcomer whose turn has not come: until then nobody knows the list.
-fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
-    if view.situation == Situation::New {
-        return Some(Initial::new_cluster(view.desired, token(view)));
-    }
-    if let Some(membership) = view.membership() {
-        let joins = membership.member_of(name).is_none_or(|member| member.entry.name.is_none());
-        if joins && begins(host) {
-            let is_next = membership.member_of(name).is_some() || joining::candidate(view) == Some(name);
-            return is_next
-                .then(|| Initial::joining(view.desired, &joining::members_with(view.desired, membership, name)));
-        }
-    }
-    if let (true, Some(token)) = (begins(host), host.text_of(File::NewDataMarker).and_then(content::token_of_marker)) {
-        return Some(Initial::new_cluster(view.desired, token));
-    }
-    Some(host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired)))
-}
-
-/// etcd reads the lines of a first start where it finds no log, also where a start was cut off before there was one.
-fn begins(host: &Host) -> bool {
-    matches!(host.data, DataDirectory::Empty | DataDirectory::NoLog)
 }
 
 /// Which declarations the text on the host contradicts.

@@ -2,12 +2,13 @@
 //! under way at once.
 //!
 //! ```text
-//! failed ─ note it ─ stop it ─ remove ─► newcomer ─ stage ─ add as learner ─ start ─ promote ─► member
-//! undeclared, unhealthy: as failed      undeclared, healthy: last of all, when every newcomer is a voter
+//! failed ─ stop it ─ stage its successor ─ note it ─ remove ─► newcomer ─ add as learner ─ start ─ promote ─► member
+//! undeclared, unhealthy: as failed            undeclared, healthy: last of all, when every newcomer is a voter
 //! ```
 //!
 //! Remove before add: with a voter down etcd refuses every addition. Source: `mayAddMember` and `mayRemoveMember` in
-//! etcd's server.go, 3.4 to 3.7.
+//! etcd's server.go, 3.4 to 3.7. A name that is declared on another machine is a member that moves: it is not removed
+//! before that machine was seen and is ready, and while it is healthy not before its successor votes.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use crate::core::cluster::model::{edit_members, end, entries};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{next_start, source, staged, turn};
+use crate::core::cluster::{next_start, source, staged, succession, turn};
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::{Desired, Place};
@@ -51,7 +52,11 @@ pub fn remove_undeclared(view: &View) -> Ruling {
     if pending && !upheld(Guard::OneChangeAtATime, false) {
         return Ruling::default();
     }
-    let mut undeclared: Vec<_> = membership.members.iter().filter(|member| !member.declared).collect();
+    let mut undeclared: Vec<_> = membership
+        .members
+        .iter()
+        .filter(|member| !member.declared && succession::is_ready_to_go(view, membership, member))
+        .collect();
     let wrong = membership.voters().find(|member| member.declared && member.is_odd());
     if let (Some(wrong), Some(first)) = (wrong, undeclared.first())
         && !upheld(Guard::SoundBeforeChange, false)
@@ -61,9 +66,18 @@ pub fn remove_undeclared(view: &View) -> Ruling {
         return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(&first.host).hint(replace_hint(who)));
     }
     undeclared.sort_by_key(|member| membership.leader == Some(member.entry.id));
-    let why =
-        |member| (member, Failure { why: "not declared in cluster.toml".to_owned(), removal: Removal::Undeclared });
+    let why = |member| {
+        let undeclared = || Failure { why: "not declared in cluster.toml".to_owned(), removal: Removal::Undeclared };
+        (member, moved(view, member).unwrap_or_else(undeclared))
+    };
     remove_first(view, membership, undeclared.into_iter().map(why).collect())
+}
+
+/// Of a member whose name is declared on another machine.
+fn moved(view: &View, member: &Member) -> Option<Failure> {
+    let name = member.successor(view.desired)?;
+    let (is, declared) = (member.address(), &view.desired.nodes[name].address);
+    Some(Failure { why: format!("it moves from {is} to {declared}"), removal: Removal::Failed })
 }
 
 struct Failure {
@@ -81,13 +95,10 @@ fn failure(view: &View, member: &Member) -> Option<Failure> {
         }
         return Some(Failure { why: why.clone(), removal: Removal::Failed });
     }
-    let replaced = member.entry.name.as_ref().is_some_and(|name| view.desired.nodes.contains_key(name));
-    if replaced {
-        // Until the machine that takes over can be seen, it may be the same one.
-        let name = member.entry.name.as_ref().expect("recognised by its name");
-        view.observed.host(name)?;
-        let why = format!("{name} is now declared at a different address");
-        return Some(Failure { why, removal: Removal::Failed });
+    if let Some(moved) = moved(view, member) {
+        // One that is healthy goes last, as every healthy one does.
+        let goes_last = member.is_well() && !member.entry.learner;
+        return (!goes_last).then_some(moved);
     }
     let why = match member.trouble() {
         Some(why) => format!("not declared in cluster.toml, and {why}"),
@@ -101,6 +112,10 @@ fn failure(view: &View, member: &Member) -> Option<Failure> {
 fn remove_first(view: &View, membership: &Membership, members: Vec<(&Member, Failure)>) -> Ruling {
     let mut blocked = Vec::new();
     for (member, failure) in members {
+        // Nothing of a member that has to stop first is lost by that.
+        if !stops_first(view, member) && !succession::is_ready_to_go(view, membership, member) {
+            continue;
+        }
         match may_remove(membership, member) {
             Ok(()) => return Ruling { step: Some(removal(view, member, &failure)), blocked },
             Err(why) => blocked.push(why),
@@ -113,7 +128,11 @@ fn remove_first(view: &View, membership: &Membership, members: Vec<(&Member, Fai
 /// too: of two, it takes both.
 fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
     let Member { host, entry, .. } = member;
-    let declared = if member.declared { Place::Node(host) } else { Place::Nodes };
+    let declared = match member.successor(view.desired) {
+        Some(name) => Place::NodeAddress(name),
+        None if member.declared => Place::Node(host),
+        None => Place::Nodes,
+    };
     let because = vec![view.reason(format!("{}: {}", member.title(), failure.why), declared)];
     if let (false, Some(peer_url)) = (member.declared, entry.peer_urls.first()) {
         let departure = Departure { name: host.clone(), peer_url: peer_url.clone() };
@@ -123,17 +142,22 @@ fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
             return Draft { actions: unwritten, because, needs: BTreeSet::new() };
         }
     }
-    let seen = view.observed.host(host);
-    let running = seen.is_some_and(|host| host.process.is_some() || host.service.enabled);
-    // One that lost its log under it does not always notice that it is no member any more.
-    let is_well = member.health == Health::Healthy && seen.is_none_or(|host| !host.data.is_lost());
     let needs = BTreeSet::from([allowance(member, failure.removal)]);
-    let action = if running && member.declared && !is_well {
+    let action = if stops_first(view, member) {
         Action::Service(ServiceAction::Stop { host: host.clone() })
     } else {
         Action::Member(MemberAction::Remove { host: host.clone(), member: entry.id, removal: failure.removal })
     };
     Draft { actions: vec![action], because, needs }
+}
+
+/// Whether it runs, or would at the next boot, and is not healthy.
+fn stops_first(view: &View, member: &Member) -> bool {
+    let seen = view.observed.host(&member.host);
+    let running = seen.is_some_and(|host| host.process.is_some() || host.service.enabled);
+    // One that lost its log under it does not always notice that it is no member any more.
+    let is_well = member.health == Health::Healthy && seen.is_none_or(|host| !host.data.is_lost());
+    running && member.declared && !is_well
 }
 
 fn allowance(member: &Member, removal: Removal) -> Allowance {
@@ -226,7 +250,7 @@ pub fn promote(view: &View) -> Ruling {
 pub fn update_peer_url(view: &View) -> Ruling {
     let Some(membership) = view.members() else { return Ruling::default() };
     let mut blocked = Vec::new();
-    for (name, host) in turn::in_turn_with_data(view) {
+    for (name, host) in turn::with_data(turn::in_turn(view)) {
         let Some(member) = membership.member_of(name) else { continue };
         let peer_url = view.desired.peer_url(name);
         if member.entry.peer_urls.iter().eq([&peer_url]) || !staged::is_staged(view.desired, host) {
@@ -350,6 +374,9 @@ pub fn remove_readiness(desired: &Desired, observed: &Observed, id: MemberId) ->
     match membership.members.iter().find(|member| member.entry.id == id) {
         None => Readiness::Done,
         Some(member) => match may_remove(&membership, member) {
+            Ok(()) if !succession::may_go(desired, observed, &membership, member) => {
+                Readiness::Refused(format!("what takes the place of {} is not ready", member.title()))
+            }
             Ok(()) => Readiness::Ready,
             Err(blocked) => Readiness::Refused(blocked.what),
         },

@@ -78,7 +78,7 @@ pub fn next(view: &View) -> Ruling {
     }
     let mut actions = Vec::new();
     let mut because = Vec::new();
-    for (name, host) in view.hosts() {
+    for (name, host) in view.hosts_to_lay_ready() {
         let Some(why) = lack(view.observed, name, host) else { continue };
         actions.push(Action::NodeCa(NodeCaAction::InstallKey { host: name.clone() }));
         let reason = view.reason(why, Place::Ca);

@@ -10,7 +10,7 @@ use crate::core::plan::action::{Action, HostAction, Readiness};
 use crate::core::plan::ruling::Ruling;
 
 pub fn next(view: &View) -> Ruling {
-    let bare = view.hosts().filter(|(_, host)| !is_prepared(host));
+    let bare = view.hosts_to_lay_ready().filter(|(_, host)| !is_prepared(host));
     let actions = bare.map(|(name, _)| Action::Host(HostAction::Prepare { host: name.clone() })).collect();
     Ruling::steps_for(actions, vec![view.reason("the user or a directory is missing", Place::Paths)])
 }

@@ -13,7 +13,7 @@ use crate::core::cluster::process::stale;
 use crate::core::cluster::quorum::{Health, Member, quorum};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::staged::{is_staged, may_start, port_taken};
-use crate::core::cluster::turn::{due, in_turn_with_data, may_restart, rank};
+use crate::core::cluster::turn::{due, in_turn, in_turn_to_lay_ready, may_restart, rank, with_data};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{quota, sameness, source, trust};
@@ -28,7 +28,7 @@ use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 pub fn write_unit(view: &View) -> Ruling {
     let definition = runtime::definition(view.desired);
     let mut wanted = Vec::new();
-    for (name, host) in in_turn_with_data(view) {
+    for (name, host) in with_data(in_turn_to_lay_ready(view)) {
         let version = upgrade::wanted(view, name, host);
         let text = runtime::text(view.desired, version);
         let before = host.text_of(definition);
@@ -168,7 +168,7 @@ fn is_member(view: &View, name: &HostName) -> bool {
 
 /// Restarts one member whose process has not loaded what lies on disk: a broken one first, the leader last.
 pub fn restart(view: &View) -> Ruling {
-    let mut stale: Vec<_> = in_turn_with_data(view)
+    let mut stale: Vec<_> = with_data(in_turn(view))
         .into_iter()
         .filter_map(|(name, host)| Some((rank(view, name), name, due_to_restart(view.desired, name, host)?)))
         .collect();

@@ -25,7 +25,7 @@ pub fn next(view: &View) -> Ruling {
     let mut actions = Vec::new();
     let mut blocked = Vec::new();
     let mut versions = BTreeSet::new();
-    for (name, host) in view.hosts() {
+    for (name, host) in view.hosts_to_lay_ready() {
         let version = wanted(view, name, host);
         match want(view.desired, view.observed, name, host, version) {
             Want::Nothing => {}

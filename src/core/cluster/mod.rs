@@ -1,8 +1,9 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
 //! - who belongs to it, and how well: [`quorum`], [`alarms`], [`sameness`], [`standing`], [`situation`],
-//!   [`departed`], [`joining`], [`source`]
-//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`next_start`], [`turn`]
+//!   [`departed`], [`joining`], [`succession`], [`source`]
+//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
+//!   [`turn`]
 //! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; what a check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]
@@ -12,6 +13,7 @@
 pub mod alarms;
 pub mod checkup;
 pub mod departed;
+pub mod first_start;
 pub mod joining;
 pub mod leaf;
 pub mod model;
@@ -30,6 +32,7 @@ pub mod snapshot;
 pub mod source;
 pub mod staged;
 pub mod standing;
+pub mod succession;
 pub mod trust;
 pub mod turn;
 pub mod upgrade;

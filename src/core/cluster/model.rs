@@ -148,7 +148,10 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
         })
         .collect();
     // A member publishes its name and client URL when it starts.
-    for (name, index) in &woken {
+    let has_started = |name: &HostName| {
+        name == acted_on || observed.host(name).is_some_and(|host| host.service.state != ServiceState::Active)
+    };
+    for (name, index) in woken.iter().filter(|(name, _)| has_started(name)) {
         members[*index].name = Some(name.clone());
         members[*index].client_urls = BTreeSet::from([ClientUrl::new(desired.client_url(name).as_str())]);
     }

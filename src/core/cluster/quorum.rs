@@ -123,6 +123,11 @@ impl Membership {
         self.members.iter().find(|member| member.host == *host)
     }
 
+    /// The member that has a declared node's name on a machine that is not declared: the node moves, and that one goes.
+    pub fn predecessor_of(&self, name: &HostName) -> Option<&Member> {
+        self.members.iter().find(|member| !member.declared && member.entry.name.as_ref() == Some(name))
+    }
+
     /// A voter other than `host`'s that is not well.
     pub fn unwell_besides(&self, host: &HostName) -> Option<&Member> {
         self.voters().find(|member| member.host != *host && !member.is_well())
@@ -145,6 +150,17 @@ impl Member {
     /// The member's name, or its id while it has none.
     pub fn title(&self) -> String {
         self.entry.name.as_ref().map_or_else(|| self.entry.id.to_string(), HostName::to_string)
+    }
+
+    /// The declared node that has its name, where no declared machine runs it: what takes its place.
+    pub fn successor<'a>(&self, desired: &'a Desired) -> Option<&'a HostName> {
+        let name = self.entry.name.as_ref().filter(|_| !self.declared)?;
+        desired.nodes.get_key_value(name).map(|(name, _)| name)
+    }
+
+    /// The host of its peer URL.
+    pub fn address(&self) -> &str {
+        self.entry.peer_urls.first().map_or("an unknown address", PeerUrl::address)
     }
 
     /// It takes part in raft, and its data is the others', as far as anybody has noticed.

@@ -58,6 +58,7 @@ fn of_our_own(desired: &Desired, observed: &Observed, others: Vec<Blocked>) -> (
     }
     if let Some(membership) = Membership::of(desired, observed) {
         let disputed = disputed(desired, observed, &membership);
+        let unseen = unseen.into_iter().map(|blocked| of_a_move(desired, observed, &membership, blocked)).collect();
         return (Situation::Serving(membership), with(unseen, disputed));
     }
     if observed.seen_hosts().any(|(_, host)| has_served(host) || has_lost_data(host)) {
@@ -109,6 +110,25 @@ fn unseen_hosts(observed: &Observed) -> Vec<Blocked> {
         (!seen_enough).then(|| Blocked::unseen(cause).on(name))
     });
     blocked.flatten().collect()
+}
+
+/// What a machine that was not seen means for the member that is to move there.
+fn of_a_move(desired: &Desired, observed: &Observed, membership: &Membership, blocked: Blocked) -> Blocked {
+    let Some(name) = blocked.hosts.first().filter(|name| observed.host(name).is_none()).cloned() else {
+        return blocked;
+    };
+    let Some(member) = membership.predecessor_of(&name) else { return blocked };
+    let declared = &desired.nodes[&name].address;
+    let is = member.address();
+    let what = format!(
+        "{name} moves from {is} to {declared}, which was not seen: {}; nothing is removed until it is",
+        blocked.what
+    );
+    let or = blocked
+        .hint
+        .map_or_else(|| "; otherwise make that host reachable".to_owned(), |hint| format!("; otherwise: {hint}"));
+    let hint = format!("correct `address` in [nodes.{name}] if it is wrong{or}");
+    Blocked { what, hint: Some(hint), ..blocked }.declared_at(Place::NodeAddress(&name))
 }
 
 /// What forbids a new cluster: data of unknown origin, ports in use, clocks apart.

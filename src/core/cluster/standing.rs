@@ -1,10 +1,10 @@
 //! Where each declared host stands towards the member list of a cluster that serves.
 
-use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::trust;
 use crate::core::code::Code;
 use crate::core::content;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{DataDirectory, File, Host, Observed};
@@ -35,6 +35,9 @@ pub fn standing(
     name: &HostName,
 ) -> Result<Standing, Blocked> {
     let host = observed.host(name);
+    if let Some(taken) = address_taken(desired, membership, name, host) {
+        return Err(taken);
+    }
     let Some(member) = membership.member_of(name) else {
         return host.map_or(Ok(Standing::Unseen), |host| outside(desired, observed, name, host));
     };
@@ -74,6 +77,38 @@ pub fn standing(
             Ok(Standing::Member)
         }
     }
+}
+
+/// Why the machine at a node's address is not the node's: a member with another declared name is there, or the node's own
+/// member is at an address that another node is declared with. A member may change its name, unless that is another's.
+fn address_taken(desired: &Desired, membership: &Membership, name: &HostName, host: Option<&Host>) -> Option<Blocked> {
+    let node = desired.nodes.get(name)?;
+    let is_named = |member: &Member, name: &HostName| member.entry.name.as_ref() == Some(name);
+    let answering = host.and_then(Host::answer).map(|answer| answer.member);
+    // It runs here, whichever node's address its peer URL has.
+    let answering = membership.members.iter().find(|member| answering == Some(member.entry.id) && member.host != *name);
+    let here = membership.member_of(name).or(answering);
+    let own = membership.members.iter().find(|member| is_named(member, name) && member.host != *name);
+    let is_other = |member: &&Member| {
+        let named = member.entry.name.as_ref().filter(|named| *named != name);
+        named.is_some_and(|named| desired.nodes.contains_key(named) || own.is_some() || member.host != *name)
+    };
+    let other = here.filter(is_other);
+    let elsewhere = own.filter(|own| own.declared);
+    if other.is_none() && elsewhere.is_none() || upheld(Guard::AddressIsFree, false) {
+        return None;
+    }
+    let seen = |member: &Member| format!("member {} (id {})", member.title(), member.entry.id);
+    let mut what = format!("{name} is declared at {}", node.address);
+    if let Some(other) = other {
+        what.push_str(&format!(", where {} was seen", seen(other)));
+    }
+    if let Some(own) = own {
+        what.push_str(&format!("; {} was seen at {}", seen(own), own.address()));
+    }
+    let hint = "correct `address` in [nodes] so that each member keeps its own, or give the new machine an address that no \
+                member has; nothing is removed, renamed or added at these addresses until then";
+    Some(Blocked::new(Code::AddressTaken, what).on(name).hint(hint).declared_at(Place::NodeAddress(name)))
 }
 
 fn is_called_lost(desired: &Desired, name: &HostName, id: crate::core::names::MemberId) -> bool {

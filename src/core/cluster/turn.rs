@@ -45,15 +45,22 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
 
 /// The hosts in the order in which a change reaches them: what is broken, then followers, then the leader.
 pub fn in_turn<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
-    let mut hosts: Vec<_> = view.hosts().collect();
-    hosts.sort_by_key(|(name, _)| rank(view, name));
+    sorted(view, view.hosts().collect())
+}
+
+/// The same with those on which a successor is laid ready before the failed member goes.
+pub fn in_turn_to_lay_ready<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
+    sorted(view, view.hosts_to_lay_ready().collect())
+}
+
+/// Without those whose data is not where it is declared: nothing that names that directory reaches them.
+pub fn with_data<'a>(mut hosts: Vec<(&'a HostName, &'a Host)>) -> Vec<(&'a HostName, &'a Host)> {
+    hosts.retain(|(_, host)| upheld(Guard::DataStaysWithMember, host.data_elsewhere.is_none()));
     hosts
 }
 
-/// The same without those whose data is not where it is declared: nothing that names that directory reaches them.
-pub fn in_turn_with_data<'a>(view: &View<'a>) -> Vec<(&'a HostName, &'a Host)> {
-    let mut hosts = in_turn(view);
-    hosts.retain(|(_, host)| upheld(Guard::DataStaysWithMember, host.data_elsewhere.is_none()));
+fn sorted<'a>(view: &View, mut hosts: Vec<(&'a HostName, &'a Host)>) -> Vec<(&'a HostName, &'a Host)> {
+    hosts.sort_by_key(|(name, _)| rank(view, name));
     hosts
 }
 

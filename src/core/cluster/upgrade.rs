@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use crate::core::cluster::process;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::situation::Situation;
+use crate::core::cluster::standing::Standing;
 use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
 use crate::core::cluster::view::{Upgrade, UpgradePath, View};
 use crate::core::code::Code;
@@ -56,7 +57,9 @@ pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
     let Situation::Serving(membership) = &view.situation else {
         return if has_unit && view.situation == Situation::Down { on_disk(view.desired, host) } else { declared };
     };
-    let is_member = membership.member_of(name).is_some_and(|member| member.entry.name.is_some());
+    // One that has failed goes, and another joins in its place.
+    let is_failed = matches!(view.standing(name), Some(Standing::Failed(_)));
+    let is_member = !is_failed && membership.member_of(name).is_some_and(|member| member.entry.name.is_some());
     // What a start is expected to bring is no ground to go on from.
     if view.observed.guessed && has_unit {
         return on_disk(view.desired, host);

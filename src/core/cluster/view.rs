@@ -46,6 +46,20 @@ impl<'a> View<'a> {
         hosts.into_iter()
     }
 
+    /// The same with those whose member has failed and has to go, where nothing runs: what its successor needs is laid ready
+    /// before, and only the permission to begin without data afterwards.
+    pub fn hosts_to_lay_ready(&self) -> impl Iterator<Item = (&'a HostName, &'a Host)> + use<'a> {
+        let mut hosts = self.all_hosts();
+        if self.membership().is_some() {
+            hosts.retain(|name, host| match self.standings.get(name) {
+                Some(Standing::Member | Standing::Newcomer) => true,
+                Some(Standing::Failed(_)) => host.process.is_none() && host.data_elsewhere.is_none(),
+                Some(Standing::Removed | Standing::Unseen) | None => false,
+            });
+        }
+        hosts.into_iter()
+    }
+
     /// The declared hosts that may be worked on, whatever they are to the cluster.
     pub fn all_hosts(&self) -> BTreeMap<&'a HostName, &'a Host> {
         workable(self.observed, &self.situation, &self.blocked)

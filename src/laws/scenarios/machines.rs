@@ -3,10 +3,11 @@
 //! What quorate does to them is the model of its own actions (`effect`). What they do by themselves is here: they lose
 //! power and boot, and their members elect a leader, or find none.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::script::{Cluster, Happening};
+use super::script::{Cluster, Happening, Place};
 use crate::core::cluster::sameness;
 use crate::core::code::Code;
 use crate::core::content::layout;
@@ -32,6 +33,8 @@ pub struct Machines {
     off: BTreeMap<HostName, Host>,
     /// Who belongs to the cluster, whether or not anybody can be asked.
     roster: Vec<MemberEntry>,
+    /// What there is at addresses that nobody has been declared with.
+    places: BTreeMap<String, Place>,
     /// What every member tells until it is disarmed.
     alarms: BTreeSet<Alarm>,
     /// Members whose data has become another.
@@ -54,6 +57,7 @@ impl Machines {
             roster: Vec::new(),
             alarms: BTreeSet::new(),
             diverged: BTreeSet::new(),
+            places: BTreeMap::new(),
         };
         machines.take_effect();
         Ok(machines)
@@ -125,6 +129,7 @@ impl Machines {
                 let member = of.map(|name| self.member(&name)).transpose()?;
                 self.alarms.insert(Alarm { kind, member });
             }
+            Happening::Place { address, what } => drop(self.places.insert(address, what)),
             Happening::Disarm => self.alarms.clear(),
             Happening::Diverge(name) => {
                 let member = self.member(&name)?;
@@ -246,30 +251,57 @@ impl Machines {
         self.declared(toml)
     }
 
-    /// Who is declared no longer is a former host, and who is new is bare.
+    /// Who is declared no longer is a former host, and who is new is bare. A machine is known by its address, unless a node
+    /// gets one at which there is nothing.
     fn declared(&mut self, toml: toml::Table) -> Result<(), String> {
         let desired = read(&toml)?;
-        let world = &mut self.world;
-        let gone: Vec<_> = world.hosts.keys().filter(|name| !desired.nodes.contains_key(*name)).cloned().collect();
-        for name in gone {
-            let host = world.hosts.remove(&name).expect("it was found there");
-            let (address, peer_url) = (self.desired.nodes[&name].address.clone(), self.desired.peer_url(&name));
-            world.former.insert(name.clone(), Former { name, address, peer_url, host });
-        }
         let (before, after) = (&self.desired.paths.data, &desired.paths.data);
-        for host in world.hosts.values_mut().filter_map(Seen::known_mut).filter(|host| host.has_data()) {
+        for host in self.world.hosts.values_mut().filter_map(Seen::known_mut).filter(|host| host.has_data()) {
             let is = host.data_elsewhere.clone().unwrap_or_else(|| before.clone());
             lay_data(host, &is, after);
         }
-        move_away(&self.desired, &desired, world);
-        let blank = world::bare(&desired, world.at);
-        for (name, bare) in blank.hosts {
-            let back = world.former.remove(&name).map(|former| former.host);
-            world.hosts.entry(name).or_insert_with(|| back.unwrap_or(bare));
+        move_away(&self.desired, &desired, &mut self.world);
+        let mut machines = self.by_address();
+        let mut hosts = BTreeMap::new();
+        for (name, node) in &desired.nodes {
+            let there = machines.remove(&node.address).map(|(_, host)| host);
+            let place = || self.places.get(&node.address).map(|place| found(*place, name, &node.address));
+            hosts.extend(there.or_else(place).map(|host| (name.clone(), host)));
         }
-        world.workstation.archives.extend(blank.workstation.archives);
+        let blank = world::bare(&desired, self.world.at);
+        for (name, bare) in blank.hosts {
+            let mut own = || self.desired.nodes.get(&name).and_then(|node| machines.remove(&node.address));
+            if let Entry::Vacant(free) = hosts.entry(name.clone()) {
+                free.insert(own().map_or(bare, |(_, host)| host));
+            }
+        }
+        machines.retain(|address, (_, host)| host.known().is_some() || !self.places.contains_key(address));
+        self.world.hosts = hosts;
+        self.world.former = BTreeMap::new();
+        for (address, (former, host)) in machines {
+            let name = former.name.clone();
+            let is_taken = desired.nodes.contains_key(&name);
+            let key = if is_taken { HostName::new(format!("{name}@{address}")) } else { name.clone() };
+            if let Some(off) = self.off.remove(&name) {
+                self.off.insert(key.clone(), off);
+            }
+            self.world.former.insert(key, Former { host, ..former });
+        }
+        self.world.workstation.archives.extend(blank.workstation.archives);
         (self.toml, self.desired) = (toml, desired);
         Ok(())
+    }
+
+    /// Every machine that is or was declared, as a former one, and how it is seen.
+    fn by_address(&mut self) -> BTreeMap<String, (Former, Seen<Host>)> {
+        let former = std::mem::take(&mut self.world.former).into_values();
+        let former = former.map(|former| (former.address.clone(), (former.clone(), former.host)));
+        let declared = std::mem::take(&mut self.world.hosts).into_iter().map(|(name, host)| {
+            let (address, peer_url) = (self.desired.nodes[&name].address.clone(), self.desired.peer_url(&name));
+            let former = Former { name, address: address.clone(), peer_url, host: host.clone() };
+            (address, (former, host))
+        });
+        former.chain(declared).collect()
     }
 
     /// After what quorate did: the member list may be another.
@@ -383,6 +415,17 @@ fn stop(host: &mut Host) {
     host.process = None;
     host.service.state = ServiceState::Inactive;
     host.member = Seen::Known(None);
+}
+
+fn found(place: Place, name: &HostName, address: &str) -> Seen<Host> {
+    match place {
+        Place::BareMachine => Seen::Known(sample::bare_host()),
+        Place::Nobody => Seen::Unknown(unreachable(name)),
+        Place::UnknownName => {
+            let summary = format!("could not reach {name}: {address}: name or service not known");
+            Seen::Unknown(Cause { code: Code::HostUnreachable, summary, hint: None })
+        }
+    }
 }
 
 fn unreachable(name: &HostName) -> Cause {

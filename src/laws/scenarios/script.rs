@@ -62,9 +62,21 @@ pub enum Happening {
     Disarm,
     /// Its data becomes another, and nobody notices.
     Diverge(HostName),
+    /// What there is at an address that may be declared.
+    Place {
+        address: String,
+        what: Place,
+    },
     Pass {
         seconds: i64,
     },
+}
+
+#[derive(Clone, Copy)]
+pub enum Place {
+    BareMachine,
+    Nobody,
+    UnknownName,
 }
 
 pub enum InStep {
@@ -114,7 +126,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `unmount`, `edit`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `unmount`, `edit`, `bare machine at`, `nobody at`, `unknown name`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -196,6 +208,13 @@ fn on_machines(source: &str) -> Option<Happening> {
         ["raise", kind, "for", "nobody"] => Some(Happening::Raise { kind: (*kind).to_owned(), of: None }),
         ["raise", kind, "for", host] => {
             Some(Happening::Raise { kind: (*kind).to_owned(), of: Some(HostName::new(*host)) })
+        }
+        ["bare", "machine", "at", address] => {
+            Some(Happening::Place { address: (*address).to_owned(), what: Place::BareMachine })
+        }
+        ["nobody", "at", address] => Some(Happening::Place { address: (*address).to_owned(), what: Place::Nobody }),
+        ["unknown", "name", address] => {
+            Some(Happening::Place { address: (*address).to_owned(), what: Place::UnknownName })
         }
         ["disarm", "alarms"] => Some(Happening::Disarm),
         ["move", "data", "of", host, "to", to] => {

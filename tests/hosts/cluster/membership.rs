@@ -262,9 +262,33 @@ fn a_member_moves_to_another_machine() {
     let test = "a_member_moves_to_another_machine";
     let Some(mut scene) = Scene::of_some(test, 3, 4, Series::V3_5) else { return };
     become_clones(&scene);
+    let nodes = scene.nodes.clone();
+    // Mistyped: nobody is there, or no such name. Whatever is allowed, the member stays.
+    let allow = ["apply", "--yes", "--allow", "remove-member:etcd-2", "--allow", "replace-member:etcd-2"];
+    for (nobody, why) in [("10.82.255.77", "10.82.255.77"), ("etcd-2.invalid", "etcd-2.invalid")] {
+        scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), nobody.to_owned(), nobody.to_owned()));
+        let moves = format!("etcd-2 moves from {} to {nobody}, which was not seen", nodes[1].1);
+        scene.plan().exits(6).says(&[&moves, why, "nothing is removed until it is"]);
+        scene.quorate(&allow).exits(6).says(&[&moves]);
+    }
+    // Two that are swapped.
+    scene.declare(|scene| {
+        scene.nodes = nodes.clone();
+        (scene.nodes[0].1, scene.nodes[1].1) = (nodes[1].1.clone(), nodes[0].1.clone());
+        (scene.nodes[0].2, scene.nodes[1].2) = (nodes[1].2.clone(), nodes[0].2.clone());
+    });
+    scene
+        .plan()
+        .exits(3)
+        .says(&["address-taken", &format!("etcd-1 is declared at {}, where member etcd-2", nodes[1].1)]);
+    scene.quorate(&allow).exits(3);
+    scene.declare(|scene| scene.nodes = nodes.clone());
+    scene.is_as_declared();
     let (address, ssh) = (scene.lab.hosts()[3].address().to_string(), scene.lab.hosts()[3].name().to_owned());
-    scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), address, ssh));
-    scene.plan().exits(2).says(&["etcd-2 is now declared at a different address", "--allow replace-member:etcd-2"]);
+    scene.declare(|scene| scene.nodes[1] = ("etcd-2".to_owned(), address.clone(), ssh));
+    let moves = format!("etcd-2: it moves from {} to {address}", nodes[1].1);
+    let plan = scene.plan().exits(2).says(&[&moves, "--allow replace-member:etcd-2"]);
+    assert!(!plan.stdout.contains("tolerates 0 failures"), "{}", plan.stdout);
     scene.apply_with(&["--allow", "replace-member:etcd-2"]).exits(0);
     scene.is_as_declared();
     let old = scene.lab.hosts()[1].sh("systemctl is-active etcd.service || true; ls -d /var/lib/etcd.removed-*");
