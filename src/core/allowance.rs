@@ -29,6 +29,8 @@ pub enum AllowKind {
     Downgrade,
     /// Make a cluster of one survivor when the quorum is gone for good. Its name is the cluster's.
     LoseQuorum,
+    /// Begin an empty cluster although there was one of this declaration. Its name is the cluster's.
+    NewCluster,
 }
 
 impl AllowKind {
@@ -40,6 +42,7 @@ impl AllowKind {
             Self::DisableAuth => "disable-auth",
             Self::Downgrade => "downgrade",
             Self::LoseQuorum => "lose-quorum",
+            Self::NewCluster => "new-cluster",
         }
     }
 }

@@ -127,6 +127,14 @@ codes! {
          [nodes]: each member keeps the address that it has, and a new machine has one of its own. To move\ntwo members to \
          each other's machines, move one of them to a third machine first. To rename a member, change its name\nin [nodes] \
          and keep the address; a name that another member has must be free before.";
+    NewCluster = "new-cluster", Refused,
+        "Every host is bare, and something shows that this cluster has existed: its CA has signed certificates, or there are \
+         snapshots.\n\nA new cluster would be empty. If the old one is lost, restore it:\n\n    quorate backup list\n    quorate \
+         restore SNAPSHOT --confirm CLUSTER\n\nWhat counts: the CA that quorate created for this cluster, once it has issued a \
+         certificate (until then the file\n.ca.unused is beside it); a CA that has been rotated; and snapshots in this \
+         directory, in the snapshot directory of a node\nor off-site, also where another cluster shares that place. Only if an \
+         empty cluster is intended:\n\n    quorate apply --allow new-cluster:CLUSTER\n\nA first apply that was interrupted \
+         needs no flag: the new-data marker on the hosts shows it.";
     CannotStart = "cannot-start", Refused,
         "etcd could not start again on the host as it is declared, so nothing on the host is touched.\n\nBefore a member is stopped, or made ready for a start, everything that the start needs is checked with what will be on\ndisk then: that etcd's user can enter every directory on the way to its data, certificates, configuration and program,\nthat the unit and its drop-ins do not hide them (ProtectHome=true hides /home, /root and /run/user), that the program's file system is\nnot mounted noexec and the data's not read-only, that the data is its user's own, that the declared address is on the host, that no other program holds\nthe ports, and that all files are there.\n\nChange what the message names on the host, or choose another place in [paths].";
     LostAtBoot = "lost-at-boot", Refused,

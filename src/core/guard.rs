@@ -10,6 +10,8 @@ use strum::VariantArray;
 pub enum Guard {
     /// A new cluster is started only when no host shows data of an older one.
     NoDataBeforeBootstrap,
+    /// An empty cluster takes the place of one that has lived only when the operator named it.
+    NewClusterByName,
     /// A new cluster is started only when every host was seen.
     AllSeenBeforeBootstrap,
     /// A new cluster is started only when the ports it needs are free.

@@ -25,6 +25,7 @@ impl Family {
     pub(super) fn of(guard: Guard) -> Self {
         match guard {
             Guard::NoDataBeforeBootstrap
+            | Guard::NewClusterByName
             | Guard::AllSeenBeforeBootstrap
             | Guard::PortsFreeBeforeBootstrap
             | Guard::NoSecondAuthority

@@ -27,6 +27,7 @@ mod alarms;
 mod family;
 mod lost_data;
 mod moves;
+mod new_cluster;
 mod next_start;
 mod others;
 mod quota;
@@ -214,6 +215,7 @@ fn complaints(world: &World) -> Vec<String> {
         only_seen_and_undisputed_hosts_are_touched,
         a_new_cluster_needs_bare_hosts,
         an_authority_is_made_once,
+        new_cluster::takes_no_place_unasked,
         a_healthy_member_restarts_among_healthy_ones,
         a_silent_member_restarts_beside_a_quorum,
         lost_data::is_never_started,

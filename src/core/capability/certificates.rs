@@ -193,6 +193,8 @@ pub fn effect(
     by: SignedBy,
 ) {
     let Some(authority) = trust::authority(observed, by).cloned() else { return };
+    observed.workstation.former_life.authority_has_signed |=
+        matches!(desired.authority, AuthoritySource::Generated { .. });
     let at = observed.at;
     let Some(host) = observed.host_mut(name) else { return };
     let wanted = wanted(desired, name, role, also);

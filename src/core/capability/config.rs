@@ -3,12 +3,14 @@
 use super::done_when;
 use bytesize::ByteSize;
 
+use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{first_start, quota, restoration, turn, upgrade};
+use crate::core::cluster::{first_start, former_life, quota, restoration, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::{self, layout};
 use crate::core::desired::Place;
+use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, FileAction, Readiness};
@@ -39,7 +41,12 @@ pub fn new_data_marker(view: &View) -> Ruling {
     let write = |(name, _): (&HostName, _)| {
         Action::File(FileAction::Write { host: name.clone(), file: File::NewDataMarker, text: text.clone() })
     };
-    Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, Place::Nodes)])
+    let mut ruling = Ruling::steps_for(without.map(write).collect(), vec![view.reason(what, Place::Nodes)]);
+    let begins_anew = view.situation == Situation::New && former_life::signs(view.desired, view.observed).is_some();
+    if let Some(step) = ruling.step.as_mut().filter(|_| begins_anew && !upheld(Guard::NewClusterByName, false)) {
+        step.needs.insert(Allowance::new(AllowKind::NewCluster, &view.desired.cluster.name));
+    }
+    ruling
 }
 
 /// What stands in the way of every etcd.yaml of a cluster that begins: it begins with a snapshot that its quota does not hold.

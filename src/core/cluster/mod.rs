@@ -6,7 +6,7 @@
 //!   [`turn`]
 //! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; what a check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]
-//! - snapshots: [`snapshot`], [`saved`], [`restoration`]
+//! - snapshots: [`snapshot`], [`saved`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
 //! - [`outline`]: a look in lines that can be compared
 
@@ -14,6 +14,7 @@ pub mod alarms;
 pub mod checkup;
 pub mod departed;
 pub mod first_start;
+pub mod former_life;
 pub mod joining;
 pub mod leaf;
 pub mod model;

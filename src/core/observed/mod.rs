@@ -131,9 +131,33 @@ pub struct Workstation {
     /// The pairs that are given for each node, and the one for our own connection; `None` where we issue them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
+    /// What shows that there was a cluster of this declaration before.
+    #[serde(default, skip_serializing_if = "FormerLife::is_empty")]
+    pub former_life: FormerLife,
     /// What each node that was seen holds of an authority that lies on the nodes; empty where it does not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ca_keys: BTreeMap<HostName, Held>,
+}
+
+/// What is left of a cluster where its hosts may show nothing of it any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerLife {
+    /// The authority was made by quorate for this cluster, and has signed a certificate or was rotated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub authority_has_signed: bool,
+    /// The snapshots in this folder, on the nodes and off-site, by their paths, the newest last. Looked for only where
+    /// every host is bare.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
+    /// Where they could not be looked for, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+}
+
+impl FormerLife {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a node holds of the authority's pair.

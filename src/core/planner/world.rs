@@ -7,8 +7,8 @@ use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::desired::{AuthoritySource, Binaries, Desired};
 use crate::core::names::{Architecture, Digest, HostName, UnixSeconds, Version};
 use crate::core::observed::{
-    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, Given, GivenPair, Held, Host, Observed, Role, Seen,
-    Service, ServiceState, Tools, Usage, Workstation,
+    Archive, Authority, Certificate, ConsumerFiles, DataDirectory, FormerLife, Given, GivenPair, Held, Host, Observed,
+    Role, Seen, Service, ServiceState, Tools, Usage, Workstation,
 };
 use crate::core::planner;
 
@@ -87,7 +87,15 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         AuthoritySource::Node { .. } => desired.nodes.keys().map(|name| (name.clone(), Held::Nothing)).collect(),
         _ => BTreeMap::new(),
     };
-    Workstation { authority: Seen::Known(authority), next: None, is_replaced: false, archives, given, ca_keys }
+    Workstation {
+        authority: Seen::Known(authority),
+        next: None,
+        is_replaced: false,
+        archives,
+        given,
+        former_life: FormerLife::default(),
+        ca_keys,
+    }
 }
 
 /// A host on which nothing was ever done.

@@ -129,6 +129,7 @@ impl Machines {
                 let member = of.map(|name| self.member(&name)).transpose()?;
                 self.alarms.insert(Alarm { kind, member });
             }
+            Happening::Snapshot(name) => self.world.workstation.former_life.snapshots.push(format!("./{name}")),
             Happening::Place { address, what } => drop(self.places.insert(address, what)),
             Happening::Disarm => self.alarms.clear(),
             Happening::Diverge(name) => {

@@ -31,6 +31,7 @@
 //! | `unmount data of HOST` | etcd stops, and the disk of its data is not there, which fstab names |
 //! | `delete FILE of HOST` | a file by its name: `delete server.crt of etcd-2` |
 //! | `edit FILE on HOST: LINE` | a line is added to etcd.yaml or the unit |
+//! | `keep snapshot NAME` | a finished snapshot of the cluster lies beside cluster.toml from now on |
 //! | `bare machine at ADDRESS`, `nobody at ADDRESS`, `unknown name NAME` | what a node is that is declared with it later; otherwise a node with another address is the machine that had that address, or its own |
 //! | `pass N days`, `pass N hours` | time goes by |
 //! | `in step N: kill quorate` | the next apply ends in the middle of this step: when its first action is done and before it is seen |
@@ -136,7 +137,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 15] = [
+const SHOWN: [(Guard, &str); 16] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -150,6 +151,7 @@ const SHOWN: [(Guard, &str); 15] = [
     (Guard::DataStaysWithMember, "data-elsewhere.txt"),
     (Guard::OneConfigurationAtATime, "paths-changed.txt"),
     (Guard::SameDataBeforeRisk, "data-differs.txt"),
+    (Guard::NewClusterByName, "all-wiped.txt"),
     (Guard::SuccessorIsReady, "address-mistyped.txt"),
     (Guard::AddressIsFree, "address-taken.txt"),
 ];

@@ -62,6 +62,8 @@ pub enum Happening {
     Disarm,
     /// Its data becomes another, and nobody notices.
     Diverge(HostName),
+    /// A finished snapshot of the cluster lies beside cluster.toml.
+    Snapshot(String),
     /// What there is at an address that may be declared.
     Place {
         address: String,
@@ -126,7 +128,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `unmount`, `edit`, `bare machine at`, `nobody at`, `unknown name`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `unmount`, `edit`, `keep snapshot`, `bare machine at`, `nobody at`, `unknown name`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -216,6 +218,7 @@ fn on_machines(source: &str) -> Option<Happening> {
         ["unknown", "name", address] => {
             Some(Happening::Place { address: (*address).to_owned(), what: Place::UnknownName })
         }
+        ["keep", "snapshot", name] => Some(Happening::Snapshot((*name).to_owned())),
         ["disarm", "alarms"] => Some(Happening::Disarm),
         ["move", "data", "of", host, "to", to] => {
             Some(Happening::MoveData { host: HostName::new(*host), to: (*to).to_owned() })

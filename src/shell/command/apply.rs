@@ -197,7 +197,13 @@ fn check_allowed(allowed: &[Allowance], plan: &Plan) -> Result<(), Diagnostic> {
         diagnostic = diagnostic.with_cause(line);
     }
     let flags: Vec<_> = missing.iter().map(|missing| format!("--allow {missing}")).collect();
-    Err(diagnostic.hint(format!("nothing was changed; if that is intended, add {}", flags.join(" "))))
+    let is_new = missing.iter().any(|missing| missing.kind == AllowKind::NewCluster);
+    let first = match is_new {
+        true => format!("; to bring the cluster back, `quorate restore SNAPSHOT --confirm {}`", plan.cluster),
+        false => String::new(),
+    };
+    let intended = if is_new { "only if an empty cluster is intended" } else { "if that is intended" };
+    Err(diagnostic.hint(format!("nothing was changed{first}; {intended}, add {}", flags.join(" "))))
 }
 
 /// Enough to recognise what happened.

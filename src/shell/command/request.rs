@@ -24,7 +24,7 @@ pub struct RequestArgs {
 
     /// Allow one dangerous action by name; may be repeated
     ///
-    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade or lose-quorum. Unneeded flags
+    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade, lose-quorum or new-cluster. Unneeded flags
     /// are ignored. remove-user also adds the removal to the plan; without it, the user is only reported.
     #[arg(long, value_name = "KIND:NAME")]
     pub allow: Vec<Allowance>,

@@ -148,6 +148,16 @@ impl Credentials {
         self.origins.is_replaced.store(true, Ordering::Relaxed);
     }
 
+    /// Whether an authority that was made here for this cluster has signed a certificate.
+    pub fn has_signed(&self) -> bool {
+        let of = [Some(&self.origins.declared), self.origins.previous.as_ref()];
+        let folders = of.into_iter().flatten().filter_map(|origin| match &origin.source {
+            AuthoritySource::Generated { folder } => Some(folder),
+            _ => None,
+        });
+        folders.into_iter().any(|folder| pki::has_signed(folder, &self.hosts.desired.cluster.name, now()))
+    }
+
     /// The authority, which has to be there.
     pub async fn ca(&self, at: UnixSeconds) -> Result<LoadedCa, Diagnostic> {
         let missing = || match &self.origins.declared.source {
@@ -188,6 +198,10 @@ impl Credentials {
     ) -> Result<Issued, Diagnostic> {
         if let Some(vault) = &origin.vault {
             return vault.issue(wanted, validity_seconds, at).await.map_err(Diagnostic::from);
+        }
+        if let AuthoritySource::Generated { folder } = &origin.source {
+            let what = || Diagnostic::failure(format!("cannot note in {} that its CA is used", folder.display()));
+            pki::note_use(folder).map_err(|error| what().caused_by(&error))?;
         }
         let signer = ca.signer().ok_or_else(|| {
             let what = "the CA key is not here, so no certificate can be issued";

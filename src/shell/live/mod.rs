@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Live          what is asked for: observe, perform, backups, drills
-//! tasks         membership, users, handover, restored, raft_log, compare, look, reach, former
+//! tasks         membership, users, handover, restored, raft_log, compare, look, reach, former, former_life
 //! Credentials   what signs and what logs in: from files here, from Vault, or from the nodes
 //! Hosts         what is declared, the machines, the connections to them, our lock on them
 //! ```
@@ -19,6 +19,7 @@ mod doctor;
 pub mod drill;
 pub mod etcd;
 mod former;
+mod former_life;
 mod handover;
 mod hosts;
 pub mod lock;
@@ -73,6 +74,8 @@ pub struct Live {
     users: users::Kept,
     /// Made once a run: later looks go on from it, and from who is a member by then.
     comparison: tokio::sync::OnceCell<Comparison>,
+    /// Looked for once a run.
+    snapshots_of_former_life: tokio::sync::OnceCell<former_life::Snapshots>,
 }
 
 impl Live {
@@ -91,6 +94,7 @@ impl Live {
             packages: Packages::default(),
             users: users::Kept::default(),
             comparison: tokio::sync::OnceCell::new(),
+            snapshots_of_former_life: tokio::sync::OnceCell::new(),
         }
     }
 

@@ -11,13 +11,13 @@ use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, LoadedCa};
 use super::probe::{Saved, newest_saved};
-use super::{Live, cause, former, lookups, reach, users};
+use super::{Live, cause, former, former_life, lookups, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::snapshot::live_cluster;
 use crate::core::cluster::{quorum, sameness, source, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
-use crate::core::observed::{Cause, ConsumerFiles, Host, Observed, Seen, Workstation};
+use crate::core::observed::{Cause, ConsumerFiles, FormerLife, Host, Observed, Seen, Workstation};
 use crate::shell::clock::now;
 use crate::shell::fleet::Fleet;
 use crate::shell::patience::{Patience, Pauses};
@@ -48,7 +48,7 @@ async fn old_is_refused(live: &Live, observed: &Observed) -> bool {
 }
 
 async fn observe_once(live: &Live) -> Observed {
-    let Live { hosts, credentials, packages, users: kept, comparison: _ } = live;
+    let Live { hosts, credentials, packages, users: kept, .. } = live;
     let desired = &hosts.desired;
     let at = now();
     let (loaded, looked) = if credentials.lie_on_nodes() {
@@ -66,6 +66,7 @@ async fn observe_once(live: &Live) -> Observed {
         archives: BTreeMap::new(),
         given: pki::given(&desired.authority, &authority),
         is_replaced: false,
+        former_life: FormerLife::default(),
         ca_keys: credentials.ca_keys().await,
     };
     let mut observed = Observed {
@@ -94,6 +95,9 @@ async fn observe_once(live: &Live) -> Observed {
     let looked_at = looked_at.collect();
     observed.former = former::seen(&observed, found, looked_at, |former| hosts.machines.declared_as(former));
     keep_ours(&mut observed, &saved);
+    if former_life::is_in_question(&observed) {
+        observed.workstation.former_life = former_life::look(live, &saved).await;
+    }
     for (name, found) in lookups::of(hosts, &source::unsure(desired, &observed)).await {
         if let Some(host) = observed.host_mut(&name) {
             host.lookups = found;

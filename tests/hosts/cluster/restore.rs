@@ -201,6 +201,13 @@ fn restored_onto_new_hosts() {
     scene.first().power_off();
     scene.quorate(&RESTORE).exits(6).says(&["cannot reach etcd-1"]);
     scene.lab.hosts().iter().for_each(Host::wipe);
+    // An empty cluster in its place would take a word.
+    let signs = ["[new-cluster]", "has issued certificates", "./kept.db.zst", "--allow new-cluster:lab"];
+    scene.plan().exits(2).says(&signs);
+    scene
+        .quorate(&["apply", "--yes"])
+        .exits(3)
+        .says(&["quorate restore SNAPSHOT --confirm lab", "nothing was changed"]);
     scene.quorate(&RESTORE).exits(0).says(&["create the etcd user and directories", "Nothing else differs"]);
     is_restored(&scene);
     assert_eq!(kept_aside(&scene), [0, 0, 0]);

@@ -20,8 +20,8 @@ use rustix::io::Errno;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::authority::Signer;
-use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, load, write_new};
-use super::{BACKDATED_SECONDS, CERTIFICATE, KEY, rcgen_time, serial_number};
+use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, load, note_unused, write_new};
+use super::{BACKDATED_SECONDS, CERTIFICATE, COMMON_NAME, KEY, rcgen_time, serial_number};
 use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
@@ -50,6 +50,7 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
         publish(folder, KEY_PENDING, KEY).map_err(failed)?;
         directory.sync_all().map_err(failed)?;
     }
+    note_unused(folder).map_err(failed)?;
     publish(folder, CERTIFICATE_PENDING, CERTIFICATE).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
     let made = load(folder, at)?;
@@ -66,7 +67,7 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
     let cannot = |path: &Path, error: io::Error| {
         Diagnostic::failure(format!("{} could not be written", path.display())).caused_by(&error)
     };
-    let (certificate, key) = generate(cluster, "etcd-ca", at)
+    let (certificate, key) = generate(cluster, COMMON_NAME, at)
         .map_err(|why| Diagnostic::failure(format!("no CA could be created for cluster {cluster}")).with_cause(why))?;
     for (name, mode, content) in [(KEY_PENDING, 0o600, key.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
         let path = folder.join(name);
@@ -80,7 +81,7 @@ fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Resul
 /// # Errors
 /// When no key can be made.
 pub fn generate_authority(cluster: &ClusterName, at: UnixSeconds) -> Result<(String, Zeroizing<String>), String> {
-    generate(cluster, "etcd-ca", at)
+    generate(cluster, COMMON_NAME, at)
 }
 
 /// The certificate and the key, as PEM.

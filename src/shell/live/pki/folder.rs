@@ -10,13 +10,40 @@ use super::ca_certificate::{CaCertificate, Chain};
 use super::file::{check_mode, read, unusable};
 use super::key::Opener;
 use super::{CERTIFICATE, KEY};
-use crate::core::names::UnixSeconds;
+use crate::core::names::{ClusterName, UnixSeconds};
 use crate::core::observed::Cause;
 
 pub(super) const CERTIFICATE_PENDING: &str = ".ca.crt.pending";
 pub(super) const KEY_PENDING: &str = ".ca.key.pending";
 pub(super) const NEXT_CERTIFICATE: &str = "ca.next.crt";
 pub(super) const NEXT_KEY: &str = "ca.next.key";
+
+/// Beside a new authority until it signs its first certificate. One without it may have a cluster somewhere.
+const UNUSED: &str = ".ca.unused";
+const UNUSED_TEXT: &str = "This CA has issued no certificate yet; quorate removes this file before the first one.\n";
+
+/// Notes that the authority that is being made has signed nothing.
+pub(super) fn note_unused(folder: &Path) -> io::Result<()> {
+    write_new(&folder.join(UNUSED), 0o644, UNUSED_TEXT)
+}
+
+/// Notes that the authority in `folder` signs from now on.
+///
+/// # Errors
+/// When the note could not be removed: nothing may be signed then.
+pub fn note_use(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(UNUSED)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => fs::File::open(folder)?.sync_all(),
+    }
+}
+
+/// Whether the authority in `folder` was made here for `cluster` and has signed a certificate, as far as can be told.
+pub fn has_signed(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> bool {
+    let is_own = |signer: Signer| signer.certificate().is_named_after(cluster);
+    !folder.join(UNUSED).exists() && load(folder, at).ok().flatten().is_some_and(is_own)
+}
 
 /// Reads the authority in `folder`; `None` when there is none yet.
 ///

@@ -1,12 +1,13 @@
 //! What we hold of the cluster's authority: its key, or only its certificate and what it has given us.
 
+use super::COMMON_NAME;
 use super::authority::{Signer, load_ca_certificate, load_files};
 use super::ca_certificate::CaCertificate;
 use super::folder::load;
 use super::given::{self, PairText};
 use super::key::Opener;
 use crate::core::desired::{AuthoritySource, Pair};
-use crate::core::names::UnixSeconds;
+use crate::core::names::{ClusterName, UnixSeconds};
 use crate::core::observed::{Authority, Cause, Given, Seen};
 
 /// The cluster's authority as far as it is here.
@@ -93,6 +94,15 @@ impl CaCertificate {
         super::ca_certificate::parse(self.certificate_der())
             .map(|parsed| parsed.subject().as_raw().to_vec())
             .unwrap_or_default()
+    }
+
+    /// Whether it is an authority as quorate makes one for `cluster`.
+    pub fn is_named_after(&self, cluster: &ClusterName) -> bool {
+        let Some(parsed) = super::ca_certificate::parse(self.certificate_der()) else { return false };
+        let subject = parsed.subject();
+        let organization = subject.iter_organization().find_map(|name| name.as_str().ok());
+        let common_name = subject.iter_common_name().find_map(|name| name.as_str().ok());
+        organization == Some(cluster.as_str()) && common_name.is_some_and(|name| name.starts_with(COMMON_NAME))
     }
 
     pub fn certificate_der(&self) -> &rustls::pki_types::CertificateDer<'static> {

@@ -29,7 +29,7 @@ pub use authority::{Signer, assemble_text, load_files};
 pub use ca_certificate::CaCertificate;
 pub use create::{create, generate_authority};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
-pub use folder::{load, load_next};
+pub use folder::{has_signed, load, load_next, note_use};
 pub use given::{PairText, look as look_at_given, read_pair};
 pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
 pub use key::{Opener, is_same_key};
@@ -40,6 +40,8 @@ pub use rotate::{adopt_next, create_next};
 /// The file names in the authority's folder: kubeadm's.
 const CERTIFICATE: &str = "ca.crt";
 const KEY: &str = "ca.key";
+/// kubeadm's name for an authority of etcd, which the names of later ones begin with.
+const COMMON_NAME: &str = "etcd-ca";
 
 /// A certificate is valid a little before it was made, because a host's clock may be behind ours.
 const BACKDATED_SECONDS: i64 = 300;

@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::authority::Signer;
 use super::create::generate;
 use super::folder::{NEXT_CERTIFICATE, NEXT_KEY, is_half_adopted, load, load_next, write_new};
-use super::{CERTIFICATE, KEY};
+use super::{CERTIFICATE, COMMON_NAME, KEY};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
 
@@ -36,7 +36,7 @@ pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Res
     // Members compare an issuer by its name: that of the next one must not be the same.
     let moment = jiff::Timestamp::from_second(at.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
     let (certificate, key) =
-        generate(cluster, &format!("etcd-ca {moment}"), at).map_err(|why| what().with_cause(why))?;
+        generate(cluster, &format!("{COMMON_NAME} {moment}"), at).map_err(|why| what().with_cause(why))?;
     write_new(&folder.join(NEXT_KEY), 0o600, key.as_str()).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
     let pending = folder.join(".ca.next.crt.pending");

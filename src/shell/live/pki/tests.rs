@@ -80,7 +80,24 @@ fn there_is_no_authority_until_one_is_made() {
     assert_eq!((mode(folder.clone()), mode(folder.join("ca.key"))), (0o700, 0o600));
     let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["ca.crt", "ca.key"], "nothing else is left behind");
+    assert_eq!(names, [".ca.unused", "ca.crt", "ca.key"], "nothing else is left behind");
+}
+
+/// An authority that was made here says of itself when it has signed; one that was brought by hand, or is another
+/// cluster's, says nothing.
+#[test]
+fn an_authority_tells_whether_it_has_signed() {
+    let (parent, _) = created();
+    let folder = parent.path().join("pki");
+    assert!(!has_signed(&folder, &prod(), now()));
+    note_use(&folder).unwrap();
+    note_use(&folder).unwrap();
+    assert!(has_signed(&folder, &prod(), now()));
+    assert!(!has_signed(&folder, &ClusterName::new("other"), now()));
+    assert!(!has_signed(&parent.path().join("elsewhere"), &prod(), now()));
+    create_next(&folder, &prod(), now()).unwrap();
+    adopt_next(&folder, now()).unwrap();
+    assert!(has_signed(&folder, &prod(), now()), "after a rotation, too");
 }
 
 #[test]
@@ -120,7 +137,8 @@ fn a_creation_that_was_cut_off_is_finished() {
         let finished = create(&folder, &prod(), now()).unwrap();
         let resumed = stage.contains(&("ca.key", "ca.key"));
         assert_eq!(finished.facts().fingerprint == signer.facts().fingerprint, resumed, "{stage:?}");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "{stage:?}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "{stage:?}");
+        assert!(!has_signed(&folder, &prod(), now()), "{stage:?}");
         fs::remove_dir_all(&folder).unwrap();
     }
 }
@@ -585,6 +603,7 @@ fn a_rotation_that_was_cut_off_goes_on() {
         names
     };
     let fingerprint = |signer: &Signer| signer.facts().fingerprint;
+    note_use(&folder).unwrap();
     assert!(load_next(&folder, now()).unwrap().is_none());
     adopt_next(&folder, now()).unwrap_err();
     // A key alone is nobody's yet.
