@@ -213,7 +213,7 @@ fn complaints(world: &World) -> Vec<String> {
         the_rest_follows_from_any_prefix,
         an_action_is_ready_and_then_done,
         only_seen_and_undisputed_hosts_are_touched,
-        a_new_cluster_needs_bare_hosts,
+        new_cluster::needs_bare_hosts,
         an_authority_is_made_once,
         new_cluster::takes_no_place_unasked,
         a_healthy_member_restarts_among_healthy_ones,
@@ -286,29 +286,6 @@ fn only_seen_and_undisputed_hosts_are_touched(world: &World, plan: &Plan) -> Opt
             .find(|(name, state)| untouchable(**state) && touched(name))
             .map(|(name, state)| format!("{name} is {state:?} and is touched"))
     })
-}
-
-/// Whether this host shows, or may hide, that the cluster has lived.
-fn may_have_lived(state: State) -> bool {
-    !matches!(state, State::Bare | State::CutOffStart)
-}
-
-fn a_new_cluster_needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> {
-    let mut observed = world.observed.clone();
-    let begins = plan.steps.iter().any(|step| {
-        // A marker for new data in a cluster that serves lets a newcomer join it.
-        let serves = Membership::of(&world.desired, &observed).is_some();
-        for action in &step.actions {
-            planner::effect(action, &world.desired, &mut observed);
-        }
-        step.actions.iter().any(|action| match action {
-            Action::Authority(AuthorityAction::Create) | Action::NodeCa(NodeCaAction::CreateAuthority { .. }) => true,
-            Action::File(FileAction::Write { file: File::NewDataMarker, .. }) => !serves,
-            _ => false,
-        })
-    });
-    let lived = world.states.iter().find(|state| may_have_lived(**state));
-    lived.filter(|_| begins).map(|state| format!("a new cluster beside a host that is {state:?}"))
 }
 
 fn an_authority_is_made_once(world: &World, plan: &Plan) -> Option<String> {

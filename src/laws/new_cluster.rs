@@ -2,15 +2,39 @@
 
 use super::{State, World};
 use crate::core::allowance::AllowKind;
+use crate::core::cluster::quorum::Membership;
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::RemotePath;
 use crate::core::observed::{File, FormerLife, Observed};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, FileAction};
+use crate::core::plan::action::{Action, AuthorityAction, FileAction, NodeCaAction};
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
+
+/// Whether this host shows, or may hide, that the cluster has lived.
+fn may_have_lived(state: State) -> bool {
+    !matches!(state, State::Bare | State::CutOffStart)
+}
+
+pub(super) fn needs_bare_hosts(world: &World, plan: &Plan) -> Option<String> {
+    let mut observed = world.observed.clone();
+    let begins = plan.steps.iter().any(|step| {
+        // A marker for new data in a cluster that serves lets a newcomer join it.
+        let serves = Membership::of(&world.desired, &observed).is_some();
+        for action in &step.actions {
+            planner::effect(action, &world.desired, &mut observed);
+        }
+        step.actions.iter().any(|action| match action {
+            Action::Authority(AuthorityAction::Create) | Action::NodeCa(NodeCaAction::CreateAuthority { .. }) => true,
+            Action::File(FileAction::Write { file: File::NewDataMarker, .. }) => !serves,
+            _ => false,
+        })
+    });
+    let lived = world.states.iter().find(|state| may_have_lived(**state));
+    lived.filter(|_| begins).map(|state| format!("a new cluster beside a host that is {state:?}"))
+}
 
 /// Where all hosts are bare and the authority has signed, the permission to begin without data needs a word.
 pub(super) fn takes_no_place_unasked(world: &World, plan: &Plan) -> Option<String> {
