@@ -200,6 +200,15 @@ codes! {
          old one as [ca.previous]).";
     BackupTooOld = "backup-too-old", Refused,
         "The last good snapshot is older than `max-age` in [backup], or there is none.\n\nEvery node in [backup] has a timer, and one of them takes each snapshot. See what the last runs reported:\n\n    systemctl list-timers quorate-backup.timer\n    journalctl -u quorate-backup.service\n\nA full disk or a stopped member stops one node, and the next one takes over; `status` says why a run failed. If there is\nno snapshot at all, every node was stopped. Only snapshots of this cluster count that are as long as when they were\nchecked: `quorate backup list` shows what else has such a name.";
+    BackupSpace = "backup-no-space", Refused,
+        "The next scheduled snapshot would not fit into the directory of [backup] on a node.\n\nIt takes as much as the \
+         database, and as much again while it is compressed; what is free is compared with that. A run that has no\nroom \
+         fails, and the next node takes over. Make room, keep fewer snapshots (`keep`), or choose another `directory`. What \
+         may be\nremoved: `quorate backup list`, `quorate backup prune`.";
+    SettingUnsuited = "setting-unsuited", Refused,
+        "A setting of etcd is valid, and more than etcd recommends.\n\n`max-request-bytes`: one request holds up all others \
+         of a member while it is written to the log, sent to each peer and\napplied. etcd itself warns above 10 MiB \
+         (10485760). Store large values elsewhere, and split large transactions.";
     BackupNotMounted = "backup-not-mounted", Refused,
         "The directory of [backup] must be on a mount of its own (`mount = true`), and on a node it is not.\n\nWithout the mount, snapshots would fill the disk below it, next to etcd's data. So plan refuses, and a timer that runs\ndoes not take a snapshot. Mount it on the node and plan again. A mount is the directory's own when it is at the\ndirectory, or above it and neither at / nor above etcd's data:\n\n    findmnt -T DIRECTORY";
     CompressorMissing = "compressor-missing", Refused,

@@ -259,6 +259,33 @@ pub fn last_drill(observed: &Observed) -> Option<&Drill> {
     all.max_by_key(|drill| drill.at)
 }
 
+/// Nodes on which the next snapshot would be refused for want of room, as the script there decides it (content/backup.sh, `room`).
+pub fn without_room(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let size = |bytes: u64| bytesize::ByteSize::b(bytes).display().iec().to_string();
+    let of = |(name, host): (&HostName, &Host)| {
+        let backup = desired.backup_on(name)?;
+        let free = host.scheduled.as_ref()?.free_bytes?;
+        let database = host.answer()?.database_bytes;
+        let needed = match backup.compression.program() {
+            Some(_) => database.saturating_mul(2),
+            None => database,
+        };
+        (free < needed).then(|| Finding {
+            code: Code::BackupSpace,
+            hosts: vec![name.clone()],
+            what: format!(
+                "the next snapshot needs {} in {} on {name} (the database has {}), and {} are free",
+                size(needed),
+                backup.directory,
+                size(database),
+                size(free)
+            ),
+            hint: Some("make room there, set a smaller `keep`, or choose another `directory` in [backup]".to_owned()),
+        })
+    };
+    observed.seen_hosts().filter_map(of).collect()
+}
+
 /// A last snapshot that is older than it may be. A node that was not seen may hold a newer one.
 pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let backup = desired.backup.as_ref()?;

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 
 use crate::core::code::Code;
 use crate::core::content;
-use crate::core::desired::{Desired, Place};
+use crate::core::desired::{Desired, Place, Setting};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{File, Host, Observed};
@@ -132,6 +132,21 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     vec![Finding { code: Code::QuotaTooSmall, hosts: vec![(*host).clone()], what, hint: Some(hint.to_owned()) }]
 }
 
+/// `recommendedMaxRequestBytes` of etcd 3.4 to 3.7 (server/etcdserver/server.go), above which it warns at its start.
+const REQUEST_BYTES_MAX: i64 = 10 << 20;
+
+/// A limit for requests that is more than etcd recommends.
+pub fn large_requests(desired: &Desired) -> Option<Finding> {
+    let Setting::Integer(bytes) = desired.etcd.extra.get("max-request-bytes")? else { return None };
+    let limit = u64::try_from(*bytes).ok().filter(|_| *bytes > REQUEST_BYTES_MAX)?;
+    Some(Finding {
+        code: Code::SettingUnsuited,
+        hosts: Vec::new(),
+        what: format!("max-request-bytes ({}) is more than the 10 MiB that etcd recommends at most", size(limit)),
+        hint: Some("one request of that size holds up a whole member: set 10485760 or less in [etcd.extra]".to_owned()),
+    })
+}
+
 /// `quota-backend (4.0 GiB)`; the default stands in no file.
 fn in_words(desired: &Desired) -> String {
     let quota = size(declared(desired));
@@ -163,6 +178,18 @@ mod tests {
         assert_eq!(enough(100 << 20), "125MiB");
         assert_eq!(enough(2 << 30), "3GiB");
         assert_eq!(enough(8 << 30), "10GiB");
+    }
+
+    #[test]
+    fn a_limit_for_requests_above_what_etcd_recommends_is_told() {
+        let mut desired = crate::laws::sample::desired(3);
+        assert_eq!(large_requests(&desired), None);
+        let mut with = |bytes| {
+            desired.etcd.extra.insert("max-request-bytes".to_owned(), Setting::Integer(bytes));
+            large_requests(&desired).map(|finding| finding.what)
+        };
+        assert_eq!(with(10 << 20), None);
+        assert!(with(64 << 20).is_some_and(|what| what.contains("max-request-bytes (64.0 MiB)")));
     }
 
     #[test]

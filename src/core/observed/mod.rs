@@ -291,6 +291,9 @@ pub struct Scheduled {
     /// Where the declared folder lies, if it must be on a mount of its own and is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmounted: Option<RemotePath>,
+    /// What is free in the declared folder; `None` where that is not there yet. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<u64>,
     /// The newest finished snapshot of each cluster in the declared folder, which others may use, too. Volatile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newest: Vec<Snapshot>,

@@ -36,6 +36,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(source::findings(desired, observed));
     findings.extend(others::findings(observed));
     findings.extend(backup::findings(desired, observed));
+    findings.extend(backup::without_room(desired, observed));
+    findings.extend(quota::large_requests(desired));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
     findings.extend(next_start::findings(desired, observed));
