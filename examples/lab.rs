@@ -121,7 +121,10 @@ fn with_lab(verb: Verb, id: Option<u8>) -> ExitCode {
                 Some(name) if no_sudo => User::WithoutSudo(name),
                 Some(name) => User::WithSudo(name),
             };
-            up(lab::Lab::builder().hosts(hosts).idle(idle).user(user).disk_bytes(disk_mib << 20).weight(0), etcd_free);
+            let lab = lab::Lab::builder().hosts(hosts).idle(idle).user(user).disk_bytes(disk_mib << 20).weight(0);
+            // Whoever tries something by hand meets no oddity that was not asked for.
+            let is_asked = std::env::var_os("QUORATE_ODDITIES").is_some();
+            up(if is_asked { lab } else { lab.plain() }, etcd_free);
         }
         Verb::Ssh { host, command } => {
             let error = kept().ssh_command(&host).args(command).exec();

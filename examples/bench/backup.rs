@@ -105,7 +105,7 @@ fn as_f64(bytes: u64) -> f64 {
 
 impl Scene {
     fn filled(archive: &Archive) -> Scene {
-        let lab = Lab::builder().hosts(1).disk_bytes(DISK_BYTES).up();
+        let lab = Lab::builder().hosts(1).plain().disk_bytes(DISK_BYTES).up();
         let mut archives = Archives::new(&lab);
         archives.add(archive);
         let mut declaration = Declaration::new(&archive.version);

@@ -27,7 +27,7 @@ pub struct Cluster {
 impl Cluster {
     /// `members` members, made by quorate, on a lab with one host more.
     pub fn new(archive: &Archive, members: usize) -> Cluster {
-        let lab = Lab::up(members + 1);
+        let lab = Lab::builder().hosts(members + 1).plain().up();
         let mut archives = Archives::new(&lab);
         archives.add(archive);
         let mut declaration = Declaration::new(&archive.version);

@@ -22,7 +22,7 @@ pub struct Cost {
 
 /// Bootstraps three bare hosts and looks at them, again and again.
 pub fn measure(archive: &Archive) -> String {
-    let lab = Lab::up(3);
+    let lab = Lab::builder().hosts(3).plain().up();
     let mut archives = Archives::new(&lab);
     archives.add(archive);
     let mut declaration = Declaration::new(&archive.version);

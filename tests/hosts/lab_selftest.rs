@@ -12,7 +12,7 @@ fn three_hosts_boot_and_root_logs_in() {
         return;
     }
     let started = Instant::now();
-    let lab = Lab::up(3);
+    let lab = Lab::builder().hosts(3).plain().up();
     println!("three hosts were up after {:.2} s", started.elapsed().as_secs_f64());
     for host in lab.hosts() {
         let name = host.name();
@@ -46,8 +46,8 @@ fn ordinary_users_have_the_sudo_rights_they_were_given() {
         return;
     }
     // Two labs at once, with the same names of hosts.
-    let with = Lab::builder().hosts(1).user(User::WithSudo("ops".to_owned())).up();
-    let without = Lab::builder().hosts(1).user(User::WithoutSudo("ops".to_owned())).up();
+    let with = Lab::builder().hosts(1).plain().user(User::WithSudo("ops".to_owned())).up();
+    let without = Lab::builder().hosts(1).plain().user(User::WithoutSudo("ops".to_owned())).up();
     assert_ne!(with.id(), without.id());
     let output = with.ssh("etcd-1", "id -un; sudo -n id -un");
     assert_eq!(output.stdout, "ops\nroot\n", "{output:?}");
@@ -80,7 +80,7 @@ fn a_power_cut_keeps_the_disk_and_wipe_empties_it() {
     if !Lab::can_run("a_power_cut_keeps_the_disk_and_wipe_empties_it") {
         return;
     }
-    let lab = Lab::builder().hosts(1).idle(1).up();
+    let lab = Lab::builder().hosts(1).idle(1).data_in_place().up();
     let host = lab.host("etcd-1");
     host.write("/var/lib/etcd/some file", "kept");
     host.power_off();
@@ -123,7 +123,7 @@ fn snapshots_show_what_was_written_and_nothing_else() {
     if !Lab::can_run("snapshots_show_what_was_written_and_nothing_else") {
         return;
     }
-    let lab = Lab::builder().hosts(1).user(User::WithSudo("ops".to_owned())).up();
+    let lab = Lab::builder().hosts(1).user(User::WithSudo("ops".to_owned())).plain().up();
     let host = lab.host("etcd-1");
     let before = host.snapshot_files();
     let reading = "cat /etc/passwd /etc/hostname; ls -lR /etc /var/lib; sudo -n cat /etc/shadow; systemctl status ssh";
@@ -160,7 +160,7 @@ fn date_can_be_wrong() {
     if !Lab::can_run("date_can_be_wrong") {
         return;
     }
-    let lab = Lab::up(1);
+    let lab = Lab::builder().hosts(1).plain().up();
     let host = lab.host("etcd-1");
     let ahead_seconds = || host.sh("echo $(( $(date +%s) - $(/bin/date +%s) ))").parse::<i64>().expect("a number");
     host.skew_clock(-90);

@@ -3,6 +3,7 @@
 use std::thread;
 
 use super::command::must;
+use super::oddities::{self, Wishes};
 use super::registry::{HostState, State, User};
 use super::{Host, Lab, Result, image, keys, machine, network, places, registry};
 
@@ -19,12 +20,21 @@ pub struct Builder {
     disk_bytes: u64,
     small_disks: Vec<(String, u64)>,
     weight: Option<usize>,
+    wishes: Wishes,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
-        let (names, small_disks) = (Vec::new(), Vec::new());
-        Builder { hosts: 3, idle: 0, names, user: User::Root, disk_bytes: DISK_BYTES, small_disks, weight: None }
+        Builder {
+            hosts: 3,
+            idle: 0,
+            names: Vec::new(),
+            user: User::Root,
+            disk_bytes: DISK_BYTES,
+            small_disks: Vec::new(),
+            weight: None,
+            wishes: Wishes::default(),
+        }
     }
 }
 
@@ -71,6 +81,19 @@ impl Builder {
         self
     }
 
+    /// Hosts without oddities: for a test that looks at one of the things that are drawn, or that counts every file.
+    pub fn plain(mut self) -> Builder {
+        self.wishes.plain = true;
+        self
+    }
+
+    /// Hosts whose data directory is a folder like any other: for a test that moves it about, or that counts what lies
+    /// beside it.
+    pub fn data_in_place(mut self) -> Builder {
+        self.wishes.data_in_place = true;
+        self
+    }
+
     /// Boots the hosts, all at once, and returns when their systemd is done and their sshd answers.
     #[track_caller]
     pub fn up(self) -> Lab {
@@ -87,6 +110,7 @@ impl Builder {
         // From here on the lab removes what it made, also when the next line fails.
         let lab = Lab { state, hosts, lock: Some(lock), places: Some(places) };
         registry::save(&lab.state)?;
+        lab.say_what_is_odd();
         network::create_bridge(lab.state.id)?;
         keys::create(&lab.state)?;
         let booted = lab.hosts.iter().take(self.hosts);
@@ -102,7 +126,8 @@ impl Builder {
         let states = numbers.map(|number| {
             let name = self.names.get(usize::from(number) - 1).cloned().unwrap_or_else(|| format!("etcd-{number}"));
             let own_size = self.small_disks.iter().find(|(host, _)| *host == name).map(|(_, bytes)| *bytes);
-            HostState { number, name, disk_bytes: own_size.unwrap_or(self.disk_bytes) }
+            let oddities = oddities::draw(number, &self.user, self.wishes);
+            HostState { number, name, disk_bytes: own_size.unwrap_or(self.disk_bytes), oddities }
         });
         states.collect()
     }

@@ -251,12 +251,27 @@ impl Host {
         self.install_host_keys()?;
         let public = keys::client_key(&self.lab.dir()).with_extension("pub");
         let public = fs::read(&public).map_err(|error| Failure::new(public.display(), error))?;
-        let script = match &self.lab.user {
+        let script = match self.lab.user_of(&self.state) {
             User::Root => AUTHORISE.to_owned(),
             User::WithSudo(user) => format!("u={user}; {MAKE_USER}{GIVE_SUDO}{AUTHORISE}"),
             User::WithoutSudo(user) => format!("u={user}; {MAKE_USER}{AUTHORISE}"),
         };
-        machine::chroot(&self.disk().root(), &format!("set -eu; {script}"), &public).map(|_silent| ())
+        machine::chroot(&self.disk().root(), &format!("set -eu; {script}"), &public)?;
+        self.install_oddities()
+    }
+
+    fn install_oddities(&self) -> Result<()> {
+        let (oddities, user) = (&self.state.oddities, self.lab.user_of(&self.state).name());
+        if oddities.names.is_empty() {
+            return Ok(());
+        }
+        let mut script = format!("set -eu; u={user}; eval home=~$u\n{}", oddities.before);
+        if !oddities.at_boot.trim().is_empty() {
+            self.put("etc/odd-boot.sh", &format!("set -eu\n{}", oddities.at_boot), 0o644)?;
+            self.put("etc/systemd/system/odd-boot.service", ODD_BOOT, 0o644)?;
+            script.push_str("systemctl enable --quiet odd-boot.service\n");
+        }
+        machine::chroot(&self.disk().root(), &script, b"").map(|_silent| ())
     }
 
     fn install_host_keys(&self) -> Result<()> {
@@ -293,6 +308,12 @@ const MAKE_USER: &str = "useradd --create-home --shell /bin/sh --password '*' \"
 const GIVE_SUDO: &str = "echo \"$u ALL=(ALL:ALL) NOPASSWD:ALL\" >/etc/sudoers.d/$u; chmod 0440 /etc/sudoers.d/$u; ";
 const AUTHORISE: &str = "u=${u:-root}; eval home=~$u; install -d -m 0700 -o $u -g $u $home/.ssh; \
      cat >$home/.ssh/authorized_keys; chown $u:$u $home/.ssh/authorized_keys; chmod 0600 $home/.ssh/authorized_keys";
+
+/// With what a host is given at each boot, before anybody logs in and before etcd.
+const ODD_BOOT: &str = "[Unit]\nDescription=What this host is like\nDefaultDependencies=no\n\
+     After=local-fs.target systemd-tmpfiles-setup.service systemd-sysctl.service\nBefore=ssh.service etcd.service\n\n\
+     [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh /etc/odd-boot.sh\n\n\
+     [Install]\nWantedBy=multi-user.target\n";
 
 fn quoted(path: &str) -> String {
     // A path of a test has no NUL byte, which is all that shlex refuses.

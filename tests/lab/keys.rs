@@ -35,7 +35,7 @@ pub fn create(state: &registry::State) -> Result<()> {
             .map_err(|error| Failure::new(keys.display(), error))?;
         let key: Vec<&str> = public.split_whitespace().take(2).collect();
         let _infallible = writeln!(known, "{},{address} {}", host.name, key.join(" "));
-        config.push_str(&config_of(&dir, &host.name, address, state.user.name()));
+        config.push_str(&config_of(&dir, &host.name, address, state.user_of(host).name()));
     }
     write(&known_hosts(&dir), &known)?;
     write(&ssh_config(&dir), &config)

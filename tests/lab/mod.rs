@@ -10,7 +10,7 @@
 //! One image is made once with mmdebstrap and cached outside the repository (`image`). A host is an overlay on a tmpfs
 //! over that image (`disk`), a network namespace with a veth on the lab's bridge (`network`), and a systemd-nspawn in a
 //! control group of its own (`machine`). A lab takes an id for itself, 10.77.ID.0/24 and the folder /run/quorate-lab/ID
-//! (`registry`); all that it makes carries the id in its name, so what a crashed run left behind can be found and
+//! (`registry`); what its hosts have that nobody made for us is drawn by a seed (`oddities`); all that it makes carries the id in its name, so what a crashed run left behind can be found and
 //! removed. It needs root, and the Debian packages in README.md.
 //!
 //! The methods of [`Lab`] and [`Host`] panic with what was run and what it said: a test cannot go on without its lab.
@@ -25,6 +25,7 @@ mod image;
 mod keys;
 mod machine;
 mod network;
+mod oddities;
 mod places;
 mod registry;
 mod requirements;
@@ -97,7 +98,7 @@ impl Lab {
         self.state.id
     }
 
-    /// Who logs in with the lab's key.
+    /// Who logs in with the lab's key, where a host's oddities do not say otherwise.
     pub fn user(&self) -> &User {
         &self.state.user
     }
@@ -165,6 +166,15 @@ impl Lab {
     /// Leaves everything as a test does that is killed. The next lab to start, anywhere on this machine, removes it.
     pub fn abandon(mut self) {
         self.lock = None;
+    }
+
+    /// For whoever reads a failure, and wants the same hosts again.
+    fn say_what_is_odd(&self) {
+        let odd = self.state.hosts.iter().filter(|host| !host.oddities.names.is_empty());
+        let odd: Vec<String> = odd.map(|host| format!("{}: {}", host.name, host.oddities.names.join(", "))).collect();
+        if !odd.is_empty() {
+            eprintln!("lab {}, {}: {}", self.state.id, oddities::asked_for(), odd.join("; "));
+        }
     }
 
     /// The lab's folder on this machine: console logs in hosts/NAME/console.log.

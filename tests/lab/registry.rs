@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::command::Failure;
+use super::oddities::Drawn;
 use super::{Result, disk, machine, network};
 
 const RUN: &str = "/run/quorate-lab";
@@ -50,9 +51,15 @@ pub struct HostState {
     pub number: u8,
     pub name: String,
     pub disk_bytes: u64,
+    pub oddities: Drawn,
 }
 
 impl State {
+    /// Who logs in on that host.
+    pub fn user_of<'a>(&'a self, host: &'a HostState) -> &'a User {
+        host.oddities.user.as_ref().unwrap_or(&self.user)
+    }
+
     pub fn dir(&self) -> PathBuf {
         dir(self.id)
     }

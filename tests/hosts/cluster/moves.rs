@@ -25,7 +25,7 @@ fn is_moved(scene: &Scene) {
 
 #[test]
 fn everything_moves() {
-    let Some(mut scene) = Scene::healthy("everything_moves", 3, Series::V3_5) else { return };
+    let Some(mut scene) = Scene::healthy_with_data_in_place("everything_moves", 3, Series::V3_5) else { return };
     scene.etcdctl(scene.first(), "put /kept yes");
     let ids = scene.etcdctl(scene.first(), "member list");
 

@@ -3,11 +3,13 @@
 use std::fs;
 
 use super::scene::Scene;
-use crate::lab::Series;
+use crate::lab::{Lab, Series};
 
 #[test]
 fn the_systems_ssh_does_everything_alike() {
-    let Some(scene) = Scene::installed("the_systems_ssh_does_everything_alike", 3, Series::V3_6) else { return };
+    let test = "the_systems_ssh_does_everything_alike";
+    // Plain, because what sshd speaks is drawn, too.
+    let Some(scene) = Scene::installed_on(test, Lab::builder().hosts(3).plain(), Series::V3_6) else { return };
     for host in scene.lab.hosts() {
         host.write("/etc/ssh/sshd_config.d/post-quantum.conf", "KexAlgorithms sntrup761x25519-sha512@openssh.com\n");
         host.sh("systemctl reload ssh");

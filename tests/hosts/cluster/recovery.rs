@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scene::{Scene, until};
+use super::scene::{Scene, set_aside, until};
 use crate::lab::{Host, Series};
 
 #[test]
@@ -32,7 +32,7 @@ fn one_survivor_of_three_goes_on() {
     assert!(scene.etcdctl(scene.first(), "get /kept").contains("yes"));
     assert_eq!(scene.etcdctl(scene.first(), "member list").matches("started").count(), 1);
     assert!(!scene.first().sh("cat /etc/etcd/etcd.yaml").contains("force-new-cluster"));
-    assert!(scene.first().sh("ls -d /var/lib/etcd.before-force-*").contains("before-force"));
+    assert_eq!(set_aside(scene.first(), "before-force"), 1);
     // Other machines take their places.
     for (index, place) in [(3, 1), (4, 2)] {
         let (address, ssh) =
@@ -57,7 +57,7 @@ fn one_survivor_of_three_goes_on() {
     scene.apply().exits(0);
     assert!(!serves(1) && !serves(2));
     scene.is_as_declared();
-    assert!(scene.lab.hosts()[1].sh("ls -d /var/lib/etcd.removed-*").contains("removed"));
+    assert_eq!(set_aside(&scene.lab.hosts()[1], "removed"), 1);
     assert_eq!(scene.lab.hosts()[0].sh("ls /etc/etcd/departures 2>/dev/null || echo none"), "none");
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::scene::{Scene, until};
-use crate::lab::{FileState, Series, User};
+use crate::lab::{FileState, Lab, Series, User};
 
 type Files = Vec<BTreeMap<PathBuf, FileState>>;
 
@@ -29,7 +29,8 @@ fn is_refused(scene: &Scene, code: i32, words: &[&str]) {
 #[test]
 fn nothing_is_touched_where_quorate_refuses() {
     let test = "nothing_is_touched_where_quorate_refuses";
-    let Some(mut scene) = Scene::bare(test, 3, Series::V3_5) else { return };
+    let lab = Lab::builder().hosts(3).data_in_place();
+    let Some(mut scene) = Scene::on(test, lab, Series::V3_5) else { return };
     println!("refused on bare hosts");
     an_unreachable_host(&scene);
     an_unusable_archive(&mut scene);

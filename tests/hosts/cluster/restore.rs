@@ -6,8 +6,8 @@ use std::process::Command;
 use quorate::core::names::Digest;
 
 use super::crash::{killed_at, killed_everywhere_in, pauses};
-use super::scene::{SERIES, Scene};
-use crate::lab::{Host, Series, is_drawn};
+use super::scene::{SERIES, Scene, set_aside};
+use crate::lab::{Host, Lab, Series, is_drawn};
 
 const RESTORE: [&str; 5] = ["restore", "kept.db.zst", "--confirm", "lab", "--yes"];
 const KEYS: usize = 50;
@@ -53,8 +53,7 @@ fn holds_what_was_taken(scene: &Scene) {
 }
 
 fn kept_aside(scene: &Scene) -> Vec<usize> {
-    let count = |said: String| said.lines().filter(|line| line.contains("before-restore-")).count();
-    scene.lab.hosts().iter().map(|host| count(host.sh("ls -d /var/lib/etcd.before-restore-*/member || true"))).collect()
+    scene.lab.hosts().iter().map(|host| set_aside(host, "before-restore")).collect()
 }
 
 /// The snapshots that were saved before a restore that is done by now, on all hosts.
@@ -261,7 +260,10 @@ fn a_restore_for_other_members_begins_anew() {
 /// Data on a disk of its own, and behind a link to one: what a power cut leaves there is in nobody's way.
 #[test]
 fn restored_onto_disks_of_their_own() {
-    let Some(mut scene) = Scene::installed("restored_onto_disks_of_their_own", 3, Series::V3_6) else { return };
+    let test = "restored_onto_disks_of_their_own";
+    let Some(mut scene) = Scene::installed_on(test, Lab::builder().hosts(3).data_in_place(), Series::V3_6) else {
+        return;
+    };
     scene.lab.hosts()[0].sh("mkdir -p /srv/disk /var/lib/etcd && mount --bind /srv/disk /var/lib/etcd");
     scene.lab.hosts()[1].sh("mkdir -p /srv/etcd && ln -s /srv/etcd /var/lib/etcd");
     scene.declare(|scene| scene.more = String::new());

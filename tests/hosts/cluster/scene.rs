@@ -91,7 +91,12 @@ impl Scene {
 
     /// Hosts that have the binaries already and nothing else, where how they get there is not what is tested.
     pub fn installed(test: &str, hosts: usize, series: Series) -> Option<Self> {
-        let scene = Self::bare(test, hosts, series)?;
+        Self::installed_on(test, Lab::builder().hosts(hosts), series)
+    }
+
+    /// The same on a lab that is described.
+    pub fn installed_on(test: &str, lab: Builder, series: Series) -> Option<Self> {
+        let scene = Self::on(test, lab, series)?;
         installed::give(&scene.lab, &scene.archive);
         Some(scene)
     }
@@ -99,6 +104,11 @@ impl Scene {
     /// A healthy cluster, made by quorate itself.
     pub fn healthy(test: &str, hosts: usize, series: Series) -> Option<Self> {
         Self::of_some(test, hosts, hosts, series)
+    }
+
+    /// The same where the test moves data directories about, or counts what lies beside them.
+    pub fn healthy_with_data_in_place(test: &str, hosts: usize, series: Series) -> Option<Self> {
+        Self::of_first(hosts, Self::installed_on(test, Lab::builder().hosts(hosts).data_in_place(), series)?)
     }
 
     pub fn file(&self) -> PathBuf {
@@ -263,7 +273,10 @@ impl Scene {
 
     /// A healthy cluster of the first `members` of `hosts`; the others are bare.
     pub fn of_some(test: &str, members: usize, hosts: usize, series: Series) -> Option<Self> {
-        let mut scene = Self::installed(test, hosts, series)?;
+        Self::of_first(members, Self::installed(test, hosts, series)?)
+    }
+
+    fn of_first(members: usize, mut scene: Self) -> Option<Self> {
         scene.declare_hosts(0..members);
         scene.apply().exits(0);
         installed::keep(scene.first(), &scene.archive);
@@ -334,6 +347,12 @@ impl Scene {
 
 fn node(host: &Host) -> (String, String, String) {
     (host.name().to_owned(), host.address().to_string(), host.name().to_owned())
+}
+
+/// How often data was set aside on that host: beside the data directory, or in it where that is a disk of its own.
+pub fn set_aside(host: &Host, why: &str) -> usize {
+    let script = format!("ls -d /var/lib/etcd.{why}-*/member /var/lib/etcd/{why}-*/member 2>/dev/null || true");
+    host.sh(&script).lines().count()
 }
 
 /// Asks again and again until it is so.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scene::{Scene, until};
 use super::secrets::assert_absent;
-use crate::lab::{Host, Series, User};
+use crate::lab::{Host, Lab, Series, User};
 
 /// Variables that change what programs of ours, or of etcd, do.
 const ENVIRONMENT: &str = "ETCDCTL_ENDPOINTS=https://203.0.113.9:2379\nETCDCTL_API=2\nETCD_NAME=other\nHTTPS_PROXY=http://203.0.113.9:1\n\
@@ -31,7 +31,9 @@ fn is_locked(host: &Host) -> bool {
 }
 
 fn odd(test: &str, hosts: usize) -> Option<Scene> {
-    let scene = Scene::bare_for(test, hosts, Series::V3_5, User::WithSudo("ops".to_owned()))?;
+    // Their sessions are what these tests make of them.
+    let lab = Lab::builder().hosts(hosts).user(User::WithSudo("ops".to_owned())).plain();
+    let scene = Scene::on(test, lab, Series::V3_5)?;
     super::installed::give(&scene.lab, &scene.archive);
     for host in scene.lab.hosts() {
         sudoers(host, "Defaults logfile=/var/log/sudo.log");

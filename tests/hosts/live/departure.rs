@@ -4,11 +4,12 @@ use quorate::core::observed::{DataDirectory, File};
 use quorate::core::plan::action::{Action, DepartureAction, ServiceAction};
 
 use super::{World, name, seen};
-use crate::lab::{Host, User};
+use crate::lab::{Host, Lab, User};
 
 #[test]
 fn data_is_set_aside_whatever_it_lies_on() {
-    let Some(world) = World::up("data_is_set_aside_whatever_it_lies_on", 1, User::Root) else { return };
+    let test = "data_is_set_aside_whatever_it_lies_on";
+    let Some(world) = World::on(test, Lab::builder().hosts(1).data_in_place()) else { return };
     let live = world.live();
     let _lock = world.lock(&live);
     world.stage(&live);

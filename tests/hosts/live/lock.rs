@@ -10,7 +10,7 @@ use quorate::shell::live::Live;
 use quorate::shell::live::lock::Operation;
 
 use super::{World, name};
-use crate::lab::User;
+use crate::lab::{Lab, User};
 
 fn is_free(world: &World, live: &Live) -> bool {
     world.wait(live.lock_status()).values().all(|status| *status == Seen::Known(None))
@@ -58,7 +58,9 @@ fn the_second_taker_is_told_who_holds_it_or_waits() {
 
 #[test]
 fn a_broken_lock_ends_the_holder_and_refuses_its_changes() {
-    let Some(world) = World::up("a_broken_lock_ends_the_holder_and_refuses_its_changes", 1, User::Root) else { return };
+    let test = "a_broken_lock_ends_the_holder_and_refuses_its_changes";
+    // Plain, because its account is what nobody may have made.
+    let Some(world) = World::on(test, Lab::builder().hosts(1).plain()) else { return };
     let (victim, breaker) = (world.live(), world.live());
     let _lock = world.lock(&victim);
     let prepare = Action::Host(HostAction::Prepare { host: name("etcd-1") });
@@ -135,7 +137,9 @@ fn a_killed_holder_leaves_no_lock_and_no_process() {
 #[test]
 fn a_command_costs_less_than_a_sudo() {
     let user = User::WithSudo("ops".into());
-    let Some(world) = World::up("a_command_costs_less_than_a_sudo", 1, user) else { return };
+    // Plain, because it measures, and sshd's sessions are drawn.
+    let lab = Lab::builder().hosts(1).user(user).plain();
+    let Some(world) = World::on("a_command_costs_less_than_a_sudo", lab) else { return };
     let (helped, alone) = (world.live(), world.live());
     assert!(is_free(&world, &helped));
     world.lab.host("etcd-1").sh("echo 'MaxSessions 1' >>/etc/ssh/sshd_config && systemctl reload ssh");

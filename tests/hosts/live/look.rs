@@ -6,12 +6,14 @@ use quorate::core::code::Code;
 use quorate::core::observed::{DataDirectory, ServiceState};
 
 use super::{World, seen, unseen};
-use crate::lab::{Host, User};
+use crate::lab::{Host, Lab, User};
 
 #[test]
 fn a_bare_host_is_seen_as_bare_by_root_and_by_sudo() {
     for user in [User::Root, User::WithSudo("ops".into())] {
-        let Some(world) = World::up("a_bare_host_is_seen_as_bare_by_root_and_by_sudo", 2, user) else { return };
+        // Plain: an account, a directory and a clock are drawn.
+        let lab = Lab::builder().hosts(2).user(user).plain();
+        let Some(world) = World::on("a_bare_host_is_seen_as_bare_by_root_and_by_sudo", lab) else { return };
         // A login shell that is not silent.
         for host in world.lab.hosts() {
             host.write("/root/.bashrc", "echo Welcome; echo of this shell >&2\n");
@@ -71,7 +73,9 @@ fn hosts_that_cannot_be_seen_say_why_and_the_others_are_seen() {
 #[test]
 fn a_look_leaves_no_trace() {
     for user in [User::Root, User::WithSudo("ops".into())] {
-        let Some(world) = World::up("a_look_leaves_no_trace", 1, user) else { return };
+        // Plain: a sudo that records and a shell that notes leave a trace of every login.
+        let lab = Lab::builder().hosts(1).user(user).plain();
+        let Some(world) = World::on("a_look_leaves_no_trace", lab) else { return };
         let host = world.lab.host("etcd-1");
         trace_of_a_look(&world, host, "bare");
         {

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::lab::{self, Lab, Series, User};
+use crate::lab::{self, Builder, Lab, Series, User};
 use quorate::core::cluster::outline::{differences, outline};
 use quorate::core::desired::{Desired, read};
 use quorate::core::diagnostic::Diagnostic;
@@ -46,6 +46,11 @@ struct World {
 impl World {
     /// None, with a word on stderr, where no lab can run.
     fn up(test: &str, hosts: usize, user: User) -> Option<World> {
+        World::on(test, Lab::builder().hosts(hosts).user(user))
+    }
+
+    /// The same on a lab that is described.
+    fn on(test: &str, lab: Builder) -> Option<World> {
         if !Lab::can_run(test) {
             return None;
         }
@@ -56,7 +61,7 @@ impl World {
                 return None;
             }
         };
-        let lab = Lab::builder().hosts(hosts).user(user).up();
+        let lab = lab.up();
         let toml = cluster_toml(&lab, &archive);
         Some(World { desired: parse(&lab, &toml), toml, lab, runtime: runtime() })
     }

@@ -15,7 +15,7 @@ use quorate::shell::fleet::Fleet as _;
 use quorate::shell::live::Live;
 
 use super::{World, name, parse, seen};
-use crate::lab::{Host, User};
+use crate::lab::{Host, Lab, User};
 
 const NEXT: Version = Version::new(3, 6, 16);
 const PKI: &str = "--cacert=/etc/etcd/pki/ca.crt --cert=/etc/etcd/pki/healthcheck-client.crt \
@@ -24,7 +24,8 @@ const PKI: &str = "--cacert=/etc/etcd/pki/ca.crt --cert=/etc/etcd/pki/healthchec
 #[test]
 fn a_cluster_from_its_first_snapshot_to_its_last_member() {
     let test = "a_cluster_from_its_first_snapshot_to_its_last_member";
-    let Some(world) = World::up(test, 3, User::WithSudo("ops".into())) else { return };
+    let lab = Lab::builder().hosts(3).user(User::WithSudo("ops".into())).data_in_place();
+    let Some(world) = World::on(test, lab) else { return };
     world.apply();
     a_write_over_a_connection_of_its_own(&world);
     a_snapshot_is_whole_or_not_kept(&world);
