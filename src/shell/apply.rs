@@ -39,6 +39,8 @@ const START_MAX: Duration = Duration::from_secs(6 * 3600);
 const HEARD_BEFORE: Duration = Duration::from_secs(10);
 /// Everything else is there when its command has ended.
 const STAGE_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a member that was removed is given to notice it.
+const END_MAX: Duration = Duration::from_secs(5);
 /// How long a refusal may be a passing one: an election, a host that reboots.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Pauses = Pauses::Growing { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
@@ -272,7 +274,14 @@ impl<F: Fleet> Run<'_, F> {
                 patience.renew();
             }
             let Some((action, why)) = undone else {
-                let Some(silent) = silent else { return Ok(observed) };
+                let Some(silent) = silent else {
+                    let lingering = lingering(predicted, &observed).filter(|_| patience.waited() < END_MAX);
+                    let Some(host) = lingering else { return Ok(observed) };
+                    if patience.wait_for(&format!("etcd on {host} to end"), self.emit).await {
+                        continue;
+                    }
+                    return Ok(observed);
+                };
                 if patience.wait_for(&format!("{silent} to answer again"), self.emit).await {
                     continue;
                 }
@@ -384,6 +393,13 @@ fn member_complaint(host: &HostName, observed: &Observed) -> Option<String> {
     }
     let cause = host.unknown().or_else(|| host.known()?.member.unknown())?;
     Some(cause.summary.clone())
+}
+
+/// Where etcd runs on, though what was done ends it: one that was removed ends by itself when it learns of that, which takes
+/// it a moment, and not every one does.
+fn lingering<'a>(predicted: &'a Observed, observed: &Observed) -> Option<&'a HostName> {
+    let runs = |name: &HostName| observed.host(name).is_some_and(|host| host.process.is_some());
+    predicted.seen_hosts().find(|(name, host)| host.process.is_none() && runs(name)).map(|(name, _)| name)
 }
 
 /// A member that was to answer after the step and does not, on a host that can be seen.

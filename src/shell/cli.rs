@@ -42,8 +42,9 @@ Examples:
 Exit codes:
   0   success; with --detailed-exitcode: no changes
   1   error: configuration, remote command, I/O
-  2   plan --detailed-exitcode: there are changes; certs list --within: a certificate expires
-  3   refused by a safety check
+  2   plan --detailed-exitcode: there are changes; --fail-on: findings; certs list --within: a
+      certificate expires; status --check: degraded
+  3   refused by a safety check; status --check: no quorum
   4   the plan differs from --expect or from the saved plan
   5   another apply holds the lock
   6   too much is unreachable to plan safely

@@ -10,8 +10,9 @@
 //! One image is made once with mmdebstrap and cached outside the repository (`image`). A host is an overlay on a tmpfs
 //! over that image (`disk`), a network namespace with a veth on the lab's bridge (`network`), and a systemd-nspawn in a
 //! control group of its own (`machine`). A lab takes an id for itself, 10.77.ID.0/24 and the folder /run/quorate-lab/ID
-//! (`registry`); what its hosts have that nobody made for us is drawn by a seed (`oddities`); all that it makes carries the id in its name, so what a crashed run left behind can be found and
-//! removed. It needs root, and the Debian packages in README.md.
+//! (`registry`); what its hosts have that nobody made for us is drawn by a seed (`oddities`). All that it makes carries
+//! the id in its name, so what a crashed run left behind can be found and removed. It needs root, and the Debian packages
+//! in README.md.
 //!
 //! The methods of [`Lab`] and [`Host`] panic with what was run and what it said: a test cannot go on without its lab.
 #![allow(dead_code, unused_imports, reason = "each test binary includes the whole lab and uses a part of it")]

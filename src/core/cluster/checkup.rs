@@ -31,6 +31,8 @@ pub enum Check {
     Addresses,
     /// From the host to the others.
     Ports,
+    /// From its member to the others, for raft's messages, and how long those take.
+    Peers,
     DiskSpace,
     DiskLatency,
     FileSystem,
@@ -54,6 +56,7 @@ impl Check {
             Self::Clock => "clock",
             Self::Addresses => "addresses",
             Self::Ports => "ports",
+            Self::Peers => "peers",
             Self::DiskSpace => "disk-space",
             Self::DiskLatency => "disk-latency",
             Self::FileSystem => "file-system",
@@ -120,6 +123,7 @@ pub fn findings(desired: &Desired, observed: &Observed, name: &HostName, checkup
     findings.push(clock(host, checkup));
     findings.push(addresses(desired, name, host, checkup));
     findings.extend(ports(desired, checkup));
+    findings.extend(members::peers(desired, observed, checkup));
     findings.extend(disk(desired, host, checkup));
     findings.extend(host.known().map(port_owners));
     findings.extend(host.known().map(members::other_etcds));

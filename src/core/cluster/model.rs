@@ -10,14 +10,18 @@ use crate::core::desired::Desired;
 use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
-    Alarm, Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, MemberEntry, Observed, Process,
-    Role, Seen, ServiceState, V2Store,
+    Alarm, Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, MemberEntry, Needed, Observed,
+    Process, Role, Seen, ServiceState, V2Store,
 };
 
 pub fn set_aside(observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
     host.data = DataDirectory::Empty;
-    host.folders.remove(&Folder::Data);
+    // What is mounted there cannot be renamed: what lies in it is.
+    let is_mounted = host.locations.get(&Needed::Data).is_some_and(|data| data.mount.point == data.real);
+    if !is_mounted {
+        host.folders.remove(&Folder::Data);
+    }
     host.files.remove(&File::NewDataMarker);
 }
 

@@ -24,11 +24,72 @@ pub struct Reason {
 
 /// Something worth knowing that no step of this plan changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "FindingDocument", into = "FindingDocument")]
 pub struct Finding {
     pub code: Code,
     pub hosts: Vec<HostName>,
     pub what: String,
     pub hint: Option<String>,
+}
+
+/// Something worth knowing that no step of this plan changes.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Finding")]
+struct FindingDocument {
+    code: Code,
+    #[serde(default = "Severity::warning")]
+    severity: Severity,
+    hosts: Vec<HostName>,
+    what: String,
+    hint: Option<String>,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It is good to know.
+    Note,
+    /// It costs something, or will.
+    Warning,
+}
+
+impl Severity {
+    fn warning() -> Self {
+        Self::Warning
+    }
+}
+
+impl Finding {
+    /// It follows from the code.
+    pub fn severity(&self) -> Severity {
+        match self.code {
+            Code::AuthorityReplaced
+            | Code::CompressorMissing
+            | Code::Departed
+            | Code::EvenVoters
+            | Code::ExperimentalSetting
+            | Code::NotLost
+            | Code::OtherEtcd
+            | Code::RestoreDone
+            | Code::UpgradeWaits => Severity::Note,
+            _ => Severity::Warning,
+        }
+    }
+}
+
+impl From<FindingDocument> for Finding {
+    fn from(FindingDocument { code, hosts, what, hint, severity: _ }: FindingDocument) -> Self {
+        Self { code, hosts, what, hint }
+    }
+}
+
+impl From<Finding> for FindingDocument {
+    fn from(finding: Finding) -> Self {
+        let severity = finding.severity();
+        let Finding { code, hosts, what, hint } = finding;
+        Self { code, severity, hosts, what, hint }
+    }
 }
 
 /// Something that should change and may not, and why.

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod certificates;
+pub mod check;
 mod cluster_schema;
 pub mod cronjob;
 pub mod diff;

@@ -12,7 +12,7 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::Observed;
 use crate::core::plan::Plan;
-use crate::core::plan::ruling::Blocked;
+use crate::core::plan::ruling::{Blocked, Severity};
 use crate::core::planner;
 use crate::core::render::text::Style;
 use crate::core::render::{json, markdown, text};
@@ -29,6 +29,7 @@ Examples:
   quorate plan -o plan.json && quorate apply plan.json    apply exactly what was reviewed
   quorate plan --format markdown                          a comment for a pull request
   quorate plan --detailed-exitcode                        0 in sync, 2 changes, other codes are errors
+  quorate plan --detailed-exitcode --fail-on warning      2 also for what no step changes
   quorate plan --renew-certs                              reissue every certificate, without a restart
   quorate plan --rotate-ca                                replace the CA and every certificate
   quorate plan --lost=etcd-2                              replace a member that is permanently lost")]
@@ -45,8 +46,31 @@ pub struct PlanArgs {
     #[arg(long)]
     pub detailed_exitcode: bool,
 
+    /// Exit with 2 when there are findings of this severity or above
+    ///
+    /// Findings are what no step of the plan changes: an account that is not declared, a backup that is too old.
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub fail_on: Option<FailOn>,
+
     #[command(flatten)]
     pub request: RequestArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Every finding
+    Note,
+    /// What costs something, or will
+    Warning,
+}
+
+impl FailOn {
+    fn severity(self) -> Severity {
+        match self {
+            Self::Note => Severity::Note,
+            Self::Warning => Severity::Warning,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -83,7 +107,7 @@ pub async fn run(
         let file = file.display();
         context.voice().note(format_args!("saved; apply exactly this plan with: quorate apply {file}"));
     }
-    Ok(exit_code(&plan, args.detailed_exitcode))
+    Ok(exit_code(&plan, args.detailed_exitcode, args.fail_on))
 }
 
 /// The plan in one of its formats.
@@ -95,11 +119,13 @@ pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
     }
 }
 
-/// What stands in the way decides first, the least seen before the refused; then, if asked, whether there are changes.
-pub fn exit_code(plan: &Plan, detailed: bool) -> u8 {
+/// What stands in the way decides first, the least seen before the refused; then, if asked, whether there are changes or
+/// findings.
+pub fn exit_code(plan: &Plan, detailed: bool, fail_on: Option<FailOn>) -> u8 {
+    let is_found = |from: FailOn| plan.findings.iter().any(|finding| finding.severity() >= from.severity());
     match worst(plan) {
         Some(kind) => kind.exit_code(),
-        None if detailed && !plan.steps.is_empty() => 2,
+        None if (detailed && !plan.steps.is_empty()) || fail_on.is_some_and(is_found) => 2,
         None => 0,
     }
 }
@@ -118,6 +144,7 @@ mod tests {
     use super::*;
     use crate::core::code::Code;
     use crate::core::names::HostName;
+    use crate::core::plan::ruling::Finding;
     use crate::core::render::samples;
     use crate::laws::sample;
     use crate::shell::command::output::Captured;
@@ -148,27 +175,50 @@ mod tests {
 
     #[test]
     fn changes_are_told_by_the_exit_code_only_when_asked() {
-        assert_eq!(exit_code(&samples::drifted(), false), 0);
-        assert_eq!(exit_code(&samples::drifted(), true), 2);
-        assert_eq!(exit_code(&samples::in_sync(), true), 0);
+        assert_eq!(exit_code(&samples::drifted(), false, None), 0);
+        assert_eq!(exit_code(&samples::drifted(), true, None), 2);
+        assert_eq!(exit_code(&samples::in_sync(), true, None), 0);
     }
 
     #[test]
     fn what_was_not_seen_outranks_what_was_refused_and_that_a_failure() {
         let all = [Code::ArchiveUnusable, Code::PortTaken, Code::HostUnreachable];
-        assert_eq!(exit_code(&blocked_by(&all), true), 6);
-        assert_eq!(exit_code(&blocked_by(&all[..2]), true), 3);
-        assert_eq!(exit_code(&blocked_by(&all[..1]), true), 1);
-        assert_eq!(exit_code(&blocked_by(&all[..1]), false), 1);
+        assert_eq!(exit_code(&blocked_by(&all), true, None), 6);
+        assert_eq!(exit_code(&blocked_by(&all[..2]), true, None), 3);
+        assert_eq!(exit_code(&blocked_by(&all[..1]), true, None), 1);
+        assert_eq!(exit_code(&blocked_by(&all[..1]), false, None), 1);
     }
+
+    #[test]
+    fn findings_are_told_by_the_exit_code_only_when_asked() {
+        let with = |codes: &[Code]| {
+            let finding =
+                |code: &Code| Finding { code: *code, hosts: Vec::new(), what: "it is so".to_owned(), hint: None };
+            Plan { findings: codes.iter().map(finding).collect(), ..samples::in_sync() }
+        };
+        for (codes, note, warning) in [
+            (&[][..], 0, 0),
+            (&[Code::EvenVoters], 2, 0),
+            (&[Code::UnknownUser], 2, 2),
+            (&[Code::EvenVoters, Code::BackupTooOld], 2, 2),
+        ] {
+            let plan = with(codes);
+            assert_eq!(exit_code(&plan, true, None), 0);
+            assert_eq!(exit_code(&plan, false, Some(FailOn::Note)), note, "{codes:?}");
+            assert_eq!(exit_code(&plan, true, Some(FailOn::Warning)), warning, "{codes:?}");
+        }
+        let blocked = Plan { findings: with(&[Code::UnknownUser]).findings, ..blocked_by(&[Code::PortTaken]) };
+        assert_eq!(exit_code(&blocked, true, Some(FailOn::Note)), 3);
+    }
+
     /// Of a cluster that could not be asked for what is wrong with the CA, as of any other that a guard protects.
     #[test]
     fn an_unreadable_authority_is_a_failure_until_members_could_not_be_asked_for_it() {
         for code in [Code::AuthorityUnreadable, Code::Vault] {
             let mut plan = blocked_by(&[code]);
-            assert_eq!(exit_code(&plan, true), 1);
+            assert_eq!(exit_code(&plan, true, None), 1);
             plan.blocked[0].hosts.push(HostName::new("etcd-1"));
-            assert_eq!(exit_code(&plan, true), 3);
+            assert_eq!(exit_code(&plan, true, None), 3);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::Observed;
-use crate::core::render::status;
+use crate::core::render::{check, status};
 use crate::shell::fleet::Fleet;
 use crate::shell::progress;
 
@@ -22,6 +22,7 @@ Examples:
   quorate status
   quorate status --watch
   quorate status --deep
+  quorate status --check                         for monitoring
   quorate status --json | jq '.members[] | select(.healthy | not)'")]
 pub struct StatusArgs {
     /// Refresh every two seconds until ^C
@@ -35,10 +36,21 @@ pub struct StatusArgs {
     #[arg(long)]
     pub deep: bool,
 
+    /// Exit by how the cluster is: 0 well, 2 degraded, 3 no quorum, 6 not seen
+    ///
+    /// Degraded is a cluster that serves while a member does not, one is not declared, an alarm is active, the newest snapshot
+    /// is too old, or the data that --deep has compared differs. No quorum is one in which members answer and none serves, or in
+    /// which etcd runs nowhere.
+    #[arg(long, conflicts_with = "watch")]
+    pub check: bool,
+
     /// Print JSON; `quorate schema status` describes it
     #[arg(long)]
     pub json: bool,
 }
+
+/// As a `plan` that has changes: there is something to do.
+const DEGRADED: u8 = 2;
 
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
@@ -62,6 +74,14 @@ pub async fn run(
     }
     if !args.watch {
         print(stdout, &shown(args, context, desired, &observed))?;
+        if args.check {
+            return Ok(match check::verdict(&status::document(desired, &observed)) {
+                check::Verdict::Well => 0,
+                check::Verdict::Degraded => DEGRADED,
+                check::Verdict::NoQuorum => Kind::Refused.exit_code(),
+                check::Verdict::NotSeen => Kind::Unseen.exit_code(),
+            });
+        }
         let nothing_seen = observed.seen_hosts().next().is_none();
         // That is no answer of a member, good or bad.
         let not_asked = observed.seen_hosts().any(|(_, host)| !status::is_asked(host));

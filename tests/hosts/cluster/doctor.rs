@@ -1,8 +1,10 @@
 //! `quorate doctor`: on hosts that something is wrong with, before and while a cluster runs there.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::scene::{Run, Scene};
+use super::scene::{Run, Scene, until};
 use crate::lab::{Lab, Series};
 
 /// Verdict and words of one check.
@@ -46,6 +48,7 @@ fn what_is_wrong_with_a_host_is_named() {
     is(&run, "etcd-1", "ports", "problem", "etcd-2:2379 (no answer), etcd-2:2380 (no answer)");
     is(&run, "etcd-2", "ports", "problem", "etcd-1:2379 (no answer), etcd-1:2380 (no answer)");
     is(&run, "etcd-3", "ports", "ok", "4 of 4");
+    is(&run, "etcd-3", "peers", "ok", "connected to 2 peers");
     is(&run, "etcd-2", "names", "warning", "nowhere-to-be-found is not known");
     is(&run, "etcd-3", "login-shell", "warning", "Welcome");
     is(&run, "etcd-3", "addresses", "ok", &three.address().to_string());
@@ -55,6 +58,13 @@ fn what_is_wrong_with_a_host_is_named() {
     assert_eq!(three.sh("find / -xdev -name '.quorate-doctor*'"), "");
     let text = scene.quorate(&["doctor", "--no-disk"]).exits(2);
     assert!(text.stdout.contains("PROBLEM  ports"), "{}", text.stdout);
+    one.heal();
+    two.sh("systemctl stop etcd");
+    let cut_off = || {
+        let text = scene.quorate(&["doctor", "--no-disk"]).exits(2);
+        text.stdout.contains("etcd has no connection to etcd-2 for raft's messages")
+    };
+    until("etcd notices that its peer is gone", Duration::from_secs(20), cut_off);
 
     three.power_off();
     let run = scene.quorate(&["doctor", "--json", "--no-disk"]).exits(6);

@@ -15,6 +15,7 @@ fn one_host_cut_off() {
     scene.lab.host("etcd-3").cut();
     // Only the cut shows: nothing can be repaired.
     scene.plan().exits(6).says(&["host-unreachable", "etcd-3"]);
+    scene.quorate(&["status", "--check"]).exits(2).says(&["2 of 3 voters healthy"]);
     // A repair that cannot cost quorum is done all the same.
     scene.lab.host("etcd-1").sh("chmod 644 /etc/etcd/pki/server.key");
     scene.apply().exits(6).says(&["restore owner and mode of server.key"]);
@@ -59,9 +60,14 @@ fn all_hosts_lose_power() {
 #[test]
 fn all_services_stopped() {
     let Some(scene) = Scene::healthy("all_services_stopped", 3, Series::V3_5) else { return };
-    for host in scene.lab.hosts() {
+    let check = |code| scene.quorate(&["status", "--check"]).exits(code);
+    check(0).says(&["3 of 3 voters healthy"]);
+    for (host, code) in scene.lab.hosts().iter().zip([2, 3, 3]) {
         host.sh("systemctl stop etcd");
+        // Whoever is left may have read through the quorum a moment ago.
+        until("the loss is told", Duration::from_secs(20), || scene.quorate(&["status", "--check"]).code == code);
     }
+    check(3);
     scene.is_repaired(&["start etcd", "the service is not running"]);
 }
 

@@ -3,7 +3,10 @@
 use super::{Check, Outcome, Verdict};
 use crate::core::cluster::others::{self, by};
 use crate::core::cluster::sameness::{Sameness, sameness};
+use crate::core::count::count;
+use crate::core::desired::Desired;
 use crate::core::names::HostName;
+use crate::core::observed::checkup::Checkup;
 use crate::core::observed::{Host, Observed};
 
 pub(super) fn other_etcds(host: &Host) -> Outcome {
@@ -26,6 +29,56 @@ pub(super) fn other_etcds(host: &Host) -> Outcome {
         (false, true) => Outcome::ok(Check::OtherEtcd, "no etcd but quorate's"),
         (false, false) => Outcome::ok(Check::OtherEtcd, format!("{seen}, beside this cluster's")),
     }
+}
+
+/// etcd's own defaults, and what it asks for: heartbeats about as far apart as a round trip takes, elections ten times that.
+/// Source: etcd's tuning guide.
+const HEARTBEAT_MS: u64 = 100;
+const ELECTION_MS: u64 = 1_000;
+const ELECTION_ROUND_TRIPS: u64 = 10;
+
+/// How its ways to the members of the list are. One that has left is not missed.
+pub(super) fn peers(desired: &Desired, observed: &Observed, checkup: &Checkup) -> Option<Outcome> {
+    let peers = checkup.peers.as_ref()?;
+    let list = observed.answers().find_map(|(_, answer)| answer.members.known())?;
+    let entries = list.iter().filter_map(|entry| Some((entry, peers.get(&entry.id)?)));
+    let named =
+        entries.map(|(entry, peer)| (entry.name.as_ref().map_or(entry.id.to_string(), HostName::to_string), peer));
+    let named: Vec<_> = named.collect();
+    if named.is_empty() {
+        return None;
+    }
+    let cut_off: Vec<_> = named.iter().filter(|(_, peer)| !peer.is_active).map(|(name, _)| name.as_str()).collect();
+    if !cut_off.is_empty() {
+        return Some(Outcome::problem(
+            Check::Peers,
+            format!("etcd has no connection to {} for raft's messages", cut_off.join(", ")),
+            format!(
+                "see that etcd runs there, that TCP {} is open both ways, and that the peer certificates name the \
+                 addresses: each side's log tells what it refused",
+                desired.ports.peer
+            ),
+        ));
+    }
+    let connected = format!("connected to {}", count(named.len(), "peer"));
+    let slowest = named.iter().filter_map(|(name, peer)| Some((peer.round_trip_us?, name))).max();
+    let Some((us, name)) = slowest else { return Some(Outcome::ok(Check::Peers, connected)) };
+    let seen = format!("{connected}; a round trip takes {}.{} ms (to {name})", us / 1000, us % 1000 / 100);
+    let heartbeat = desired.etcd.heartbeat_interval_ms.unwrap_or(HEARTBEAT_MS);
+    let election = desired.etcd.election_timeout_ms.unwrap_or(ELECTION_MS);
+    if us > heartbeat * 1000 || us * ELECTION_ROUND_TRIPS > election * 1000 {
+        let heartbeat = us.div_ceil(1000).max(heartbeat);
+        return Some(Outcome::warning(
+            Check::Peers,
+            format!("{seen}, and `election-timeout` is {election} ms: leaders will be lost without a fault"),
+            format!(
+                "find what slows the network down; or set `heartbeat-interval = \"{heartbeat}ms\"` and `election-timeout = \
+                 \"{}ms\"` in [etcd]",
+                (heartbeat * ELECTION_ROUND_TRIPS).max(election)
+            ),
+        ));
+    }
+    Some(Outcome::ok(Check::Peers, seen))
 }
 
 /// `None` where nothing was compared.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::code::Code;
 use crate::core::names::{RemotePath, UnixSeconds};
-use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names};
+use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names, Peer};
 use crate::core::observed::{Comparison, MemberHash, OtherEtcd, Runner};
 use crate::core::planner::world;
 use crate::laws::sample;
@@ -39,6 +39,7 @@ fn well() -> Checkup {
             sources: [(b.clone(), "10.0.0.1".to_owned())].into(),
         }),
         ways: Seen::Known([((b.clone(), 2379), Way::Open), ((b, 2380), Way::Open)].into()),
+        peers: None,
         disk: Seen::Known(Disk {
             folder: "/var/lib/etcd".to_owned(),
             mount_point: "/".to_owned(),
@@ -272,4 +273,36 @@ fn data_that_differs() {
     is(&compared(&[7, 8, 9], &[]), Verdict::Problem, "no hash is a majority's");
     is(&compared(&[7, 7, 7], &[0]), Verdict::Unknown, "timed out");
     assert_eq!(of_member(Check::Data, |_| ()), None, "nothing was compared");
+}
+
+#[test]
+fn the_ways_of_raft() {
+    let found = |peers: &[(usize, bool, Option<u64>)], election_ms: Option<u64>| {
+        let mut desired = sample::desired(3);
+        desired.etcd.election_timeout_ms = election_ms;
+        let observed = sample::healthy(&desired);
+        let id = |index| observed.host(&sample::name(index)).and_then(Host::answer).expect("it answers").member;
+        let peer = |(index, is_active, round_trip_us): &(usize, bool, Option<u64>)| {
+            (id(*index), Peer { is_active: *is_active, round_trip_us: *round_trip_us })
+        };
+        let checkup = Checkup { peers: Some(peers.iter().map(peer).collect()), ..well() };
+        let found = findings(&desired, &observed, &sample::name(0), &checkup);
+        found.into_iter().find(|one| one.check == Check::Peers)
+    };
+    let told = |peers: &[_], election_ms| found(peers, election_ms).expect("there are peers");
+    is(&told(&[(1, true, Some(1_250)), (2, true, Some(900))], None), Verdict::Ok, "2 peers; a round trip takes 1.2 ms");
+    is(&told(&[(1, true, None), (2, true, None)], None), Verdict::Ok, "connected to 2 peers");
+    is(&told(&[(1, true, Some(900)), (2, false, Some(900))], None), Verdict::Problem, "no connection to etcd-3");
+    is(&told(&[(1, true, Some(100_000))], None), Verdict::Ok, "100.0 ms");
+    let slow = told(&[(1, true, Some(100_500))], None);
+    is(&slow, Verdict::Warning, "`election-timeout` is 1000 ms");
+    assert!(
+        slow.fix
+            .expect("there is a way")
+            .contains("`heartbeat-interval = \"101ms\"` and `election-timeout = \"1010ms\"`")
+    );
+    // What is longer between two heartbeats is late, whatever an election may take.
+    is(&told(&[(1, true, Some(100_500))], Some(5_000)), Verdict::Warning, "5000 ms");
+    is(&told(&[(1, true, Some(60_000))], Some(500)), Verdict::Warning, "500 ms");
+    assert_eq!(found(&[], None), None, "a cluster of one");
 }

@@ -6,6 +6,7 @@
 //!   a handshake failed.
 //! - Everything has a deadline: a member that has not found a quorum accepts connections and says nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +23,7 @@ mod answer;
 mod auth;
 mod changes;
 mod fault;
+mod metrics;
 mod onlooker;
 mod recorded;
 mod snapshot;
@@ -39,6 +41,7 @@ pub use tls::Tls;
 use crate::core::code::Code;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, MemberId};
+use crate::core::observed::checkup::Peer;
 use crate::core::observed::{Answer, Cause, Seen};
 use crate::core::url;
 use fault::Fault;
@@ -198,6 +201,11 @@ impl Member {
         let status =
             self.ask("for its status", deadline, async { client.status().await.map_err(Fault::of_client_owned) });
         answer::from_status(&self.place, &status.await?)
+    }
+
+    /// How its ways to the other members are, as it sees them; `None` where it does not tell within `deadline`.
+    pub async fn peers(&self, deadline: Duration) -> Option<BTreeMap<MemberId, Peer>> {
+        timeout(deadline, metrics::peers(self.channel.clone())).await.ok().flatten()
     }
 
     /// Whether a linearizable read through this member succeeds, which takes a quorum.

@@ -1,0 +1,123 @@
+//! How a cluster stands in one word, for what watches it: `quorate status --check`.
+
+use super::status::{Document, MemberStatus};
+use crate::core::code::Code;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every declared member is healthy, and nobody else is one.
+    Well,
+    /// It serves, and something of it does not.
+    Degraded,
+    /// Members answer, and none of them serves.
+    NoQuorum,
+    /// Nobody has said how it is.
+    NotSeen,
+}
+
+/// What is wrong with a cluster that serves, beside its members.
+const DEGRADING: [Code; 3] = [Code::Alarm, Code::DataDiffers, Code::BackupTooOld];
+
+pub fn verdict(document: &Document) -> Verdict {
+    // One that is healthy has just read through a quorum.
+    let serves = document.health.as_ref().is_some_and(|voters| voters.healthy > 0);
+    let all_asked = document.complete && document.members.iter().all(|member| member.seen && member.asked);
+    let lost = document.health.as_ref().is_some_and(|voters| voters.healthy < voters.quorum);
+    if !serves || (lost && all_asked) {
+        // Without a member list the hosts themselves are all there is to go by.
+        let someone_answers = document.members.iter().any(|member| member.seen && member.asked && member.id.is_some());
+        return if all_asked || someone_answers { Verdict::NoQuorum } else { Verdict::NotSeen };
+    }
+    let is_well = |member: &MemberStatus| {
+        member.host.is_some() && member.healthy && member.trouble.is_none() && member.alarms.is_empty()
+    };
+    let is_degraded = document.findings.iter().any(|finding| DEGRADING.contains(&finding.code));
+    match all_asked && !is_degraded && document.members.iter().all(is_well) {
+        true => Verdict::Well,
+        false => Verdict::Degraded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::desired::Desired;
+    use crate::core::observed::{Cause, Host, Observed, Seen, ServiceState};
+    use crate::core::render::status::document;
+    use crate::laws::sample;
+
+    fn after(change: impl FnOnce(&Desired, &mut Observed)) -> Verdict {
+        let desired = sample::desired(3);
+        let mut observed = sample::healthy(&desired);
+        change(&desired, &mut observed);
+        verdict(&document(&desired, &observed))
+    }
+
+    fn unreachable(observed: &mut Observed, index: usize) {
+        let summary = "no route to host".to_owned();
+        let cause = Cause { code: Code::HostUnreachable, summary, hint: None };
+        observed.hosts.insert(sample::name(index), Seen::Unknown(cause));
+    }
+
+    fn host(observed: &mut Observed, index: usize) -> &mut Host {
+        observed.host_mut(&sample::name(index)).expect("it was seen")
+    }
+
+    fn stopped(observed: &mut Observed, index: usize) {
+        let host = host(observed, index);
+        host.service.state = ServiceState::Inactive;
+        host.process = None;
+        host.member = Seen::Known(None);
+    }
+
+    fn without_quorum(observed: &mut Observed, index: usize) {
+        let Seen::Known(Some(answer)) = &mut host(observed, index).member else { panic!("it answers") };
+        answer.reads = false;
+        answer.leader = None;
+    }
+
+    #[test]
+    fn a_cluster_is_well_where_all_are() {
+        assert_eq!(after(|_, _| ()), Verdict::Well);
+    }
+
+    #[test]
+    fn one_that_is_away_degrades_it() {
+        assert_eq!(after(|_, observed| stopped(observed, 1)), Verdict::Degraded);
+        assert_eq!(after(|_, observed| unreachable(observed, 1)), Verdict::Degraded);
+    }
+
+    #[test]
+    fn who_answers_and_reads_nothing_has_no_quorum() {
+        let lost = after(|_, observed| {
+            stopped(observed, 1);
+            stopped(observed, 2);
+            without_quorum(observed, 0);
+        });
+        assert_eq!(lost, Verdict::NoQuorum);
+        let lost = after(|_, observed| {
+            unreachable(observed, 1);
+            unreachable(observed, 2);
+            without_quorum(observed, 0);
+        });
+        assert_eq!(lost, Verdict::NoQuorum);
+        assert_eq!(after(|_, observed| (0..3).for_each(|index| stopped(observed, index))), Verdict::NoQuorum);
+    }
+
+    #[test]
+    fn of_whom_nobody_has_said_anything_nothing_is_known() {
+        assert_eq!(after(|_, observed| (0..3).for_each(|index| unreachable(observed, index))), Verdict::NotSeen);
+        let silent = after(|_, observed| {
+            stopped(observed, 0);
+            unreachable(observed, 1);
+            unreachable(observed, 2);
+        });
+        assert_eq!(silent, Verdict::NotSeen);
+    }
+
+    #[test]
+    fn bare_hosts_serve_nobody() {
+        let desired = sample::desired(3);
+        assert_eq!(verdict(&document(&desired, &sample::bare(&desired))), Verdict::NoQuorum);
+    }
+}
