@@ -28,9 +28,7 @@ pub fn next(view: &View) -> Ruling {
             view.reason("no CA exists yet", Place::Ca),
         )),
         // Told of the hosts that trust it.
-        (Seen::Known(None), _) if view.blocked.iter().any(|blocked| blocked.code == Code::AuthorityMissing) => {
-            Ruling::default()
-        }
+        (Seen::Known(None), _) if view.is_blocked_by(Code::AuthorityMissing) => Ruling::default(),
         (Seen::Known(None), Situation::Serving(_) | Situation::Down) => {
             let what = "the cluster exists, but its ca.crt and ca.key are missing here";
             let hint = "restore them from your backup to the location in [ca]";

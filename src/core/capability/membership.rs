@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::departed::{noted, unwritten};
 use crate::core::cluster::joining::{candidate, is_newcomer};
-use crate::core::cluster::model::{edit_members, end, entries};
+use crate::core::cluster::model::{edit_members, end};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
@@ -283,7 +283,7 @@ fn address_or_port<'a>(view: &View, name: &'a HostName, member: &Member) -> Plac
 }
 
 fn member_by_url(observed: &Observed, peer_url: &PeerUrl) -> Option<MemberEntry> {
-    entries(observed)?.iter().find(|entry| entry.peer_urls.contains(peer_url)).cloned()
+    observed.member_list()?.iter().find(|entry| entry.peer_urls.contains(peer_url)).cloned()
 }
 
 const NOBODY_SAYS: &str = "no member returned the member list";
@@ -305,7 +305,7 @@ pub fn add_effect(observed: &mut Observed, peer_url: &PeerUrl) {
     let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms);
     let compared = observed.comparison.iter().flat_map(|comparison| comparison.hashes.keys().copied());
     // It is never one that was there before, of which an alarm or a comparison may still tell.
-    let known = entries(observed).into_iter().flatten().map(|entry| entry.id);
+    let known = observed.member_list().into_iter().flatten().map(|entry| entry.id);
     let known = known.chain(alarms.filter_map(|alarm| alarm.member)).chain(compared);
     let id = known.map(|id| id.0).max().unwrap_or_default();
     let entry = MemberEntry {
@@ -337,7 +337,7 @@ pub fn promote_effect(desired: &Desired, observed: &mut Observed, host: &HostNam
             entry.learner = false;
         }
     });
-    let members = entries(observed).cloned();
+    let members = observed.member_list().cloned();
     let answer = observed.host_mut(host).and_then(|host| host.member.known_mut()?.as_mut());
     if let (Some(answer), Some(members)) = (answer, members) {
         answer.learner = false;

@@ -20,7 +20,7 @@ pub fn create(view: &View) -> Ruling {
     }
     let Some(first) = view.desired.nodes.keys().next() else { return Ruling::default() };
     if view.situation != Situation::New {
-        if view.blocked.iter().any(|blocked| blocked.code == Code::AuthorityMissing) {
+        if view.is_blocked_by(Code::AuthorityMissing) {
             return Ruling::default();
         }
         let nodes: Vec<_> = view.desired.nodes.keys().map(HostName::as_str).collect();

@@ -47,10 +47,6 @@ pub fn serve_serial(desired: &Desired, host: &mut Host, role: Role, serial: &str
     }
 }
 
-pub fn entries(observed: &Observed) -> Option<&Vec<MemberEntry>> {
-    observed.answers().find_map(|(_, answer)| answer.members.known())
-}
-
 /// etcd ends when it learns that it is no member any more, and systemd starts it in vain.
 pub fn end(observed: &mut Observed, name: &HostName) {
     if let Some(host) = observed.host_mut(name) {
@@ -120,7 +116,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
 /// Once enough members run for a quorum, those that wait for it answer, `acted_on` does, and each has used up its marker.
 /// One that has served and is silent for a reason of its own stays silent.
 pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
-    let list = observed.answers().find_map(|(_, answer)| answer.members.known().cloned());
+    let list = observed.member_list().cloned();
     observed.guessed |= list.is_none();
     let is_new =
         list.is_none() && observed.host(acted_on).is_some_and(|host| host.files.contains_key(&File::NewDataMarker));

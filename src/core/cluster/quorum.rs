@@ -58,12 +58,13 @@ impl Membership {
         let leader = answers.iter().filter(|answer| answer.reads).find_map(|answer| answer.leader);
         let alarms: BTreeSet<_> = answers.iter().flat_map(|answer| answer.alarms.iter().cloned()).collect();
         let sameness = sameness::sameness(observed, list);
-        let members = hosts_of(desired, observed, list).into_iter().zip(list).map(|((host, declared), entry)| {
+        let member = |((host, declared), entry): ((HostName, bool), &MemberEntry)| {
             let health = health(observed, &host, entry, leader);
             let is_corrupt = alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member == Some(entry.id));
             Member { entry: entry.clone(), host, declared, health, is_corrupt, differs: sameness.differs_of(entry.id) }
-        });
-        Some(Self { members: members.collect(), leader, alarms, sameness: sameness.clone() })
+        };
+        let members = hosts_of(desired, observed, list).into_iter().zip(list).map(member).collect();
+        Some(Self { members, leader, alarms, sameness })
     }
 
     /// Some member's data differs: one that is named by an alarm and still in the list, or one that etcd could not tell.
@@ -149,7 +150,7 @@ impl Membership {
 impl Member {
     /// The member's name, or its id while it has none.
     pub fn title(&self) -> String {
-        self.entry.name.as_ref().map_or_else(|| self.entry.id.to_string(), HostName::to_string)
+        self.entry.title()
     }
 
     /// The declared node that has its name, where no declared machine runs it: what takes its place.

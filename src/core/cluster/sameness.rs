@@ -56,7 +56,7 @@ pub fn depends_on<'a>(observed: &Observed, mut actions: impl Iterator<Item = &'a
 
 /// Whether the data of this member is known not to be the majority's.
 pub fn is_odd(observed: &Observed, id: MemberId) -> bool {
-    let list = observed.answers().find_map(|(_, answer)| answer.members.known());
+    let list = observed.member_list();
     list.is_some_and(|list| matches!(sameness(observed, list), Sameness::Odd(odd) if odd.contains(&id)))
 }
 
@@ -98,7 +98,7 @@ fn groups(comparison: &Comparison, is_there: impl Fn(MemberId) -> bool) -> BTree
 /// That the members hold different data, with the hashes, and the way out.
 pub fn difference(observed: &Observed) -> Option<Blocked> {
     let comparison = observed.comparison.as_ref()?;
-    let list = observed.answers().find_map(|(_, answer)| answer.members.known())?;
+    let list = observed.member_list()?;
     let sameness = sameness(observed, list);
     let is_there = |id: MemberId| list.iter().any(|entry| entry.id == id);
     let said = groups(comparison, is_there).into_iter().map(|(hash, ids)| {

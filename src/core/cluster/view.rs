@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::situation::{Situation, situation, workable};
 use crate::core::cluster::standing::{Standing, standing};
+use crate::core::code::Code;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::{HostName, Version};
 use crate::core::observed::{Host, Observed, Seen};
@@ -39,25 +40,33 @@ impl<'a> View<'a> {
 
     /// The declared hosts that may be worked on, and are or may become members.
     pub fn hosts(&self) -> impl Iterator<Item = (&'a HostName, &'a Host)> + use<'a> {
-        let mut hosts = self.all_hosts();
-        if self.membership().is_some() {
-            hosts.retain(|name, _| matches!(self.standings.get(name), Some(Standing::Member | Standing::Newcomer)));
-        }
-        hosts.into_iter()
+        self.hosts_and(|_| false)
     }
 
     /// The same with those whose member has failed and has to go, where nothing runs: what its successor needs is laid ready
     /// before, and only the permission to begin without data afterwards.
     pub fn hosts_to_lay_ready(&self) -> impl Iterator<Item = (&'a HostName, &'a Host)> + use<'a> {
+        self.hosts_and(|failed| failed.process.is_none() && failed.data_elsewhere.is_none())
+    }
+
+    fn hosts_and(
+        &self,
+        is_wanted_failed: fn(&Host) -> bool,
+    ) -> impl Iterator<Item = (&'a HostName, &'a Host)> + use<'a> {
         let mut hosts = self.all_hosts();
         if self.membership().is_some() {
             hosts.retain(|name, host| match self.standings.get(name) {
                 Some(Standing::Member | Standing::Newcomer) => true,
-                Some(Standing::Failed(_)) => host.process.is_none() && host.data_elsewhere.is_none(),
+                Some(Standing::Failed(_)) => is_wanted_failed(host),
                 Some(Standing::Removed | Standing::Unseen) | None => false,
             });
         }
         hosts.into_iter()
+    }
+
+    /// Whether the situation itself has met that, so that it is told already.
+    pub fn is_blocked_by(&self, code: Code) -> bool {
+        self.blocked.iter().any(|blocked| blocked.code == code)
     }
 
     /// The declared hosts that may be worked on, whatever they are to the cluster.

@@ -535,6 +535,13 @@ pub struct MemberEntry {
     pub learner: bool,
 }
 
+impl MemberEntry {
+    /// The member's name, or its id while it has none.
+    pub fn title(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.id.to_string(), HostName::to_string)
+    }
+}
+
 impl Observed {
     /// The hosts that were seen.
     pub fn seen_hosts(&self) -> impl Iterator<Item = (&HostName, &Host)> {
@@ -562,6 +569,11 @@ impl Observed {
     pub fn answers(&self) -> impl Iterator<Item = (&HostName, &Answer)> {
         let left = self.left_behind();
         self.all_answers().filter(move |(_, answer)| !left.contains(&answer.member))
+    }
+
+    /// The members, as the first of those that know says.
+    pub fn member_list(&self) -> Option<&Vec<MemberEntry>> {
+        self.answers().find_map(|(_, answer)| answer.members.known())
     }
 
     fn all_answers(&self) -> impl Iterator<Item = (&HostName, &Answer)> {

@@ -308,7 +308,7 @@ impl Machines {
     /// After what quorate did: the member list may be another.
     fn take_effect(&mut self) {
         self.world.guessed = false;
-        let list = self.world.answers().find_map(|(_, answer)| answer.members.known());
+        let list = self.world.member_list();
         if let Some(list) = list {
             self.roster = list.clone();
             // Every cluster has them, whether or not anybody asks.

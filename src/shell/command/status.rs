@@ -8,7 +8,6 @@ use crate::core::cluster::sameness;
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::observed::Observed;
 use crate::core::render::{check, status};
 use crate::shell::fleet::Fleet;
 use crate::shell::progress;
@@ -73,9 +72,10 @@ pub async fn run(
         observed.comparison = fleet.compare().await;
     }
     if !args.watch {
-        print(stdout, &shown(args, context, desired, &observed))?;
+        let document = status::document(desired, &observed);
+        print(stdout, &shown(args, context, &document))?;
         if args.check {
-            return Ok(match check::verdict(&status::document(desired, &observed)) {
+            return Ok(match check::verdict(&document) {
                 check::Verdict::Well => 0,
                 check::Verdict::Degraded => DEGRADED,
                 check::Verdict::NoQuorum => Kind::Refused.exit_code(),
@@ -93,7 +93,7 @@ pub async fn run(
     }
     loop {
         let redraw = if context.stdout_is_terminal && !args.json { REDRAW } else { "" };
-        print(stdout, &format!("{redraw}{}", shown(args, context, desired, &observed)))?;
+        print(stdout, &format!("{redraw}{}", shown(args, context, &status::document(desired, &observed))))?;
         if stdout.is_closed() {
             return Ok(0);
         }
@@ -102,12 +102,11 @@ pub async fn run(
     }
 }
 
-fn shown(args: &StatusArgs, context: &Context, desired: &Desired, observed: &Observed) -> String {
-    let document = status::document(desired, observed);
+fn shown(args: &StatusArgs, context: &Context, document: &status::Document) -> String {
     match (args.json, args.watch) {
         // One line a look, so that a program can read them as they come.
-        (true, true) => format!("{}\n", serde_json::to_string(&document).expect("a status is plain data")),
-        (true, false) => status::json(&document),
-        (false, _) => status::text(&document, context.palette()),
+        (true, true) => format!("{}\n", serde_json::to_string(document).expect("a status is plain data")),
+        (true, false) => status::json(document),
+        (false, _) => status::text(document, context.palette()),
     }
 }

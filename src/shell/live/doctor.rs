@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use super::Live;
 use super::cause;
 use super::hosts::Hosts;
@@ -25,16 +27,11 @@ impl Live {
     pub async fn check_up(&self, measures_disk: bool) -> BTreeMap<HostName, Seen<Checkup>> {
         let look = |hosts: Arc<Hosts>, host: HostName| async move { of_host(&hosts, &host, measures_disk).await };
         let mut checkups = self.hosts.each(look).await;
-        for (host, checkup) in &mut checkups {
-            if let Seen::Known(checkup) = checkup {
-                checkup.peers = self.peers_of(host).await;
-            }
-        }
+        let seen = checkups.iter_mut().filter_map(|(host, checkup)| Some((host, checkup.known_mut()?)));
+        join_all(seen.map(async |(host, checkup)| checkup.peers = self.peers_of(host).await)).await;
         checkups
     }
-}
 
-impl Live {
     /// Of a member that answers.
     async fn peers_of(&self, host: &HostName) -> Option<BTreeMap<MemberId, Peer>> {
         let (member, _) = reach::of_connected(&self.hosts, &self.credentials, host).await?;

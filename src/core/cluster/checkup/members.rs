@@ -40,11 +40,8 @@ const ELECTION_ROUND_TRIPS: u64 = 10;
 /// How its ways to the members of the list are. One that has left is not missed.
 pub(super) fn peers(desired: &Desired, observed: &Observed, checkup: &Checkup) -> Option<Outcome> {
     let peers = checkup.peers.as_ref()?;
-    let list = observed.answers().find_map(|(_, answer)| answer.members.known())?;
-    let entries = list.iter().filter_map(|entry| Some((entry, peers.get(&entry.id)?)));
-    let named =
-        entries.map(|(entry, peer)| (entry.name.as_ref().map_or(entry.id.to_string(), HostName::to_string), peer));
-    let named: Vec<_> = named.collect();
+    let list = observed.member_list()?;
+    let named: Vec<_> = list.iter().filter_map(|entry| Some((entry.title(), peers.get(&entry.id)?))).collect();
     if named.is_empty() {
         return None;
     }
@@ -89,7 +86,7 @@ pub(super) fn data(observed: &Observed, name: &HostName) -> Option<Outcome> {
         return Some(Outcome { check: Check::Data, verdict: Verdict::Unknown, seen, fix: None });
     }
     let (id, member) = comparison.hashes.iter().find(|(_, member)| member.host == *name)?;
-    let list = observed.answers().find_map(|(_, answer)| answer.members.known())?;
+    let list = observed.member_list()?;
     let (hash, revision) = (member.hash, comparison.revision);
     Some(match sameness(observed, list) {
         Sameness::Odd(odd) if odd.contains(id) => Outcome::problem(

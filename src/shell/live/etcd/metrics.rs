@@ -8,17 +8,13 @@
 //!
 //! A peer is active until a connection to it ends, so one whose packets are dropped stays so for a while.
 //!
-//! The client port has them beside `listen-metrics-urls` (`HandleMetrics` in etcdhttp, 3.4 to 3.7); they are asked for as
-//! the [`super::version`] is.
+//! The client port has them beside `listen-metrics-urls` (`HandleMetrics` in etcdhttp, 3.4 to 3.7).
 
 use std::collections::BTreeMap;
 
-use http_body_util::{BodyExt as _, Limited};
-use tonic::body::Body;
-use tonic::codegen::http::{Request, StatusCode};
 use tonic::transport::Channel;
-use tower::ServiceExt as _;
 
+use super::http;
 use crate::core::names::MemberId;
 use crate::core::observed::checkup::Peer;
 
@@ -27,12 +23,7 @@ const BYTES_MAX: usize = 4 << 20;
 
 /// `None` when they were not told.
 pub async fn peers(channel: Channel) -> Option<BTreeMap<MemberId, Peer>> {
-    let request = Request::get("/metrics").body(Body::empty()).ok()?;
-    let response = channel.oneshot(request).await.ok()?;
-    if response.status() != StatusCode::OK {
-        return None;
-    }
-    let bytes = Limited::new(response.into_body(), BYTES_MAX).collect().await.ok()?.to_bytes();
+    let bytes = http::get(channel, "/metrics", BYTES_MAX).await?;
     Some(parsed(&String::from_utf8_lossy(&bytes)))
 }
 

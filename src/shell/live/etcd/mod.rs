@@ -23,6 +23,7 @@ mod answer;
 mod auth;
 mod changes;
 mod fault;
+mod http;
 mod metrics;
 mod onlooker;
 mod recorded;

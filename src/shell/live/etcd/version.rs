@@ -3,17 +3,11 @@
 //! ```text
 //! GET /version ─► {"etcdserver":"3.5.30","etcdcluster":"3.5.0"}
 //! ```
-//!
-//! etcd's client port hands every HTTP/2 request that is no gRPC to its HTTP handlers (`grpcHandlerFunc` in embed/serve.go,
-//! 3.4 to 3.7), so the question goes over the connection that is open anyhow.
 
-use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
-use tonic::body::Body;
-use tonic::codegen::http::{Request, StatusCode};
 use tonic::transport::Channel;
-use tower::ServiceExt as _;
 
+use super::http;
 use crate::core::names::Version;
 
 /// An answer has some 80 bytes.
@@ -26,13 +20,7 @@ struct Versions {
 
 /// `None` while the members have not decided, or when it was not told.
 pub async fn cluster_version(channel: Channel) -> Option<Version> {
-    let request = Request::get("/version").body(Body::empty()).ok()?;
-    let response = channel.oneshot(request).await.ok()?;
-    if response.status() != StatusCode::OK {
-        return None;
-    }
-    let bytes = Limited::new(response.into_body(), BYTES_MAX).collect().await.ok()?.to_bytes();
-    parsed(&bytes)
+    parsed(&http::get(channel, "/version", BYTES_MAX).await?)
 }
 
 /// `not_decided` until a leader has counted the members.

@@ -27,15 +27,13 @@ look_data() {
         echo data=no-log
         return
     fi
-    if [ -d "$q_data/member" ] && [ -n "$pid" ] && [ "$held" = none ]; then
+    if [ ! -d "$q_data/member" ]; then
+        tell_without_member
+    elif [ -n "$pid" ] && [ "$held" = none ]; then
         echo data=empty
-        return
-    fi
-    if [ -d "$q_data/member" ]; then
+    else
         tell_by_log || echo data=no-log
-        return
     fi
-    tell_without_member
 }
 
 tell_by_log() {
