@@ -8,7 +8,7 @@
 //! - who trusts whom: [`trust`], [`leaf`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
-//! - [`outline`]: a look in lines that can be compared
+//! - [`outline`]: a look in lines that can be compared; [`overview`]: what its headline says
 
 pub mod alarms;
 pub mod checkup;
@@ -21,6 +21,7 @@ pub mod model;
 pub mod next_start;
 pub mod others;
 pub mod outline;
+pub mod overview;
 pub mod process;
 pub mod quorum;
 pub mod quota;

@@ -90,7 +90,7 @@ fn has_served(host: &Host) -> bool {
 ///
 /// The new-data marker comes before every other file and goes when the member serves, so files without it and without data
 /// are never those of a first start that was cut off.
-fn has_lost_data(host: &Host) -> bool {
+pub fn has_lost_data(host: &Host) -> bool {
     let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
     let lost = !host.has_data() && (host.data.is_lost() || host.data.is_out_of_sight());
     let was_member = staged || host.data.has_remains();

@@ -9,11 +9,13 @@ use crate::core::allowance::Allowance;
 use crate::core::desired::Request;
 use crate::core::names::{ClusterName, Digest, UnixSeconds, Version};
 use crate::core::plan::action::Action;
+use crate::core::plan::overview::Overview;
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::plan::step::Step;
 
 pub mod action;
 pub mod auth_change;
+pub mod overview;
 pub mod ruling;
 pub mod step;
 
@@ -30,6 +32,8 @@ pub struct Plan {
     pub complete: bool,
     /// The voters as they are now; `None` when no member says.
     pub health: Option<Voters>,
+    /// What the headline says.
+    pub overview: Overview,
     /// How many hosts are declared.
     pub hosts: usize,
     /// How many of them could not be seen.

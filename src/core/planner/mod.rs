@@ -8,6 +8,7 @@ use crate::core::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
     raft_log, recovery, relocation, restore, rotation, service, snapshot, users, version,
 };
+use crate::core::cluster::overview::{is_bare, overview};
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
@@ -15,7 +16,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{others, restoration};
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::{DataDirectory, Host, Observed};
+use crate::core::observed::Observed;
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, FileAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
@@ -171,6 +172,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         observed_at: observed.at,
         complete: observed.is_complete(),
         health: Membership::of(desired, observed).as_ref().map(Membership::in_numbers),
+        overview: overview(desired, observed),
         hosts: observed.hosts.len(),
         unseen: observed.hosts.len() - observed.seen_hosts().count(),
         bare: observed.seen_hosts().filter(|(_, host)| is_bare(host)).count(),
@@ -179,10 +181,6 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         request: desired.request.clone(),
         blocked: distinct(blocked).into_iter().map(|blocked| placed(desired, blocked)).collect(),
     }
-}
-
-fn is_bare(host: &Host) -> bool {
-    host.data == DataDirectory::Empty && host.process.is_none()
 }
 
 fn placed(desired: &Desired, blocked: Blocked) -> Blocked {

@@ -11,6 +11,7 @@ use crate::core::allowance::Allowance;
 use crate::core::desired::Request;
 use crate::core::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::core::plan::action::Action;
+use crate::core::plan::overview::Overview;
 use crate::core::plan::ruling::{Blocked, Finding, Reason};
 use crate::core::plan::step::{FileDiff, Margin, Risk, Step};
 use crate::core::plan::{Plan, Voters};
@@ -43,6 +44,8 @@ pub struct Document {
     pub request: Request,
     /// The voters as they were seen; `null` when no member says who they are.
     pub health: Option<Voters>,
+    /// How the cluster is: what the headline says.
+    pub overview: Overview,
     pub summary: Summary,
     /// What is worth knowing although no step changes it.
     pub findings: Vec<Finding>,
@@ -141,6 +144,7 @@ pub fn document(plan: &Plan) -> Document {
         },
         request: plan.request.clone(),
         health: plan.health,
+        overview: plan.overview.clone(),
         summary: Summary::of(plan),
         findings: plan.findings.clone(),
         steps: plan.steps.iter().enumerate().map(|(index, step)| step_document(index + 1, step)).collect(),
@@ -229,6 +233,7 @@ fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
         observed_at,
         complete: document.observed.complete,
         health: document.health,
+        overview: document.overview,
         hosts: document.observed.hosts,
         unseen: document.observed.unseen,
         bare: document.observed.bare,

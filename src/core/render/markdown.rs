@@ -23,10 +23,10 @@ pub fn plan(plan: &Plan) -> String {
     let mut page = Page { text: String::new(), bytes_max: BYTES_MAX - BYTES_RESERVED };
     page.text = format!("{}\n{}\n\n", marker(plan), verdict(plan));
     if !plan.is_empty() {
-        let (cluster, version) = (&plan.cluster, plan.version);
         page.text.push_str(&format!(
-            "Cluster **{}** (declared: etcd {version}): {}.\n\n",
-            escape(cluster.as_str()),
+            "Cluster **{}** ({}): {}.\n\n",
+            escape(plan.cluster.as_str()),
+            words::versions(plan.version, &plan.overview),
             words::health(plan)
         ));
     }

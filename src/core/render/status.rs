@@ -1,26 +1,26 @@
 //! How the cluster is, as a table for people and a document for programs.
 
-use std::fmt::Write as _;
-
-use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::capability::backup;
+use crate::core::cluster::overview::{is_asked, is_bare, overview};
 use crate::core::cluster::quorum::{Health, Member, Membership};
+use crate::core::cluster::situation::has_lost_data;
 use crate::core::cluster::{alarms, others, restoration, sameness};
 use crate::core::code::Code;
 use crate::core::content::runtime;
-use crate::core::count::count;
 use crate::core::desired::Desired;
 use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
 use crate::core::observed::{Answer, Comparison, Host, MemberHash, Observed, Outcome, Role, Seen, ServiceState};
 use crate::core::plan::Voters;
+use crate::core::plan::overview::Overview;
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::render::json::rfc3339;
-use crate::core::render::palette::Palette;
-use crate::core::render::{clean, words};
-use crate::core::span;
+
+mod text;
+
+pub use text::text;
 
 /// What `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,8 @@ pub struct Document {
     pub complete: bool,
     /// The voters; `null` when no member says who they are.
     pub health: Option<Voters>,
+    /// How the cluster is: what the headline says.
+    pub overview: Overview,
     /// The declared hosts and then the members that are not declared.
     pub members: Vec<MemberStatus>,
     pub authority: Option<Expiry>,
@@ -65,6 +67,7 @@ pub struct MemberStatus {
     #[serde(default)]
     pub asked: bool,
     pub healthy: bool,
+    pub condition: Condition,
     /// What is wrong; `null` for a healthy member.
     pub trouble: Option<String>,
     /// What runs; `null` when it does not answer.
@@ -77,6 +80,27 @@ pub struct MemberStatus {
     pub alarms: Vec<String>,
     /// The certificate of the host that ends first.
     pub certificate: Option<CertificateExpiry>,
+}
+
+/// How a member is, or what is on its host instead of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    Healthy,
+    /// It answers, and something is wrong with it.
+    Unhealthy,
+    /// It runs, and does not answer.
+    Silent,
+    /// It has its data, and does not run.
+    Stopped,
+    /// It was a member, and its data is gone.
+    DataLost,
+    /// Nothing of a member is there.
+    Empty,
+    /// It was not asked.
+    Unknown,
+    /// Its host was not seen.
+    Unreachable,
 }
 
 /// What the data of the members hashes to.
@@ -207,6 +231,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
             seen: host.known().is_some(),
             asked: host.known().is_some_and(is_asked),
             healthy: trouble.is_none(),
+            condition: condition(member, host),
             trouble,
             certificate: host.known().and_then(|host| first_to_end(host, observed.at)),
             ..answered(answer, furthest)
@@ -221,6 +246,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         seen: observed.host(&member.host).is_some(),
         asked: observed.host(&member.host).is_some_and(is_asked),
         healthy: false,
+        condition: observed.sight(&member.host).map_or(Condition::Unreachable, |host| condition(Some(member), host)),
         trouble: Some(match member.health.trouble() {
             Some(why) => format!("not declared in cluster.toml, and {why}"),
             None => "not declared in cluster.toml".to_owned(),
@@ -234,6 +260,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         at: rfc3339(observed.at),
         complete: observed.is_complete(),
         health: membership.as_ref().map(Membership::in_numbers),
+        overview: overview(desired, observed),
         members: declared.chain(strangers).collect(),
         authority: authority(observed),
         backup: backup(desired, observed),
@@ -253,6 +280,7 @@ fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
         seen: false,
         asked: false,
         healthy: false,
+        condition: Condition::Unknown,
         trouble: None,
         version: answer.map(|answer| answer.version),
         database_bytes: answer.map(|answer| answer.database_bytes),
@@ -277,12 +305,23 @@ fn role(member: &Member, leads: bool) -> MemberRole {
     }
 }
 
-/// Whether the state of its member is its own, and not for want of something here. One that is silent was asked.
-pub fn is_asked(host: &Host) -> bool {
-    if host.answer().is_none() && others::in_our_place(host).next().is_some() {
-        return false;
+fn condition(member: Option<&Member>, host: &Seen<Host>) -> Condition {
+    let Seen::Known(host) = host else { return Condition::Unreachable };
+    match member.map(|member| &member.health) {
+        _ if !is_asked(host) => Condition::Unknown,
+        Some(Health::Healthy) => Condition::Healthy,
+        _ if host.answer().is_some() => Condition::Unhealthy,
+        _ if host.process.is_some() => Condition::Silent,
+        _ if has_lost(member, host) => Condition::DataLost,
+        _ if is_bare(host) => Condition::Empty,
+        _ => Condition::Stopped,
     }
-    host.member.unknown().is_none_or(|cause| matches!(cause.code, Code::MemberSilent | Code::NoQuorum))
+}
+
+/// Whether a member was there, and its data is gone.
+fn has_lost(member: Option<&Member>, host: &Host) -> bool {
+    let was_started = member.is_some_and(|member| member.entry.name.is_some());
+    has_lost_data(host) || (was_started && !host.has_data() && host.data.is_lost())
 }
 
 /// Why a declared host cannot be counted on; `None` when it can.
@@ -298,14 +337,23 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
     }
     match (member.map(|member| &member.health), host.service.state) {
         (Some(Health::Healthy), _) => None,
-        (_, ServiceState::Failed) => Some(format!("{service} has failed")),
-        (_, ServiceState::Inactive) if host.process.is_none() => Some(format!("{service} is not running")),
+        _ if host.process.is_none() && has_lost(member, host) => host.data.lacks().map(str::to_owned),
+        (None, _) if is_bare(host) => Some("an empty host: no data, and etcd does not run".to_owned()),
+        (_, ServiceState::Failed) => Some(format!("{service} has failed{}", last_words(host))),
+        (_, ServiceState::Inactive | ServiceState::Activating) if host.process.is_none() => {
+            Some(format!("{service} is not running{}", last_words(host)))
+        }
         _ if !is_asked(host) => Some("etcd could not be queried".to_owned()),
         (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
         (Some(Health::Unseen), _) => Some("etcd could not be queried".to_owned()),
         (None, _) if host.answer().is_some() => Some("it has no leader".to_owned()),
         (None, _) => Some("it does not answer".to_owned()),
     }
+}
+
+/// What etcd said before it ended.
+fn last_words(host: &Host) -> String {
+    host.service.complaint.as_ref().map_or_else(String::new, |complaint| format!(": {complaint}"))
 }
 
 const DAY_SECONDS: i64 = 24 * 3600;
@@ -380,175 +428,4 @@ pub fn json(document: &Document) -> String {
     let mut text = serde_json::to_string_pretty(document).expect("a status is plain data");
     text.push('\n');
     text
-}
-
-/// The table. Ends with a newline.
-pub fn text(document: &Document, palette: Palette) -> String {
-    let mut out = String::new();
-    let Palette { heading, code, changed, .. } = palette;
-    let Document { cluster, declared_version, at, .. } = document;
-    let noted = document.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice()));
-    let health = match &document.health {
-        Some(health) => words::voters(health),
-        None => words::unfinished_restore(noted).unwrap_or_else(|| {
-            let codes: Vec<_> = document.unseen.iter().map(|unseen| unseen.code).collect();
-            words::nobody_answered(&codes).to_owned()
-        }),
-    };
-    let _ = writeln!(
-        out,
-        "{heading}cluster {cluster} (declared: etcd {declared_version}):{heading:#} {health} (at {at})\n"
-    );
-    table(&mut out, document, palette);
-    if let Some(authority) = &document.authority {
-        let _ = writeln!(out, "\nCA expires {} ({})", day(&authority.at), left(authority.days_left));
-    }
-    if let Some(backup) = &document.backup {
-        let _ = writeln!(out, "last backup {}", last_backup(backup));
-        for line in backup.runs.iter().filter_map(run_line) {
-            let _ = writeln!(out, "  {line}");
-        }
-        let _ = writeln!(out, "last restore test {}", last_drill(backup));
-    }
-    if let Some(data) = document.data.as_ref() {
-        let _ = writeln!(out, "{}", data_line(data));
-    }
-    // Who runs it is told below, with all that is known of it.
-    let is_told = |member: &&MemberStatus| {
-        !document
-            .unseen
-            .iter()
-            .any(|unseen| unseen.code == Code::OtherEtcd && Some(&unseen.host) == member.host.as_ref())
-    };
-    let troubled = document.members.iter().filter(is_told);
-    let troubled = troubled.filter_map(|member| Some((member, member.trouble.as_ref()?)));
-    let mut notes: Vec<String> =
-        troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
-    for unseen in &document.unseen {
-        let hint = unseen.hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
-        let note = format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code);
-        // What is wrong with the authority is the same for every member.
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
-    }
-    for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
-        // A plan tells what to do about the others; it does not compare data.
-        let hint = finding.hint.as_ref().filter(|_| finding.code == Code::DataDiffers);
-        let hint = hint.map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
-        notes.push(format!("{} [{changed}{}{changed:#}]{hint}", clean(&finding.what), finding.code));
-    }
-    if !notes.is_empty() {
-        out.push('\n');
-    }
-    for note in notes {
-        let _ = writeln!(out, "{note}");
-    }
-    out
-}
-
-fn data_line(data: &DataStatus) -> String {
-    let missed: Vec<_> = data.missed.iter().map(|one| format!("; {}: {}", one.host, clean(&one.why))).collect();
-    match data.hashes.first() {
-        Some(first) if data.same => {
-            format!(
-                "data the same on {} at revision {}: HashKV {}{}",
-                count(data.hashes.len(), "member"),
-                data.revision,
-                first.hash,
-                missed.concat()
-            )
-        }
-        _ => {
-            let hashes: Vec<_> = data.hashes.iter().map(|one| format!("{} on {}", one.hash, one.host)).collect();
-            format!("DATA DIFFERS at revision {}: HashKV {}{}", data.revision, hashes.join(", "), missed.concat())
-        }
-    }
-}
-
-const UNKNOWN: &str = "unknown: not every node was seen";
-
-/// Of a run that was not as it should be.
-fn run_line(run: &RunStatus) -> Option<String> {
-    let RunStatus { host, age_seconds, outcome, why, .. } = run;
-    let (age, why) = (span::age(*age_seconds), clean(why.as_deref().unwrap_or("see its journal")));
-    match outcome {
-        Outcome::Taken | Outcome::Left => None,
-        Outcome::TakenAlone => {
-            Some(format!("{host} took one {age} ago without the lock in etcd, which was refused: {why}"))
-        }
-        Outcome::Failed => Some(format!("{host} failed to take one {age} ago: {why}")),
-    }
-}
-
-fn last_drill(backup: &BackupStatus) -> String {
-    let Some(last) = &backup.last_drill else {
-        return if backup.complete { "never (run `quorate backup verify`)" } else { UNKNOWN }.to_owned();
-    };
-    format!("{} ago: {}, passed", span::age(last.age_seconds), clean(&last.snapshot))
-}
-
-fn last_backup(backup: &BackupStatus) -> String {
-    let Some(last) = &backup.last else {
-        let none = || format!("none yet (schedule {})", clean(&backup.schedule));
-        return if backup.complete { none() } else { UNKNOWN.to_owned() };
-    };
-    let LastSnapshot { name, host, age_seconds, bytes, .. } = last;
-    format!("{} ago: {} on {host}, {}", span::age(*age_seconds), clean(name), size(*bytes))
-}
-
-fn table(out: &mut String, document: &Document, palette: Palette) {
-    const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTS EXPIRE"];
-    let rows: Vec<[String; 9]> = document.members.iter().map(row).collect();
-    let (head, lines) = super::table::lines(HEAD, &rows);
-    let heading = palette.heading;
-    let _ = writeln!(out, "{heading}{head}{heading:#}");
-    for (line, member) in lines.iter().zip(&document.members) {
-        let style = if member.healthy { anstyle::Style::new() } else { palette.code };
-        let _ = writeln!(out, "{style}{line}{style:#}");
-    }
-}
-
-fn row(member: &MemberStatus) -> [String; 9] {
-    let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-    let role = match member.role {
-        MemberRole::Leader => "leader",
-        MemberRole::Voter => "voter",
-        MemberRole::Learner => "learner",
-        MemberRole::None => "-",
-    };
-    let health = match (member.seen, member.asked, member.healthy) {
-        (true, true, true) => "healthy",
-        (true, true, false) => "UNHEALTHY",
-        (true, false, _) => "UNKNOWN",
-        (false, ..) => "UNREACHABLE",
-    };
-    let mut health = health.to_owned();
-    for alarm in &member.alarms {
-        health.push_str(&format!(", alarm {}", clean(alarm)));
-    }
-    [
-        clean(&member.name),
-        or_dash(member.id.clone()),
-        role.to_owned(),
-        health,
-        or_dash(member.version.map(|version| version.to_string())),
-        or_dash(member.database_bytes.map(size)),
-        or_dash(member.database_in_use_bytes.map(size)),
-        or_dash(member.raft_lag.map(|lag| lag.to_string())),
-        or_dash(member.certificate.as_ref().map(|one| format!("{} ({})", day(&one.at), left(one.days_left)))),
-    ]
-}
-
-fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
-}
-
-/// `2026-11-20` of `2026-11-20T10:00:00Z`.
-fn day(at: &str) -> &str {
-    at.split('T').next().unwrap_or(at)
-}
-
-fn left(days: i64) -> String {
-    if days < 0 { "expired".to_owned() } else { format!("in {}{}", days, if days == 1 { " day" } else { " days" }) }
 }

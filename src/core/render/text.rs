@@ -27,11 +27,8 @@ pub fn plan(plan: &Plan, style: Style) -> String {
         return out;
     }
     let Palette { heading, .. } = style.palette;
-    let (cluster, version) = (&plan.cluster, plan.version);
-    line(
-        &mut out,
-        format_args!("{heading}cluster {cluster} (declared: etcd {version}):{heading:#} {}", words::health(plan)),
-    );
+    let (cluster, versions) = (&plan.cluster, words::versions(plan.version, &plan.overview));
+    line(&mut out, format_args!("{heading}cluster {cluster} ({versions}):{heading:#} {}", words::health(plan)));
     out.push('\n');
     findings(&mut out, &plan.findings, style);
     steps(&mut out, plan, style);

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::core::code::Code;
+use crate::core::cluster::quorum::quorum;
 pub use crate::core::count::count;
-use crate::core::names::{HostName, listed};
+use crate::core::names::{HostName, Version, listed};
 use crate::core::plan::action::{Action, Impact, NO_IMPACT};
+use crate::core::plan::overview::{Overview, State};
 use crate::core::plan::step::{Margin, Risk, Step};
 use crate::core::plan::{Plan, Voters};
 use crate::core::render::clean;
@@ -197,45 +198,57 @@ pub fn voters(voters: &Voters) -> String {
 
 /// The state of the cluster that the plan starts from.
 pub fn health(plan: &Plan) -> String {
-    let unseen = match plan.unseen {
-        0 => String::new(),
-        unseen => format!("; {unseen} of {} unreachable", count(plan.hosts, "host")),
+    state(&plan.overview, plan.health.as_ref(), plan.hosts, plan.unseen)
+}
+
+/// How the cluster is: its voters, or why nobody can count them; and how many of `declared` hosts were not seen.
+pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unseen: usize) -> String {
+    let on = listed(&overview.hosts);
+    let is = match (overview.state, health) {
+        (State::Unreachable, _) => return "no host is reachable".to_owned(),
+        (State::RestoreUnfinished, _) => format!("no member answers: a restore is unfinished on {on}"),
+        (_, Some(health)) => voters(health),
+        (State::NoQuorum, None) => no_quorum(overview.hosts.len(), overview.voters),
+        // Of members that another program runs nothing is said which they have not said themselves.
+        (State::OtherEtcd, None) => "not known: no member answers with this cluster's credentials".to_owned(),
+        (State::NotAsked, None) => format!("not known: etcd on {on} was not asked"),
+        (State::Serving | State::Silent, None) => "no member answers".to_owned(),
+        (State::Stopped, None) => "etcd is not running".to_owned(),
+        (State::DataLost, None) => format!("NO DATA: the data of the members on {on} is gone"),
+        (State::Bare, None) if overview.hosts.is_empty() => "no cluster found".to_owned(),
+        (State::Bare, None) => format!("no cluster found: {}", count(overview.hosts.len(), "empty host")),
     };
-    let noted = plan.blocked.iter().map(|blocked| (blocked.code, blocked.hosts.as_slice()));
-    let noted = noted.chain(plan.findings.iter().map(|finding| (finding.code, finding.hosts.as_slice())));
-    let codes: Vec<_> = plan.blocked.iter().map(|blocked| blocked.code).collect();
-    let theirs = codes.contains(&Code::OtherEtcd).then(|| nobody_answered(&codes).to_owned());
-    match (&plan.health, unfinished_restore(noted).or(theirs)) {
-        (Some(health), _) => format!("{}{unseen}", voters(health)),
-        (None, _) if plan.unseen == plan.hosts => "no host is reachable".to_owned(),
-        (None, Some(unfinished)) => format!("{unfinished}{unseen}"),
-        (None, None) if plan.bare == plan.hosts => format!("no cluster found: {}", count(plan.hosts, "empty host")),
-        (None, None) if plan.bare + plan.unseen == plan.hosts => {
-            format!("no cluster found: {}{unseen}", count(plan.bare, "empty host"))
+    match unseen {
+        0 => is,
+        unseen => format!("{is}; {unseen} of {} unreachable", count(declared, "host")),
+    }
+}
+
+fn no_quorum(answering: usize, voters: Option<usize>) -> String {
+    let verb = if answering == 1 { "answers" } else { "answer" };
+    match voters {
+        Some(voters) => {
+            format!("NO QUORUM: {answering} of {} {verb}, {} needed", count(voters, "voter"), quorum(voters))
         }
-        (None, None) => format!("{}{unseen}", nobody_answered(&codes)),
+        None => format!("NO QUORUM: {} {verb}, and none has a leader", count(answering, "member")),
     }
 }
 
-/// Of members that another program runs nothing is said which they have not said themselves.
-const NOT_KNOWN: &str = "not known: no member answers with this cluster's credentials";
-
-/// Where no member has said anything: for want of something that is needed to ask, or because none answers.
-pub fn nobody_answered(codes: &[Code]) -> &'static str {
-    let is_here = |code: &Code| {
-        matches!(code, Code::AuthorityUnreadable | Code::AuthorityMissing | Code::Vault | Code::CertificateUnusable)
+/// `declared: etcd 3.6.16, running: 3.5.30 on 1 of 3 members, 3.6.16 on 2`: what is declared, and what those run that answer.
+pub fn versions(declared: Version, overview: &Overview) -> String {
+    let members: usize = overview.running.values().sum();
+    let on = |(index, (version, on)): (usize, (&Version, &usize))| match index {
+        0 => format!("{version} on {on} of {members} members"),
+        _ => format!("{version} on {on}"),
     };
-    match codes {
-        codes if codes.contains(&Code::OtherEtcd) => NOT_KNOWN,
-        codes if codes.iter().any(is_here) => "etcd could not be queried",
-        _ => "no member answers",
+    let running: Vec<_> = match overview.running.len() {
+        0 | 1 => overview.running.keys().map(Version::to_string).collect(),
+        _ => overview.running.iter().enumerate().map(on).collect(),
+    };
+    match running.as_slice() {
+        [] => format!("declared: etcd {declared}"),
+        running => format!("declared: etcd {declared}, running: {}", running.join(", ")),
     }
-}
-
-/// `no member answers: a restore is unfinished on etcd-1`, where one of what is `told`, each of its hosts, says so.
-pub fn unfinished_restore<'a>(mut told: impl Iterator<Item = (Code, &'a [HostName])>) -> Option<String> {
-    let (_, hosts) = told.find(|(code, _)| *code == Code::RestoreUnfinished)?;
-    Some(format!("no member answers: a restore is unfinished on {}", listed(hosts)))
 }
 
 /// The countable part of a plan.
@@ -300,10 +313,14 @@ pub fn checked(plan: &Plan) -> String {
         .health
         .as_ref()
         .map_or(String::new(), |health| format!("; {} of {} healthy", health.healthy, count(health.total, "voter")));
+    let running = match plan.overview.running.len() {
+        0 => format!("etcd {}", plan.version),
+        1 => plan.overview.running.keys().map(|version| format!("etcd {version}")).collect(),
+        _ => versions(plan.version, &plan.overview),
+    };
     format!(
-        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, etcd {}",
+        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, {running}",
         count(plan.hosts, "host"),
-        plan.version
     )
 }
 
@@ -328,6 +345,22 @@ mod tests {
         assert_eq!(
             margin_of(Some(0), Some(-1), Some(0)).as_deref(),
             Some("tolerates 0 failures before, no quorum during, 0 after")
+        );
+    }
+
+    #[test]
+    fn what_runs_is_told_beside_what_is_declared() {
+        let told = |running: &[(&str, usize)]| {
+            let version = |text: &str| text.parse::<Version>().expect("a version");
+            let running = running.iter().map(|(text, on)| (version(text), *on)).collect();
+            let overview = Overview { state: State::Serving, hosts: Vec::new(), running, voters: None };
+            versions(version("3.6.16"), &overview)
+        };
+        assert_eq!(told(&[]), "declared: etcd 3.6.16");
+        assert_eq!(told(&[("3.4.23", 3)]), "declared: etcd 3.6.16, running: 3.4.23");
+        assert_eq!(
+            told(&[("3.5.30", 1), ("3.6.16", 2)]),
+            "declared: etcd 3.6.16, running: 3.5.30 on 1 of 3 members, 3.6.16 on 2"
         );
     }
 

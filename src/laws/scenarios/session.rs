@@ -206,7 +206,8 @@ fn short(plan: &Plan) -> String {
         let findings = plan.findings.iter().map(|finding| format!("note: {} [{}]\n", finding.what, finding.code));
         return findings.collect::<String>() + "No changes.\n";
     }
-    let mut out = format!("cluster {}, etcd {}: {}\n", plan.cluster, plan.version, words::health(plan));
+    let versions = words::versions(plan.version, &plan.overview);
+    let mut out = format!("cluster {} ({versions}): {}\n", plan.cluster, words::health(plan));
     for finding in &plan.findings {
         out.push_str(&format!("note: {} [{}]\n", finding.what, finding.code));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::output::{Out, print};
+use crate::core::cluster::overview::is_asked;
 use crate::core::cluster::sameness;
 use crate::core::code::Code;
 use crate::core::desired::Desired;
@@ -84,7 +85,7 @@ pub async fn run(
         }
         let nothing_seen = observed.seen_hosts().next().is_none();
         // That is no answer of a member, good or bad.
-        let not_asked = observed.seen_hosts().any(|(_, host)| !status::is_asked(host));
+        let not_asked = observed.seen_hosts().any(|(_, host)| !is_asked(host));
         if args.deep && sameness::difference(&observed).is_some() {
             return Ok(Code::DataDiffers.kind().exit_code());
         }

@@ -1,0 +1,86 @@
+//! How the cluster is, in one line of facts: what every headline says first.
+
+use std::collections::BTreeMap;
+
+use crate::core::cluster::quorum::Membership;
+use crate::core::cluster::situation::has_lost_data;
+use crate::core::cluster::{others, restoration};
+use crate::core::code::Code;
+use crate::core::desired::Desired;
+use crate::core::names::{HostName, Version};
+use crate::core::observed::{Cause, DataDirectory, Host, Observed};
+use crate::core::plan::overview::{Overview, State};
+
+pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
+    let (state, hosts) = state(desired, observed);
+    let mut running: BTreeMap<Version, usize> = BTreeMap::new();
+    for (_, answer) in observed.answers() {
+        *running.entry(answer.version).or_default() += 1;
+    }
+    let voters = (state == State::NoQuorum).then(|| voters(observed)).flatten();
+    Overview { state, hosts, running, voters }
+}
+
+fn state(desired: &Desired, observed: &Observed) -> (State, Vec<HostName>) {
+    let on = |is_so: &dyn Fn(&Host) -> bool| -> Vec<HostName> {
+        observed.seen_hosts().filter(|(_, host)| is_so(host)).map(|(name, _)| name.clone()).collect()
+    };
+    if observed.seen_hosts().next().is_none() {
+        return (State::Unreachable, Vec::new());
+    }
+    if let Some(unfinished) = restoration::unfinished(desired, observed) {
+        return (State::RestoreUnfinished, unfinished.hosts);
+    }
+    let answering: Vec<_> = observed.answers().map(|(name, _)| name.clone()).collect();
+    match Membership::of(desired, observed) {
+        Some(membership) if membership.margin() >= 0 => return (State::Serving, Vec::new()),
+        _ if !answering.is_empty() => return (State::NoQuorum, answering),
+        _ => {}
+    }
+    let theirs = on(&|host| others::in_our_place(host).next().is_some());
+    if !theirs.is_empty() {
+        return (State::OtherEtcd, theirs);
+    }
+    let is_unasked = |host: &Host| host.member.unknown().is_some_and(|cause| !was_asked(cause));
+    let lost = on(&has_lost_data);
+    for (state, hosts) in
+        [(State::NotAsked, on(&is_unasked)), (State::Silent, on(&|host: &Host| host.process.is_some()))]
+    {
+        if !hosts.is_empty() {
+            return (state, hosts);
+        }
+    }
+    let is_kept = observed.seen_hosts().any(|(_, host)| host.has_data() || host.data.is_out_of_sight());
+    match (is_kept, lost.is_empty()) {
+        (true, _) => (State::Stopped, Vec::new()),
+        (false, false) => (State::DataLost, lost),
+        (false, true) => (State::Bare, on(&is_bare)),
+    }
+}
+
+/// Whether it holds nothing of a cluster: no data and no running etcd.
+pub fn is_bare(host: &Host) -> bool {
+    host.data == DataDirectory::Empty && host.process.is_none()
+}
+
+/// Whether a member that did not answer was asked at all, and is not silent for want of something here.
+pub fn was_asked(cause: &Cause) -> bool {
+    matches!(cause.code, Code::MemberSilent | Code::NoQuorum)
+}
+
+/// Whether the state of its member is its own, and not for want of something here. One that is silent was asked.
+pub fn is_asked(host: &Host) -> bool {
+    if host.answer().is_none() && others::in_our_place(host).next().is_some() {
+        return false;
+    }
+    host.member.unknown().is_none_or(was_asked)
+}
+
+/// As those say who cannot reach a quorum.
+fn voters(observed: &Observed) -> Option<usize> {
+    let list = observed.member_list().or_else(|| {
+        let mut lists = observed.answers().map(|(_, answer)| &answer.own_members);
+        lists.find(|list| !list.is_empty())
+    });
+    Some(list?.iter().filter(|entry| !entry.learner).count())
+}
