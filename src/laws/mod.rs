@@ -33,6 +33,7 @@ mod others;
 mod quota;
 pub(crate) mod rolling;
 mod sameness;
+mod saved;
 mod scenarios;
 mod sources;
 pub(crate) mod users;

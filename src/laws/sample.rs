@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::desired::{
     ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
-    EtcdSettings, Node, Paths, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
+    EtcdSettings, Node, Paths, Pinned, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
 };
 use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
 use crate::core::observed::Observed;
@@ -57,6 +57,7 @@ pub fn desired(nodes: usize) -> Desired {
         },
         places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
         request: Request::default(),
+        pinned: Pinned::default(),
     }
 }
 

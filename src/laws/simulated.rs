@@ -318,6 +318,22 @@ async fn what_was_not_approved_is_not_done() {
     assert_eq!(fleet.calls.load(Ordering::SeqCst), 0);
 }
 
+/// What is written over is what was shown, also where it is the same that is written.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_changed_meanwhile_is_not_written_over() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let mut desired = desired;
+    desired.pinned.leader = Some(sample::name(0));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::Edited(1));
+    let (result, _) = run(&fleet, &approved).await;
+    let failure = result.expect_err("the first host is the last, and was edited");
+    assert!(failure.summary.contains("/etc/etcd/etcd.yaml on etcd-1 was changed since the plan"), "{failure}");
+    let world = fleet.world.into_inner().expect("no test panics inside");
+    let text = world.host(&sample::name(0)).and_then(|host| host.text_of(File::Config).map(str::to_owned));
+    assert!(text.expect("it is there").ends_with("# by hand\n"));
+}
+
 /// A snapshot that has grown too old since the plan was approved is saved again.
 #[tokio::test(start_paused = true)]
 async fn a_precaution_needs_no_approval() {

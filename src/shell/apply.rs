@@ -21,8 +21,9 @@ use crate::core::names::HostName;
 use crate::core::observed::Observed;
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
+use crate::core::plan::approved::Approved;
 use crate::core::plan::ruling::{Blocked, Draft, Reason, Ruling};
-use crate::core::plan::step::title;
+use crate::core::plan::step::{FileDiff, title};
 use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::core::span;
@@ -110,40 +111,40 @@ struct Run<'a, F> {
     compared: bool,
 }
 
-/// Whether an action may be done: the approved plan holds it, or it is one that nobody decides.
-fn is_held(approved: &BTreeSet<String>, action: &Action) -> bool {
-    action.is_precaution() || approved.contains(&action.identity())
-}
-
 impl<F: Fleet> Run<'_, F> {
     async fn until_nothing_is_due(&mut self, stop: &Stop) -> Result<Report, Diagnostic> {
-        let identities: BTreeSet<_> = self.approved.actions().map(Action::identity).collect();
+        let mut approved = Approved::new(self.approved);
         let mut observed = self.fleet.observe().await;
-        while let Some(draft) = self.settled_next(&mut observed, &identities).await {
+        while let Some(draft) = self.settled_next(&mut observed, &approved).await {
             if let Some(why) = stop.reason() {
                 if why == INTERRUPTED {
                     (self.emit)(Event::Interrupted);
                 }
                 return Err(Diagnostic::new(Kind::Stopped, why));
             }
-            if let Some(action) = draft.actions.iter().find(|action| !is_held(&identities, action)) {
+            if let Some(action) = draft.actions.iter().find(|action| !approved.holds(action)) {
                 return Err(self.not_approved(action));
             }
+            let mut written = draft.actions.iter().filter_map(|action| planner::diff(self.desired, &observed, action));
+            if let Some(other) = written.find(|diff| !approved.shows(diff)) {
+                return Err(self.not_shown(&other));
+            }
             self.compare(&mut observed).await?;
+            self.tell_of_another_order(&mut approved, &draft, &observed);
             observed = self.step(&draft, observed).await?;
         }
         Ok(Report { steps: self.steps, left: planner::plan(self.desired, &observed) })
     }
 
     /// The next step; waits when the approved plan has more to do and what stands in the way may pass.
-    async fn settled_next(&self, observed: &mut Observed, approved: &BTreeSet<String>) -> Option<Draft> {
+    async fn settled_next(&self, observed: &mut Observed, approved: &Approved<'_>) -> Option<Draft> {
         let known: BTreeSet<_> = self.approved.blocked.iter().map(|blocked| blocked.what.clone()).collect();
         let mut patience = Patience::new(SETTLE_DEADLINE, POLL);
         loop {
             let Ruling { step, blocked } = planner::next(self.desired, observed);
             let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&blocked.what)).collect();
             // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
-            let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| is_held(approved, action)));
+            let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| approved.holds(action)));
             let (false, Some(first)) = (is_next, passing.first()) else { return step };
             if self.steps == 0 || !patience.wait_for(&format!("this to pass: {}", first.what), self.emit).await {
                 return step;
@@ -349,7 +350,28 @@ impl<F: Fleet> Run<'_, F> {
 
     fn not_approved(&self, action: &Action) -> Diagnostic {
         let what = format!("the hosts have changed since the plan, which does not contain: {action}{}", on(action));
-        Diagnostic::new(Kind::PlanChanged, what).hint("run `quorate plan` again, review it, and apply the new plan")
+        Diagnostic::new(Kind::PlanChanged, what).hint(PLAN_AGAIN)
+    }
+
+    fn not_shown(&self, FileDiff { host, path, .. }: &FileDiff) -> Diagnostic {
+        let what = format!("{path} on {host} was changed since the plan, and is not the file that it replaces");
+        Diagnostic::new(Kind::PlanChanged, what).hint(PLAN_AGAIN)
+    }
+
+    /// What has happened to the hosts may change whose turn it is. What is done stays what was approved.
+    fn tell_of_another_order(&self, approved: &mut Approved<'_>, draft: &Draft, observed: &Observed) {
+        let readiness = |action: &Action| planner::readiness(action, self.desired, observed);
+        let Some(skipped) = approved.begin(&draft.actions, |action| readiness(action) == Readiness::Done) else {
+            return;
+        };
+        let why = match readiness(skipped) {
+            Readiness::Refused(why) => why,
+            Readiness::Done | Readiness::Ready => "the hosts are not as they were when it was planned".to_owned(),
+        };
+        let now = title(&draft.actions, &draft.because);
+        let at = draft.actions.first().map_or_else(String::new, on);
+        let text = format!("not in the planned order: {now}{at} comes before: {skipped}{} ({why})", on(skipped));
+        (self.emit)(Event::Warning { text });
     }
 
     fn is_restoring(&self) -> bool {
@@ -377,6 +399,8 @@ impl<F: Fleet> Run<'_, F> {
         stopped.hint(hint.unwrap_or_else(|| again.to_owned()))
     }
 }
+
+const PLAN_AGAIN: &str = "run `quorate plan` again, review it, and apply the new plan";
 
 const RESTORE_AGAIN: &str = "safe to rerun: the same `quorate restore` resumes from the current state; until it \
                              finishes, the cluster may be unavailable";

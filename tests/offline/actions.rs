@@ -46,6 +46,7 @@ fn effect(action: &Action) -> &'static str {
         margin,
         risk: risk(slice::from_ref(action), margin),
         diffs: Vec::new(),
+        bound: Vec::new(),
     };
     words::effect(&step, &[])
 }

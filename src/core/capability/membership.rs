@@ -65,7 +65,7 @@ pub fn remove_undeclared(view: &View) -> Ruling {
         let what = format!("{} is not removed while {who} is to be replaced: {why}", first.title());
         return Ruling::blocked(Blocked::new(Code::NotHealthy, what).on(&first.host).hint(replace_hint(who)));
     }
-    undeclared.sort_by_key(|member| membership.leader == Some(member.entry.id));
+    undeclared.sort_by_key(|member| turn::comes_last(view.desired, membership, member));
     let why = |member| {
         let undeclared = || Failure { why: "not declared in cluster.toml".to_owned(), removal: Removal::Undeclared };
         (member, moved(view, member).unwrap_or_else(undeclared))

@@ -18,7 +18,8 @@ pub fn is_written(view: &View, name: &HostName, host: &Host) -> bool {
     etcd_yaml(view, name, host).is_none_or(|text| host.text_of(File::Config) == Some(text.as_str()))
 }
 
-/// The token of this life of the cluster: the one that a cut-off start has left on a host, else a new one.
+/// The token of this life of the cluster: the one that a cut-off start has left on a host, else the one that was shown, else
+/// a new one.
 ///
 /// Of two that were left, the later wins: it sorts last, being made from the time.
 pub fn token(view: &View) -> Token {
@@ -27,7 +28,9 @@ pub fn token(view: &View) -> Token {
     }
     let left =
         view.observed.seen_hosts().filter_map(|(_, host)| content::token_of_marker(host.text_of(File::NewDataMarker)?));
-    left.max().unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
+    left.max()
+        .or_else(|| view.desired.pinned.token.clone())
+        .unwrap_or_else(|| Token::new(format!("{}-{}", view.desired.cluster.name, view.observed.at.0)))
 }
 
 /// The lines that only a first start reads: as they are on a host that has data, as the member list has it on one that

@@ -90,6 +90,11 @@ impl Membership {
         self.members.iter().filter(|member| member.entry.learner)
     }
 
+    /// The member that leads.
+    pub fn leader(&self) -> Option<&Member> {
+        self.members.iter().find(|member| self.leader == Some(member.entry.id))
+    }
+
     pub fn voters(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| !member.entry.learner)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::process::is_untried;
-use crate::core::cluster::quorum::{Health, Membership};
+use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::trust;
 use crate::core::cluster::view::View;
@@ -93,12 +93,20 @@ pub fn due(view: &View, wanted: Vec<(Action, Vec<Reason>)>) -> Ruling {
 
 /// 0 for a member that is not healthy, 1 for a follower, 2 for the leader.
 pub fn rank(view: &View, name: &HostName) -> u8 {
-    let member = view.membership().and_then(|membership| Some((membership.member_of(name)?, membership.leader)));
+    let member = view.membership().and_then(|membership| Some((membership.member_of(name)?, membership)));
     match member {
         Some((member, _)) if !member.is_well() => 0,
-        Some((member, leader)) if leader == Some(member.entry.id) => 2,
+        Some((member, membership)) if comes_last(view.desired, membership, member) => 2,
         Some(_) => 1,
         None => 0,
+    }
+}
+
+/// Whether it leads, or led when the plan was made: leadership moves by itself, and the order that was shown stays.
+pub fn comes_last(desired: &Desired, membership: &Membership, member: &Member) -> bool {
+    match &desired.pinned.leader {
+        Some(led) => *led == member.host,
+        None => membership.leader == Some(member.entry.id),
     }
 }
 

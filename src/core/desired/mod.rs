@@ -57,6 +57,25 @@ pub struct Desired {
     pub paths: Paths,
     pub places: Places,
     pub request: Request,
+    pub pinned: Pinned,
+}
+
+/// What changes by itself and a plan was made from: as it was at the first look, so that what is shown is what is done.
+/// No part of the decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pinned {
+    /// The token of a cluster that begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+    /// The host whose member led: its turn comes last. `None`: whoever leads at the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<HostName>,
+}
+
+impl Pinned {
+    pub fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
 }
 
 /// What the command line asks for beyond what is declared. Part of the decision, so a saved plan keeps it.

@@ -6,14 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::allowance::Allowance;
-use crate::core::desired::Request;
-use crate::core::names::{ClusterName, Digest, UnixSeconds, Version};
+use crate::core::desired::{Pinned, Request};
+use crate::core::names::{ClusterName, Digest, HostName, UnixSeconds, Version};
 use crate::core::plan::action::Action;
 use crate::core::plan::overview::Overview;
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::plan::step::Step;
 
 pub mod action;
+pub mod approved;
 pub mod auth_change;
 pub mod overview;
 pub mod ruling;
@@ -45,6 +46,14 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// What the command line asked for besides.
     pub request: Request,
+    /// What it was made from that changes by itself.
+    pub pinned: Pinned,
+    /// The steps, by their indices, in the order that they would have whoever led; empty where it is their own.
+    pub without_leader: Vec<usize>,
+    /// What was allowed when it was saved.
+    pub allowed: BTreeSet<Allowance>,
+    /// Where the command changed to first, as the user calls it.
+    pub directory: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,19 +66,51 @@ pub struct Voters {
 
 impl Plan {
     /// Twelve hexadecimal digits that name this decision: the same for two looks at the same state.
+    ///
+    /// It covers what is done, in which order, what is replaced, what was asked for and what must be allowed. Who leads, what
+    /// time it is and how large a database has grown is not in it.
     pub fn id(&self) -> String {
         let mut text = format!("{} {}\n", self.cluster, self.version);
-        // As a set: which member comes last depends on who leads now.
-        let decided = self.actions().filter(|action| !action.is_precaution());
-        let identities: BTreeSet<_> = decided.map(Action::identity).collect();
-        for identity in identities {
-            text.push_str(&identity);
-            text.push('\n');
+        for step in self.steps_whoever_leads() {
+            text.push_str(&step.decision());
         }
+        text.push_str(&self.asked());
         for blocked in &self.blocked {
             text.push_str(&format!("blocked {} {:?}\n", blocked.code, blocked.hosts));
         }
         Digest::of(text).to_string()[..12].to_owned()
+    }
+
+    /// A saved order that is not one of the steps is one that somebody wrote: then they count as they stand.
+    fn steps_whoever_leads(&self) -> Vec<&Step> {
+        let order: BTreeSet<_> = self.without_leader.iter().copied().collect();
+        let is_order = order.len() == self.without_leader.len() && order.into_iter().eq(0..self.steps.len());
+        match is_order {
+            true => self.without_leader.iter().map(|index| &self.steps[*index]).collect(),
+            false => self.steps.iter().collect(),
+        }
+    }
+
+    /// What the command line asked for, without what it may be asked for anew: the token and the path of a snapshot.
+    fn asked(&self) -> String {
+        let mut request = self.request.clone();
+        let restore = request.restore.take().map(|restore| restore.digest);
+        match (request.is_empty(), restore) {
+            (true, None) => String::new(),
+            (_, restore) => {
+                let request = serde_json::to_string(&request).expect("a request is plain data");
+                format!("asked {request} {restore:?}\n")
+            }
+        }
+    }
+
+    /// The host whose turn comes last because its member leads, where that decides the order.
+    pub fn leader_last(&self) -> Option<&HostName> {
+        let leader = self.pinned.leader.as_ref()?;
+        let in_turn = |step: &&Step| step.actions.iter().any(Action::waits_for_its_turn);
+        let mut hosts: Vec<_> = self.steps.iter().filter(in_turn).flat_map(Step::hosts).collect();
+        hosts.dedup();
+        (hosts.contains(&leader) && hosts.iter().any(|host| *host != leader)).then_some(leader)
     }
 
     pub fn actions(&self) -> impl Iterator<Item = &Action> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::allowance::Allowance;
-use crate::core::names::{HostName, RemotePath};
+use crate::core::names::{Digest, HostName, RemotePath};
 use crate::core::plan::action::Action;
 use crate::core::plan::auth_change;
 use crate::core::plan::ruling::Reason;
@@ -21,6 +21,9 @@ pub struct Step {
     pub margin: Margin,
     pub risk: Risk,
     pub diffs: Vec<FileDiff>,
+    /// Of each action, a digest of what it writes and replaces that neither itself nor a difference says; none at all
+    /// where no action has such a thing.
+    pub bound: Vec<Option<Digest>>,
 }
 
 /// The quorum margin around a step: how many more healthy voters may fail. `None` while there is no cluster.
@@ -63,6 +66,12 @@ pub struct FileDiff {
     /// `None` when the file is not there.
     pub before: Option<String>,
     pub after: String,
+    /// Mode, owner and group of the file that is there: `644 root:root`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_before: Option<String>,
+    /// Those that it has afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
 }
 
 /// What actions that are done together are, in words: `install etcd 3.5.16`. Of some the reasons say what they change.
@@ -82,6 +91,24 @@ pub fn title_of(action: &Action, because: &[Reason]) -> String {
 }
 
 impl Step {
+    /// What is decided by it, in lines: what is done, over which texts, and what must be allowed for it. Nothing of an action
+    /// that is only a precaution.
+    pub fn decision(&self) -> String {
+        let mut text = String::new();
+        for (index, action) in self.actions.iter().enumerate().filter(|(_, action)| !action.is_precaution()) {
+            let bound = self.bound.get(index).copied().flatten().map(|bound| bound.to_string());
+            text.push_str(&format!("{} {}\n", action.decision(), bound.unwrap_or_default()));
+        }
+        for FileDiff { host, path, before, after: _, access_before, access } in &self.diffs {
+            let before = before.as_ref().map(Digest::of);
+            text.push_str(&format!("over {host} {path} {before:?} {access_before:?} {access:?}\n"));
+        }
+        for needs in &self.needs {
+            text.push_str(&format!("needs {needs}\n"));
+        }
+        text
+    }
+
     pub fn title(&self) -> String {
         title(&self.actions, &self.because)
     }

@@ -14,6 +14,7 @@ use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{others, restoration};
+use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
@@ -22,8 +23,10 @@ use crate::core::plan::action::{Action, FileAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 use crate::core::plan::step::{FileDiff, Margin, Step};
 
+mod bound;
 mod dispatch;
 mod findings;
+mod order;
 pub mod world;
 
 pub use dispatch::{effect, readiness};
@@ -157,14 +160,7 @@ const STEPS_MAX: usize = 1000;
 /// # Panics
 /// If two rules undo each other, so that the plan does not end: a defect of quorate.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    let mut world = observed.clone();
-    let mut steps = Vec::new();
-    let blocked = loop {
-        let ruling = next(desired, &world);
-        let Some(draft) = ruling.step else { break ruling.blocked };
-        steps.push(take(desired, &mut world, draft));
-        assert!(steps.len() < STEPS_MAX, "the plan does not end; its last step is {:?}", steps.last());
-    };
+    let (steps, blocked) = to_the_end(desired, observed);
     Plan {
         cluster: desired.cluster.name.clone(),
         version: desired.cluster.version,
@@ -177,9 +173,25 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         unseen: observed.hosts.len() - observed.seen_hosts().count(),
         bare: observed.seen_hosts().filter(|(_, host)| is_bare(host)).count(),
         findings: findings(desired, observed),
+        without_leader: order::without_leader(desired, observed, &steps),
         steps,
         request: desired.request.clone(),
+        pinned: desired.pinned.clone(),
+        allowed: BTreeSet::new(),
+        directory: None,
         blocked: distinct(blocked).into_iter().map(|blocked| placed(desired, blocked)).collect(),
+    }
+}
+
+/// All steps, and what is blocked when none is left.
+fn to_the_end(desired: &Desired, observed: &Observed) -> (Vec<Step>, Vec<Blocked>) {
+    let mut world = observed.clone();
+    let mut steps = Vec::new();
+    loop {
+        let ruling = next(desired, &world);
+        let Some(draft) = ruling.step else { return (steps, ruling.blocked) };
+        steps.push(take(desired, observed, &mut world, draft));
+        assert!(steps.len() < STEPS_MAX, "the plan does not end; its last step is {:?}", steps.last());
     }
 }
 
@@ -188,11 +200,15 @@ fn placed(desired: &Desired, blocked: Blocked) -> Blocked {
 }
 
 /// Applies a draft to the world, and keeps what it looked like around it.
-fn take(desired: &Desired, world: &mut Observed, draft: Draft) -> Step {
+fn take(desired: &Desired, first: &Observed, world: &mut Observed, draft: Draft) -> Step {
     let margin_in = |world: &Observed| Membership::of(desired, world).map(|membership| membership.margin());
     let before = margin_in(world);
     let during = during(desired, world, &draft.actions);
     let diffs = draft.actions.iter().filter_map(|action| diff(desired, world, action)).collect();
+    let mut bound: Vec<_> = draft.actions.iter().map(|action| bound::bound(desired, first, action)).collect();
+    if bound.iter().all(Option::is_none) {
+        bound.clear();
+    }
     for action in &draft.actions {
         effect(action, desired, world);
     }
@@ -204,16 +220,21 @@ fn take(desired: &Desired, world: &mut Observed, draft: Draft) -> Step {
         needs: draft.needs,
         margin,
         diffs,
+        bound,
     }
 }
 
-fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
+/// What becomes of a file that is written whole; `None` for every other action.
+pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
     let Action::File(FileAction::Write { host, file, text }) = action else { return None };
+    let seen = world.host(host);
     Some(FileDiff {
         host: host.clone(),
-        path: crate::core::content::layout::path(desired, *file),
-        before: world.host(host).and_then(|seen| seen.text_of(*file)).map(str::to_owned),
+        path: layout::path(desired, *file),
+        before: seen.and_then(|seen| seen.text_of(*file)).map(str::to_owned),
         after: text.clone(),
+        access_before: seen.and_then(|seen| Some(seen.files.get(file)?.access.to_string())),
+        access: Some(layout::access(*file).to_string()),
     })
 }
 

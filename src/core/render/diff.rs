@@ -12,6 +12,8 @@ pub struct SharedDiff {
     pub path: RemotePath,
     pub hosts: Vec<HostName>,
     pub is_new: bool,
+    /// `666 root:root → 644 root:root`, where what is replaced may be read or written by others than what comes.
+    pub access: Option<String>,
     /// Unified, with its two header lines.
     pub text: String,
 }
@@ -22,17 +24,25 @@ pub fn shared(plan: &Plan) -> Vec<SharedDiff> {
     let mut shared: Vec<SharedDiff> = Vec::new();
     for file in plan.steps.iter().flat_map(|step| &step.diffs) {
         let text = unified(file);
-        match shared.iter_mut().find(|diff| diff.path == file.path && diff.text == text) {
+        let access = access(file);
+        let is_alike = |diff: &&mut SharedDiff| diff.path == file.path && diff.text == text && diff.access == access;
+        match shared.iter_mut().find(is_alike) {
             Some(diff) => diff.hosts.push(file.host.clone()),
             None => shared.push(SharedDiff {
                 path: file.path.clone(),
                 hosts: vec![file.host.clone()],
                 is_new: file.before.is_none(),
+                access,
                 text,
             }),
         }
     }
     shared
+}
+
+fn access(file: &FileDiff) -> Option<String> {
+    let (before, after) = (file.access_before.as_ref()?, file.access.as_ref()?);
+    (before != after).then(|| format!("{before} → {after}"))
 }
 
 /// As `diff -u` prints it, with three lines around each change.
@@ -56,6 +66,8 @@ mod tests {
             path: RemotePath::new("/etc/x"),
             before: before.map(str::to_owned),
             after: after.to_owned(),
+            access_before: None,
+            access: None,
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::core::allowance::Allowance;
-use crate::core::desired::Request;
+use crate::core::desired::{Pinned, Request};
 use crate::core::names::{ClusterName, Digest, HostName, RemotePath, UnixSeconds, Version};
 use crate::core::plan::action::Action;
 use crate::core::plan::overview::Overview;
@@ -42,6 +42,15 @@ pub struct Document {
     /// What the command line asked for besides what is declared.
     #[serde(default, skip_serializing_if = "Request::is_empty")]
     pub request: Request,
+    /// What the plan was made from that changes by itself, and that apply keeps to. Not in `plan_id`.
+    #[serde(default, skip_serializing_if = "Pinned::is_empty")]
+    pub pinned: Pinned,
+    /// What was allowed on the command line and is needed: apply does not ask for it again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed: BTreeSet<Allowance>,
+    /// The `-C` of the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
     /// The voters as they were seen; `null` when no member says who they are.
     pub health: Option<Voters>,
     /// How the cluster is: what the headline says.
@@ -51,6 +60,10 @@ pub struct Document {
     pub findings: Vec<Finding>,
     /// In the order of execution.
     pub steps: Vec<StepDocument>,
+    /// The steps, by their numbers, in the order that they would have whoever led; none where it is their own order. The order
+    /// that `plan_id` covers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order_without_leader: Vec<usize>,
     /// What should change and may not, and why.
     pub blocked: Vec<Blocked>,
 }
@@ -88,6 +101,10 @@ pub struct StepDocument {
     pub risk: Risk,
     pub quorum: Quorum,
     pub diffs: Vec<DiffDocument>,
+    /// Of each action, a digest of what it writes and replaces that neither itself nor a difference says; none at all where no
+    /// action has such a thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bound: Vec<Option<Digest>>,
 }
 
 /// What a step does to quorum.
@@ -104,6 +121,12 @@ pub struct DiffDocument {
     /// `null` when the file is not there.
     pub before: Option<String>,
     pub after: String,
+    /// Mode, owner and group of the file that is there: `644 root:root`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_before: Option<String>,
+    /// Those that it has afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
     /// As `diff -u` prints it.
     pub unified: String,
 }
@@ -119,7 +142,10 @@ pub enum NotAPlan {
     OtherFormat(String),
     #[error("not a plan: {0}")]
     OtherShape(String),
-    #[error("the file was edited: its plan_id is {written}, but its steps are those of {computed}")]
+    #[error(
+        "the file was edited: its plan_id is {written}, but its steps are those of {computed} (or another version of \
+         quorate saved it)"
+    )]
     OtherPlan { written: String, computed: String },
     #[error("the file was edited: {0} is not what quorate wrote")]
     Changed(String),
@@ -143,11 +169,15 @@ pub fn document(plan: &Plan) -> Document {
             bare: plan.bare,
         },
         request: plan.request.clone(),
+        pinned: plan.pinned.clone(),
+        allowed: plan.allowed.clone(),
+        directory: plan.directory.clone(),
         health: plan.health,
         overview: plan.overview.clone(),
         summary: Summary::of(plan),
         findings: plan.findings.clone(),
         steps: plan.steps.iter().enumerate().map(|(index, step)| step_document(index + 1, step)).collect(),
+        order_without_leader: plan.without_leader.iter().map(|index| index + 1).collect(),
         blocked: plan.blocked.clone(),
     };
     let text = serde_json::to_string(&document).expect("a plan is plain data");
@@ -161,6 +191,8 @@ fn step_document(number: usize, step: &Step) -> StepDocument {
         path: file.path.clone(),
         before: file.before.clone(),
         after: file.after.clone(),
+        access_before: file.access_before.clone(),
+        access: file.access.clone(),
         unified: diff::unified(file),
     };
     StepDocument {
@@ -174,6 +206,7 @@ fn step_document(number: usize, step: &Step) -> StepDocument {
         risk: step.risk,
         quorum: Quorum { margin: step.margin },
         diffs: step.diffs.iter().map(diff).collect(),
+        bound: step.bound.clone(),
     }
 }
 
@@ -215,8 +248,14 @@ pub fn read(bytes: &[u8]) -> Result<Plan, NotAPlan> {
 
 fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
     let step = |step: StepDocument| {
-        let diff =
-            |diff: DiffDocument| FileDiff { host: diff.host, path: diff.path, before: diff.before, after: diff.after };
+        let diff = |DiffDocument { host, path, before, after, access_before, access, unified: _ }| FileDiff {
+            host,
+            path,
+            before,
+            after,
+            access_before,
+            access,
+        };
         Step {
             actions: step.actions,
             because: step.because,
@@ -224,6 +263,7 @@ fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
             margin: step.quorum.margin,
             risk: step.risk,
             diffs: step.diffs.into_iter().map(diff).collect(),
+            bound: step.bound,
         }
     };
     Plan {
@@ -239,6 +279,10 @@ fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
         bare: document.observed.bare,
         findings: document.findings,
         request: document.request,
+        pinned: document.pinned,
+        allowed: document.allowed,
+        directory: document.directory,
+        without_leader: document.order_without_leader.iter().map(|number| number.wrapping_sub(1)).collect(),
         steps: document.steps.into_iter().map(step).collect(),
         blocked: document.blocked,
     }

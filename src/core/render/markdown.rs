@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::core::plan::Plan;
 use crate::core::plan::ruling::{Blocked, Reason};
 use crate::core::plan::step::Step;
-use crate::core::render::{clean, diff, words};
+use crate::core::render::{clean, command, diff, words};
 
 /// GitHub and Gitea refuse comments of 65,536 characters; some room is left for what a pipeline adds.
 pub const BYTES_MAX: usize = 60_000;
@@ -36,7 +36,10 @@ pub fn plan(plan: &Plan) -> String {
     diffs(&mut page, plan);
     let id = plan.id();
     if !plan.steps.is_empty() {
-        page.text.push_str(&format!("Plan id `{id}`. Apply it with `quorate apply --expect {id}`.\n"));
+        let command = command::expecting(plan);
+        let fence = fence(&command);
+        page.text
+            .push_str(&format!("Plan id `{id}`. Apply exactly this plan with:\n\n{fence}sh\n{command}\n{fence}\n"));
     } else if !plan.blocked.is_empty() {
         page.text.push_str(&format!("Plan id `{id}`.\n"));
     }
@@ -122,6 +125,9 @@ fn steps(page: &mut Page, plan: &Plan) {
     let rows = plan.steps.iter().enumerate().map(|(index, step)| row(index, step, plan));
     page.add_lines(rows, "step");
     page.text.push('\n');
+    if let Some(order) = words::order(plan) {
+        page.add(&format!("Order: {}.\n\n", escape(&order)));
+    }
 }
 
 fn row(index: usize, step: &Step, plan: &Plan) -> String {

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod certificates;
 pub mod check;
 mod cluster_schema;
+pub mod command;
 pub mod cronjob;
 pub mod diff;
 pub mod doctor;

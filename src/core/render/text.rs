@@ -8,7 +8,7 @@ use crate::core::plan::action::{Action, AuthorityAction, HostAction};
 use crate::core::plan::ruling::{Blocked, Finding, Reason};
 use crate::core::plan::step::{Step, title_of};
 use crate::core::render::palette::Palette;
-use crate::core::render::{clean, diff, words};
+use crate::core::render::{clean, command, diff, words};
 
 /// How much to say, and in which colours.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +39,13 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     out
 }
 
+/// What is typed to apply the plan, where that is more than `quorate apply`.
+pub fn to_apply(plan: &Plan, style: Style) -> String {
+    let heading = style.palette.heading;
+    command::plain(plan)
+        .map_or_else(String::new, |command| format!("{heading}To apply:{heading:#} {}\n", clean(&command)))
+}
+
 fn no_changes(out: &mut String, plan: &Plan, style: Style) {
     let good = style.palette.good;
     let (cluster, file, checked) = (&plan.cluster, &plan.file, words::checked(plan));
@@ -52,6 +59,9 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
         let numbered = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
         line(out, format_args!("{heading}{numbered}{heading:#}"));
         details(out, step, &plan.steps[index + 1..], style);
+    }
+    if let Some(order) = words::order(plan) {
+        line(out, format_args!("order: {order}"));
     }
     if !plan.steps.is_empty() {
         out.push('\n');
@@ -137,7 +147,8 @@ fn diffs(out: &mut String, plan: &Plan, style: Style) {
         let sign = if diff.is_new { '+' } else { '~' };
         let colour = if diff.is_new { style.palette.added } else { style.palette.changed };
         let (path, on) = (clean(diff.path.as_str()), words::hosts(&hosts, plan.hosts));
-        line(out, format_args!("{colour}{sign}{colour:#} {path} on {on}"));
+        let access = diff.access.as_ref().map_or(String::new(), |access| format!(" ({})", clean(access)));
+        line(out, format_args!("{colour}{sign}{colour:#} {path} on {on}{access}"));
         for text in diff.text.lines() {
             let colour = diff_colour(text, style.palette);
             line(out, format_args!("{colour}{}{colour:#}", clean(text)));

@@ -186,6 +186,21 @@ pub fn needs(step: &Step) -> Option<String> {
     (!flags.is_empty()).then(|| flags.join(" "))
 }
 
+/// `leader-last order: …`; `None` where leadership decides nothing of the order.
+pub fn order(plan: &Plan) -> Option<String> {
+    let leader = plan.leader_last()?;
+    Some(format!("{leader} is the leader, so its turn comes last; apply keeps this order even if leadership moves"))
+}
+
+/// What is to be known where another member leads than when the plan was made.
+pub fn other_leader(plan: &Plan, now: Option<HostName>) -> Option<String> {
+    let then = plan.leader_last()?;
+    let now = now.filter(|now| now != then)?;
+    Some(format!(
+        "{now} leads now; the planned order is kept, with {then} last, and {now} hands leadership over in its turn"
+    ))
+}
+
 /// `3 of 3 voters healthy, quorum 2, tolerates 1 failure`
 pub fn voters(voters: &Voters) -> String {
     let Voters { healthy, total, quorum, margin } = voters;

@@ -13,12 +13,13 @@ use super::plan::{Format, formatted, worst};
 use super::request::{self, RequestArgs};
 use super::show;
 use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::sameness;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::listed;
-use crate::core::plan::Plan;
-use crate::core::plan::action::Action;
+use crate::core::names::{HostName, listed};
+use crate::core::observed::Observed;
+use crate::core::plan::{Plan, approved};
 use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::core::render::{clean, words};
@@ -103,7 +104,7 @@ pub async fn run<F: Fleet, G>(
     let output = Output::choose(args.json, context.quiet, context.stderr_is_terminal);
     let mut desired = args.request.added_to(desired)?;
     if let Some(saved) = &saved {
-        desired.request = request::of_saved(&args.request, &saved.request)?;
+        desired = request::of_saved(&args.request, saved, desired)?;
     }
     let mut observed = progress::while_looking(output == Output::Bar, &desired, fleet.observe()).await;
     // The fleet does not know of the request.
@@ -120,7 +121,8 @@ pub async fn run<F: Fleet, G>(
     if fresh.steps.is_empty() {
         return nothing_to_do(args, &fresh, stdout);
     }
-    check_allowed(&args.request.allow, &fresh)?;
+    let allowed: BTreeSet<_> = saved.iter().flat_map(|saved| &saved.allowed).chain(&args.request.allow).collect();
+    check_allowed(&allowed, &fresh)?;
     approve(args, context, &fresh)?;
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
     let progress = Progress::new(output, desired.nodes.len(), context.stderr_colour, writer);
@@ -128,6 +130,9 @@ pub async fn run<F: Fleet, G>(
     let doing = if desired.request.restore.is_some() { "restore by" } else { "apply of" };
     let _held = lock(args.lock_timeout, &format!("{doing} plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
+    if let Some(text) = words::other_leader(&fresh, leader(desired, &observed)) {
+        emit(Event::Warning { text });
+    }
     let stop = Stop::default();
     let interrupted = || {
         // Behind the ^C that the terminal has shown; a bar draws over it.
@@ -153,11 +158,19 @@ pub async fn run<F: Fleet, G>(
     conclude(args, &result?, stdout)
 }
 
+/// The host whose member leads now.
+fn leader(desired: &Desired, observed: &Observed) -> Option<HostName> {
+    let membership = Membership::of(desired, observed)?;
+    Some(membership.leader()?.host.clone())
+}
+
 /// Refuses a plan that is not the approved one, before anything is begun.
 fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Diagnostic> {
     let again = "review the new plan, then apply it";
     let id = saved.map_or_else(|| fresh.id(), Plan::id);
-    if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != id) {
+    // Where nothing is left to do, it was done: nothing can be done that was not expected.
+    let is_done = saved.is_none() && fresh.is_empty();
+    if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != id && !is_done) {
         let what = format!("the plan id is {id}, but --expect says {expected}");
         return Err(Diagnostic::new(Kind::PlanChanged, what).hint(again));
     }
@@ -167,27 +180,25 @@ fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Dia
             format!("the saved plan is for cluster {}, but {} declares {}", saved.cluster, fresh.file, fresh.cluster);
         return Err(Diagnostic::new(Kind::PlanChanged, what));
     }
-    let held: Vec<_> = saved.actions().map(Action::identity).collect();
-    let is_held = |action: &&Action| action.is_precaution() || held.contains(&action.identity());
-    let mut others = fresh.actions().filter(|action| !is_held(action)).peekable();
-    if others.peek().is_none() {
+    let changes = approved::changes(saved, fresh);
+    if changes.is_empty() {
         return Ok(());
     }
-    let mut diagnostic =
-        Diagnostic::new(Kind::PlanChanged, "the hosts or cluster.toml have changed since the plan was saved");
-    for action in others.by_ref().take(OTHERS_TOLD) {
-        let on = action.host().map_or_else(String::new, |host| format!(" on {host}"));
-        diagnostic = diagnostic.with_cause(format!("not in the saved plan: {action}{on}"));
+    let what = "the saved plan is stale: the hosts or cluster.toml have changed since it was saved";
+    let mut diagnostic = Diagnostic::new(Kind::PlanChanged, what);
+    let more = changes.len().saturating_sub(OTHERS_TOLD);
+    for change in changes.into_iter().take(OTHERS_TOLD) {
+        diagnostic = diagnostic.with_cause(change);
     }
-    if others.next().is_some() {
-        diagnostic = diagnostic.with_cause("and more");
+    if more > 0 {
+        diagnostic = diagnostic.with_cause(format!("and {more} more"));
     }
     Err(diagnostic.hint(again))
 }
 
 /// Refuses before anything is begun what is dangerous and was not allowed by name.
-fn check_allowed(allowed: &[Allowance], plan: &Plan) -> Result<(), Diagnostic> {
-    let missing: Vec<_> = plan.needs().into_iter().filter(|needs| !allowed.contains(needs)).collect();
+fn check_allowed(allowed: &BTreeSet<&Allowance>, plan: &Plan) -> Result<(), Diagnostic> {
+    let missing: Vec<_> = plan.needs().difference(allowed).copied().collect();
     let Some(first) = missing.first() else { return Ok(()) };
     let steps =
         plan.steps.iter().enumerate().filter(|(_, step)| step.needs.iter().any(|needs| missing.contains(&needs)));
@@ -215,7 +226,12 @@ fn nothing_to_do(args: &ApplyArgs, plan: &Plan, stdout: &mut Out) -> Result<u8, 
         print(stdout, &format!("{}\n", Event::Finished { steps: 0, seconds: 0.0, left }.json_line()))?;
     }
     match worst(plan) {
-        None => Ok(0),
+        None => {
+            if !args.json && (args.plan.is_some() || args.expect.is_some()) {
+                print(stdout, "Nothing left to do.\n")?;
+            }
+            Ok(0)
+        }
         Some(kind) if args.json => Err(left_over(plan, kind)),
         // Why has just been shown, each with its way out.
         Some(kind) => {
@@ -316,158 +332,4 @@ fn left_over(plan: &Plan, kind: Kind) -> Diagnostic {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::core::names::HostName;
-    use crate::core::observed::{Cause, Observed};
-    use crate::core::render::samples;
-    use crate::laws::sample;
-    use crate::shell::command::output::Captured;
-
-    /// A fleet that does what it is told.
-    struct Obedient {
-        desired: Desired,
-        world: Mutex<Observed>,
-    }
-
-    impl Obedient {
-        fn bare() -> Self {
-            let desired = sample::desired(3);
-            Self { world: Mutex::new(sample::bare(&desired)), desired }
-        }
-
-        /// Applies with these flags, and an open lock: the result and what was printed.
-        async fn apply(&self, args: &ApplyArgs, saved: Option<Plan>) -> (Result<u8, Diagnostic>, String) {
-            let lock = async |_: Duration, _: &str, _: Emit<'_>| Ok(());
-            let captured = Captured::default();
-            let context = Context::for_tests();
-            let result = run(args, saved, &context, &self.desired, self, lock, &mut captured.out()).await;
-            (result, captured.text())
-        }
-
-        fn plan(&self) -> Plan {
-            planner::plan(&self.desired, &self.world.lock().unwrap())
-        }
-    }
-
-    impl Fleet for Obedient {
-        async fn observe(&self) -> Observed {
-            self.world.lock().unwrap().clone()
-        }
-
-        async fn compare(&self) -> Option<crate::core::observed::Comparison> {
-            None
-        }
-
-        async fn write_once(&self, _: &HostName, _: &str, _: &str, _: Duration) -> Result<Duration, Cause> {
-            Ok(Duration::ZERO)
-        }
-
-        async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
-            planner::effect(action, &self.desired, &mut self.world.lock().unwrap());
-            Ok(())
-        }
-    }
-
-    fn yes() -> ApplyArgs {
-        ApplyArgs { yes: true, ..ApplyArgs::default() }
-    }
-
-    #[tokio::test]
-    async fn what_is_planned_is_done_and_then_nothing_is_left() {
-        let fleet = Obedient::bare();
-        let (result, printed) = fleet.apply(&yes(), None).await;
-        assert_eq!(result, Ok(0));
-        assert!(printed.contains("\n[ 1/13] create the CA on this machine\n"), "{printed}");
-        let last = printed.lines().last().unwrap();
-        assert!(last.starts_with("Applied: 13 steps. Cluster prod matches cluster.toml: 3 hosts: binaries,"), "{last}");
-        let (result, printed) = fleet.apply(&yes(), None).await;
-        assert_eq!(result, Ok(0));
-        assert!(printed.starts_with("No changes: "), "{printed}");
-        assert_eq!(printed.lines().count(), 1);
-    }
-
-    #[tokio::test]
-    async fn nothing_is_done_without_a_yes_a_lock_or_the_right_plan() {
-        let fleet = Obedient::bare();
-        let silent = ApplyArgs { json: true, ..ApplyArgs::default() };
-        assert_eq!(fleet.apply(&silent, None).await.0.unwrap_err().kind, Kind::Usage);
-        let other = ApplyArgs { expect: Some("0123456789ab".to_owned()), ..yes() };
-        assert_eq!(fleet.apply(&other, None).await.0.unwrap_err().kind, Kind::PlanChanged);
-        let mut less = fleet.plan();
-        less.steps.pop();
-        assert_eq!(fleet.apply(&yes(), Some(less)).await.0.unwrap_err().kind, Kind::PlanChanged);
-        let held = async |_: Duration, _: &str, _: Emit<'_>| Err::<(), _>(Diagnostic::new(Kind::Locked, "held"));
-        let mut out = Captured::default().out();
-        let result = run(&yes(), None, &Context::for_tests(), &fleet.desired, &fleet, held, &mut out).await;
-        assert_eq!(result.unwrap_err().kind, Kind::Locked);
-        assert_eq!(*fleet.world.lock().unwrap(), sample::bare(&fleet.desired));
-    }
-
-    #[tokio::test]
-    async fn a_saved_plan_can_be_applied_again_after_a_kill() {
-        let fleet = Obedient::bare();
-        let saved = fleet.plan();
-        for action in saved.actions().take(7) {
-            planner::effect(action, &fleet.desired, &mut fleet.world.lock().unwrap());
-        }
-        let expecting = ApplyArgs { expect: Some(saved.id()), ..yes() };
-        assert_eq!(fleet.apply(&expecting, Some(saved.clone())).await.0, Ok(0));
-        assert_eq!(fleet.apply(&yes(), Some(saved)).await.0, Ok(0));
-    }
-
-    #[tokio::test]
-    async fn what_stands_in_the_way_decides_the_exit_code() {
-        let fleet = Obedient::bare();
-        samples::hide(&mut fleet.world.lock().unwrap(), "etcd-2");
-        let (result, printed) = fleet.apply(&yes(), None).await;
-        let error = result.unwrap_err();
-        assert_eq!(error.kind, Kind::Unseen);
-        assert_eq!(error.to_string(), "nothing was changed: the plan above is blocked [host-unreachable]");
-        // Once, by the plan; what reads JSON sees no plan, and is told by the error.
-        let told = "could not reach etcd-2";
-        assert_eq!(printed.matches(told).count(), 1, "{printed}");
-        assert!(printed.contains("[host-unreachable]"), "{printed}");
-        let (result, printed) = fleet.apply(&ApplyArgs { json: true, ..yes() }, None).await;
-        let error = result.unwrap_err().to_string();
-        assert!(error.starts_with("apply is incomplete\n  caused by: could not reach etcd-2"), "{error}");
-        assert!(!printed.contains(told), "{printed}");
-    }
-
-    #[test]
-    fn what_is_allowed_is_named() {
-        let allow = |text: &str| text.parse::<Allowance>();
-        assert_eq!(
-            allow("remove-member:etcd-3").map(|allow| (allow.kind, allow.name)),
-            Ok((AllowKind::RemoveMember, "etcd-3".to_owned()))
-        );
-        for bad in ["", "remove-member", "remove-member:", "everything:etcd-1"] {
-            assert!(allow(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn only_the_expected_plan_is_carried_out() {
-        let fresh = samples::drifted();
-        let expect = |id: &str| check(&ApplyArgs { expect: Some(id.to_owned()), ..ApplyArgs::default() }, None, &fresh);
-        assert_eq!(expect(&fresh.id()), Ok(()));
-        assert_eq!(expect("000000000000").map_err(|error| error.kind), Err(Kind::PlanChanged));
-    }
-
-    #[test]
-    fn a_saved_plan_may_be_half_done_but_not_exceeded() {
-        let saved = samples::drifted();
-        let mut rest = saved.clone();
-        rest.steps.remove(0);
-        let args = ApplyArgs::default();
-        assert_eq!(check(&args, Some(&saved), &rest), Ok(()));
-        let error = check(&args, Some(&rest), &saved).unwrap_err();
-        assert_eq!(error.kind, Kind::PlanChanged);
-        assert!(error.to_string().contains("not in the saved plan: write etcd.yaml on etcd-2"), "{error}");
-        let mut other = saved.clone();
-        other.cluster = crate::core::names::ClusterName::new("other");
-        assert!(check(&args, Some(&other), &saved).is_err());
-    }
-}
+mod tests;

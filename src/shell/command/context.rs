@@ -49,6 +49,8 @@ pub enum Colour {
 #[derive(Clone, Debug)]
 pub struct Context {
     pub file: PathBuf,
+    /// What was changed to first, as it was typed.
+    pub directory: Option<String>,
     pub quiet: bool,
     pub verbose: bool,
     /// Never ask.
@@ -64,6 +66,7 @@ impl Context {
         let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Self {
             file: global.file.clone(),
+            directory: global.directory.as_ref().map(|directory| directory.display().to_string()),
             quiet: global.quiet,
             verbose: global.verbose,
             no_input: global.no_input,
@@ -79,6 +82,7 @@ impl Context {
     pub(crate) fn for_tests() -> Self {
         Self {
             file: PathBuf::from("cluster.toml"),
+            directory: None,
             quiet: true,
             verbose: false,
             no_input: false,

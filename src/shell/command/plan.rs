@@ -15,7 +15,7 @@ use crate::core::plan::Plan;
 use crate::core::plan::ruling::{Blocked, Severity};
 use crate::core::planner;
 use crate::core::render::text::Style;
-use crate::core::render::{json, markdown, text};
+use crate::core::render::{command, json, markdown, text};
 use crate::shell::progress;
 
 /// Show what would change, in order, and how each step affects quorum
@@ -98,14 +98,16 @@ pub async fn run(
     let mut desired = args.request.added_to(desired)?;
     let observed = progress::while_looking(!context.quiet, &desired, observe(&desired)).await?;
     request::bind(&mut desired, &observed)?;
-    let plan = planner::plan(&desired, &observed);
+    let mut plan = planner::plan(&desired, &observed);
+    plan.allowed = args.request.allow.iter().filter(|allowed| plan.needs().contains(allowed)).cloned().collect();
+    plan.directory.clone_from(&context.directory);
     if let Some(file) = &args.output {
         write_private(file, &json::plan(&plan))?;
     }
-    print(stdout, &formatted(&plan, args.format, context))?;
+    print(stdout, &with_command(&plan, args.format, context))?;
     if let (Some(file), Format::Text) = (&args.output, args.format) {
-        let file = file.display();
-        context.voice().note(format_args!("saved; apply exactly this plan with: quorate apply {file}"));
+        let command = command::of_saved(&plan, &file.display().to_string());
+        context.voice().note(format_args!("saved; apply exactly this plan with: {command}"));
     }
     Ok(exit_code(&plan, args.detailed_exitcode, args.fail_on))
 }
@@ -116,6 +118,15 @@ pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
         Format::Text => text::plan(plan, Style { palette: context.palette(), verbose: context.verbose }),
         Format::Markdown => markdown::plan(plan),
         Format::Json => json::plan(plan),
+    }
+}
+
+/// The same, with what is to be typed to apply it.
+pub fn with_command(plan: &Plan, format: Format, context: &Context) -> String {
+    let text = formatted(plan, format, context);
+    match format {
+        Format::Text => text + &text::to_apply(plan, Style { palette: context.palette(), verbose: context.verbose }),
+        Format::Markdown | Format::Json => text,
     }
 }
 
@@ -143,7 +154,8 @@ pub fn worst(plan: &Plan) -> Option<Kind> {
 mod tests {
     use super::*;
     use crate::core::code::Code;
-    use crate::core::names::HostName;
+    use crate::core::desired::Pinned;
+    use crate::core::names::{HostName, Token};
     use crate::core::plan::ruling::Finding;
     use crate::core::render::samples;
     use crate::laws::sample;
@@ -164,7 +176,9 @@ mod tests {
         let code = run(&args, &Context::for_tests(), &desired, observe, &mut captured.out()).await;
         assert_eq!(code, Ok(2));
         assert_eq!(std::fs::read_to_string(folder.path().join("plan.json")).unwrap(), captured.text());
-        assert_eq!(json::read(captured.text().as_bytes()), Ok(planner::plan(&desired, &sample::bare(&desired))));
+        let plan = json::read(captured.text().as_bytes()).unwrap();
+        assert_eq!(plan.pinned.token, Some(Token::new(format!("prod-{}", sample::AT.0))));
+        assert_eq!(Plan { pinned: Pinned::default(), ..plan }, planner::plan(&desired, &sample::bare(&desired)));
     }
 
     fn blocked_by(codes: &[Code]) -> Plan {

@@ -2,11 +2,14 @@
 
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::quorum::Membership;
-use crate::core::cluster::restoration;
-use crate::core::desired::{AuthoritySource, Desired, Request, Rotation};
+use crate::core::cluster::situation::Situation;
+use crate::core::cluster::view::View;
+use crate::core::cluster::{first_start, restoration};
+use crate::core::desired::{AuthoritySource, Desired, Rotation};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, PeerUrl, UserName};
 use crate::core::observed::{Observed, Seen};
+use crate::core::plan::Plan;
 
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct RequestArgs {
@@ -144,7 +147,8 @@ fn unknown_lost(name: &HostName, desired: &Desired, observed: &Observed) -> Diag
     failure.with_cause(what).hint("run `quorate plan` without --lost: it says how to remove that one")
 }
 
-/// Ties what is asked for to the processes and members that are there now, so that nothing is done twice.
+/// Ties what is asked for to the processes and members that are there now, so that nothing is done twice; and the plan to who
+/// leads now, and to the token that it shows.
 ///
 /// # Errors
 /// When a member that is called lost is neither declared nor known.
@@ -183,17 +187,22 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
     {
         restore.token = token;
     }
+    let leader = membership.as_ref().and_then(|membership| Some(membership.leader()?.host.clone()));
     desired.request = request;
+    desired.pinned.leader = desired.pinned.leader.take().or(leader);
+    let view = View::new(desired, observed);
+    let token = (view.situation == Situation::New).then(|| first_start::token(&view));
+    desired.pinned.token = desired.pinned.token.take().or(token);
     Ok(())
 }
 
-/// What a saved plan was asked for, unless the command line asks for something as well.
+/// `desired` with what a saved plan was asked for and made from, unless the command line asks for something as well.
 ///
 /// # Errors
 /// When it does: a saved plan is applied as it is.
-pub fn of_saved(args: &RequestArgs, saved: &Request) -> Result<Request, Diagnostic> {
+pub fn of_saved(args: &RequestArgs, saved: &Plan, desired: Desired) -> Result<Desired, Diagnostic> {
     if args.is_empty() {
-        return Ok(saved.clone());
+        return Ok(Desired { request: saved.request.clone(), pinned: saved.pinned.clone(), ..desired });
     }
     let what = "a saved plan already includes these requests";
     Err(Diagnostic::new(Kind::Usage, what)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::output::print;
-use super::plan::{Format, formatted};
+use super::plan::{Format, with_command};
 use crate::core::diagnostic::Diagnostic;
 use crate::core::plan::Plan;
 use crate::core::render::json;
@@ -35,7 +35,7 @@ pub struct ShowArgs {
 /// When the file cannot be read, or is not a plan as quorate saved it.
 pub fn run(args: &ShowArgs, context: &Context, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
     let plan = read_saved(&args.plan)?;
-    print(stdout, &formatted(&plan, args.format, context))?;
+    print(stdout, &with_command(&plan, args.format, context))?;
     Ok(0)
 }
 

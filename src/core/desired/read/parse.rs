@@ -8,7 +8,7 @@ use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
 use super::{archive, auth, backup, ca, consumers, etcd, paths, sections};
-use crate::core::desired::{AuthoritySource, Cluster, Desired, Places, Request};
+use crate::core::desired::{AuthoritySource, Cluster, Desired, Pinned, Places, Request};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -87,6 +87,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         paths,
         places,
         request,
+        pinned: Pinned::default(),
     })
 }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::core::content;
 use crate::core::names::{Digest, HostName, MemberId};
+use crate::core::observed::File;
 
 mod auth;
 mod authority;
@@ -177,6 +178,19 @@ impl Action {
         }
     }
 
+    /// Whether it is done to one member after the other, the leader last.
+    pub fn waits_for_its_turn(&self) -> bool {
+        match self.impact() {
+            Impact::Restart | Impact::Stop | Impact::Membership { voters: true } => true,
+            Impact::Nothing
+            | Impact::Start
+            | Impact::Membership { voters: false }
+            | Impact::Access { .. }
+            | Impact::Outage
+            | Impact::Replacement => false,
+        }
+    }
+
     /// The member that the cluster no longer counts afterwards.
     pub fn removed_member(&self) -> Option<MemberId> {
         if let Self::Member(action) = self { action.removed() } else { None }
@@ -214,17 +228,27 @@ impl Action {
         if let Self::Snapshot(action) = self { action.is_precaution() } else { false }
     }
 
-    /// What makes two actions the same decision. Volatile parts (a token not yet chosen) are left out.
+    /// What makes two actions the same: all that is done by them.
     pub fn identity(&self) -> String {
+        self.named(|_, text| Digest::of(text))
+    }
+
+    /// What makes two actions the same decision: without a token, which is made anew until one is on a host.
+    pub fn decision(&self) -> String {
+        match self {
+            Self::Restore(RestoreAction::RestoreData { host, digest, .. }) => format!("restore-data {host} {digest}"),
+            other => other.named(|file, text| Digest::of(content::without_token(file, text))),
+        }
+    }
+
+    fn named(&self, digest_of: impl Fn(File, &str) -> Digest) -> String {
         match self {
             Self::File(FileAction::Write { host, file, text }) => {
-                let text = content::without_token(*file, text);
-                format!("write-file {host} {} {}", file.name_in_id(), Digest::of(text))
+                format!("write-file {host} {} {}", file.name_in_id(), digest_of(*file, text))
             }
             // Which follower it is taken from depends on who leads.
             Self::Snapshot(SnapshotAction::Save { before, .. }) => format!("save-snapshot before {before}"),
             Self::RaftLog(RaftLogAction::Fill { before, .. }) => format!("fill-log before {before}"),
-            Self::Restore(RestoreAction::RestoreData { host, digest, .. }) => format!("restore-data {host} {digest}"),
             // All that is saved of it: no two actions are taken for one.
             other => serde_json::to_string(other).expect("an action is plain data"),
         }
