@@ -179,6 +179,12 @@ codes! {
     ClockSkew = "clock-skew", Refused,
         "A host's clock differs from this machine's by more than certificates and leases tolerate.\n\nSet up time \
          synchronisation (chrony, systemd-timesyncd) on the host.";
+    Locked = "locked", Locked,
+        "Another run of quorate holds the lock on hosts: somebody applies, restores or cleans up just now.\n\nWhat is seen meanwhile \
+         may be in the middle of a step: a member that restarts, a port that is closed. Look again when it has\nfinished. `quorate \
+         apply --lock-timeout 5m` waits for it; without that, apply exits 5. A lock is a process on each host that ends\nwith the \
+         connection of its run, so one that was killed leaves none. If the run hangs:\n\n    quorate lock status             who \
+         holds it, since when and for what\n    quorate lock break              ends it before its next action";
     DropIn = "drop-in", Refused,
         "A systemd drop-in overrides the unit that quorate manages.\n\nquorate does not remove it; what it sets may \
          override the plan.";

@@ -15,8 +15,8 @@ use crate::shell::command::{
     apply, backup, certs, completions, doctor, explain, export, init, live, load, lock, man, plan, restore, schema,
     show, status, validate,
 };
-use crate::shell::fleet::Fleet as _;
 use crate::shell::live::Live;
+use crate::shell::second_look;
 
 use crate::shell::command::{
     apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, doctor::DoctorArgs,
@@ -137,7 +137,8 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         }
         Command::Plan(args) => {
             let desired = desired()?;
-            let observe = async |desired: &Desired| Ok(live::fleet(desired, context)?.observe().await);
+            let observe =
+                async |desired: &Desired| Ok(second_look::settled(desired, &live::fleet(desired, context)?).await);
             live::block_on(plan::run(args, context, &desired, observe, stdout))
         }
         Command::Show(args) => show::run(args, context, stdout),

@@ -7,6 +7,7 @@ pub mod command;
 pub mod apply;
 pub mod guard_writes;
 pub mod progress;
+pub mod second_look;
 pub mod live;
 mod patience;
 pub mod fleet;

@@ -4,7 +4,7 @@
 //!   [`departed`], [`joining`], [`succession`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
 //!   [`turn`]
-//! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; what a check-up means: [`checkup`]
+//! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
@@ -17,6 +17,7 @@ pub mod first_start;
 pub mod former_life;
 pub mod joining;
 pub mod leaf;
+pub mod locked;
 pub mod model;
 pub mod next_start;
 pub mod others;

@@ -76,6 +76,14 @@ pub fn is_asked(host: &Host) -> bool {
     host.member.unknown().is_none_or(was_asked)
 }
 
+/// Whether it may look otherwise in a moment, by itself: members choose a leader, or somebody's run is about to end.
+pub fn may_pass(observed: &Observed) -> bool {
+    let mut answers = observed.answers().map(|(_, answer)| answer).filter(|answer| !answer.learner).peekable();
+    let leader = answers.peek().and_then(|answer| answer.leader);
+    let is_electing = answers.any(|answer| answer.leader.is_none() || answer.leader != leader || !answer.reads);
+    is_electing || observed.seen_hosts().any(|(_, host)| host.lock.is_some())
+}
+
 /// As those say who cannot reach a quorum.
 fn voters(observed: &Observed) -> Option<usize> {
     let list = observed.member_list().or_else(|| {

@@ -23,6 +23,7 @@ mod data;
 pub mod departure;
 mod file;
 mod location;
+mod lock;
 mod other;
 
 pub use cause::Cause;
@@ -30,6 +31,7 @@ pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
+pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};
 
 /// A fact, or why it could not be had.
@@ -277,6 +279,9 @@ pub struct Host {
     /// Looked at only where `[backup]` is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<Scheduled>,
+    /// Who else works on it. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockHolder>,
 }
 
 /// The timer of scheduled snapshots, and what it has brought.

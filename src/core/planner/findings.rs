@@ -2,7 +2,7 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{departed, former_life, next_start, others, quota, source};
+use crate::core::cluster::{departed, former_life, locked, next_start, others, quota, source};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -15,7 +15,7 @@ use crate::core::span::days;
 const AUTHORITY_WARNING_SECONDS: i64 = 180 * 24 * 3600;
 
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = locked::findings(observed);
     if desired.nodes.len().is_multiple_of(2) {
         let voters = desired.nodes.len();
         let what =

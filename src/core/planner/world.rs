@@ -132,6 +132,7 @@ pub fn bare_host() -> Host {
         pushed: BTreeSet::new(),
         v2store: None,
         log_version: None,
+        lock: None,
         scheduled: None,
     }
 }

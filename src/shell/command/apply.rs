@@ -14,11 +14,12 @@ use super::request::{self, RequestArgs};
 use super::show;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::quorum::Membership;
-use crate::core::cluster::sameness;
+use crate::core::cluster::{locked, sameness};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::Observed;
+use crate::core::plan::ruling::Finding;
 use crate::core::plan::{Plan, approved};
 use crate::core::planner;
 use crate::core::render::event::Event;
@@ -26,7 +27,9 @@ use crate::core::render::{clean, words};
 use crate::shell::apply::{Report, Stop};
 use crate::shell::fleet::Fleet;
 use crate::shell::guard_writes::{self, Tally};
+use crate::shell::patience::{Patience, Pauses};
 use crate::shell::progress::{self, Output, Progress};
+use crate::shell::second_look;
 
 /// Apply the plan, one verified step at a time
 ///
@@ -106,7 +109,8 @@ pub async fn run<F: Fleet, G>(
     if let Some(saved) = &saved {
         desired = request::of_saved(&args.request, saved, desired)?;
     }
-    let mut observed = progress::while_looking(output == Output::Bar, &desired, fleet.observe()).await;
+    let look = unlocked(args.lock_timeout, context, &desired, fleet);
+    let mut observed = progress::while_looking(output == Output::Bar, &desired, look).await?;
     // The fleet does not know of the request.
     if sameness::is_asked_for(&desired, &observed) {
         observed.comparison = fleet.compare().await;
@@ -127,7 +131,7 @@ pub async fn run<F: Fleet, G>(
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
     let progress = Progress::new(output, desired.nodes.len(), context.stderr_colour, writer);
     let emit = |event: Event| progress.take(&event);
-    let doing = if desired.request.restore.is_some() { "restore by" } else { "apply of" };
+    let doing = if desired.request.restore.is_some() { "restore of" } else { "apply of" };
     let _held = lock(args.lock_timeout, &format!("{doing} plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
     if let Some(text) = words::other_leader(&fresh, leader(desired, &observed)) {
@@ -163,6 +167,32 @@ fn leader(desired: &Desired, observed: &Observed) -> Option<HostName> {
     let membership = Membership::of(desired, observed)?;
     Some(membership.leader()?.host.clone())
 }
+
+/// What is seen when nobody else is at work: what somebody's run has half done is nothing to plan from.
+async fn unlocked(
+    lock_timeout: Duration,
+    context: &Context,
+    desired: &Desired,
+    fleet: &impl Fleet,
+) -> Result<Observed, Diagnostic> {
+    let mut patience = Patience::new(lock_timeout, Pauses::Every(LOCK_LOOKED_AT_EVERY));
+    let mut is_told = false;
+    loop {
+        let observed = second_look::settled(desired, fleet).await;
+        let Some(Finding { what, .. }) = locked::findings(&observed).into_iter().next() else { return Ok(observed) };
+        if patience.is_over() {
+            let hint = "wait until it has finished (`--lock-timeout 5m` does so), and see `quorate lock status`; if it is \
+                        stuck: `quorate lock break`";
+            return Err(Diagnostic::new(Kind::Locked, format!("nothing was changed: {what}")).hint(hint));
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            context.voice().note(format_args!("waiting for the lock: {what}"));
+        }
+        patience.wait().await;
+    }
+}
+
+const LOCK_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Refuses a plan that is not the approved one, before anything is begun.
 fn check(args: &ApplyArgs, saved: Option<&Plan>, fresh: &Plan) -> Result<(), Diagnostic> {

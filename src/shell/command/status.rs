@@ -11,7 +11,7 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::render::{check, status};
 use crate::shell::fleet::Fleet;
-use crate::shell::progress;
+use crate::shell::{progress, second_look};
 
 /// Show members, leader, health, sizes, lag, alarms and certificate expiry
 ///
@@ -68,7 +68,7 @@ pub async fn run(
     fleet: &impl Fleet,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let mut observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
+    let mut observed = progress::while_looking(!context.quiet, desired, second_look::settled(desired, fleet)).await;
     if args.deep {
         observed.comparison = fleet.compare().await;
     }
@@ -99,7 +99,7 @@ pub async fn run(
             return Ok(0);
         }
         tokio::time::sleep(WATCH_EVERY).await;
-        observed = fleet.observe().await;
+        observed = second_look::settled(desired, fleet).await;
     }
 }
 

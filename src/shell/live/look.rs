@@ -91,6 +91,9 @@ async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>)
     #[expect(clippy::cast_possible_truncation, reason = "a difference of two clocks in seconds")]
     let offset = (sight.now.0 as f64 + 0.5 - midpoint).round() as i64;
     sight.host.clock_offset_seconds = offset;
+    let own = hosts.lock();
+    let is_other = |held: &probe::LockHeld| own.as_ref().is_none_or(|own| own.token != held.token);
+    sight.host.lock = sight.lock.take().filter(is_other).map(|held| held.holder);
     keep(hosts, host, &sight);
     Ok(Glance { remote, sight, member })
 }

@@ -30,6 +30,7 @@ mod keys;
 mod listeners;
 mod loaded;
 mod locations;
+mod lock;
 mod log;
 mod others;
 mod process;
@@ -47,6 +48,7 @@ pub use ask::{Asked, ask};
 pub use authority::Lying as AuthorityLying;
 pub use consumers::Lying as ConsumerLying;
 use host::Machine;
+pub use lock::Held as LockHeld;
 use process::Running;
 pub use section::Subject;
 use section::{Lines, Section};
@@ -74,7 +76,7 @@ macro_rules! sections {
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
     host installed tools unit complaint process data elsewhere loaded others v2store log listeners sources snapshots pushed
-    scheduled keys account locations authority consumers files
+    scheduled keys account locations authority lock consumers files
 }
 
 /// What one look has brought.
@@ -91,6 +93,8 @@ pub struct Sight {
     /// The authority that is declared to lie on nodes, where this is one.
     pub authority: Option<Result<AuthorityLying, Trouble>>,
     pub consumers: BTreeMap<ConsumerName, Result<ConsumerLying, Trouble>>,
+    /// Who holds the lock of the host: perhaps this run itself.
+    pub lock: Option<LockHeld>,
     /// Everything but what other questions answer: `clock_offset_seconds` is 0, `member` is `Known(None)`, and there are no
     /// certificates and no snapshots.
     pub host: Host,
@@ -195,6 +199,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         account,
         locations,
         authority,
+        lock,
         consumers,
         files,
     } = Facts::read(of, &answer)?;
@@ -231,6 +236,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         v2store,
         log_version: log,
         scheduled,
+        lock: None,
     };
     Ok(Sight {
         now,
@@ -239,6 +245,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         saved: snapshots,
         authority,
         consumers,
+        lock,
         host,
         leaves: files.certificates.into_iter().map(leaf).collect(),
         trust: files.trust,

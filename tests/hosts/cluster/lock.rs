@@ -22,8 +22,14 @@ fn apply_that_holds_the_lock(scene: &Scene) -> Child {
 fn the_second_apply_waits_or_is_told() {
     let Some(scene) = Scene::bare("the_second_apply_waits_or_is_told", 3, Series::V3_5) else { return };
     let mut first = apply_that_holds_the_lock(&scene);
+    // Whoever looks is told who works there, before anything that is half done.
+    for command in ["plan", "status"] {
+        let seen = scene.quorate(&[command]);
+        assert!(seen.stdout.contains("has been running for") && seen.stdout.contains("[locked]"), "{}", seen.stdout);
+    }
     let impatient = scene.quorate(&["apply", "--yes", "--lock-timeout", "0s"]).exits(5);
-    assert!(impatient.stderr.contains("lock"), "{}", impatient.stderr);
+    assert!(impatient.stderr.contains("apply of plan "), "{}", impatient.stderr);
+    assert!(impatient.stderr.contains(", process ") && impatient.stdout.is_empty(), "{}", impatient.stderr);
     scene.quorate(&["lock", "status"]).exits(0).says(&["etcd-1"]);
     let patient = scene.quorate(&["apply", "--yes", "--lock-timeout", "90s"]);
     assert!(first.wait().expect("it ends").success());

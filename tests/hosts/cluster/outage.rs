@@ -37,6 +37,20 @@ fn one_host_cut_off() {
     scene.is_healthy();
 }
 
+/// The leader's host loses power: what is told in that moment is an election, and no loss of quorum.
+#[test]
+fn an_election_is_no_loss_of_quorum() {
+    let Some(scene) = Scene::healthy("an_election_is_no_loss_of_quorum", 3, Series::V3_5) else { return };
+    for command in ["plan", "status"] {
+        let leader = &scene.lab.hosts()[scene.leader()];
+        leader.power_off();
+        let seen = scene.quorate(&[command]);
+        assert!(seen.stdout.contains("2 of 3 voters healthy"), "{}", seen.stdout);
+        leader.power_on();
+        until("all are well", Duration::from_secs(60), || scene.plan().code == 0);
+    }
+}
+
 /// A power cut of every host at once: systemd brings the members back, and nothing is left to do.
 #[test]
 fn all_hosts_lose_power() {

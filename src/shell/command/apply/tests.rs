@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::core::observed::{Cause, File};
+use crate::core::observed::{Cause, File, LockHolder};
 use crate::core::plan::action::Action;
 use crate::core::render::samples;
 use crate::laws::sample;
@@ -87,6 +87,29 @@ async fn nothing_is_done_without_a_yes_a_lock_or_the_right_plan() {
     let result = run(&yes(), None, &Context::for_tests(), &fleet.desired, &fleet, held, &mut out).await;
     assert_eq!(result.unwrap_err().kind, Kind::Locked);
     assert_eq!(*fleet.world.lock().unwrap(), sample::bare(&fleet.desired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_who_is_at_work_is_told_before_anything_else() {
+    let fleet = Obedient::bare();
+    {
+        let mut world = fleet.world.lock().unwrap();
+        // As it may look in the middle of somebody's step.
+        samples::hide(&mut world, "etcd-2");
+        let since = Some(world.at.plus_seconds(-12));
+        let (operator, purpose) = ("ops@laptop".to_owned(), "apply of plan 3fa94c01be77".to_owned());
+        let host = world.host_mut(&HostName::new("etcd-1")).expect("it was seen");
+        host.lock = Some(LockHolder { operator, purpose, since });
+    }
+    for lock_timeout in [Duration::ZERO, Duration::from_secs(90)] {
+        let begun = tokio::time::Instant::now();
+        let (result, printed) = fleet.apply(&ApplyArgs { lock_timeout, ..yes() }, None).await;
+        let error = result.unwrap_err();
+        assert_eq!((error.kind, printed.as_str()), (Kind::Locked, ""));
+        let told = "apply of plan 3fa94c01be77 by ops@laptop has been running for 12 s and holds the lock on etcd-1";
+        assert!(error.summary.contains(told), "{error}");
+        assert!(begun.elapsed() >= lock_timeout, "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]
