@@ -16,7 +16,7 @@ use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn, in_turn_to_lay_ready, may_restart, rank, with_data};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{quota, sameness, source, trust};
+use crate::core::cluster::{quorum_lost, quota, sameness, source, trust};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
@@ -66,15 +66,21 @@ pub fn health(view: &View) -> Ruling {
     let leaderless = view.hosts().filter(|(_, host)| {
         view.membership().is_none() && host.answer().is_some_and(|answer| answer.leader.is_none() || !answer.reads)
     });
+    let lost = quorum_lost::refusal(view.desired, view.observed);
     for (name, host) in leaderless {
         if let Some(unstarted) = host.answer().and_then(Answer::unstarted_voter) {
             blocked.push(waits_for(name, unstarted));
+            continue;
+        }
+        // Where the others are away, the network between them is not what is wrong.
+        if lost.is_some() {
             continue;
         }
         let what = format!("{name} has no leader: too few members can reach each other");
         let hint = format!("check the network between the members, and `{}` on the hosts", runtime::log(view.desired));
         blocked.push(Blocked::new(Code::NoQuorum, what).on(name).hint(hint));
     }
+    blocked.extend(lost);
     // How well one is that another program runs is not known unless it says so itself.
     let is_ours = |member: &&Member| !view.observed.host(&member.host).is_some_and(others::is_taken);
     for member in view.membership().iter().flat_map(|membership| &membership.members).filter(is_ours) {
@@ -141,10 +147,10 @@ pub fn start(view: &View) -> Ruling {
             quorum(voters)
         );
         let hosts = stopped.iter().map(|(name, _)| (*name).clone()).collect();
-        let blocked = Blocked::new(Code::NoQuorum, what).hint(
-            "bring the other hosts back first; if they are gone for \
-                                                               good, name each with `quorate plan --lost=NAME`",
-        );
+        let ways_out = quorum_lost::ways_out(view.desired, view.observed);
+        let others =
+            "bring the other hosts back first; if they are gone for good, name each with `quorate plan --lost=NAME`";
+        let blocked = Blocked::new(Code::NoQuorum, what).hint(ways_out.unwrap_or_else(|| others.to_owned()));
         return Ruling::blocked(Blocked { hosts, ..blocked });
     }
     let because = match view.situation {

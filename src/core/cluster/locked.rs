@@ -3,42 +3,45 @@
 use std::collections::BTreeMap;
 
 use crate::core::code::Code;
-use crate::core::names::{HostName, listed};
+use crate::core::names::{HostName, UnixSeconds, listed};
 use crate::core::observed::{LockHolder, Observed};
 use crate::core::plan::ruling::Finding;
 use crate::core::span;
 
+/// A run, and what it holds.
+#[derive(Default)]
+struct Run {
+    since: Option<UnixSeconds>,
+    hosts: Vec<HostName>,
+}
+
 /// One a run, however many hosts it holds.
 pub fn findings(observed: &Observed) -> Vec<Finding> {
-    let mut runs: BTreeMap<&LockHolder, Vec<HostName>> = BTreeMap::new();
+    let mut runs: BTreeMap<(&str, &str), Run> = BTreeMap::new();
     for (name, host) in observed.seen_hosts() {
-        if let Some(holder) = &host.lock {
-            runs.entry(holder).or_default().push(name.clone());
-        }
+        let Some(LockHolder { operator, purpose, since }) = &host.lock else { continue };
+        let run = runs.entry((operator, purpose)).or_default();
+        // The locks of one run are taken one after the other.
+        run.since = run.since.into_iter().chain(*since).min();
+        run.hosts.push(name.clone());
     }
-    // The locks of one run are taken one after the other.
-    let mut told: BTreeMap<(&str, &str), (Option<i64>, Vec<HostName>)> = BTreeMap::new();
-    for (LockHolder { operator, purpose, since }, hosts) in runs {
-        let (first, all) = told.entry((operator, purpose)).or_default();
-        *first = first.iter().copied().chain(since.map(|since| since.0)).min();
-        all.extend(hosts);
-    }
-    let finding = |((operator, purpose), (since, hosts)): ((&str, &str), (Option<i64>, Vec<HostName>))| {
-        let since = since.map_or_else(String::new, |since| {
-            format!(" has been running for {}", span::age(observed.at.0.saturating_sub(since).max(0)))
-        });
-        let verb = if since.is_empty() { " is running" } else { since.as_str() };
-        Finding {
-            code: Code::Locked,
-            what: format!(
-                "{purpose} by {operator}{verb} and holds the lock on {}: what is seen may be in the middle of a step",
-                listed(&hosts)
-            ),
-            hosts,
-            hint: Some(HINT.to_owned()),
-        }
+    runs.into_iter().map(|((operator, purpose), run)| finding(observed, operator, purpose, run)).collect()
+}
+
+fn finding(observed: &Observed, operator: &str, purpose: &str, Run { since, hosts }: Run) -> Finding {
+    let runs = match since {
+        Some(since) => format!("has been running for {}", span::age(observed.at.0.saturating_sub(since.0).max(0))),
+        None => "is running".to_owned(),
     };
-    told.into_iter().map(finding).collect()
+    let on = listed(&hosts);
+    Finding {
+        code: Code::Locked,
+        what: format!(
+            "{purpose} by {operator} {runs} and holds the lock on {on}: what is seen may be in the middle of a step"
+        ),
+        hosts,
+        hint: Some(HINT.to_owned()),
+    }
 }
 
 const HINT: &str = "look again when it has finished; `quorate lock status` shows whether it still holds the lock, and if it is \
@@ -47,7 +50,6 @@ const HINT: &str = "look again when it has finished; `quorate lock status` shows
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::names::UnixSeconds;
     use crate::laws::sample;
 
     #[test]

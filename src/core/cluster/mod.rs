@@ -1,7 +1,7 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
-//! - who belongs to it, and how well: [`quorum`], [`alarms`], [`sameness`], [`standing`], [`situation`],
-//!   [`departed`], [`joining`], [`succession`], [`source`]
+//! - who belongs to it, and how well: [`quorum`], [`quorum_lost`], [`alarms`], [`sameness`], [`standing`], [`situation`],
+//!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
 //!   [`turn`]
 //! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a check-up means: [`checkup`]
@@ -18,6 +18,7 @@ pub mod former_life;
 pub mod joining;
 pub mod leaf;
 pub mod locked;
+pub mod lost;
 pub mod model;
 pub mod next_start;
 pub mod others;
@@ -25,6 +26,7 @@ pub mod outline;
 pub mod overview;
 pub mod process;
 pub mod quorum;
+pub mod quorum_lost;
 pub mod quota;
 pub mod restoration;
 pub mod risk;

@@ -84,8 +84,8 @@ pub fn may_pass(observed: &Observed) -> bool {
     is_electing || observed.seen_hosts().any(|(_, host)| host.lock.is_some())
 }
 
-/// As those say who cannot reach a quorum.
-fn voters(observed: &Observed) -> Option<usize> {
+/// How many voters there are, as members say: also those who cannot reach a quorum.
+pub fn voters(observed: &Observed) -> Option<usize> {
     let list = observed.member_list().or_else(|| {
         let mut lists = observed.answers().map(|(_, answer)| &answer.own_members);
         lists.find(|list| !list.is_empty())

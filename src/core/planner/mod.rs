@@ -13,7 +13,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{others, restoration};
+use crate::core::cluster::{lost, others, restoration};
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
@@ -107,13 +107,23 @@ const RESTORE_RULES: &[Rule] = &[
 /// The next step in this world and everything that is blocked in it.
 pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
+    let mut ruling = ruling(&view);
+    // Whom the operator calls lost is not missed where the others go on: `findings` tells of it.
+    if lost::is_gone_on(&view, ruling.step.is_some()) {
+        ruling.blocked.retain(|blocked| !lost::is_of(desired, observed, blocked));
+    }
+    ruling
+}
+
+fn ruling(view: &View) -> Ruling {
+    let (desired, observed) = (view.desired, view.observed);
     let mut ruling = Ruling { step: None, blocked: view.blocked.clone() };
     if view.situation == Situation::Closed && observed.seen_hosts().any(|(_, host)| others::is_taken(host)) {
         return ruling;
     }
     let faults = given::faults(desired, observed);
     if !faults.is_empty() {
-        ruling.blocked.extend(authority::next(&view).blocked);
+        ruling.blocked.extend(authority::next(view).blocked);
         ruling.blocked.extend(faults);
         return ruling;
     }
@@ -122,7 +132,7 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
         ruling.blocked.extend(
             [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles, service::obstacles]
                 .into_iter()
-                .flat_map(|rule| rule(&view).blocked),
+                .flat_map(|rule| rule(view).blocked),
         );
         if !ruling.blocked.is_empty() {
             return ruling;
@@ -135,10 +145,10 @@ pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
         None => RULES,
     };
     for rule in rules {
-        let said = (rule.next)(&view);
+        let said = (rule.next)(view);
         ruling.blocked.extend(said.blocked);
         if let Some(draft) = said.step.filter(|draft| !touches_another(observed, draft)) {
-            ruling.step = Some(snapshot::insured(&view, draft));
+            ruling.step = Some(snapshot::insured(view, draft));
             break;
         }
     }

@@ -7,7 +7,7 @@ use crate::core::capability::backup;
 use crate::core::cluster::overview::{is_asked, is_bare, overview};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::situation::has_lost_data;
-use crate::core::cluster::{alarms, others, restoration, sameness};
+use crate::core::cluster::{alarms, others, quorum_lost, restoration, sameness};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
@@ -377,6 +377,7 @@ fn authority(observed: &Observed) -> Option<Expiry> {
 fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let blocked = restoration::unfinished(desired, observed).into_iter().chain(alarms::active(desired, observed));
     let blocked = blocked.chain(others::refusals(desired, observed)).chain(sameness::difference(observed));
+    let blocked = blocked.chain(quorum_lost::refusal(desired, observed));
     let blocked = blocked.map(|Blocked { code, hosts, what, hint, .. }| Finding { code, hosts, what, hint });
     blocked.chain(crate::core::planner::findings(desired, observed)).collect()
 }

@@ -49,7 +49,8 @@ pub fn to_apply(plan: &Plan, style: Style) -> String {
 fn no_changes(out: &mut String, plan: &Plan, style: Style) {
     let good = style.palette.good;
     let (cluster, file, checked) = (&plan.cluster, &plan.file, words::checked(plan));
-    line(out, format_args!("{good}No changes:{good:#} cluster {cluster} matches {file} ({checked})."));
+    let matches = if plan.unseen == 0 { "matches" } else { "without what is lost matches" };
+    line(out, format_args!("{good}No changes:{good:#} cluster {cluster} {matches} {file} ({checked})."));
 }
 
 /// The steps with everything about each, without header, files and summary.

@@ -333,9 +333,13 @@ pub fn checked(plan: &Plan) -> String {
         1 => plan.overview.running.keys().map(|version| format!("etcd {version}")).collect(),
         _ => versions(plan.version, &plan.overview),
     };
+    let unseen = match plan.unseen {
+        0 => String::new(),
+        unseen => format!("; {} unreachable", count(unseen, "host")),
+    };
     format!(
-        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, {running}",
-        count(plan.hosts, "host"),
+        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, {running}{unseen}",
+        count(plan.hosts.saturating_sub(plan.unseen), "host"),
     )
 }
 

@@ -124,7 +124,7 @@ impl Session {
         }
         let ended = Ended { printed: captured.text(), result };
         if ended.code() == Some(0) {
-            nothing_is_left(&self.machines)?;
+            nothing_is_left(&self.machines, asked)?;
         }
         self.shown(typed, &context, asked, &before, ended)
     }
@@ -312,8 +312,11 @@ fn keeps_the_laws(desired: &Desired, observed: &Observed, plan: &Plan) -> Result
     laws.iter().find_map(|law| law(&world, plan)).map_or(Ok(()), Err)
 }
 
-fn nothing_is_left(machines: &Machines) -> Result<(), String> {
-    let left = plan(&machines.desired, &machines.observe(&machines.desired));
+/// Nobody waits for those that are called lost.
+fn nothing_is_left(machines: &Machines, asked: &Desired) -> Result<(), String> {
+    let mut desired = machines.desired.clone();
+    desired.request.lost = asked.request.lost.clone();
+    let left = plan(&desired, &machines.observe(&desired));
     match left.is_empty() {
         true => Ok(()),
         false => Err(format!("apply ended well, and something is left to do:\n{}", short(&left))),

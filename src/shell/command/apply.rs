@@ -339,8 +339,11 @@ fn conclude(args: &ApplyArgs, report: &Report, stdout: &mut Out) -> Result<u8, D
 }
 
 fn remains(left: &Plan) -> String {
-    if left.is_empty() {
+    if left.is_empty() && left.unseen == 0 {
         return format!("Cluster {} matches {}: {}.", left.cluster, left.file, words::checked(left));
+    }
+    if left.is_empty() {
+        return format!("Cluster {} serves without what is lost: {}.", left.cluster, words::health(left));
     }
     format!("Remaining: {}.", words::summary(left))
 }

@@ -56,8 +56,8 @@ pub fn text(document: &Document, palette: Palette) -> String {
         }
     }
     for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
-        // A plan tells what to do about the others; it does not compare data.
-        let hint = finding.hint.as_ref().filter(|_| finding.code == Code::DataDiffers);
+        // A plan tells what to do about the others; it does not compare data, and this is no time to look for another command.
+        let hint = finding.hint.as_ref().filter(|_| matches!(finding.code, Code::DataDiffers | Code::NoQuorum));
         let hint = hint.map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
         notes.push(format!("{} [{changed}{}{changed:#}]{hint}", clean(&finding.what), finding.code));
     }
