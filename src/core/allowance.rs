@@ -31,6 +31,9 @@ pub enum AllowKind {
     LoseQuorum,
     /// Begin an empty cluster although there was one of this declaration. Its name is the cluster's.
     NewCluster,
+    /// Stop trusting the old authority of a rotation, and with it every client certificate that it has signed. Its name is
+    /// the cluster's.
+    DropOldCa,
 }
 
 impl AllowKind {
@@ -43,6 +46,7 @@ impl AllowKind {
             Self::Downgrade => "downgrade",
             Self::LoseQuorum => "lose-quorum",
             Self::NewCluster => "new-cluster",
+            Self::DropOldCa => "drop-old-ca",
         }
     }
 }

@@ -78,6 +78,14 @@ codes! {
          and ca.key on one node; the key is copied to the others from there.";
     AuthorityDiffers = "authority-differs", Refused,
         "A host trusts a different CA from the one in [ca].\n\nChanging the CA of one member alone cuts it off from its peers. If cluster.toml belongs to this cluster, restore the\nright `[ca] dir`. With `source = \"node\"`, this also means nodes with different CA keys: keep the pair that signed the\nmembers' certificates, and move the other away. If the declared CA is to replace the one that the members trust,\ndescribe the old one in [ca.previous] (with the keys of [ca]); the plan then rotates from that one to this one.\n\n    [ca]\n    source = \"vault\"\n    …\n    [ca.previous]\n    source = \"generated\"\n    dir = \"pki\"";
+    OldCaClients = "old-ca-clients", Refused,
+        "A CA rotation has come to the point where every member trusts both CAs and has certificates of the new one.\n\n\
+         The last part, in which members trust only the new CA, refuses every client that still has a certificate of the\n\
+         old one. quorate renews those in [consumers] itself; of all others it sees only who is connected now, and a client\n\
+         that connects once a day is not. So apply stops there. The cluster is safe in this state for as long as it takes.\n\n\
+         Give each client the nodes' ca.crt, which holds both CAs, and a new certificate:\n\n    \
+         quorate certs issue USER\n\n\
+         Then finish the rotation:\n\n    quorate apply --allow drop-old-ca:CLUSTER";
     AuthorityReplaced = "authority-replaced", Refused,
         "The members trust only the declared CA, and reject the one in [ca.previous].\n\nThis was verified on both \
          ports of every member. Remove [ca.previous] from cluster.toml.";

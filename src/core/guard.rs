@@ -105,6 +105,8 @@ pub enum Guard {
     TrustedBeforeIssued,
     /// The old authority is dropped only when every leaf is the new one's.
     IssuedBeforeDropped,
+    /// The old authority is dropped only when the operator named it: other clients may still come with its certificates.
+    OldDroppedByName,
     /// A leaf of the new authority is issued only when every consumer trusts that authority.
     ConsumersTrustFirst,
     /// The old authority is dropped only when every consumer has a certificate of the new one.

@@ -75,7 +75,15 @@ pub(super) fn worlds() -> impl Iterator<Item = World> {
             world
         })
     });
-    given.chain(rotations()).chain(consumed())
+    given.chain(rotations()).chain(consumed()).chain(unnamed())
+}
+
+/// The same rotations while nobody has named that the old authority may go.
+fn unnamed() -> impl Iterator<Item = World> {
+    rotations().map(|mut world| {
+        world.desired.request.drop_old_ca = false;
+        world
+    })
 }
 
 /// Rotations while clients' certificates are kept, too: one beside a member, and one elsewhere that keeps its own ca.crt.
@@ -162,6 +170,7 @@ fn rotations() -> impl Iterator<Item = World> {
         states[nodes - 1] = state;
         let mut world = super::world(&states, true, Downtime::Never, false);
         world.desired.request.rotation = Some(Rotation { from: current(&world.observed) });
+        world.desired.request.drop_old_ca = true;
         world
     };
     [3, 4].into_iter().flat_map(move |nodes| states.map(|state| (nodes, state))).map(of)
@@ -204,6 +213,28 @@ fn every_running_member_trusts_every_leaf(world: &World, plan: &Plan) -> Option<
     })
 }
 
+/// Whoever has a certificate of it is refused by the first member that does not trust it any more.
+fn the_old_authority_goes_by_name(world: &World, plan: &Plan) -> Option<String> {
+    let old = current(&world.observed)?;
+    let mut observed = world.observed.clone();
+    let trusting = |observed: &Observed| -> Vec<HostName> {
+        let hosts = observed.seen_hosts().filter(|(_, host)| host.trusted.contains(&old));
+        hosts.map(|(name, _)| name.clone()).collect()
+    };
+    let mut named = false;
+    plan.steps.iter().find_map(|step| {
+        let before = trusting(&observed);
+        for action in &step.actions {
+            planner::effect(action, &world.desired, &mut observed);
+        }
+        named |= step.needs.iter().any(|needs| needs.to_string() == "drop-old-ca:prod");
+        let after = trusting(&observed);
+        let refuses = before.iter().find(|host| !after.contains(host))?;
+        let may = world.desired.request.drop_old_ca && named;
+        (!may).then(|| format!("{refuses} refuses the clients of the old authority, unasked, after {}", step.title()))
+    })
+}
+
 pub(super) fn complaints(world: &World) -> Vec<String> {
     let plan = plan(&world.desired, &world.observed);
     let laws = [
@@ -213,6 +244,7 @@ pub(super) fn complaints(world: &World) -> Vec<String> {
         nothing_is_touched_while_a_given_pair_is_wrong,
         every_running_member_trusts_every_leaf,
         no_consumer_is_refused_and_none_refuses,
+        the_old_authority_goes_by_name,
     ];
     laws.iter().filter_map(|law| law(world, &plan)).collect()
 }
@@ -395,6 +427,43 @@ fn a_rotation_ends_with_the_new_authority_alone() {
     assert_eq!(super::plan(&desired, &begun).steps.len(), plan.steps.len() - 4);
 }
 
+/// Everyone trusts both, and has a certificate of the new one: so it may stay for as long as the clients take.
+#[test]
+fn a_rotation_that_nobody_has_named_the_end_of_waits_where_all_clients_are_safe() {
+    let World { desired, mut observed, .. } = unnamed().next().expect("there is a first");
+    let old = current(&observed).expect("there is an authority");
+    let begun = plan(&desired, &observed);
+    let codes = |plan: &Plan| plan.blocked.iter().map(|blocked| blocked.code).collect::<Vec<_>>();
+    assert_eq!((begun.steps.len(), codes(&begun)), (16, vec![Code::OldCaClients]));
+    begun.actions().for_each(|action| planner::effect(action, &desired, &mut observed));
+    let next = observed.workstation.next.as_ref().expect("it was made").fingerprint;
+    assert!(observed.seen_hosts().all(|(_, host)| host.trusted == [old, next]));
+    let leaves = observed.seen_hosts().flat_map(|(_, host)| host.certificates.values());
+    assert!(leaves.into_iter().all(|leaf| leaf.signed_by == Some(next)));
+    let waiting = plan(&desired, &observed);
+    assert_eq!((waiting.steps.len(), codes(&waiting)), (0, vec![Code::OldCaClients]));
+    // One that joins meanwhile trusts both as well, and begins nothing.
+    let mut joined = World { desired: desired.clone(), observed: observed.clone(), states: Vec::new() };
+    let four = sample::desired(4);
+    joined.desired.nodes.clone_from(&four.nodes);
+    joined.observed.hosts.insert(sample::name(3), Seen::Known(sample::bare_host()));
+    let joining = plan(&joined.desired, &joined.observed);
+    joining.actions().for_each(|action| planner::effect(action, &joined.desired, &mut joined.observed));
+    assert_eq!(joined.observed.host(&sample::name(3)).expect("it was seen").trusted, [old, next]);
+    assert_eq!(codes(&plan(&joined.desired, &joined.observed)), [Code::OldCaClients]);
+    // Named, it goes on, and once begun it needs no name any more.
+    let mut named = desired.clone();
+    named.request.drop_old_ca = true;
+    let rest = plan(&named, &observed);
+    assert_eq!((rest.steps.len(), codes(&rest)), (8, Vec::new()));
+    assert_eq!(rest.needs().len(), 1);
+    // A snapshot, and the first member.
+    let first = rest.steps[..2].iter().flat_map(|step| &step.actions);
+    first.for_each(|action| planner::effect(action, &named, &mut observed));
+    let left = plan(&desired, &observed);
+    assert_eq!((left.steps.len(), left.needs().len(), codes(&left)), (6, 0, Vec::new()));
+}
+
 #[test]
 fn the_guards_of_certificates_are_missed_here() {
     for guard in [
@@ -403,6 +472,7 @@ fn the_guards_of_certificates_are_missed_here() {
         Guard::IssuedBeforeDropped,
         Guard::ConsumersTrustFirst,
         Guard::ConsumersIssuedFirst,
+        Guard::OldDroppedByName,
     ] {
         let complains = |world: World| {
             let complains = || !complaints(&world).is_empty();

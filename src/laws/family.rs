@@ -67,6 +67,7 @@ impl Family {
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped
+            | Guard::OldDroppedByName
             | Guard::ConsumersTrustFirst
             | Guard::ConsumersIssuedFirst => Self::Certificates,
         }

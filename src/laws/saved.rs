@@ -48,6 +48,7 @@ fn new_setting() -> (Desired, Observed) {
 fn changes_in_turn() -> Vec<(Desired, Observed)> {
     let (mut rotation, three) = (sample::desired(3), sample::healthy(&sample::desired(3)));
     rotation.request.rotation = Some(Rotation::default());
+    rotation.request.drop_old_ca = true;
     let five = sample::desired(5);
     let mut setting_of_five = five.clone();
     setting_of_five.etcd.heartbeat_interval_ms = Some(200);
@@ -211,11 +212,15 @@ fn the_id_covers_order_and_what_was_asked_and_must_be_allowed() {
     other.steps[0].needs.insert(Allowance::new(AllowKind::RemoveMember, "etcd-1"));
     assert_ne!(other.id(), saved.id());
     let mut ids = vec![saved.id()];
-    let asks: [fn(&mut Desired); 5] = [
+    let asks: [fn(&mut Desired); 6] = [
         |desired| desired.request.no_snapshot = true,
         |desired| desired.request.restarts = BTreeMap::from([(sample::name(0), None)]),
         |desired| desired.request.lost = BTreeMap::from([(sample::name(1), None)]),
         |desired| desired.request.rotation = Some(Rotation::default()),
+        |desired| {
+            desired.request.rotation = Some(Rotation::default());
+            desired.request.drop_old_ca = true;
+        },
         |desired| desired.request.renewals = BTreeMap::from([(sample::name(2), None)]),
     ];
     for ask in asks {
@@ -235,7 +240,10 @@ fn what_is_asked_for_is_tied_to_what_it_was_asked_of() {
     let observed = sample::healthy(&desired);
     let asks: [fn(&mut Desired); 3] = [
         |desired| desired.request.restarts = BTreeMap::from([(sample::name(0), None)]),
-        |desired| desired.request.rotation = Some(Rotation::default()),
+        |desired| {
+            desired.request.rotation = Some(Rotation::default());
+            desired.request.drop_old_ca = true;
+        },
         |desired| desired.request.renewals = BTreeMap::from([(sample::name(2), None)]),
     ];
     for ask in asks {

@@ -7,7 +7,7 @@ use crate::core::cluster::leaf::{also, fault, issued, not_served, wanted, works}
 use crate::core::cluster::model::{self, serve_serial};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{trust, turn};
+use crate::core::cluster::{clients, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place};
@@ -21,7 +21,7 @@ pub fn trust(view: &View) -> Ruling {
     if authority(view.observed).is_none() {
         return Ruling::default();
     }
-    let trust = trust::wanted_trust(view.observed);
+    let trust = trust::wanted_trust(view.desired, view.observed);
     let action = |name: &HostName| Action::Certificate(CertificateAction::InstallTrust { host: name.clone(), trust });
     let without: Vec<_> = view.hosts_to_lay_ready().filter(|(_, host)| host.trusted.is_empty()).collect();
     if !without.is_empty() || trust.is_current() {
@@ -38,7 +38,13 @@ pub fn trust(view: &View) -> Ruling {
         Trust::Next => "no certificate signed by the old CA is left",
     };
     let differing = turn::in_turn(view).into_iter().filter(|(_, host)| !holds(view.observed, host, trust));
-    turn::due(view, differing.map(|(name, _)| (action(name), vec![view.reason(why, Place::Ca)])).collect())
+    let mut ruling =
+        turn::due(view, differing.map(|(name, _)| (action(name), vec![view.reason(why, Place::Ca)])).collect());
+    let is_first = trust::next_one(view.observed).is_some_and(|next| !trust::is_being_dropped(view.observed, next));
+    if let Some(step) = ruling.step.as_mut().filter(|_| trust == Trust::Next && is_first) {
+        step.needs.insert(clients::allowance(view.desired));
+    }
+    ruling
 }
 
 /// Whether ca.crt on the host holds just that.
@@ -51,9 +57,9 @@ fn authority(observed: &Observed) -> Option<&Authority> {
     observed.workstation.authority.known()?.as_ref()
 }
 
-pub fn trust_readiness(observed: &Observed, name: &HostName, trust: Trust) -> Readiness {
+pub fn trust_readiness(desired: &Desired, observed: &Observed, name: &HostName, trust: Trust) -> Readiness {
     match (observed.host(name), authority(observed)) {
-        (Some(host), Some(_)) if !trust.is_current() => rotated_readiness(observed, name, host, trust),
+        (Some(host), Some(_)) if !trust.is_current() => rotated_readiness(desired, observed, name, host, trust),
         (None, _) => unreachable(name),
         (_, None) => Readiness::Refused("there is no CA here".to_owned()),
         (Some(host), Some(authority)) if host.trusted.contains(&authority.fingerprint) => Readiness::Done,
@@ -64,10 +70,10 @@ pub fn trust_readiness(observed: &Observed, name: &HostName, trust: Trust) -> Re
     }
 }
 
-fn rotated_readiness(observed: &Observed, name: &HostName, host: &Host, trust: Trust) -> Readiness {
+fn rotated_readiness(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, trust: Trust) -> Readiness {
     if holds(observed, host, trust) {
         Readiness::Done
-    } else if trust::wanted_trust(observed) != trust {
+    } else if trust::wanted_trust(desired, observed) != trust {
         Readiness::Refused("the CA rotation has not reached this step".to_owned())
     } else if !host.trusted.is_empty() && !host.trusted.iter().any(|one| trust::is_ours(observed, one)) {
         Readiness::Refused(format!("{name} trusts a different CA"))

@@ -39,7 +39,7 @@ fn action(view: &View, name: &ConsumerName, consumer: &Consumer, files: &Consume
         host: consumer.host.clone(),
         consumer: name.clone(),
         issue: fault_of_pair(view.desired, view.observed, name, files, trust::signer(view.observed)).is_some(),
-        trust: trust::wanted_trust(view.observed),
+        trust: trust::wanted_trust(view.desired, view.observed),
         by: trust::signer(view.observed),
     })
 }
@@ -110,7 +110,7 @@ fn fault_of_pair(
 }
 
 fn fault(desired: &Desired, observed: &Observed, name: &ConsumerName, files: &ConsumerFiles) -> Option<String> {
-    fault_of_trust(observed, desired.consumers.get(name)?, files, trust::wanted_trust(observed))
+    fault_of_trust(observed, desired.consumers.get(name)?, files, trust::wanted_trust(desired, observed))
         .or_else(|| fault_of_pair(desired, observed, name, files, trust::signer(observed)))
         .or_else(|| files.reload_due.then(|| "its `reload` command has not run since its files changed".to_owned()))
 }
@@ -134,7 +134,7 @@ pub fn readiness(
     let is_wrong = fault_of_trust(observed, consumer, files, trust).is_some()
         || issue && fault_of_pair(desired, observed, name, files, by).is_some()
         || files.reload_due;
-    let is_now = trust::wanted_trust(observed) == trust && trust::signer(observed) == by;
+    let is_now = trust::wanted_trust(desired, observed) == trust && trust::signer(observed) == by;
     match (is_wrong, is_now) {
         (false, _) => Readiness::Done,
         (true, true) => Readiness::Ready,

@@ -7,6 +7,7 @@
 //! Where it stands is read from the hosts: what each ca.crt holds, what each process has loaded, who signed each leaf.
 //! etcd reads its trusted authorities once, at its start, and leaves at every handshake (3.4 to 3.7).
 
+use crate::core::cluster::clients;
 use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::trust::{
@@ -64,6 +65,9 @@ pub fn create_effect(observed: &mut Observed) {
 
 /// Ends it: nobody trusts the old one any more.
 pub fn adopt(view: &View) -> Ruling {
+    if let Some(refusal) = clients::refusal(view.desired, view.observed) {
+        return Ruling::blocked(refusal);
+    }
     if adopt_readiness(view.observed) != Readiness::Ready {
         return Ruling::default();
     }

@@ -12,6 +12,7 @@
 
 pub mod alarms;
 pub mod checkup;
+pub mod clients;
 pub mod departed;
 pub mod first_start;
 pub mod former_life;
@@ -29,6 +30,7 @@ pub mod quorum;
 pub mod quorum_lost;
 pub mod quota;
 pub mod restoration;
+pub mod rotation;
 pub mod risk;
 pub mod sameness;
 pub mod saved;

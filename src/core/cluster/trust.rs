@@ -3,6 +3,7 @@
 //! Read from the hosts: what each ca.crt holds, what each process has loaded, who signed each leaf.
 
 use crate::core::code::Code;
+use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::Digest;
 use crate::core::observed::{Authority, Cause, ConsumerFiles, File, Host, Observed, Role, Seen};
@@ -65,12 +66,31 @@ pub fn trusted(observed: &Observed, trust: Trust) -> Vec<Digest> {
 }
 
 /// What ca.crt is to hold now, on every host.
-pub fn wanted_trust(observed: &Observed) -> Trust {
+pub fn wanted_trust(desired: &Desired, observed: &Observed) -> Trust {
     match next_one(observed) {
         None => Trust::Current,
-        Some(next) if upheld(Guard::IssuedBeforeDropped, is_issued_everywhere(observed, next)) => Trust::Next,
+        Some(next) if upheld(Guard::IssuedBeforeDropped, is_issued_everywhere(observed, next)) => {
+            let is_named = desired.request.drop_old_ca || is_being_dropped(observed, next);
+            if upheld(Guard::OldDroppedByName, is_named) { Trust::Next } else { Trust::Both }
+        }
         Some(_) => Trust::Both,
     }
+}
+
+/// Whether a host trusts the next one alone already: whoever has a certificate of the old one is refused there.
+pub fn is_being_dropped(observed: &Observed, next: &Authority) -> bool {
+    everyone_seen(observed).any(|host| holds_alone(host, next))
+}
+
+/// Whether all that is left of the rotation is to drop the old one, and nobody has named that.
+pub fn waits_for_clients(desired: &Desired, observed: &Observed) -> bool {
+    next_one(observed).is_some_and(|next| is_issued_everywhere(observed, next))
+        && wanted_trust(desired, observed) == Trust::Both
+}
+
+fn everyone_seen(observed: &Observed) -> impl Iterator<Item = &Host> {
+    let former = observed.former.values().map(|former| &former.host);
+    observed.hosts.values().chain(former).filter_map(Seen::known)
 }
 
 /// Who signs now.

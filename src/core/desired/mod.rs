@@ -90,6 +90,9 @@ pub struct Request {
     /// `--allow remove-user`: users that are not declared and may go.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub remove_users: BTreeSet<UserName>,
+    /// `--allow drop-old-ca`: the clients of the old authority have been seen to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drop_old_ca: bool,
     /// `--no-snapshot`: none is saved before what cannot be taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_snapshot: bool,

@@ -253,6 +253,9 @@ pub struct Host {
     pub lacks_address: bool,
     /// TCP ports of ours that something else listens on.
     pub taken_ports: BTreeMap<u16, String>,
+    /// Who has a connection to the client port, other than etcd itself. Volatile.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub clients: BTreeSet<Client>,
     /// The address from which it speaks to each other node. Absent where it is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<HostName, IpAddr>,
@@ -282,6 +285,16 @@ pub struct Host {
     /// Who else works on it. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<LockHolder>,
+}
+
+/// One who has a connection to the client port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Client {
+    /// From another machine.
+    Address(IpAddr),
+    /// A program on the host itself.
+    Program(String),
 }
 
 /// The timer of scheduled snapshots, and what it has brought.

@@ -74,6 +74,10 @@ impl Plan {
         for step in self.steps_whoever_leads() {
             text.push_str(&step.decision());
         }
+        // Of a step that is the first of its kind, whichever host it is on.
+        for needs in self.needs() {
+            text.push_str(&format!("needs {needs}\n"));
+        }
         text.push_str(&self.asked());
         for blocked in &self.blocked {
             text.push_str(&format!("blocked {} {:?}\n", blocked.code, blocked.hosts));

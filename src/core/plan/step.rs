@@ -91,8 +91,7 @@ pub fn title_of(action: &Action, because: &[Reason]) -> String {
 }
 
 impl Step {
-    /// What is decided by it, in lines: what is done, over which texts, and what must be allowed for it. Nothing of an action
-    /// that is only a precaution.
+    /// What is decided by it, in lines: what is done, and over which texts. Nothing of an action that is only a precaution.
     pub fn decision(&self) -> String {
         let mut text = String::new();
         for (index, action) in self.actions.iter().enumerate().filter(|(_, action)| !action.is_precaution()) {
@@ -102,9 +101,6 @@ impl Step {
         for FileDiff { host, path, before, after: _, access_before, access } in &self.diffs {
             let before = before.as_ref().map(Digest::of);
             text.push_str(&format!("over {host} {path} {before:?} {access_before:?} {access:?}\n"));
-        }
-        for needs in &self.needs {
-            text.push_str(&format!("needs {needs}\n"));
         }
         text
     }

@@ -29,7 +29,7 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
             version::tools_readiness(desired, observed, host, *version)
         }
         Action::Certificate(CertificateAction::InstallTrust { host, trust }) => {
-            certificates::trust_readiness(observed, host, *trust)
+            certificates::trust_readiness(desired, observed, host, *trust)
         }
         Action::Certificate(CertificateAction::Issue { host, role, also, by }) => {
             certificates::readiness(desired, observed, host, *role, also, *by)

@@ -2,7 +2,7 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{departed, former_life, locked, lost, next_start, others, quota, source};
+use crate::core::cluster::{clients, departed, former_life, locked, lost, next_start, others, quota, source};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -43,6 +43,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(expiry::findings(observed));
     findings.extend(next_start::findings(desired, observed));
     findings.extend(rotation::findings(observed));
+    findings.extend(clients::finding(desired, observed));
     for (name, host) in observed.seen_hosts() {
         let mut add = |code, what: String, hint: &str| {
             findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::capability::backup;
 use crate::core::cluster::overview::{is_asked, is_bare, overview};
 use crate::core::cluster::quorum::{Health, Member, Membership};
+use crate::core::cluster::rotation::{Rotation, rotation};
 use crate::core::cluster::situation::has_lost_data;
 use crate::core::cluster::{alarms, others, quorum_lost, restoration, sameness};
 use crate::core::code::Code;
@@ -41,6 +42,9 @@ pub struct Document {
     /// The declared hosts and then the members that are not declared.
     pub members: Vec<MemberStatus>,
     pub authority: Option<Expiry>,
+    /// How far a rotation of the CA is; `null` while there is none.
+    #[serde(default)]
+    pub rotation: Option<Rotation>,
     /// `null` when no snapshots are declared to be taken on a schedule.
     pub backup: Option<BackupStatus>,
     /// The data of the members, compared; `null` unless that was asked for and there are two to compare.
@@ -263,6 +267,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         overview: overview(desired, observed),
         members: declared.chain(strangers).collect(),
         authority: authority(observed),
+        rotation: rotation(desired, observed),
         backup: backup(desired, observed),
         data: observed.comparison.as_ref().map(data),
         unseen: observed.hosts.iter().filter_map(unseen).collect(),

@@ -137,7 +137,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 16] = [
+const SHOWN: [(Guard, &str); 17] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -146,6 +146,7 @@ const SHOWN: [(Guard, &str); 16] = [
     (Guard::SnapshotBeforeUpgrade, "upgrade-killed.txt"),
     (Guard::NoDowngradeOfACluster, "upgrade-killed.txt"),
     (Guard::TrustedBeforeIssued, "rotation-killed.txt"),
+    (Guard::OldDroppedByName, "rotation-killed.txt"),
     (Guard::UsersGoByName, "users.txt"),
     (Guard::SoundBeforeChange, "corrupt-member-replaced.txt"),
     (Guard::DataStaysWithMember, "data-elsewhere.txt"),

@@ -27,8 +27,9 @@ pub struct RequestArgs {
 
     /// Allow one dangerous action by name; may be repeated
     ///
-    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade, lose-quorum or new-cluster. Unneeded flags
-    /// are ignored. remove-user also adds the removal to the plan; without it, the user is only reported.
+    /// KIND is remove-member, replace-member, remove-user, disable-auth, downgrade, lose-quorum, new-cluster or drop-old-ca.
+    /// Unneeded flags are ignored. remove-user also adds the removal to the plan; without it, the user is only reported.
+    /// Without drop-old-ca a CA rotation stops while both CAs are trusted.
     #[arg(long, value_name = "KIND:NAME")]
     pub allow: Vec<Allowance>,
 
@@ -45,9 +46,9 @@ pub struct RequestArgs {
 
     /// Replace the CA and every certificate that it signed
     ///
-    /// Members first trust both CAs, then get certificates of the new CA, and then trust only the new one: two rolling
-    /// restarts. Once begun, every apply continues the rotation until the old CA is rejected. Clients that are not in
-    /// [consumers] need the new CA and a new certificate before the old CA is dropped.
+    /// Members first trust both CAs and then get certificates of the new CA. There apply stops: clients that are not in
+    /// [consumers] need ca.crt with both CAs and a new certificate first. With --allow drop-old-ca:CLUSTER the members then
+    /// trust only the new CA. That is two rolling restarts; once begun, every apply continues the rotation.
     #[arg(long)]
     pub rotate_ca: bool,
 }
@@ -74,6 +75,8 @@ impl RequestArgs {
         desired.request.no_snapshot = self.no_snapshot;
         let users = self.allow.iter().filter(|allowed| allowed.kind == AllowKind::RemoveUser);
         desired.request.remove_users = users.map(|allowed| UserName::new(&allowed.name)).collect();
+        let drop_old_ca = Allowance::new(AllowKind::DropOldCa, &desired.cluster.name);
+        desired.request.drop_old_ca = self.allow.contains(&drop_old_ca);
         if self.rotate_ca {
             desired.request.rotation = Some(rotated(&desired)?);
         }
@@ -188,6 +191,9 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
         restore.token = token;
     }
     let leader = membership.as_ref().and_then(|membership| Some(membership.leader()?.host.clone()));
+    // Where no rotation is under way, nor wanted, it says nothing.
+    let rotates = request.rotation.is_some() || desired.previous_authority.is_some();
+    request.drop_old_ca &= rotates || observed.workstation.next.is_some();
     desired.request = request;
     desired.pinned.leader = desired.pinned.leader.take().or(leader);
     let view = View::new(desired, observed);

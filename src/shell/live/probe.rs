@@ -19,6 +19,7 @@ mod answer;
 mod ask;
 mod authority;
 pub mod checkup;
+mod clients;
 mod complaint;
 mod consumers;
 mod data;
@@ -75,8 +76,8 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host installed tools unit complaint process data elsewhere loaded others v2store log listeners sources snapshots pushed
-    scheduled keys account locations authority lock consumers files
+    host installed tools unit complaint process data elsewhere loaded others v2store log listeners clients sources snapshots
+    pushed scheduled keys account locations authority lock consumers files
 }
 
 /// What one look has brought.
@@ -191,6 +192,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         v2store,
         log,
         listeners,
+        clients,
         sources: Sources { sources, lacks_address },
         snapshots,
         pushed,
@@ -221,6 +223,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         installed,
         tools,
         service: Service { complaint, ..unit },
+        clients,
         sources,
         lookups: BTreeMap::new(),
         taken_ports: listeners.others(process.as_ref().and_then(|running| running.uid)),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quorate::core::names::ClusterName;
 
-use super::scene::Scene;
+use super::scene::{Scene, until};
 use super::secrets::Watch;
 use crate::lab::{Host, Series, is_drawn};
 use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
@@ -390,9 +390,13 @@ impl IssuedClient {
         }
     }
 
-    fn may_read(&self, host: &Host) -> bool {
+    fn lay(&self, host: &Host) {
         host.write("/root/old.crt", &self.certificate);
         host.write("/root/old.key", &self.key);
+    }
+
+    fn may_read(&self, host: &Host) -> bool {
+        self.lay(host);
         let said = host.exec(&format!(
             "ETCDCTL_API=3 etcdctl --endpoints=https://{}:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt \
              --key=/root/old.key --command-timeout=3s get x",
@@ -401,6 +405,9 @@ impl IssuedClient {
         said.succeeded()
     }
 }
+
+/// Without it a rotation stops where both are trusted.
+const DROP_OLD_CA: &str = "drop-old-ca:lab";
 
 /// The writer of the tests may write where it writes.
 const AUTH: &str = "[auth]\nenabled = true\n[users.writer]\nprefix = \"/writer/\"\n";
@@ -428,7 +435,9 @@ fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
         assert!(before.iter().all(|serial| !after.contains(serial)) && scene.starts() == starts);
     }
     let old = IssuedClient::issue(&scene);
-    let plan = scene.quorate(&["plan", "--rotate-ca", "--detailed-exitcode"]).exits(2);
+    let unnamed = scene.quorate(&["plan", "--rotate-ca", "--detailed-exitcode"]).exits(3);
+    assert_eq!(unnamed.stdout.matches("] restart etcd").count(), hosts, "{}", unnamed.stdout);
+    let plan = scene.quorate(&["plan", "--rotate-ca", "--allow", DROP_OLD_CA, "--detailed-exitcode"]).exits(2);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 2 * hosts, "{}", plan.stdout);
     let plan = plan.says(&["create the new CA", "with the old and the new CA"]);
     plan.says(&["with a new key, signed by the new CA", "with only the new CA", "verify that the old CA"]);
@@ -436,8 +445,14 @@ fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
     let writer = writer(&scene, &credentials);
     let before = serials(&scene);
     writer.take_tally();
-    // It goes on without being asked again.
-    scene.apply().exits(0);
+    // It goes on without being asked again, to where clients of the old one and of the new one are served alike.
+    scene.apply().exits(3).says(&["[old-ca-clients]", "--allow drop-old-ca:lab"]);
+    scene.quorate(&["status"]).exits(0).says(&["CA rotation: 2 of 3 done, both CAs are trusted"]);
+    if auth.is_empty() {
+        old.is_accepted(&scene);
+        IssuedClient::issue(&scene).is_accepted(&scene);
+    }
+    scene.quorate(&["apply", "--yes", "--allow", DROP_OLD_CA]).exits(0);
     none_failed(&writer, &what("rotation of the authority"));
     // That of root, as whom this test asks, is of the old authority.
     scene.lab.hosts().iter().for_each(|host| drop(host.sh("rm -f /root/root.*")));
@@ -471,6 +486,40 @@ fn the_authority_is_rotated_on_3_7() {
     rotates("the_authority_is_rotated_on_3_7", 3, Series::V3_7, "");
 }
 
+/// Who is connected is told before anybody is refused, by address and by program.
+#[test]
+fn a_rotation_waits_for_the_clients() {
+    let Some(scene) = Scene::healthy("a_rotation_waits_for_the_clients", 3, Series::V3_5) else { return };
+    let (old, hosts) = (IssuedClient::issue(&scene), scene.lab.hosts());
+    let watch = |host: &Host, of: &Host| {
+        old.lay(host);
+        host.sh(&format!(
+            "systemd-run --unit=watch-{name} env -i PATH=\"$PATH\" ETCDCTL_API=3 etcdctl --endpoints=https://{address}:2379 \
+             --cacert=/etc/etcd/pki/ca.crt --cert=/root/old.crt --key=/root/old.key watch x",
+            name = of.name(),
+            address = of.address()
+        ));
+    };
+    watch(&hosts[1], &hosts[0]);
+    let from = format!("etcd-2 at {} (to etcd-1)", hosts[1].address());
+    let waits = scene.quorate(&["apply", "--yes", "--rotate-ca"]).exits(3);
+    waits.says(&["[old-ca-clients]", "--allow drop-old-ca:lab"]);
+    watch(&hosts[2], &hosts[2]);
+    let told = [from.as_str(), "the program etcdctl (to etcd-3)"];
+    until("the clients are seen", Duration::from_secs(20), || {
+        let plan = scene.quorate(&["plan"]).exits(3).stdout;
+        told.iter().all(|one| plan.contains(one))
+    });
+    old.is_accepted(&scene);
+    scene.quorate(&["status"]).exits(0).says(&["CA rotation: 2 of 3 done, both CAs are trusted"]);
+    // As long as it takes; what has nothing to do with it goes on.
+    scene.quorate(&["apply", "--yes", "--restart=etcd-2"]).exits(3);
+    old.is_accepted(&scene);
+    scene.quorate(&["apply", "--yes", "--allow", DROP_OLD_CA]).exits(0);
+    scene.is_as_declared();
+    old_authority_is_gone(&scene, &old);
+}
+
 /// Killed after every single step: each time it goes on from what is there.
 #[test]
 fn a_rotation_is_killed_after_every_step() {
@@ -495,7 +544,9 @@ fn another_authority_is_declared() {
     scene.declare(|scene| scene.more = files.to_owned());
     scene.plan().exits(3).says(&["trusts a different CA from the one in [ca]", "[ca.previous]"]);
     scene.declare(|scene| scene.more = format!("{files}[ca.previous]\nsource = \"generated\"\n"));
-    let plan = scene.plan().exits(2).says(&["with the old and the new CA", "verify that the old CA is rejected"]);
+    scene.plan().exits(3).says(&["with the old and the new CA", "[old-ca-clients]"]);
+    let plan = scene.quorate(&["plan", "--allow", DROP_OLD_CA, "--detailed-exitcode"]).exits(2);
+    let plan = plan.says(&["with the old and the new CA", "verify that the old CA is rejected"]);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 6, "{}", plan.stdout);
     scene.quorate(&["plan", "--rotate-ca"]).exits(64);
     let kills = killed_after_every_step(&scene, &[]);
@@ -513,8 +564,8 @@ fn another_authority_is_declared() {
         "[ca]\nsource = \"generated\"\ndir = \"made\"\n{}",
         files.replace("[ca]", "[ca.previous]")
     ));
-    scene.plan().exits(2).says(&["create the new CA", "[ca] declares a different CA"]);
-    scene.apply().exits(0);
+    scene.plan().exits(3).says(&["create the new CA", "[ca] declares a different CA"]);
+    scene.quorate(&["apply", "--yes", "--allow", DROP_OLD_CA]).exits(0);
     openssl_verifies(&scene, &scene.lab.dir().join("made/ca.crt"));
     old.is_refused(&scene);
     scene.write_with("[ca]\nsource = \"generated\"\ndir = \"made\"\n");
@@ -524,7 +575,7 @@ fn another_authority_is_declared() {
 /// Applies, killed after every single step, until there is none left. `asked` are flags of the first run. How often that was.
 #[track_caller]
 pub fn killed_after_every_step(scene: &Scene, asked: &[&str]) -> usize {
-    let again = ["apply", "--yes", "--json"];
+    let again = ["apply", "--yes", "--json", "--allow", DROP_OLD_CA];
     let mut arguments = [&again, asked].concat();
     let mut kills = 0;
     while one_step(scene, &arguments) {

@@ -29,6 +29,7 @@ mod recovery;
 mod refusals;
 mod restore;
 mod rolling;
+mod saved_plan;
 mod sessions;
 mod snapshots;
 mod vault;

@@ -26,6 +26,9 @@ pub fn text(document: &Document, palette: Palette) -> String {
     if let Some(authority) = &document.authority {
         let _ = writeln!(out, "\nCA expires {} ({})", day(&authority.at), left(authority.days_left));
     }
+    if let Some(rotation) = &document.rotation {
+        let _ = writeln!(out, "CA rotation: {rotation}");
+    }
     if let Some(backup) = &document.backup {
         let _ = writeln!(out, "last backup {}", last_backup(backup));
         for line in backup.runs.iter().filter_map(run_line) {
