@@ -11,7 +11,7 @@ use crate::core::names::{Digest, HostName, SnapshotReason, Token, UnixSeconds};
 use crate::core::observed::{Access, File, FileFact, Observed};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, FileAction};
-use crate::core::plan::approved::changes;
+use crate::core::plan::approved::{Approved, changes};
 use crate::core::plan::step::Step;
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -299,4 +299,17 @@ fn a_precaution_is_no_change() {
     assert_eq!((saved.steps.len(), saved.id()), (fresh.steps.len() + 1, fresh.id()));
     assert_eq!(changes(&saved, &fresh), Vec::<String>::new());
     assert_eq!(changes(&fresh, &saved), Vec::<String>::new());
+}
+
+/// Of what is done before its turn, and is not there yet.
+#[test]
+fn another_order_than_the_planned_one_is_told_once() {
+    let (desired, observed) = new_setting();
+    let saved = planned(&desired, &observed);
+    let [first, _, second, restart, _, last] = &saved.steps[..] else { panic!("two steps a member") };
+    let mut approved = Approved::new(&saved);
+    assert_eq!(approved.begin(&second.actions, |_| false), Some(&first.actions[0]));
+    assert_eq!(approved.begin(&first.actions, |_| false), None);
+    assert_eq!(approved.begin(&restart.actions, |_| false), None);
+    assert_eq!(approved.begin(&last.actions, |_| true), None, "somebody else has done it");
 }

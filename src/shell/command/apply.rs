@@ -52,7 +52,10 @@ pub struct ApplyArgs {
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Stop unless the plan has this id
+    /// Stop unless the plan has this id, or nothing is left to do
+    ///
+    /// Plan with the same flags as the plan that was reviewed (--lost, --rotate-ca, --allow); the command under a Markdown plan
+    /// has them all.
     #[arg(long, value_name = "PLAN_ID")]
     pub expect: Option<String>,
 

@@ -1,6 +1,7 @@
 //! Answers that real hosts have given (fixtures/remote: hosts of the lab in the state of their name, asked with the script
 //! over ssh), and answers that nobody should ever give.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,8 +12,8 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{Architecture, ClusterId, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
-    Access, DataDirectory, File, Folder, Installed, Needed, OtherEtcd, Role, Runner, ServiceState, Tools, Usage,
-    V2Store,
+    Access, Client, DataDirectory, File, Folder, Installed, Needed, OtherEtcd, Role, Runner, ServiceState, Tools,
+    Usage, V2Store,
 };
 
 const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
@@ -395,6 +396,19 @@ fn an_address_that_the_host_does_not_have_is_told() {
     assert!(!lacks(&format!("nonlocal=yes\n{loopback}")));
     // There is no `ip`.
     assert!(!lacks(""));
+}
+
+#[test]
+fn who_is_connected_to_the_client_port_is_told() {
+    let with = |lines: &str| seen(&replaced(RUNNING, "[listeners]\n", &format!("{lines}[listeners]\n"))).clients;
+    assert_eq!(with(""), BTreeSet::new());
+    let lines = "[clients]\n094B 0100007F\n094B 3300520A\n094B 0000000000000000FFFF00003300520A\n[programs]\n\
+                 0 0 127.0.0.1:41822 127.0.0.1:2379 users:((\"kube-apiserver\",pid=12,fd=6))\n\
+                 0 0 127.0.0.1:41823 127.0.0.1:2379 users:((\"etcd\",pid=9,fd=7))\n\
+                 0 0 127.0.0.1:41824 127.0.0.1:2379 users:((\"sshd\",pid=7,fd=8))\n\
+                 0 0 10.77.3.11:41825 10.77.3.12:2379 users:((\"etcdctl\",pid=8,fd=3))\n";
+    let address = "10.82.0.51".parse().expect("it is one");
+    assert_eq!(with(lines), BTreeSet::from([Client::Address(address), Client::Program("kube-apiserver".to_owned())]));
 }
 
 #[test]
