@@ -76,6 +76,14 @@ codes! {
         "Hosts already trust a CA, but ca.crt and ca.key are missing here.\n\nA second CA would cut the members off \
          from each other. Restore the directory `[ca] dir` from your backup. With\n`source = \"node\"`, restore ca.crt \
          and ca.key on one node; the key is copied to the others from there.";
+    KeyNotHere = "ca-key-not-here", Refused,
+        "The key of the CA is not here, and etcd was asked with a client certificate that lies on a node.\n\n`plan`, `status`, \
+         `doctor`, `certs list` and `backup list` need no more: in a pipeline, or in a fresh clone. Over SSH as root they\nread \
+         healthcheck-client.crt and its key (peer.crt where that is missing; with [auth] and [backup], backup-client.crt,\nwhich may \
+         read users and roles), and keep them in memory alone. The pair signs nothing and is written nowhere.\n\n`apply` needs the \
+         CA's certificate, which shows that these are the nodes of this cluster, and its key where the plan\nissues a certificate or \
+         with [auth]. `certs issue`, `restore` and what changes users need the key. Restore both from\nyour backup to the location in \
+         [ca], or run it where they are.";
     AuthorityDiffers = "authority-differs", Refused,
         "A host trusts a different CA from the one in [ca].\n\nChanging the CA of one member alone cuts it off from its peers. If cluster.toml belongs to this cluster, restore the\nright `[ca] dir`. With `source = \"node\"`, this also means nodes with different CA keys: keep the pair that signed the\nmembers' certificates, and move the other away. If the declared CA is to replace the one that the members trust,\ndescribe the old one in [ca.previous] (with the keys of [ca]); the plan then rotates from that one to this one.\n\n    [ca]\n    source = \"vault\"\n    …\n    [ca.previous]\n    source = \"generated\"\n    dir = \"pki\"";
     OldCaClients = "old-ca-clients", Refused,

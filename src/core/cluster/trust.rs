@@ -6,8 +6,9 @@ use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::Digest;
-use crate::core::observed::{Authority, Cause, ConsumerFiles, File, Host, Observed, Role, Seen};
+use crate::core::observed::{Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, Role, Seen};
 use crate::core::plan::action::{SignedBy, Trust};
+use crate::core::plan::ruling::Finding;
 
 /// Whether none of them would refuse a member whose certificate `authority` has signed. One that has no file yet trusts
 /// nobody, and refuses nobody of whom it has not heard.
@@ -45,6 +46,21 @@ pub fn is_why(observed: &Observed, cause: &Cause) -> bool {
         Seen::Known(None) => cause.code == Code::AuthorityMissing,
         Seen::Known(Some(_)) => false,
     }
+}
+
+/// That the key of the authority is not here, and what was seen without it.
+pub fn lent(desired: &Desired, observed: &Observed) -> Option<Finding> {
+    let Lent { key, .. } = observed.workstation.lent.as_ref()?;
+    let users = match (&desired.auth, &observed.auth) {
+        (Some(_), None) => ", which may not read users and roles: those are not compared",
+        _ => "",
+    };
+    Some(Finding {
+        code: Code::KeyNotHere,
+        hosts: Vec::new(),
+        what: format!("{key} is not here: etcd was asked with a client certificate that lies on the nodes{users}"),
+        hint: Some("to look, that is enough; what issues certificates or changes users needs the key".to_owned()),
+    })
 }
 
 /// Whether `fingerprint` is an authority of this cluster.

@@ -139,6 +139,9 @@ pub struct Workstation {
     /// What each node that was seen holds of an authority that lies on the nodes; empty where it does not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ca_keys: BTreeMap<HostName, Held>,
+    /// What is missing here, where a node has lent what etcd was asked with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lent: Option<Lent>,
 }
 
 /// What is left of a cluster where its hosts may show nothing of it any more.
@@ -160,6 +163,15 @@ impl FormerLife {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The key of the authority is not here: what is seen of etcd is seen with a pair that lies on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    /// Where the key would be.
+    pub key: String,
+    /// Whether its certificate is here, so that the nodes are known to be those of this cluster.
+    pub has_certificate: bool,
 }
 
 /// What a node holds of the authority's pair.

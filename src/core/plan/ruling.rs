@@ -69,6 +69,7 @@ impl Finding {
             | Code::Departed
             | Code::EvenVoters
             | Code::ExperimentalSetting
+            | Code::KeyNotHere
             | Code::Locked
             | Code::NotLost
             | Code::OtherEtcd

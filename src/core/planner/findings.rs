@@ -2,7 +2,7 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{clients, departed, former_life, locked, lost, next_start, others, quota, source};
+use crate::core::cluster::{clients, departed, former_life, locked, lost, next_start, others, quota, source, trust};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -27,6 +27,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
             hint: Some("use an odd number of nodes".to_owned()),
         });
     }
+    findings.extend(trust::lent(desired, observed));
     findings.extend(departed(desired, observed));
     findings.extend(lost::findings(desired, observed));
     findings.extend(former_life::findings(desired, observed));

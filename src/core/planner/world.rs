@@ -95,6 +95,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         given,
         former_life: FormerLife::default(),
         ca_keys,
+        lent: None,
     }
 }
 

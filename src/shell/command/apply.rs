@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::approval::confirm;
+use super::ca_key;
 use super::context::Context;
 use super::output::{Out, print};
 use super::plan::{Format, formatted, worst};
@@ -130,6 +131,7 @@ pub async fn run<F: Fleet, G>(
     }
     let allowed: BTreeSet<_> = saved.iter().flat_map(|saved| &saved.allowed).chain(&args.request.allow).collect();
     check_allowed(&allowed, &fresh)?;
+    ca_key::check(desired, &observed, &fresh)?;
     approve(args, context, &fresh)?;
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
     let progress = Progress::new(output, desired.nodes.len(), context.stderr_colour, writer);

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod approval;
 pub mod backup;
+mod ca_key;
 pub mod certs;
 pub mod completions;
 pub mod context;

@@ -26,7 +26,8 @@ pub fn openers(desired: &Desired, context: &Context) -> Result<Openers, Diagnost
 
 fn opener(source: Option<&AuthoritySource>, place: String, context: &Context) -> Result<Opener, Diagnostic> {
     match source {
-        Some(AuthoritySource::Files { passphrase: Some(passphrase), pair }) => {
+        // Without the key there is nothing to open.
+        Some(AuthoritySource::Files { passphrase: Some(passphrase), pair }) if pair.key.symlink_metadata().is_ok() => {
             let read = read(passphrase, &pair.key.display().to_string(), context);
             Ok(Opener::with(Some(read.map_err(|failure| failure.at(place))?)))
         }

@@ -10,11 +10,12 @@ use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
-use crate::core::observed::{Cause, Held};
+use crate::core::observed::{Cause, Held, Lent};
 use crate::shell::clock::now;
 use crate::shell::live::cause;
 use crate::shell::live::etcd::Tls;
 use crate::shell::live::hosts::Hosts;
+use crate::shell::live::lent::{self, Lender};
 use crate::shell::live::mutex::guarded;
 use crate::shell::live::node::{Found, Nodes, Said};
 use crate::shell::live::pki::{self, Issued, LoadedCa, Opener};
@@ -75,6 +76,8 @@ pub(super) struct Credentials {
     origins: Origins,
     /// Where it lies on the nodes.
     nodes: Nodes,
+    /// Where its key is not here.
+    lender: Lender,
     tls: Mutex<Option<(Authorities, Tls)>>,
 }
 
@@ -84,7 +87,7 @@ type Authorities = (String, Option<String>);
 impl Credentials {
     pub fn new(hosts: Arc<Hosts>, openers: Openers) -> Self {
         let origins = Origins::new(&hosts.desired, &openers);
-        Self { origins, openers, nodes: Nodes::default(), tls: Mutex::default(), hosts }
+        Self { origins, openers, nodes: Nodes::default(), lender: Lender::default(), tls: Mutex::default(), hosts }
     }
 
     pub fn openers(&self) -> &Openers {
@@ -123,7 +126,15 @@ impl Credentials {
     /// `None` when none was made yet.
     pub async fn load_authority(&self, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         let Some(going) = self.origins.going() else {
-            return self.load_from(&self.origins.declared, at).await;
+            let here = self.load_from(&self.origins.declared, at).await;
+            if matches!(here, Ok(Some(_))) {
+                return here;
+            }
+            // To look, what a node lends is enough.
+            return match self.lender.authority(&self.hosts, at).await {
+                Ok(None) => here,
+                lent => lent,
+            };
         };
         let missing = || Cause {
             code: Code::AuthorityMissing,
@@ -206,7 +217,12 @@ impl Credentials {
         let signer = ca.signer().ok_or_else(|| {
             let what = "the CA key is not here, so no certificate can be issued";
             let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of(Place::CaSource));
-            refused.hint("ask whoever issues the nodes' certificates")
+            refused.hint(match lent::missing(&self.hosts.desired) {
+                Some(Lent { key, .. }) => {
+                    format!("restore ca.crt and {key} from your backup, or run this where they are")
+                }
+                None => "ask whoever issues the nodes' certificates".to_owned(),
+            })
         })?;
         signer.issue(wanted, validity_seconds, at)
     }

@@ -6,7 +6,7 @@
 //! ```text
 //! Live          what is asked for: observe, perform, backups, drills
 //! tasks         membership, users, handover, restored, raft_log, compare, look, reach, former, former_life
-//! Credentials   what signs and what logs in: from files here, from Vault, or from the nodes
+//! Credentials   what signs and what logs in: from files here, from Vault, or from the nodes; or lent, to look only
 //! Hosts         what is declared, the machines, the connections to them, our lock on them
 //! ```
 
@@ -22,6 +22,7 @@ mod former;
 mod former_life;
 mod handover;
 mod hosts;
+mod lent;
 pub mod lock;
 mod look;
 mod lookups;

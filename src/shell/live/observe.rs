@@ -11,7 +11,7 @@ use super::hosts::Hosts;
 use super::look::{self, Consumers, Glance, Recognition};
 use super::pki::{self, LoadedCa};
 use super::probe::{Saved, newest_saved};
-use super::{Live, cause, former, former_life, lookups, reach, users};
+use super::{Live, cause, former, former_life, lent, lookups, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::snapshot::live_cluster;
 use crate::core::cluster::{quorum, sameness, source, upgrade};
@@ -68,6 +68,7 @@ async fn observe_once(live: &Live) -> Observed {
         is_replaced: false,
         former_life: FormerLife::default(),
         ca_keys: credentials.ca_keys().await,
+        lent: lent::missing(desired).filter(|_| matches!(authority, Ok(Some(_)))),
     };
     let mut observed = Observed {
         at,
@@ -104,6 +105,7 @@ async fn observe_once(live: &Live) -> Observed {
         }
     }
     observed.auth = users::look(hosts, kept, &observed).await;
+    lent::tell(&mut observed);
     let is_first = credentials.take_first_look();
     if is_first
         && credentials.is_being_replaced()

@@ -22,11 +22,6 @@ fn apply_that_holds_the_lock(scene: &Scene) -> Child {
 fn the_second_apply_waits_or_is_told() {
     let Some(scene) = Scene::bare("the_second_apply_waits_or_is_told", 3, Series::V3_5) else { return };
     let mut first = apply_that_holds_the_lock(&scene);
-    // Whoever looks is told who works there, before anything that is half done.
-    for command in ["plan", "status"] {
-        let seen = scene.quorate(&[command]);
-        assert!(seen.stdout.contains("has been running for") && seen.stdout.contains("[locked]"), "{}", seen.stdout);
-    }
     let impatient = scene.quorate(&["apply", "--yes", "--lock-timeout", "0s"]).exits(5);
     assert!(impatient.stderr.contains("apply of plan "), "{}", impatient.stderr);
     assert!(impatient.stderr.contains(", process ") && impatient.stdout.is_empty(), "{}", impatient.stderr);
@@ -37,6 +32,24 @@ fn the_second_apply_waits_or_is_told() {
     scene.is_in_sync();
     scene.is_healthy();
     assert!(!lock_is_held(&scene));
+}
+
+/// Whoever looks is told who works there, for how long and for what, before anything that is half done.
+#[test]
+fn who_is_at_work_is_told_first() {
+    let Some(scene) = Scene::bare("who_is_at_work_is_told_first", 1, Series::V3_5) else { return };
+    let words = "token=ab\\npid=1\\noperator=ops@laptop\\nsince=1700000000\\npurpose=apply of plan 3fa94c01be77\\n";
+    let hold = format!("exec 9<>/run/quorate.lock; flock 9; printf '{words}' >/run/quorate.lock; sleep 300");
+    scene.first().sh(&format!("systemd-run --quiet --unit=hold sh -c \"{hold}\""));
+    until("the lock is held", Duration::from_secs(10), || lock_is_held(&scene));
+    let told = ["apply of plan 3fa94c01be77 by ops@laptop has been running for", "[locked]"];
+    scene.quorate(&["plan"]).exits(0).says(&told);
+    scene.quorate(&["status"]).exits(0).says(&told);
+    let refused = scene.quorate(&["apply", "--yes"]).exits(5).says(&told[..1]);
+    assert!(refused.stdout.is_empty(), "{}", refused.stdout);
+    scene.first().sh("systemctl stop hold");
+    let free = scene.quorate(&["plan"]).exits(0);
+    assert!(!free.stdout.contains("[locked]"), "{}", free.stdout);
 }
 
 /// The lock is the life of a connection: killing its holder frees it.

@@ -25,6 +25,7 @@ mod node_authority;
 mod openssh;
 mod others;
 mod outage;
+mod reads;
 mod recovery;
 mod refusals;
 mod restore;

@@ -139,6 +139,17 @@ pub enum Readiness {
 }
 
 impl Action {
+    /// Whether the authority signs for it, or is made or moved: its key is needed.
+    pub fn is_signed(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate(CertificateAction::Issue { .. })
+                | Self::Consumer(_)
+                | Self::Authority(_)
+                | Self::NodeCa(_)
+        )
+    }
+
     /// The host that it changes; `None` for the machine that quorate runs on, and for the cluster as a whole.
     pub fn host(&self) -> Option<&HostName> {
         match self {

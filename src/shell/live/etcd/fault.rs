@@ -122,6 +122,11 @@ impl Fault {
         matches!(error, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
     }
 
+    /// Whether it answers, and who asks may not.
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Fault::Said(words) if DENIED.iter().any(|denied| words.contains(denied)))
+    }
+
     /// What happened, as the end of a sentence, and what to do.
     pub(super) fn why_and_hint(&self, Place { host, address, log }: &Place) -> (String, String) {
         let log = format!("on {host}: {log}");

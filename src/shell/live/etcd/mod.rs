@@ -95,11 +95,13 @@ impl Place {
     fn silent(&self, fault: Fault) -> Cause {
         let host = &self.host;
         let (why, hint) = fault.why_and_hint(self);
-        let summary = match fault {
-            Fault::NoLeader => format!("etcd on {host} has no leader"),
-            _ => format!("etcd on {host} does not answer: {why}"),
+        let (code, summary) = match fault {
+            Fault::NoLeader => (Code::MemberSilent, format!("etcd on {host} has no leader")),
+            // It does answer.
+            fault if fault.is_denial() => (Code::AuthUnknown, format!("etcd on {host} may not be asked: {why}")),
+            _ => (Code::MemberSilent, format!("etcd on {host} does not answer: {why}")),
         };
-        Cause { code: Code::MemberSilent, summary, hint: Some(hint) }
+        Cause { code, summary, hint: Some(hint) }
     }
 
     /// `etcd on etcd-1 was asked to remove a member and refused: …`.

@@ -11,7 +11,7 @@ use super::ca_certificate::{CaCertificate, Chain, parse};
 use super::facts::KnownAuthority;
 use super::file::{check_mode, read, unusable};
 use super::key::{Opener, read_key};
-use crate::core::desired::Pair;
+use crate::core::desired::{AuthoritySource, Pair};
 use crate::core::names::UnixSeconds;
 use crate::core::observed::{Authority, Cause};
 
@@ -91,6 +91,35 @@ pub fn assemble_text(
 /// When it is missing or no authority's.
 pub fn load_ca_certificate(certificate_path: &Path, at: UnixSeconds) -> Result<CaCertificate, Cause> {
     CaCertificate::parse(&needed(certificate_path)?.bytes, certificate_path, Chain::Allowed, at)
+}
+
+/// The certificate of an authority that is declared to be here with its key, alone.
+///
+/// # Errors
+/// As [`load_ca_certificate`].
+pub fn load_certificate(source: &AuthoritySource, path: &Path, at: UnixSeconds) -> Result<CaCertificate, Cause> {
+    CaCertificate::parse(&needed(path)?.bytes, path, chain_of(source), at)
+}
+
+/// As [`load_certificate`], of a text that was read at `path` somewhere else.
+///
+/// # Errors
+/// When it is no authority's.
+pub fn certificate_of_text(
+    source: &AuthoritySource,
+    text: &str,
+    path: &Path,
+    at: UnixSeconds,
+) -> Result<CaCertificate, Cause> {
+    CaCertificate::parse(text.as_bytes(), path, chain_of(source), at)
+}
+
+/// One that is made here stands alone: two in its file are one that takes the other's place.
+fn chain_of(source: &AuthoritySource) -> Chain {
+    match source {
+        AuthoritySource::Generated { .. } => Chain::Forbidden,
+        _ => Chain::Allowed,
+    }
 }
 
 fn needed(path: &Path) -> Result<super::file::Content, Cause> {

@@ -25,7 +25,7 @@ mod rotate;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Signer, assemble_text, load_files};
+pub use authority::{Signer, assemble_text, certificate_of_text, load_certificate, load_files};
 pub use ca_certificate::CaCertificate;
 pub use create::{create, generate_authority};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};

@@ -1,0 +1,197 @@
+//! A pair for our own connections where the key of the authority is not here: a node has one, and lends it.
+//!
+//! Whoever looks over SSH is root on the nodes, and may ask etcd with what lies there. It is read over that connection, kept
+//! in memory alone, and signs nothing.
+//!
+//! ```text
+//! [auth] and [backup] declared: backup-client, a user who may ask everything. With authentication on, etcd tells
+//!     nobody else how it is (3.5.30 refuses even Status)
+//! else: healthcheck-client, to which etcd gives no right at all
+//! else: peer, the member's own
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::core::code::Code;
+use crate::core::content::layout;
+use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::names::{HostName, UnixSeconds};
+use crate::core::observed::{Cause, File, Host, Lent, Observed, Role, Seen};
+use crate::shell::live::hosts::Hosts;
+use crate::shell::live::pki::{self, LoadedCa, PairText};
+use crate::shell::live::remote;
+
+const READ: &str = include_str!("script/lent-pair.sh");
+const READ_TAKES: Duration = Duration::from_secs(20);
+
+/// What a node has lent in this run.
+#[derive(Default)]
+pub(super) struct Lender {
+    asked: tokio::sync::Mutex<Asked>,
+}
+
+#[derive(Default)]
+enum Asked {
+    #[default]
+    NotYet,
+    /// Every node could say, and none has one.
+    InVain,
+    Lent(HostName, Text),
+}
+
+/// As it lies on a node.
+struct Text {
+    trust: String,
+    pair: PairText,
+}
+
+/// Where the files of an authority are declared to be here: its certificate and its key.
+fn places(source: &AuthoritySource) -> Option<(PathBuf, PathBuf)> {
+    match source {
+        AuthoritySource::Generated { folder } => Some((folder.join("ca.crt"), folder.join("ca.key"))),
+        AuthoritySource::Files { pair, .. } => Some((pair.certificate.clone(), pair.key.clone())),
+        AuthoritySource::External { .. } | AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => None,
+    }
+}
+
+/// What is missing here, where that is the key of the authority: nothing is known to be wrong with it.
+pub(super) fn missing(desired: &Desired) -> Option<Lent> {
+    // While one authority takes another's place, only their files tell how far that is.
+    let (certificate, key) = places(&desired.authority).filter(|_| desired.previous_authority.is_none())?;
+    let is_here = |path: &Path| path.symlink_metadata().is_ok();
+    (!is_here(&key)).then(|| Lent { key: key.display().to_string(), has_certificate: is_here(&certificate) })
+}
+
+impl Lender {
+    /// The authority without its key: as it is here, or as the node that lends a pair has it.
+    ///
+    /// # Errors
+    /// When what is there of it cannot be used.
+    pub async fn authority(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
+        let Some(Lent { has_certificate, .. }) = missing(&hosts.desired) else { return Ok(None) };
+        let mut asked = self.asked.lock().await;
+        if matches!(*asked, Asked::NotYet) {
+            *asked = ask(hosts).await;
+        }
+        let Asked::Lent(host, Text { trust, pair }) = &*asked else { return Ok(None) };
+        let source = &hosts.desired.authority;
+        let here = places(source).filter(|_| has_certificate).map(|(certificate, _)| certificate);
+        let ca_certificate = match here {
+            Some(path) => pki::load_certificate(source, &path, at)?,
+            None => {
+                let path = format!("{host}:{}", layout::path(&hosts.desired, File::Trust));
+                pki::certificate_of_text(source, trust, Path::new(&path), at)?
+            }
+        };
+        Ok(Some(LoadedCa::Remote { ca_certificate, client: pair.clone() }))
+    }
+}
+
+/// Where a pair was lent: it need not be allowed to read users and roles, which is told of the pair; nor, with authentication
+/// on, to ask at all, which is told of it and of no member.
+pub(super) fn tell(observed: &mut Observed) {
+    let Some(Lent { key, .. }) = observed.workstation.lent.clone() else { return };
+    observed.auth = observed.auth.take().filter(|seen| seen.known().is_some());
+    for (name, host) in &mut observed.hosts {
+        let Seen::Known(Host { member: Seen::Unknown(cause), .. }) = host else { continue };
+        if cause.code == Code::AuthUnknown {
+            cause.summary = format!(
+                "etcd on {name} was not asked: authentication is on, and the client certificate that lies there has no right to"
+            );
+            cause.hint = Some(format!("run this where {key} is, or declare [backup], whose certificate may ask"));
+        }
+    }
+}
+
+/// The first that has one is enough.
+async fn ask(hosts: &Hosts) -> Asked {
+    let desired = &hosts.desired;
+    let may_ask_for_users = |host: &&HostName| !is_asked_for_users(desired) || desired.backup_on(host).is_some();
+    let nodes = desired.nodes.keys().filter(may_ask_for_users);
+    let mut nodes: FuturesUnordered<_> = nodes.map(async |host| (host.clone(), read(hosts, host).await)).collect();
+    let mut all_could_say = true;
+    while let Some((host, said)) = nodes.next().await {
+        match said {
+            Some(Some(text)) => return Asked::Lent(host, text),
+            Some(None) => {}
+            None => all_could_say = false,
+        }
+    }
+    if all_could_say { Asked::InVain } else { Asked::NotYet }
+}
+
+/// `None` where the node cannot be asked.
+async fn read(hosts: &Hosts, host: &HostName) -> Option<Option<Text>> {
+    let remote = hosts.on(host).await.ok()?;
+    let script = remote::with_arguments(READ, paths(&hosts.desired).iter().map(String::as_str));
+    let output = remote.exec("reading a client certificate", &script, Vec::new(), READ_TAKES).await.ok()?;
+    Some(parse(&Zeroizing::new(output.stdout)))
+}
+
+/// ca.crt, and the pairs in the order in which they are wanted: that with the least right that suffices first.
+fn paths(desired: &Desired) -> Vec<String> {
+    let backup = is_asked_for_users(desired).then_some(Role::BackupClient);
+    let roles = backup.into_iter().chain([Role::HealthcheckClient, Role::Peer]);
+    let files = [File::Trust].into_iter().chain(roles.flat_map(|role| [role.certificate(), role.key()]));
+    files.map(|file| layout::path(desired, file).to_string()).collect()
+}
+
+/// Whether there is a user who may, and does nothing else than take snapshots.
+fn is_asked_for_users(desired: &Desired) -> bool {
+    desired.auth.as_ref().is_some_and(|auth| auth.enabled) && desired.backup.is_some()
+}
+
+fn parse(said: &[u8]) -> Option<Text> {
+    let text = std::str::from_utf8(said).ok()?;
+    let (trust, rest) = text.split_once("\nquorate-certificate\n")?;
+    let (certificate, key) = rest.split_once("\nquorate-key\n")?;
+    let pair = PairText { certificate: certificate.to_owned(), key: SecretString::from(key) };
+    Some(Text { trust: trust.to_owned(), pair })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+    use crate::laws::sample;
+
+    #[test]
+    fn a_pair_is_read_whole_or_not_at_all_and_never_shown() {
+        let text = parse(b"CA\n\nquorate-certificate\nCERT\n\nquorate-key\nKEY\n").expect("it is whole");
+        assert_eq!((text.trust.as_str(), text.pair.certificate.as_str()), ("CA\n", "CERT\n"));
+        assert_eq!(text.pair.key.expose_secret(), "KEY\n");
+        assert!(!format!("{:?}", text.pair).contains("KEY\n"));
+        for cut in ["", "CA\n", "CA\n\nquorate-certificate\nCERT\n", "\u{fffd}"] {
+            assert!(parse(cut.as_bytes()).is_none(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_least_right_is_asked_for() {
+        let desired = sample::desired(3);
+        let files: Vec<_> =
+            paths(&desired).iter().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect();
+        assert_eq!(files, ["ca.crt", "healthcheck-client.crt", "healthcheck-client.key", "peer.crt", "peer.key"]);
+    }
+
+    #[test]
+    fn only_a_key_that_is_not_there_is_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut desired = sample::desired(3);
+        desired.authority = AuthoritySource::Generated { folder: folder.path().to_owned() };
+        let key = folder.path().join("ca.key").display().to_string();
+        assert_eq!(missing(&desired), Some(Lent { key: key.clone(), has_certificate: false }));
+        std::fs::write(folder.path().join("ca.crt"), "").expect("the folder is ours");
+        assert_eq!(missing(&desired), Some(Lent { key, has_certificate: true }));
+        // One that is there and wrong is told as that.
+        std::fs::write(folder.path().join("ca.key"), "").expect("the folder is ours");
+        assert_eq!(missing(&desired), None);
+    }
+}
