@@ -83,6 +83,22 @@ mod tests {
         assert_eq!(overview(&desired, &seen).state, State::Serving);
     }
 
+    /// The status was told under the old leader, the read waited for the new one, and the member list did not.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_from_the_middle_of_an_election_is_none() {
+        let desired = sample::desired(3);
+        let mut torn = sample::healthy(&desired);
+        for index in 0..3 {
+            let host = torn.host_mut(&sample::name(index)).expect("it was seen");
+            let crate::core::observed::Seen::Known(Some(answer)) = &mut host.member else { panic!("it answers") };
+            let cause = Cause::interrupted(crate::core::code::Code::MemberSilent, "asking");
+            answer.members = crate::core::observed::Seen::Unknown(cause);
+        }
+        assert_eq!(overview(&desired, &torn).state, State::NoQuorum);
+        let seen = settled(&desired, &Looks(Mutex::new(vec![torn, sample::healthy(&desired)]))).await;
+        assert_eq!(overview(&desired, &seen).state, State::Serving);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_lasts_is_told_after_a_while() {
         let desired = sample::desired(3);

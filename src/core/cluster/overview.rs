@@ -8,7 +8,7 @@ use crate::core::cluster::{others, restoration};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, Version};
-use crate::core::observed::{Cause, DataDirectory, Host, Observed};
+use crate::core::observed::{Answer, Cause, DataDirectory, Host, Observed};
 use crate::core::plan::overview::{Overview, State};
 
 pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
@@ -80,7 +80,11 @@ pub fn is_asked(host: &Host) -> bool {
 pub fn may_pass(observed: &Observed) -> bool {
     let mut answers = observed.answers().map(|(_, answer)| answer).filter(|answer| !answer.learner).peekable();
     let leader = answers.peek().and_then(|answer| answer.leader);
-    let is_electing = answers.any(|answer| answer.leader.is_none() || answer.leader != leader || !answer.reads);
+    // In one answer the read may have waited for the new leader, and the member list not.
+    let is_settled = |answer: &Answer| {
+        answer.leader.is_some() && answer.leader == leader && answer.reads && answer.members.known().is_some()
+    };
+    let is_electing = answers.any(|answer| !is_settled(answer));
     is_electing || observed.seen_hosts().any(|(_, host)| host.lock.is_some())
 }
 
