@@ -305,7 +305,7 @@ impl<F: Fleet> Run<'_, F> {
                     false => patience.deadline(),
                 };
                 let what = format!("{action}{}: did not take effect within {}", on(action), span::limit(waited));
-                let failure = Diagnostic::failure(what).hint(self.where_to_look(action));
+                let failure = Diagnostic::failure(what).hint(self.where_to_look(action, &observed));
                 let failure = why.into_iter().fold(failure, Diagnostic::with_cause);
                 return Err(match action.host().filter(|host| started.contains(host)) {
                     Some(host) => self.with_what_was_heard(failure, host, &observed, patience.waited()).await,
@@ -337,8 +337,12 @@ impl<F: Fleet> Run<'_, F> {
         own.into_iter().chain(heard).fold(failure, Diagnostic::with_cause)
     }
 
-    fn where_to_look(&self, action: &Action) -> String {
+    fn where_to_look(&self, action: &Action, observed: &Observed) -> String {
         match action.host() {
+            // There is no log to read on a host that is off.
+            Some(host) if observed.sight(host).is_some_and(|seen| seen.known().is_none()) && !self.is_restoring() => {
+                format!("bring {host} back, then run apply again: it resumes from the current state")
+            }
             Some(host) if action.touches_service() => {
                 let again = if self.is_restoring() { "the same `quorate restore`" } else { "apply" };
                 format!("run `{}` on {host}; then run {again} again", runtime::log(self.desired))

@@ -155,11 +155,17 @@ pub fn start(view: &View) -> Ruling {
     }
     let because = match view.situation {
         Situation::New => view.reason("no member is running: all are started together", Place::Nodes),
-        _ => view.reason("the service is not running", Place::Nodes),
+        _ => view.reason(format!("the service is not running{}", last_words(&stopped)), Place::Nodes),
     };
     let actions =
         stopped.iter().map(|(name, _)| Action::Service(ServiceAction::Start { host: (*name).clone() })).collect();
     Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
+}
+
+/// What etcd said where it ended by itself: a start alone may not be what it needs.
+fn last_words(stopped: &[(&HostName, &Host)]) -> String {
+    let mut said = stopped.iter().filter_map(|(name, host)| Some((name, host.service.complaint.as_ref()?)));
+    said.next().map_or_else(String::new, |(name, said)| format!("; etcd on {name} exited: {said}"))
 }
 
 /// What keeps a new cluster from being started.
