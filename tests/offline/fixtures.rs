@@ -288,3 +288,21 @@ fn a_wrong_edit_is_told() {
     assert!(apply(&mut world, &Edit { remove: false, ..edit("hosts.etcd-1") }).is_err());
     assert_eq!(split("a.\"3.5.16\".b"), ["a", "3.5.16", "b"]);
 }
+
+/// What an operator reads is words, and no value as Rust prints it for its programmers.
+#[test]
+fn nothing_is_told_in_the_words_of_rust() {
+    let scenarios =
+        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/scenarios")).expect("it is there");
+    let scenarios = scenarios.map(|entry| entry.expect("it can be listed").path());
+    let plans = cases().into_iter().flat_map(|case| ["plan.txt", "plan.md", "status.txt"].map(|name| case.join(name)));
+    let mut read = 0;
+    for file in plans.chain(scenarios) {
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        read += 1;
+        let found =
+            ["Some(", "None)", "Known(", "Unknown(", "Key([", "HostName("].iter().find(|word| text.contains(**word));
+        assert_eq!(found, None, "{}", file.display());
+    }
+    assert!(read > 100, "only {read} were read");
+}
