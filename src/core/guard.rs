@@ -124,7 +124,7 @@ pub(crate) fn upheld(_guard: Guard, condition: bool) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use mutant::{upheld, with_broken};
+pub(crate) use mutant::{broken, upheld, with_broken};
 
 #[cfg(test)]
 mod mutant {
@@ -134,8 +134,13 @@ mod mutant {
 
     thread_local!(static BROKEN: Cell<Option<Guard>> = const { Cell::new(None) });
 
+    /// The guard that is broken on this thread.
+    pub(crate) fn broken() -> Option<Guard> {
+        BROKEN.get()
+    }
+
     pub(crate) fn upheld(guard: Guard, condition: bool) -> bool {
-        condition || BROKEN.get() == Some(guard)
+        condition || broken() == Some(guard)
     }
 
     /// Runs `work` on this thread with `guard` broken.
