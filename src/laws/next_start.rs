@@ -73,6 +73,7 @@ fn can_be(wrong: Wrong, work: Work) -> bool {
 fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
     let of = |needed: Needed| Location {
         real: layout::needed_path(desired, needed),
+        is_link: false,
         closed: None,
         mount: Mount { point: RemotePath::new("/"), filesystem: "ext4".to_owned(), no_exec: false, read_only: false },
     };

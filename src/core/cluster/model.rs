@@ -10,16 +10,16 @@ use crate::core::desired::Desired;
 use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
-    Alarm, Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, MemberEntry, Needed, Observed,
-    Process, Role, Seen, ServiceState, V2Store,
+    Alarm, Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, Location, MemberEntry, Needed,
+    Observed, Process, Role, Seen, ServiceState, V2Store,
 };
 
 pub fn set_aside(observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
     host.data = DataDirectory::Empty;
-    // What is mounted there cannot be renamed: what lies in it is.
-    let is_mounted = host.locations.get(&Needed::Data).is_some_and(|data| data.mount.point == data.real);
-    if !is_mounted {
+    // What is mounted there cannot be renamed, and a link is not: what lies in it is.
+    let stays = |data: &Location| data.is_link || data.mount.point == data.real;
+    if !host.locations.get(&Needed::Data).is_some_and(stays) {
         host.folders.remove(&Folder::Data);
     }
     host.files.remove(&File::NewDataMarker);
@@ -233,4 +233,41 @@ fn declared_members(desired: &Desired) -> Vec<MemberEntry> {
         learner: false,
     };
     desired.nodes.keys().enumerate().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::names::RemotePath;
+    use crate::core::observed::Mount;
+    use crate::laws::sample;
+
+    #[test]
+    fn only_a_directory_like_any_other_goes_with_the_data_that_is_set_aside() {
+        let at = |real: &str, is_link: bool, point: &str| Location {
+            real: RemotePath::new(real),
+            is_link,
+            closed: None,
+            mount: Mount {
+                point: RemotePath::new(point),
+                filesystem: "ext4".to_owned(),
+                no_exec: false,
+                read_only: false,
+            },
+        };
+        for (data, stays) in [
+            (at("/var/lib/etcd", false, "/"), false),
+            // Only a directory above it is a link.
+            (at("/disk/lib/etcd", false, "/disk"), false),
+            (at("/var/lib/etcd", false, "/var/lib/etcd"), true),
+            (at("/disk/etcd", true, "/disk"), true),
+        ] {
+            let mut observed = sample::healthy(&sample::desired(1));
+            let host = observed.host_mut(&sample::name(0)).expect("it was seen");
+            host.locations.insert(Needed::Data, data.clone());
+            set_aside(&mut observed, &sample::name(0));
+            let host = observed.host(&sample::name(0)).expect("it was seen");
+            assert_eq!(host.folders.contains_key(&Folder::Data), stays, "{data:?}");
+        }
+    }
 }

@@ -28,6 +28,9 @@ impl Needed {
 pub struct Location {
     /// The path with its links followed.
     pub real: RemotePath,
+    /// The path itself is a link, and not only a directory above it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_link: bool,
     /// What etcd's account cannot pass on the way there; a program that it cannot execute; data that is another account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,

@@ -36,7 +36,8 @@ fn parsed(text: &str) -> BTreeMap<MemberId, Peer> {
         of("etcd_network_peer_round_trip_time_seconds_count", "To"),
     );
     let peer = |(id, active): (MemberId, f64)| {
-        let measured = sums.get(&id).zip(counts.get(&id)).filter(|(_, count)| **count > 0.0);
+        // A probe that gets no answer is counted as one that took no time.
+        let measured = sums.get(&id).zip(counts.get(&id)).filter(|(sum, count)| **count > 0.0 && **sum > 0.0);
         let round_trip_us = measured.map(|(sum, count)| (sum / count * 1e6).round() as u64);
         (id, Peer { is_active: active > 0.0, round_trip_us })
     };
@@ -65,7 +66,7 @@ mod tests {
                     etcd_network_peer_round_trip_time_seconds_sum{To=\"91bc3c398fb3c146\"} 0.5\n\
                     etcd_network_peer_round_trip_time_seconds_count{To=\"91bc3c398fb3c146\"} 200\n\
                     etcd_network_peer_round_trip_time_seconds_sum{To=\"d1f\"} 0\n\
-                    etcd_network_peer_round_trip_time_seconds_count{To=\"d1f\"} 0\n";
+                    etcd_network_peer_round_trip_time_seconds_count{To=\"d1f\"} 3\n";
         let expected = [
             (MemberId(0x91bc_3c39_8fb3_c146), Peer { is_active: true, round_trip_us: Some(2_500) }),
             (MemberId(0xd1f), Peer { is_active: false, round_trip_us: None }),

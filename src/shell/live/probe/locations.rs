@@ -30,6 +30,7 @@ impl Section for Look {
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Self::Fact, Trouble> {
         let reals: BTreeMap<_, _> = pairs(answer, "real").collect();
         let closed: BTreeMap<_, _> = pairs(answer, "closed").collect();
+        let links: Vec<_> = answer.values("locations", "link").collect();
         let mounts: Vec<_> = answer.values("locations", "mount").filter_map(mount).collect();
         // What could not be asked is not open.
         if answer.value("locations", "unasked").is_some() {
@@ -43,7 +44,8 @@ impl Section for Look {
             let above = mounts.iter().filter(|mount| real.is_within(&mount.point));
             // Of two on one place the later one is seen.
             let mount = above.max_by_key(|mount| mount.point.as_str().len())?.clone();
-            Some((*needed, Location { real, closed, mount }))
+            let is_link = links.contains(&path.as_str());
+            Some((*needed, Location { real, is_link, closed, mount }))
         };
         let locations: Option<_> = Needed::ALL.iter().map(location).collect();
         locations.ok_or_else(|| missing("what its directories are mounted on"))

@@ -8,6 +8,7 @@ look_locations() {
     IFS=" $tab$newline"
     for path in $q_locations; do
         echo "real=$path$tab$1"
+        [ ! -L "$path" ] || echo "link=$path"
         shift
     done
     # One line of the kernel's table for everything that is mounted above one of them.

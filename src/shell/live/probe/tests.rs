@@ -337,14 +337,13 @@ fn what_the_places_are_like_that_etcd_needs_is_told() {
     let data = &host.locations[&Needed::Data];
     assert_eq!((data.real.as_str(), data.closed.as_ref()), ("/var/lib/etcd", None));
     assert_eq!((data.mount.point.as_str(), data.mount.filesystem.as_str()), ("/", "overlay"));
-    assert!(!data.mount.no_exec && !data.mount.read_only);
+    assert!(!data.mount.no_exec && !data.mount.read_only && !data.is_link);
     // A link to a disk that is mounted later in the table, behind a directory that is closed.
-    let linked =
-        "real=/var/lib/etcd\t/disk/etcd\nmount=/disk\text4\tro,noexec,rw\nclosed=/disk/etcd\t/disk\t700 root root\n";
+    let linked = "real=/var/lib/etcd\t/disk/etcd\nlink=/var/lib/etcd\nmount=/disk\text4\tro,noexec,rw\nclosed=/disk/etcd\t/disk\t700 root root\n";
     let host = with("real=/var/lib/etcd\t/var/lib/etcd\n", linked).expect("a whole answer");
     let data = &host.locations[&Needed::Data];
     assert_eq!((data.real.as_str(), data.mount.point.as_str()), ("/disk/etcd", "/disk"));
-    assert!(data.mount.no_exec && data.mount.read_only);
+    assert!(data.mount.no_exec && data.mount.read_only && data.is_link);
     let closed = data.closed.as_ref().expect("it is closed");
     assert_eq!((closed.path.as_str(), &closed.access), ("/disk", &Access::new("700", "root", "root")));
     assert_eq!(host.locations[&Needed::Binary].mount.point.as_str(), "/");
