@@ -37,8 +37,12 @@ look_others() {
         ss -ltnpH 2>/dev/null | grep -F 'pid=' | head -c 32768 | sed 's/^/listens=/'
     fi
     # Static pods of a kubelet.
-    manifests=$(grep -l -s -E '^ *- ([^ ]*/)?etcd$' /etc/kubernetes/manifests/* \
-        /var/lib/rancher/rke2/agent/pod-manifests/*)
+    set -- /etc/kubernetes/manifests/* /var/lib/rancher/rke2/agent/pod-manifests/*
+    manifests=''
+    # A pattern that nothing matches stands for itself.
+    if [ -e "$1" ] || [ -e "$2" ] || [ $# -gt 2 ]; then
+        manifests=$(grep -l -s -E '^ *- ([^ ]*/)?etcd$' "$@")
+    fi
     for manifest in $manifests; do
         echo "manifest=$manifest"
         begin_record

@@ -36,15 +36,27 @@ impl Pending {
         self.from += count;
     }
 
+    /// Takes a copy of `bytes`.
+    pub fn hold(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
+        self.to = bytes.len();
+    }
+
     /// Fills itself by `read`, up to `limit` bytes.
     pub fn fill(&mut self, limit: usize, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        debug_assert!(self.is_empty(), "what was pending would be lost");
-        if self.bytes.len() < limit {
-            self.bytes.resize(limit, 0);
-        }
-        (self.from, self.to) = (0, 0);
+        self.make_room(limit);
         self.to = read(&mut self.bytes[..limit])?;
         Ok(self.to)
+    }
+
+    fn make_room(&mut self, count: usize) {
+        debug_assert!(self.is_empty(), "what was pending would be lost");
+        if self.bytes.len() < count {
+            // Not grown: what a vector moves out of is not wiped.
+            self.bytes = Zeroizing::new(vec![0; count]);
+        }
+        (self.from, self.to) = (0, 0);
     }
 }
 
@@ -74,12 +86,7 @@ impl LocalEnd {
     pub fn give(&mut self, bytes: &[u8]) {
         let written = self.write(bytes);
         if written < bytes.len() && !self.is_gone {
-            let rest = &bytes[written..];
-            let copied = self.pending.fill(rest.len(), |buffer| {
-                buffer.copy_from_slice(rest);
-                Ok(rest.len())
-            });
-            debug_assert!(copied.is_ok(), "copying cannot fail");
+            self.pending.hold(&bytes[written..]);
         }
     }
 

@@ -95,9 +95,9 @@ impl Tunnel {
         let mut moved = 0;
         while moved < TURN_BYTES_MAX && turn.may_send() {
             if self.up.is_empty() {
-                match self.up.fill(turn.scratch.len(), |buffer| self.local.read(buffer)) {
+                match self.local.read(turn.scratch) {
                     Ok(0) | Err(_) => break,
-                    Ok(_) => {}
+                    Ok(count) => self.up.hold(&turn.scratch[..count]),
                 }
             }
             match self.channel.write(self.up.as_slice()) {
