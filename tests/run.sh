@@ -101,6 +101,8 @@ program() {
         sed -n '/"profile":{[^}]*"test":true/s/.*"executable":"\([^"]*\)".*/\1/p'
 }
 hosts=$(program --test hosts)
+offline=$(program --test offline)
+machine=$(program --test local)
 
 if ((EUID == 0)); then
     # Made once and kept outside the repository; a version that cannot be had is named here and skipped by name later.
@@ -114,11 +116,12 @@ fi
 step "tests"
 # They wait for the next minute of a schedule, nearly all of their time, so all of them at once and before the rest.
 begin backup-policy "$hosts" --show-output --test-threads=9 cluster::backup_policy::
-wait_for offline "$(program --test offline)" --show-output
+# The next ones wait, too, so this begins beside them.
+begin laws-build nice -n 19 "${test[@]}" --no-run "${optimised[@]}" --lib
+wait_for offline "$offline" --show-output
 # sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts, and before
 # all else where that may be asked for.
-wait_for local nice -n -10 "$(program --test local)" --show-output --test-threads=2
-begin laws-build nice -n 19 "${test[@]}" --no-run "${optimised[@]}" --lib
+wait_for local nice -n -10 "$machine" --show-output --test-threads=2
 begin cluster "$hosts" --show-output --test-threads=6 cluster:: --skip backup_policy::
 begin walk "$hosts" --show-output --test-threads=2 walk::
 begin live "$hosts" --show-output --test-threads=2 live:: lab_selftest::

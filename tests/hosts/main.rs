@@ -8,6 +8,7 @@ mod traffic;
 mod vault_server;
 
 mod cluster;
+mod installed;
 mod lab_selftest;
 mod live;
 mod walk;

@@ -68,13 +68,18 @@ pub fn must<T>(result: Result<T>) -> T {
 
 /// Whether a program is on the search path, or where root's programs are.
 pub fn is_installed(program: &str) -> bool {
-    search_path().split(':').any(|dir| Path::new(dir).join(program).is_file())
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = longer_path().unwrap_or(path);
+    path.split(':').any(|dir| Path::new(dir).join(program).is_file())
 }
 
-/// PATH, with the folders of root's programs, which `su` and cron leave out.
-fn search_path() -> String {
+/// PATH with the folders of root's programs, which `su` and cron leave out; `None` where it has them. A program that is
+/// given a PATH of its own costs a copy of this whole process, because std has to fork for it.
+fn longer_path() -> Option<String> {
+    const PROGRAMS: [&str; 5] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
     let path = std::env::var("PATH").unwrap_or_default();
-    format!("{path}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|dir| !path.split(':').any(|has| has == *dir)).collect();
+    (!missing.is_empty()).then(|| format!("{path}:{}", missing.join(":")))
 }
 
 /// Runs a program that must succeed, and returns its stdout.
@@ -90,7 +95,10 @@ pub fn succeed(command: &mut Command, stdin: &[u8], deadline: Duration) -> Resul
 /// Runs a program to its end, whatever its exit code. At the deadline it is killed, with all that it started.
 pub fn run(command: &mut Command, stdin: &[u8], deadline: Duration) -> Result<Output> {
     let started = Instant::now();
-    command.env("PATH", search_path()).env("LC_ALL", "C").process_group(0);
+    command.env("LC_ALL", "C").process_group(0);
+    if let Some(path) = longer_path() {
+        command.env("PATH", path);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| Failure::new(shown(command), error))?;
     let stdout = collect(child.stdout.take());

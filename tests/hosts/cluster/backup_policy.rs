@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::installed;
 use super::scene::{Scene, until};
+use crate::installed;
 use crate::lab::{Host, Lab, Series, is_drawn};
 
 const FOLDER: &str = "/var/backups/etcd";

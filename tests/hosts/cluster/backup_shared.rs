@@ -15,7 +15,7 @@ fn policy(more: &str) -> String {
 /// A cluster under a policy, on hosts that sleep most of their time.
 fn scene(test: &str, hosts: usize, etcd: &str, more: &str) -> Option<Scene> {
     let mut scene = Scene::on(test, Lab::builder().hosts(hosts).weight(1), Series::V3_6)?;
-    super::installed::give(&scene.lab, &scene.archive);
+    crate::installed::give(&scene.lab, &scene.archive);
     scene.declare(|scene| {
         if hosts < 3 {
             scene.cluster = "downtime = \"allowed\"".to_owned();

@@ -59,7 +59,7 @@ fn is_as_declared(scene: &Scene) {
             host.sh("stat -c '%a %U' /etc/etcd/pki/server.key /etc/etcd/pki/healthcheck-client.key"),
             "600 etcd\n600 root"
         );
-        assert_eq!(host.sh("stat -c '%a %U' /var/lib/etcd"), "700 etcd");
+        assert_eq!(host.sh("stat -L -c '%a %U' /var/lib/etcd"), "700 etcd");
         assert_eq!(host.sh("ps -o user= -C etcd | tr -d ' '"), "etcd");
         assert_eq!(
             host.sh("systemctl show -p Type -p Restart -p LimitNOFILE etcd.service"),

@@ -2,7 +2,6 @@
 //!
 //! Needs root (tests/lab says what else); without it every test says that it is skipped.
 
-mod installed;
 mod scene;
 mod secrets;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::installed;
+use crate::installed;
 use crate::lab::{Archive, Builder, Host, Lab, Series, User, etcd_archive};
 use crate::traffic::pair;
 

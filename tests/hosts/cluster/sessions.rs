@@ -34,7 +34,7 @@ fn odd(test: &str, hosts: usize) -> Option<Scene> {
     // Their sessions are what these tests make of them.
     let lab = Lab::builder().hosts(hosts).user(User::WithSudo("ops".to_owned())).plain();
     let scene = Scene::on(test, lab, Series::V3_5)?;
-    super::installed::give(&scene.lab, &scene.archive);
+    crate::installed::give(&scene.lab, &scene.archive);
     for host in scene.lab.hosts() {
         sudoers(host, "Defaults logfile=/var/log/sudo.log");
     }

@@ -10,6 +10,7 @@ use crate::lab::{Host, Lab, User};
 fn data_is_set_aside_whatever_it_lies_on() {
     let test = "data_is_set_aside_whatever_it_lies_on";
     let Some(world) = World::on(test, Lab::builder().hosts(1).data_in_place()) else { return };
+    world.give_etcd();
     let live = world.live();
     let _lock = world.lock(&live);
     world.stage(&live);
@@ -68,6 +69,7 @@ fn etcd_begins_anew(host: &Host) {
 #[test]
 fn a_retirement_that_was_cut_off_is_finished() {
     let Some(world) = World::up("a_retirement_that_was_cut_off_is_finished", 1, User::Root) else { return };
+    world.give_etcd();
     let live = world.live();
     let _lock = world.lock(&live);
     world.stage(&live);

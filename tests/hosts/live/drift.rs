@@ -15,6 +15,7 @@ fn a_changed_setting_and_a_changed_port_are_rolled_out() {
     let Some(mut world) = World::up("a_changed_setting_and_a_changed_port_are_rolled_out", 3, User::Root) else {
         return;
     };
+    world.give_etcd();
     world.apply();
     let leader = || {
         let observed = world.observe(&world.live());
@@ -44,6 +45,7 @@ fn a_changed_setting_and_a_changed_port_are_rolled_out() {
 #[test]
 fn hand_made_changes_to_a_running_member_are_seen() {
     let Some(world) = World::up("hand_made_changes_to_a_running_member_are_seen", 1, User::Root) else { return };
+    world.give_etcd();
     world.apply();
     let host = world.lab.host("etcd-1");
     let version = world.desired.cluster.version;

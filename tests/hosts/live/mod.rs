@@ -14,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::installed;
 use crate::lab::{self, Builder, Lab, Series, User};
 use quorate::core::cluster::outline::{differences, outline};
 use quorate::core::desired::{Desired, read};
@@ -64,6 +65,12 @@ impl World {
         let lab = lab.up();
         let toml = cluster_toml(&lab, &archive);
         Some(World { desired: parse(&lab, &toml), toml, lab, runtime: runtime() })
+    }
+
+    /// Gives the hosts etcd, where how it gets there is not what is tested.
+    fn give_etcd(&self) {
+        let archive = lab::etcd_archive(Series::V3_5).expect("it was had before");
+        installed::give(&self.lab, &archive);
     }
 
     /// Starts an ignored test of this program in a process of its own, to be killed there; it finds this world by

@@ -26,6 +26,7 @@ fn a_cluster_from_its_first_snapshot_to_its_last_member() {
     let test = "a_cluster_from_its_first_snapshot_to_its_last_member";
     let lab = Lab::builder().hosts(3).user(User::WithSudo("ops".into())).data_in_place();
     let Some(world) = World::on(test, lab) else { return };
+    world.give_etcd();
     world.apply();
     a_write_over_a_connection_of_its_own(&world);
     a_snapshot_is_whole_or_not_kept(&world);

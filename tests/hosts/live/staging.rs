@@ -60,6 +60,7 @@ fn no_rest(host: &Host) {
 /// A host on which everything is staged, seen.
 fn staged(test: &str) -> Option<(World, quorate::shell::live::Live, std::sync::Arc<quorate::shell::live::lock::Lock>)> {
     let world = World::up(test, 1, User::Root)?;
+    world.give_etcd();
     let live = world.live();
     let lock = world.lock(&live);
     world.stage(&live);

@@ -13,7 +13,7 @@ use crate::lab::{Archive, Host, Lab, cache_dir, hex_sha256, lock};
 /// Where quorate installs unless it is told otherwise.
 const FOLDER: &str = "opt/etcd";
 /// Another script may leave something else.
-const SCRIPT: &str = include_str!("../../../src/shell/live/script/install.sh");
+const SCRIPT: &str = include_str!("../../src/shell/live/script/install.sh");
 
 /// Gives every host that is on the version of `archive`, if an apply has left it somewhere before.
 pub fn give(lab: &Lab, archive: &Archive) {
