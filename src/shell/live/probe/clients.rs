@@ -18,7 +18,7 @@ impl Section for Look {
 
     const SHELL: &'static str = include_str!("clients.sh");
 
-    const NEEDS: &'static [&'static str] = &["grep", "cut", "sort", "head"];
+    const NEEDS: &'static [&'static str] = &["grep", "head"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let port = of.desired.ports.client;
@@ -36,9 +36,8 @@ impl Section for Look {
     }
 }
 
-/// Of `094B 3300520A`: the other end as /proc/net/tcp has it, in words of four bytes whose order is the machine's.
-fn address(line: &str) -> Option<IpAddr> {
-    let hex = line.split_whitespace().nth(1)?;
+/// Of `3300520A`: the other end as /proc/net/tcp has it, in words of four bytes whose order is the machine's.
+fn address(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_le_bytes);
     match hex.len() {
         8 => word(0).map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
@@ -67,10 +66,10 @@ mod tests {
     #[test]
     fn an_address_is_read_as_the_kernel_writes_it() {
         let read = |line: &str| address(line).map(|address| address.to_string());
-        assert_eq!(read("094B 3300520A").as_deref(), Some("10.82.0.51"));
-        assert_eq!(read("094B 0000000000000000FFFF00003300520A").as_deref(), Some("10.82.0.51"));
-        assert_eq!(read("094B B80D0120000000000000000001000000").as_deref(), Some("2001:db8::1"));
-        for other in ["", "094B", "094B 33", "094B GG00520A", "094B é300520"] {
+        assert_eq!(read("3300520A").as_deref(), Some("10.82.0.51"));
+        assert_eq!(read("0000000000000000FFFF00003300520A").as_deref(), Some("10.82.0.51"));
+        assert_eq!(read("B80D0120000000000000000001000000").as_deref(), Some("2001:db8::1"));
+        for other in ["", "33", "GG00520A", "é300520"] {
             assert_eq!(read(other), None, "{other}");
         }
     }
