@@ -26,6 +26,7 @@ use quorate::core::plan::action::{Action, Readiness};
 use quorate::core::planner;
 use quorate::core::render::event::Event;
 use quorate::shell::apply::{Stop, apply};
+use quorate::shell::command::request::bind;
 use quorate::shell::fleet::Fleet;
 use quorate::shell::live::Live;
 use quorate::shell::live::lock::{Lock, Operation};
@@ -134,14 +135,17 @@ impl World {
     fn apply(&self) -> Plan {
         let live = self.live();
         let _lock = self.lock(&live);
-        let plan = planner::plan(&self.desired, &self.observe(&live));
+        let observed = self.observe(&live);
+        let mut desired = self.desired.clone();
+        bind(&mut desired, &observed).unwrap_or_else(|failure| panic!("{failure}"));
+        let plan = planner::plan(&desired, &observed);
         let surprises = Mutex::new(Vec::new());
         let emit = |event| {
             if let Event::StepDone { surprises: seen, .. } = event {
                 surprises.lock().expect("no panic").extend(seen);
             }
         };
-        let report = self.wait(apply(&self.desired, &live, &plan, &Stop::default(), &emit));
+        let report = self.wait(apply(&desired, &live, &plan, &Stop::default(), &emit));
         let report = report.unwrap_or_else(|failure| panic!("{failure}"));
         assert!(report.left.is_empty(), "{:#?}", report.left);
         assert!(surprises.lock().expect("no panic").is_empty(), "{surprises:#?}");

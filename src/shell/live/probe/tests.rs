@@ -401,7 +401,7 @@ fn an_address_that_the_host_does_not_have_is_told() {
 fn who_is_connected_to_the_client_port_is_told() {
     let with = |lines: &str| seen(&replaced(RUNNING, "[listeners]\n", &format!("{lines}[listeners]\n"))).clients;
     assert_eq!(with(""), BTreeSet::new());
-    let lines = "[clients]\n094B 0100007F\n094B 3300520A\n094B 0000000000000000FFFF00003300520A\n[programs]\n\
+    let lines = "[clients]\n0100007F\n3300520A\n0000000000000000FFFF00003300520A\n[programs]\n\
                  0 0 127.0.0.1:41822 127.0.0.1:2379 users:((\"kube-apiserver\",pid=12,fd=6))\n\
                  0 0 127.0.0.1:41823 127.0.0.1:2379 users:((\"etcd\",pid=9,fd=7))\n\
                  0 0 127.0.0.1:41824 127.0.0.1:2379 users:((\"sshd\",pid=7,fd=8))\n\
