@@ -37,6 +37,11 @@ fn led_by(desired: &Desired, observed: &Observed, leader: &HostName) -> Option<O
     Some(observed)
 }
 
+fn rotate_to_the_end(desired: &mut Desired) {
+    desired.request.rotation = Some(Rotation::default());
+    desired.request.drop_old_ca = true;
+}
+
 fn new_setting() -> (Desired, Observed) {
     let mut desired = sample::desired(3);
     let observed = sample::healthy(&desired);
@@ -47,8 +52,7 @@ fn new_setting() -> (Desired, Observed) {
 /// Changes that go from member to member, once and twice.
 fn changes_in_turn() -> Vec<(Desired, Observed)> {
     let (mut rotation, three) = (sample::desired(3), sample::healthy(&sample::desired(3)));
-    rotation.request.rotation = Some(Rotation::default());
-    rotation.request.drop_old_ca = true;
+    rotate_to_the_end(&mut rotation);
     let five = sample::desired(5);
     let mut setting_of_five = five.clone();
     setting_of_five.etcd.heartbeat_interval_ms = Some(200);
@@ -217,10 +221,7 @@ fn the_id_covers_order_and_what_was_asked_and_must_be_allowed() {
         |desired| desired.request.restarts = BTreeMap::from([(sample::name(0), None)]),
         |desired| desired.request.lost = BTreeMap::from([(sample::name(1), None)]),
         |desired| desired.request.rotation = Some(Rotation::default()),
-        |desired| {
-            desired.request.rotation = Some(Rotation::default());
-            desired.request.drop_old_ca = true;
-        },
+        rotate_to_the_end,
         |desired| desired.request.renewals = BTreeMap::from([(sample::name(2), None)]),
     ];
     for ask in asks {
@@ -240,10 +241,7 @@ fn what_is_asked_for_is_tied_to_what_it_was_asked_of() {
     let observed = sample::healthy(&desired);
     let asks: [fn(&mut Desired); 3] = [
         |desired| desired.request.restarts = BTreeMap::from([(sample::name(0), None)]),
-        |desired| {
-            desired.request.rotation = Some(Rotation::default());
-            desired.request.drop_old_ca = true;
-        },
+        rotate_to_the_end,
         |desired| desired.request.renewals = BTreeMap::from([(sample::name(2), None)]),
     ];
     for ask in asks {

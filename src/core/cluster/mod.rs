@@ -4,8 +4,9 @@
 //!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
 //!   [`turn`]
-//! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a check-up means: [`checkup`]
-//! - who trusts whom: [`trust`], [`leaf`]
+//! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a
+//!   check-up means: [`checkup`]
+//! - who trusts whom: [`trust`], [`leaf`]; how far a rotation is: [`rotation`]; whom its end would shut out: [`clients`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
 //! - [`outline`]: a look in lines that can be compared; [`overview`]: what its headline says
@@ -30,8 +31,8 @@ pub mod quorum;
 pub mod quorum_lost;
 pub mod quota;
 pub mod restoration;
-pub mod rotation;
 pub mod risk;
+pub mod rotation;
 pub mod sameness;
 pub mod saved;
 pub mod situation;

@@ -90,9 +90,9 @@ impl Membership {
         self.members.iter().filter(|member| member.entry.learner)
     }
 
-    /// The member that leads.
-    pub fn leader(&self) -> Option<&Member> {
-        self.members.iter().find(|member| self.leader == Some(member.entry.id))
+    /// The host whose member leads.
+    pub fn leading_host(&self) -> Option<&HostName> {
+        Some(&self.by_id(self.leader?)?.host)
     }
 
     pub fn voters(&self) -> impl Iterator<Item = &Member> {

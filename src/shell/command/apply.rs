@@ -18,7 +18,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::{locked, sameness};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::names::{HostName, listed};
+use crate::core::names::listed;
 use crate::core::observed::Observed;
 use crate::core::plan::ruling::Finding;
 use crate::core::plan::{Plan, approved};
@@ -139,7 +139,9 @@ pub async fn run<F: Fleet, G>(
     let doing = if desired.request.restore.is_some() { "restore of" } else { "apply of" };
     let _held = lock(args.lock_timeout, &format!("{doing} plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
-    if let Some(text) = words::other_leader(&fresh, leader(desired, &observed)) {
+    let membership = Membership::of(desired, &observed);
+    let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
+    if let Some(text) = words::other_leader(&fresh, leader) {
         emit(Event::Warning { text });
     }
     let stop = Stop::default();
@@ -165,12 +167,6 @@ pub async fn run<F: Fleet, G>(
     };
     drop(progress);
     conclude(args, &result?, stdout)
-}
-
-/// The host whose member leads now.
-fn leader(desired: &Desired, observed: &Observed) -> Option<HostName> {
-    let membership = Membership::of(desired, observed)?;
-    Some(membership.leader()?.host.clone())
 }
 
 /// What is seen when nobody else is at work: what somebody's run has half done is nothing to plan from.

@@ -190,7 +190,7 @@ pub fn bind(desired: &mut Desired, observed: &Observed) -> Result<(), Diagnostic
     {
         restore.token = token;
     }
-    let leader = membership.as_ref().and_then(|membership| Some(membership.leader()?.host.clone()));
+    let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
     // Where no rotation is under way, nor wanted, it says nothing.
     let rotates = request.rotation.is_some() || desired.previous_authority.is_some();
     request.drop_old_ca &= rotates || observed.workstation.next.is_some();

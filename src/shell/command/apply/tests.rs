@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::core::names::HostName;
 use crate::core::observed::{Cause, File, LockHolder};
 use crate::core::plan::action::Action;
 use crate::core::render::samples;
@@ -28,6 +29,14 @@ impl Obedient {
         let context = Context::for_tests();
         let result = run(args, saved, &context, &self.desired, self, lock, &mut captured.out()).await;
         (result, captured.text())
+    }
+
+    /// As `plan` saves it.
+    fn saved(&self) -> Plan {
+        let world = self.world.lock().unwrap();
+        let mut desired = self.desired.clone();
+        request::bind(&mut desired, &world).unwrap();
+        planner::plan(&desired, &world)
     }
 
     fn plan(&self) -> Plan {
@@ -127,9 +136,7 @@ async fn a_saved_plan_can_be_applied_again_after_a_kill() {
 #[tokio::test]
 async fn what_is_expected_and_done_is_no_failure() {
     let fleet = Obedient::bare();
-    let mut planned = fleet.desired.clone();
-    request::bind(&mut planned, &fleet.world.lock().unwrap()).unwrap();
-    let saved = planner::plan(&planned, &fleet.world.lock().unwrap());
+    let saved = fleet.saved();
     let expecting = ApplyArgs { expect: Some(saved.id()), ..yes() };
     for begun in ["[ 1/13] create the CA on this machine\n", "No changes: "] {
         let (result, printed) = fleet.apply(&expecting, None).await;
@@ -145,9 +152,7 @@ async fn what_is_expected_and_done_is_no_failure() {
 #[tokio::test]
 async fn the_token_of_a_saved_plan_is_written() {
     let fleet = Obedient::bare();
-    let mut planned = fleet.desired.clone();
-    request::bind(&mut planned, &fleet.world.lock().unwrap()).unwrap();
-    let saved = planner::plan(&planned, &fleet.world.lock().unwrap());
+    let saved = fleet.saved();
     fleet.world.lock().unwrap().at.0 += 300;
     assert_eq!(fleet.apply(&yes(), Some(saved)).await.0, Ok(0));
     let world = fleet.world.lock().unwrap();
