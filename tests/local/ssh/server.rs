@@ -133,11 +133,15 @@ impl Sshd {
     }
 
     pub fn signal_sessions(&self, signal: &str) {
-        let mut pids = self.sessions();
-        // Unless root logs in, each has a child that does the talking.
-        pids.extend(pids.clone().into_iter().flat_map(children_of));
-        let arguments: Vec<String> = pids.iter().map(u32::to_string).collect();
-        assert!(Command::new("kill").arg(format!("-{signal}")).args(arguments).status().expect("kill runs").success());
+        let sessions = self.sessions();
+        // Unless root logs in, each has a child that does the talking. Where root does, its children are commands that may
+        // end by themselves meanwhile, so only that some process got the signal is certain.
+        let children = sessions.iter().copied().flat_map(children_of).collect::<Vec<_>>();
+        let signalled = sessions.into_iter().chain(children).filter(|pid| {
+            let kill = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+            kill.expect("kill runs").success()
+        });
+        assert!(signalled.count() > 0, "no session to send {signal} to");
     }
 }
 
