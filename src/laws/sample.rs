@@ -9,7 +9,7 @@ use crate::core::desired::{
 };
 use crate::core::guard::{Guard, broken};
 use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
-use crate::core::observed::Observed;
+use crate::core::observed::{Host, Observed, Room, Stored};
 use crate::core::planner::world;
 
 pub use crate::core::planner::world::bare_host;
@@ -119,3 +119,18 @@ pub fn healthy(desired: &Desired) -> Observed {
 const HEALTHY_MAX: usize = 32;
 
 thread_local!(static HEALTHY: RefCell<VecDeque<(Option<Guard>, Desired, Observed)>> = const { RefCell::new(VecDeque::new()) });
+
+/// Everything that is written on a host is on its root disk.
+pub fn on_one_disk(host: &mut Host, available_bytes: u64, used_bytes: u64) {
+    let room = Room {
+        mount: RemotePath::new("/"),
+        device: "8:1".to_owned(),
+        available_bytes,
+        used_bytes,
+        available_inodes: 1 << 20,
+        inodes: 2 << 20,
+        read_only: false,
+    };
+    let is_there = |stored: &&Stored| !matches!(stored, Stored::DataElsewhere | Stored::Backups);
+    host.room = Stored::ALL.iter().filter(is_there).map(|stored| (*stored, room.clone())).collect();
+}

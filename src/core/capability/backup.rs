@@ -9,6 +9,7 @@
 
 use super::unreachable;
 use crate::core::cluster::leaf;
+use crate::core::cluster::room;
 use crate::core::cluster::snapshot;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
@@ -18,7 +19,7 @@ use crate::core::desired::{Backup, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RoleName, UserName};
 use crate::core::observed::auth::BACKUP;
-use crate::core::observed::{Drill, File, FileFact, Host, LastRun, Observed, Role, Scheduled, Seen, Snapshot};
+use crate::core::observed::{Drill, File, FileFact, Host, LastRun, Observed, Role, Scheduled, Seen, Snapshot, Stored};
 use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 use crate::core::span;
@@ -264,12 +265,10 @@ pub fn without_room(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let size = |bytes: u64| bytesize::ByteSize::b(bytes).display().iec().to_string();
     let of = |(name, host): (&HostName, &Host)| {
         let backup = desired.backup_on(name)?;
-        let free = host.scheduled.as_ref()?.free_bytes?;
+        let free = host.room.get(&Stored::Backups)?.available_bytes;
         let database = host.answer()?.database_bytes;
-        let needed = match backup.compression.program() {
-            Some(_) => database.saturating_mul(2),
-            None => database,
-        };
+        let copies = if backup.compression.program().is_some() { 2 } else { 1 };
+        let needed = room::snapshot_bytes(host, Stored::Backups, copies)?;
         (free < needed).then(|| Finding {
             code: Code::BackupSpace,
             hosts: vec![name.clone()],

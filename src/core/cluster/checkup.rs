@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::core::cluster::quota;
 use crate::core::count::count;
 use crate::core::desired::{Desired, Node};
 use crate::core::names::HostName;
@@ -15,6 +14,7 @@ use crate::core::observed::{Cause, Host, Observed, Role, Seen};
 use crate::core::span;
 
 mod members;
+mod space;
 
 /// What was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -124,7 +124,8 @@ pub fn findings(desired: &Desired, observed: &Observed, name: &HostName, checkup
     findings.push(addresses(desired, name, host, checkup));
     findings.extend(ports(desired, checkup));
     findings.extend(members::peers(desired, observed, checkup));
-    findings.extend(disk(desired, host, checkup));
+    findings.extend(space::space(desired, name, host));
+    findings.extend(disk(checkup));
     findings.extend(host.known().map(port_owners));
     findings.extend(host.known().map(members::other_etcds));
     findings.extend(members::data(observed, name));
@@ -381,26 +382,12 @@ const SYNC_SLOW_US: u64 = 10_000;
 /// From here on heartbeats are late, and leaders are lost.
 const SYNC_TOO_SLOW_US: u64 = 100_000;
 
-fn disk(desired: &Desired, host: &Seen<Host>, checkup: &Checkup) -> Vec<Outcome> {
+fn disk(checkup: &Checkup) -> Vec<Outcome> {
     let disk = match &checkup.disk {
         Seen::Known(disk) => disk,
-        Seen::Unknown(cause) => return vec![Outcome::unknown(Check::DiskSpace, cause)],
+        Seen::Unknown(cause) => return vec![Outcome::unknown(Check::FileSystem, cause)],
     };
-    let mut findings = vec![space(desired, host.known(), disk), file_system(disk)];
-    findings.extend(latency(disk));
-    findings
-}
-
-fn space(desired: &Desired, host: Option<&Host>, disk: &Disk) -> Outcome {
-    let size = |bytes: u64| bytesize::ByteSize::b(bytes).display().iec().to_string();
-    let quota = quota::declared(desired);
-    let has = host.and_then(Host::answer).map_or(0, |answer| answer.database_bytes);
-    let grows = quota.saturating_sub(has);
-    let seen = format!("{} free at {}; the database may grow by {}", size(disk.free_bytes), disk.folder, size(grows));
-    match disk.free_bytes < grows {
-        true => Outcome::warning(Check::DiskSpace, seen, "make room, or declare a smaller `quota-backend` in [etcd]"),
-        false => Outcome::ok(Check::DiskSpace, seen),
-    }
+    [Some(file_system(disk)), latency(disk)].into_iter().flatten().collect()
 }
 
 /// What etcd's promises do not hold on.

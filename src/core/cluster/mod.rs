@@ -4,7 +4,7 @@
 //!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
 //!   [`turn`]
-//! - what the database may fill: [`quota`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a
+//! - what the database may fill: [`quota`]; what is free on disks: [`room`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a
 //!   check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]; how far a rotation is: [`rotation`]; whom its end would shut out: [`clients`]
 //! - snapshots: [`snapshot`], [`saved`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
@@ -32,6 +32,7 @@ pub mod quorum_lost;
 pub mod quota;
 pub mod restoration;
 pub mod risk;
+pub mod room;
 pub mod rotation;
 pub mod sameness;
 pub mod saved;

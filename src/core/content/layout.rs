@@ -4,7 +4,7 @@
 
 use crate::core::desired::{Consumer, Desired, Paths};
 use crate::core::names::{Digest, RemotePath};
-use crate::core::observed::{Access, File, Folder, Needed};
+use crate::core::observed::{Access, File, Folder, Needed, Stored};
 
 /// The user and group that etcd runs as.
 pub const ACCOUNT: &str = "etcd";
@@ -237,6 +237,40 @@ pub fn needed_path(desired: &Desired, needed: Needed) -> RemotePath {
         Needed::Config => desired.paths.config.clone(),
         Needed::Certificates => desired.paths.certificates.clone(),
         Needed::Data => desired.paths.data.clone(),
+    }
+}
+
+/// The folder of what is written there; `None` where nothing is declared to be.
+pub fn stored_path(desired: &Desired, stored: Stored) -> Option<RemotePath> {
+    let paths = &desired.paths;
+    Some(match stored {
+        Stored::Data => paths.data.clone(),
+        Stored::BesideData => paths.data.parent(),
+        Stored::DataElsewhere => return None,
+        Stored::Binaries => paths.binaries.clone(),
+        Stored::Config => paths.config_folder(),
+        Stored::Certificates => paths.certificates.clone(),
+        Stored::Units => RemotePath::new(UNITS_FOLDER),
+        Stored::Programs => RemotePath::new(PROGRAMS_FOLDER),
+        Stored::Snapshots => RemotePath::new(SNAPSHOTS_FOLDER),
+        Stored::Backups => desired.backup.as_ref()?.directory.clone(),
+    })
+}
+
+/// All of them, in one line.
+pub fn stored_paths(desired: &Desired) -> String {
+    let paths = Stored::ALL.iter().filter_map(|stored| stored_path(desired, *stored));
+    paths.map(|path| path.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// In which of the folders `file` is.
+pub fn stored(file: File) -> Stored {
+    match row(file).at {
+        At::Config | At::BesideConfig(_) => Stored::Config,
+        At::Unit | At::InUnits(_) => Stored::Units,
+        At::InCertificates(_) => Stored::Certificates,
+        At::InData(_) => Stored::Data,
+        At::InPrograms(_) => Stored::Programs,
     }
 }
 

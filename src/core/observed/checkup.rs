@@ -122,7 +122,6 @@ pub struct Disk {
     pub file_system: String,
     /// `rw,relatime`
     pub options: String,
-    pub free_bytes: u64,
     /// How long writing 2,300 bytes and syncing them took, each time, in microseconds. Empty where it was not measured.
     pub syncs_us: Vec<u64>,
 }

@@ -25,6 +25,7 @@ mod file;
 mod location;
 mod lock;
 mod other;
+mod room;
 
 pub use cause::Cause;
 pub use comparison::{Comparison, MemberHash};
@@ -33,6 +34,7 @@ pub use file::{Access, File, FileFact, Folder, Role};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};
+pub use room::{Room, Stored};
 
 /// A fact, or why it could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -260,6 +262,9 @@ pub struct Host {
     /// What etcd needs at its start, and what the places of that are like; empty where nothing stands in the way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub locations: BTreeMap<Needed, Location>,
+    /// What is free where something is written. Absent where it could not be told. Volatile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub room: BTreeMap<Stored, Room>,
     /// The declared address, at which etcd is to listen, is on no interface of the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lacks_address: bool,
@@ -321,9 +326,6 @@ pub struct Scheduled {
     /// Where the declared folder lies, if it must be on a mount of its own and is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmounted: Option<RemotePath>,
-    /// What is free in the declared folder; `None` where that is not there yet. Volatile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub free_bytes: Option<u64>,
     /// The newest finished snapshot of each cluster in the declared folder, which others may use, too. Volatile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newest: Vec<Snapshot>,

@@ -67,6 +67,7 @@ impl Finding {
             Code::AuthorityReplaced
             | Code::CompressorMissing
             | Code::Departed
+            | Code::DiskFilling
             | Code::EvenVoters
             | Code::ExperimentalSetting
             | Code::KeyNotHere

@@ -2,7 +2,9 @@
 
 use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
-use crate::core::cluster::{clients, departed, former_life, locked, lost, next_start, others, quota, source, trust};
+use crate::core::cluster::{
+    clients, departed, former_life, locked, lost, next_start, others, quota, room, source, trust,
+};
 use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
@@ -35,6 +37,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(restore::findings(desired, observed));
     findings.extend(users::findings(desired, observed));
     findings.extend(quota::findings(desired, observed));
+    findings.extend(room::findings(desired, observed));
     findings.extend(source::findings(desired, observed));
     findings.extend(others::findings(observed));
     findings.extend(backup::findings(desired, observed));

@@ -123,6 +123,7 @@ pub fn bare_host() -> Host {
         data: DataDirectory::Empty,
         data_elsewhere: None,
         locations: BTreeMap::new(),
+        room: BTreeMap::new(),
         lacks_address: false,
         clients: BTreeSet::new(),
         taken_ports: BTreeMap::new(),

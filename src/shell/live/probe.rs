@@ -36,6 +36,7 @@ mod log;
 mod others;
 mod process;
 mod pushed;
+mod room;
 mod scheduled;
 mod section;
 mod snapshots;
@@ -77,7 +78,7 @@ macro_rules! sections {
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
     host installed tools unit complaint process data elsewhere loaded others v2store log listeners clients sources snapshots
-    pushed scheduled keys account locations authority lock consumers files
+    pushed scheduled keys account locations room authority lock consumers files
 }
 
 /// What one look has brought.
@@ -200,6 +201,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         keys,
         account,
         locations,
+        room,
         authority,
         lock,
         consumers,
@@ -232,6 +234,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         data,
         data_elsewhere: elsewhere,
         locations,
+        room,
         lacks_address,
         member: Seen::Known(None),
         snapshots: BTreeMap::new(),

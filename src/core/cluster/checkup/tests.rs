@@ -45,7 +45,6 @@ fn well() -> Checkup {
             mount_point: "/".to_owned(),
             file_system: "ext4".to_owned(),
             options: "rw,relatime".to_owned(),
-            free_bytes: 20 << 30,
             syncs_us: vec![900; 100],
         }),
         journal: Seen::Known(Vec::new()),
@@ -79,9 +78,9 @@ fn is(outcome: &Outcome, verdict: Verdict, words: &str) {
 
 #[test]
 fn a_host_that_is_well() {
-    // The clock is told by the look at the host, which there is none of here.
+    // The clock and what is free are told by the look at the host, which there is none of here.
     let not_ok: Vec<_> = of(&well()).into_iter().filter(|one| one.verdict != Verdict::Ok).collect();
-    assert_eq!(not_ok.iter().map(|one| one.check).collect::<Vec<_>>(), [Check::Clock]);
+    assert_eq!(not_ok.iter().map(|one| one.check).collect::<Vec<_>>(), [Check::Clock, Check::DiskSpace]);
 }
 
 #[test]
@@ -188,7 +187,6 @@ fn disks_that_are_slow_full_or_no_disks() {
     let slow = |us: u64| move |of: &mut Checkup| disk_of(of).syncs_us[..2].fill(us);
     is(&after(Check::DiskLatency, slow(10_000)), Verdict::Warning, "99 % within 10.0 ms");
     is(&after(Check::DiskLatency, slow(100_000)), Verdict::Problem, "99 % within 100.0 ms");
-    is(&after(Check::DiskSpace, |of| disk_of(of).free_bytes = 1 << 30), Verdict::Warning, "1.0 GiB free");
     let on = |kind: &str| {
         let kind = kind.to_owned();
         move |of: &mut Checkup| disk_of(of).file_system = kind
@@ -196,6 +194,27 @@ fn disks_that_are_slow_full_or_no_disks() {
     is(&after(Check::FileSystem, on("tmpfs")), Verdict::Problem, "tmpfs");
     is(&after(Check::FileSystem, on("nfs4")), Verdict::Problem, "nfs4");
     is(&after(Check::FileSystem, |of| disk_of(of).options = "ro,relatime".to_owned()), Verdict::Problem, "read-only");
+}
+
+#[test]
+fn each_file_system_is_told_with_what_is_free() {
+    let desired = sample::desired(3);
+    let of = |available: u64, used: u64| {
+        let mut observed = sample::healthy(&desired);
+        let host = observed.host_mut(&sample::name(0)).expect("it is there");
+        sample::on_one_disk(host, available, used);
+        findings(&desired, &observed, &sample::name(0), &well())
+    };
+    let space = |available, used| of(available, used).into_iter().find(|one| one.check == Check::DiskSpace);
+    let is = |outcome: Option<Outcome>, verdict, seen| is(&outcome.expect("it is told"), verdict, seen);
+    is(
+        space(20 << 30, 20 << 30),
+        Verdict::Ok,
+        "20.0 GiB free on / (50% used, 50% of the inodes): /var/lib/etcd, /opt/etcd",
+    );
+    is(space(1 << 30, 1 << 30), Verdict::Warning, "the database may grow by");
+    is(space(3 << 30, 40 << 30), Verdict::Warning, "94% used");
+    is(space(1 << 20, 40 << 30), Verdict::Problem, "1.0 MiB free on / (100% used");
 }
 
 #[test]

@@ -39,5 +39,9 @@ look_elsewhere() {
 tell_elsewhere() {
     if [ -d "$2/member" ] && [ ! "$2" -ef "$q_data" ]; then
         echo "$1=$2"
+        case $2 in
+        *[!A-Za-z0-9/._+@-]*) ;;
+        *) elsewhere=${elsewhere:-$2} ;;
+        esac
     fi
 }

@@ -23,6 +23,7 @@ impl Section for Look {
             ("q_account", layout::ACCOUNT.to_owned()),
             ("q_data", of.desired.paths.data.to_string()),
             ("q_locations", paths.collect::<Vec<_>>().join(" ")),
+            ("q_written", layout::stored_paths(of.desired)),
             ("q_walk", include_str!("../script/walk.sh").to_owned()),
         ])
     }
@@ -31,7 +32,6 @@ impl Section for Look {
         let reals: BTreeMap<_, _> = pairs(answer, "real").collect();
         let closed: BTreeMap<_, _> = pairs(answer, "closed").collect();
         let links: Vec<_> = answer.values("locations", "link").collect();
-        let mounts: Vec<_> = answer.values("locations", "mount").filter_map(mount).collect();
         // What could not be asked is not open.
         if answer.value("locations", "unasked").is_some() {
             return Err(missing("whether etcd's user can reach its files"));
@@ -41,9 +41,7 @@ impl Section for Look {
             let real = *reals.get(path.as_str())?;
             let closed = [path.as_str(), real].iter().find_map(|path| closed_place(closed.get(path)?));
             let real = RemotePath::new(real);
-            let above = mounts.iter().filter(|mount| real.is_within(&mount.point));
-            // Of two on one place the later one is seen.
-            let mount = above.max_by_key(|mount| mount.point.as_str().len())?.clone();
+            let mount = mounted(answer, &real)?.mount;
             let is_link = links.contains(&path.as_str());
             Some((*needed, Location { real, is_link, closed, mount }))
         };
@@ -64,14 +62,29 @@ fn closed_place(line: &str) -> Option<Closed> {
     Some(Closed { path: RemotePath::new(path), access: Access::new(mode, owner, group) })
 }
 
-/// `POINT<tab>TYPE<tab>OPTIONS`
-fn mount(line: &str) -> Option<Mount> {
-    let [point, filesystem, options] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+/// What is mounted at a place or above it, and the number of its device.
+pub(super) struct Mounted<'a> {
+    pub mount: Mount,
+    /// `8:1`
+    pub device: &'a str,
+}
+
+/// What a folder is on, links followed.
+pub(super) fn mounted<'a>(answer: &Answer<'a>, real: &RemotePath) -> Option<Mounted<'a>> {
+    let mounts = answer.values("locations", "mount").filter_map(mount);
+    // Of two on one place the later one is seen.
+    mounts.filter(|one| real.is_within(&one.mount.point)).max_by_key(|one| one.mount.point.as_str().len())
+}
+
+/// `POINT<tab>TYPE<tab>OPTIONS<tab>DEVICE`
+fn mount(line: &str) -> Option<Mounted<'_>> {
+    let [point, filesystem, options, device] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
     let has = |option: &str| options.split(',').any(|one| one == option);
-    Some(Mount {
+    let mount = Mount {
         point: RemotePath::new(point),
         filesystem: filesystem.to_owned(),
         no_exec: has("noexec"),
         read_only: has("ro"),
-    })
+    };
+    Some(Mounted { mount, device })
 }

@@ -1,16 +1,21 @@
 # shellcheck shell=dash disable=SC2016,SC2034,SC2086,SC2154
 # What the places are like that etcd needs at its next start: whether its account gets there, and what is mounted there.
+# Where else something is written is followed here as well, for `room`.
 look_locations() {
     # Links followed, whether or not the end is there yet: a line each, in the same order.
-    reals=$(readlink -m -- $q_locations)
+    reals=$(readlink -m -- $q_locations $q_written $elsewhere)
     IFS=$newline
     set -- $reals
     IFS=" $tab$newline"
+    needed=''
     for path in $q_locations; do
+        needed="$needed $1"
         echo "real=$path$tab$1"
         [ ! -L "$path" ] || echo "link=$path"
         shift
     done
+    # The others are for the mounts and for `room` alone.
+    written=$*
     # One line of the kernel's table for everything that is mounted above one of them.
     mounts=$(cat /proc/self/mountinfo)
     IFS=$newline
@@ -21,7 +26,7 @@ look_locations() {
             case $real/ in
             "${5%/}/"*)
                 type=${line#* - }
-                echo "mount=$5$tab${type%% *}$tab$6,${line##* }"
+                echo "mount=$5$tab${type%% *}$tab$6,${line##* }$tab$3"
                 break
                 ;;
             esac
@@ -30,7 +35,7 @@ look_locations() {
     IFS=" $tab$newline"
     # Only the kernel knows all that may keep an account out.
     if ! closed=$(setpriv "--reuid=$q_account" "--regid=$q_account" --init-groups \
-        sh -c "$q_walk" sh "$q_data" $q_locations $reals 2>/dev/null); then
+        sh -c "$q_walk" sh "$q_data" $q_locations $needed 2>/dev/null); then
         # Before there is one, somebody who owns nothing is asked.
         set -- --reuid=65534 --regid=65534 --clear-groups
         data=''
@@ -42,7 +47,7 @@ look_locations() {
             set -- "--reuid=$3" "--regid=$4" --init-groups
             data=$q_data
         fi
-        closed=$(setpriv "$@" sh -c "$q_walk" sh "$data" $q_locations $reals) || echo unasked=yes
+        closed=$(setpriv "$@" sh -c "$q_walk" sh "$data" $q_locations $needed) || echo unasked=yes
     fi
     IFS=$newline
     for line in $closed; do

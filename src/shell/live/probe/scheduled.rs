@@ -48,17 +48,10 @@ fn scheduled(answer: &Answer<'_>) -> Option<Scheduled> {
         needs_reload: answer.values("scheduled", "NeedDaemonReload").any(|needs| needs == "yes"),
         compressor: said("compressor") == Some("present"),
         unmounted: said("unmounted").map(RemotePath::new),
-        free_bytes: said("free").and_then(free_bytes),
         newest: newest(answer.values("scheduled", "snapshot")),
         run: run(answer),
         drill: said("drill").and_then(|line| serde_json::from_str(line).ok()),
     })
-}
-
-/// `BLOCKS BYTES`
-fn free_bytes(line: &str) -> Option<u64> {
-    let (blocks, bytes) = line.split_once(' ')?;
-    blocks.parse::<u64>().ok()?.checked_mul(bytes.parse().ok()?)
 }
 
 fn id(hexadecimal: &str) -> Option<ClusterId> {
@@ -131,9 +124,6 @@ mod tests {
             ..Scheduled::default()
         };
         assert_eq!(seen(&lines), Some(expected));
-        let free = |line: &str| seen(&format!("[scheduled]\n{line}\n")).expect("it is there").free_bytes;
-        assert_eq!(free("free=1024 4096"), Some(4 << 20));
-        assert_eq!((free("free=1024"), free("free=x 1")), (None, None));
         assert_eq!(seen("[scheduled]\n"), Some(Scheduled::default()));
         assert_eq!(seen(""), None);
         let newest = |line: &str| seen(&format!("[scheduled]\n{line}\n")).expect("it is there").newest;

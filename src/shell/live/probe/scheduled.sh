@@ -8,8 +8,6 @@ look_scheduled() {
     if [ -n "$q_mount" ] && ! mounted "$q_backup" "$q_data"; then
         echo "unmounted=$mount"
     fi
-    # What is free there: blocks, and how large each is. A folder that is not there yet is made by the first run.
-    [ ! -d "$q_backup" ] || stat -L -f -c 'free=%a %S' -- "$q_backup"
     clusters=
     # What a clock that was ahead has named says nothing of when the last one was taken. Clocks of hosts differ a little.
     latest=$(date -d '10 minutes' +%Y%m%d%H%M%S 2>/dev/null) || latest=99999999999999

@@ -12,8 +12,8 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{Architecture, ClusterId, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
-    Access, Client, DataDirectory, File, Folder, Installed, Needed, OtherEtcd, Role, Runner, ServiceState, Tools,
-    Usage, V2Store,
+    Access, Client, DataDirectory, File, Folder, Installed, Needed, OtherEtcd, Role, Room, Runner, ServiceState,
+    Stored, Tools, Usage, V2Store,
 };
 
 const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
@@ -339,7 +339,7 @@ fn what_the_places_are_like_that_etcd_needs_is_told() {
     assert_eq!((data.mount.point.as_str(), data.mount.filesystem.as_str()), ("/", "overlay"));
     assert!(!data.mount.no_exec && !data.mount.read_only && !data.is_link);
     // A link to a disk that is mounted later in the table, behind a directory that is closed.
-    let linked = "real=/var/lib/etcd\t/disk/etcd\nlink=/var/lib/etcd\nmount=/disk\text4\tro,noexec,rw\nclosed=/disk/etcd\t/disk\t700 root root\n";
+    let linked = "real=/var/lib/etcd\t/disk/etcd\nlink=/var/lib/etcd\nmount=/disk\text4\tro,noexec,rw\t8:17\nclosed=/disk/etcd\t/disk\t700 root root\n";
     let host = with("real=/var/lib/etcd\t/var/lib/etcd\n", linked).expect("a whole answer");
     let data = &host.locations[&Needed::Data];
     assert_eq!((data.real.as_str(), data.mount.point.as_str()), ("/disk/etcd", "/disk"));
@@ -352,6 +352,38 @@ fn what_the_places_are_like_that_etcd_needs_is_told() {
     {
         assert!(matches!(with(from, to), Err(Trouble::Unreadable(_))), "{from:?}: what was not told is not fine");
     }
+}
+
+#[test]
+fn what_is_free_is_told_of_each_folder() {
+    let host = seen(RUNNING);
+    let data = &host.room[&Stored::Data];
+    let expected = Room {
+        mount: RemotePath::new("/"),
+        device: "0:50".to_owned(),
+        available_bytes: 4_096_000,
+        used_bytes: 8500 * 4096,
+        available_inodes: 900,
+        inodes: 1000,
+        read_only: false,
+    };
+    assert_eq!((data, data.used_percent(), data.used_inodes_percent()), (&expected, 90, 10));
+    assert_eq!(host.room[&Stored::Programs].inodes, 0);
+    // The folder itself is not there yet, and nothing was said of the one above it; nobody has asked for [backup].
+    assert!(!host.room.contains_key(&Stored::Snapshots) && !host.room.contains_key(&Stored::Backups));
+    let with = |from: &str, to: &str| {
+        let host = parse(&desired(""), &replaced(RUNNING, from, to)).expect("a whole answer").host;
+        host.room.get(&Stored::Data).cloned()
+    };
+    let line = "free=/var/lib/etcd\t1000 10000 1500 4096 900 1000";
+    for strange in ["free=/var/lib/etcd\t0 0 0 4096 0 0", "free=/var/lib/etcd\t1000 x", "free=/var/lib/etcd", "x"] {
+        assert_eq!(with(line, strange), None, "{strange}");
+    }
+    // A disk of its own, and more free than there is: what nobody may tell is not believed to be less than nothing.
+    let mounted = "mount=/var\text4\tro,noatime\t8:17\nmount=/\t";
+    let own = with("mount=/\t", mounted).expect("it is told");
+    assert_eq!((own.mount.as_str(), own.device.as_str(), own.read_only), ("/var", "8:17", true));
+    assert_eq!(with(line, "free=/var/lib/etcd\t7 1 9 4096 1 1").expect("it is told").used_bytes, 0);
 }
 
 /// What such a script says in every shell, which is the same.
@@ -368,11 +400,17 @@ fn in_every_shell(script: &str) -> String {
 
 #[test]
 fn every_shell_sees_what_is_mounted_at_the_root() {
-    let locations = include_str!("locations.sh");
+    let (locations, room) = (include_str!("locations.sh"), include_str!("room.sh"));
+    // What is free changes between two shells.
     let said = in_every_shell(&format!(
-        "newline='\n'\ntab='\t'\nq_locations='/proc/etcd /etcd'\nq_account=etcd\nq_data=/etcd\nq_walk=:\nsetpriv() {{ :; }}\n\
-         {locations}\nlook_locations\n"
+        "newline='\n'\ntab='\t'\nq_locations='/proc/etcd /etcd'\nq_written='/proc/1/none /no/such/folder'\nelsewhere=/proc\n\
+         q_account=etcd\nq_data=/etcd\nq_walk=:\nsetpriv() {{ :; }}\nstat() {{ shift 4; echo \"asked of $*\"; }}\n\
+         {locations}\n{room}\nlook_locations\nlook_room\n"
     ));
+    assert!(
+        said.ends_with("at=/proc/1/none\t/proc/1\nat=/no/such/folder\t/\nat=/proc\t/proc\nasked of /proc/1 / /proc\n"),
+        "{said}"
+    );
     assert!(said.contains("real=/etcd\t/etcd\n") && said.contains("\nmount=/\t"), "{said}");
     assert!(said.contains("\nmount=/proc\tproc\t"), "{said}");
     let mounted = include_str!("../../../core/content/mounted.sh");

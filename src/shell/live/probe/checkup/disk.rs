@@ -14,7 +14,7 @@ impl<const MEASURES: bool> Section for Look<MEASURES> {
 
     const SHELL: &'static str = include_str!("disk.sh");
 
-    const NEEDS: &'static [&'static str] = &["cut", "dd", "df", "findmnt", "mktemp", "stat", "tail", "tr"];
+    const NEEDS: &'static [&'static str] = &["dd", "findmnt", "mktemp", "stat", "tail"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let measure = if MEASURES { "yes" } else { "" };
@@ -28,13 +28,11 @@ impl<const MEASURES: bool> Section for Look<MEASURES> {
         let mut words = mount.split(' ').map(str::to_owned);
         let mut word = || words.next().ok_or_else(|| unreadable(mount));
         let (mount_point, file_system, options) = (word()?, word()?, word()?);
-        let free = said("free")?;
         Ok(Disk {
             folder: said("folder")?.to_owned(),
             mount_point,
             file_system,
             options,
-            free_bytes: free.parse().map_err(|_| unreadable(free))?,
             syncs_us: answer.lines("disk").filter_map(microseconds).collect(),
         })
     }

@@ -9,7 +9,6 @@ look_disk() {
     done
     echo "folder=$folder"
     findmnt -n -r -o TARGET,FSTYPE,OPTIONS -T "$folder"
-    echo "free=$(df -P -B1 -- "$folder" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)"
     [ -n "$q_measure" ] || return 0
     # Beside the data directory, unless that is the root of its file system.
     above=${folder%/*}
