@@ -19,6 +19,8 @@ pub enum Kind {
     Stopped,
     /// The command line is wrong.
     Usage,
+    /// ^C, as a shell tells it of a program that a signal ends.
+    Interrupted,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Unseen => 6,
             Self::Stopped => 7,
             Self::Usage => 64,
+            Self::Interrupted => 130,
         }
     }
 }

@@ -88,7 +88,7 @@ mod tests {
         world(|host| {
             let process = host.process.as_mut().expect("it runs");
             process.pid = pid;
-            process.work = Some(Work { read_bytes, cpu_ticks });
+            process.work = Some(Work { read_bytes, cpu_ticks, ..Work::default() });
         })
     }
 

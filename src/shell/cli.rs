@@ -49,7 +49,8 @@ Exit codes:
   5   another apply holds the lock
   6   too much is unreachable to plan safely
   7   apply stopped part-way; the cluster serves (during a restore it may not); run it again
-  64  wrong usage")]
+  64  wrong usage
+  130 ended by ^C: apply and restore go on when they are run again")]
 pub struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,

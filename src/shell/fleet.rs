@@ -4,14 +4,44 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::observed::{Cause, Comparison, Observed};
 use crate::core::plan::action::Action;
+use crate::core::span;
+
+/// A host that is looked at, and has not answered yet.
+#[derive(Clone, Debug)]
+pub struct Unanswered {
+    pub host: HostName,
+    /// What ssh is told to connect to.
+    pub destination: String,
+    pub since: Instant,
+    /// A connection is there.
+    pub is_connected: bool,
+}
+
+impl Unanswered {
+    /// `no answer to SSH for 5 s`
+    pub fn words(&self) -> String {
+        let so_long = span::age(i64::try_from(self.since.elapsed().as_secs()).unwrap_or(i64::MAX));
+        match self.is_connected {
+            false => format!("no answer to SSH for {so_long}"),
+            true => format!("no answer over SSH for {so_long}"),
+        }
+    }
+}
 
 pub trait Fleet: Sync {
     /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
     fn observe(&self) -> impl Future<Output = Observed> + Send;
+
+    /// The hosts that have not answered the look that is under way.
+    fn unanswered(&self) -> Vec<Unanswered> {
+        Vec::new()
+    }
 
     /// Compares the data of all voters at one revision. `None` where fewer than two can be asked.
     fn compare(&self) -> impl Future<Output = Option<Comparison>> + Send;

@@ -15,8 +15,8 @@ use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::Observed;
 use crate::core::span;
-use crate::shell::apply::Stop;
 use crate::shell::fleet::Fleet;
+use crate::shell::stop::Stop;
 
 /// The key that is written.
 pub const KEY: &str = "/quorate/guard";

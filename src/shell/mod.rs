@@ -12,3 +12,6 @@ pub mod live;
 mod patience;
 pub mod fleet;
 pub mod stderr;
+pub mod stop;
+mod effect;
+mod watch;

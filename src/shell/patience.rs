@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::diagnostic::Diagnostic;
-use crate::core::render::event::Event;
+use crate::core::render::event::{Event, Glimpse};
 
 /// How long is paused between two looks.
 #[derive(Clone, Copy, Debug)]
@@ -97,14 +97,13 @@ impl Patience {
         Some(tried)
     }
 
-    /// As [`Patience::wait`]; says once a second what it waits for.
-    pub async fn wait_for(&mut self, for_what: &str, emit: &(dyn Fn(Event) + Sync)) -> bool {
-        if !self.is_over() && self.shown_at.elapsed() >= SHOWN_EVERY {
+    /// Says once a second what is waited for, and what was seen of it.
+    pub fn show(&mut self, for_what: &str, seen: impl FnOnce() -> Vec<Glimpse>, emit: &(dyn Fn(Event) + Sync)) {
+        if self.shown_at.elapsed() >= SHOWN_EVERY {
             self.shown_at = Instant::now();
             let seconds = self.since.elapsed().as_secs_f64();
-            emit(Event::Waiting { for_what: for_what.to_owned(), seconds });
+            emit(Event::Waiting { for_what: for_what.to_owned(), seconds, seen: seen() });
         }
-        self.wait().await
     }
 }
 
@@ -186,7 +185,10 @@ mod tests {
         let said = Mutex::new(0);
         let count = |_| *said.lock().expect("nobody panics") += 1;
         let mut patience = Patience::new(SECOND * 3, Pauses::Every(SECOND / 4));
-        while patience.wait_for("etcd-1 to serve", &count).await {}
+        while !patience.is_over() {
+            patience.show("etcd-1 to serve", Vec::new, &count);
+            patience.wait().await;
+        }
         assert_eq!(*said.lock().expect("nobody panics"), 2);
     }
 

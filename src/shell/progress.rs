@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::core::desired::Desired;
-use crate::core::render::event::Event;
+use crate::core::render::event::{Event, Glimpse};
 use crate::core::render::palette::Palette;
 use crate::core::render::words;
 use crate::core::span;
@@ -54,18 +54,28 @@ struct State {
     /// The line of the step that runs, and whether it stands at the end of the output without a newline.
     step: String,
     is_open: bool,
-    /// The wait that was told last: what for, and how many tens of seconds.
-    last_shown: (String, u64),
+    /// The wait of this step that was told last.
+    last_shown: Option<Shown>,
+}
+
+/// A wait as it was told.
+struct Shown {
+    /// What of it, without numbers.
+    about: String,
+    /// How many tens of seconds it had taken.
+    tens: u64,
 }
 
 /// A wait is mentioned in plain lines every so many seconds; a bar shows each second.
 const WAIT_SHOWN_EVERY_SECONDS: u64 = 10;
+/// Where nothing is amiss: most waits are over by then.
+const WAIT_FIRST_SHOWN_AFTER_SECONDS: f64 = 5.0;
 
 impl Progress {
     /// `writer` is stdout for JSON, stderr for plain lines; a bar draws on stderr itself.
     pub fn new(output: Output, declared: usize, colour: bool, writer: Box<dyn Write + Send>) -> Self {
         let bar = (output == Output::Bar).then(|| spinner(String::new()));
-        let state = State { writer, bar, step: String::new(), is_open: false, last_shown: Default::default() };
+        let state = State { writer, bar, step: String::new(), is_open: false, last_shown: None };
         let palette = if colour { Palette::coloured() } else { Palette::plain() };
         Self { output, declared, palette, state: Mutex::new(state) }
     }
@@ -85,14 +95,15 @@ impl Progress {
 impl State {
     fn plain(&mut self, event: &Event, declared: usize, palette: Palette) -> io::Result<()> {
         match event {
-            Event::Locking { held_by: Some(holder), .. } => self.show_wait(&format!("the lock, held by {holder}"), 0.0),
+            Event::Locking { held_by: Some(holder), .. } => self.show_lock(holder),
             Event::StepStarted { number, of, title, hosts } => {
                 self.step = words::step_line(*number, *of, title, hosts, declared);
+                self.last_shown = None;
                 write!(self.writer, "{} ...", self.step)?;
                 self.is_open = true;
                 self.writer.flush()
             }
-            Event::Waiting { for_what, seconds } => self.show_wait(for_what, *seconds),
+            Event::Waiting { for_what, seconds, seen } => self.show_wait(for_what, *seconds, seen),
             Event::StepDone { seconds, surprises, .. } => {
                 if !self.is_open {
                     write!(self.writer, "{} ...", self.step)?;
@@ -125,9 +136,9 @@ impl State {
                 bar.set_message(self.step.clone());
             }
             Event::ActionDone { host: Some(host), .. } => bar.set_message(format!("{}: {host} done", self.step)),
-            Event::Waiting { for_what, seconds } => {
-                let (step, seconds) = (&self.step, span::measured(*seconds));
-                bar.set_message(format!("{step}: waiting for {for_what} ({seconds})"));
+            Event::Waiting { for_what, seconds, seen } => {
+                let wait = waiting(for_what, *seconds, seen);
+                bar.set_message(if self.step.is_empty() { wait } else { format!("{}: {wait}", self.step) });
             }
             Event::StepDone { seconds, surprises, .. } => {
                 bar.println(format!("{} ... done in {}", self.step, span::measured(*seconds)));
@@ -147,15 +158,33 @@ impl State {
         Ok(())
     }
 
-    fn show_wait(&mut self, for_what: &str, seconds: f64) -> io::Result<()> {
-        let tens = seconds.max(0.0) as u64 / WAIT_SHOWN_EVERY_SECONDS;
-        let now = (for_what.to_owned(), tens);
-        if self.last_shown == now || (tens == 0 && seconds > 0.0) {
+    fn show_lock(&mut self, holder: &str) -> io::Result<()> {
+        let about = format!("the lock, held by {holder}");
+        if self.last_shown.as_ref().is_some_and(|shown| shown.about == about) {
             return Ok(());
         }
-        self.last_shown = now;
-        let so_far = if tens == 0 { String::new() } else { format!(" ({})", span::measured(seconds)) };
-        self.note(&format!("waiting for {for_what}{so_far}"))
+        self.note(&format!("waiting for {about}"))?;
+        self.last_shown = Some(Shown { about, tens: 0 });
+        Ok(())
+    }
+
+    /// What is amiss is said at once, all else when it has taken a while; and both again when it changes, and now and then.
+    fn show_wait(&mut self, for_what: &str, seconds: f64, seen: &[Glimpse]) -> io::Result<()> {
+        let seconds = seconds.max(0.0);
+        let tens = seconds as u64 / WAIT_SHOWN_EVERY_SECONDS;
+        let lines: Vec<_> = seen.iter().map(Glimpse::line).collect();
+        let about = if lines.is_empty() { for_what.to_owned() } else { lines.join("; ") };
+        // How long, how often and how much change with every look.
+        let about: String = about.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        let is_due = match &self.last_shown {
+            None => seen.iter().any(|glimpse| glimpse.trouble) || seconds >= WAIT_FIRST_SHOWN_AFTER_SECONDS,
+            Some(shown) => shown.about != about || shown.tens != tens,
+        };
+        if !is_due {
+            return Ok(());
+        }
+        self.last_shown = Some(Shown { about, tens });
+        self.note(&waiting(for_what, seconds, seen))
     }
 
     /// A line of its own below the step's.
@@ -170,6 +199,16 @@ impl State {
         }
         self.writer.flush()
     }
+}
+
+/// `waiting for etcd-2 to end (10 s)`, or what was seen: `waiting 10 s: etcd-2: does not answer SSH for 9 s: no route to host`
+fn waiting(for_what: &str, seconds: f64, seen: &[Glimpse]) -> String {
+    let seconds = span::measured(seconds);
+    if seen.is_empty() {
+        return format!("waiting for {for_what} ({seconds})");
+    }
+    let seen: Vec<_> = seen.iter().map(Glimpse::line).collect();
+    format!("waiting {seconds}: {}", seen.join("; "))
 }
 
 fn guard_writes(event: &Event) -> String {
@@ -237,7 +276,7 @@ mod tests {
 
     fn events() -> Vec<Event> {
         let hosts: Vec<_> = ["etcd-1", "etcd-2", "etcd-3"].map(HostName::new).into();
-        let waiting = |seconds| Event::Waiting { for_what: "etcd-2 to serve".to_owned(), seconds };
+        let waiting = |seconds| Event::Waiting { for_what: "etcd-2 to serve".to_owned(), seconds, seen: Vec::new() };
         vec![
             Event::Locking { hosts: hosts.clone(), held_by: None },
             Event::Locked { hosts: hosts.clone() },
@@ -247,7 +286,7 @@ mod tests {
             Event::StepDone { number: 1, seconds: 1.23, surprises: Vec::new() },
             Event::StepStarted { number: 2, of: 2, title: "start etcd".to_owned(), hosts: vec![hosts[1].clone()] },
             waiting(1.1),
-            waiting(9.9),
+            waiting(5.3),
             waiting(10.1),
             waiting(11.0),
             waiting(20.3),
@@ -259,10 +298,54 @@ mod tests {
     #[test]
     fn plain_lines_read_like_a_log() {
         let lines = "[1/2] install etcd 3.5.16 on etcd-1, etcd-2, etcd-3 ... done in 1.2 s\n[2/2] start etcd on etcd-2 \
-                     ...\n      waiting for etcd-2 to serve (10 s)\n      waiting for etcd-2 to serve (20 s)\n[2/2] \
+                     ...\n      waiting for etcd-2 to serve (5.3 s)\n      waiting for etcd-2 to serve (10 s)\n      waiting for etcd-2 to serve (20 s)\n[2/2] \
                      start etcd on etcd-2 ... done in 21 s\n      unexpected state after this step: + etcd-2 taken \
                      2379\n";
         assert_eq!(shown(Output::Plain, &events()), lines);
+    }
+
+    /// What is amiss is said at once; what changes, when it does; and what stays, every ten seconds.
+    #[test]
+    fn a_wait_says_what_is_seen() {
+        let host = HostName::new("etcd-2");
+        let of = |seconds: f64, what: &str, trouble| Event::Waiting {
+            for_what: "etcd-2 to serve".to_owned(),
+            seconds,
+            seen: vec![Glimpse { host: host.clone(), what: what.to_owned(), trouble }],
+        };
+        let starting = |seconds| of(seconds, "etcd is starting", false);
+        let exited = |seconds, times| of(seconds, &format!("etcd exited ({times} times): panic"), true);
+        let step =
+            |number| Event::StepStarted { number, of: 2, title: "start etcd".to_owned(), hosts: vec![host.clone()] };
+        let events = [
+            step(1),
+            starting(1.0),
+            starting(4.0),
+            starting(5.2),
+            starting(6.0),
+            of(7.1, "answers", false),
+            of(11.0, "answers", false),
+            step(2),
+            starting(1.0),
+            exited(2.0, 2),
+            exited(4.0, 3),
+            exited(11.0, 4),
+        ];
+        let told = shown(Output::Plain, &events);
+        let lines: Vec<_> = told.lines().filter_map(|line| line.strip_prefix("      waiting ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "5.2 s: etcd-2: etcd is starting",
+                "7.1 s: etcd-2: answers",
+                "11 s: etcd-2: answers",
+                "2.0 s: etcd-2: etcd exited (2 times): panic",
+                "11 s: etcd-2: etcd exited (4 times): panic",
+            ]
+        );
+        let json = shown(Output::Json, &events[9..10]);
+        let seen = "\"seen\":[{\"host\":\"etcd-2\",\"what\":\"etcd exited (2 times): panic\",\"trouble\":true}]";
+        assert!(json.contains(seen), "{json}");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 pub mod alarms;
 pub mod checkup;
 pub mod clients;
+pub mod crash;
 pub mod departed;
 pub mod first_start;
 pub mod former_life;
@@ -36,6 +37,7 @@ pub mod room;
 pub mod rotation;
 pub mod sameness;
 pub mod saved;
+pub mod sighting;
 pub mod situation;
 pub mod snapshot;
 pub mod source;

@@ -32,6 +32,7 @@ pub fn stop_for_good(observed: &mut Observed, name: &HostName) {
     host.service.state = ServiceState::Inactive;
     host.service.enabled = false;
     host.service.complaint = None;
+    host.service.ended = None;
     host.member = Seen::Known(None);
     host.v2store = None;
     host.log_version = None;
@@ -109,6 +110,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     });
     host.service.state = ServiceState::Activating;
     host.service.complaint = None;
+    host.service.ended = None;
     host.data = DataDirectory::Member;
     host.v2store = version::needs_v2store_check(desired, version).then_some(V2Store::Clean);
 }

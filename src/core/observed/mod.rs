@@ -25,6 +25,7 @@ mod file;
 mod location;
 mod lock;
 mod other;
+mod process;
 mod room;
 
 pub use cause::Cause;
@@ -34,6 +35,7 @@ pub use file::{Access, File, FileFact, Folder, Role};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};
+pub use process::{Ended, Process, Work};
 pub use room::{Room, Stored};
 
 /// A fact, or why it could not be had.
@@ -453,6 +455,9 @@ pub struct Service {
     /// Its own last words, told only while it fails or is about to be started once more. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complaint: Option<String>,
+    /// How its last process ended, told only while it fails or is about to be started once more. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -463,39 +468,6 @@ pub enum ServiceState {
     Activating,
     Active,
     Failed,
-}
-
-/// The running etcd, and what it loaded when it started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Process {
-    /// Volatile.
-    pub pid: u32,
-    /// Volatile.
-    pub started: UnixSeconds,
-    /// The file that it was started from.
-    pub executable: RemotePath,
-    /// That path now leads to another file.
-    pub executable_replaced: bool,
-    /// Its command line does not name our etcd.yaml.
-    pub foreign_config: bool,
-    /// The digest of each file as it was when the process read it.
-    pub loaded: BTreeMap<File, Digest>,
-    /// The serial number of the certificate that its client port (`server`) and its peer port (`peer`) serve now; looked
-    /// at only where the member answers. Volatile, but for whether it is the one on disk.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub served: BTreeMap<Role, Seen<String>>,
-    /// What it has done since it was started. Volatile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<Work>,
-}
-
-/// Of a process, since it was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Work {
-    /// From disks and from the network.
-    pub read_bytes: u64,
-    /// Hundredths of a second on a CPU.
-    pub cpu_ticks: u64,
 }
 
 /// What a member says of itself and the cluster.

@@ -118,6 +118,7 @@ pub fn bare_host() -> Host {
             drop_ins: Vec::new(),
             restrictions: Vec::new(),
             complaint: None,
+            ended: None,
         },
         process: None,
         data: DataDirectory::Empty,

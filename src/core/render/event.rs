@@ -41,10 +41,13 @@ pub enum Event {
         host: Option<HostName>,
         action: String,
     },
-    /// A wait that goes on, at most once a second.
+    /// A wait that goes on, at most once a second. `seen` is what the last look saw of each host that is waited for, or that
+    /// it has not answered this look.
     Waiting {
         for_what: String,
         seconds: f64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        seen: Vec<Glimpse>,
     },
     /// The step's effect was seen. `surprises` are the facts that differ from the prediction, as `+` and `-` lines.
     StepDone {
@@ -62,7 +65,7 @@ pub enum Event {
     Warning {
         text: String,
     },
-    /// ^C was seen: the step is finished, then apply stops.
+    /// ^C was seen: what is being done on the hosts is finished, a wait ends, then apply stops.
     Interrupted,
     /// Apply stopped before its end.
     Stopped {
@@ -74,6 +77,22 @@ pub enum Event {
         seconds: f64,
         left: usize,
     },
+}
+
+/// What was seen of one host, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Glimpse {
+    pub host: HostName,
+    pub what: String,
+    /// It is more than what takes its time: the host is away, or etcd exits.
+    pub trouble: bool,
+}
+
+impl Glimpse {
+    /// `etcd-2: does not answer SSH for 12 s: connection refused`
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.host, self.what)
+    }
 }
 
 impl Event {

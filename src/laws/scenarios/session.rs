@@ -273,6 +273,9 @@ fn in_short(rest: &str, plan: &Plan) -> String {
 /// What a note below a step goes on about, of which the last line is enough: the facts of one host that surprise, or a wait.
 fn subject(line: &str) -> Option<&str> {
     let note = line.strip_prefix("      ")?;
+    if note.starts_with("waiting ") && !note.starts_with("waiting for ") {
+        return Some("waiting");
+    }
     let fact = [": - ", ": + "].into_iter().find_map(|sign| Some(note.split_once(sign)?.1.split_once(' ')?.0));
     fact.or_else(|| Some(note.rsplit_once(" (")?.0))
 }

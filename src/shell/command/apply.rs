@@ -25,18 +25,19 @@ use crate::core::plan::{Plan, approved};
 use crate::core::planner;
 use crate::core::render::event::Event;
 use crate::core::render::{clean, words};
-use crate::shell::apply::{Report, Stop};
+use crate::shell::apply::Report;
 use crate::shell::fleet::Fleet;
 use crate::shell::guard_writes::{self, Tally};
 use crate::shell::patience::{Patience, Pauses};
 use crate::shell::progress::{self, Output, Progress};
 use crate::shell::second_look;
+use crate::shell::stop::Stop;
 
 /// Apply the plan, one verified step at a time
 ///
 /// Looks at the hosts, shows the plan and asks for "yes". It looks again before each step, and does only what the plan
-/// shows. The first ^C finishes the current step and stops. It is safe to kill at any point: run it again, and it resumes
-/// from the current state.
+/// shows. ^C ends a wait at once, and lets what is being done on a host finish; a second one ends everything. It is safe to
+/// kill at any point: run it again, and it resumes from the current state.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(after_help = "\
 Examples:
@@ -63,6 +64,12 @@ pub struct ApplyArgs {
     /// How long to wait if another apply holds the lock
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
+
+    /// How long to wait for the effect of a step while nothing gets on [default: 3m where etcd starts, else 30s]
+    ///
+    /// A member that reads its database gets on, however long that takes. A wait ends before when etcd exits again and again.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub wait: Option<Duration>,
 
     /// Print events as JSON, one object per line, instead of the plan
     #[arg(long)]
@@ -150,10 +157,8 @@ pub async fn run<F: Fleet, G>(
         if context.stderr_is_terminal && output != Output::Bar {
             context.voice().end_line();
         }
-        let text = "interrupted: finishing the current step; ^C again aborts now".to_owned();
-        emit(Event::Warning { text });
     };
-    let work = crate::shell::apply::apply(desired, fleet, &fresh, &stop, &emit);
+    let work = crate::shell::apply::apply(desired, fleet, &fresh, &stop, args.wait, &emit);
     let work = finish_step_on_interrupt(&stop, interrupted, work);
     let result = if args.guard_writes {
         let tally = Mutex::new(Tally::default());

@@ -56,6 +56,10 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
 
+    /// How long to wait for the effect of a step while nothing gets on [default: 3m where etcd starts, else 30s]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub wait: Option<Duration>,
+
     /// Print events as JSON, one object per line, instead of the plan
     #[arg(long)]
     pub json: bool,
@@ -79,8 +83,8 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
     let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
         live::lock(&fleet, patience, purpose, emit).await
     };
-    let applying =
-        ApplyArgs { yes: args.yes, lock_timeout: args.lock_timeout, json: args.json, ..ApplyArgs::default() };
+    let RestoreArgs { yes, lock_timeout, wait, json, .. } = *args;
+    let applying = ApplyArgs { yes, lock_timeout, wait, json, ..ApplyArgs::default() };
     let code = apply::run(&applying, None, context, &restoring, &fleet, lock, stdout).await?;
     if !args.json {
         // On connections of its own: what was seen of the old cluster is nothing to go by.

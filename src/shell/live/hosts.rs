@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use tokio::time::Instant;
+
 use super::cause;
 use super::lock::Lock;
 use super::machine::{Machine, Machines};
@@ -13,12 +15,15 @@ use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::Cause;
+use crate::shell::fleet::Unanswered;
 
 pub(super) struct Hosts {
     pub desired: Desired,
     pub machines: Machines,
     pub elevation: Elevation,
     lock: Mutex<Weak<Lock>>,
+    /// The hosts that are being looked at: since when, and whether a connection is there.
+    looking: Mutex<BTreeMap<HostName, (Instant, bool)>>,
 }
 
 impl Hosts {
@@ -28,6 +33,7 @@ impl Hosts {
             machines: Machines::declared(&desired),
             elevation: Elevation::of(&desired),
             lock: Mutex::default(),
+            looking: Mutex::default(),
             desired,
         }
     }
@@ -58,6 +64,22 @@ impl Hosts {
         let remote = Remote::new(host, opened?, self.elevation);
         *kept = Some(remote.clone());
         Ok(remote)
+    }
+
+    /// While the result lives, the host is one that has not answered.
+    pub fn look_at(&self, host: &HostName) -> Looking<'_> {
+        guarded(&self.looking).insert(host.clone(), (Instant::now(), false));
+        Looking { hosts: self, host: host.clone() }
+    }
+
+    /// The hosts that are being looked at, and have not answered.
+    pub fn unanswered(&self) -> Vec<Unanswered> {
+        let looking = guarded(&self.looking).clone();
+        let unanswered = |(host, (since, is_connected))| {
+            let machine = self.machines.get(&host)?;
+            Some(Unanswered { host, destination: machine.destination.clone(), since, is_connected })
+        };
+        looking.into_iter().filter_map(unanswered).collect()
     }
 
     fn target(&self, machine: &Machine) -> Result<Target, SshError> {
@@ -143,6 +165,27 @@ impl Hosts {
             results.insert(host, result);
         }
         results
+    }
+}
+
+/// A host that is being looked at.
+pub(super) struct Looking<'a> {
+    hosts: &'a Hosts,
+    host: HostName,
+}
+
+impl Looking<'_> {
+    /// It is asked over a connection.
+    pub fn is_connected(&self) {
+        if let Some((_, is_connected)) = guarded(&self.hosts.looking).get_mut(&self.host) {
+            *is_connected = true;
+        }
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        guarded(&self.hosts.looking).remove(&self.host);
     }
 }
 

@@ -73,7 +73,9 @@ impl Failed {
 }
 
 async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>) -> Result<Glance, Failed> {
+    let looking = hosts.look_at(host);
     let remote = hosts.on(host).await.map_err(Failed::Seen)?;
+    looking.is_connected();
     let of = Subject { desired: &hosts.desired, host };
     let script = probe::script(&of);
     let member = async {
@@ -82,7 +84,12 @@ async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>)
             None => None,
         }
     };
-    let (asked, member) = tokio::join!(probe::ask(&remote, &script, |said| probe::parse(&of, said)), member);
+    let probed = async {
+        let asked = probe::ask(&remote, &script, |said| probe::parse(&of, said)).await;
+        drop(looking);
+        asked
+    };
+    let (asked, member) = tokio::join!(probed, member);
     let probe::Asked { said: mut sight, midpoint } = match asked {
         Ok(asked) => asked,
         Err(failed) => return Err(lost(hosts, host, failed).await),

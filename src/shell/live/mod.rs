@@ -58,7 +58,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Comparison, Observed, Seen};
 use crate::core::plan::action::{Action, SignedBy};
-use crate::shell::fleet::Fleet;
+use crate::shell::fleet::{Fleet, Unanswered};
 
 use credentials::Credentials;
 pub use credentials::Openers;
@@ -188,6 +188,10 @@ impl Live {
 impl Fleet for Live {
     async fn observe(&self) -> Observed {
         observe::observe(self).await
+    }
+
+    fn unanswered(&self) -> Vec<Unanswered> {
+        self.hosts.unanswered()
     }
 
     async fn compare(&self) -> Option<Comparison> {

@@ -25,11 +25,12 @@ use quorate::core::plan::Plan;
 use quorate::core::plan::action::{Action, Readiness};
 use quorate::core::planner;
 use quorate::core::render::event::Event;
-use quorate::shell::apply::{Stop, apply};
+use quorate::shell::apply::apply;
 use quorate::shell::command::request::bind;
 use quorate::shell::fleet::Fleet;
 use quorate::shell::live::Live;
 use quorate::shell::live::lock::{Lock, Operation};
+use quorate::shell::stop::Stop;
 
 const LAB_ID: &str = "QUORATE_TEST_LAB_ID";
 
@@ -145,7 +146,7 @@ impl World {
                 surprises.lock().expect("no panic").extend(seen);
             }
         };
-        let report = self.wait(apply(&desired, &live, &plan, &Stop::default(), &emit));
+        let report = self.wait(apply(&desired, &live, &plan, &Stop::default(), None, &emit));
         let report = report.unwrap_or_else(|failure| panic!("{failure}"));
         assert!(report.left.is_empty(), "{:#?}", report.left);
         assert!(surprises.lock().expect("no panic").is_empty(), "{surprises:#?}");

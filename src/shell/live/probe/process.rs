@@ -20,10 +20,11 @@ impl Section for Look {
 
     const SHELL: &'static str = include_str!("process.sh");
 
-    const NEEDS: &'static [&'static str] = &["grep", "readlink"];
+    const NEEDS: &'static [&'static str] = &["grep", "readlink", "stat"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_config", of.desired.paths.config.to_string())])
+        let paths = &of.desired.paths;
+        Some(vec![("q_config", paths.config.to_string()), ("q_data", paths.data.to_string())])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Running>, Trouble> {
@@ -45,14 +46,20 @@ impl Section for Look {
             foreign_config: said("foreign-config").is_some(),
             loaded: BTreeMap::new(),
             served: BTreeMap::new(),
-            work: work(said("read"), said("cpu")),
+            work: work(said),
         };
         Ok(Some(Running { process, uid: said("uid").and_then(|text| text.parse().ok()) }))
     }
 }
 
-fn work(read: Option<&str>, cpu: Option<&str>) -> Option<Work> {
-    Some(Work { read_bytes: read?.parse().ok()?, cpu_ticks: cpu?.parse().ok()? })
+fn work<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Option<Work> {
+    let number = |key: &str| said(key)?.parse().ok();
+    Some(Work {
+        read_bytes: number("read")?,
+        cpu_ticks: number("cpu")?,
+        disk_bytes: number("disk"),
+        database_bytes: number("database"),
+    })
 }
 
 pub(super) fn started(answer: &Answer<'_>) -> Option<UnixSeconds> {

@@ -25,9 +25,13 @@ look_process() {
     bytes=0
     while read -r name value; do
         case $name in
-        rchar: | read_bytes:) bytes=$((bytes + value)) ;;
+        rchar:) bytes=$((bytes + value)) ;;
+        read_bytes:) bytes=$((bytes + value)) && echo "disk=$value" ;;
         esac
     done <"/proc/$pid/io" && echo "read=$bytes"
+    case $unit in
+    *ActiveState=activating*) [ ! -f "$q_data/member/snap/db" ] || stat -L -c 'database=%s' "$q_data/member/snap/db" ;;
+    esac
     # 4242 (etcd) S …: after the name, the time for itself is the twelfth word, and the kernel's the next.
     read -r stat_line <"/proc/$pid/stat" || return
     # shellcheck disable=SC2086

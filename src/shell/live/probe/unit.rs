@@ -3,7 +3,7 @@
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
 use crate::core::names::RemotePath;
-use crate::core::observed::{Restricted, Restriction, Service, ServiceState};
+use crate::core::observed::{Ended, Restricted, Restriction, Service, ServiceState};
 
 pub(super) struct Look;
 
@@ -39,8 +39,21 @@ impl Section for Look {
             drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(RemotePath::new).collect(),
             restrictions,
             complaint: None,
+            ended: ended(said),
         })
     }
+}
+
+/// How the last process ended, of a unit that has failed or is about to be started again.
+fn ended<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Option<Ended> {
+    let is_over = said("ActiveState") == Some("failed") || said("SubState")?.starts_with("auto-restart");
+    let number = |key: &str| said(key).and_then(|text| text.parse::<u64>().ok());
+    let pid = number("ExecMainPID").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| is_over && *pid != 0)?;
+    // In microseconds since the host was started; 0 of what has not happened.
+    let at = |key| number(key).filter(|at| *at != 0);
+    let ran = at("ExecMainExitTimestampMonotonic").zip(at("ExecMainStartTimestampMonotonic"));
+    let ran_ms = ran.and_then(|(end, begin)| Some(end.checked_sub(begin)? / 1000));
+    Some(Ended { pid, ran_ms })
 }
 
 /// What the unit takes from etcd together with its drop-ins. Source: systemd.exec(5).

@@ -1,0 +1,55 @@
+//! A process of etcd: the one that runs, and the last one that ended by itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::names::{Digest, RemotePath, UnixSeconds};
+use crate::core::observed::{File, Role, Seen};
+
+/// The running etcd, and what it loaded when it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Volatile.
+    pub pid: u32,
+    /// Volatile.
+    pub started: UnixSeconds,
+    /// The file that it was started from.
+    pub executable: RemotePath,
+    /// That path now leads to another file.
+    pub executable_replaced: bool,
+    /// Its command line does not name our etcd.yaml.
+    pub foreign_config: bool,
+    /// The digest of each file as it was when the process read it.
+    pub loaded: BTreeMap<File, Digest>,
+    /// The serial number of the certificate that its client port (`server`) and its peer port (`peer`) serve now; looked
+    /// at only where the member answers. Volatile, but for whether it is the one on disk.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub served: BTreeMap<Role, Seen<String>>,
+    /// What it has done since it was started. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+}
+
+/// Of a process, since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// From disks and from the network.
+    pub read_bytes: u64,
+    /// Hundredths of a second on a CPU.
+    pub cpu_ticks: u64,
+    /// From disks alone: what was in memory already does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// How large the database is that it is to read; told only while it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_bytes: Option<u64>,
+}
+
+/// The end of a process that nobody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    pub pid: u32,
+    /// How long it ran.
+    pub ran_ms: Option<u64>,
+}
