@@ -44,6 +44,10 @@ pub enum Guard {
     SourceIsNamed,
     /// While the members are known to hold different data, none is restarted or taken out but the one that differs.
     SameDataBeforeRisk,
+    /// Nothing is written, and nothing begun that has to write it, where there is no room for it.
+    RoomBeforeStep,
+    /// While the disk of a member is full, it is not restarted, and no other one that is healthy is changed or taken out.
+    DiskNotFull,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.

@@ -19,6 +19,7 @@ pub(super) enum Family {
     Others,
     Data,
     Moves,
+    Room,
 }
 
 impl Family {
@@ -62,6 +63,7 @@ impl Family {
             Guard::SameDataBeforeRisk => Self::Data,
             Guard::SuccessorIsReady | Guard::AddressIsFree => Self::Moves,
             Guard::QuotaHoldsDatabase => Self::Quotas,
+            Guard::RoomBeforeStep | Guard::DiskNotFull => Self::Room,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::OthersEtcd => Self::Others,
             Guard::GivenIsWhole

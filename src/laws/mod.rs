@@ -32,6 +32,7 @@ mod next_start;
 mod others;
 mod quota;
 pub(crate) mod rolling;
+mod room;
 mod sameness;
 mod saved;
 mod scenarios;
@@ -441,7 +442,8 @@ fn a_broken_guard_breaks_a_law() {
     let of_certificates =
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let of_moves = || noticed(&moves::any_complaint);
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 12] = [
+    let of_room = || noticed(&room::any_complaint);
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 13] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -454,6 +456,7 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Others, &|| noticed(&others::any_complaint)),
         (Family::Data, &|| noticed(&sameness::any_complaint)),
         (Family::Moves, &of_moves),
+        (Family::Room, &of_room),
     ];
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();

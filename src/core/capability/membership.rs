@@ -19,7 +19,7 @@ use crate::core::cluster::model::{edit_members, end};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{next_start, source, staged, succession, turn};
+use crate::core::cluster::{insurance, next_start, room, source, staged, succession, turn};
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::{Desired, Place};
@@ -90,7 +90,11 @@ fn failure(view: &View, member: &Member) -> Option<Failure> {
         let Some(Standing::Failed(why)) = view.standing(&member.host) else { return None };
         // Nothing could take its place there.
         let host = view.observed.host(&member.host);
-        if host.is_some_and(|host| !next_start::obstacles(view.desired, &member.host, host).is_empty()) {
+        let cannot_begin = |host| {
+            !next_start::obstacles(view.desired, &member.host, host).is_empty()
+                || room::to_join(view.desired, view.observed, &member.host, host).is_some()
+        };
+        if host.is_some_and(cannot_begin) {
             return None;
         }
         return Some(Failure { why: why.clone(), removal: Removal::Failed });
@@ -117,7 +121,16 @@ fn remove_first(view: &View, membership: &Membership, members: Vec<(&Member, Fai
             continue;
         }
         match may_remove(membership, member) {
-            Ok(()) => return Ruling { step: Some(removal(view, member, &failure)), blocked },
+            Ok(()) => {}
+            Err(why) => {
+                blocked.push(why);
+                continue;
+            }
+        }
+        // What is noted before is for a removal that can be made.
+        let insured = insurance::insured(view, last_of_removal(view, member, &failure));
+        match insured {
+            Ok(_) => return Ruling { step: Some(removal(view, member, &failure)), blocked },
             Err(why) => blocked.push(why),
         }
     }
@@ -142,13 +155,19 @@ fn removal(view: &View, member: &Member, failure: &Failure) -> Draft {
             return Draft { actions: unwritten, because, needs: BTreeSet::new() };
         }
     }
+    Draft { because, ..last_of_removal(view, member, failure) }
+}
+
+/// Without the notes, and why.
+fn last_of_removal(view: &View, member: &Member, failure: &Failure) -> Draft {
+    let Member { host, entry, .. } = member;
     let needs = BTreeSet::from([allowance(member, failure.removal)]);
     let action = if stops_first(view, member) {
         Action::Service(ServiceAction::Stop { host: host.clone() })
     } else {
         Action::Member(MemberAction::Remove { host: host.clone(), member: entry.id, removal: failure.removal })
     };
-    Draft { actions: vec![action], because, needs }
+    Draft { actions: vec![action], because: Vec::new(), needs }
 }
 
 /// Whether it runs, or would at the next boot, and is not healthy.
@@ -185,6 +204,10 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     }
     let mut others = membership.voters().filter(|other| other.host != member.host);
     let unwell = others.find(|other| other.health != Health::Healthy).filter(|_| member.health == Health::Healthy);
+    let full = membership.full_besides(&member.host).filter(|_| member.health == Health::Healthy);
+    if let Some((who, full)) = full.filter(|_| !upheld(Guard::DiskNotFull, false)) {
+        return Err(room::waits(who, full));
+    }
     match unwell {
         Some(other) if !upheld(Guard::HealthyBeforeRemoval, false) => {
             let (who, why) = (&other.host, other.health.trouble().unwrap_or_default());
@@ -211,6 +234,9 @@ pub fn add(view: &View) -> Ruling {
     }
     if let Some(stranger) = source::before_start(view.desired, view.observed, name, &format!("{name} is not added")) {
         return Ruling::blocked(stranger);
+    }
+    if let Some((who, full)) = membership.full_besides(name).filter(|_| !upheld(Guard::DiskNotFull, false)) {
+        return Ruling::blocked(room::waits(who, full));
     }
     let unwell = membership.voters().find(|member| !member.is_well());
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeAdding, false)) {

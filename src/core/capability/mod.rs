@@ -20,6 +20,7 @@ pub mod raft_log;
 pub mod recovery;
 pub mod relocation;
 pub mod restore;
+pub mod room;
 pub mod rotation;
 pub mod service;
 pub mod snapshot;

@@ -16,7 +16,7 @@ use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn, in_turn_to_lay_ready, may_restart, rank, with_data};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{quorum_lost, quota, sameness, source, trust};
+use crate::core::cluster::{quorum_lost, quota, room, sameness, source, trust};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::{Desired, Place};
@@ -132,7 +132,14 @@ pub fn start(view: &View) -> Ruling {
         .hosts()
         .filter(|(name, host)| host.process.is_none() && is_staged(view.desired, host) && is_member(view, name))
         .partition(|(_, host)| !host.taken_ports.is_empty());
-    let blocked = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
+    let mut blocked: Vec<_> = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
+    let mut has_room = |(name, host): &(&HostName, &Host)| {
+        let refusal = room::to_start(view.desired, name, host);
+        let has_room = refusal.is_none();
+        blocked.extend(refusal);
+        has_room
+    };
+    let stopped: Vec<_> = stopped.into_iter().filter(|one| has_room(one)).collect();
     if stopped.is_empty() {
         return Ruling { step: None, blocked };
     }
@@ -150,8 +157,9 @@ pub fn start(view: &View) -> Ruling {
         let ways_out = quorum_lost::ways_out(view.desired, view.observed);
         let others =
             "bring the other hosts back first; if they are gone for good, name each with `quorate plan --lost=NAME`";
-        let blocked = Blocked::new(Code::NoQuorum, what).hint(ways_out.unwrap_or_else(|| others.to_owned()));
-        return Ruling::blocked(Blocked { hosts, ..blocked });
+        let (told, no_quorum) = (blocked, Blocked::new(Code::NoQuorum, what));
+        let no_quorum = no_quorum.hint(ways_out.unwrap_or_else(|| others.to_owned()));
+        return Ruling { step: None, blocked: told.into_iter().chain([Blocked { hosts, ..no_quorum }]).collect() };
     }
     let because = match view.situation {
         Situation::New => view.reason("no member is running: all are started together", Place::Nodes),
@@ -199,6 +207,7 @@ pub fn restart(view: &View) -> Ruling {
         let may = may_restart(view.desired, view.observed, &view.situation, name);
         let may = may.and_then(|()| quota::outgrown(name, host).map_or(Ok(()), Err));
         let may = may.and_then(|()| next_start::missing(view.desired, name, host).map_or(Ok(()), Err));
+        let may = may.and_then(|()| room::to_start(view.desired, name, host).map_or(Ok(()), Err));
         let refused = || source::before_start(view.desired, view.observed, name, &format!("{name} is not restarted"));
         let may = may.and_then(|()| refused().map_or(Ok(()), Err));
         match may.and_then(|()| upgrade::may_start(view, host)) {
@@ -258,7 +267,8 @@ pub fn start_readiness(desired: &Desired, observed: &Observed, name: &HostName) 
     if serves(host) {
         return Readiness::Done;
     }
-    if let Some(obstacle) = next_start::obstacles(desired, name, host).into_iter().next() {
+    let obstacles = next_start::obstacles(desired, name, host).into_iter();
+    if let Some(obstacle) = obstacles.chain(room::to_start(desired, name, host)).next() {
         return Readiness::Refused(obstacle.what);
     }
     match host.data.lacks().filter(|_| !may_start(host)) {
@@ -273,7 +283,8 @@ pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName
         return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} is not serving yet")) };
     }
     let obstacles = next_start::obstacles(desired, name, host).into_iter();
-    if let Some(obstacle) = obstacles.chain(next_start::missing(desired, name, host)).next() {
+    let obstacles = obstacles.chain(next_start::missing(desired, name, host));
+    if let Some(obstacle) = obstacles.chain(room::to_start(desired, name, host)).next() {
         return Readiness::Refused(obstacle.what);
     }
     let (situation, _) = crate::core::cluster::situation::situation(desired, observed);

@@ -3,10 +3,13 @@
 use super::unreachable;
 use std::collections::BTreeSet;
 
+use crate::core::cluster::room;
 use crate::core::cluster::saved::is_saved;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::turn;
-use crate::core::cluster::upgrade::{Want, broken, gate, next_allowed, upgrade_path_of, want, wanted};
+use crate::core::cluster::upgrade::{
+    Want, broken, gate, has_begun, next_allowed, no_room_for_snapshot, upgrade_path_of, want, wanted,
+};
 use crate::core::cluster::version::on_disk;
 use crate::core::cluster::view::View;
 use crate::core::desired::{Binaries, Desired, Place};
@@ -55,16 +58,17 @@ pub fn obstacles(view: &View) -> Ruling {
 /// Saves a snapshot before the first member is taken to another version.
 pub fn snapshot(view: &View) -> Ruling {
     let (Some(membership), Some(stop)) = (view.members(), next_allowed(view)) else { return Ruling::default() };
-    let begun =
-        || view.observed.seen_hosts().any(|(_, host)| host.answer().is_some() && on_disk(view.desired, host) == stop);
-    if is_saved(view.observed, SnapshotReason::Upgrade(stop)) || begun() || upheld(Guard::SnapshotBeforeUpgrade, false)
-    {
+    let is_saved = is_saved(view.observed, SnapshotReason::Upgrade(stop));
+    if is_saved || has_begun(view, stop) || upheld(Guard::SnapshotBeforeUpgrade, false) {
         return Ruling::default();
     }
-    let follower = turn::in_turn(view)
-        .into_iter()
-        .find(|(name, _)| membership.member_of(name).is_some_and(|member| !member.entry.learner));
-    let Some((name, _)) = follower else { return Ruling::default() };
+    let votes = |name: &HostName| membership.member_of(name).is_some_and(|member| !member.entry.learner);
+    let in_turn = turn::in_turn(view).into_iter().map(|(name, _)| name).filter(|name| votes(name));
+    let name = match room::saver(view.desired, view.observed, in_turn, &no_room_for_snapshot(stop)) {
+        Ok(Some(name)) => name,
+        Ok(None) => return Ruling::default(),
+        Err(why) => return Ruling::blocked(why),
+    };
     let reason =
         view.reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), Place::Version);
     Ruling::step(Draft::of(

@@ -7,7 +7,7 @@
 //! - what the database may fill: [`quota`]; what is free on disks: [`room`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a
 //!   check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]; how far a rotation is: [`rotation`]; whom its end would shut out: [`clients`]
-//! - snapshots: [`snapshot`], [`saved`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
+//! - snapshots: [`snapshot`], [`saved`], [`insurance`], [`restoration`]; what shows a cluster that is gone: [`former_life`]
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
 //! - [`outline`]: a look in lines that can be compared; [`overview`]: what its headline says
 
@@ -18,6 +18,7 @@ pub mod crash;
 pub mod departed;
 pub mod first_start;
 pub mod former_life;
+pub mod insurance;
 pub mod joining;
 pub mod leaf;
 pub mod locked;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::cluster::room;
 use crate::core::cluster::sameness::{self, Sameness};
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
@@ -38,6 +39,8 @@ pub struct Member {
     pub is_corrupt: bool,
     /// A comparison says so.
     pub differs: bool,
+    /// It may end at any moment: in a few words, why the disk of its data is full.
+    pub full: Option<String>,
 }
 
 /// Whether a member can be counted on for a quorum. Alarms are no part of it: they decide what clients may ask for.
@@ -61,7 +64,9 @@ impl Membership {
         let member = |((host, declared), entry): ((HostName, bool), &MemberEntry)| {
             let health = health(observed, &host, entry, leader);
             let is_corrupt = alarms.iter().any(|alarm| alarm.is_corrupt() && alarm.member == Some(entry.id));
-            Member { entry: entry.clone(), host, declared, health, is_corrupt, differs: sameness.differs_of(entry.id) }
+            let differs = sameness.differs_of(entry.id);
+            let full = observed.host(&host).and_then(room::full);
+            Member { entry: entry.clone(), host, declared, health, is_corrupt, differs, full }
         };
         let members = hosts_of(desired, observed, list).into_iter().zip(list).map(member).collect();
         Some(Self { members, leader, alarms, sameness })
@@ -134,6 +139,13 @@ impl Membership {
         self.members.iter().find(|member| !member.declared && member.entry.name.as_ref() == Some(name))
     }
 
+    /// A voter other than `host`'s whose disk is full, and what is known of that.
+    pub fn full_besides(&self, host: &HostName) -> Option<(&HostName, &str)> {
+        self.voters()
+            .filter(|member| member.host != *host)
+            .find_map(|member| Some((&member.host, member.full.as_deref()?)))
+    }
+
     /// A voter other than `host`'s that is not well.
     pub fn unwell_besides(&self, host: &HostName) -> Option<&Member> {
         self.voters().find(|member| member.host != *host && !member.is_well())
@@ -169,9 +181,11 @@ impl Member {
         self.entry.peer_urls.first().map_or("an unknown address", PeerUrl::address)
     }
 
-    /// It takes part in raft, and its data is the others', as far as anybody has noticed.
+    /// It takes part in raft, its data is the others', as far as anybody has noticed, and its disk has room for it to go on.
     pub fn is_well(&self) -> bool {
-        self.health == Health::Healthy && upheld(Guard::SoundBeforeChange, !self.is_odd())
+        self.health == Health::Healthy
+            && upheld(Guard::SoundBeforeChange, !self.is_odd())
+            && upheld(Guard::DiskNotFull, self.full.is_none())
     }
 
     /// Its data is known to differ from the others'.
@@ -186,7 +200,7 @@ impl Member {
             (false, true) => Some("its data differs from the others' (HashKV)"),
             (false, false) => None,
         };
-        self.health.trouble().or(odd)
+        self.health.trouble().or(odd).or(self.full.as_deref())
     }
 }
 

@@ -19,12 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytesize::ByteSize;
 
+use crate::core::cluster::restoration;
 use crate::core::code::Code;
 use crate::core::content::layout;
-use crate::core::desired::Desired;
-use crate::core::names::HostName;
-use crate::core::observed::{Host, Observed, Room, Stored};
-use crate::core::plan::ruling::Finding;
+use crate::core::desired::{Binaries, Desired};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::{HostName, Version};
+use crate::core::observed::{DataDirectory, Host, Observed, Room, Seen, Stored};
+use crate::core::plan::ruling::{Blocked, Finding};
 
 /// Above this, file systems slow down, and there is still time to do something.
 const WARNING_PERCENT: u64 = 85;
@@ -132,6 +134,173 @@ fn finding(desired: &Desired, name: &HostName, host: &Host, shared: &FileSystem)
         _ => format!("{state} ({folders})"),
     };
     Some(Finding { code, hosts: vec![name.clone()], what, hint: Some(make_room(shared.room, name)) })
+}
+
+/// So much is to be written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub stored: Stored,
+    pub bytes: u64,
+}
+
+impl Need {
+    pub fn files(stored: Stored) -> Self {
+        Self { stored, bytes: FILES_BYTES }
+    }
+
+    /// A data directory that is begun with a database of so many bytes.
+    pub fn data(database_bytes: u64) -> Self {
+        Self { stored: Stored::Data, bytes: database_bytes.saturating_add(2 * LOG_PART_BYTES) }
+    }
+}
+
+/// A file system that has less than is needed.
+struct Lack<'a> {
+    room: &'a Room,
+    /// Of what needs most.
+    stored: Stored,
+    bytes: u64,
+}
+
+/// The first file system on which there is no room for all that is to be written there.
+fn lack<'a>(host: &'a Host, needs: &[Need]) -> Option<Lack<'a>> {
+    let mut by_device: BTreeMap<&str, (&Room, Vec<Need>)> = BTreeMap::new();
+    for need in needs {
+        let Some(room) = host.room.get(&need.stored) else { continue };
+        by_device.entry(&room.device).or_insert_with(|| (room, Vec::new())).1.push(*need);
+    }
+    by_device.into_values().find_map(|(room, needs)| {
+        let bytes = needs.iter().fold(0_u64, |sum, need| sum.saturating_add(need.bytes));
+        let most = needs.iter().max_by_key(|need| need.bytes)?;
+        let fits = bytes <= room.available_bytes && room.has_inodes(FILES);
+        (!fits).then_some(Lack { room, stored: most.stored, bytes })
+    })
+}
+
+impl Lack<'_> {
+    /// `it needs 1.2 GiB in /var/backups/etcd, and 300.0 MiB are free on /var`
+    fn in_words(&self, desired: &Desired) -> String {
+        let Self { room: Room { mount, available_bytes, available_inodes, .. }, stored, bytes } = self;
+        let folder = layout::stored_path(desired, *stored).map_or_else(String::new, |path| format!(" in {path}"));
+        let needed = format!("it needs {}{folder}", size(*bytes));
+        match bytes <= available_bytes {
+            true => format!("{needed}, and {mount} has {available_inodes} free inodes"),
+            false => format!("{needed}, and {} are free on {mount}", size(*available_bytes)),
+        }
+    }
+
+    fn blocked(&self, desired: &Desired, name: &HostName, what: &str) -> Blocked {
+        let what = format!("{what}: {}", self.in_words(desired));
+        Blocked::new(Code::DiskFull, what).on(name).hint(make_room(self.room, name))
+    }
+}
+
+/// Why what needs so much on a host is not done; `what` is that: `no room to install etcd 3.5.16 on etcd-1`.
+pub fn refusal(desired: &Desired, name: &HostName, host: &Host, needs: &[Need], what: &str) -> Option<Blocked> {
+    let lack = lack(host, needs).filter(|_| !upheld(Guard::RoomBeforeStep, false))?;
+    Some(lack.blocked(desired, name, what))
+}
+
+/// What an archive takes where it is unpacked.
+pub fn binaries(observed: &Observed, host: &Host, version: Version) -> Need {
+    let archive = observed.workstation.archives.get(&version).and_then(|of| of.get(&host.architecture));
+    let bytes = archive.and_then(Seen::known).map_or(FILES_BYTES, |archive| archive.bytes);
+    Need { stored: Stored::Binaries, bytes }
+}
+
+/// Hosts that are to get a member, or a restored one, and have no room for it: nothing is begun there.
+pub fn obstacles(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
+    let restoring = restoration::under_way(desired, observed);
+    let of = |(name, host): (&HostName, &Host)| match &restoring {
+        Some(restoration) => {
+            let is_restored = restoration::mark(host).is_some_and(|mark| mark.token == restoration.token);
+            let bytes = desired.request.restore.as_ref().filter(|_| !is_restored)?.bytes;
+            let pushed = if host.pushed.contains(&restoration.digest) { 0 } else { bytes };
+            let file = Need { stored: Stored::BesideData, bytes: pushed };
+            let needs = [begun(desired, observed, host, bytes), vec![file]].concat();
+            refusal(desired, name, host, &needs, &format!("no room to restore the snapshot on {name}"))
+        }
+        None if is_to_begin(desired, name, host) => to_join(desired, observed, name, host),
+        None => None,
+    };
+    observed.seen_hosts().filter(|(name, _)| desired.nodes.contains_key(*name)).filter_map(of).collect()
+}
+
+/// Whether a member is to begin there: what it had before is not made room of.
+fn is_to_begin(desired: &Desired, name: &HostName, host: &Host) -> bool {
+    let is_bare = host.data == DataDirectory::Empty && host.data_elsewhere.is_none() && host.process.is_none();
+    is_bare || desired.request.lost.contains_key(name)
+}
+
+/// Why no member can begin on a host, with the database that the others have.
+pub fn to_join(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<Blocked> {
+    let database = observed.answers().map(|(_, answer)| answer.database_bytes).max().unwrap_or_default();
+    let needs = begun(desired, observed, host, database);
+    refusal(desired, name, host, &needs, &format!("no room for a member on {name}"))
+}
+
+/// All that a host gets with a member.
+fn begun(desired: &Desired, observed: &Observed, host: &Host, database_bytes: u64) -> Vec<Need> {
+    let mut needs: Vec<_> = [Stored::Config, Stored::Certificates, Stored::Units].map(Need::files).into();
+    needs.push(Need::data(database_bytes));
+    let version = desired.cluster.version;
+    if matches!(desired.binaries, Binaries::Archive { .. }) && !host.installed.contains_key(&version) {
+        needs.push(binaries(observed, host, version));
+    }
+    needs
+}
+
+/// The first of those hosts that has room for a snapshot of its member.
+///
+/// # Errors
+/// When none has.
+pub fn saver<'a>(
+    desired: &Desired,
+    observed: &Observed,
+    candidates: impl Iterator<Item = &'a HostName>,
+    what: &str,
+) -> Result<Option<&'a HostName>, Blocked> {
+    let mut refused = None;
+    for name in candidates {
+        let Some(host) = observed.host(name) else { continue };
+        let bytes = snapshot_bytes(host, Stored::Snapshots, 1).unwrap_or_default();
+        match refusal(desired, name, host, &[Need { stored: Stored::Snapshots, bytes }], what) {
+            None => return Ok(Some(name)),
+            Some(why) => refused = refused.or(Some(why)),
+        }
+    }
+    refused.map_or(Ok(None), Err)
+}
+
+/// What etcd needs to start, and to go on.
+fn to_run(host: &Host) -> Vec<Need> {
+    let mut needs: Vec<_> = [Stored::Config, Stored::Certificates, Stored::Units].map(Need::files).into();
+    if host.data_elsewhere.is_none() {
+        needs.push(Need { stored: Stored::Data, bytes: LOG_PART_BYTES });
+    }
+    needs
+}
+
+/// Why a member must not be started, or restarted, nor anything laid ready for that: it would not come back.
+pub fn to_start(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let lack = lack(host, &to_run(host)).filter(|_| !upheld(Guard::DiskNotFull, false))?;
+    let verb = if host.process.is_some() { "restarted" } else { "started" };
+    Some(lack.blocked(desired, name, &format!("etcd on {name} is not {verb}")))
+}
+
+/// Why a member may end at any moment, in a few words: the disk of its data is full.
+pub fn full(host: &Host) -> Option<String> {
+    host.process.as_ref()?;
+    let stored = if host.data_elsewhere.is_some() { Stored::DataElsewhere } else { Stored::Data };
+    let Lack { room, .. } = lack(host, &[Need { stored, bytes: LOG_PART_BYTES }])?;
+    Some(format!("its disk is full ({} free on {})", size(room.available_bytes), room.mount))
+}
+
+/// Why nothing that costs redundancy is done to others while a member may end at any moment.
+pub fn waits(name: &HostName, full: &str) -> Blocked {
+    let what = format!("no other member is changed or restarted while {name} may stop: {full}");
+    let hint = format!("free space on {name} first: `quorate explain {}` says what may go", Code::DiskFull);
+    Blocked::new(Code::DiskFull, what).on(name).hint(hint)
 }
 
 /// What is safe to do, wherever it is.

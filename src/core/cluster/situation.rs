@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, out_of_sight, standing, unknown_data};
-use crate::core::cluster::{next_start, others, restoration, staged, trust};
+use crate::core::cluster::{next_start, others, restoration, room, staged, trust};
 use crate::core::code::Code;
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
@@ -43,6 +43,7 @@ pub fn situation(desired: &Desired, observed: &Observed) -> (Situation, Vec<Bloc
 fn of_our_own(desired: &Desired, observed: &Observed, others: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
     let unseen = with(with(others, unseen_hosts(observed)), skewed_hosts(observed));
     let unseen = with(unseen, next_start::all_obstacles(desired, observed));
+    let unseen = with(unseen, room::obstacles(desired, observed));
     if restoration::under_way(desired, observed).is_some() {
         // Whatever there was, a new cluster is made.
         let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(observed));

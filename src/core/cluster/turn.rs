@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::core::cluster::process::is_untried;
 use crate::core::cluster::quorum::{Health, Member, Membership};
+use crate::core::cluster::room;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::trust;
 use crate::core::cluster::view::View;
@@ -27,6 +28,14 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
     // One that does not answer us may still vote; one that systemd has not seen serve does not.
     if view.observed.host(name).is_some_and(|host| host.service.state != ServiceState::Active) {
         return Ok(());
+    }
+    if let Some(host) = view.observed.host(name)
+        && let Some(why) = room::to_start(view.desired, name, host)
+    {
+        return Err(why);
+    }
+    if let Some((who, full)) = membership.full_besides(name).filter(|_| !upheld(Guard::DiskNotFull, false)) {
+        return Err(room::waits(who, full));
     }
     let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| is_untried(view.desired, host));
     let other = membership.voters().find(|member| member.host != *name && (!member.is_well() || untried(&member.host)));
@@ -147,6 +156,10 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     let healthy = membership.member_of(name).is_some_and(|member| member.health == Health::Healthy);
     let without = membership.margin_without(name);
     let quorum_stays = without >= 0;
+    let full = membership.full_besides(name).filter(|_| healthy && !upheld(Guard::DiskNotFull, false));
+    if let Some((who, full)) = full {
+        return Err(room::waits(who, full));
+    }
     let unwell = membership.unwell_besides(name).filter(|_| healthy);
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeRestart, false)) {
         let (who, why) = (&unwell.host, unwell.trouble().unwrap_or_default());

@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 
 use crate::core::cluster::process;
 use crate::core::cluster::quorum::Membership;
+use crate::core::cluster::room;
+use crate::core::cluster::saved::is_saved;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
@@ -21,7 +23,7 @@ use crate::core::content::runtime;
 use crate::core::count::count;
 use crate::core::desired::{Binaries, Desired, Downtime, Place};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{Architecture, HostName, Version};
+use crate::core::names::{Architecture, HostName, SnapshotReason, Version};
 use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
 use crate::core::plan::action::{Action, FileAction};
 use crate::core::plan::ruling::Blocked;
@@ -220,6 +222,10 @@ fn may_go_on(view: &View, membership: &Membership, upgrade_path: &UpgradePath) -
     if upheld(Guard::WellBeforeUpgrade, false) {
         return Ok(());
     }
+    let mut full = membership.members.iter().filter_map(|member| Some((&member.host, member.full.as_deref()?)));
+    if let Some((who, full)) = full.next().filter(|_| !upheld(Guard::DiskNotFull, false)) {
+        return Err(room::waits(who, full).declared_at(Place::Version));
+    }
     if let Some(unwell) = membership.members.iter().find(|member| !member.is_well()) {
         let why = unwell.trouble().unwrap_or_default();
         let what = format!("the change to etcd {stop} waits: {} is unhealthy: {why}", unwell.title());
@@ -244,6 +250,7 @@ fn may_go_on(view: &View, membership: &Membership, upgrade_path: &UpgradePath) -
     }
     let minor = |version: Version| (version.major, version.minor);
     if minor(stop) <= minor(upgrade_path.running) {
+        snapshot_has_room(view, membership, stop)?;
         return archives_at_hand(view, upgrade_path);
     }
     let agreed = view.observed.answers().filter_map(|(_, answer)| answer.cluster_version).max();
@@ -258,6 +265,7 @@ fn may_go_on(view: &View, membership: &Membership, upgrade_path: &UpgradePath) -
     if stop.minor >= 7 {
         no_experimental_setting(view, stop)?;
     }
+    snapshot_has_room(view, membership, stop)?;
     archives_at_hand(view, upgrade_path)
 }
 
@@ -293,16 +301,41 @@ fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
     Ok(())
 }
 
-/// Every archive on the way, before the first step of it.
+/// Every archive on the way, and room for all of them, before the first step of it.
 fn archives_at_hand(view: &View, upgrade_path: &UpgradePath) -> Result<(), Blocked> {
     for (name, host) in view.hosts() {
+        let mut needs = Vec::new();
         for stop in &upgrade_path.stops {
-            if let Want::Impossible(why) = want(view.desired, view.observed, name, host, *stop) {
-                return Err(why);
+            match want(view.desired, view.observed, name, host, *stop) {
+                Want::Impossible(why) => return Err(why),
+                Want::Install => needs.push(room::binaries(view.observed, host, *stop)),
+                Want::Nothing => {}
             }
+        }
+        let what = format!("no room for the versions on the way to etcd {} on {name}", view.desired.cluster.version);
+        if let Some(why) = room::refusal(view.desired, name, host, &needs, &what) {
+            return Err(why.declared_at(Place::Version));
         }
     }
     Ok(())
+}
+
+/// Whether a member was taken to that version already.
+pub fn has_begun(view: &View, stop: Version) -> bool {
+    view.observed.seen_hosts().any(|(_, host)| host.answer().is_some() && on_disk(view.desired, host) == stop)
+}
+
+/// Without the snapshot there is no way back.
+fn snapshot_has_room(view: &View, membership: &Membership, stop: Version) -> Result<(), Blocked> {
+    if is_saved(view.observed, SnapshotReason::Upgrade(stop)) || has_begun(view, stop) {
+        return Ok(());
+    }
+    let voters = membership.voters().map(|member| &member.host);
+    room::saver(view.desired, view.observed, voters, &no_room_for_snapshot(stop)).map(drop)
+}
+
+pub fn no_room_for_snapshot(stop: Version) -> String {
+    format!("no room for the snapshot before the upgrade to etcd {stop}")
 }
 
 /// Whether a change of the unit takes a member to an older version.
@@ -354,7 +387,14 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
         (Binaries::Archive { .. }, None) => {
             let seen = observed.workstation.archives.get(&version).and_then(|of| of.get(&host.architecture));
             match seen {
-                Some(Seen::Known(_)) => Want::Install,
+                Some(Seen::Known(_)) => {
+                    let needs = [room::binaries(observed, host, version)];
+                    let what = format!("no room to install etcd {version} on {name}");
+                    match room::refusal(desired, name, host, &needs, &what) {
+                        Some(why) => Want::Impossible(why.declared_at(Place::Version)),
+                        None => Want::Install,
+                    }
+                }
                 Some(Seen::Unknown(cause)) => Want::Impossible(Blocked::unseen(cause).declared_at(Place::Archive)),
                 None => {
                     let what = format!("the archive of etcd {version} for {} was not checked", host.architecture);

@@ -15,6 +15,7 @@ use crate::core::names::{
 };
 use crate::core::observed::auth::AuthStore;
 
+mod archive;
 pub mod auth;
 mod cause;
 pub mod checkup;
@@ -28,6 +29,7 @@ mod other;
 mod process;
 mod room;
 
+pub use archive::Archive;
 pub use cause::Cause;
 pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
@@ -227,12 +229,6 @@ impl Authority {
     pub fn trusted(&self) -> Vec<Digest> {
         [self.fingerprint].iter().chain(&self.chain).copied().collect()
     }
-}
-
-/// A release archive whose digest was checked and that holds what is needed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Archive {
-    pub sha256: Digest,
 }
 
 /// One host, as one probe saw it.

@@ -2,7 +2,7 @@
 
 use crate::core::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
-    raft_log, recovery, relocation, restore, rotation, service, snapshot, users, version,
+    raft_log, recovery, relocation, restore, room, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::model;
 use crate::core::desired::Desired;
@@ -91,6 +91,7 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
 
 /// What will be seen once the action is done.
 pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
+    room::spend(desired, observed, action);
     match action {
         Action::Authority(AuthorityAction::Create) => model::make_authority(observed),
         Action::NodeCa(NodeCaAction::CreateAuthority { host }) => node_ca::create_effect(desired, observed, host),

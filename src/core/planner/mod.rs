@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use crate::core::capability::{
     access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
-    raft_log, recovery, relocation, restore, rotation, service, snapshot, users, version,
+    raft_log, recovery, relocation, restore, room, rotation, service, users, version,
 };
 use crate::core::cluster::overview::{is_bare, overview};
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{lost, others, restoration};
+use crate::core::cluster::{insurance, lost, others, restoration};
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
@@ -148,8 +148,19 @@ fn ruling(view: &View) -> Ruling {
         let said = (rule.next)(view);
         ruling.blocked.extend(said.blocked);
         if let Some(draft) = said.step.filter(|draft| !touches_another(observed, draft)) {
-            ruling.step = Some(snapshot::insured(view, draft));
-            break;
+            let insured = match insurance::insured(view, draft) {
+                Ok(insured) => insured,
+                Err(why) => {
+                    ruling.blocked.push(why);
+                    continue;
+                }
+            };
+            let (step, blocked) = room::affordable(desired, observed, insured);
+            ruling.blocked.extend(blocked);
+            ruling.step = step;
+            if ruling.step.is_some() {
+                break;
+            }
         }
     }
     ruling

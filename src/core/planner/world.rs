@@ -15,7 +15,12 @@ use crate::core::planner;
 /// Every declared host seen and as an installer leaves it; no authority here; every declared archive at hand.
 pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
     let at_hand = |digests: &BTreeMap<Architecture, Digest>| {
-        digests.iter().map(|(architecture, digest)| (*architecture, Seen::Known(Archive { sha256: *digest }))).collect()
+        digests
+            .iter()
+            .map(|(architecture, digest)| {
+                (*architecture, Seen::Known(Archive { sha256: *digest, bytes: ARCHIVE_BYTES }))
+            })
+            .collect()
     };
     let archives = match &desired.binaries {
         Binaries::Archive { sha256, via, .. } => {
@@ -36,6 +41,9 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
         guessed: false,
     }
 }
+
+/// As a release of etcd has it, or a little more.
+const ARCHIVE_BYTES: u64 = 100 << 20;
 
 type Archives = BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>;
 

@@ -127,7 +127,7 @@ pub(crate) fn world(states: &[State], version_change: VersionChange) -> World {
     }
     let mut observed = healthy.clone();
     for version in [OLDER, OLD, NEW, NEWEST] {
-        let archive = Seen::Known(Archive { sha256: digest });
+        let archive = Seen::Known(Archive { sha256: digest, bytes: 100 << 20 });
         observed.workstation.archives.insert(version, [(Architecture::Amd64, archive)].into());
     }
     let list = list(&before, &healthy, states);

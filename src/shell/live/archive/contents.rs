@@ -11,6 +11,8 @@ use crate::core::names::Architecture;
 pub struct Contents {
     pub members: Vec<String>,
     pub strip: usize,
+    /// Of those binaries; where other folders have some, too, of these as well.
+    pub unpacked_bytes: u64,
 }
 
 const NEEDED: [&str; 2] = ["etcd", "etcdctl"];
@@ -26,7 +28,7 @@ pub fn read(archive: impl Read, architecture: Architecture) -> Result<Contents, 
     let unreadable = |error: std::io::Error| format!("is not a gzip-compressed tar archive, or is truncated: {error}");
     // From each folder, as tar writes it, to the binaries in it.
     let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut count = 0;
+    let (mut count, mut unpacked_bytes) = (0, 0_u64);
     for entry in archive.entries().map_err(unreadable)? {
         let mut entry = entry.map_err(unreadable)?;
         count += 1;
@@ -50,13 +52,15 @@ pub fn read(archive: impl Read, architecture: Architecture) -> Result<Contents, 
         if !folders.entry(folder.to_owned()).or_default().insert(name.to_owned()) {
             return Err(format!("contains {path} twice"));
         }
+        unpacked_bytes = unpacked_bytes.saturating_add(entry.size());
         let mut head = Vec::with_capacity(ELF_HEAD_BYTES);
         entry.by_ref().take(ELF_HEAD_BYTES as u64).read_to_end(&mut head).map_err(unreadable)?;
         if let Some(why) = wrong_machine(&head, architecture) {
             return Err(format!("contains {path} {why}"));
         }
     }
-    choose(folders)
+    let (members, strip) = choose(folders)?;
+    Ok(Contents { members, strip, unpacked_bytes })
 }
 
 /// Made of what needs no quoting anywhere.
@@ -64,8 +68,8 @@ fn is_plain(path: &str) -> bool {
     !path.starts_with('-') && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+/-".contains(&byte))
 }
 
-/// The one folder that holds all that is needed.
-fn choose(folders: BTreeMap<String, BTreeSet<String>>) -> Result<Contents, String> {
+/// The one folder that holds all that is needed: its binaries, and how many folders they are in.
+fn choose(folders: BTreeMap<String, BTreeSet<String>>) -> Result<(Vec<String>, usize), String> {
     let has_all = |names: &BTreeSet<String>| NEEDED.iter().all(|name| names.contains(*name));
     let mut whole = folders.iter().filter(|(_, names)| has_all(names));
     let Some((folder, names)) = whole.next() else {
@@ -80,7 +84,7 @@ fn choose(folders: BTreeMap<String, BTreeSet<String>>) -> Result<Contents, Strin
     }
     let path = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
     let strip = if folder.is_empty() { 0 } else { folder.split('/').count() };
-    Ok(Contents { members: names.iter().map(path).collect(), strip })
+    Ok((names.iter().map(path).collect(), strip))
 }
 
 /// Up to and with `e_machine`.

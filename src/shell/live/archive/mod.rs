@@ -86,10 +86,11 @@ fn prepare_with(
     let size_bytes = file.metadata().map_err(|error| cannot_read(&name, &error))?.len();
     let file = Arc::new(file);
     let contents = contents::read(Reader { file: Arc::clone(&file), offset: 0 }, architecture);
-    let Contents { members, strip } = contents.map_err(|why| {
+    let Contents { members, strip, unpacked_bytes } = contents.map_err(|why| {
         unusable(format!("{name} {why}"), "a release archive of etcd contains etcd and etcdctl side by side")
     })?;
-    Ok(Package { facts: Archive { sha256: expected }, size_bytes, members, strip, file })
+    let facts = Archive { sha256: expected, bytes: size_bytes.saturating_add(unpacked_bytes) };
+    Ok(Package { facts, size_bytes, members, strip, file })
 }
 
 /// Opens an archive on this machine whose digest is the one expected.
