@@ -87,6 +87,13 @@ fn refusal(line: &str) -> Option<String> {
     Some(cut(&words))
 }
 
+/// Whether it is of a disk that is full, or of an account that may use no more of it.
+pub fn is_of_full_disk(words: &str) -> bool {
+    const FULL: [&str; 4] = ["no space left on device", "disk quota exceeded", "enospc", "edquot"];
+    let words = words.to_lowercase();
+    FULL.iter().any(|full| words.contains(full))
+}
+
 /// The last of those lines; and where that one only says that time was up, what was told of it before.
 fn told(lines: &[Line], weight: Weight) -> Option<String> {
     let words = &lines.iter().rfind(|line| line.weight == weight)?.words;
@@ -309,6 +316,20 @@ Error: context deadline exceeded"#,
             assert_eq!(of(said).as_deref(), Some(*expected), "{said}");
         }
         assert_eq!(of("\n \n"), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_known_by_whatever_word() {
+        let full = [
+            "failed to read WAL, cannot be repaired: no space left on device",
+            "head: write error: No space left on device",
+            "tar: etcd: Cannot write: Disk quota exceeded",
+            "write /var/lib/etcd/member/snap/db: ENOSPC",
+        ];
+        for words in full {
+            assert!(is_of_full_disk(words), "{words}");
+        }
+        assert!(!is_of_full_disk("Error: etcdserver: mvcc: database space exceeded"));
     }
 
     #[test]

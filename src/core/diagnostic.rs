@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::core::names::HostName;
+
 /// What kind of failure it is. The exit code follows from it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -55,6 +57,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// Whether it is of that host.
+    pub fn is_on(&self, host: &HostName) -> bool {
+        self.place.as_deref() == Some(host.as_str())
+    }
+
     pub fn new(kind: Kind, summary: impl Into<String>) -> Self {
         Self { kind, place: None, summary: summary.into(), causes: Vec::new(), hint: None }
     }

@@ -200,8 +200,12 @@ impl<F: Fleet> Run<'_, F> {
         let after = match failures.into_iter().next() {
             // A reply that was lost is no failure when the effect is there.
             Some(failure) => match self.seen_done(&due).await {
-                Some(after) => after,
-                None => return Err(self.waits.with_what_others_say(failure, &due, begun.elapsed()).await),
+                Ok(after) => after,
+                Err(seen) => {
+                    let failure = self.waits.with_what_others_say(failure, &due, begun.elapsed()).await;
+                    let host = due.iter().filter_map(|action| action.host()).find(|host| failure.is_on(host));
+                    return Err(self.waits.with_full_disk(failure, host, seen.as_ref().unwrap_or(&before)));
+                }
             },
             None => {
                 let because = &draft.because;
@@ -242,11 +246,12 @@ impl<F: Fleet> Run<'_, F> {
         results.into_iter().filter_map(Result::err).collect()
     }
 
-    async fn seen_done(&self, due: &[&Action]) -> Option<Observed> {
+    /// What is seen once all of it is done; `Err` with what is seen while it is not.
+    async fn seen_done(&self, due: &[&Action]) -> Result<Observed, Option<Observed>> {
         let look = self.waits.look("a look at what was done", Instant::now(), &[], FIRST_LOOK).await;
-        let observed = look.ok()?;
+        let observed = look.map_err(|_| None)?;
         let all = due.iter().all(|action| planner::readiness(action, self.desired, &observed) == Readiness::Done);
-        all.then_some(observed)
+        if all { Ok(observed) } else { Err(Some(observed)) }
     }
 
     fn not_approved(&self, action: &Action) -> Diagnostic {

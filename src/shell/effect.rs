@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::cluster::crash;
+use crate::core::cluster::room;
 use crate::core::cluster::sighting;
+use crate::core::complaint::is_of_full_disk;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
@@ -164,7 +166,7 @@ impl<F: Fleet> Waits<'_, F> {
                 |glimpse: &Glimpse| glimpse.trouble || started.contains(&glimpse.host) || silent == Some(&glimpse.host);
             seen = awaited.iter().filter_map(|host| watch.glimpse(host)).filter(is_told).collect();
             if let Some((host, exits)) = watch.crashing(awaited.iter().copied()) {
-                return Err(self.crash(&done, host, exits));
+                return Err(self.crash(&done, &observed, host, exits));
             }
             let Some((action, why)) = undone.into_iter().next() else {
                 let Some(silent) = silent else {
@@ -246,12 +248,24 @@ impl<F: Fleet> Waits<'_, F> {
     }
 
     /// Waiting for it is no use.
-    fn crash(&self, done: &Done<'_>, host: &HostName, exits: &crash::Exits) -> Diagnostic {
+    fn crash(&self, done: &Done<'_>, observed: &Observed, host: &HostName, exits: &crash::Exits) -> Diagnostic {
         let Some(exit) = exits.last() else { return Diagnostic::failure(format!("etcd on {host} exits")) };
         let times = words::count(exits.times(), "time");
         let what = format!("etcd on {host} exited {times} after: {}", title(done.due.iter().copied(), done.because));
         let hint = crash::way_out(self.desired, host, exit.cause.as_deref(), self.again());
-        Diagnostic::failure(what).with_cause(sighting::exited(exit, exits.times())).hint(hint)
+        let failure = Diagnostic::failure(what).with_cause(sighting::exited(exit, exits.times())).hint(hint);
+        self.with_full_disk(failure, Some(host), observed)
+    }
+
+    /// Where the cause is a full disk, which one, and what to do.
+    pub fn with_full_disk(&self, failure: Diagnostic, host: Option<&HostName>, observed: &Observed) -> Diagnostic {
+        let Some(host) = host.filter(|_| failure.causes.iter().any(|cause| is_of_full_disk(cause))) else {
+            return failure;
+        };
+        let seen = room::fullest(self.desired, observed, host);
+        let failure = seen.into_iter().fold(failure, Diagnostic::with_cause);
+        let cause = failure.causes.iter().find(|cause| is_of_full_disk(cause)).cloned();
+        failure.hint(crash::way_out(self.desired, host, cause.as_deref(), self.again()))
     }
 
     /// What state is left when ^C has ended the wait.
@@ -290,7 +304,8 @@ impl<F: Fleet> Waits<'_, F> {
         let exited = watch.last_exit(host).map(|(exit, times)| sighting::exited(exit, times));
         let own = exited.or_else(|| member_complaint(host, observed));
         let heard = self.fleet.overheard(host, waited + HEARD_BEFORE).await;
-        own.into_iter().chain(heard).fold(failure, Diagnostic::with_cause)
+        let failure = own.into_iter().chain(heard).fold(failure, Diagnostic::with_cause);
+        self.with_full_disk(failure, Some(host), observed)
     }
 
     fn where_to_look(&self, action: &Action, observed: &Observed) -> String {

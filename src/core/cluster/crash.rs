@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::core::code::Code;
+use crate::core::complaint::is_of_full_disk;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
@@ -104,8 +106,8 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
         ["unrecognized", "unknown", "invalid", "verify flags", "verifying flags", "yaml", "unmarshal", "must be"];
     let log = runtime::log(desired);
     let cause = cause.unwrap_or_default();
-    let mend = if says(cause, &["no space left on device"]) {
-        format!("free space on {host}")
+    let mend = if is_of_full_disk(cause) {
+        format!("free space on {host} (`quorate explain {}` says what may go)", Code::DiskFull)
     } else if says(cause, &["address already in use"]) {
         format!("see what has the port (`ss -ltnp` on {host}), and end that")
     } else if says(cause, &["permission denied"]) {

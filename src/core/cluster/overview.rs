@@ -18,8 +18,14 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
         *running.entry(answer.version).or_default() += 1;
     }
     let voters = (state == State::NoQuorum).then(|| voters(observed)).flatten();
-    Overview { state, hosts, running, voters }
+    // Whoever it is raised for: every member refuses then.
+    let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms).map(|alarm| alarm.kind.clone());
+    let refused_for = alarms.filter(|kind| REFUSE_WRITES.contains(&kind.as_str())).collect();
+    Overview { state, hosts, running, voters, refused_for }
 }
+
+/// Source: `applierV3Capped` and `applierV3Corrupt` in etcd's apply.go, the same from 3.4 to 3.7.
+const REFUSE_WRITES: [&str; 2] = ["NOSPACE", "CORRUPT"];
 
 fn state(desired: &Desired, observed: &Observed) -> (State, Vec<HostName>) {
     let on = |is_so: &dyn Fn(&Host) -> bool| -> Vec<HostName> {

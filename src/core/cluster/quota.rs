@@ -35,6 +35,13 @@ fn of_config(text: &str) -> u64 {
     }
 }
 
+/// What the member of a host may fill, as its etcd.yaml says, or as is declared where that is not to be read; `None` without
+/// a limit.
+pub fn of_host(desired: &Desired, host: &Host) -> Option<u64> {
+    let bytes = host.text_of(File::Config).map_or_else(|| declared(desired), of_config);
+    (bytes < u64::MAX).then_some(bytes)
+}
+
 /// The largest database of a member, with its host.
 struct Largest<'a> {
     host: &'a HostName,

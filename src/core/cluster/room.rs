@@ -21,6 +21,7 @@ use bytesize::ByteSize;
 
 use crate::core::cluster::restoration;
 use crate::core::code::Code;
+use crate::core::complaint::is_of_full_disk;
 use crate::core::content::layout;
 use crate::core::desired::{Binaries, Desired};
 use crate::core::guard::{Guard, upheld};
@@ -113,7 +114,7 @@ impl FileSystem<'_> {
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let of = |(name, host): (&HostName, &Host)| -> Vec<Finding> {
         let told = file_systems(host).filter_map(|shared| finding(desired, name, host, &shared));
-        told.collect()
+        told.chain(ended_by_it(name, host)).collect()
     };
     observed.seen_hosts().filter(|(name, _)| desired.nodes.contains_key(*name)).flat_map(of).collect()
 }
@@ -134,6 +135,14 @@ fn finding(desired: &Desired, name: &HostName, host: &Host, shared: &FileSystem)
         _ => format!("{state} ({folders})"),
     };
     Some(Finding { code, hosts: vec![name.clone()], what, hint: Some(make_room(shared.room, name)) })
+}
+
+/// Of a member that does not run any more, also when there is room again.
+fn ended_by_it(name: &HostName, host: &Host) -> Option<Finding> {
+    let complaint = host.service.complaint.as_ref().filter(|complaint| is_of_full_disk(complaint))?;
+    let what = format!("etcd on {name} exited because a disk there was full: {complaint}");
+    let hint = Some(format!("free space on {name}: `quorate explain {}` says what may go", Code::DiskFull));
+    Some(Finding { code: Code::DiskFull, hosts: vec![name.clone()], what, hint })
 }
 
 /// So much is to be written there.
@@ -301,6 +310,25 @@ pub fn waits(name: &HostName, full: &str) -> Blocked {
     let what = format!("no other member is changed or restarted while {name} may stop: {full}");
     let hint = format!("free space on {name} first: `quorate explain {}` says what may go", Code::DiskFull);
     Blocked::new(Code::DiskFull, what).on(name).hint(hint)
+}
+
+/// Where nobody has looked which disk it is.
+pub fn after_full(name: &HostName) -> String {
+    format!(
+        "free space on {name} (`df -h` and `df -i` there show where it is short; `quorate explain {}` says what may go), then \
+         run the same command again: it resumes from the current state",
+        Code::DiskFull
+    )
+}
+
+/// The file systems of a host that are full; if what failed has freed some space since, the fullest.
+pub fn fullest(desired: &Desired, observed: &Observed, name: &HostName) -> Vec<String> {
+    let Some(host) = observed.host(name) else { return Vec::new() };
+    let mut all: Vec<_> = file_systems(host).collect();
+    all.sort_by_key(|shared| (!shared.is_full(), std::cmp::Reverse(shared.room.used_percent())));
+    let full = all.iter().filter(|shared| shared.is_full()).count();
+    let told = all.iter().take(full.max(1));
+    told.map(|shared| format!("{} ({})", shared.state(name), shared.folders(desired, host))).collect()
 }
 
 /// What is safe to do, wherever it is.

@@ -1,6 +1,6 @@
 //! How a cluster is, in the few facts that a headline is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ pub struct Overview {
     pub running: BTreeMap<Version, usize>,
     /// How many voters there are, as members say that cannot reach a quorum; `null` where none says so.
     pub voters: Option<usize>,
+    /// The alarms under which etcd refuses to write.
+    #[serde(default)]
+    pub refused_for: BTreeSet<String>,
 }
 
 /// What life a cluster is in, as far as it could be seen.

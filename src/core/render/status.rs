@@ -8,12 +8,14 @@ use crate::core::cluster::overview::{is_asked, is_bare, overview};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::rotation::{Rotation, rotation};
 use crate::core::cluster::situation::has_lost_data;
-use crate::core::cluster::{alarms, others, quorum_lost, restoration, sameness};
+use crate::core::cluster::{alarms, others, quorum_lost, quota, restoration, sameness};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::{ClusterName, HostName, UnixSeconds, Version};
-use crate::core::observed::{Answer, Comparison, Host, MemberHash, Observed, Outcome, Role, Seen, ServiceState};
+use crate::core::observed::{
+    Answer, Comparison, Host, MemberHash, Observed, Outcome, Role, Seen, ServiceState, Stored,
+};
 use crate::core::plan::Voters;
 use crate::core::plan::overview::Overview;
 use crate::core::plan::ruling::{Blocked, Finding};
@@ -78,12 +80,33 @@ pub struct MemberStatus {
     pub version: Option<Version>,
     pub database_bytes: Option<u64>,
     pub database_in_use_bytes: Option<u64>,
+    /// How much the database may have; `null` when its etcd.yaml was not seen, or sets no limit.
+    #[serde(default)]
+    pub quota_bytes: Option<u64>,
+    /// How much of it the file of the database takes, rounded down. At 100 etcd refuses to write.
+    #[serde(default)]
+    pub quota_used_percent: Option<u64>,
+    /// The file system of its data; `null` when it could not be told.
+    #[serde(default)]
+    pub data_disk: Option<DiskStatus>,
     pub raft_index: Option<u64>,
     /// How many entries it is behind the furthest member.
     pub raft_lag: Option<u64>,
     pub alarms: Vec<String>,
     /// The certificate of the host that ends first.
     pub certificate: Option<CertificateExpiry>,
+}
+
+/// What is free where a member's data is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskStatus {
+    /// Where it is mounted.
+    pub mount: String,
+    /// As `df` counts it, without what is reserved for root.
+    pub available_bytes: u64,
+    pub used_percent: u64,
+    /// 0 where the file system counts none.
+    pub used_inodes_percent: u64,
 }
 
 /// How a member is, or what is on its host instead of one.
@@ -238,7 +261,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
             condition: condition(member, host),
             trouble,
             certificate: host.known().and_then(|host| first_to_end(host, observed.at)),
-            ..answered(answer, furthest)
+            ..filled(desired, host.known(), answered(answer, furthest))
         }
     });
     let strangers = membership.iter().flat_map(|membership| &membership.members);
@@ -255,7 +278,11 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
             Some(why) => format!("not declared in cluster.toml, and {why}"),
             None => "not declared in cluster.toml".to_owned(),
         }),
-        ..answered(observed.host(&member.host).and_then(Host::answer), furthest)
+        ..filled(
+            desired,
+            observed.host(&member.host),
+            answered(observed.host(&member.host).and_then(Host::answer), furthest),
+        )
     });
     Document {
         format_version: 1,
@@ -290,11 +317,31 @@ fn answered(answer: Option<&Answer>, furthest: Option<u64>) -> MemberStatus {
         version: answer.map(|answer| answer.version),
         database_bytes: answer.map(|answer| answer.database_bytes),
         database_in_use_bytes: answer.map(|answer| answer.database_in_use_bytes),
+        quota_bytes: None,
+        quota_used_percent: None,
+        data_disk: None,
         raft_index: answer.map(|answer| answer.index),
         raft_lag: answer.and_then(|answer| Some(furthest?.saturating_sub(answer.index))),
         alarms: answer.into_iter().flat_map(own_alarms).collect(),
         certificate: None,
     }
+}
+
+/// With what there is room for.
+fn filled(desired: &Desired, host: Option<&Host>, status: MemberStatus) -> MemberStatus {
+    let quota = host.and_then(|host| quota::of_host(desired, host));
+    let used =
+        |bytes: u64| Some(u64::try_from(u128::from(bytes) * 100 / u128::from(quota?.max(1))).unwrap_or(u64::MAX));
+    let place = |host: &Host| if host.data_elsewhere.is_some() { Stored::DataElsewhere } else { Stored::Data };
+    let room = host.and_then(|host| host.room.get(&place(host)));
+    let disk = room.map(|room| DiskStatus {
+        mount: room.mount.to_string(),
+        available_bytes: room.available_bytes,
+        used_percent: room.used_percent(),
+        used_inodes_percent: room.used_inodes_percent(),
+    });
+    let quota_used_percent = status.database_bytes.and_then(used);
+    MemberStatus { quota_bytes: quota, quota_used_percent, data_disk: disk, ..status }
 }
 
 /// Every member tells all of them, and each is its member's.

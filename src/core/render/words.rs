@@ -233,6 +233,11 @@ pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unse
         (State::Bare, None) if overview.hosts.is_empty() => "no cluster found".to_owned(),
         (State::Bare, None) => format!("no cluster found: {}", count(overview.hosts.len(), "empty host")),
     };
+    let mut is = is;
+    if !overview.refused_for.is_empty() {
+        let alarms: Vec<_> = overview.refused_for.iter().map(|kind| clean(kind)).collect();
+        is.push_str(&format!("; WRITES REFUSED (alarm {})", alarms.join(", ")));
+    }
     match unseen {
         0 => is,
         unseen => format!("{is}; {unseen} of {} unreachable", count(declared, "host")),
@@ -372,7 +377,8 @@ mod tests {
         let told = |running: &[(&str, usize)]| {
             let version = |text: &str| text.parse::<Version>().expect("a version");
             let running = running.iter().map(|(text, on)| (version(text), *on)).collect();
-            let overview = Overview { state: State::Serving, hosts: Vec::new(), running, voters: None };
+            let (hosts, refused_for) = (Vec::new(), Default::default());
+            let overview = Overview { state: State::Serving, hosts, running, voters: None, refused_for };
             versions(version("3.6.16"), &overview)
         };
         assert_eq!(told(&[]), "declared: etcd 3.6.16");

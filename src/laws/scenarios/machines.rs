@@ -141,6 +141,10 @@ impl Machines {
                 stop(host);
                 host.data = DataDirectory::Empty;
             }
+            Happening::Fill { host, free_mebibytes } => {
+                let free = free_mebibytes << 20;
+                sample::on_one_disk(self.host(&host)?, free, (100_u64 << 30).saturating_sub(free));
+            }
             Happening::MoveData { host, to } => self.move_data(&host, &RemotePath::new(to))?,
             Happening::Lose { what, host: name } => {
                 let host = self.host(&name)?;

@@ -29,6 +29,7 @@
 //! | `move data of HOST to PATH` | what is in its data directory, wherever that is, while etcd is stopped |
 //! | `delete log of HOST`, `delete database of HOST` | etcd stops, and of its data this is gone |
 //! | `unmount data of HOST` | etcd stops, and the disk of its data is not there, which fstab names |
+//! | `disk of HOST is N% full`, `disk of HOST has N MiB free` | of 100 GiB, on which everything is that is written there; before, nothing is known of it |
 //! | `delete FILE of HOST` | a file by its name: `delete server.crt of etcd-2` |
 //! | `edit FILE on HOST: LINE` | a line is added to etcd.yaml or the unit |
 //! | `keep snapshot NAME` | a finished snapshot of the cluster lies beside cluster.toml from now on |
@@ -137,7 +138,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 17] = [
+const SHOWN: [(Guard, &str); 19] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -155,6 +156,8 @@ const SHOWN: [(Guard, &str); 17] = [
     (Guard::NewClusterByName, "all-wiped.txt"),
     (Guard::SuccessorIsReady, "address-mistyped.txt"),
     (Guard::AddressIsFree, "address-taken.txt"),
+    (Guard::DiskNotFull, "disk-full.txt"),
+    (Guard::RoomBeforeStep, "disk-full.txt"),
 ];
 
 #[test]

@@ -35,6 +35,11 @@ pub enum Happening {
     StopEtcd(HostName),
     HangEtcd(HostName),
     DeleteData(HostName),
+    /// Of everything that is written there, which is on one disk of 100 GiB.
+    Fill {
+        host: HostName,
+        free_mebibytes: u64,
+    },
     /// By hand, from wherever it is.
     MoveData {
         host: HostName,
@@ -128,7 +133,7 @@ impl Script {
 }
 
 const KNOWN: &str = "known are `bare cluster`, `healthy cluster`, `declare`, `undeclare`, `kill`, `revive`, `replace`, \
-                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `unmount`, `edit`, `keep snapshot`, `bare machine at`, `nobody at`, `unknown name`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
+                     `stop etcd on`, `hang etcd on`, `raise`, `disarm alarms`, `diverge`, `move data of`, `delete`, `disk of`, `unmount`, `edit`, `keep snapshot`, `bare machine at`, `nobody at`, `unknown name`, `pass`, `in step N:`, `$ quorate` and `! quorate`: \
                      see src/laws/scenarios/mod.rs";
 
 fn line(source: &str) -> Option<Line> {
@@ -224,6 +229,13 @@ fn on_machines(source: &str) -> Option<Happening> {
             Some(Happening::MoveData { host: HostName::new(*host), to: (*to).to_owned() })
         }
         ["diverge", host] => Some(Happening::Diverge(HostName::new(*host))),
+        ["disk", "of", host, "is", percent, "full"] => {
+            let percent = percent.strip_suffix('%')?.parse().ok().filter(|percent: &u64| *percent <= 100)?;
+            Some(Happening::Fill { host: HostName::new(*host), free_mebibytes: (100 - percent) * 1024 })
+        }
+        ["disk", "of", host, "has", free, "MiB", "free"] => {
+            Some(Happening::Fill { host: HostName::new(*host), free_mebibytes: free.parse().ok()? })
+        }
         ["delete", "data", "of", host] => Some(Happening::DeleteData(HostName::new(*host))),
         ["delete", what @ ("log" | "database"), "of", host] => {
             let what = if *what == "log" { DataDirectory::NoLog } else { DataDirectory::NoDatabase };

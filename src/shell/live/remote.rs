@@ -13,6 +13,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use crate::core::cluster::room;
 use crate::core::complaint;
 use crate::core::content::layout::{self, Listener, Previous};
 use crate::core::desired::{Consumer, Desired, Paths};
@@ -422,6 +423,12 @@ impl Remote {
             Exit::Code(124 | 137) => Diagnostic::failure(format!("{what} on {host} took too long and was stopped"))
                 .at(host.as_str())
                 .with_cause(said),
+            _ if complaint::is_of_full_disk(&said) => {
+                Diagnostic::failure(format!("{what} on {host} failed: a disk there is full"))
+                    .at(host.as_str())
+                    .with_cause(said)
+                    .hint(room::after_full(host))
+            }
             _ => Diagnostic::failure(format!("{what} on {host} failed")).at(host.as_str()).with_cause(said),
         }
     }

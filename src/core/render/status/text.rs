@@ -124,8 +124,9 @@ fn last_backup(backup: &BackupStatus) -> String {
 }
 
 fn members(out: &mut String, document: &Document, palette: Palette) {
-    const HEAD: [&str; 9] = ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "LAG", "CERTS EXPIRE"];
-    let rows: Vec<[String; 9]> = document.members.iter().map(row).collect();
+    const HEAD: [&str; 11] =
+        ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "QUOTA", "DISK FREE", "LAG", "CERTS EXPIRE"];
+    let rows: Vec<[String; 11]> = document.members.iter().map(row).collect();
     let (head, lines) = table::lines(HEAD, &rows);
     let heading = palette.heading;
     let _ = writeln!(out, "{heading}{head}{heading:#}");
@@ -135,7 +136,7 @@ fn members(out: &mut String, document: &Document, palette: Palette) {
     }
 }
 
-fn row(member: &MemberStatus) -> [String; 9] {
+fn row(member: &MemberStatus) -> [String; 11] {
     let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     let role = match member.role {
         MemberRole::Leader => "leader",
@@ -167,6 +168,8 @@ fn row(member: &MemberStatus) -> [String; 9] {
         or_dash(member.version.map(|version| version.to_string())),
         or_dash(member.database_bytes.map(size)),
         or_dash(member.database_in_use_bytes.map(size)),
+        or_dash(member.quota_used_percent.map(|percent| format!("{percent}%"))),
+        or_dash(member.data_disk.as_ref().map(|disk| size(disk.available_bytes))),
         or_dash(member.raft_lag.map(|lag| lag.to_string())),
         or_dash(member.certificate.as_ref().map(|one| format!("{} ({})", day(&one.at), left(one.days_left)))),
     ]
