@@ -54,6 +54,8 @@ enum Fault {
     Crashes(u32),
     /// The host that is restarted first cannot be reached any more.
     GoesAway,
+    /// The first ^C, while this call does its work, which takes a while.
+    InterruptedWithin(usize),
     /// The first ^C, so many seconds after the first restart, after which nothing answers.
     InterruptedAfter(u64),
     /// The member of this host does not answer, whatever is done.
@@ -177,6 +179,10 @@ impl Fleet for Simulated<'_> {
         if let Fault::WritesFail(_) | Fault::WritesStall(_) = self.fault {
             // As on real hosts, so that there is time for a write meanwhile.
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if self.fault == Fault::InterruptedWithin(call) {
+            self.stop.interrupt();
+            tokio::time::sleep(Duration::from_secs(5)).await;
         }
         let mut world = self.world.lock().expect("no test panics inside");
         if self.fault == Fault::HostDies(call) {

@@ -90,8 +90,11 @@ impl<F: Fleet> Run<'_, F> {
         let mut observed = self.first_look().await?;
         while let Some(draft) = self.settled_next(&mut observed, &approved).await? {
             if let Some(why) = self.stop.reason() {
-                let kind = if self.stop.is_interrupted() { Kind::Interrupted } else { Kind::Stopped };
-                return Err(Diagnostic::new(kind, why));
+                return Err(match (self.stop.is_interrupted(), self.steps) {
+                    (false, _) => Diagnostic::new(Kind::Stopped, why),
+                    (true, 0) => Diagnostic::new(Kind::Interrupted, NOTHING_DONE),
+                    (true, _) => Diagnostic::new(Kind::Interrupted, "it was done, and no further step was started"),
+                });
             }
             if let Some(action) = draft.actions.iter().find(|action| !approved.holds(action)) {
                 return Err(self.not_approved(action));
@@ -109,7 +112,7 @@ impl<F: Fleet> Run<'_, F> {
 
     async fn first_look(&self) -> Result<Observed, Diagnostic> {
         let looked = self.waits.look("the hosts to answer", self.begun, &[], Duration::ZERO).await;
-        looked.map_err(|Interrupted| Diagnostic::new(Kind::Interrupted, "interrupted: nothing was changed"))
+        looked.map_err(|Interrupted| Diagnostic::new(Kind::Interrupted, NOTHING_DONE))
     }
 
     /// The next step; waits when the approved plan has more to do and what stands in the way may pass.
@@ -305,5 +308,7 @@ impl<F: Fleet> Run<'_, F> {
         stopped.hint(hint.unwrap_or_else(|| again.to_owned()))
     }
 }
+
+const NOTHING_DONE: &str = "interrupted: nothing was changed";
 
 const PLAN_AGAIN: &str = "run `quorate plan` again, review it, and apply the new plan";

@@ -16,7 +16,7 @@ use crate::shell::command::{
     show, status, validate,
 };
 use crate::shell::live::Live;
-use crate::shell::second_look;
+use crate::shell::{progress, second_look};
 
 use crate::shell::command::{
     apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, doctor::DoctorArgs,
@@ -138,8 +138,11 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
         }
         Command::Plan(args) => {
             let desired = desired()?;
-            let observe =
-                async |desired: &Desired| Ok(second_look::settled(desired, &live::fleet(desired, context)?).await);
+            let observe = async |desired: &Desired| {
+                let fleet = live::fleet(desired, context)?;
+                let look = second_look::settled(desired, &fleet);
+                Ok(progress::while_looking(context, desired, &fleet, look).await)
+            };
             live::block_on(plan::run(args, context, &desired, observe, stdout))
         }
         Command::Show(args) => show::run(args, context, stdout),

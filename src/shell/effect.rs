@@ -206,6 +206,10 @@ impl<F: Fleet> Waits<'_, F> {
                 Ok(false) => {
                     let failure = self.given_up(action, why, &observed, &watch, &patience);
                     return Err(match action.host().filter(|host| started.contains(host)) {
+                        // What the others say of it is that it is away.
+                        Some(host) if watch.is_away(host) => {
+                            member_complaint(host, &observed).into_iter().fold(failure, Diagnostic::with_cause)
+                        }
                         Some(host) => {
                             self.with_what_was_heard(failure, host, &observed, &watch, patience.waited()).await
                         }

@@ -24,6 +24,13 @@ pub struct Unanswered {
 }
 
 impl Unanswered {
+    /// `waiting for etcd-3 (10.0.0.13): no answer to SSH for 5 s`
+    pub fn line(&self) -> String {
+        let Self { host, destination, .. } = self;
+        let at = if destination == host.as_str() { String::new() } else { format!(" ({destination})") };
+        format!("waiting for {host}{at}: {}", self.words())
+    }
+
     /// `no answer to SSH for 5 s`
     pub fn words(&self) -> String {
         let so_long = span::age(i64::try_from(self.since.elapsed().as_secs()).unwrap_or(i64::MAX));

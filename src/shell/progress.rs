@@ -2,6 +2,7 @@
 //!
 //! indicatif draws nothing, and its `println` prints nothing, when stderr is no terminal; so the plain lines are ours.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,8 @@ use crate::core::render::event::{Event, Glimpse};
 use crate::core::render::palette::Palette;
 use crate::core::render::words;
 use crate::core::span;
+use crate::shell::command::context::Context;
+use crate::shell::fleet::{Fleet, Unanswered};
 
 /// Where events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,18 +256,66 @@ pub fn bytes(message: String) -> ProgressBar {
     ProgressBar::new(0).with_style(style).with_message(message)
 }
 
-/// What `look` brings; a spinner on stderr until then, where it is `shown`.
-pub async fn while_looking<T>(shown: bool, desired: &Desired, look: impl Future<Output = T>) -> T {
-    let spinner = shown.then(|| spinner(format!("inspecting {}", words::count(desired.nodes.len(), "host"))));
-    let seen = look.await;
+/// What `look` brings. Until then a spinner on a terminal says whom it waits for; elsewhere that is a line on stderr, once a
+/// host has not answered for a while.
+pub async fn while_looking<T>(
+    context: &Context,
+    desired: &Desired,
+    fleet: &impl Fleet,
+    look: impl Future<Output = T>,
+) -> T {
+    let hosts = words::count(desired.nodes.len(), "host");
+    let spinner = (context.stderr_is_terminal && !context.quiet).then(|| spinner(format!("inspecting {hosts}")));
+    let voice = context.voice();
+    let tell = |line: &str| voice.note(line);
+    let seen = telling(fleet, &hosts, spinner.as_ref(), &tell, look).await;
     spinner.inspect(|spinner| spinner.finish_and_clear());
     seen
 }
 
+async fn telling<T>(
+    fleet: &impl Fleet,
+    hosts: &str,
+    spinner: Option<&ProgressBar>,
+    tell: &(dyn Fn(&str) + Sync),
+    look: impl Future<Output = T>,
+) -> T {
+    let mut look = std::pin::pin!(look);
+    let mut told = BTreeSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            seen = &mut look => return seen,
+            () = tokio::time::sleep(LOOKED_AFTER_EVERY) => {
+                let late = fleet.unanswered().into_iter();
+                let late: Vec<_> = late.filter(|late| late.since.elapsed() >= LATE_AFTER).collect();
+                if let Some(spinner) = spinner {
+                    let lines: Vec<_> = late.iter().map(Unanswered::line).collect();
+                    let waiting = if lines.is_empty() { String::new() } else { format!(", {}", lines.join("; ")) };
+                    spinner.set_message(format!("inspecting {hosts}{waiting}"));
+                } else {
+                    let new = late.iter().filter(|late| told.insert(late.host.clone()));
+                    new.for_each(|late| tell(&late.line()));
+                }
+            }
+        }
+    }
+}
+
+const LOOKED_AFTER_EVERY: Duration = Duration::from_secs(1);
+/// A login takes a tenth of a second, and one over a slow name server a few seconds.
+const LATE_AFTER: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::core::diagnostic::Diagnostic;
     use crate::core::names::HostName;
+    use crate::core::observed::{Cause, Comparison, Observed};
+    use crate::core::plan::action::Action;
+    use crate::laws::sample;
     use crate::shell::command::output::Captured;
 
     fn shown(output: Output, events: &[Event]) -> String {
@@ -346,6 +397,59 @@ mod tests {
         let json = shown(Output::Json, &events[9..10]);
         let seen = "\"seen\":[{\"host\":\"etcd-2\",\"what\":\"etcd exited (2 times): panic\",\"trouble\":true}]";
         assert!(json.contains(seen), "{json}");
+    }
+
+    /// A host that answers after `0`, and is connected to after `1`.
+    struct Slow(Duration, Duration, Instant);
+
+    impl Fleet for Slow {
+        async fn observe(&self) -> Observed {
+            tokio::time::sleep(self.0).await;
+            sample::bare(&sample::desired(3))
+        }
+
+        fn unanswered(&self) -> Vec<Unanswered> {
+            let is_connected = self.2.elapsed() >= self.1;
+            let since = if is_connected { self.2 + self.1 } else { self.2 };
+            let [host, other] = ["etcd-3", "etcd-2"].map(HostName::new);
+            let late = Unanswered { host, destination: "10.0.0.13".to_owned(), since, is_connected };
+            // One that is asked again and again.
+            let quick = Unanswered { host: other, since: Instant::now(), ..late.clone() };
+            vec![late, quick]
+        }
+
+        async fn compare(&self) -> Option<Comparison> {
+            None
+        }
+
+        async fn perform(&self, _: &Action) -> Result<(), Diagnostic> {
+            Ok(())
+        }
+
+        async fn write_once(&self, _: &HostName, _: &str, _: &str, _: Duration) -> Result<Duration, Cause> {
+            Ok(Duration::ZERO)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_keeps_a_look_waiting_is_named_once() {
+        for (answers, connected, lines) in [
+            (4, 30, &[][..]),
+            (20, 30, &["waiting for etcd-3 (10.0.0.13): no answer to SSH for 5 s"]),
+            (20, 2, &["waiting for etcd-3 (10.0.0.13): no answer over SSH for 5 s"]),
+        ] {
+            let fleet = Slow(Duration::from_secs(answers), Duration::from_secs(connected), Instant::now());
+            let told = Mutex::new(Vec::new());
+            let tell = |line: &str| told.lock().unwrap().push(line.to_owned());
+            telling(&fleet, "3 hosts", None, &tell, fleet.observe()).await;
+            assert_eq!(told.into_inner().unwrap(), lines);
+        }
+        // On a terminal it is the spinner that says so.
+        let fleet = Slow(Duration::from_secs(7), Duration::from_secs(30), Instant::now());
+        let spinner = ProgressBar::hidden();
+        telling(&fleet, "3 hosts", Some(&spinner), &|line| panic!("{line}"), fleet.observe()).await;
+        let message = "inspecting 3 hosts, waiting for etcd-3 (10.0.0.13): no answer to SSH for 6 s";
+        assert_eq!(spinner.message(), message);
     }
 
     #[test]

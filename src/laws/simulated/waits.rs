@@ -109,3 +109,22 @@ async fn an_interrupt_ends_a_wait_and_tells_what_state_is_left() {
     // Nothing was being done that had to be finished first.
     assert!(!is_told(|event| matches!(event, Event::Warning { .. })), "{events:?}");
 }
+
+/// What is being done on a host is not cut off by the first ^C, and the operator is told so.
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_lets_an_action_finish() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::InterruptedWithin(0));
+    let (result, events) = run(&fleet, &approved).await;
+    let failure = result.expect_err("it was interrupted");
+    assert_eq!(failure.kind, Kind::Interrupted);
+    let words = "apply was interrupted at step 1 of 6: it was done, and no further step was started";
+    assert_eq!(failure.summary, words);
+    let finishing = "interrupted: what is being done on the hosts is finished first; ^C again aborts now";
+    let at = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted).expect("it is told");
+    let told = at(&|event| matches!(event, Event::Warning { text } if text == finishing));
+    let done = at(&|event| matches!(event, Event::StepDone { number: 1, .. }));
+    assert!(told < done && done < at(&|event| matches!(event, Event::Interrupted)), "{events:?}");
+    assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
+}

@@ -121,7 +121,7 @@ pub async fn run<F: Fleet, G>(
         desired = request::of_saved(&args.request, saved, desired)?;
     }
     let look = unlocked(args.lock_timeout, context, &desired, fleet);
-    let mut observed = progress::while_looking(output == Output::Bar, &desired, look).await?;
+    let mut observed = progress::while_looking(context, &desired, fleet, look).await?;
     // The fleet does not know of the request.
     if sameness::is_asked_for(&desired, &observed) {
         observed.comparison = fleet.compare().await;

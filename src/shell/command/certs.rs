@@ -152,7 +152,7 @@ async fn list(
     fleet: &impl Fleet,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
+    let observed = progress::while_looking(context, desired, fleet, fleet.observe()).await;
     let document = certificates::document(desired, &observed);
     let limit = within.map_or(0, |within| i64::try_from(within.as_secs()).unwrap_or(i64::MAX));
     let text =

@@ -55,7 +55,7 @@ pub async fn run(
         }
         (checkups, observed)
     };
-    let (checkups, observed) = progress::while_looking(!context.quiet, desired, checked).await;
+    let (checkups, observed) = progress::while_looking(context, desired, fleet, checked).await;
     let document = doctor::document(desired, &observed, &checkups);
     let text = if args.json { doctor::json(&document) } else { doctor::text(&document, context.palette()) };
     print(stdout, &text)?;

@@ -16,7 +16,6 @@ use crate::core::plan::ruling::{Blocked, Severity};
 use crate::core::planner;
 use crate::core::render::text::Style;
 use crate::core::render::{command, json, markdown, text};
-use crate::shell::progress;
 
 /// Show what would change, in order, and how each step affects quorum
 ///
@@ -96,7 +95,7 @@ pub async fn run(
     stdout: &mut dyn Write,
 ) -> Result<u8, Diagnostic> {
     let mut desired = args.request.added_to(desired)?;
-    let observed = progress::while_looking(!context.quiet, &desired, observe(&desired)).await?;
+    let observed = observe(&desired).await?;
     request::bind(&mut desired, &observed)?;
     let mut plan = planner::plan(&desired, &observed);
     plan.allowed = args.request.allow.iter().filter(|allowed| plan.needs().contains(allowed)).cloned().collect();

@@ -68,7 +68,7 @@ pub async fn run(
     fleet: &impl Fleet,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let mut observed = progress::while_looking(!context.quiet, desired, second_look::settled(desired, fleet)).await;
+    let mut observed = progress::while_looking(context, desired, fleet, second_look::settled(desired, fleet)).await;
     if args.deep {
         observed.comparison = fleet.compare().await;
     }

@@ -22,8 +22,8 @@ pub(super) struct Hosts {
     pub machines: Machines,
     pub elevation: Elevation,
     lock: Mutex<Weak<Lock>>,
-    /// The hosts that are being looked at: since when, and whether a connection is there.
-    looking: Mutex<BTreeMap<HostName, (Instant, bool)>>,
+    /// The hosts that have not answered: since when, and whether a connection is there.
+    awaited: Mutex<BTreeMap<HostName, (Instant, bool)>>,
 }
 
 impl Hosts {
@@ -33,7 +33,7 @@ impl Hosts {
             machines: Machines::declared(&desired),
             elevation: Elevation::of(&desired),
             lock: Mutex::default(),
-            looking: Mutex::default(),
+            awaited: Mutex::default(),
             desired,
         }
     }
@@ -59,6 +59,7 @@ impl Hosts {
             return Ok(remote.clone());
         }
         machine.forget_member();
+        let _awaited = self.await_answer(host, false);
         let opened = Connection::open(&self.target(&machine)?, machine.connect_deadline()).await;
         machine.keep_silence(matches!(opened, Err(SshError::Timeout { .. })));
         let remote = Remote::new(host, opened?, self.elevation);
@@ -66,20 +67,20 @@ impl Hosts {
         Ok(remote)
     }
 
-    /// While the result lives, the host is one that has not answered.
-    pub fn look_at(&self, host: &HostName) -> Looking<'_> {
-        guarded(&self.looking).insert(host.clone(), (Instant::now(), false));
-        Looking { hosts: self, host: host.clone() }
+    /// While the result lives, the host is one that has not answered: a connection, or what it was asked over one.
+    pub fn await_answer(&self, host: &HostName, is_connected: bool) -> Awaited<'_> {
+        guarded(&self.awaited).insert(host.clone(), (Instant::now(), is_connected));
+        Awaited { hosts: self, host: host.clone() }
     }
 
-    /// The hosts that are being looked at, and have not answered.
+    /// The hosts that have not answered yet.
     pub fn unanswered(&self) -> Vec<Unanswered> {
-        let looking = guarded(&self.looking).clone();
+        let awaited = guarded(&self.awaited).clone();
         let unanswered = |(host, (since, is_connected))| {
             let machine = self.machines.get(&host)?;
             Some(Unanswered { host, destination: machine.destination.clone(), since, is_connected })
         };
-        looking.into_iter().filter_map(unanswered).collect()
+        awaited.into_iter().filter_map(unanswered).collect()
     }
 
     fn target(&self, machine: &Machine) -> Result<Target, SshError> {
@@ -168,24 +169,15 @@ impl Hosts {
     }
 }
 
-/// A host that is being looked at.
-pub(super) struct Looking<'a> {
+/// A host that has not answered yet.
+pub(super) struct Awaited<'a> {
     hosts: &'a Hosts,
     host: HostName,
 }
 
-impl Looking<'_> {
-    /// It is asked over a connection.
-    pub fn is_connected(&self) {
-        if let Some((_, is_connected)) = guarded(&self.hosts.looking).get_mut(&self.host) {
-            *is_connected = true;
-        }
-    }
-}
-
-impl Drop for Looking<'_> {
+impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        guarded(&self.hosts.looking).remove(&self.host);
+        guarded(&self.hosts.awaited).remove(&self.host);
     }
 }
 

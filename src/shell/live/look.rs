@@ -73,9 +73,7 @@ impl Failed {
 }
 
 async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>) -> Result<Glance, Failed> {
-    let looking = hosts.look_at(host);
     let remote = hosts.on(host).await.map_err(Failed::Seen)?;
-    looking.is_connected();
     let of = Subject { desired: &hosts.desired, host };
     let script = probe::script(&of);
     let member = async {
@@ -85,9 +83,8 @@ async fn glance_once(hosts: &Hosts, host: &HostName, with: Option<&Recognition>)
         }
     };
     let probed = async {
-        let asked = probe::ask(&remote, &script, |said| probe::parse(&of, said)).await;
-        drop(looking);
-        asked
+        let _awaited = hosts.await_answer(host, true);
+        probe::ask(&remote, &script, |said| probe::parse(&of, said)).await
     };
     let (asked, member) = tokio::join!(probed, member);
     let probe::Asked { said: mut sight, midpoint } = match asked {

@@ -1,21 +1,27 @@
 //! Hosts that are cut off or lose power while a cluster serves.
 
-use std::time::Duration;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
 
 use super::scene::{Scene, until};
-use crate::lab::Series;
+use crate::lab::{Host, Series};
 use crate::traffic::{Connection, Credentials, addresses, run};
 
-/// With one of three cut off, what is safe is done, what is not is refused, and the cluster serves on.
+/// With one of three cut off, what is safe is done, what is not is refused, and the cluster serves on. Whoever looks is told
+/// whom the look waits for, and whoever waits for a step, what is seen of it.
 #[test]
 fn one_host_cut_off() {
     let Some(mut scene) = Scene::healthy("one_host_cut_off", 3, Series::V3_5) else { return };
     scene.lab.host("etcd-3").cut();
     // Only the cut shows: nothing can be repaired.
-    scene.plan().exits(6).says(&["host-unreachable", "etcd-3"]);
-    scene.quorate(&["status", "--check"]).exits(2).says(&["2 of 3 voters healthy"]);
+    let plan = scene.plan().exits(6).says(&["host-unreachable", "etcd-3"]);
+    let waited = plan.stderr.lines().filter(|line| line.starts_with("waiting for etcd-3: no answer to SSH for "));
+    assert_eq!(waited.count(), 1, "{}", plan.stderr);
+    let quiet = scene.quorate(&["status", "--check", "-q"]).exits(2).says(&["2 of 3 voters healthy"]);
+    assert_eq!(quiet.stderr, "");
     // A repair that cannot cost quorum is done all the same.
     scene.lab.host("etcd-1").sh("chmod 644 /etc/etcd/pki/server.key");
     scene.apply().exits(6).says(&["restore owner and mode of server.key"]);
@@ -35,6 +41,70 @@ fn one_host_cut_off() {
     scene.apply().exits(0);
     scene.is_in_sync();
     scene.is_healthy();
+    an_interrupt_ends_a_wait(&scene);
+    a_host_goes_away_while_it_is_waited_for(&scene);
+}
+
+/// Begins an apply that restarts the member of a host, on which systemd does not come to etcd.
+fn restart_that_hangs(scene: &Scene, host: &Host, flags: &[&str]) -> Child {
+    let folder = "/run/systemd/system/etcd.service.d";
+    host.sh(&format!(
+        "mkdir -p {folder}; printf '[Service]\nExecStartPre=/bin/sleep 600\n' >{folder}/slow.conf; systemctl daemon-reload"
+    ));
+    let restart = format!("--restart={}", host.name());
+    let mut command = scene.command(&[&["apply", "--yes", &restart], flags].concat());
+    // As a shell does it, so that ^C reaches all that it starts.
+    command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped());
+    let apply = command.spawn().expect("the binary runs");
+    let hangs = || host.sh("systemctl show -p SubState --value etcd").trim() == "start-pre";
+    until("the start hangs", Duration::from_secs(30), hangs);
+    apply
+}
+
+/// Its exit code and what it said on stderr, once it has ended.
+fn end_of(apply: Child) -> (Option<i32>, String) {
+    let output = apply.wait_with_output().expect("it ends");
+    (output.status.code(), String::from_utf8(output.stderr).expect("quorate prints text"))
+}
+
+/// The lock is free at once, the operator knows what state is left, and the next apply goes on.
+fn an_interrupt_ends_a_wait(scene: &Scene) {
+    let host = scene.lab.host("etcd-2");
+    let apply = restart_that_hangs(scene, host, &[]);
+    // In the wait, and not in the command before it.
+    std::thread::sleep(Duration::from_secs(2));
+    let group = format!("-{}", apply.id());
+    let sent = Command::new("kill").args(["-INT", "--", &group]).status().expect("there is a kill");
+    let begun = Instant::now();
+    assert!(sent.success());
+    let (code, said) = end_of(apply);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}\n{said}", begun.elapsed());
+    assert_eq!(code, Some(130), "{said}");
+    let words =
+        "apply was interrupted at step 1 of 1: this was done, and its effect was not seen yet: restart etcd on etcd-2";
+    assert!(said.contains(words) && said.contains("etcd-2: systemd is starting its service"), "{said}");
+    assert!(said.contains("the lock is released"), "{said}");
+    let is_free = |host: &Host| host.exec("exec 9>>/run/quorate.lock && flock -n 9").succeeded();
+    until("the locks are free", Duration::from_secs(1), || scene.lab.hosts().iter().all(is_free));
+    host.sh("rm -r /run/systemd/system/etcd.service.d; systemctl daemon-reload; systemctl stop etcd");
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    scene.is_healthy();
+}
+
+fn a_host_goes_away_while_it_is_waited_for(scene: &Scene) {
+    let host = scene.lab.host("etcd-3");
+    let apply = restart_that_hangs(scene, host, &["--wait", "5s"]);
+    host.shut_down();
+    let begun = Instant::now();
+    let (code, said) = end_of(apply);
+    println!("a host that goes away, after {:?}:\n{said}", begun.elapsed());
+    assert_eq!(code, Some(7), "{said}");
+    assert!(said.contains("waiting ") && said.contains(": etcd-3: does not answer SSH"), "{said}");
+    assert!(said.contains(": its effect could not be seen within "), "{said}");
+    assert!(said.contains("hint: bring etcd-3 back") && !said.contains("journalctl"), "{said}");
+    host.power_on();
+    until("all are well", Duration::from_secs(60), || scene.plan().code == 0);
 }
 
 /// The leader's host loses power: what is told in that moment is an election, and no loss of quorum.

@@ -42,7 +42,7 @@ pub async fn list(
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let looked = async { tokio::join!(everywhere(desired, fleet), fleet.observe()) };
-    let ((found, unseen), observed) = progress::while_looking(!context.quiet, desired, looked).await;
+    let ((found, unseen), observed) = progress::while_looking(context, desired, fleet, looked).await;
     let cluster = live_cluster(&observed);
     let code = if unseen.is_empty() { 0 } else { Kind::Unseen.exit_code() };
     let (snapshots, others) =

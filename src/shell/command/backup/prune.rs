@@ -132,7 +132,7 @@ pub async fn run(
     })?;
     let folder = snapshot::folder(desired);
     let looked = async { tokio::join!(fleet.snapshots(&folder), fleet.observe()) };
-    let (nodes, observed) = progress::while_looking(!context.quiet, desired, looked).await;
+    let (nodes, observed) = progress::while_looking(context, desired, fleet, looked).await;
     let live = snapshot::live_cluster(&observed);
     let mut places = Vec::new();
     let mut unseen = false;

@@ -94,7 +94,7 @@ pub async fn run(
     // Before anything is asked for: a database of some GiB is not fetched in vain.
     let path = if on.is_none() { destination(path, &name)? } else { PathBuf::new() };
     let offsite = if on.is_none() && !args.no_offsite { places::offsite(desired)? } else { None };
-    let observed = progress::while_looking(!context.quiet, desired, fleet.observe()).await;
+    let observed = progress::while_looking(context, desired, fleet, fleet.observe()).await;
     let mut taken = match on {
         Some(host) => on_node(context, desired, &observed, fleet, &host, &name, compression).await?,
         None => here(context, desired, &observed, fleet, &path, compression).await?,

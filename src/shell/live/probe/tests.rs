@@ -12,8 +12,8 @@ use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{Architecture, ClusterId, HostName, RemotePath, SnapshotReason, Version};
 use crate::core::observed::{
-    Access, Client, DataDirectory, File, Folder, Installed, Needed, OtherEtcd, Role, Room, Runner, ServiceState,
-    Stored, Tools, Usage, V2Store,
+    Access, Client, DataDirectory, Ended, File, Folder, Installed, Needed, OtherEtcd, Role, Room, Runner, ServiceState,
+    Stored, Tools, Usage, V2Store, Work,
 };
 
 const BARE: &[u8] = include_bytes!("../../../../fixtures/remote/bare.txt");
@@ -262,6 +262,29 @@ fn the_shell_that_takes_the_digests_is_not_etcd_yet() {
     let starting = replaced(RUNNING, "executable=/opt/etcd/3.5.30/etcd", "executable=/usr/bin/dash");
     let starting = replaced(&starting, "ActiveState=active", "ActiveState=activating");
     assert_eq!(seen(&starting).process, None);
+}
+
+#[test]
+fn how_far_a_start_is_and_how_the_last_one_ended_is_told() {
+    let work = "executable=/opt/etcd/3.5.30/etcd\ndisk=100\nread=300\ndatabase=5000\ncpu=7";
+    let starting = replaced(RUNNING, "executable=/opt/etcd/3.5.30/etcd", work);
+    let work = Work { read_bytes: 300, cpu_ticks: 7, disk_bytes: Some(100), database_bytes: Some(5000) };
+    assert_eq!(seen(&starting).process.and_then(|process| process.work), Some(work));
+    let ended = |states: &str, exit: &str| {
+        let times = format!(
+            "MainPID=0\n{states}\nExecMainPID=377\nExecMainStartTimestampMonotonic=9000000\n\
+             ExecMainExitTimestampMonotonic={exit}"
+        );
+        let down = replaced(RUNNING, "MainPID=377", &times);
+        let down = replaced(&down, "\nActiveState=active", "");
+        seen(&replaced(&down, "executable=/opt/etcd/3.5.30/etcd\n", "")).service.ended
+    };
+    let waiting = "ActiveState=activating\nSubState=auto-restart";
+    assert_eq!(ended(waiting, "10250000"), Some(Ended { pid: 377, ran_ms: Some(1250) }));
+    assert_eq!(ended("ActiveState=failed\nSubState=failed", "0"), Some(Ended { pid: 377, ran_ms: None }));
+    // Stopped by somebody, or on its way: that is no end of its own.
+    assert_eq!(ended("ActiveState=inactive\nSubState=dead", "10250000"), None);
+    assert_eq!(ended("ActiveState=activating\nSubState=start", "0"), None);
 }
 
 #[test]

@@ -183,7 +183,9 @@ impl SshError {
 /// Behind what took too long: the last lines that were said until then.
 fn so_far(said: &str) -> String {
     const LINES_MAX: usize = 5;
-    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // The mark before the answer is ours.
+    let is_theirs = |line: &&str| !line.is_empty() && !line.contains("quorate-begin-");
+    let lines: Vec<_> = said.lines().map(str::trim).filter(is_theirs).collect();
     let last = &lines[lines.len().saturating_sub(LINES_MAX)..];
     if last.is_empty() { String::new() } else { format!("; it said so far: {}", last.join("; ")) }
 }

@@ -217,7 +217,7 @@ impl Master {
     }
 
     fn timeout(&self, line: &Line, after: Duration, silent: &str) -> SshError {
-        let what = format!("running {}{silent}", line.shown());
+        let what = format!("{}{silent}", line.under_way());
         SshError::Timeout { host: self.label.clone(), what, after, said: String::new() }
     }
 

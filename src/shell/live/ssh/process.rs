@@ -78,6 +78,11 @@ impl From<&String> for Line {
 }
 
 impl Line {
+    /// What goes on while it runs: `looking at the host`, or the command itself.
+    pub(super) fn under_way(&self) -> String {
+        if self.name.is_some() { self.shown() } else { format!("running {}", self.shown()) }
+    }
+
     pub(super) fn shown(&self) -> String {
         if let Some(name) = &self.name {
             return name.clone();
@@ -148,14 +153,13 @@ impl ProcessRequest {
     }
 
     pub fn timeout(&self, host: &str, stage: Stage) -> SshError {
-        let shown = self.line.shown();
         let silent = if self.limit.is_idle_limit { " (without moving a byte)" } else { "" };
         let doing = match stage {
-            Stage::Queued => "waiting for a free channel to run",
-            Stage::Opening => "opening a channel to run",
-            Stage::Running => "running",
+            Stage::Queued => format!("waiting for a free channel to run {}", self.line.shown()),
+            Stage::Opening => format!("opening a channel to run {}", self.line.shown()),
+            Stage::Running => self.line.under_way(),
         };
-        let what = format!("{doing} {shown}{silent}");
+        let what = format!("{doing}{silent}");
         SshError::Timeout { host: host.to_owned(), what, after: self.limit.allowed, said: String::new() }
     }
 
