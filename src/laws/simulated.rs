@@ -29,6 +29,8 @@ enum Fault {
     Nothing,
     /// The command fails and has done nothing.
     ErrorBefore(usize),
+    /// The disk of this action's host is full by then.
+    DiskFills(usize),
     /// The command is done, and then reports an error.
     LostReply(usize),
     /// quorate is killed: nothing later in this run happens.
@@ -185,6 +187,14 @@ impl Fleet for Simulated<'_> {
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
         let mut world = self.world.lock().expect("no test panics inside");
+        if self.fault == Fault::DiskFills(call)
+            && let Some(name) = action.host()
+        {
+            sample::on_one_disk(world.host_mut(name).expect("it acts on a host that is seen"), 0, 8 << 30);
+            let failure =
+                Diagnostic::failure(format!("writing on {name} failed: a disk there is full")).at(name.as_str());
+            return Err(failure.with_cause("head: write error: No space left on device"));
+        }
         if self.fault == Fault::HostDies(call) {
             let cause = Cause { code: Code::HostUnreachable, summary: "gone".to_owned(), hint: None };
             if let Some(name) = action.host() {

@@ -180,7 +180,9 @@ mod tests {
         let hint = |cause| way_out(&desired, &sample::name(0), Some(cause), "apply");
         assert!(hint(BOGUS).starts_with("if etcd refuses a setting, correct it in cluster.toml; else see `journalctl"));
         assert!(hint(BUSY).starts_with("see what has the port (`ss -ltnp` on etcd-1)"));
-        assert!(hint("write: no space left on device").starts_with("free space on etcd-1; then run apply again"));
+        assert!(
+            hint("write: no space left on device").starts_with("free space on etcd-1 (`quorate explain disk-full`")
+        );
         assert!(hint("panic: tocommit(9) is out of range").starts_with("see `journalctl"));
     }
 }

@@ -128,3 +128,31 @@ async fn an_interrupt_lets_an_action_finish() {
     assert!(told < done && done < at(&|event| matches!(event, Event::Interrupted)), "{events:?}");
     assert_eq!(fleet.calls.load(Ordering::SeqCst), 1);
 }
+
+/// Whatever the plan has measured: a disk may fill up meanwhile. Which it is, is told, and what was begun goes on later.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fills_up_is_named_and_apply_goes_on_once_there_is_room() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::DiskFills(0));
+    let (result, _) = run(&fleet, &approved).await;
+    let failure = result.expect_err("it is full");
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.summary.contains("failed: a disk there is full"), "{failure}");
+    let host = failure.place.clone().expect("it is of a host");
+    let seen = format!("/ on {host} is 100% full: 0 B free (/var/lib/etcd, /opt/etcd, /var/backups/etcd)");
+    assert_eq!(failure.causes, ["head: write error: No space left on device", &seen]);
+    let hint = failure.hint.expect("there is a way on");
+    assert!(
+        hint.starts_with(&format!("free space on {host} (`quorate explain disk-full` says what may go)")),
+        "{hint}"
+    );
+    assert!(hint.contains("run apply again"), "{hint}");
+    // Until then nothing is done, and then all of it.
+    let mut now = fleet.world.lock().expect("no test panics inside").clone();
+    let refused = plan(&desired, &now);
+    assert!(refused.steps.is_empty() && refused.blocked.iter().all(|one| one.code == Code::DiskFull), "{refused:#?}");
+    sample::on_one_disk(now.host_mut(&HostName::new(host)).expect("it is seen"), 8 << 30, 8 << 30);
+    let (result, _) = run(&Simulated::new(&desired, now.clone(), Fault::Nothing), &plan(&desired, &now)).await;
+    assert!(result.expect("there is room").left.is_empty());
+}

@@ -29,7 +29,7 @@ fn is_refused(scene: &Scene, code: i32, words: &[&str]) {
 #[test]
 fn nothing_is_touched_where_quorate_refuses() {
     let test = "nothing_is_touched_where_quorate_refuses";
-    let lab = Lab::builder().hosts(3).data_in_place();
+    let lab = Lab::builder().hosts(3).data_in_place().disk_bytes_of("etcd-2", 640 << 20);
     let Some(mut scene) = Scene::on(test, lab, Series::V3_5) else { return };
     println!("refused on bare hosts");
     an_unreachable_host(&scene);
@@ -41,6 +41,7 @@ fn nothing_is_touched_where_quorate_refuses() {
     println!("refused in a cluster");
     data_that_is_not_where_it_is_declared(&mut scene);
     places_where_etcd_could_not_start_again(&mut scene);
+    a_full_disk(&mut scene);
     another_configuration_file(&scene);
     a_port_that_was_taken_meanwhile(&scene);
     an_authority_is_not_replaced(&scene);
@@ -170,6 +171,36 @@ fn places_where_etcd_could_not_start_again(scene: &mut Scene) {
     is_left_as_it_is(scene, &["cannot-start", "etcd-2", "where it is to listen, is on no interface there"]);
     scene.declare(|scene| scene.nodes = nodes);
     scene.is_in_sync();
+}
+
+/// Of one member alone: the others are not restarted either, as it may end at any moment.
+fn a_full_disk(scene: &mut Scene) {
+    scene.declare(|scene| scene.etcd = "heartbeat-interval = \"200ms\"\n".to_owned());
+    let host = scene.lab.host("etcd-2");
+    host.sh("set -- $(df -P -k / | tail -n 1); fallocate -l \"$(($2 * 87 / 100 - $3))K\" /var/filler; \
+         fallocate -l 20M /var/more");
+    let filling = scene.plan().exits(2).says(&["/ on etcd-2 is 9", "disk-filling", "restart etcd on etcd-2"]);
+    assert!(!filling.stdout.contains("cannot:"), "{}", filling.stdout);
+    scene.lab.host("etcd-2").sh("dd if=/dev/zero of=/var/more bs=1M 2>/dev/null || :");
+    is_left_as_it_is(
+        scene,
+        &[
+            "/ on etcd-2 is 100% full: 0 B free",
+            "etcd on etcd-2 is not restarted",
+            "0 B are free on /",
+            "no other member is changed or restarted while etcd-2 may stop",
+        ],
+    );
+    let status: serde_json::Value =
+        serde_json::from_str(&scene.quorate(&["status", "--json"]).exits(0).stdout).expect("it is JSON");
+    let disk = &status["members"][1]["data_disk"];
+    assert_eq!((&disk["available_bytes"], &disk["mount"]), (&0.into(), &"/".into()), "{status:#}");
+    scene.quorate(&["status", "--check"]).exits(2).says(&["disk-full"]);
+    // Room on the disk is all that was missing.
+    scene.lab.host("etcd-2").sh("rm /var/filler /var/more");
+    scene.is_repaired(&["restart etcd on etcd-2"]);
+    scene.declare(|scene| scene.etcd = String::new());
+    scene.apply().exits(0);
 }
 
 /// Certificates made by a clock that is ahead are refused by every other, so nothing is done on such a host.
