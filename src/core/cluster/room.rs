@@ -356,3 +356,109 @@ pub fn snapshot_bytes(host: &Host, stored: Stored, copies: u64) -> Option<u64> {
 pub fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::names::RemotePath;
+    use crate::laws::sample;
+
+    const GIB: u64 = 1 << 30;
+
+    fn room(device: &str, available_bytes: u64, used_bytes: u64) -> Room {
+        Room {
+            mount: RemotePath::new("/"),
+            device: device.to_owned(),
+            available_bytes,
+            used_bytes,
+            available_inodes: 1000,
+            inodes: 2000,
+            read_only: false,
+        }
+    }
+
+    /// What is told of the first host with that room.
+    fn told(rooms: &[(Stored, Room)], complaint: Option<&str>) -> Vec<(Code, String)> {
+        let desired = sample::desired(3);
+        let mut observed = sample::healthy(&desired);
+        let host = observed.host_mut(&sample::name(0)).expect("it is there");
+        host.room = rooms.iter().cloned().collect();
+        host.service.complaint = complaint.map(str::to_owned);
+        findings(&desired, &observed).into_iter().map(|finding| (finding.code, finding.what)).collect()
+    }
+
+    #[test]
+    fn one_disk_is_told_once_with_all_that_is_on_it() {
+        let disk = || room("8:1", GIB, 9 * GIB);
+        let all = [(Stored::Data, disk()), (Stored::Binaries, disk()), (Stored::Units, disk())];
+        let expected = "/ on etcd-1 is 90% full: 1.0 GiB free (/var/lib/etcd, /opt/etcd)".to_owned();
+        assert_eq!(told(&all, None), [(Code::DiskFilling, expected)]);
+        assert_eq!(told(&[(Stored::Data, room("8:1", 16 * GIB, 84 * GIB))], None), []);
+        assert_eq!(told(&[(Stored::Data, room("8:1", 15 * GIB, 85 * GIB))], None).len(), 1);
+    }
+
+    #[test]
+    fn where_little_is_written_only_a_full_one_is_told_and_a_read_only_one_never() {
+        assert_eq!(told(&[(Stored::Units, room("8:1", GIB, 99 * GIB))], None), []);
+        let full = told(&[(Stored::Units, room("8:1", 4096, GIB))], None);
+        let expected = "/ on etcd-1 is 100% full: 4.0 KiB free (/etc/systemd/system)".to_owned();
+        assert_eq!(full, [(Code::DiskFull, expected)]);
+        let read_only = Room { read_only: true, ..room("8:1", 0, GIB) };
+        assert_eq!(told(&[(Stored::Binaries, read_only)], None), []);
+    }
+
+    #[test]
+    fn what_has_ended_for_want_of_room_is_told_when_there_is_room_again() {
+        let words = "failed to read WAL, cannot be repaired: no space left on device";
+        let expected = format!("etcd on etcd-1 exited because a disk there was full: {words}");
+        assert_eq!(told(&[(Stored::Data, room("8:1", GIB, GIB))], Some(words)), [(Code::DiskFull, expected)]);
+        assert_eq!(told(&[], Some("panic: tocommit(9) is out of range")), []);
+    }
+
+    #[test]
+    fn what_shares_a_file_system_is_summed_up() {
+        let (desired, name) = (sample::desired(1), sample::name(0));
+        let refused = |data: &str, binaries: &str| {
+            let mut host = sample::bare_host();
+            host.room.insert(Stored::Data, room(data, GIB, GIB));
+            host.room.insert(Stored::Binaries, room(binaries, GIB, GIB));
+            let need = |stored| Need { stored, bytes: GIB * 2 / 3 };
+            refusal(&desired, &name, &host, &[need(Stored::Data), need(Stored::Binaries)], "no room")
+        };
+        assert_eq!(refused("8:1", "8:2"), None);
+        let what = refused("8:1", "8:1").expect("both are too much").what;
+        assert!(
+            what.starts_with("no room: it needs 1.3 GiB in ") && what.ends_with(", and 1.0 GiB are free on /"),
+            "{what}"
+        );
+        // What nobody could tell keeps nothing from being done.
+        let unknown = refusal(&desired, &name, &sample::bare_host(), &[Need::data(u64::MAX)], "no room");
+        assert_eq!(unknown, None);
+    }
+
+    #[test]
+    fn inodes_are_room_too() {
+        let mut host = sample::bare_host();
+        host.room.insert(Stored::Config, Room { available_inodes: 3, ..room("8:1", GIB, GIB) });
+        let refused = |host: &Host| {
+            refusal(&sample::desired(1), &sample::name(0), host, &[Need::files(Stored::Config)], "no room")
+        };
+        assert!(refused(&host).is_some_and(|why| why.what.ends_with("and / has 3 free inodes")));
+        host.room.insert(Stored::Config, Room { available_inodes: 0, inodes: 0, ..room("8:1", GIB, GIB) });
+        assert_eq!(refused(&host), None);
+    }
+
+    #[test]
+    fn beside_its_data_a_snapshot_leaves_room_for_etcd() {
+        let desired = sample::desired(1);
+        let mut observed = sample::healthy(&desired);
+        let host = observed.host_mut(&sample::name(0)).expect("it is there");
+        host.member.known_mut().and_then(Option::as_mut).expect("it answers").database_bytes = GIB;
+        let bytes = |host: &Host| snapshot_bytes(host, Stored::Snapshots, 1);
+        assert_eq!(bytes(host), Some(GIB));
+        sample::on_one_disk(host, GIB, GIB);
+        assert_eq!(bytes(host), Some(GIB + LEFT_TO_ETCD_BYTES));
+        host.room.insert(Stored::Snapshots, room("8:2", GIB, GIB));
+        assert_eq!(bytes(host), Some(GIB));
+    }
+}
