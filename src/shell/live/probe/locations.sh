@@ -14,15 +14,22 @@ look_locations() {
         [ ! -L "$path" ] || echo "link=$path"
         shift
     done
-    # The others are for the mounts and for `room` alone.
+    # The others are for the mounts and for `room` alone. What is mounted above a folder is above all that is in it.
     written=$*
+    followed=$needed
+    for real; do
+        case "$followed " in
+        *" $real "* | *" ${real%/}/"*) ;;
+        *) followed="$followed $real" ;;
+        esac
+    done
     # One line of the kernel's table for everything that is mounted above one of them.
     mounts=$(cat /proc/self/mountinfo)
     IFS=$newline
     for line in $mounts; do
         IFS=" $tab$newline"
         set -- $line
-        for real in $reals; do
+        for real in $followed; do
             case $real/ in
             "${5%/}/"*)
                 type=${line#* - }
