@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::core::code::Code;
@@ -14,7 +15,7 @@ use crate::core::observed::{Cause, Comparison, Ended, File, Host, Observed, Role
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, ServiceAction};
 use crate::core::planner::{self, plan};
-use crate::core::render::event::Event;
+use crate::core::render::event::{Event, Glimpse};
 use crate::laws::rolling::worlds::{State, VersionChange, World, world};
 use crate::laws::sample;
 use crate::shell::apply::{Report, apply};
@@ -58,6 +59,8 @@ enum Fault {
     GoesAway,
     /// The first ^C, while this call does its work, which takes a while.
     InterruptedWithin(usize),
+    /// This call waits for something, until nobody waits for it any more.
+    WaitsWithin(usize),
     /// The first ^C, so many seconds after the first restart, after which nothing answers.
     InterruptedAfter(u64),
     /// The member of this host does not answer, whatever is done.
@@ -73,6 +76,8 @@ struct Simulated<'a> {
     /// The host whose member was restarted first, and when.
     restarted: Mutex<Option<(HostName, Instant)>>,
     calls: AtomicUsize,
+    /// For [`Fault::WaitsWithin`].
+    given_up: Notify,
     stop: Stop,
     /// `--wait`
     wait: Option<Duration>,
@@ -87,6 +92,7 @@ impl<'a> Simulated<'a> {
             died: Mutex::default(),
             restarted: Mutex::default(),
             calls: AtomicUsize::new(0),
+            given_up: Notify::new(),
             stop: Stop::default(),
             wait: None,
         }
@@ -162,6 +168,16 @@ impl Fleet for Simulated<'_> {
         observed
     }
 
+    fn awaited(&self) -> Vec<Glimpse> {
+        let what = "promote the learner: waiting until it is in sync".to_owned();
+        let glimpse = Glimpse { host: sample::name(0), what, trouble: false };
+        if matches!(self.fault, Fault::WaitsWithin(_)) { vec![glimpse] } else { Vec::new() }
+    }
+
+    fn interrupt(&self) {
+        self.given_up.notify_one();
+    }
+
     async fn overheard(&self, host: &HostName, _: Duration) -> Vec<String> {
         vec![format!("another member refuses {host}")]
     }
@@ -181,6 +197,10 @@ impl Fleet for Simulated<'_> {
         if let Fault::WritesFail(_) | Fault::WritesStall(_) = self.fault {
             // As on real hosts, so that there is time for a write meanwhile.
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        if self.fault == Fault::WaitsWithin(call) {
+            self.given_up.notified().await;
+            return Err(Diagnostic::new(Kind::Interrupted, "this was not done yet"));
         }
         if self.fault == Fault::InterruptedWithin(call) {
             self.stop.interrupt();

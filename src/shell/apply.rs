@@ -19,11 +19,11 @@ use crate::core::observed::Observed;
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, Readiness};
 use crate::core::plan::approved::Approved;
-use crate::core::plan::ruling::{Blocked, Draft, Ruling};
+use crate::core::plan::ruling::{Blocked, Draft, Reason, Ruling};
 use crate::core::plan::step::{FileDiff, title};
 use crate::core::planner;
 use crate::core::render::event::Event;
-use crate::shell::effect::{Done, FIRST_LOOK, Interrupted, POLL, RESTORE_AGAIN, Waits, on};
+use crate::shell::effect::{Done, EVERY_SECOND, FIRST_LOOK, Interrupted, POLL, RESTORE_AGAIN, Waits, on};
 use crate::shell::fleet::Fleet;
 use crate::shell::patience::Patience;
 use crate::shell::stop::Stop;
@@ -195,7 +195,7 @@ impl<F: Fleet> Run<'_, F> {
             title: title(&draft.actions, &draft.because),
             hosts: draft.actions.iter().filter_map(Action::host).cloned().collect(),
         });
-        let failures = self.perform(&due).await;
+        let failures = self.perform(&due, &draft.because).await;
         let mut predicted = before.clone();
         for action in &draft.actions {
             planner::effect(action, self.desired, &mut predicted);
@@ -223,7 +223,7 @@ impl<F: Fleet> Run<'_, F> {
     }
 
     /// Does all of them at once; the failures in the order of the actions.
-    async fn perform(&self, due: &[&Action]) -> Vec<Diagnostic> {
+    async fn perform(&self, due: &[&Action], because: &[Reason]) -> Vec<Diagnostic> {
         let work = due.iter().map(|action| async move {
             let begun = Instant::now();
             let result = self.fleet.perform(action).await;
@@ -237,13 +237,23 @@ impl<F: Fleet> Run<'_, F> {
             result
         });
         let mut work = std::pin::pin!(futures_util::future::join_all(work));
-        let results = tokio::select! {
-            biased;
-            results = &mut work => results,
-            () = self.stop.interrupted() => {
-                let text = "interrupted: what is being done on the hosts is finished first; ^C again aborts now";
-                (self.emit)(Event::Warning { text: text.to_owned() });
-                work.await
+        let begun = Instant::now();
+        let mut is_interrupted = false;
+        let results = loop {
+            tokio::select! {
+                biased;
+                results = &mut work => break results,
+                () = self.stop.interrupted(), if !is_interrupted => {
+                    is_interrupted = true;
+                    let text = "interrupted: what is being done on the hosts is finished first; ^C again aborts now";
+                    (self.emit)(Event::Warning { text: text.to_owned() });
+                    self.fleet.interrupt();
+                }
+                () = tokio::time::sleep(EVERY_SECOND) => {
+                    let for_what = format!("this to be done: {}", title(due.iter().copied(), because));
+                    let (seconds, seen) = (begun.elapsed().as_secs_f64(), self.fleet.awaited());
+                    (self.emit)(Event::Waiting { for_what, seconds, seen });
+                }
             }
         };
         results.into_iter().filter_map(Result::err).collect()

@@ -45,7 +45,7 @@ const END_MAX: Duration = Duration::from_secs(5);
 pub const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// A look that takes longer than this is said to.
 const LOOK_TAKES: Duration = Duration::from_secs(3);
-const EVERY_SECOND: Duration = Duration::from_secs(1);
+pub const EVERY_SECOND: Duration = Duration::from_secs(1);
 
 pub const POLL: Pauses = Pauses::Growing { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 
@@ -162,10 +162,12 @@ impl<F: Fleet> Waits<'_, F> {
             for host in &awaited {
                 watch.look(host, &observed, started.contains(*host));
             }
-            let is_told =
-                |glimpse: &Glimpse| glimpse.trouble || started.contains(&glimpse.host) || silent == Some(&glimpse.host);
+            // Elsewhere a file is waited for, whatever etcd does.
+            let is_to_serve = |host: &HostName| started.contains(host) || silent == Some(host);
+            let is_told = |glimpse: &Glimpse| glimpse.trouble || is_to_serve(&glimpse.host);
             seen = awaited.iter().filter_map(|host| watch.glimpse(host)).filter(is_told).collect();
-            if let Some((host, exits)) = watch.crashing(awaited.iter().copied()) {
+            let to_serve = awaited.iter().copied().filter(|host| is_to_serve(host));
+            if let Some((host, exits)) = watch.crashing(to_serve) {
                 return Err(self.crash(&done, &observed, host, exits));
             }
             let Some((action, why)) = undone.into_iter().next() else {

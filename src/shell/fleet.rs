@@ -10,6 +10,7 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::HostName;
 use crate::core::observed::{Cause, Comparison, Observed};
 use crate::core::plan::action::Action;
+use crate::core::render::event::Glimpse;
 use crate::core::span;
 
 /// A host that is looked at, and has not answered yet.
@@ -44,6 +45,14 @@ impl Unanswered {
 pub trait Fleet: Sync {
     /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
     fn observe(&self) -> impl Future<Output = Observed> + Send;
+
+    /// What actions that are under way wait for by themselves.
+    fn awaited(&self) -> Vec<Glimpse> {
+        Vec::new()
+    }
+
+    /// An action that only waits gives up, now and later; what does something is finished.
+    fn interrupt(&self) {}
 
     /// The hosts that have not answered the look that is under way.
     fn unanswered(&self) -> Vec<Unanswered> {

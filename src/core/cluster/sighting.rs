@@ -43,6 +43,9 @@ pub enum Sighting {
     Answers,
 }
 
+/// A smaller database is read in a moment, and next to it what etcd reads besides it counts: its own program has 25 MiB.
+const LARGE_BYTES: u64 = 256 << 20;
+
 /// Of `host`; `old` is the process that ran there before the step, where that is to end.
 pub fn of(observed: &Observed, name: &HostName, old: Option<u32>) -> Option<Sighting> {
     let host = match observed.sight(name)? {
@@ -126,7 +129,9 @@ impl Sighting {
             Self::Inactive => "its service is not running".to_owned(),
             Self::BeforeEtcd => "systemd is starting its service".to_owned(),
             Self::OldProcess => "the etcd from before this step has not ended yet".to_owned(),
-            Self::Starting { disk_bytes: Some(read), database_bytes: Some(database) } if *read > 0 => {
+            Self::Starting { disk_bytes: Some(read), database_bytes: Some(database) }
+                if *read > 0 && *database >= LARGE_BYTES =>
+            {
                 let percent = (u128::from(*read) * 100 / u128::from((*database).max(1))).min(100);
                 let [read, database] = [*read, *database].map(|bytes| ByteSize::b(bytes).display().iec().to_string());
                 format!("etcd is starting: {read} read from disk, its database has {database} ({percent} %)")
@@ -230,7 +235,8 @@ mod tests {
         assert_eq!(reading.words(NOW, 0), words);
         assert!(!reading.is_trouble());
         // From memory, or not known: nobody can tell.
-        for unknown in [starting(Some(0), Some(5 << 29)), starting(None, None)] {
+        for unknown in [starting(Some(0), Some(5 << 29)), starting(Some(9 << 20), Some(8 << 20)), starting(None, None)]
+        {
             assert_eq!(unknown.words(NOW, 0), "etcd is starting, and does not answer yet");
             let words = "etcd has been starting for 12 s, and does not answer yet";
             assert_eq!(unknown.words(Duration::from_secs(12), 0), words);

@@ -1,7 +1,6 @@
 //! How a wait for the effect of a step goes on, and what ends it.
 
 use super::*;
-use crate::core::render::event::Glimpse;
 
 /// However long that takes: a database is read at the rate of its disk.
 #[tokio::test(start_paused = true)]
@@ -155,4 +154,25 @@ async fn a_disk_that_fills_up_is_named_and_apply_goes_on_once_there_is_room() {
     sample::on_one_disk(now.host_mut(&HostName::new(host)).expect("it is seen"), 8 << 30, 8 << 30);
     let (result, _) = run(&Simulated::new(&desired, now.clone(), Fault::Nothing), &plan(&desired, &now)).await;
     assert!(result.expect("there is room").left.is_empty());
+}
+
+/// An action may wait by itself, for a learner that catches up: that is said, too, and ends with ^C.
+#[tokio::test(start_paused = true)]
+async fn an_action_that_waits_says_so_and_is_interrupted() {
+    let (desired, world) = with_a_new_setting(&sample::desired(3));
+    let approved = plan(&desired, &world);
+    let fleet = Simulated::new(&desired, world, Fault::WaitsWithin(0));
+    let begun = Instant::now();
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        fleet.stop.interrupt();
+    };
+    let ((result, events), ()) = tokio::join!(run(&fleet, &approved), interrupt);
+    assert!((20..22).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let failure = result.expect_err("it was interrupted");
+    assert_eq!(failure.kind, Kind::Interrupted);
+    assert_eq!(failure.summary, "apply was interrupted at step 1 of 6: this was not done yet");
+    let told = told(&events);
+    assert!(told.len() > 10, "{told:?}");
+    assert!(told.iter().all(|line| line == "etcd-1: promote the learner: waiting until it is in sync"), "{told:?}");
 }

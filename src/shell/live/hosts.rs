@@ -16,12 +16,17 @@ use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::Cause;
 use crate::shell::fleet::Unanswered;
+use crate::shell::stop::Stop;
 
 pub(super) struct Hosts {
     pub desired: Desired,
     pub machines: Machines,
     pub elevation: Elevation,
     lock: Mutex<Weak<Lock>>,
+    /// What an action waits for at a host.
+    waits: Mutex<BTreeMap<HostName, String>>,
+    /// With ^C no action waits any longer.
+    pub stop: Stop,
     /// The hosts that have not answered: since when, and whether a connection is there.
     awaited: Mutex<BTreeMap<HostName, (Instant, bool)>>,
 }
@@ -33,6 +38,8 @@ impl Hosts {
             machines: Machines::declared(&desired),
             elevation: Elevation::of(&desired),
             lock: Mutex::default(),
+            waits: Mutex::default(),
+            stop: Stop::default(),
             awaited: Mutex::default(),
             desired,
         }
@@ -71,6 +78,18 @@ impl Hosts {
     pub fn await_answer(&self, host: &HostName, is_connected: bool) -> Awaited<'_> {
         guarded(&self.awaited).insert(host.clone(), (Instant::now(), is_connected));
         Awaited { hosts: self, host: host.clone() }
+    }
+
+    /// What an action waits for at a host; `None` when it does not any more.
+    pub fn note_wait(&self, host: &HostName, what: Option<String>) {
+        match what {
+            Some(what) => drop(guarded(&self.waits).insert(host.clone(), what)),
+            None => drop(guarded(&self.waits).remove(host)),
+        }
+    }
+
+    pub fn waits(&self) -> BTreeMap<HostName, String> {
+        guarded(&self.waits).clone()
     }
 
     /// The hosts that have not answered yet.

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::core::content::runtime;
-use crate::core::diagnostic::Diagnostic;
+use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{MemberId, PeerUrl};
 use crate::core::observed::MemberEntry;
 use crate::core::plan::action::MemberAction;
@@ -58,7 +58,18 @@ pub(super) async fn change(
     let mut patience = Patience::new(PASSING_DEADLINE, PAUSES);
     loop {
         let tried = attempt(hosts, credentials, lock, &change, action).await;
-        if let Some(ended) = patience.after(tried).await {
+        let until = match &tried {
+            Err(Failed::Yet(awaited)) => Some((awaited.until, format!("{} ({})", awaited.until, awaited.why.summary))),
+            _ => None,
+        };
+        hosts.note_wait(host, until.as_ref().map(|(_, words)| format!("{action}: waiting until {words}")));
+        let ended = tokio::select! {
+            biased;
+            ended = patience.after(tried) => ended,
+            () = hosts.stop.interrupted() => Some(Err(given_up_for_interrupt(action, until.map(|(until, _)| until)).into())),
+        };
+        if let Some(ended) = ended {
+            hosts.note_wait(host, None);
             let log = runtime::log(&hosts.desired);
             return ended.map_err(|failed| failed.or(|awaited| given_up(&log, action, awaited)));
         }
@@ -70,6 +81,14 @@ fn given_up(log: &str, action: &MemberAction, Awaited { until, deadline, why }: 
     let what = format!("{action} ({host}): gave up after waiting {} until {until}", span::limit(deadline));
     let hint = format!("run `{log}` on {host} and on the leader's host; then run apply again");
     Diagnostic::failure(what).at(host.as_str()).with_cause(why.summary).hint(hint)
+}
+
+/// Nothing was under way: it was to be asked for once more.
+fn given_up_for_interrupt(action: &MemberAction, until: Option<&str>) -> Diagnostic {
+    let host = action.host();
+    let waited = until.map_or_else(String::new, |until| format!(": it waited until {until}"));
+    Diagnostic::new(Kind::Interrupted, format!("this was not done yet: {action} ({host}){waited}"))
+        .hint("the lock is released, and nothing is under way: run apply again, which resumes from the current state")
 }
 
 fn passing(until: &'static str, why: Diagnostic) -> Failed {

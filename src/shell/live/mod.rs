@@ -58,6 +58,7 @@ use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Comparison, Observed, Seen};
 use crate::core::plan::action::{Action, SignedBy};
+use crate::core::render::event::Glimpse;
 use crate::shell::fleet::{Fleet, Unanswered};
 
 use credentials::Credentials;
@@ -188,6 +189,15 @@ impl Live {
 impl Fleet for Live {
     async fn observe(&self) -> Observed {
         observe::observe(self).await
+    }
+
+    fn awaited(&self) -> Vec<Glimpse> {
+        let waits = self.hosts.waits().into_iter();
+        waits.map(|(host, what)| Glimpse { host, what, trouble: false }).collect()
+    }
+
+    fn interrupt(&self) {
+        self.hosts.stop.interrupt();
     }
 
     fn unanswered(&self) -> Vec<Unanswered> {
