@@ -2,7 +2,8 @@
 # Every test. As root on Debian it installs what is missing and runs the lab's tests too; without root it runs what needs
 # none, and says what it skipped.
 #
-#   tests/run.sh          what exists once for each series of etcd runs on 3.5 and on one other, which a seed draws
+#   tests/run.sh          what exists once for each series of etcd runs on 3.5 and on one other, which a seed draws;
+#                         of what takes minutes, each family of tests runs on one of these two, by the same seed
 #   tests/run.sh --all    on every series
 #
 # QUORATE_SEED=N draws the same again. QUORATE_ODDITIES=N draws oddities of the lab's hosts (tests/lab/oddities.rs),
@@ -70,7 +71,7 @@ else
     seed=${QUORATE_SEED:-$RANDOM}
     others=(3.4 3.6 3.7)
     series+=("${others[seed % ${#others[@]}]}")
-    export QUORATE_SERIES="${series[*]}"
+    export QUORATE_SERIES="${series[*]}" QUORATE_TURN=$seed
     step "series: ${series[0]}, and ${series[1]} by QUORATE_SEED=$seed; --all takes every one"
 fi
 # Plain ones until every series has been through with odd ones: 7 has, on 3.5 and 3.6.

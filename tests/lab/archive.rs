@@ -17,6 +17,7 @@ mod pypi;
 
 use std::fmt;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -75,12 +76,35 @@ impl FromStr for Series {
 /// Whether tests that exist once a series run on this one. A run of `tests/run.sh` draws some and names them in
 /// `QUORATE_SERIES`, such as "3.5 3.7"; without it every series is drawn. A test that is not says so by its name.
 pub fn is_drawn(test: &str, series: Series) -> bool {
-    let Ok(drawn) = std::env::var("QUORATE_SERIES") else { return true };
-    let is_drawn = drawn.split_whitespace().any(|one| one == series.to_string());
-    if !is_drawn {
-        eprintln!("not drawn: {test}: etcd {series}, and this run has {drawn}");
+    let Some(drawn) = drawn() else { return true };
+    if !drawn.contains(&series) {
+        eprintln!("not drawn: {test}: etcd {series}, and this run has {}", quorate::core::names::listed(&drawn));
+        return false;
     }
-    is_drawn
+    true
+}
+
+/// The same of a family whose tests take minutes: of the drawn series that it has tests for, `of`, one alone runs in this
+/// run, and the seed and the family's name tell which. So each run spreads its time over both series, and each family
+/// meets every series in the course of some runs.
+pub fn is_turn(test: &str, family: &str, series: Series, of: &[Series]) -> bool {
+    let Some(drawn) = drawn() else { return true };
+    let Ok(seed) = std::env::var("QUORATE_TURN") else { return is_drawn(test, series) };
+    let both: Vec<Series> = of.iter().copied().filter(|one| drawn.contains(one)).collect();
+    let mut hasher = DefaultHasher::new();
+    (seed, family).hash(&mut hasher);
+    let place = usize::try_from(hasher.finish() % 64).expect("it is less than 64");
+    let turn = both.get(place % both.len().max(1));
+    if turn != Some(&series) {
+        let taken = turn.map_or_else(|| "none".to_owned(), Series::to_string);
+        eprintln!("not drawn: {test}: etcd {series}, and of this run's series {family} takes {taken}");
+    }
+    turn == Some(&series)
+}
+
+fn drawn() -> Option<Vec<Series>> {
+    let drawn = std::env::var("QUORATE_SERIES").ok()?;
+    Some(drawn.split_whitespace().map(|one| one.parse().expect("QUORATE_SERIES names series")).collect())
 }
 
 /// A packed archive.

@@ -35,7 +35,7 @@ mod snapshot;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use archive::{Archive, Series, Skip, arch, cached_archive, etcd_archive, hex_sha256, is_drawn};
+pub use archive::{Archive, Series, Skip, arch, cached_archive, etcd_archive, hex_sha256, is_drawn, is_turn};
 pub use builder::Builder;
 pub use command::{Failure, Output};
 pub use host::Host;

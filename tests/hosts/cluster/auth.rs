@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::scene::{Scene, until};
+use super::scene::{SERIES, Scene, until};
 use super::secrets::Watch;
-use crate::lab::{Host, Series, etcd_archive, is_drawn};
+use crate::lab::{Host, Series, etcd_archive, is_drawn, is_turn};
 use crate::traffic::{Credentials, Endpoint, Writer, addresses};
 
 const USERS: &str = r#"
@@ -68,7 +68,7 @@ fn everyone_has_its_rights(scene: &Scene) {
 }
 
 fn on_off_and_on_again(test: &str, series: Series) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "auth", series, &SERIES) {
         return;
     }
     let Some(mut scene) = Scene::healthy(test, 3, series) else { return };

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use quorate::core::names::ClusterName;
 
-use super::scene::{Scene, until};
+use super::scene::{SERIES, Scene, until};
 use super::secrets::Watch;
-use crate::lab::{Host, Series, is_drawn};
+use crate::lab::{Host, Series, is_turn};
 use crate::traffic::{Credentials, Endpoint, Writer, addresses, now};
 
 /// Runs openssl in `folder`; words are split at spaces.
@@ -414,7 +414,7 @@ const AUTH: &str = "[auth]\nenabled = true\n[users.writer]\nprefix = \"/writer/\
 
 /// Renewal and rotation, while a client comes anew for every write.
 fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "rotation", series, &SERIES) {
         return;
     }
     let Some(mut scene) = Scene::installed(test, hosts, series) else { return };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::scene::{SERIES, Scene};
-use crate::lab::{Series, is_drawn};
+use crate::lab::{Series, is_turn};
 
 /// Where a run is killed: at the first event of this kind and title that no earlier run was killed at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +130,7 @@ fn killed_everywhere_while_members_come_and_go() {
 }
 
 fn survives(test: &str, series: Series) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "killed_everywhere", series, &SERIES) {
         return;
     }
     let mut pauses = pauses(test);

@@ -1,12 +1,12 @@
 //! A cluster that is as declared stays so: each drift is found with its cause, and repaired, one restart at a time.
 
-use super::scene::{Scene, until};
-use crate::lab::{Series, is_drawn};
+use super::scene::{SERIES, Scene, until};
+use crate::lab::{Series, is_turn};
 use std::time::Duration;
 
 /// Every drift of one host, on one cluster, one after the other.
 fn drifts(test: &str, series: Series) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "drift", series, &SERIES) {
         return;
     }
     let Some(mut scene) = Scene::healthy(test, 3, series) else { return };

@@ -7,7 +7,7 @@ use quorate::core::names::Digest;
 
 use super::crash::{killed_at, killed_everywhere_in, pauses};
 use super::scene::{SERIES, Scene, set_aside};
-use crate::lab::{Host, Lab, Series, is_drawn};
+use crate::lab::{Host, Lab, Series, is_turn};
 
 const RESTORE: [&str; 5] = ["restore", "kept.db.zst", "--confirm", "lab", "--yes"];
 const KEYS: usize = 50;
@@ -88,7 +88,7 @@ fn revision(scene: &Scene) -> u64 {
 }
 
 fn restored(test: &str, series: Series, auth: bool) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "restored", series, &SERIES) {
         return;
     }
     let Some(scene) = with_a_snapshot(test, series, if auth { AUTH } else { "" }) else { return };
@@ -154,7 +154,7 @@ fn restored_3_7_with_authentication() {
 }
 
 fn killed(test: &str, series: Series) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "restore_killed", series, &[SERIES[1], SERIES[3]]) {
         return;
     }
     let mut pauses = pauses(test);

@@ -11,7 +11,7 @@ use quorate::core::names::Digest;
 use serde_json::Value;
 
 use super::scene::{SERIES, Scene, until};
-use crate::lab::{Series, is_drawn};
+use crate::lab::{Series, is_turn};
 
 /// The files of the lab's folder that are snapshots, or begin as one.
 fn here(scene: &Scene) -> Vec<PathBuf> {
@@ -48,7 +48,7 @@ fn status(scene: &Scene, bytes: &[u8]) -> Value {
 }
 
 fn taken(test: &str, series: Series, auth: bool) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "taken", series, &[SERIES[0], SERIES[1], SERIES[3]]) {
         return;
     }
     let Some(mut scene) = Scene::installed(test, 3, series) else { return };
@@ -417,7 +417,7 @@ fn with_its_hash(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn drilled(test: &str, series: Series, auth: bool) {
-    if !is_drawn(test, series) {
+    if !is_turn(test, "drilled", series, &[SERIES[0], SERIES[1], SERIES[3]]) {
         return;
     }
     let seed = std::env::var("QUORATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
