@@ -84,8 +84,9 @@ step "format, lints and build"
 mapfile -t scripts < <(git ls-files 'src/*.sh')
 test=(cargo test --locked)
 # The laws compute, so they are optimised, and this crate alone: that takes some minutes of a processor to compile, and
-# saves more.
-optimised=(--config 'profile.dev.package.quorate.opt-level=1')
+# saves more. Built once, so nothing is kept for a next build, nor for a debugger.
+optimised=(--config 'profile.dev.package.quorate.opt-level=1' --config 'profile.dev.package.quorate.debug=false'
+    --config 'profile.dev.package.quorate.codegen-units=8' --config 'profile.dev.incremental=false')
 wait_for format cargo fmt --check
 wait_for clippy cargo clippy --locked --all-targets --quiet -- -D warnings
 wait_for shellcheck shellcheck examples/*.sh tests/*.sh .ci/run "${scripts[@]}"
