@@ -12,16 +12,17 @@ use crate::shell::clock;
 use crate::shell::command::context::{Context, GlobalArgs, no_color};
 use crate::shell::command::output::Out;
 use crate::shell::command::{
-    apply, backup, certs, completions, doctor, explain, export, init, live, load, lock, man, plan, restore, schema,
-    show, status, validate,
+    apply, backup, certs, completions, doctor, etcdctl, explain, export, init, live, load, lock, logs, man,
+    move_leader, plan, restore, schema, show, status, validate,
 };
 use crate::shell::live::Live;
 use crate::shell::{progress, second_look};
 
 use crate::shell::command::{
     apply::ApplyArgs, backup::BackupArgs, certs::CertsArgs, completions::CompletionsArgs, doctor::DoctorArgs,
-    explain::ExplainArgs, export::ExportArgs, init::InitArgs, lock::LockArgs, man::ManArgs, plan::PlanArgs,
-    restore::RestoreArgs, schema::SchemaArgs, show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
+    etcdctl::EtcdctlArgs, explain::ExplainArgs, export::ExportArgs, init::InitArgs, lock::LockArgs, logs::LogsArgs,
+    man::ManArgs, move_leader::MoveLeaderArgs, plan::PlanArgs, restore::RestoreArgs, schema::SchemaArgs,
+    show::ShowArgs, status::StatusArgs, validate::ValidateArgs,
 };
 
 /// Manage etcd clusters declaratively: plan and apply over SSH
@@ -70,6 +71,9 @@ pub enum Command {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     Certs(CertsArgs),
+    Etcdctl(EtcdctlArgs),
+    Logs(LogsArgs),
+    MoveLeader(MoveLeaderArgs),
     Lock(LockArgs),
     Export(ExportArgs),
     Schema(SchemaArgs),
@@ -184,11 +188,26 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             let fleet = live::fleet(&desired, context)?;
             live::block_on(certs::run(args, context, &desired, &fleet, clock::now(), stdout))
         }
+        Command::Etcdctl(args) => {
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            live::block_on(etcdctl::run(args, context, &desired, &fleet, clock::now(), stdout))
+        }
+        Command::Logs(args) => {
+            let desired = desired()?;
+            let fleet = Live::new(desired.clone());
+            live::block_on(logs::run(args, context, &desired, &fleet, stdout))
+        }
+        Command::MoveLeader(args) => {
+            let desired = desired()?;
+            let fleet = live::fleet(&desired, context)?;
+            live::block_on(move_leader::run(args, context, &desired, &fleet, stdout))
+        }
         Command::Lock(args) => {
             let fleet = Live::new(desired()?);
             live::block_on(lock::run(args, context, &fleet, stdout))
         }
-        Command::Export(args) => export::run(args, &desired()?, stdout),
+        Command::Export(args) => export::run(args, context, &desired()?, stdout),
         Command::Schema(args) => schema::run(args, stdout),
         Command::Explain(args) => explain::run(args, context, stdout),
         Command::Completions(args) => completions::run(args, Cli::command(), stdout),

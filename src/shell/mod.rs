@@ -11,6 +11,7 @@ pub mod second_look;
 pub mod live;
 mod patience;
 pub mod fleet;
+mod operator;
 pub mod stderr;
 pub mod stop;
 mod effect;

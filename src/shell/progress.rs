@@ -10,10 +10,11 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::core::desired::Desired;
-use crate::core::render::event::{Event, Glimpse};
+use crate::core::render::event::{Event, Glimpse, Run};
 use crate::core::render::palette::Palette;
 use crate::core::render::words;
 use crate::core::span;
+use crate::shell::clock;
 use crate::shell::command::context::Context;
 use crate::shell::fleet::{Fleet, Unanswered};
 
@@ -48,6 +49,7 @@ pub struct Progress {
     /// How many hosts are declared, so that all of them can be called that.
     declared: usize,
     palette: Palette,
+    run: Run,
     state: Mutex<State>,
 }
 
@@ -76,11 +78,11 @@ const WAIT_FIRST_SHOWN_AFTER_SECONDS: f64 = 5.0;
 
 impl Progress {
     /// `writer` is stdout for JSON, stderr for plain lines; a bar draws on stderr itself.
-    pub fn new(output: Output, declared: usize, colour: bool, writer: Box<dyn Write + Send>) -> Self {
+    pub fn new(output: Output, declared: usize, run: Run, colour: bool, writer: Box<dyn Write + Send>) -> Self {
         let bar = (output == Output::Bar).then(|| spinner(String::new()));
         let state = State { writer, bar, step: String::new(), is_open: false, last_shown: None };
         let palette = if colour { Palette::coloured() } else { Palette::plain() };
-        Self { output, declared, palette, state: Mutex::new(state) }
+        Self { output, declared, palette, run, state: Mutex::new(state) }
     }
 
     /// Shows one event. A reader that has gone away does not stop an apply.
@@ -88,7 +90,10 @@ impl Progress {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = match self.output {
             Output::Quiet => Ok(()),
-            Output::Json => writeln!(state.writer, "{}", event.json_line()).and_then(|()| state.writer.flush()),
+            Output::Json => {
+                let line = self.run.json_line(event, clock::now());
+                writeln!(state.writer, "{line}").and_then(|()| state.writer.flush())
+            }
             Output::Plain => state.plain(event, self.declared, self.palette),
             Output::Bar => state.draw(event, self.declared, self.palette),
         };
@@ -312,6 +317,11 @@ mod tests {
 
     use super::*;
     use crate::core::diagnostic::Diagnostic;
+    use crate::core::render::event::Record;
+
+    fn run() -> Run {
+        Run { cluster: "prod".to_owned(), operator: "ops@laptop, process 7".to_owned() }
+    }
     use crate::core::names::HostName;
     use crate::core::observed::{Cause, Comparison, Observed};
     use crate::core::plan::action::Action;
@@ -320,7 +330,7 @@ mod tests {
 
     fn shown(output: Output, events: &[Event]) -> String {
         let writer = Captured::default();
-        let progress = Progress::new(output, 3, false, Box::new(writer.clone()));
+        let progress = Progress::new(output, 3, run(), false, Box::new(writer.clone()));
         events.iter().for_each(|event| progress.take(event));
         writer.text()
     }
@@ -464,14 +474,17 @@ mod tests {
     fn a_warning_is_told_wherever_events_are() {
         let warning = [Event::Warning { text: "the clock is off".to_owned() }];
         assert_eq!(shown(Output::Plain, &warning), "      warning: the clock is off\n");
-        assert_eq!(shown(Output::Json, &warning), "{\"event\":\"warning\",\"text\":\"the clock is off\"}\n");
+        let line = shown(Output::Json, &warning);
+        let of = ",\"cluster\":\"prod\",\"operator\":\"ops@laptop, process 7\",";
+        assert!(line.starts_with("{\"at\":\"2"), "{line}");
+        assert!(line.ends_with(&format!("{of}\"event\":\"warning\",\"text\":\"the clock is off\"}}\n")), "{line}");
         assert_eq!(shown(Output::Quiet, &warning), "");
     }
 
     #[test]
     fn json_is_one_object_a_line() {
         let shown = shown(Output::Json, &events());
-        let read: Vec<Event> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let read = shown.lines().map(|line| serde_json::from_str::<Record>(line).unwrap().event).collect::<Vec<_>>();
         assert_eq!(read, events());
     }
 

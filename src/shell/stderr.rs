@@ -43,6 +43,12 @@ impl Voice {
         }
     }
 
+    /// What a program has said on stderr, as it is.
+    pub fn pass_on(self, said: &[u8]) {
+        let mut stderr = io::stderr().lock();
+        let _ = stderr.write_all(said).and_then(|()| stderr.flush());
+    }
+
     /// A question, whose answer is typed behind it. Whoever must not be asked is not.
     pub fn ask(self, question: impl Display) {
         let mut stderr = io::stderr().lock();

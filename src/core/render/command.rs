@@ -30,7 +30,22 @@ pub fn of_saved(plan: &Plan, file: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// `quorate restore snapshot.db --confirm prod`: what carries out a plan that restores.
+pub fn restoring(plan: &Plan, snapshot: &str) -> String {
+    let mut words = to(plan, "restore");
+    words.extend([quoted(snapshot).into_owned(), "--confirm".to_owned(), quoted(plan.cluster.as_str()).into_owned()]);
+    words.extend(asked(plan));
+    if plan.request.restore.as_ref().is_some_and(|restore| restore.again) {
+        words.push("--again".to_owned());
+    }
+    words.join(" ")
+}
+
 fn begun(plan: &Plan) -> Vec<String> {
+    to(plan, "apply")
+}
+
+fn to(plan: &Plan, verb: &str) -> Vec<String> {
     let mut words = vec!["quorate".to_owned()];
     if let Some(directory) = &plan.directory {
         words.extend(["-C".to_owned(), quoted(directory).into_owned()]);
@@ -38,7 +53,7 @@ fn begun(plan: &Plan) -> Vec<String> {
     if plan.file != "cluster.toml" {
         words.extend(["-f".to_owned(), quoted(&plan.file).into_owned()]);
     }
-    words.push("apply".to_owned());
+    words.push(verb.to_owned());
     words
 }
 

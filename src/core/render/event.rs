@@ -2,11 +2,39 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::names::HostName;
+use super::json::rfc3339;
+use crate::core::names::{HostName, UnixSeconds};
 
-/// One thing that happened. Serialised as one JSON object a line under `apply --json`.
-///
-/// Durations are in seconds, measured by the shell; there is no clock in here.
+/// One line of `apply --json`: what happened, when, and in whose apply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Record {
+    /// When it happened, as RFC 3339 in UTC: `2027-01-15T08:00:00Z`.
+    pub at: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Who runs this apply: user, machine and process.
+    pub operator: String,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// The apply whose events these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub cluster: String,
+    pub operator: String,
+}
+
+impl Run {
+    /// One line of JSON, without a newline.
+    pub fn json_line(&self, event: &Event, at: UnixSeconds) -> String {
+        let Self { cluster, operator } = self.clone();
+        let record = Record { at: rfc3339(at), cluster, operator, event: event.clone() };
+        serde_json::to_string(&record).expect("an event is plain data")
+    }
+}
+
+/// One thing that happened. Durations are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -92,12 +120,5 @@ impl Glimpse {
     /// `etcd-2: does not answer SSH for 12 s: connection refused`
     pub fn line(&self) -> String {
         format!("{}: {}", self.host, self.what)
-    }
-}
-
-impl Event {
-    /// One line of JSON, without a newline.
-    pub fn json_line(&self) -> String {
-        serde_json::to_string(self).expect("an event is plain data")
     }
 }

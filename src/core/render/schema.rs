@@ -4,7 +4,7 @@
 use schemars::{JsonSchema, schema_for};
 
 use super::json::Document;
-use crate::core::render::event::Event;
+use crate::core::render::event::Record;
 
 /// The documents that have a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,7 +51,7 @@ pub fn schema(subject: Subject) -> String {
     match subject {
         Subject::Cluster => super::cluster_schema::text(),
         Subject::Plan => text::<Document>(),
-        Subject::Events => text::<Event>(),
+        Subject::Events => text::<Record>(),
         Subject::Doctor => text::<super::doctor::Document>(),
         Subject::Status => text::<super::status::Document>(),
         Subject::Certs => text::<super::certificates::Document>(),

@@ -23,11 +23,13 @@ use crate::core::observed::Observed;
 use crate::core::plan::ruling::Finding;
 use crate::core::plan::{Plan, approved};
 use crate::core::planner;
-use crate::core::render::event::Event;
+use crate::core::render::event::{Event, Run};
 use crate::core::render::{clean, words};
 use crate::shell::apply::Report;
+use crate::shell::clock;
 use crate::shell::fleet::Fleet;
 use crate::shell::guard_writes::{self, Tally};
+use crate::shell::operator;
 use crate::shell::patience::{Patience, Pauses};
 use crate::shell::progress::{self, Output, Progress};
 use crate::shell::second_look;
@@ -134,14 +136,14 @@ pub async fn run<F: Fleet, G>(
     }
     check(args, saved.as_ref(), &fresh)?;
     if fresh.steps.is_empty() {
-        return nothing_to_do(args, &fresh, stdout);
+        return nothing_to_do(args, desired, &fresh, stdout);
     }
     let allowed: BTreeSet<_> = saved.iter().flat_map(|saved| &saved.allowed).chain(&args.request.allow).collect();
     check_allowed(&allowed, &fresh)?;
     ca_key::check(desired, &observed, &fresh)?;
     approve(args, context, &fresh)?;
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
-    let progress = Progress::new(output, desired.nodes.len(), context.stderr_colour, writer);
+    let progress = Progress::new(output, desired.nodes.len(), run_of(desired), context.stderr_colour, writer);
     let emit = |event: Event| progress.take(&event);
     let doing = if desired.request.restore.is_some() { "restore of" } else { "apply of" };
     let _held = lock(args.lock_timeout, &format!("{doing} plan {}", fresh.id()), &emit).await?;
@@ -256,10 +258,16 @@ fn check_allowed(allowed: &BTreeSet<&Allowance>, plan: &Plan) -> Result<(), Diag
 /// Enough to recognise what happened.
 const OTHERS_TOLD: usize = 5;
 
-fn nothing_to_do(args: &ApplyArgs, plan: &Plan, stdout: &mut Out) -> Result<u8, Diagnostic> {
+/// Who runs this, for its events.
+fn run_of(desired: &Desired) -> Run {
+    Run { cluster: desired.cluster.name.to_string(), operator: operator::operator() }
+}
+
+fn nothing_to_do(args: &ApplyArgs, desired: &Desired, plan: &Plan, stdout: &mut Out) -> Result<u8, Diagnostic> {
     if args.json {
         let left = plan.blocked.len();
-        print(stdout, &format!("{}\n", Event::Finished { steps: 0, seconds: 0.0, left }.json_line()))?;
+        let finished = Event::Finished { steps: 0, seconds: 0.0, left };
+        print(stdout, &format!("{}\n", run_of(desired).json_line(&finished, clock::now())))?;
     }
     match worst(plan) {
         None => {

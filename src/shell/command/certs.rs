@@ -1,12 +1,14 @@
 //! `quorate certs`: what certificates there are and when they end, and certificates for people and programs.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use self::stored::Files;
 use super::context::Context;
 use super::output::{Out, print};
 use crate::core::cluster::leaf::Wanted;
@@ -14,23 +16,25 @@ use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::UnixSeconds;
 use crate::core::observed::Usage;
-use crate::core::render::certificates;
+use crate::core::render::{self, certificates};
 use crate::shell::fleet::Fleet;
 use crate::shell::live::Live;
 use crate::shell::live::pki::Issued;
 use crate::shell::progress;
 
+pub mod stored;
+
 /// List certificates and issue short-lived client certificates
 ///
-/// `list` changes nothing. `issue` and `root-issue` print the certificate and its key and store nothing. They contact no
-/// host unless the CA is stored on the nodes, and Vault if it signs.
+/// `list` changes nothing. `issue` and `root-issue` print the certificate and its key and store nothing, or write them to
+/// the directory of `-d`. They contact no host unless the CA is stored on the nodes, and Vault if it signs.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   quorate certs list
   quorate certs list --within 30d       exits 2 if one expires by then
-  quorate certs issue app --ttl 24h | jq -r .certificate > app.crt
-  quorate certs root-issue")]
+  quorate certs issue app --ttl 24h -d ~/.config/etcd
+  quorate certs root-issue -d ~/.config/etcd")]
 pub struct CertsArgs {
     #[command(subcommand)]
     pub command: CertsCommand,
@@ -59,10 +63,11 @@ Examples:
     #[command(after_help = "\
 Examples:
   quorate certs issue app --ttl 24h
-  quorate certs issue app --output pem > app.pem")]
+  quorate certs issue app -d /etc/app/etcd
+  quorate certs issue app --output pem | kubectl create secret generic app --from-file=app.pem=/dev/stdin")]
     Issue {
         /// The etcd user, which becomes the common name
-        #[arg(value_name = "USER")]
+        #[arg(value_name = "USER", value_parser = user_name)]
         user: String,
 
         /// How long it is valid
@@ -75,8 +80,8 @@ Examples:
     /// Issue a client certificate for root, limited to two hours
     #[command(after_help = "\
 Examples:
-  quorate certs root-issue
-  CERT=$(quorate certs root-issue --ttl 10m); echo \"$CERT\" | jq -r .private_key > root.key")]
+  quorate certs root-issue -d ~/.config/etcd
+  quorate certs root-issue --ttl 10m | jq -r .certificate | openssl x509 -noout -dates")]
     RootIssue {
         /// How long it is valid: at most 2h
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "2h")]
@@ -87,11 +92,15 @@ Examples:
     },
 }
 
-#[derive(clap::Args, Clone, Copy, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct OutputArgs {
-    /// `json` has ca_certificate, certificate and private_key; `pem` has the same three, in this order
+    /// `json` has ca_certificate, certificate and private_key; `pem` has certificate, key and CA, in this order
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
     output: Output,
+
+    /// Write ca.crt, USER.crt and USER.key (0600) to this directory instead; an earlier pair of the user is replaced
+    #[arg(short = 'd', long = "dir", value_name = "DIR", conflicts_with = "output")]
+    folder: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -129,7 +138,7 @@ pub async fn run(
             Err(refused.hint("they last at most two hours"))
         }
         CertsCommand::Issue { user, ttl, output } => {
-            issue(Asked { user, ttl: *ttl, output: *output }, context, desired, fleet, at, stdout).await
+            issue(Asked { user, ttl: *ttl, output }, context, desired, fleet, at, stdout).await
         }
         CertsCommand::RootIssue { ttl, .. } if *ttl > ROOT_TTL_MAX => {
             let refused = Diagnostic::new(Kind::Usage, "certificates for root are limited to two hours");
@@ -139,7 +148,7 @@ pub async fn run(
             ))
         }
         CertsCommand::RootIssue { ttl, output } => {
-            issue(Asked { user: ROOT, ttl: *ttl, output: *output }, context, desired, fleet, at, stdout).await
+            issue(Asked { user: ROOT, ttl: *ttl, output }, context, desired, fleet, at, stdout).await
         }
     }
 }
@@ -169,28 +178,41 @@ async fn list(
 /// As of `plan --detailed-exitcode`: there is something to do.
 const ENDS_SOON: u8 = 2;
 
+/// A user that a certificate can name.
+pub(super) fn user_name(text: &str) -> Result<String, String> {
+    let usable = |character: char| character.is_ascii_alphanumeric() || ".-_:@".contains(character);
+    if text.is_empty() || text.len() > USER_LENGTH_MAX || !text.chars().all(usable) {
+        return Err(format!("use up to {USER_LENGTH_MAX} of {USER_CHARACTERS}"));
+    }
+    Ok(text.to_owned())
+}
+
 /// For whom, for how long, and how it is printed.
 struct Asked<'a> {
     user: &'a str,
     ttl: Duration,
-    output: OutputArgs,
+    output: &'a OutputArgs,
 }
 
 async fn issue(
-    Asked { user, ttl, output: OutputArgs { output } }: Asked<'_>,
+    Asked { user, ttl, output: OutputArgs { output, folder } }: Asked<'_>,
     context: &Context,
     desired: &Desired,
     fleet: &Live,
     at: UnixSeconds,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
-    let usable = |character: char| character.is_ascii_alphanumeric() || ".-_:@".contains(character);
-    if user.is_empty() || user.len() > USER_LENGTH_MAX || !user.chars().all(usable) {
-        let refused = Diagnostic::new(Kind::Usage, format!("{user:?} is not a valid user name for a certificate"));
-        return Err(refused.hint(format!("use up to {USER_LENGTH_MAX} of {USER_CHARACTERS}")));
-    }
     if ttl.as_secs() == 0 {
         return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for at least one second"));
+    }
+    let files = folder.as_deref().map(|folder| Files::of(folder, user));
+    files.iter().try_for_each(|files| files.check(user))?;
+    if let Some(auth) = &desired.auth
+        && !auth.users.keys().any(|declared| declared.as_str() == user)
+    {
+        context
+            .voice()
+            .warn(format!("no user {user} is declared: etcd gives it no rights unless it was added by hand"));
     }
     let wanted =
         Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
@@ -202,7 +224,16 @@ async fn issue(
             _ => context.voice().warn("the CA expires before that, and so does the certificate"),
         }
     }
-    print(stdout, &written(&authority, &issued, output))?;
+    match files {
+        None => print(stdout, &written(&authority, &issued, *output))?,
+        Some(files) => {
+            files.write(&authority, &issued)?;
+            let [key, certificate, authority] =
+                [&files.key, &files.certificate, &files.authority].map(|path| path.display());
+            let until = render::json::rfc3339(issued.facts.not_after);
+            print(stdout, &format!("{certificate}: {user}, expires {until}\n{key}\n{authority}\n"))?;
+        }
+    }
     Ok(0)
 }
 

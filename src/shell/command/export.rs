@@ -1,18 +1,27 @@
 //! `quorate export`: what other programs need to work with the cluster.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::path::PathBuf;
 
+use super::certs::stored::Files;
+use super::certs::user_name;
+use super::context::Context;
 use super::output::print;
+use super::request::declared;
+use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::desired::read::is_schedule;
 use crate::core::diagnostic::{Diagnostic, Kind};
+use crate::core::observed::{File, Role};
 use crate::core::render::cronjob::{CronJob, manifest};
 
 /// Generate manifests for other tools
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  quorate export backup-cronjob --pvc etcdbackup-pvc | kubectl apply -f -")]
+  quorate export backup-cronjob --pvc etcdbackup-pvc | kubectl apply -f -
+  eval \"$(quorate export env --as app -d ~/.config/etcd)\"; etcdctl member list")]
 pub struct ExportArgs {
     #[command(subcommand)]
     what: What,
@@ -28,6 +37,30 @@ enum What {
 Examples:
   quorate export backup-cronjob --schedule '0 * * * *' --keep 14 --pvc etcdbackup-pvc")]
     BackupCronjob(CronJobArgs),
+    /// The variables of etcdctl, for a shell
+    ///
+    /// Contacts no host. The certificate is that of `quorate certs issue USER -d DIR`; with --node it is the node's own for
+    /// health checks, for a shell of root there. `quorate etcdctl` needs neither, nor a way to the client port.
+    #[command(after_help = "\
+Examples:
+  quorate certs issue app -d ~/.config/etcd && eval \"$(quorate export env --as app -d ~/.config/etcd)\"
+  quorate export env --node etcd-1 | ssh root@etcd-1 'cat > /etc/profile.d/etcdctl.sh'")]
+    Env(EnvArgs),
+}
+
+#[derive(clap::Args, Clone, Debug)]
+struct EnvArgs {
+    /// The etcd user whose certificate is used
+    #[arg(long = "as", value_name = "USER", value_parser = user_name, required_unless_present = "node")]
+    user: Option<String>,
+
+    /// Where ca.crt, USER.crt and USER.key are
+    #[arg(short = 'd', long = "dir", value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+
+    /// For a shell of root on this node, with what it has
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["user", "folder"])]
+    node: Option<String>,
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -89,8 +122,54 @@ fn https(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn run(args: &ExportArgs, desired: &Desired, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
-    let What::BackupCronjob(args) = &args.what;
+pub fn run(args: &ExportArgs, context: &Context, desired: &Desired, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
+    match &args.what {
+        What::BackupCronjob(args) => cronjob(args, desired, stdout),
+        What::Env(args) => env(args, context, desired, stdout),
+    }
+}
+
+fn env(args: &EnvArgs, context: &Context, desired: &Desired, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
+    let files = |files: Files| [files.authority, files.certificate, files.key].map(|path| path.display().to_string());
+    let (endpoints, files) = match (&args.node, &args.user) {
+        (Some(node), _) => {
+            let node = declared("--node", node, desired)?;
+            let files = [File::Trust, Role::HealthcheckClient.certificate(), Role::HealthcheckClient.key()];
+            let files = files.map(|file| layout::path(desired, file).to_string());
+            (desired.client_url(&node).to_string(), files)
+        }
+        (None, user) => {
+            let user = user.as_deref().unwrap_or_default();
+            let folder = std::path::absolute(&args.folder).map_err(|error| {
+                Diagnostic::failure("cannot find the directory").at(args.folder.display().to_string()).caused_by(&error)
+            })?;
+            let place = Files::of(&folder, user);
+            if !place.certificate.exists() {
+                let there = shlex::try_quote(&folder.to_string_lossy()).map(Cow::into_owned).unwrap_or_default();
+                context.voice().warn(format_args!(
+                    "there is no {} yet: issue it with `quorate certs issue {user} -d {there}`",
+                    place.certificate.display()
+                ));
+            }
+            let urls = desired.nodes.keys().map(|node| desired.client_url(node).to_string());
+            (urls.collect::<Vec<_>>().join(","), files(place))
+        }
+    };
+    let [authority, certificate, key] = files;
+    let mut text = String::new();
+    for (name, value) in
+        [("API", "3".to_owned()), ("ENDPOINTS", endpoints), ("CACERT", authority), ("CERT", certificate), ("KEY", key)]
+    {
+        let value = shlex::try_quote(&value).map_err(|error| {
+            Diagnostic::failure("this cannot be a word of a shell").at(value.clone()).caused_by(&error)
+        })?;
+        text.push_str(&format!("export ETCDCTL_{name}={value}\n"));
+    }
+    print(stdout, &text)?;
+    Ok(0)
+}
+
+fn cronjob(args: &CronJobArgs, desired: &Desired, stdout: &mut dyn Write) -> Result<u8, Diagnostic> {
     let backup = desired.backup.as_ref();
     let first = desired.nodes.keys().next().ok_or_else(|| Diagnostic::new(Kind::Failure, "no node is declared"))?;
     let job = CronJob {

@@ -30,7 +30,8 @@ const VERSION_DEFAULT: Version = Version::new(3, 6, 16);
 #[command(after_help = "\
 Examples:
   quorate init etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13
-  quorate init a=10.0.0.11 --name prod --ssh-user ops --archive etcd-v3.5.16-linux-amd64.tar.gz")]
+  quorate init a=10.0.0.11 --name prod --ssh-user ops --archive etcd-v3.5.16-linux-amd64.tar.gz
+  quorate init a=10.0.0.11 --ssh-config ./ssh_config --known-hosts ./known_hosts")]
 pub struct InitArgs {
     /// A member's name, and the IP address or DNS name that peers and clients use
     #[arg(value_name = "NAME=ADDR", required = true)]
@@ -55,6 +56,14 @@ pub struct InitArgs {
     /// The user to log in as
     #[arg(long, value_name = "USER")]
     pub ssh_user: Option<String>,
+
+    /// The ssh config to use [default: your own and the system's]
+    #[arg(long, value_name = "FILE")]
+    pub ssh_config: Option<String>,
+
+    /// The host keys to trust [default: your own known_hosts]
+    #[arg(long, value_name = "FILE")]
+    pub known_hosts: Option<String>,
 
     /// Where to write [default: the file of -f]
     #[arg(long, short, value_name = "FILE")]
@@ -110,7 +119,11 @@ pub fn run(args: &InitArgs, file: &Path, stdout: &mut dyn Write) -> Result<u8, D
         name: args.name.clone().unwrap_or_else(|| name_of(&folder)),
         version,
         nodes: args.nodes.clone(),
-        ssh_user: args.ssh_user.clone(),
+        ssh: [
+            ("user", args.ssh_user.clone()),
+            ("config", args.ssh_config.clone()),
+            ("known-hosts", args.known_hosts.clone()),
+        ],
         archive,
     };
     let text = template::text(&sketch);

@@ -15,6 +15,7 @@ use crate::core::names::HostName;
 use crate::core::render::event::Event;
 use crate::shell::live::Live;
 use crate::shell::live::lock::{Holder, Lock, Operation};
+use crate::shell::operator;
 use crate::shell::stderr::Voice;
 
 /// The real hosts, and what opens the authority's key.
@@ -85,20 +86,5 @@ pub async fn lock(fleet: &Live, patience: Duration, purpose: &str, emit: Emit<'_
 
 /// Who runs this quorate, for the lock and the hosts' logs: the person behind sudo, where there is one.
 pub fn operation(purpose: &str) -> Operation {
-    let user = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let user = user.unwrap_or_else(|| named(rustix::process::getuid().as_raw()));
-    let machine = rustix::system::uname();
-    let machine = machine.nodename().to_string_lossy();
-    Operation::new(&format!("{user}@{machine}, process {}", std::process::id()), purpose)
-}
-
-/// Where the session does not say who it is: cron, a pipeline.
-fn named(uid: u32) -> String {
-    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?.to_owned();
-        (fields.nth(1)? == uid.to_string()).then_some(name)
-    };
-    accounts.lines().find_map(name).unwrap_or_else(|| format!("uid {uid}"))
+    Operation::new(&operator::operator(), purpose)
 }

@@ -1,6 +1,8 @@
 //! Standard output, and files that are written whole.
 
+use std::fs::Permissions;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -79,11 +81,24 @@ pub fn print(stdout: &mut dyn Write, text: &str) -> Result<(), Diagnostic> {
 /// # Errors
 /// When the folder cannot be written to.
 pub fn write_private(path: &Path, text: &str) -> Result<(), Diagnostic> {
+    write_whole(path, text, 0o600)
+}
+
+/// The same, for everybody to read.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_public(path: &Path, text: &str) -> Result<(), Diagnostic> {
+    write_whole(path, text, 0o644)
+}
+
+fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), Diagnostic> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
         // tempfile creates with 0600.
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(text.as_bytes())?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())

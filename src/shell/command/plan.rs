@@ -94,10 +94,7 @@ pub async fn run(
     observe: impl AsyncFnOnce(&Desired) -> Result<Observed, Diagnostic>,
     stdout: &mut dyn Write,
 ) -> Result<u8, Diagnostic> {
-    let mut desired = args.request.added_to(desired)?;
-    let observed = observe(&desired).await?;
-    request::bind(&mut desired, &observed)?;
-    let mut plan = planner::plan(&desired, &observed);
+    let mut plan = made(&args.request, desired, observe).await?;
     plan.allowed = args.request.allow.iter().filter(|allowed| plan.needs().contains(allowed)).cloned().collect();
     plan.directory.clone_from(&context.directory);
     if let Some(file) = &args.output {
@@ -109,6 +106,21 @@ pub async fn run(
         context.voice().note(format_args!("saved; apply exactly this plan with: {command}"));
     }
     Ok(exit_code(&plan, args.detailed_exitcode, args.fail_on))
+}
+
+/// The plan of what `observe` sees, for what is asked.
+///
+/// # Errors
+/// When nothing could be observed, or what is asked for is not there.
+pub async fn made(
+    asked: &RequestArgs,
+    desired: &Desired,
+    observe: impl AsyncFnOnce(&Desired) -> Result<Observed, Diagnostic>,
+) -> Result<Plan, Diagnostic> {
+    let mut desired = asked.added_to(desired)?;
+    let observed = observe(&desired).await?;
+    request::bind(&mut desired, &observed)?;
+    Ok(planner::plan(&desired, &observed))
 }
 
 /// The plan in one of its formats.

@@ -135,10 +135,22 @@ fn renewed<T>(desired: &Desired, name: &str) -> Result<Vec<(HostName, Option<T>)
     Ok(vec![(name, None)])
 }
 
+/// A node by its name, given to `word` on the command line.
+///
+/// # Errors
+/// When none is declared under it.
+pub(super) fn declared(word: &str, name: &str, desired: &Desired) -> Result<HostName, Diagnostic> {
+    let name = HostName::new(name);
+    if desired.nodes.contains_key(&name) { Ok(name) } else { Err(no_such_node(&format!("{word} {name}"), desired)) }
+}
+
 fn unknown(flag: &str, name: &HostName, desired: &Desired) -> Diagnostic {
+    no_such_node(&format!("{flag}={name}"), desired)
+}
+
+fn no_such_node(asked: &str, desired: &Desired) -> Diagnostic {
     let known: Vec<_> = desired.nodes.keys().map(HostName::as_str).collect();
-    Diagnostic::new(Kind::Usage, format!("{flag}={name}: no such node"))
-        .hint(format!("the nodes are {}", known.join(", ")))
+    Diagnostic::new(Kind::Usage, format!("{asked}: no such node")).hint(format!("the nodes are {}", known.join(", ")))
 }
 
 /// etcd learns the name of a member that was added by hand when that starts for the first time.

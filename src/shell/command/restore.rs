@@ -7,15 +7,18 @@ use super::apply::{self, ApplyArgs};
 use super::context::Context;
 use super::live;
 use super::output::{Out, print};
+use super::plan::{self, Format};
+use super::request::RequestArgs;
 use crate::core::desired::{Desired, Restore};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::Token;
 use crate::core::planner;
-use crate::core::render::words;
+use crate::core::render::{command, words};
 use crate::shell::clock;
 use crate::shell::fleet::Fleet as _;
 use crate::shell::live::{Live, backup, drill};
 use crate::shell::progress;
+use crate::shell::second_look;
 
 /// Restore the cluster from a snapshot
 ///
@@ -29,6 +32,7 @@ use crate::shell::progress;
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
+  quorate restore snapshot-20270115_080000.db.zst --plan
   quorate restore snapshot-20270115_080000.db.zst --confirm prod
   quorate restore snapshot.db --confirm prod --yes --json")]
 pub struct RestoreArgs {
@@ -37,8 +41,12 @@ pub struct RestoreArgs {
     pub snapshot: PathBuf,
 
     /// The cluster's name, to confirm that writes made since the snapshot are discarded
-    #[arg(long, value_name = "CLUSTER")]
-    pub confirm: String,
+    #[arg(long, value_name = "CLUSTER", required_unless_present = "plan")]
+    pub confirm: Option<String>,
+
+    /// Only check the snapshot and show the plan; changes nothing
+    #[arg(long, conflicts_with_all = ["confirm", "yes"])]
+    pub plan: bool,
 
     /// Skip the confirmation prompt
     #[arg(short, long)]
@@ -60,7 +68,7 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub wait: Option<Duration>,
 
-    /// Print events as JSON, one object per line, instead of the plan
+    /// Print events as JSON, one object per line, instead of the plan; with --plan: the plan as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -70,8 +78,8 @@ pub struct RestoreArgs {
 /// # Errors
 /// When the snapshot is not sound, the operator does not approve, or the restore stops part-way.
 pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdout: &mut Out) -> Result<u8, Diagnostic> {
-    if args.confirm != desired.cluster.name.as_str() {
-        let what = format!("--confirm {} does not match the cluster's name", args.confirm);
+    if let Some(confirm) = args.confirm.as_deref().filter(|name| *name != desired.cluster.name.as_str()) {
+        let what = format!("--confirm {confirm} does not match the cluster's name");
         let hint = format!("this would replace the data of {}", desired.cluster.name);
         return Err(Diagnostic::new(Kind::Refused, what).hint(hint));
     }
@@ -80,6 +88,9 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
     restoring.request.restore = Some(checked(args, context, desired)?);
     restoring.request.no_snapshot = args.no_snapshot;
     let fleet = live::fleet(&restoring, context)?;
+    if args.plan {
+        return show(args, context, &restoring, &fleet, stdout).await;
+    }
     let lock = async |patience: Duration, purpose: &str, emit: apply::Emit<'_>| {
         live::lock(&fleet, patience, purpose, emit).await
     };
@@ -93,6 +104,26 @@ pub async fn run(args: &RestoreArgs, context: &Context, desired: &Desired, stdou
         print(stdout, &what_is_left(desired, &after).await)?;
     }
     Ok(code)
+}
+
+/// What would be done, and the command that does it.
+async fn show(
+    args: &RestoreArgs,
+    context: &Context,
+    restoring: &Desired,
+    fleet: &Live,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
+    let observe = async |desired: &Desired| {
+        Ok(progress::while_looking(context, desired, fleet, second_look::settled(desired, fleet)).await)
+    };
+    let plan = plan::made(&RequestArgs::default(), restoring, observe).await?;
+    let format = if args.json { Format::Json } else { Format::Text };
+    print(stdout, &plan::formatted(&plan, format, context))?;
+    if !args.json && !plan.steps.is_empty() && plan.blocked.is_empty() {
+        print(stdout, &format!("To restore: {}\n", command::restoring(&plan, &args.snapshot.display().to_string())))?;
+    }
+    Ok(plan::exit_code(&plan, false, None))
 }
 
 /// The users of the snapshot, for example, may be others than those that are declared.

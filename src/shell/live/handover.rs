@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::core::diagnostic::Diagnostic;
+use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::HostName;
 use crate::core::observed::Cause;
+use crate::shell::live::Live;
 use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::reach;
@@ -35,5 +36,57 @@ pub(super) async fn away_from(leader: &Voter, voters: &[Voter]) -> Result<(), Ca
     match best {
         Some(heir) => leader.member.move_leader(heir.answer.member, MOVE_DEADLINE).await,
         None => Ok(()),
+    }
+}
+
+/// Who leads after a transfer that was asked for.
+pub enum Moved {
+    /// The one that was named did before.
+    Already(HostName),
+    To {
+        from: HostName,
+        to: HostName,
+    },
+}
+
+impl Live {
+    /// Transfers leadership to the member of `to`, or to the voter that has applied most.
+    ///
+    /// # Errors
+    /// When nobody leads, or that member is none that could.
+    pub async fn move_leader(&self, to: Option<&HostName>) -> Result<Moved, Diagnostic> {
+        // Every voter, so that none that could lead is left out for want of a connection.
+        self.hosts.each(|hosts, host| async move { hosts.on(&host).await.is_ok() }).await;
+        let before = voters(&self.hosts, &self.credentials).await;
+        let leads = |voter: &&Voter| voter.answer.leader == Some(voter.answer.member);
+        let Some(leader) = before.iter().find(leads) else {
+            let what = "no member that can be asked leads, so there is no leadership to transfer";
+            return Err(Diagnostic::new(Kind::Unseen, what).hint("see what is wrong with `quorate status`"));
+        };
+        let from = leader.host.clone();
+        match to {
+            Some(to) if *to == from => return Ok(Moved::Already(from)),
+            Some(to) => {
+                let Some(heir) = before.iter().find(|voter| voter.host == *to) else {
+                    let what =
+                        format!("the member on {to} cannot lead: it is no voter that follows the leader and answers");
+                    return Err(Diagnostic::failure(what).at(to.as_str()).hint("see `quorate status`"));
+                };
+                leader.member.move_leader(heir.answer.member, MOVE_DEADLINE).await?;
+            }
+            None if before.len() < 2 => {
+                let what = format!("{from} leads, and no other voter could: none answers and follows it");
+                return Err(Diagnostic::failure(what).hint("see `quorate status`"));
+            }
+            None => away_from(leader, &before).await?,
+        }
+        let after = voters(&self.hosts, &self.credentials).await;
+        match after.iter().find(leads).map(|voter| voter.host.clone()) {
+            Some(to) if to != from => Ok(Moved::To { from, to }),
+            _ => {
+                let what = "etcd has accepted the transfer, but another member is not seen to lead yet";
+                Err(Diagnostic::failure(what).hint("see who leads with `quorate status`"))
+            }
+        }
     }
 }

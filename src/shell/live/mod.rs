@@ -11,6 +11,7 @@
 //! ```
 
 pub mod archive;
+pub mod attended;
 pub mod backup;
 mod cause;
 mod compare;
@@ -18,12 +19,14 @@ mod credentials;
 mod doctor;
 pub mod drill;
 pub mod etcd;
+pub mod etcdctl;
 mod former;
 mod former_life;
-mod handover;
+pub mod handover;
 mod hosts;
 mod lent;
 pub mod lock;
+pub mod journal;
 mod look;
 mod lookups;
 mod machine;

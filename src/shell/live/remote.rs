@@ -330,9 +330,15 @@ impl Remote {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn stream(&self, what: &str, script: &str, idle: Duration) -> Result<Stream, Unrun> {
+    pub async fn stream(
+        &self,
+        what: &str,
+        script: &str,
+        stdin: impl Into<Stdin>,
+        idle: Duration,
+    ) -> Result<Stream, Unrun> {
         let (way, frame) = self.way().await?;
-        let stdin = line::before(way.scripts(&frame, None, script), Stdin::Empty);
+        let stdin = line::before(way.scripts(&frame, None, script), stdin.into());
         let stream = self.connection.stream(line::line(what), stdin, idle + way.grace()).map_err(Unrun::Ssh)?;
         Ok(Stream::new(self.clone(), way, frame, stream))
     }

@@ -51,6 +51,7 @@ fn certificates_are_listed_and_issued() {
         ));
         assert!(said.contains("OK"), "{said}");
     }
+    super::verbs::all(&scene);
     // Nothing is stored, and what would last too long is not made.
     let kept = fs::read_dir(scene.lab.dir().join("pki")).expect("the authority's folder").count();
     assert_eq!(kept, 2, "ca.crt and ca.key");

@@ -33,3 +33,4 @@ mod saved_plan;
 mod sessions;
 mod snapshots;
 mod vault;
+mod verbs;

@@ -100,6 +100,9 @@ fn restored(test: &str, series: Series, auth: bool) {
     fs::write(scene.lab.dir().join("cut.db.zst"), &whole[..whole.len() / 2]).expect("the folder is ours");
     scene.quorate(&["restore", "cut.db.zst", "--confirm", "lab", "--yes"]).exits(1).says(&["snapshot-cut"]);
     scene.quorate(&["restore", "kept.db.zst", "--confirm", "lab", "--no-input"]).exits(64).says(&["--yes"]);
+    // It is shown, and nothing is touched.
+    let shown = scene.quorate(&["restore", "kept.db.zst", "--plan"]).exits(0);
+    shown.says(&["move the old data directory aside", "To restore: quorate restore kept.db.zst --confirm lab"]);
     damaged(&scene);
     let refused = scene.quorate(&["restore", "damaged.db", "--confirm", "lab", "--yes"]).exits(7);
     refused.says(&["restore stopped at step 1", "cannot be read, though its SHA-256 is right"]);

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Seek as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::installed;
@@ -176,7 +177,17 @@ impl Scene {
 
     #[track_caller]
     pub fn quorate(&self, arguments: &[&str]) -> Run {
-        let output = self.command(arguments).output().expect("the binary runs");
+        Self::ran(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// The same, with something to read.
+    pub fn quorate_reading(&self, arguments: &[&str], input: &[u8]) -> Run {
+        let mut file = tempfile::tempfile().expect("a file can be made");
+        file.write_all(input).and_then(|()| file.rewind()).expect("it can be written");
+        Self::ran(self.command(arguments).stdin(file).output().expect("the binary runs"))
+    }
+
+    fn ran(output: Output) -> Run {
         Run {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).expect("quorate prints text"),

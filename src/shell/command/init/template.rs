@@ -13,7 +13,8 @@ pub(super) struct Sketch {
     pub name: String,
     pub version: Version,
     pub nodes: Vec<NamedNode>,
-    pub ssh_user: Option<String>,
+    /// Keys of [ssh], and what they are where that was said.
+    pub ssh: [(&'static str, Option<String>); 3],
     pub archive: Option<Archive>,
 }
 
@@ -90,10 +91,14 @@ fn nodes(sketch: &Sketch) -> String {
 }
 
 fn ssh(sketch: &Sketch) -> String {
-    let text = section("ssh", Head::Declared, &[]);
-    let Some(user) = &sketch.ssh_user else { return text };
-    let known = keys::section("ssh").and_then(|section| section.key("user")).expect("it is in the table");
-    text.replacen(&commented(known), &setting("user", &quoted(user), known.about), 1)
+    let mut text = section("ssh", Head::Declared, &[]);
+    let known = keys::section("ssh").expect("it is in the table");
+    for (name, value) in &sketch.ssh {
+        let Some(value) = value else { continue };
+        let key = known.key(name).expect("it is in the table");
+        text = text.replacen(&commented(key), &setting(name, &quoted(value), key.about), 1);
+    }
+    text
 }
 
 /// Whether the header stands in a comment, as the section is not there without it.
@@ -213,7 +218,7 @@ mod tests {
             name: "prod".to_owned(),
             version: Version::new(3, 6, 16),
             nodes: nodes.collect(),
-            ssh_user: None,
+            ssh: [("user", None), ("config", None), ("known-hosts", None)],
             archive: None,
         }
     }
@@ -288,9 +293,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ssh_user_takes_the_place_of_the_example() {
-        let text = text(&Sketch { ssh_user: Some("admin".to_owned()), ..three() });
-        assert_eq!(read(&text).ssh.user.as_deref(), Some("admin"));
+    fn what_ssh_needs_takes_the_place_of_the_examples() {
+        let ssh = [("user", "admin"), ("config", "/ops/ssh"), ("known-hosts", "/ops/hosts")];
+        let text = text(&Sketch { ssh: ssh.map(|(name, value)| (name, Some(value.to_owned()))), ..three() });
+        let read = read(&text).ssh;
+        assert_eq!(read.user.as_deref(), Some("admin"));
+        assert_eq!(read.config.as_deref(), Some(Path::new("/ops/ssh")));
+        assert_eq!(read.known_hosts.as_deref(), Some(Path::new("/ops/hosts")));
         assert!(!text.contains("# user = \"ops\""), "{text}");
     }
 

@@ -15,6 +15,7 @@ use crate::core::observed::{Drill, Seen};
 use crate::shell::live::Live;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::remote::{Command, Unrun, host_words, with_arguments};
+use crate::shell::live::ssh::Stdin;
 
 /// A node that sends nothing for so long has gone.
 const IDLE: Duration = Duration::from_secs(60);
@@ -101,7 +102,7 @@ impl Live {
         let lost = |unrun: Unrun| Diagnostic::from(unrun.cause(host, &what));
         let remote = self.hosts.on(host).await?;
         let script = with_arguments("cat -- \"$1\"", [path.as_str()]);
-        let mut stream = remote.stream(&what, &script, IDLE).await.map_err(lost)?;
+        let mut stream = remote.stream(&what, &script, Stdin::Empty, IDLE).await.map_err(lost)?;
         let staged = staged::staged(to)?;
         let unwritable = |error: &io::Error| staged::unwritable(to, error);
         let file = staged.as_file().try_clone().map_err(|error| unwritable(&error))?;

@@ -153,7 +153,7 @@ impl Reading {
                     self.held.drain(..at + self.begin.len());
                     self.at = At::Within;
                 }
-                None => self.forget_all_but(self.begin.len() - 1, None),
+                None => self.hand_on(begun(&self.begin, &self.held), None),
             }
         }
         if self.at == At::Within {
@@ -163,7 +163,8 @@ impl Reading {
                     self.held.drain(..at + self.end.len());
                     self.at = At::Behind;
                 }
-                None => self.forget_all_but(self.end.len() - 1, Some(said)),
+                // A line that somebody waits for is not held up for what may only come with the next one.
+                None => self.hand_on(begun(&self.end, &self.held), Some(said)),
             }
         }
         if self.at == At::Behind
@@ -182,13 +183,19 @@ impl Reading {
         }
     }
 
-    fn forget_all_but(&mut self, last: usize, said: Option<&mut Vec<u8>>) {
+    /// All but the last so many bytes.
+    fn hand_on(&mut self, last: usize, said: Option<&mut Vec<u8>>) {
         let gone = self.held.len().saturating_sub(last);
         if let Some(said) = said {
             said.extend_from_slice(&self.held[..gone]);
         }
         self.held.drain(..gone);
     }
+}
+
+/// How much of a mark stands at the end of `bytes`.
+fn begun(mark: &[u8], bytes: &[u8]) -> usize {
+    (1..mark.len()).rev().find(|length| bytes.ends_with(&mark[..*length])).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -232,6 +239,17 @@ mod tests {
         for other in ["", "quorate-begin-ab12", "quorate-begin-ab13\nx\nquorate-end-ab13 0\n"] {
             assert_eq!(frame().read(output(other, "")), Framed::NotBegun(output(other, "")));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_a_mark_is_handed_on_at_once() {
+        let (mut reading, mut said) = (frame().reading(), Vec::new());
+        reading.feed(b"quorate-begin-ab12\nPUT\n/b\n1\n", &mut said);
+        assert_eq!(said, b"PUT\n/b\n1", "a line break may begin a mark");
+        reading.feed(b"\nquorate-", &mut said);
+        assert_eq!(said, b"PUT\n/b\n1\n");
+        reading.feed(b"x", &mut said);
+        assert_eq!(said, b"PUT\n/b\n1\n\nquorate-x");
     }
 
     #[test]

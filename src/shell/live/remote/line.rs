@@ -80,17 +80,20 @@ pub(super) fn one_line(script: &str) -> String {
 pub(super) fn before(scripts: String, stdin: Stdin) -> Stdin {
     match stdin {
         Stdin::Empty => Stdin::Bytes(Zeroizing::new(scripts.into_bytes())),
-        Stdin::Bytes(body) => {
-            let mut both = Zeroizing::new(Vec::with_capacity(scripts.len() + body.len()));
-            both.extend_from_slice(scripts.as_bytes());
-            both.extend_from_slice(&body);
-            Stdin::Bytes(both)
-        }
+        Stdin::Bytes(body) => Stdin::Bytes(joined(&scripts, &body)),
+        Stdin::Open(body) => Stdin::Open(joined(&scripts, &body)),
         Stdin::Reader { reader, progress } => {
             let reader = Box::new(std::io::Read::chain(std::io::Cursor::new(scripts), reader));
             Stdin::Reader { reader, progress }
         }
     }
+}
+
+fn joined(scripts: &str, body: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut both = Zeroizing::new(Vec::with_capacity(scripts.len() + body.len()));
+    both.extend_from_slice(scripts.as_bytes());
+    both.extend_from_slice(body);
+    both
 }
 
 #[cfg(test)]

@@ -225,11 +225,13 @@ impl Master {
         self.sessions.acquire().await.expect("nobody closes it")
     }
 
-    async fn feed(&self, input: Option<ChildStdin>, stdin: Stdin) -> Result<(), SshError> {
-        // Closed with the end of this.
+    /// What is to stay open is returned, and closed when it is dropped.
+    async fn feed(&self, input: Option<ChildStdin>, stdin: Stdin) -> Result<Option<ChildStdin>, SshError> {
+        let stays_open = matches!(stdin, Stdin::Open(_));
         let mut input = input.expect("it is piped");
         let fed = put(&mut input, stdin).await;
-        fed.map_err(|error| self.channel(format!("reading the data to send failed: {error}")))
+        fed.map_err(|error| self.channel(format!("reading the data to send failed: {error}")))?;
+        Ok(stays_open.then_some(input))
     }
 
     /// As [`Master::all_of`], so that what came is there also when the rest does not.
@@ -254,7 +256,7 @@ impl Master {
             let _session = self.session().await;
             let mut child = self.start(line)?;
             let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-            let ((), stdout, ()) =
+            let (_input, stdout, ()) =
                 tokio::try_join!(self.feed(input, stdin), self.all_of(stdout), self.into(stderr, &mut complaints))?;
             let status = child.wait().await.map_err(|error| self.channel(error.to_string()))?;
             Ok(Output { status: self.exit(status, &complaints).await?, stdout, stderr: Vec::new() })
@@ -307,7 +309,7 @@ pub(super) async fn stream(
             }
         };
         // The first failure ends all of it, and with it the command.
-        let ((), (), stderr) = tokio::try_join!(copied, master.feed(input, stdin), master.all_of(stderr))?;
+        let ((), _input, stderr) = tokio::try_join!(copied, master.feed(input, stdin), master.all_of(stderr))?;
         let status = child.wait().await.map_err(|error| master.channel(error.to_string()))?;
         Ok(Output { status: master.exit(status, &stderr).await?, stdout: Vec::new(), stderr })
     };
@@ -466,7 +468,7 @@ fn words(target: &Target) -> Vec<OsString> {
 async fn put(input: &mut ChildStdin, stdin: Stdin) -> io::Result<()> {
     match stdin {
         Stdin::Empty => {}
-        Stdin::Bytes(bytes) => drop(input.write_all(&bytes).await),
+        Stdin::Bytes(bytes) | Stdin::Open(bytes) => drop(input.write_all(&bytes).await),
         Stdin::Reader { mut reader, mut progress } => {
             let mut sent = 0;
             let mut buffer = Zeroizing::new(vec![0; 64 << 10]);

@@ -19,6 +19,8 @@ use super::{Exit, Output};
 pub enum Stdin {
     Empty,
     Bytes(Zeroizing<Vec<u8>>),
+    /// The same, but EOF comes when the process is let go, or the connection ends: so it can tell that nobody reads it.
+    Open(Zeroizing<Vec<u8>>),
     /// Read in the host's own thread: from a file or from memory, not from something that waits.
     Reader {
         reader: Box<dyn io::Read + Send>,
@@ -33,6 +35,7 @@ impl Stdin {
         match self {
             Stdin::Empty => Some(Stdin::Empty),
             Stdin::Bytes(bytes) => Some(Stdin::Bytes(bytes.clone())),
+            Stdin::Open(bytes) => Some(Stdin::Open(bytes.clone())),
             Stdin::Reader { .. } => None,
         }
     }
@@ -177,6 +180,10 @@ impl Process {
     pub fn start(channel: Channel, mut request: ProcessRequest) -> Process {
         let feed = match std::mem::replace(&mut request.stdin, Stdin::Empty) {
             Stdin::Bytes(bytes) => Pending::from(bytes),
+            Stdin::Open(bytes) => {
+                request.stdin = Stdin::Open(Zeroizing::default());
+                Pending::from(bytes)
+            }
             other => {
                 request.stdin = other;
                 Pending::default()
@@ -269,7 +276,8 @@ impl Process {
         while !self.is_fed && moved < TURN_BYTES_MAX && turn.may_send() {
             if self.feed.is_empty() && !self.refill(turn.scratch.len())? {
                 // A process being held reads EOF when it is let go.
-                if !matches!(self.request.purpose, Purpose::Hold { .. }) {
+                let is_held = matches!(self.request.purpose, Purpose::Hold { .. });
+                if !is_held && !matches!(self.request.stdin, Stdin::Open(_)) {
                     match self.channel.send_eof() {
                         // Keys are exchanged anew: what ends that comes over the wire, and wakes the next turn.
                         Err(error) if would_block(&error) => break,
@@ -301,7 +309,7 @@ impl Process {
     fn refill(&mut self, size: usize) -> Result<bool, String> {
         match &mut self.request.stdin {
             // Bytes are in `feed` from the start.
-            Stdin::Empty | Stdin::Bytes(_) => Ok(false),
+            Stdin::Empty | Stdin::Bytes(_) | Stdin::Open(_) => Ok(false),
             Stdin::Reader { reader, .. } => loop {
                 match self.feed.fill(size, |buffer| reader.read(buffer)) {
                     Ok(count) => return Ok(count > 0),

@@ -1,0 +1,111 @@
+//! etcdctl on a node: of the version that runs there, at its own member, with a certificate that it is given for this.
+
+use std::collections::BTreeSet;
+
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
+
+use super::Live;
+use super::attended::Attended;
+use super::lock::Operation;
+use super::reach;
+use super::remote::Remote;
+use crate::core::cluster::leaf::Wanted;
+use crate::core::content::layout;
+use crate::core::desired::Desired;
+use crate::core::diagnostic::Diagnostic;
+use crate::core::names::{HostName, UnixSeconds};
+use crate::core::observed::{File, Role, Usage};
+
+/// Long enough for a `watch` to begin, and for what is asked again after an election.
+const TTL_SECONDS: u64 = 3600;
+
+/// What is to be run.
+pub struct Asked<'a> {
+    /// `None`: the first whose member answers.
+    pub node: Option<&'a HostName>,
+    /// The user whose certificate is issued for it; `None` for the one that the node has for health checks.
+    pub user: Option<&'a str>,
+    pub words: &'a [String],
+    /// What it reads.
+    pub input: &'a [u8],
+}
+
+impl Live {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When no node can be reached, or no certificate can be had.
+    pub async fn etcdctl(
+        &self,
+        asked: &Asked<'_>,
+        operation: &Operation,
+        at: UnixSeconds,
+    ) -> Result<Attended, Diagnostic> {
+        let remote = match asked.node {
+            Some(node) => self.hosts.on(node).await?,
+            None => self.answering().await?,
+        };
+        let host = &remote.host;
+        let mut stdin = Zeroizing::new(Vec::new());
+        let pair = match asked.user {
+            None => {
+                let desired = &self.hosts.desired;
+                let files = [File::Trust, Role::HealthcheckClient.certificate(), Role::HealthcheckClient.key()];
+                ["there".to_owned()].into_iter().chain(files.map(|file| layout::path(desired, file).to_string()))
+            }
+            Some(user) => {
+                let usages = BTreeSet::from([Usage::ClientAuth]);
+                let wanted = Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages };
+                let (issued, trusted) = self.issue(&wanted, TTL_SECONDS, at).await?;
+                let texts = [&trusted, &issued.certificate_pem, issued.key_pem.expose_secret()];
+                texts.iter().for_each(|text| stdin.extend_from_slice(text.as_bytes()));
+                ["given".to_owned()].into_iter().chain(texts.map(|text| text.len().to_string()))
+            }
+        };
+        stdin.extend_from_slice(asked.input);
+        // The words after the first may be anything: keys, values, passwords.
+        let audit = operation.audit(asked.words.first().map_or("etcdctl", String::as_str));
+        let folders = [self.hosts.running(host).to_string(), layout::TOOLS_FOLDER.to_owned()];
+        let mut arguments: Vec<String> = folders.into_iter().chain([audit]).chain(pair).collect();
+        arguments.push(asked.input.len().to_string());
+        if !names_endpoints(asked.words) {
+            arguments.push(format!("--endpoints={}", self.hosts.endpoint(host)));
+        }
+        arguments.extend_from_slice(asked.words);
+        let script = include_str!("script/etcdctl.sh");
+        Attended::start(&remote, "running etcdctl", script, &arguments, stdin).await
+    }
+
+    /// The first declared node whose member answers; where none does, the first that can be reached: etcdctl says what is
+    /// wrong there.
+    async fn answering(&self) -> Result<Remote, Diagnostic> {
+        let nodes = self.hosts.desired.nodes.keys();
+        let mut reached = None;
+        let mut lost = None;
+        for node in nodes {
+            match self.hosts.on(node).await {
+                Ok(remote) if reach::of_connected(&self.hosts, &self.credentials, node).await.is_some() => {
+                    return Ok(remote);
+                }
+                Ok(remote) => reached = reached.or(Some(remote)),
+                Err(cause) => lost = lost.or(Some(cause)),
+            }
+        }
+        match (reached, lost) {
+            (Some(remote), _) => Ok(remote),
+            (None, Some(cause)) => Err(cause.into()),
+            (None, None) => Err(Diagnostic::failure("no node is declared")),
+        }
+    }
+}
+
+/// Whether somebody must be named as whom it is asked: nobody else has rights.
+pub fn needs_user(desired: &Desired) -> bool {
+    desired.auth.as_ref().is_some_and(|auth| auth.enabled)
+}
+
+/// A second `--endpoints` would add to the first.
+fn names_endpoints(words: &[String]) -> bool {
+    words.iter().any(|word| word == "--endpoints" || word.starts_with("--endpoints="))
+}

@@ -1,0 +1,6 @@
+# shellcheck shell=dash
+# Prints what the journal has of a unit, behind attended.sh. $1: the unit; then more words for journalctl.
+set -u
+unit=$1
+shift
+attended journalctl --no-pager --output=short-iso --unit="$unit" "$@" 4</dev/null
