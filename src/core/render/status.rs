@@ -23,7 +23,7 @@ use crate::core::render::json::rfc3339;
 
 mod text;
 
-pub use text::text;
+pub use text::{headline, text};
 
 /// What `status --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

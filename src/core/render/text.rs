@@ -39,6 +39,27 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     out
 }
 
+/// The whole plan in one line, for a log or a mail of cron.
+pub fn brief(plan: &Plan, style: Style) -> String {
+    let mut out = String::new();
+    let found = match plan.findings.len() {
+        0 => String::new(),
+        count => format!("; {}", words::count(count, "finding")),
+    };
+    let Palette { heading, good, .. } = style.palette;
+    let (cluster, health) = (&plan.cluster, words::health(plan));
+    if plan.is_empty() {
+        line(&mut out, format_args!("{good}No changes:{good:#} cluster {cluster}: {health}{found}."));
+    } else {
+        let (summary, id) = (words::summary(plan), plan.id());
+        line(
+            &mut out,
+            format_args!("{heading}Plan:{heading:#} cluster {cluster}: {health}; {summary}{found}. Plan id {id}."),
+        );
+    }
+    out
+}
+
 /// What is typed to apply the plan, where that is more than `quorate apply`.
 pub fn to_apply(plan: &Plan, style: Style) -> String {
     let heading = style.palette.heading;
@@ -175,6 +196,18 @@ fn line(out: &mut String, text: std::fmt::Arguments) {
 mod tests {
     use super::*;
     use crate::core::render::samples;
+
+    #[test]
+    fn brief_is_one_line_with_what_matters() {
+        let brief = |plan: &Plan| brief(plan, Style { palette: Palette::plain(), verbose: false });
+        let drifted = samples::drifted();
+        let told = brief(&drifted);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.starts_with(&format!("Plan: cluster {}: ", drifted.cluster)), "{told}");
+        assert!(told.contains(&words::summary(&drifted)) && told.contains(&drifted.id()), "{told}");
+        let told = brief(&samples::in_sync());
+        assert!(told.starts_with("No changes: cluster ") && told.lines().count() == 1, "{told}");
+    }
 
     #[test]
     fn no_changes_is_one_line() {

@@ -132,7 +132,9 @@ pub async fn run<F: Fleet, G>(
     let desired = &desired;
     let fresh = planner::plan(desired, &observed);
     if !args.json {
-        print(stdout, &formatted(&fresh, Format::Text, context))?;
+        // Whoever is to approve it reads all of it.
+        let context = Context { quiet: context.quiet && args.yes, ..context.clone() };
+        print(stdout, &formatted(&fresh, Format::Text, &context))?;
     }
     check(args, saved.as_ref(), &fresh)?;
     if fresh.steps.is_empty() {

@@ -23,7 +23,7 @@ pub struct GlobalArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     pub color: Colour,
 
-    /// Print only results and errors
+    /// Print only results and errors: of plan, apply --yes and status one line
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 

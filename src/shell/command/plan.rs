@@ -125,8 +125,10 @@ pub async fn made(
 
 /// The plan in one of its formats.
 pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
+    let style = Style { palette: context.palette(), verbose: context.verbose };
     match format {
-        Format::Text => text::plan(plan, Style { palette: context.palette(), verbose: context.verbose }),
+        Format::Text if context.quiet => text::brief(plan, style),
+        Format::Text => text::plan(plan, style),
         Format::Markdown => markdown::plan(plan),
         Format::Json => json::plan(plan),
     }
@@ -136,6 +138,7 @@ pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
 pub fn with_command(plan: &Plan, format: Format, context: &Context) -> String {
     let text = formatted(plan, format, context);
     match format {
+        Format::Text if context.quiet => text,
         Format::Text => text + &text::to_apply(plan, Style { palette: context.palette(), verbose: context.verbose }),
         Format::Markdown | Format::Json => text,
     }

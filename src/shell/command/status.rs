@@ -108,6 +108,7 @@ fn shown(args: &StatusArgs, context: &Context, document: &status::Document) -> S
         // One line a look, so that a program can read them as they come.
         (true, true) => format!("{}\n", serde_json::to_string(document).expect("a status is plain data")),
         (true, false) => status::json(document),
+        (false, _) if context.quiet => status::headline(document, context.palette()),
         (false, _) => status::text(document, context.palette()),
     }
 }

@@ -15,6 +15,14 @@ pub fn all(scene: &Scene) {
     logs_are_shown(scene);
     leadership_is_moved(scene);
     a_pair_is_stored(scene);
+    quiet_is_one_line(scene);
+}
+
+fn quiet_is_one_line(scene: &Scene) {
+    for words in [&["-q", "plan"][..], &["-q", "status", "--check"], &["-q", "apply", "--yes"]] {
+        let run = scene.quorate(words).exits(0);
+        assert_eq!((run.stdout.lines().count(), run.stderr.as_str()), (1, ""), "{words:?}: {}", run.stdout);
+    }
 }
 
 fn etcdctl_is_run_on_a_node(scene: &Scene) {

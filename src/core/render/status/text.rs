@@ -12,16 +12,22 @@ use crate::core::render::palette::Palette;
 use crate::core::render::{clean, table, words};
 use crate::core::span;
 
-/// The table. Ends with a newline.
-pub fn text(document: &Document, palette: Palette) -> String {
-    let mut out = String::new();
-    let Palette { heading, code, changed, .. } = palette;
+/// How the cluster is, in one line.
+pub fn headline(document: &Document, palette: Palette) -> String {
+    let heading = palette.heading;
     let Document { cluster, declared_version, at, overview, .. } = document;
     let declared = || document.members.iter().filter(|member| member.host.is_some());
     let unseen = declared().filter(|member| !member.seen).count();
     let state = words::state(overview, document.health.as_ref(), declared().count(), unseen);
     let versions = words::versions(*declared_version, overview);
-    let _ = writeln!(out, "{heading}cluster {cluster} ({versions}):{heading:#} {state} (at {at})\n");
+    format!("{heading}cluster {cluster} ({versions}):{heading:#} {state} (at {at})\n")
+}
+
+/// The table. Ends with a newline.
+pub fn text(document: &Document, palette: Palette) -> String {
+    let mut out = headline(document, palette);
+    let Palette { code, changed, .. } = palette;
+    out.push('\n');
     members(&mut out, document, palette);
     if let Some(authority) = &document.authority {
         let _ = writeln!(out, "\nCA expires {} ({})", day(&authority.at), left(authority.days_left));
