@@ -68,6 +68,7 @@ fn give_room(host: &mut Host) {
         mount: RemotePath::new(format!("/mnt/{stored:?}")),
         device: format!("8:{}", *stored as u8),
         available_bytes: 64 << 30,
+        reserved_bytes: 0,
         used_bytes: 1 << 30,
         available_inodes: 1 << 20,
         inodes: 2 << 20,

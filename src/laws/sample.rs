@@ -126,6 +126,7 @@ pub fn on_one_disk(host: &mut Host, available_bytes: u64, used_bytes: u64) {
         mount: RemotePath::new("/"),
         device: "8:1".to_owned(),
         available_bytes,
+        reserved_bytes: 0,
         used_bytes,
         available_inodes: 1 << 20,
         inodes: 2 << 20,

@@ -121,12 +121,14 @@ impl<F: Fleet> Run<'_, F> {
         observed: &mut Observed,
         approved: &Approved<'_>,
     ) -> Result<Option<Draft>, Diagnostic> {
-        let known: BTreeSet<_> = self.approved.blocked.iter().map(|blocked| blocked.what.clone()).collect();
+        // Not by their words: figures in them change by themselves.
+        let cause = |blocked: &Blocked| (blocked.code.as_str(), blocked.hosts.clone());
+        let known: BTreeSet<_> = self.approved.blocked.iter().map(cause).collect();
         let mut patience = Patience::new(SETTLE_DEADLINE, POLL);
         let begun = Instant::now();
         loop {
             let Ruling { step, blocked } = planner::next(self.desired, observed);
-            let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&blocked.what)).collect();
+            let passing: Vec<&Blocked> = blocked.iter().filter(|blocked| !known.contains(&cause(blocked))).collect();
             // What comes later in the plan, or not at all, does not jump ahead of what waits for a moment.
             let is_next = step.as_ref().is_some_and(|step| step.actions.iter().all(|action| approved.holds(action)));
             let (false, Some(first)) = (is_next, passing.first()) else { return Ok(step) };

@@ -51,7 +51,7 @@ Exit codes:
   6   too much is unreachable to plan safely
   7   apply stopped part-way; the cluster serves (during a restore it may not); run it again
   64  wrong usage
-  130 ended by ^C: apply and restore go on when they are run again")]
+  130 ended by ^C: run apply or restore again to continue")]
 pub struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,

@@ -279,7 +279,7 @@ impl<F: Fleet> Waits<'_, F> {
         let title = title(done.due.iter().copied(), done.because);
         let hosts = done.due.iter().filter_map(|action| action.host());
         let step = words::with_hosts(&title, hosts, self.desired.nodes.len());
-        let what = format!("this was done, and its effect was not seen yet: {step}");
+        let what = format!("started, effect not confirmed: {step}");
         let failure = Diagnostic::new(Kind::Interrupted, what);
         let failure = seen.iter().fold(failure, |failure, glimpse| failure.with_cause(glimpse.line()));
         let again = self.again();

@@ -108,7 +108,7 @@ fn check(case: &Path) -> Vec<String> {
         ("plan.txt", text::plan(&plan, Style::default())),
         ("plan.md", markdown::plan(&plan)),
         ("plan.json", json::plan(&plan)),
-        ("status.txt", status::text(&status, Palette::plain())),
+        ("status.txt", status::text(&status, Palette::plain(), None)),
         ("status.json", status::json(&status)),
     ];
     let mut wrong = Vec::new();
@@ -135,8 +135,8 @@ fn every_plan_keeps(plan: &Plan, case: &Path) {
     let case = case.display();
     assert_eq!(json::read(json::plan(plan).as_bytes()).as_ref(), Ok(plan), "{case}: a saved plan is the same plan");
     assert!(markdown::plan(plan).len() < markdown::BYTES_MAX, "{case}");
-    let coloured = Style { palette: Palette::coloured(), verbose: true };
-    let plain = Style { palette: Palette::plain(), verbose: true };
+    let coloured = Style { palette: Palette::coloured(), verbose: true, width: None };
+    let plain = Style { palette: Palette::plain(), verbose: true, width: None };
     let stripped = anstream::adapter::strip_str(&text::plan(plan, coloured)).to_string();
     assert_eq!(stripped, text::plan(plan, plain), "{case}: colour only decorates");
 }

@@ -5,7 +5,7 @@ use crate::core::cluster::room::{self, Need};
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::{Observed, Stored};
+use crate::core::observed::{Observed, Room, Stored};
 use crate::core::plan::action::{
     Action, BackupAction, CertificateAction, DataAction, FileAction, HostAction, NodeCaAction, RestoreAction,
     SnapshotAction,
@@ -54,9 +54,9 @@ fn need<'a>(desired: &Desired, observed: &Observed, action: &'a Action) -> Optio
         }
         Action::Data(DataAction::Move { host, .. }) => {
             let seen = observed.host(host)?;
-            let device = |stored| seen.room.get(&stored).map(|room| &room.device);
+            let pool = |stored| seen.room.get(&stored).map(Room::pool);
             // Within a file system it is renamed.
-            if device(Stored::Data) == device(Stored::DataElsewhere) {
+            if pool(Stored::Data) == pool(Stored::DataElsewhere) {
                 return None;
             }
             Some((host, Need::data(seen.answer().map_or(0, |answer| answer.database_bytes))))
@@ -87,10 +87,12 @@ pub fn spend(desired: &Desired, observed: &mut Observed, action: &Action) {
     let Some((name, Need { stored, bytes })) = need(desired, observed, action) else { return };
     let name = name.clone();
     let Some(host) = observed.host_mut(&name) else { return };
-    let Some(device) = host.room.get(&stored).map(|room| room.device.clone()) else { return };
-    for room in host.room.values_mut().filter(|room| room.device == device) {
+    let Some(before) = host.room.get(&stored).cloned() else { return };
+    for room in host.room.values_mut().filter(|room| room.pool() == before.pool()) {
         let spent = bytes.min(room.available_bytes);
+        let reserved = (bytes - spent).min(room.reserved_bytes);
         room.available_bytes -= spent;
-        room.used_bytes = room.used_bytes.saturating_add(spent);
+        room.reserved_bytes -= reserved;
+        room.used_bytes = room.used_bytes.saturating_add(spent + reserved);
     }
 }

@@ -21,7 +21,9 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
     // Whoever it is raised for: every member refuses then.
     let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms).map(|alarm| alarm.kind.clone());
     let refused_for = alarms.filter(|kind| REFUSE_WRITES.contains(&kind.as_str())).collect();
-    Overview { state, hosts, running, voters, refused_for }
+    let membership = Membership::of(desired, observed);
+    let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
+    Overview { state, hosts, running, voters, leader, refused_for }
 }
 
 /// Source: `applierV3Capped` and `applierV3Corrupt` in etcd's apply.go, the same from 3.4 to 3.7.

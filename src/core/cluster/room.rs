@@ -6,7 +6,7 @@
 //! | a member begins, or is restored | its data | the database, and two parts of a log |
 //! | binaries | [paths] binaries | the archive, and what is unpacked of it |
 //! | a snapshot before a change | /var/backups/etcd | the database; 256 MiB more where etcd's data is on the same file system |
-//! | everything else | where it is | next to nothing, and not even that on a full disk |
+//! | everything else | where it is | next to nothing, for which root may use what is reserved for it |
 //!
 //! A start needs that much, too: etcd cuts the end off the last part of its log and allocates it anew. Tried on 3.5.30 with a
 //! full disk: `failed to read WAL, cannot be repaired: no space left on device`.
@@ -65,12 +65,12 @@ pub struct FileSystem<'a> {
 }
 
 pub fn file_systems(host: &Host) -> impl Iterator<Item = FileSystem<'_>> {
-    let mut by_device: BTreeMap<&str, FileSystem> = BTreeMap::new();
+    let mut by_pool: BTreeMap<_, FileSystem> = BTreeMap::new();
     for (stored, room) in host.room.iter().filter(|(_, room)| !room.read_only) {
-        let shared = by_device.entry(&room.device).or_insert_with(|| FileSystem { room, stored: BTreeSet::new() });
+        let shared = by_pool.entry(room.pool()).or_insert_with(|| FileSystem { room, stored: BTreeSet::new() });
         shared.stored.insert(*stored);
     }
-    by_device.into_values()
+    by_pool.into_values()
 }
 
 impl FileSystem<'_> {
@@ -127,9 +127,13 @@ fn finding(desired: &Desired, name: &HostName, host: &Host, shared: &FileSystem)
     };
     let (state, folders) = (shared.state(name), shared.folders(desired, host));
     let what = match code {
-        Code::DiskFull if shared.stored.contains(&Stored::Data) && host.process.is_some() => {
+        Code::DiskFull
+            if shared.stored.contains(&Stored::Data)
+                && host.process.is_some()
+                && shared.room.available_bytes < LOG_PART_BYTES =>
+        {
             format!(
-                "{state} ({folders}); etcd exits there when it cannot allocate the next 64 MB of its log, and does not start"
+                "{state} ({folders}); etcd exits there when it cannot allocate the next 64 MB of its log, and may not start again"
             )
         }
         _ => format!("{state} ({folders})"),
@@ -173,15 +177,20 @@ struct Lack<'a> {
 
 /// The first file system on which there is no room for all that is to be written there.
 fn lack<'a>(host: &'a Host, needs: &[Need]) -> Option<Lack<'a>> {
-    let mut by_device: BTreeMap<&str, (&Room, Vec<Need>)> = BTreeMap::new();
+    let mut by_pool: BTreeMap<_, (&Room, Vec<Need>)> = BTreeMap::new();
     for need in needs {
         let Some(room) = host.room.get(&need.stored) else { continue };
-        by_device.entry(&room.device).or_insert_with(|| (room, Vec::new())).1.push(*need);
+        by_pool.entry(room.pool()).or_insert_with(|| (room, Vec::new())).1.push(*need);
     }
-    by_device.into_values().find_map(|(room, needs)| {
-        let bytes = needs.iter().fold(0_u64, |sum, need| sum.saturating_add(need.bytes));
+    by_pool.into_values().find_map(|(room, needs)| {
+        let sum =
+            |needs: &mut dyn Iterator<Item = &Need>| needs.fold(0_u64, |sum, need| sum.saturating_add(need.bytes));
+        let bytes = sum(&mut needs.iter());
         let most = needs.iter().max_by_key(|need| need.bytes)?;
-        let fits = bytes <= room.available_bytes && room.has_inodes(FILES);
+        // A few files are root's, who may use what is reserved; all else is etcd's, or is to leave that alone.
+        let large = sum(&mut needs.iter().filter(|need| need.bytes > FILES_BYTES));
+        let all = room.available_bytes.saturating_add(room.reserved_bytes);
+        let fits = large <= room.available_bytes && bytes <= all && room.has_inodes(FILES);
         (!fits).then_some(Lack { room, stored: most.stored, bytes })
     })
 }
@@ -281,13 +290,10 @@ pub fn saver<'a>(
     refused.map_or(Ok(None), Err)
 }
 
-/// What etcd needs to start, and to go on.
+/// What etcd needs to start, and to go on. What is written to its files before that has needs of its own.
 fn to_run(host: &Host) -> Vec<Need> {
-    let mut needs: Vec<_> = [Stored::Config, Stored::Certificates, Stored::Units].map(Need::files).into();
-    if host.data_elsewhere.is_none() {
-        needs.push(Need { stored: Stored::Data, bytes: LOG_PART_BYTES });
-    }
-    needs
+    let is_here = host.data_elsewhere.is_none();
+    is_here.then_some(Need { stored: Stored::Data, bytes: LOG_PART_BYTES }).into_iter().collect()
 }
 
 /// Why a member must not be started, or restarted, nor anything laid ready for that: it would not come back.
@@ -348,8 +354,8 @@ const LEFT_TO_ETCD_BYTES: u64 = 256 << 20;
 /// What a snapshot of a member takes: so many times its database, and what is left to etcd beside it.
 pub fn snapshot_bytes(host: &Host, stored: Stored, copies: u64) -> Option<u64> {
     let database = host.answer()?.database_bytes;
-    let device = |stored| host.room.get(&stored).map(|room| &room.device);
-    let is_beside = device(Stored::Data).is_some() && device(Stored::Data) == device(stored);
+    let pool = |stored| host.room.get(&stored).map(Room::pool);
+    let is_beside = pool(Stored::Data).is_some() && pool(Stored::Data) == pool(stored);
     Some(database.saturating_mul(copies).saturating_add(if is_beside { LEFT_TO_ETCD_BYTES } else { 0 }))
 }
 
@@ -370,6 +376,7 @@ mod tests {
             mount: RemotePath::new("/"),
             device: device.to_owned(),
             available_bytes,
+            reserved_bytes: 0,
             used_bytes,
             available_inodes: 1000,
             inodes: 2000,
@@ -434,6 +441,28 @@ mod tests {
         // What nobody could tell keeps nothing from being done.
         let unknown = refusal(&desired, &name, &sample::bare_host(), &[Need::data(u64::MAX)], "no room");
         assert_eq!(unknown, None);
+    }
+
+    #[test]
+    fn what_is_reserved_for_root_is_room_for_its_few_files_alone() {
+        let mut host = sample::bare_host();
+        for stored in [Stored::Certificates, Stored::Data] {
+            host.room.insert(stored, Room { reserved_bytes: GIB, ..room("8:1", 0, GIB) });
+        }
+        let refused = |need| refusal(&sample::desired(1), &sample::name(0), &host, &[need], "no room").is_some();
+        assert!(!refused(Need::files(Stored::Certificates)));
+        assert!(refused(Need { stored: Stored::Data, bytes: LOG_PART_BYTES }));
+    }
+
+    #[test]
+    fn a_quota_on_the_same_device_has_room_of_its_own() {
+        let mut host = sample::bare_host();
+        host.room.insert(Stored::Config, room("8:1", 9 * GIB, GIB));
+        host.room.insert(Stored::Data, room("8:1", GIB, GIB));
+        let need = |stored| Need { stored, bytes: 2 * GIB };
+        let refused = |needs: &[Need]| refusal(&sample::desired(1), &sample::name(0), &host, needs, "no room");
+        assert!(refused(&[need(Stored::Config)]).is_none());
+        assert!(refused(&[need(Stored::Config), need(Stored::Data)]).is_some());
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub struct Room {
     /// The same for all folders that share what is free: `8:1`
     pub device: String,
     pub available_bytes: u64,
+    /// What root alone may use besides.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub reserved_bytes: u64,
     pub used_bytes: u64,
     pub available_inodes: u64,
     /// 0 where the file system does not count them.
@@ -45,7 +48,17 @@ pub struct Room {
     pub read_only: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
 impl Room {
+    /// The same for folders that share what is free. A quota of a project has figures of its own on the same device.
+    pub fn pool(&self) -> (&str, u64, u64) {
+        (&self.device, self.available_bytes, self.used_bytes)
+    }
+
     /// As `df` counts it: what is reserved for root is neither used nor available to etcd's user.
     pub fn used_percent(&self) -> u64 {
         percent(self.used_bytes, self.available_bytes)

@@ -1,6 +1,6 @@
 //! The words of a plan: actions, steps, reasons and risks, and what they are put together to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Plan {
     pub unseen: usize,
     /// How many of them hold nothing of a cluster: no data and no running etcd.
     pub bare: usize,
+    /// The address of each node: what texts of nodes that are alike differ in besides the names.
+    pub addresses: BTreeMap<HostName, String>,
     pub findings: Vec<Finding>,
     pub steps: Vec<Step>,
     pub blocked: Vec<Blocked>,

@@ -16,6 +16,9 @@ pub struct Overview {
     pub running: BTreeMap<Version, usize>,
     /// How many voters there are, as members say that cannot reach a quorum; `null` where none says so.
     pub voters: Option<usize>,
+    /// The host whose member leads; `null` where none does, or it is none that is declared.
+    #[serde(default)]
+    pub leader: Option<HostName>,
     /// The alarms under which etcd refuses to write.
     #[serde(default)]
     pub refused_for: BTreeSet<String>,

@@ -14,12 +14,13 @@ use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{insurance, lost, others, restoration};
+use crate::core::content::backup::SCRIPT;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::Observed;
+use crate::core::observed::{File, Observed};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, FileAction};
+use crate::core::plan::action::{Action, BackupAction, FileAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 use crate::core::plan::step::{FileDiff, Margin, Step};
 
@@ -193,6 +194,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         hosts: observed.hosts.len(),
         unseen: observed.hosts.len() - observed.seen_hosts().count(),
         bare: observed.seen_hosts().filter(|(_, host)| is_bare(host)).count(),
+        addresses: desired.nodes.iter().map(|(host, node)| (host.clone(), node.address.clone())).collect(),
         findings: findings(desired, observed),
         without_leader: order::without_leader(desired, observed, &steps),
         steps,
@@ -247,13 +249,22 @@ fn take(desired: &Desired, first: &Observed, world: &mut Observed, draft: Draft)
 
 /// What becomes of a file that is written whole; `None` for every other action.
 pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
-    let Action::File(FileAction::Write { host, file, text }) = action else { return None };
+    let (host, file, text) = match action {
+        Action::File(FileAction::Write { host, file, text }) => (host, file, text.as_str()),
+        // Root will run it.
+        Action::Backup(BackupAction::InstallScript { host }) => (host, &File::BackupScript, SCRIPT),
+        _ => return None,
+    };
     let seen = world.host(host);
+    let before = || match seen?.text_of(*file) {
+        Some(text) => Some(text.to_owned()),
+        None => Some(format!("(not read, SHA-256 {})\n", seen?.files.get(file)?.digest)),
+    };
     Some(FileDiff {
         host: host.clone(),
         path: layout::path(desired, *file),
-        before: seen.and_then(|seen| seen.text_of(*file)).map(str::to_owned),
-        after: text.clone(),
+        before: before(),
+        after: text.to_owned(),
         access_before: seen.and_then(|seen| Some(seen.files.get(file)?.access.to_string())),
         access: Some(layout::access(*file).to_string()),
     })

@@ -1,6 +1,6 @@
 //! A plan for programs, and for later: `plan -o FILE` writes this document, and [`read`] gives the same plan back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -55,6 +55,9 @@ pub struct Document {
     pub health: Option<Voters>,
     /// How the cluster is: what the headline says.
     pub overview: Overview,
+    /// The address of each node.
+    #[serde(default)]
+    pub addresses: BTreeMap<HostName, String>,
     pub summary: Summary,
     /// What is worth knowing although no step changes it.
     pub findings: Vec<Finding>,
@@ -174,6 +177,7 @@ pub fn document(plan: &Plan) -> Document {
         directory: plan.directory.clone(),
         health: plan.health,
         overview: plan.overview.clone(),
+        addresses: plan.addresses.clone(),
         summary: Summary::of(plan),
         findings: plan.findings.clone(),
         steps: plan.steps.iter().enumerate().map(|(index, step)| step_document(index + 1, step)).collect(),
@@ -274,6 +278,7 @@ fn into_plan(document: Document, observed_at: UnixSeconds) -> Plan {
         complete: document.observed.complete,
         health: document.health,
         overview: document.overview,
+        addresses: document.addresses,
         hosts: document.observed.hosts,
         unseen: document.observed.unseen,
         bare: document.observed.bare,

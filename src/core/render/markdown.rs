@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::core::plan::Plan;
 use crate::core::plan::ruling::{Blocked, Reason};
 use crate::core::plan::step::Step;
-use crate::core::render::{clean, command, diff, words};
+use crate::core::render::{causes, clean, command, diff, words};
 
 /// GitHub and Gitea refuse comments of 65,536 characters; some room is left for what a pipeline adds.
 pub const BYTES_MAX: usize = 60_000;
@@ -92,8 +92,9 @@ impl Page {
 }
 
 fn blocked(page: &mut Page, plan: &Plan) {
-    page.add_lines(plan.blocked.iter().map(cannot), "blocked change");
-    end_list(page, plan.blocked.len());
+    let blocked = causes::blocked(plan);
+    page.add_lines(blocked.iter().map(cannot), "blocked change");
+    end_list(page, blocked.len());
 }
 
 fn cannot(blocked: &Blocked) -> String {
@@ -103,12 +104,13 @@ fn cannot(blocked: &Blocked) -> String {
 }
 
 fn findings(page: &mut Page, plan: &Plan) {
-    let lines = plan.findings.iter().map(|finding| {
+    let findings = causes::findings(plan);
+    let lines = findings.iter().map(|finding| {
         let hint = finding.hint.as_ref().map_or(String::new(), |hint| format!("<br>hint: {}", escape(hint)));
         format!("- note: {} `[{}]`{hint}\n", escape(&finding.what), finding.code)
     });
     page.add_lines(lines, "finding");
-    end_list(page, plan.findings.len());
+    end_list(page, findings.len());
 }
 
 fn end_list(page: &mut Page, items: usize) {
@@ -149,7 +151,8 @@ fn diffs(page: &mut Page, plan: &Plan) {
         let hosts: Vec<_> = diff.hosts.iter().collect();
         let sign = if diff.is_new { "new" } else { "changed" };
         let on = words::hosts(&hosts, plan.hosts);
-        let summary = format!("{sign}: <code>{}</code> on {}", escape(diff.path.as_str()), escape(&on));
+        let marked = if diff.is_marked { "; in ‹›: each host's own name or address" } else { "" };
+        let summary = format!("{sign}: <code>{}</code> on {}{marked}", escape(diff.path.as_str()), escape(&on));
         let text = clean(&diff.text);
         let fence = fence(&text);
         let head = format!("<details><summary>{summary}</summary>\n\n{fence}diff\n");

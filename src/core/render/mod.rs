@@ -1,6 +1,7 @@
 //! A plan as people and programs read it. Pure: the same plan gives the same bytes.
 
 pub mod backup;
+mod causes;
 pub mod certificates;
 pub mod check;
 mod cluster_schema;

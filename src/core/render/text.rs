@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use crate::core::names::{Architecture, HostName};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, AuthorityAction, HostAction};
+use crate::core::plan::action::{Action, AuthorityAction, HostAction, NO_IMPACT};
 use crate::core::plan::ruling::{Blocked, Finding, Reason};
 use crate::core::plan::step::{Step, title_of};
 use crate::core::render::palette::Palette;
-use crate::core::render::{clean, command, diff, words};
+use crate::core::render::{causes, clean, command, diff, words};
 
 /// How much to say, and in which colours.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,13 +16,15 @@ pub struct Style {
     pub palette: Palette,
     /// Also every action of every host.
     pub verbose: bool,
+    /// How long lines of prose may be; `None`: as long as they are.
+    pub width: Option<usize>,
 }
 
 /// The whole plan. Ends with a newline.
 pub fn plan(plan: &Plan, style: Style) -> String {
     let mut out = String::new();
     if plan.is_empty() {
-        findings(&mut out, &plan.findings, style);
+        findings(&mut out, &causes::findings(plan), style);
         no_changes(&mut out, plan, style);
         return out;
     }
@@ -30,9 +32,9 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     let (cluster, versions) = (&plan.cluster, words::versions(plan.version, &plan.overview));
     line(&mut out, format_args!("{heading}cluster {cluster} ({versions}):{heading:#} {}", words::health(plan)));
     out.push('\n');
-    findings(&mut out, &plan.findings, style);
-    steps(&mut out, plan, style);
     blocked(&mut out, plan, style);
+    findings(&mut out, &causes::findings(plan), style);
+    steps(&mut out, plan, style);
     diffs(&mut out, plan, style);
     let (summary, id) = (words::summary(plan), plan.id());
     line(&mut out, format_args!("{heading}Plan:{heading:#} {summary}. Plan id {id}."));
@@ -91,12 +93,16 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
 }
 
 fn details(out: &mut String, step: &Step, later: &[Step], style: Style) {
-    let mut detail = |name: &str, text: &str| line(out, format_args!("      {name:9}{text}"));
+    let mut detail = |name: &str, text: &str| prose(out, &format!("      {name:9}"), 15, text, style);
     for (index, reason) in step.because.iter().enumerate() {
         let name = if index == 0 { "because" } else { "and" };
         detail(name, &format!("{} ({})", clean(&reason.what), clean(&reason.place)));
     }
-    detail("effect", words::effect(step, later));
+    // Nothing is worth no line.
+    let effect = words::effect(step, later);
+    if style.verbose || effect != NO_IMPACT {
+        detail("effect", effect);
+    }
     if let Some(margin) = words::margin(step.margin) {
         detail("quorum", &margin);
     }
@@ -128,9 +134,10 @@ fn action_words(action: &Action, because: &[Reason]) -> String {
 fn findings(out: &mut String, findings: &[Finding], style: Style) {
     let code = style.palette.changed;
     for finding in findings {
-        line(out, format_args!("note: {} [{code}{}{code:#}]", clean(&finding.what), finding.code));
+        let what = format!("{} [{code}{}{code:#}]", clean(&finding.what), finding.code);
+        prose(out, "note: ", 6, &what, style);
         if let Some(hint) = &finding.hint {
-            line(out, format_args!("      hint: {}", clean(hint)));
+            prose(out, "      hint: ", 12, &clean(hint), style);
         }
     }
     if !findings.is_empty() {
@@ -139,7 +146,7 @@ fn findings(out: &mut String, findings: &[Finding], style: Style) {
 }
 
 fn blocked(out: &mut String, plan: &Plan, style: Style) {
-    for blocked in &plan.blocked {
+    for blocked in &causes::blocked(plan) {
         cannot(out, blocked, plan.hosts, style);
     }
     if !plan.blocked.is_empty() {
@@ -150,7 +157,8 @@ fn blocked(out: &mut String, plan: &Plan, style: Style) {
 /// One thing that may not be done: what, its code, where, and the way out.
 fn cannot(out: &mut String, blocked: &Blocked, declared: usize, style: Style) {
     let code = style.palette.code;
-    line(out, format_args!("{code}blocked:{code:#} {} [{code}{}{code:#}]", clean(&blocked.what), blocked.code));
+    let what = format!("{} [{code}{}{code:#}]", clean(&blocked.what), blocked.code);
+    prose(out, &format!("{code}blocked:{code:#} "), 8, &what, style);
     if !blocked.hosts.is_empty() {
         let hosts: Vec<_> = blocked.hosts.iter().collect();
         line(out, format_args!("        host: {}", words::hosts(&hosts, declared)));
@@ -159,23 +167,47 @@ fn cannot(out: &mut String, blocked: &Blocked, declared: usize, style: Style) {
         line(out, format_args!("        declared: {}", clean(place)));
     }
     if let Some(hint) = &blocked.hint {
-        line(out, format_args!("        hint: {}", clean(hint)));
+        prose(out, "        hint: ", 14, &clean(hint), style);
     }
 }
 
+/// A longer one is that of a program of ours, whose text nobody has read there.
+const DIFF_LINES_MAX: usize = 100;
+
 fn diffs(out: &mut String, plan: &Plan, style: Style) {
+    let mut is_hidden = false;
     for diff in diff::shared(plan) {
         let hosts: Vec<_> = diff.hosts.iter().collect();
         let sign = if diff.is_new { '+' } else { '~' };
         let colour = if diff.is_new { style.palette.added } else { style.palette.changed };
         let (path, on) = (clean(diff.path.as_str()), words::hosts(&hosts, plan.hosts));
         let access = diff.access.as_ref().map_or(String::new(), |access| format!(" ({})", clean(access)));
+        let is_long = diff.text.lines().count() > DIFF_LINES_MAX;
+        if (diff.is_new || is_long) && !style.verbose {
+            let mut digests: Vec<_> = diff.digests.iter().map(|digest| digest.to_string()[..12].to_owned()).collect();
+            digests.dedup();
+            let (lines, digests) = (words::count(diff.lines, "line"), digests.join(", "));
+            let how = if diff.is_new { "new" } else { "replaced" };
+            line(
+                out,
+                format_args!("{colour}{sign}{colour:#} {path} on {on}{access}: {how}, {lines}, SHA-256 {digests}"),
+            );
+            is_hidden = true;
+            continue;
+        }
         line(out, format_args!("{colour}{sign}{colour:#} {path} on {on}{access}"));
+        if diff.is_marked {
+            let first = &diff.hosts[0];
+            line(out, format_args!("  as on {first}: what is in ‹› is each host's own name or address"));
+        }
         for text in diff.text.lines() {
             let colour = diff_colour(text, style.palette);
             line(out, format_args!("{colour}{}{colour:#}", clean(text)));
         }
         out.push('\n');
+    }
+    if is_hidden {
+        line(out, format_args!("  -v shows these files in full\n"));
     }
 }
 
@@ -188,6 +220,29 @@ fn diff_colour(line: &str, palette: Palette) -> anstyle::Style {
     }
 }
 
+/// Text behind `head`, its lines as long as they may be, and all but the first indented. What is in backticks is typed as it
+/// stands, so it is not broken.
+fn prose(out: &mut String, head: &str, indent: usize, text: &str, style: Style) {
+    let Some(width) = style.width else { return line(out, format_args!("{head}{text}")) };
+    // What is in backticks stands at the odd places.
+    let parts = text.split('`').enumerate();
+    let kept = parts.map(|(place, part)| if place % 2 == 1 { part.replace(' ', KEPT) } else { part.to_owned() });
+    let kept = kept.collect::<Vec<_>>();
+    let indent = " ".repeat(indent);
+    let options = textwrap::Options::new(width)
+        .initial_indent(head)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    for wrapped in textwrap::wrap(&kept.join("`"), options) {
+        line(out, format_args!("{}", wrapped.replace(KEPT, " ")));
+    }
+}
+
+/// A space at which no line is broken, until it is one again. No message has it.
+const KEPT: &str = "\u{a0}";
+
 fn line(out: &mut String, text: std::fmt::Arguments) {
     writeln!(out, "{text}").expect("a String takes every write");
 }
@@ -198,8 +253,25 @@ mod tests {
     use crate::core::render::samples;
 
     #[test]
+    fn lines_fit_the_terminal_and_commands_stay_whole() {
+        for width in [60, 80, 100] {
+            let style = Style { width: Some(width), ..Style::default() };
+            for sample in [samples::bootstrap(), samples::drifted(), samples::blocked()] {
+                for line in plan(&sample, style).lines().take_while(|line| !line.starts_with(['+', '~'])) {
+                    let is_prose = line.starts_with([' ', 'n', 'b']);
+                    assert!(!is_prose || line.chars().count() <= width, "{width}: {line}");
+                }
+            }
+        }
+        let mut out = String::new();
+        let style = Style { width: Some(60), ..Style::default() };
+        prose(&mut out, "note: ", 6, "all of it is lost: run `quorate restore SNAPSHOT --confirm CLUSTER` now", style);
+        assert_eq!(out, "note: all of it is lost: run\n      `quorate restore SNAPSHOT --confirm CLUSTER` now\n");
+    }
+
+    #[test]
     fn brief_is_one_line_with_what_matters() {
-        let brief = |plan: &Plan| brief(plan, Style { palette: Palette::plain(), verbose: false });
+        let brief = |plan: &Plan| brief(plan, Style { palette: Palette::plain(), ..Style::default() });
         let drifted = samples::drifted();
         let told = brief(&drifted);
         assert_eq!(told.lines().count(), 1, "{told}");

@@ -234,6 +234,9 @@ pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unse
         (State::Bare, None) => format!("no cluster found: {}", count(overview.hosts.len(), "empty host")),
     };
     let mut is = is;
+    if let (State::Serving, Some(leader)) = (overview.state, &overview.leader) {
+        is.push_str(&format!(", {leader} leads"));
+    }
     if !overview.refused_for.is_empty() {
         let alarms: Vec<_> = overview.refused_for.iter().map(|kind| clean(kind)).collect();
         is.push_str(&format!("; WRITES REFUSED (alarm {})", alarms.join(", ")));
@@ -324,6 +327,10 @@ pub fn summary(plan: &Plan) -> String {
             margin => format!("; always tolerates at least {}", failures(margin)),
         });
     }
+    let needs: Vec<_> = plan.needs().into_iter().map(|needs| format!("--allow {needs}")).collect();
+    if !needs.is_empty() {
+        text.push_str(&format!("; needs {}", needs.join(", ")));
+    }
     text
 }
 
@@ -378,7 +385,7 @@ mod tests {
             let version = |text: &str| text.parse::<Version>().expect("a version");
             let running = running.iter().map(|(text, on)| (version(text), *on)).collect();
             let (hosts, refused_for) = (Vec::new(), Default::default());
-            let overview = Overview { state: State::Serving, hosts, running, voters: None, refused_for };
+            let overview = Overview { state: State::Serving, hosts, running, voters: None, leader: None, refused_for };
             versions(version("3.6.16"), &overview)
         };
         assert_eq!(told(&[]), "declared: etcd 3.6.16");

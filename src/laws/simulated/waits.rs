@@ -96,8 +96,7 @@ async fn an_interrupt_ends_a_wait_and_tells_what_state_is_left() {
     assert!((20..23).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     let failure = result.expect_err("it was interrupted");
     assert_eq!((failure.kind, failure.kind.exit_code()), (Kind::Interrupted, 130));
-    let words =
-        "apply was interrupted at step 2 of 6: this was done, and its effect was not seen yet: restart etcd on etcd-";
+    let words = "apply was interrupted at step 2 of 6: started, effect not confirmed: restart etcd on etcd-";
     assert!(failure.summary.starts_with(words), "{failure}");
     assert!(failure.causes[0].contains(": etcd has been starting for "), "{failure}");
     assert!(failure.hint.as_ref().is_some_and(|hint| hint.contains("the lock is released")), "{failure}");

@@ -67,9 +67,10 @@ pub struct ApplyArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
 
-    /// How long to wait for the effect of a step while nothing gets on [default: 3m where etcd starts, else 30s]
+    /// How long to wait for the effect of a step without progress [default: 3m where etcd starts, else 30s]
     ///
-    /// A member that reads its database gets on, however long that takes. A wait ends before when etcd exits again and again.
+    /// A member that is reading its database makes progress, however long that takes. The wait ends early if etcd keeps
+    /// exiting.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub wait: Option<Duration>,
 
@@ -131,14 +132,15 @@ pub async fn run<F: Fleet, G>(
     request::bind(&mut desired, &observed)?;
     let desired = &desired;
     let fresh = planner::plan(desired, &observed);
-    if !args.json {
-        // Whoever is to approve it reads all of it.
-        let context = Context { quiet: context.quiet && args.yes, ..context.clone() };
+    // Whoever is to approve it reads all of it; who wants one line reads how it ended.
+    let is_brief = context.quiet && args.yes;
+    if !args.json && (!is_brief || fresh.is_empty()) {
+        let context = Context { quiet: is_brief, ..context.clone() };
         print(stdout, &formatted(&fresh, Format::Text, &context))?;
     }
     check(args, saved.as_ref(), &fresh)?;
     if fresh.steps.is_empty() {
-        return nothing_to_do(args, desired, &fresh, stdout);
+        return nothing_to_do(args, context, desired, &fresh, stdout);
     }
     let allowed: BTreeSet<_> = saved.iter().flat_map(|saved| &saved.allowed).chain(&args.request.allow).collect();
     check_allowed(&allowed, &fresh)?;
@@ -265,7 +267,13 @@ fn run_of(desired: &Desired) -> Run {
     Run { cluster: desired.cluster.name.to_string(), operator: operator::operator() }
 }
 
-fn nothing_to_do(args: &ApplyArgs, desired: &Desired, plan: &Plan, stdout: &mut Out) -> Result<u8, Diagnostic> {
+fn nothing_to_do(
+    args: &ApplyArgs,
+    context: &Context,
+    desired: &Desired,
+    plan: &Plan,
+    stdout: &mut Out,
+) -> Result<u8, Diagnostic> {
     if args.json {
         let left = plan.blocked.len();
         let finished = Event::Finished { steps: 0, seconds: 0.0, left };
@@ -278,7 +286,7 @@ fn nothing_to_do(args: &ApplyArgs, desired: &Desired, plan: &Plan, stdout: &mut 
             }
             Ok(0)
         }
-        Some(kind) if args.json => Err(left_over(plan, kind)),
+        Some(kind) if args.json || (context.quiet && args.yes) => Err(left_over(plan, kind)),
         // Why has just been shown, each with its way out.
         Some(kind) => {
             let codes: BTreeSet<_> = plan.blocked.iter().map(|blocked| blocked.code).collect();

@@ -206,7 +206,7 @@ async fn issue(
         return Err(Diagnostic::new(Kind::Usage, "a certificate must be valid for at least one second"));
     }
     let files = folder.as_deref().map(|folder| Files::of(folder, user));
-    files.iter().try_for_each(|files| files.check(user))?;
+    let replaces = files.as_ref().map(|files| files.check(user)).transpose()?.unwrap_or(false);
     if let Some(auth) = &desired.auth
         && !auth.users.keys().any(|declared| declared.as_str() == user)
     {
@@ -227,7 +227,7 @@ async fn issue(
     match files {
         None => print(stdout, &written(&authority, &issued, *output))?,
         Some(files) => {
-            files.write(&authority, &issued)?;
+            files.write(&authority, &issued, replaces)?;
             let [key, certificate, authority] =
                 [&files.key, &files.certificate, &files.authority].map(|path| path.display());
             let until = render::json::rfc3339(issued.facts.not_after);

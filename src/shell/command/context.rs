@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use terminal_size::{Width, terminal_size};
 
 use crate::core::render::palette::Palette;
 use crate::shell::stderr::Voice;
@@ -27,7 +28,7 @@ pub struct GlobalArgs {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Also list every action on every host
+    /// Also list every action on every host, and new files in full
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
@@ -59,7 +60,12 @@ pub struct Context {
     pub stderr_colour: bool,
     pub stdout_is_terminal: bool,
     pub stderr_is_terminal: bool,
+    /// Of stdout, where that is a terminal.
+    pub width: Option<usize>,
 }
+
+/// Narrower than this, lines are broken by the terminal.
+const WIDTH_MIN: usize = 60;
 
 impl Context {
     pub fn new(global: &GlobalArgs) -> Self {
@@ -74,22 +80,24 @@ impl Context {
             stderr_colour: wants_colour(global.color, stderr),
             stdout_is_terminal: stdout,
             stderr_is_terminal: stderr,
+            width: stdout.then(terminal_size).flatten().map(|(Width(width), _)| WIDTH_MIN.max(width.into())),
         }
     }
 
-    /// As in a pipe, and quiet.
+    /// As in a pipe.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         Self {
             file: PathBuf::from("cluster.toml"),
             directory: None,
-            quiet: true,
+            quiet: false,
             verbose: false,
             no_input: false,
             stdout_colour: false,
             stderr_colour: false,
             stdout_is_terminal: false,
             stderr_is_terminal: false,
+            width: None,
         }
     }
 

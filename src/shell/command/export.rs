@@ -15,6 +15,7 @@ use crate::core::desired::read::is_schedule;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::{File, Role};
 use crate::core::render::cronjob::{CronJob, manifest};
+use crate::shell::live::etcdctl::needs_user;
 
 /// Generate manifests for other tools
 #[derive(clap::Args, Clone, Debug)]
@@ -44,7 +45,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   quorate certs issue app -d ~/.config/etcd && eval \"$(quorate export env --as app -d ~/.config/etcd)\"
-  quorate export env --node etcd-1 | ssh root@etcd-1 'cat > /etc/profile.d/etcdctl.sh'")]
+  quorate export env --node etcd-1 | ssh root@etcd-1 'cat > .etcdctl.env'     then there: . ~/.etcdctl.env")]
     Env(EnvArgs),
 }
 
@@ -134,6 +135,11 @@ fn env(args: &EnvArgs, context: &Context, desired: &Desired, stdout: &mut dyn Wr
     let (endpoints, files) = match (&args.node, &args.user) {
         (Some(node), _) => {
             let node = declared("--node", node, desired)?;
+            if needs_user(desired) {
+                context
+                    .voice()
+                    .warn("authentication is on, and gives the health check's certificate no rights: use --as");
+            }
             let files = [File::Trust, Role::HealthcheckClient.certificate(), Role::HealthcheckClient.key()];
             let files = files.map(|file| layout::path(desired, file).to_string());
             (desired.client_url(&node).to_string(), files)

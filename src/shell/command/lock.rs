@@ -30,7 +30,7 @@ pub struct LockArgs {
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum LockCommand {
     /// Show who holds the lock on each host
-    #[command(after_help = "Examples:\n  quorate lock status")]
+    #[command(alias = "show", after_help = "Examples:\n  quorate lock status")]
     Status,
     /// Kill the processes that hold the locks; their apply stops before its next action
     #[command(after_help = "Examples:\n  quorate lock break")]

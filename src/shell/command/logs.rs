@@ -17,15 +17,15 @@ use crate::shell::live::journal::Part;
 Examples:
   quorate logs etcd-2
   quorate logs etcd-2 --follow
-  quorate logs etcd-2 --since '10 min ago' -n 1000 | grep -i error")]
+  quorate logs etcd-2 --since '1 hour ago' | grep -i error")]
 pub struct LogsArgs {
     /// The node, as declared
     #[arg(value_name = "NODE")]
     pub node: String,
 
-    /// How many of the last lines
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50)]
-    pub lines: u32,
+    /// How many of the last lines [default: 50, or with --since all]
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub lines: Option<u32>,
 
     /// Only what is as new as this, as journalctl takes it: \"10 min ago\", \"2027-01-15 08:00\"
     #[arg(long, value_name = "TIME")]
@@ -35,6 +35,9 @@ pub struct LogsArgs {
     #[arg(long)]
     pub follow: bool,
 }
+
+/// As many as a screen has.
+const LINES: u32 = 50;
 
 /// Prints them.
 ///
@@ -48,6 +51,7 @@ pub async fn run(
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
     let node = declared("logs", &args.node, desired)?;
-    let part = Part { lines: args.lines, since: args.since.as_deref(), follows: args.follow };
+    let lines = args.lines.or(args.since.is_none().then_some(LINES));
+    let part = Part { lines, since: args.since.as_deref(), follows: args.follow };
     passed_on(fleet.journal(&node, &part).await?, context, stdout).await
 }

@@ -53,8 +53,8 @@ pub async fn run(
     let waiting: Emit<'_> = &waiting;
     let _lock = live::lock(fleet, args.lock_timeout, "move-leader", waiting).await?;
     let text = match fleet.move_leader(node.as_ref()).await? {
-        Moved::Already(host) => format!("{host} leads already\n"),
-        Moved::To { from, to } => format!("{to} leads now; before, {from} did\n"),
+        Moved::Already(host) => format!("{host} is the leader already\n"),
+        Moved::To { from, to } => format!("leadership moved from {from} to {to}\n"),
     };
     print(stdout, &text)?;
     Ok(0)

@@ -125,7 +125,7 @@ pub async fn made(
 
 /// The plan in one of its formats.
 pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
-    let style = Style { palette: context.palette(), verbose: context.verbose };
+    let style = style(context);
     match format {
         Format::Text if context.quiet => text::brief(plan, style),
         Format::Text => text::plan(plan, style),
@@ -134,12 +134,16 @@ pub fn formatted(plan: &Plan, format: Format, context: &Context) -> String {
     }
 }
 
+fn style(context: &Context) -> Style {
+    Style { palette: context.palette(), verbose: context.verbose, width: context.width }
+}
+
 /// The same, with what is to be typed to apply it.
 pub fn with_command(plan: &Plan, format: Format, context: &Context) -> String {
     let text = formatted(plan, format, context);
     match format {
         Format::Text if context.quiet => text,
-        Format::Text => text + &text::to_apply(plan, Style { palette: context.palette(), verbose: context.verbose }),
+        Format::Text => text + &text::to_apply(plan, style(context)),
         Format::Markdown | Format::Json => text,
     }
 }

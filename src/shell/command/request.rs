@@ -72,7 +72,7 @@ impl RequestArgs {
             }
             desired.request.restarts.insert(name, None);
         }
-        desired.request.no_snapshot = self.no_snapshot;
+        desired.request.no_snapshot |= self.no_snapshot;
         let users = self.allow.iter().filter(|allowed| allowed.kind == AllowKind::RemoveUser);
         desired.request.remove_users = users.map(|allowed| UserName::new(&allowed.name)).collect();
         let drop_old_ca = Allowance::new(AllowKind::DropOldCa, &desired.cluster.name);

@@ -64,7 +64,7 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     pub lock_timeout: Duration,
 
-    /// How long to wait for the effect of a step while nothing gets on [default: 3m where etcd starts, else 30s]
+    /// How long to wait for the effect of a step without progress [default: 3m where etcd starts, else 30s]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub wait: Option<Duration>,
 

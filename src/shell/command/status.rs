@@ -109,6 +109,6 @@ fn shown(args: &StatusArgs, context: &Context, document: &status::Document) -> S
         (true, true) => format!("{}\n", serde_json::to_string(document).expect("a status is plain data")),
         (true, false) => status::json(document),
         (false, _) if context.quiet => status::headline(document, context.palette()),
-        (false, _) => status::text(document, context.palette()),
+        (false, _) => status::text(document, context.palette(), context.width),
     }
 }

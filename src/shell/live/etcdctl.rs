@@ -64,11 +64,15 @@ impl Live {
             }
         };
         stdin.extend_from_slice(asked.input);
-        // The words after the first may be anything: keys, values, passwords.
-        let audit = operation.audit(asked.words.first().map_or("etcdctl", String::as_str));
+        let command = command(asked.words);
+        // All other words may be anything: keys, values, passwords.
+        let audit = operation.audit(command.unwrap_or("etcdctl"));
         let folders = [self.hosts.running(host).to_string(), layout::TOOLS_FOLDER.to_owned()];
         let mut arguments: Vec<String> = folders.into_iter().chain([audit]).chain(pair).collect();
         arguments.push(asked.input.len().to_string());
+        // Nobody waits for the end of these to read what is wrong.
+        let is_endless = command.is_some_and(|command| ENDLESS.contains(&command));
+        arguments.push(if is_endless { "at-once" } else { "at-the-end" }.to_owned());
         if !names_endpoints(asked.words) {
             arguments.push(format!("--endpoints={}", self.hosts.endpoint(host)));
         }
@@ -80,12 +84,12 @@ impl Live {
     /// The first declared node whose member answers; where none does, the first that can be reached: etcdctl says what is
     /// wrong there.
     async fn answering(&self) -> Result<Remote, Diagnostic> {
-        let nodes = self.hosts.desired.nodes.keys();
-        let mut reached = None;
-        let mut lost = None;
-        for node in nodes {
-            match self.hosts.on(node).await {
-                Ok(remote) if reach::of_connected(&self.hosts, &self.credentials, node).await.is_some() => {
+        // All at once: one that is off takes its time.
+        let connected = self.hosts.each(|hosts, host| async move { hosts.on(&host).await }).await;
+        let (mut reached, mut lost) = (None, None);
+        for (node, connected) in connected {
+            match connected {
+                Ok(remote) if reach::of_connected(&self.hosts, &self.credentials, &node).await.is_some() => {
                     return Ok(remote);
                 }
                 Ok(remote) => reached = reached.or(Some(remote)),
@@ -98,6 +102,41 @@ impl Live {
             (None, None) => Err(Diagnostic::failure("no node is declared")),
         }
     }
+}
+
+/// etcdctl's commands, of 3.4 to 3.7.
+const COMMANDS: [&str; 23] = [
+    "alarm",
+    "auth",
+    "check",
+    "compact",
+    "compaction",
+    "completion",
+    "defrag",
+    "del",
+    "downgrade",
+    "elect",
+    "endpoint",
+    "get",
+    "help",
+    "lease",
+    "lock",
+    "make-mirror",
+    "member",
+    "move-leader",
+    "put",
+    "role",
+    "snapshot",
+    "user",
+    "version",
+];
+/// Those that go on until they are ended, or wait for somebody.
+const ENDLESS: [&str; 5] = ["elect", "lock", "make-mirror", "txn", "watch"];
+
+/// The command among etcdctl's words. What stands before it are flags and their values.
+fn command(words: &[String]) -> Option<&'static str> {
+    let known = |word: &str| COMMANDS.into_iter().chain(ENDLESS).find(|command| *command == word);
+    words.iter().find_map(|word| known(word))
 }
 
 /// Whether somebody must be named as whom it is asked: nobody else has rights.

@@ -23,19 +23,21 @@ pub(super) async fn hand_over(hosts: &Hosts, credentials: &Credentials, host: &H
     }
     let voters = voters(hosts, credentials).await;
     let Some(leader) = voters.iter().find(|voter| voter.host == *host) else { return Ok(()) };
-    away_from(leader, &voters).await.map_err(Diagnostic::from)
+    away_from(leader, &voters).await.map(drop).map_err(Diagnostic::from)
 }
 
 /// To the voter that follows it and has applied most; never to a learner, which is none of `voters`.
-pub(super) async fn away_from(leader: &Voter, voters: &[Voter]) -> Result<(), Cause> {
+///
+/// `false`: there is none, and etcd was not asked.
+pub(super) async fn away_from(leader: &Voter, voters: &[Voter]) -> Result<bool, Cause> {
     let id = leader.answer.member;
     let follows = |voter: &&Voter| {
         voter.answer.member != id && voter.answer.leader == Some(id) && voter.answer.cluster == leader.answer.cluster
     };
     let best = voters.iter().filter(follows).max_by_key(|voter| (voter.answer.applied, voter.answer.member));
     match best {
-        Some(heir) => leader.member.move_leader(heir.answer.member, MOVE_DEADLINE).await,
-        None => Ok(()),
+        Some(heir) => leader.member.move_leader(heir.answer.member, MOVE_DEADLINE).await.map(|()| true),
+        None => Ok(false),
     }
 }
 
@@ -60,7 +62,7 @@ impl Live {
         let before = voters(&self.hosts, &self.credentials).await;
         let leads = |voter: &&Voter| voter.answer.leader == Some(voter.answer.member);
         let Some(leader) = before.iter().find(leads) else {
-            let what = "no member that can be asked leads, so there is no leadership to transfer";
+            let what = "no member that answers is the leader, so there is no leadership to transfer";
             return Err(Diagnostic::new(Kind::Unseen, what).hint("see what is wrong with `quorate status`"));
         };
         let from = leader.host.clone();
@@ -68,17 +70,19 @@ impl Live {
             Some(to) if *to == from => return Ok(Moved::Already(from)),
             Some(to) => {
                 let Some(heir) = before.iter().find(|voter| voter.host == *to) else {
-                    let what =
-                        format!("the member on {to} cannot lead: it is no voter that follows the leader and answers");
+                    let what = format!(
+                        "the member on {to} cannot lead: it is not a voter that answers and follows the leader"
+                    );
                     return Err(Diagnostic::failure(what).at(to.as_str()).hint("see `quorate status`"));
                 };
                 leader.member.move_leader(heir.answer.member, MOVE_DEADLINE).await?;
             }
-            None if before.len() < 2 => {
-                let what = format!("{from} leads, and no other voter could: none answers and follows it");
-                return Err(Diagnostic::failure(what).hint("see `quorate status`"));
+            None => {
+                if !away_from(leader, &before).await? {
+                    let what = format!("{from} leads, and no other voter answers and follows it now");
+                    return Err(Diagnostic::failure(what).hint("see `quorate status`, and try again"));
+                }
             }
-            None => away_from(leader, &before).await?,
         }
         let after = voters(&self.hosts, &self.credentials).await;
         match after.iter().find(leads).map(|voter| voter.host.clone()) {

@@ -9,8 +9,8 @@ use crate::core::names::HostName;
 
 /// Which part of it.
 pub struct Part<'a> {
-    /// The last so many.
-    pub lines: u32,
+    /// The last so many; `None`: all.
+    pub lines: Option<u32>,
     /// As journalctl takes it.
     pub since: Option<&'a str>,
     /// And what comes, until it is dropped.
@@ -24,7 +24,8 @@ impl Live {
     /// When the host cannot be reached.
     pub async fn journal(&self, host: &HostName, part: &Part<'_>) -> Result<Attended, Diagnostic> {
         let remote = self.hosts.on(host).await?;
-        let mut arguments = vec![self.hosts.desired.paths.service.clone(), format!("--lines={}", part.lines)];
+        let lines = part.lines.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        let mut arguments = vec![self.hosts.desired.paths.service.clone(), format!("--lines={lines}")];
         arguments.extend(part.since.map(|since| format!("--since={since}")));
         if part.follows {
             arguments.push("--follow".to_owned());

@@ -83,12 +83,12 @@ fn given_up(log: &str, action: &MemberAction, Awaited { until, deadline, why }: 
     Diagnostic::failure(what).at(host.as_str()).with_cause(why.summary).hint(hint)
 }
 
-/// Nothing was under way: it was to be asked for once more.
+/// It was to be asked for once more. A request whose answer was lost may be done all the same.
 fn given_up_for_interrupt(action: &MemberAction, until: Option<&str>) -> Diagnostic {
     let host = action.host();
     let waited = until.map_or_else(String::new, |until| format!(": it waited until {until}"));
-    Diagnostic::new(Kind::Interrupted, format!("this was not done yet: {action} ({host}){waited}"))
-        .hint("the lock is released, and nothing is under way: run apply again, which resumes from the current state")
+    Diagnostic::new(Kind::Interrupted, format!("this is not confirmed: {action} ({host}){waited}"))
+        .hint("the lock is released; `quorate status` shows who is a member: run apply again, which resumes from there")
 }
 
 fn passing(until: &'static str, why: Diagnostic) -> Failed {

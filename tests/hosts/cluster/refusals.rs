@@ -122,7 +122,7 @@ fn data_that_is_not_where_it_is_declared(scene: &mut Scene) {
     for host in scene.lab.hosts() {
         host.sh("cp -a /var/lib/etcd /srv/etcd");
     }
-    let words = "the data of etcd-3 is in /var/lib/etcd, and /srv/etcd, which is declared, holds something else";
+    let words = "the data of etcd-1, etcd-2, etcd-3 is in /var/lib/etcd, and /srv/etcd, which is declared, holds something else";
     is_left_as_it_is(scene, &["data-elsewhere", words]);
     // The same directory under another name is no other one.
     for host in scene.lab.hosts() {

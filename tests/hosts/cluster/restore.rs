@@ -102,7 +102,10 @@ fn restored(test: &str, series: Series, auth: bool) {
     scene.quorate(&["restore", "kept.db.zst", "--confirm", "lab", "--no-input"]).exits(64).says(&["--yes"]);
     // It is shown, and nothing is touched.
     let shown = scene.quorate(&["restore", "kept.db.zst", "--plan"]).exits(0);
-    shown.says(&["move the old data directory aside", "To restore: quorate restore kept.db.zst --confirm lab"]);
+    shown.says(&["save a safety snapshot", "To restore: quorate restore kept.db.zst --confirm lab"]);
+    let without = scene.quorate(&["restore", "kept.db.zst", "--plan", "--no-snapshot"]).exits(0);
+    assert!(!without.stdout.contains("safety snapshot"), "{}", without.stdout);
+    without.says(&["move the old data directory aside", "--confirm lab --no-snapshot"]);
     damaged(&scene);
     let refused = scene.quorate(&["restore", "damaged.db", "--confirm", "lab", "--yes"]).exits(7);
     refused.says(&["restore stopped at step 1", "cannot be read, though its SHA-256 is right"]);

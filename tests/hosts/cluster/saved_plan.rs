@@ -11,7 +11,7 @@ fn a_saved_plan_is_what_is_done_or_it_is_stale() {
     let test = "a_saved_plan_is_what_is_done_or_it_is_stale";
     let Some(mut scene) = Scene::installed(test, 4, Series::V3_5) else { return };
     scene.declare_hosts(0..4);
-    let plan = scene.quorate(&["plan", "-o", "plan.json"]).exits(0).stdout;
+    let plan = scene.quorate(&["plan", "-v", "-o", "plan.json"]).exits(0).stdout;
     let line = plan.lines().find(|line| line.starts_with("+initial-cluster-token: ")).expect("it is shown");
     let shown = line.trim_start_matches('+').to_owned();
     std::thread::sleep(std::time::Duration::from_secs(2));

@@ -46,6 +46,7 @@ fn a_certificate_is_issued_for_it(scene: &Scene) {
     put.exits(0);
     let got = scene.quorate(&["etcdctl", "--as", "root", "--", "get", "/by-stdin", "--print-value-only"]).exits(0);
     assert_eq!(got.stdout.trim_end(), word);
+    scene.quorate(&["etcdctl", "--as", "app", "--", &format!("--user=app:{word}"), "version"]).exits(0);
     scene.quorate(&["etcdctl", "--as", "app", "--", "put", "/by-word", word]).exits(0);
     let host = scene.first();
     let said = host.sh("journalctl -t quorate -o cat");
@@ -74,10 +75,10 @@ fn logs_are_shown(scene: &Scene) {
 
 fn leadership_is_moved(scene: &Scene) {
     scene.quorate(&["move-leader", "etcd-2"]).exits(0);
-    scene.quorate(&["move-leader", "etcd-2"]).exits(0).says(&["etcd-2 leads already"]);
-    scene.quorate(&["move-leader", "etcd-3"]).exits(0).says(&["etcd-3 leads now; before, etcd-2 did"]);
+    scene.quorate(&["move-leader", "etcd-2"]).exits(0).says(&["etcd-2 is the leader already"]);
+    scene.quorate(&["move-leader", "etcd-3"]).exits(0).says(&["leadership moved from etcd-2 to etcd-3"]);
     let moved = scene.quorate(&["move-leader"]).exits(0).stdout;
-    assert!(moved.contains("before, etcd-3 did"), "{moved}");
+    assert!(moved.contains("leadership moved from etcd-3 to"), "{moved}");
 }
 
 fn a_pair_is_stored(scene: &Scene) {

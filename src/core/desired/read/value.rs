@@ -118,7 +118,7 @@ pub(super) fn port(value: &Value) -> Result<u16, Problem> {
 ///
 /// `unit` is the likely one, for who forgot it.
 pub(super) fn duration(value: &Value, unit: &str) -> Result<Duration, Problem> {
-    let text = with_unit(value, "a duration such as \"5s\"", unit)?;
+    let text = with_unit(value, "a duration such as \"5s\"", |bare| format!("{bare}{unit}"))?;
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err(value.problem(format!("`{}` must be greater than zero", value.key()))),
         Ok(duration) => Ok(duration),
@@ -130,7 +130,7 @@ pub(super) fn duration(value: &Value, unit: &str) -> Result<Duration, Problem> {
 
 /// A size with its unit, `"8GiB"`, in bytes. Never zero.
 pub(super) fn size(value: &Value) -> Result<u64, Problem> {
-    let text = with_unit(value, "a size such as \"8GiB\"", "GiB")?;
+    let text = with_unit(value, "a size such as \"8GiB\"", sized)?;
     match ByteSize::from_str(text) {
         Ok(ByteSize(0)) => Err(value.problem(format!("`{}` must be greater than zero", value.key()))),
         Ok(size) => Ok(size.as_u64()),
@@ -140,8 +140,19 @@ pub(super) fn size(value: &Value) -> Result<u64, Problem> {
     }
 }
 
-/// The text of a quantity. A number without a unit could mean anything.
-fn with_unit<'t>(value: &Value<'t>, expected: &str, unit: &str) -> Result<&'t str, Problem> {
+/// The size that a number without a unit is likely to mean: a large one is one of bytes, as etcd's own flag takes it.
+fn sized(bare: &str) -> String {
+    const MIB: u64 = 1 << 20;
+    match bare.parse::<u64>() {
+        Ok(bytes) if bytes >= MIB && bytes.is_multiple_of(1024 * MIB) => format!("{}GiB", bytes / (1024 * MIB)),
+        Ok(bytes) if bytes >= MIB && bytes.is_multiple_of(MIB) => format!("{}MiB", bytes / MIB),
+        Ok(bytes) if bytes >= MIB => format!("{bytes}B"),
+        _ => format!("{bare}GiB"),
+    }
+}
+
+/// The text of a quantity. A number without a unit could mean anything; `likely`: what.
+fn with_unit<'t>(value: &Value<'t>, expected: &str, likely: impl Fn(&str) -> String) -> Result<&'t str, Problem> {
     let bare = match value.content() {
         DeValue::Integer(number) => number.as_str(),
         DeValue::String(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => text,
@@ -151,7 +162,7 @@ fn with_unit<'t>(value: &Value<'t>, expected: &str, unit: &str) -> Result<&'t st
     Err(value
         .problem(format!("`{}` needs a unit", value.key()))
         .label("the unit is missing")
-        .hint(format!("for example \"{bare}{unit}\"")))
+        .hint(format!("for example \"{}\"", likely(bare))))
 }
 
 /// One of a few words. A word with `None` is in the design of cluster.toml but not built yet.
@@ -172,5 +183,19 @@ pub(super) fn one_of<'t, T: Copy>(choices: &[(&str, Option<T>)]) -> impl Fn(&Val
                 })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_bytes_is_taken_for_one() {
+        let of = |bare| sized(bare);
+        assert_eq!(of("8"), "8GiB");
+        assert_eq!(of("4294967296"), "4GiB");
+        assert_eq!(of("104857600"), "100MiB");
+        assert_eq!(of("104857601"), "104857601B");
     }
 }

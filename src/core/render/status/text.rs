@@ -23,12 +23,12 @@ pub fn headline(document: &Document, palette: Palette) -> String {
     format!("{heading}cluster {cluster} ({versions}):{heading:#} {state} (at {at})\n")
 }
 
-/// The table. Ends with a newline.
-pub fn text(document: &Document, palette: Palette) -> String {
+/// The table, in lines of `room` characters. Ends with a newline.
+pub fn text(document: &Document, palette: Palette, room: Option<usize>) -> String {
     let mut out = headline(document, palette);
     let Palette { code, changed, .. } = palette;
     out.push('\n');
-    members(&mut out, document, palette);
+    members(&mut out, document, palette, room);
     if let Some(authority) = &document.authority {
         let _ = writeln!(out, "\nCA expires {} ({})", day(&authority.at), left(authority.days_left));
     }
@@ -129,11 +129,14 @@ fn last_backup(backup: &BackupStatus) -> String {
     format!("{} ago: {} on {host}, {}", span::age(*age_seconds), clean(name), size(*bytes))
 }
 
-fn members(out: &mut String, document: &Document, palette: Palette) {
+/// Of the columns, by their places, those that a narrow terminal does without, the first first.
+const SPARED: [usize; 6] = [1, 6, 8, 7, 5, 4];
+
+fn members(out: &mut String, document: &Document, palette: Palette, room: Option<usize>) {
     const HEAD: [&str; 11] =
         ["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "IN USE", "QUOTA", "DISK FREE", "LAG", "CERTS EXPIRE"];
     let rows: Vec<[String; 11]> = document.members.iter().map(row).collect();
-    let (head, lines) = table::lines(HEAD, &rows);
+    let (head, lines) = table::fitting(HEAD, &rows, room, &SPARED);
     let heading = palette.heading;
     let _ = writeln!(out, "{heading}{head}{heading:#}");
     for (line, member) in lines.iter().zip(&document.members) {

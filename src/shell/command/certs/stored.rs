@@ -27,12 +27,17 @@ impl Files {
         }
     }
 
-    /// Refuses what is not an earlier pair of this user's: nobody else's file is written over.
+    /// Refuses what is not an earlier pair of this user's: nobody else's file is written over. Whether there is one.
     ///
     /// # Errors
     /// When the folder is a CA's, or has other files under these names.
-    pub fn check(&self, user: &str) -> Result<(), Diagnostic> {
+    pub fn check(&self, user: &str) -> Result<bool, Diagnostic> {
         let folder = self.key.parent().unwrap_or(Path::new("."));
+        if self.certificate == self.authority {
+            let what =
+                Diagnostic::new(Kind::Usage, format!("ca.crt cannot be both the CA's certificate and that of {user}"));
+            return Err(what.hint("print it instead: leave out `-d`"));
+        }
         if is_there(&folder.join("ca.key"))? {
             let what = Diagnostic::new(Kind::Usage, "this directory has the key of a CA in it");
             return Err(what
@@ -45,24 +50,25 @@ impl Files {
             Err(error) => return Err(unreadable(&self.certificate, &error)),
         };
         if earlier.as_deref() == Some(user) {
-            return Ok(());
+            return Ok(true);
         }
         for path in [&self.certificate, &self.key] {
             if is_there(path)? {
-                let what = Diagnostic::failure(format!("there is a file here that is not a certificate of {user} yet"));
-                return Err(what.at(path.display().to_string()).hint(
-                    "move it away, or give another directory with `-d`: only an earlier pair of this user is replaced",
-                ));
+                let what =
+                    format!("this file is there already, and is no certificate of {user}, or has none beside it");
+                return Err(Diagnostic::failure(what).at(path.display().to_string()).hint(NOT_REPLACED));
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Writes them, the key first: who reads in between finds a new key to an old certificate, never one that is not there.
+    /// `replaces`: what [`Files::check`] has found.
     ///
     /// # Errors
-    /// When the folder cannot be made or written to.
-    pub fn write(&self, authority: &str, issued: &Issued) -> Result<(), Diagnostic> {
+    /// When the folder cannot be made or written to, or has a ca.crt that is not this CA's.
+    pub fn write(&self, authority: &str, issued: &Issued, replaces: bool) -> Result<(), Diagnostic> {
+        self.check_authority(authority, replaces)?;
         let folder = self.key.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -75,6 +81,24 @@ impl Files {
         write_public(&self.authority, authority)
     }
 }
+
+impl Files {
+    /// Beside an earlier pair it is that pair's, and the CA may be another one by now.
+    fn check_authority(&self, authority: &str, replaces: bool) -> Result<(), Diagnostic> {
+        match fs::read(&self.authority) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(unreadable(&self.authority, &error)),
+            Ok(text) if replaces || text == authority.as_bytes() => Ok(()),
+            Ok(_) => {
+                let what = Diagnostic::failure("the ca.crt that is here is not that of this cluster's CA");
+                Err(what.at(self.authority.display().to_string()).hint(NOT_REPLACED))
+            }
+        }
+    }
+}
+
+const NOT_REPLACED: &str =
+    "move it away, or give another directory with `-d`: only an earlier pair of the same user is replaced";
 
 fn is_there(path: &Path) -> Result<bool, Diagnostic> {
     match path.symlink_metadata() {
@@ -99,9 +123,17 @@ mod tests {
         files.check("app").expect("an empty folder");
         fs::write(&files.key, "mine").expect("writes");
         let refused = files.check("app").expect_err("somebody's file");
-        assert!(refused.to_string().contains("not a certificate of app"), "{refused}");
+        assert!(refused.to_string().contains("is no certificate of app"), "{refused}");
         fs::write(&files.certificate, "no certificate").expect("writes");
         files.check("app").expect_err("still somebody's");
+        for path in [&files.certificate, &files.key] {
+            fs::remove_file(path).expect("it is there");
+        }
+        fs::write(&files.authority, "a CA of somebody else").expect("writes");
+        files.check_authority("ours", false).expect_err("ca.crt is somebody's, too");
+        files.check_authority("ours", true).expect("a pair of this user was beside it");
+        files.check_authority("a CA of somebody else", false).expect("it is the same");
+        Files::of(Path::new("/nowhere"), "ca").check("ca").expect_err("two files of one name");
     }
 
     #[test]

@@ -15,7 +15,9 @@ look_locations() {
         shift
     done
     # The others are for the mounts and for `room` alone. What is mounted above a folder is above all that is in it.
+    IFS=$newline
     written=$*
+    IFS=" $tab$newline"
     followed=$needed
     for real; do
         case "$followed " in

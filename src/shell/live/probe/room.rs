@@ -52,10 +52,15 @@ struct Counted {
 }
 
 impl Counted {
-    /// Six numbers with spaces between.
+    /// Six numbers with spaces between. Some file systems give all bits for what they do not count, which some programs print
+    /// as -1.
     fn read(line: &str) -> Option<Self> {
-        let numbers: Option<Vec<u64>> = line.split(' ').map(|word| word.parse().ok()).collect();
+        let number =
+            |word: &str| word.parse().or_else(|error| if word == "-1" { Ok(u64::MAX) } else { Err(error) }).ok();
+        let numbers: Option<Vec<u64>> = line.split(' ').map(number).collect();
         let [available, blocks, unused, block_bytes, available_inodes, inodes] = numbers?[..] else { return None };
+        let are_counted = available_inodes != u64::MAX && inodes != u64::MAX;
+        let (available_inodes, inodes) = if are_counted { (available_inodes, inodes) } else { (0, 0) };
         Some(Self { available, blocks, unused, block_bytes, available_inodes, inodes })
     }
 
@@ -66,6 +71,7 @@ impl Counted {
             mount: mounted.mount.point.clone(),
             device: mounted.device.to_owned(),
             available_bytes: bytes(self.available),
+            reserved_bytes: bytes(self.unused.saturating_sub(self.available)),
             used_bytes: bytes(self.blocks.saturating_sub(self.unused)),
             available_inodes: self.available_inodes,
             inodes: self.inodes,

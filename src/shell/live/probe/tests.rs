@@ -385,6 +385,7 @@ fn what_is_free_is_told_of_each_folder() {
         mount: RemotePath::new("/"),
         device: "0:50".to_owned(),
         available_bytes: 4_096_000,
+        reserved_bytes: 500 * 4096,
         used_bytes: 8500 * 4096,
         available_inodes: 900,
         inodes: 1000,
@@ -399,6 +400,9 @@ fn what_is_free_is_told_of_each_folder() {
         host.room.get(&Stored::Data).cloned()
     };
     let line = "free=/var/lib/etcd\t1000 10000 1500 4096 900 1000";
+    // Not counted, in the words of some file systems.
+    let uncounted = with(line, "free=/var/lib/etcd\t1000 10000 1500 4096 -1 -1").expect("it is told");
+    assert_eq!((uncounted.available_bytes, uncounted.available_inodes, uncounted.inodes), (4_096_000, 0, 0));
     for strange in ["free=/var/lib/etcd\t0 0 0 4096 0 0", "free=/var/lib/etcd\t1000 x", "free=/var/lib/etcd", "x"] {
         assert_eq!(with(line, strange), None, "{strange}");
     }
@@ -427,7 +431,7 @@ fn every_shell_sees_what_is_mounted_at_the_root() {
     // What is free changes between two shells.
     let said = in_every_shell(&format!(
         "newline='\n'\ntab='\t'\nq_locations='/proc/etcd /etcd'\nq_written='/proc/1/none /no/such/folder'\nelsewhere=/proc\n\
-         q_account=etcd\nq_data=/etcd\nq_walk=:\nsetpriv() {{ :; }}\nstat() {{ shift 4; echo \"asked of $*\"; }}\n\
+         q_account=etcd\nq_data=/etcd\nq_walk=:\nsetpriv() {{ :; }}\nstat() {{ shift 4; echo \"asked of $1 $2 $3\"; }}\n\
          {locations}\n{room}\nlook_locations\nlook_room\n"
     ));
     assert!(
@@ -436,6 +440,12 @@ fn every_shell_sees_what_is_mounted_at_the_root() {
     );
     assert!(said.contains("real=/etcd\t/etcd\n") && said.contains("\nmount=/\t"), "{said}");
     assert!(said.contains("\nmount=/proc\tproc\t"), "{said}");
+    // A link may lead to where no declared path can: to a name with a space in it, or to where no answer is given.
+    let said = in_every_shell(&format!(
+        "newline='\n'\ntab='\t'\nq_written='/backups /more'\nelsewhere=\nwritten='/no such/folder'\n\
+         stat() {{ shift 4; echo \"asked of $*\"; }}\n{room}\nlook_room\n"
+    ));
+    assert_eq!(said, "at=/backups\t/\nasked of /\n");
     let mounted = include_str!("../../../core/content/mounted.sh");
     let said = in_every_shell(&format!(
         "{mounted}\nmounted /etcd /var && echo yes\necho \"$mount\"\nmounted /proc/etcd /var && echo yes\necho \"$mount\"\n"

@@ -1,10 +1,11 @@
 # shellcheck shell=dash
 # Runs etcdctl for somebody who reads what it prints, behind attended.sh. $1: the folder of its binaries; $2: where there
 # are links to those of some version; $3: the line for the log; $4: whether its pair comes on stdin, or lies here; then of
-# ca.crt, the certificate and the key the bytes, or the paths; $8: how many bytes of stdin are its own; then its words.
+# ca.crt, the certificate and the key the bytes, or the paths; $8: how many bytes of stdin are its own; $9: whether its stderr
+# comes at once, among what it prints, or at the end; then its words.
 set -u
-binaries=$1 tools=$2 audit=$3 pair=$4 trust=$5 certificate=$6 key=$7 input=$8
-shift 8
+binaries=$1 tools=$2 audit=$3 pair=$4 trust=$5 certificate=$6 key=$7 input=$8 complaints=$9
+shift 9
 tool=
 for folder in "$binaries" "$tools"; do
     [ -n "$tool" ] || [ ! -x "$folder/etcdctl" ] || tool=$folder/etcdctl
@@ -36,4 +37,5 @@ logger -t quorate -- "$audit" || :
 # Not as variables: etcdctl refuses one beside a flag that says the same.
 ETCDCTL_API=3
 export ETCDCTL_API
+[ "$complaints" = at-the-end ] || exec 2>&1
 attended "$tool" --cacert="$trust" --cert="$certificate" --key="$key" "$@" 4<"$given/stdin"
