@@ -30,14 +30,15 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     }
     let Palette { heading, .. } = style.palette;
     let (cluster, versions) = (&plan.cluster, words::versions(plan.version, &plan.overview));
-    line(&mut out, format_args!("{heading}cluster {cluster} ({versions}):{heading:#} {}", words::health(plan)));
+    let headline = format!("{heading}cluster {cluster} ({versions}):{heading:#} {}", words::health(plan));
+    prose(&mut out, "", 2, &headline, style);
     out.push('\n');
     blocked(&mut out, plan, style);
     findings(&mut out, &causes::findings(plan), style);
     steps(&mut out, plan, style);
     diffs(&mut out, plan, style);
     let (summary, id) = (words::summary(plan), plan.id());
-    line(&mut out, format_args!("{heading}Plan:{heading:#} {summary}. Plan id {id}."));
+    prose(&mut out, &format!("{heading}Plan:{heading:#} "), 6, &format!("{summary}. Plan id {id}."), style);
     out
 }
 
@@ -73,7 +74,8 @@ fn no_changes(out: &mut String, plan: &Plan, style: Style) {
     let good = style.palette.good;
     let (cluster, file, checked) = (&plan.cluster, &plan.file, words::checked(plan));
     let matches = if plan.unseen == 0 { "matches" } else { "without what is lost matches" };
-    line(out, format_args!("{good}No changes:{good:#} cluster {cluster} {matches} {file} ({checked})."));
+    let text = format!("cluster {cluster} {matches} {file} ({checked}).");
+    prose(out, &format!("{good}No changes:{good:#} "), 12, &text, style);
 }
 
 /// The steps with everything about each, without header, files and summary.
@@ -81,11 +83,11 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
     for (index, step) in plan.steps.iter().enumerate() {
         let heading = style.palette.heading;
         let numbered = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
-        line(out, format_args!("{heading}{numbered}{heading:#}"));
+        prose(out, "", 8, &format!("{heading}{numbered}{heading:#}"), style);
         details(out, step, &plan.steps[index + 1..], style);
     }
     if let Some(order) = words::order(plan) {
-        line(out, format_args!("order: {order}"));
+        prose(out, "order: ", 7, &order, style);
     }
     if !plan.steps.is_empty() {
         out.push('\n');
@@ -188,10 +190,8 @@ fn diffs(out: &mut String, plan: &Plan, style: Style) {
             digests.dedup();
             let (lines, digests) = (words::count(diff.lines, "line"), digests.join(", "));
             let how = if diff.is_new { "new" } else { "replaced" };
-            line(
-                out,
-                format_args!("{colour}{sign}{colour:#} {path} on {on}{access}: {how}, {lines}, SHA-256 {digests}"),
-            );
+            let text = format!("{path} on {on}{access}: {how}, {lines}, SHA-256 {digests}");
+            prose(out, &format!("{colour}{sign}{colour:#} "), 2, &text, style);
             is_hidden = true;
             continue;
         }
