@@ -1,8 +1,15 @@
-//! Numbers with their nouns, as every message writes them: `1 step`, `2 steps`.
+//! Numbers with their nouns and units, as every message writes them: `1 step`, `2 steps`, `12.3 MiB`.
+
+use bytesize::ByteSize;
 
 /// `1 step`, `2 steps`; for nouns that take an s.
 pub fn count(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// So many bytes, in powers of 1024: `12.3 MiB`
+pub fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
 }
 
 #[cfg(test)]

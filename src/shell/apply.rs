@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use tokio::time::Instant;
 
 use crate::core::cluster::outline::{differences, outline};
 use crate::core::cluster::sameness;
 use crate::core::code::Code;
+use crate::core::count::size;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::Observed;
@@ -161,7 +161,7 @@ impl<F: Fleet> Run<'_, F> {
             let text = format!(
                 "the members' data was not compared: {} take their time, in which a member applies nothing; run `quorate \
                  status --deep` where that may be",
-                ByteSize::b(bytes).display().iec()
+                size(bytes)
             );
             (self.emit)(Event::Warning { text });
             return Ok(());

@@ -15,6 +15,7 @@ use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
 use crate::core::content::layout;
+use crate::core::count::size;
 use crate::core::desired::{Backup, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RoleName, UserName};
@@ -262,7 +263,6 @@ pub fn last_drill(observed: &Observed) -> Option<&Drill> {
 
 /// Nodes on which the next snapshot would be refused for want of room, as the script there decides it (content/backup.sh, `room`).
 pub fn without_room(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    let size = |bytes: u64| bytesize::ByteSize::b(bytes).display().iec().to_string();
     let of = |(name, host): (&HostName, &Host)| {
         let backup = desired.backup_on(name)?;
         let free = host.room.get(&Stored::Backups)?.available_bytes;

@@ -1,7 +1,6 @@
 //! etcd.yaml and the new-data marker: what is written whole and compared as text.
 
 use super::done_when;
-use bytesize::ByteSize;
 
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::situation::Situation;
@@ -9,6 +8,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{first_start, former_life, quota, restoration, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::{self, layout};
+use crate::core::count::size;
 use crate::core::desired::Place;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, Token};
@@ -125,7 +125,7 @@ const VALUE_SHOWN_BYTES: usize = 40;
 
 fn readable(key: &str, value: &str) -> String {
     match (key, value.parse()) {
-        (_, Ok(bytes)) if key.ends_with("-bytes") => ByteSize::b(bytes).display().iec().to_string(),
+        (_, Ok(bytes)) if key.ends_with("-bytes") => size(bytes),
         ("heartbeat-interval" | "election-timeout", Ok(_)) => format!("{value} ms"),
         _ => value.to_owned(),
     }

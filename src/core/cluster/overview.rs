@@ -12,7 +12,8 @@ use crate::core::observed::{Answer, Cause, DataDirectory, Host, Observed};
 use crate::core::plan::overview::{Overview, State};
 
 pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
-    let (state, hosts) = state(desired, observed);
+    let membership = Membership::of(desired, observed);
+    let (state, hosts) = state(desired, observed, membership.as_ref());
     let mut running: BTreeMap<Version, usize> = BTreeMap::new();
     for (_, answer) in observed.answers() {
         *running.entry(answer.version).or_default() += 1;
@@ -21,7 +22,6 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
     // Whoever it is raised for: every member refuses then.
     let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms).map(|alarm| alarm.kind.clone());
     let refused_for = alarms.filter(|kind| REFUSE_WRITES.contains(&kind.as_str())).collect();
-    let membership = Membership::of(desired, observed);
     let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
     Overview { state, hosts, running, voters, leader, refused_for }
 }
@@ -29,7 +29,7 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
 /// Source: `applierV3Capped` and `applierV3Corrupt` in etcd's apply.go, the same from 3.4 to 3.7.
 const REFUSE_WRITES: [&str; 2] = ["NOSPACE", "CORRUPT"];
 
-fn state(desired: &Desired, observed: &Observed) -> (State, Vec<HostName>) {
+fn state(desired: &Desired, observed: &Observed, membership: Option<&Membership>) -> (State, Vec<HostName>) {
     let on = |is_so: &dyn Fn(&Host) -> bool| -> Vec<HostName> {
         observed.seen_hosts().filter(|(_, host)| is_so(host)).map(|(name, _)| name.clone()).collect()
     };
@@ -40,7 +40,7 @@ fn state(desired: &Desired, observed: &Observed) -> (State, Vec<HostName>) {
         return (State::RestoreUnfinished, unfinished.hosts);
     }
     let answering: Vec<_> = observed.answers().map(|(name, _)| name.clone()).collect();
-    match Membership::of(desired, observed) {
+    match membership {
         Some(membership) if membership.margin() >= 0 => return (State::Serving, Vec::new()),
         _ if !answering.is_empty() => return (State::NoQuorum, answering),
         _ => {}

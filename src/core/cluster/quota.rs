@@ -4,10 +4,9 @@
 //! raises NOSPACE, which stops the writes of the whole cluster. Source: `Available` in etcd's storage/quota.go (quota.go
 //! in 3.4), the same from 3.4 to 3.7; there 0 stands for the default.
 
-use bytesize::ByteSize;
-
 use crate::core::code::Code;
 use crate::core::content;
+use crate::core::count::size;
 use crate::core::desired::{Desired, Place, Setting};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -170,10 +169,6 @@ fn enough(bytes: u64) -> String {
         mebibytes @ ..1024 => format!("{mebibytes}MiB"),
         mebibytes => format!("{}GiB", mebibytes.div_ceil(1024)),
     }
-}
-
-fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
 }
 
 #[cfg(test)]

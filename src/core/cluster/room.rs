@@ -17,12 +17,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytesize::ByteSize;
-
 use crate::core::cluster::restoration;
 use crate::core::code::Code;
 use crate::core::complaint::is_of_full_disk;
 use crate::core::content::layout;
+use crate::core::count::size;
 use crate::core::desired::{Binaries, Desired};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, Version};
@@ -161,6 +160,11 @@ impl Need {
         Self { stored, bytes: FILES_BYTES }
     }
 
+    /// What etcd needs to start, and to go on.
+    fn log(stored: Stored) -> Self {
+        Self { stored, bytes: LOG_PART_BYTES }
+    }
+
     /// A data directory that is begun with a database of so many bytes.
     pub fn data(database_bytes: u64) -> Self {
         Self { stored: Stored::Data, bytes: database_bytes.saturating_add(2 * LOG_PART_BYTES) }
@@ -290,15 +294,13 @@ pub fn saver<'a>(
     refused.map_or(Ok(None), Err)
 }
 
-/// What etcd needs to start, and to go on. What is written to its files before that has needs of its own.
-fn to_run(host: &Host) -> Vec<Need> {
-    let is_here = host.data_elsewhere.is_none();
-    is_here.then_some(Need { stored: Stored::Data, bytes: LOG_PART_BYTES }).into_iter().collect()
-}
-
 /// Why a member must not be started, or restarted, nor anything laid ready for that: it would not come back.
 pub fn to_start(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
-    let lack = lack(host, &to_run(host)).filter(|_| !upheld(Guard::DiskNotFull, false))?;
+    // What is written to its files before that has needs of its own.
+    if host.data_elsewhere.is_some() {
+        return None;
+    }
+    let lack = lack(host, &[Need::log(Stored::Data)]).filter(|_| !upheld(Guard::DiskNotFull, false))?;
     let verb = if host.process.is_some() { "restarted" } else { "started" };
     Some(lack.blocked(desired, name, &format!("etcd on {name} is not {verb}")))
 }
@@ -307,7 +309,7 @@ pub fn to_start(desired: &Desired, name: &HostName, host: &Host) -> Option<Block
 pub fn full(host: &Host) -> Option<String> {
     host.process.as_ref()?;
     let stored = if host.data_elsewhere.is_some() { Stored::DataElsewhere } else { Stored::Data };
-    let Lack { room, .. } = lack(host, &[Need { stored, bytes: LOG_PART_BYTES }])?;
+    let Lack { room, .. } = lack(host, &[Need::log(stored)])?;
     Some(format!("its disk is full ({} free on {})", size(room.available_bytes), room.mount))
 }
 
@@ -357,10 +359,6 @@ pub fn snapshot_bytes(host: &Host, stored: Stored, copies: u64) -> Option<u64> {
     let pool = |stored| host.room.get(&stored).map(Room::pool);
     let is_beside = pool(Stored::Data).is_some() && pool(Stored::Data) == pool(stored);
     Some(database.saturating_mul(copies).saturating_add(if is_beside { LEFT_TO_ETCD_BYTES } else { 0 }))
-}
-
-pub fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
 }
 
 #[cfg(test)]

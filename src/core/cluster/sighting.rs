@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
-
 use crate::core::cluster::crash::Exit;
 use crate::core::code::Code;
+use crate::core::count::size;
 use crate::core::names::HostName;
 use crate::core::observed::{Answer, Cause, Host, Observed, Process, Seen, ServiceState};
 use crate::core::span;
@@ -133,7 +132,7 @@ impl Sighting {
                 if *read > 0 && *database >= LARGE_BYTES =>
             {
                 let percent = (u128::from(*read) * 100 / u128::from((*database).max(1))).min(100);
-                let [read, database] = [*read, *database].map(|bytes| ByteSize::b(bytes).display().iec().to_string());
+                let [read, database] = [*read, *database].map(size);
                 format!("etcd is starting: {read} read from disk, its database has {database} ({percent} %)")
             }
             Self::Starting { .. } if so_long.is_empty() => "etcd is starting, and does not answer yet".to_owned(),

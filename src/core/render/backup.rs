@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::palette::Palette;
 use super::{clean, table};
+use crate::core::count::size;
 use crate::core::names::{ClusterId, ClusterName, HostName};
 use crate::core::span;
 
@@ -198,9 +198,4 @@ pub fn taken(taken: &Taken) -> String {
     let took = seconds.map_or_else(String::new, |seconds| format!(", in {}", span::measured(seconds)));
     let copied = offsite.as_ref().map_or_else(String::new, |url| format!("{}: copied and verified\n", clean(url)));
     format!("{place}{}: snapshot of {member}{sizes}{took}, SHA-256 verified\n{copied}", clean(path))
-}
-
-/// `12.3 MiB`
-pub fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
 }

@@ -1,6 +1,5 @@
 //! `quorate certs`: what certificates there are and when they end, and certificates for people and programs.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,11 +10,10 @@ use zeroize::Zeroizing;
 use self::stored::Files;
 use super::context::Context;
 use super::output::{Out, print};
-use crate::core::cluster::leaf::Wanted;
+use crate::core::cluster::leaf;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::UnixSeconds;
-use crate::core::observed::Usage;
 use crate::core::render::{self, certificates};
 use crate::shell::fleet::Fleet;
 use crate::shell::live::Live;
@@ -214,9 +212,7 @@ async fn issue(
             .voice()
             .warn(format!("no user {user} is declared: etcd gives it no rights unless it was added by hand"));
     }
-    let wanted =
-        Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
-    let (issued, authority) = fleet.issue(&wanted, ttl.as_secs(), at).await?;
+    let (issued, authority) = fleet.issue(&leaf::client(user), ttl.as_secs(), at).await?;
     let asked_end = at.plus_seconds(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
     if issued.shortened || issued.facts.not_after < asked_end.plus_seconds(-60) {
         match desired.authority {

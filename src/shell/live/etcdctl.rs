@@ -1,7 +1,5 @@
 //! etcdctl on a node: of the version that runs there, at its own member, with a certificate that it is given for this.
 
-use std::collections::BTreeSet;
-
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
@@ -10,12 +8,12 @@ use super::attended::Attended;
 use super::lock::Operation;
 use super::reach;
 use super::remote::Remote;
-use crate::core::cluster::leaf::Wanted;
+use crate::core::cluster::leaf;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, UnixSeconds};
-use crate::core::observed::{File, Role, Usage};
+use crate::core::observed::{File, Role};
 
 /// Long enough for a `watch` to begin, and for what is asked again after an election.
 const TTL_SECONDS: u64 = 3600;
@@ -55,9 +53,7 @@ impl Live {
                 ["there".to_owned()].into_iter().chain(files.map(|file| layout::path(desired, file).to_string()))
             }
             Some(user) => {
-                let usages = BTreeSet::from([Usage::ClientAuth]);
-                let wanted = Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages };
-                let (issued, trusted) = self.issue(&wanted, TTL_SECONDS, at).await?;
+                let (issued, trusted) = self.issue(&leaf::client(user), TTL_SECONDS, at).await?;
                 let texts = [&trusted, &issued.certificate_pem, issued.key_pem.expose_secret()];
                 texts.iter().for_each(|text| stdin.extend_from_slice(text.as_bytes()));
                 ["given".to_owned()].into_iter().chain(texts.map(|text| text.len().to_string()))

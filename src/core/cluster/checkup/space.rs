@@ -3,6 +3,7 @@
 use super::{Check, Outcome};
 use crate::core::cluster::quota;
 use crate::core::cluster::room::{self, FileSystem};
+use crate::core::count::size;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::{Host, Seen, Stored};
@@ -17,8 +18,7 @@ pub(super) fn space(desired: &Desired, name: &HostName, host: &Seen<Host>) -> Ve
 
 fn of_one(desired: &Desired, name: &HostName, host: &Host, shared: &FileSystem) -> Outcome {
     let room = shared.room;
-    let mut seen =
-        format!("{} free on {} ({}% used", room::size(room.available_bytes), room.mount, room.used_percent());
+    let mut seen = format!("{} free on {} ({}% used", size(room.available_bytes), room.mount, room.used_percent());
     if room.inodes > 0 {
         seen.push_str(&format!(", {}% of the inodes", room.used_inodes_percent()));
     }
@@ -27,7 +27,7 @@ fn of_one(desired: &Desired, name: &HostName, host: &Host, shared: &FileSystem) 
     let grows = quota::declared(desired).saturating_sub(has);
     let has_data = shared.stored.contains(&Stored::Data);
     if has_data {
-        seen.push_str(&format!("; the database may grow by {}", room::size(grows)));
+        seen.push_str(&format!("; the database may grow by {}", size(grows)));
     }
     if shared.is_full() {
         return Outcome::problem(Check::DiskSpace, seen, room::make_room(room, name));

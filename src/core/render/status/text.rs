@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use bytesize::ByteSize;
-
 use super::{BackupStatus, Condition, DataStatus, Document, LastSnapshot, MemberRole, MemberStatus, RunStatus};
 use crate::core::code::Code;
-use crate::core::count::count;
+use crate::core::count::{count, size};
 use crate::core::observed::Outcome;
 use crate::core::render::palette::Palette;
 use crate::core::render::{clean, table, words};
@@ -182,10 +180,6 @@ fn row(member: &MemberStatus) -> [String; 11] {
         or_dash(member.raft_lag.map(|lag| lag.to_string())),
         or_dash(member.certificate.as_ref().map(|one| format!("{} ({})", day(&one.at), left(one.days_left)))),
     ]
-}
-
-fn size(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
 }
 
 /// `2026-11-20` of `2026-11-20T10:00:00Z`.

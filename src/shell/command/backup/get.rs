@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::places::{Place, fetch, warn_of};
 use crate::core::cluster::snapshot;
+use crate::core::count::size;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
-use crate::core::render::backup;
 use crate::shell::command::context::Context;
 use crate::shell::command::output::{Out, print};
 use crate::shell::live::{Live, backup as files};
@@ -66,7 +66,7 @@ pub async fn get(
         warn_of(context, files::keep_facts(&to, &found.listed.facts));
     }
     let place = if let Place::Node(node) = &found.place { node.to_string() } else { found.path };
-    print(stdout, &format!("{}: {} from {place}, verified\n", to.display(), backup::size(found.listed.bytes)))?;
+    print(stdout, &format!("{}: {} from {place}, verified\n", to.display(), size(found.listed.bytes)))?;
     Ok(0)
 }
 

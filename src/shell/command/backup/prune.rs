@@ -8,11 +8,11 @@ use std::{fs, io};
 
 use super::places;
 use crate::core::cluster::snapshot::{self, Listed, facts_name};
+use crate::core::count::size;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterId, HostName};
 use crate::core::observed::Seen;
-use crate::core::render::backup as render;
 use crate::shell::clock::now;
 use crate::shell::command::approval::approve;
 use crate::shell::command::context::Context;
@@ -192,11 +192,11 @@ fn listed(places: &[Place]) -> String {
     for place in places {
         for one in place.surplus.iter().rev() {
             let Listed { name, bytes, .. } = one;
-            writeln!(out, "- {name} ({}, {})", place.name(), render::size(*bytes)).expect("a String takes every write");
+            writeln!(out, "- {name} ({}, {})", place.name(), size(*bytes)).expect("a String takes every write");
         }
         for (name, bytes) in &place.abandoned {
-            let size = render::size(*bytes);
-            writeln!(out, "- {name} ({}, {size}, left over from an interrupted upload)", place.name())
+            let bytes = size(*bytes);
+            writeln!(out, "- {name} ({}, {bytes}, left over from an interrupted upload)", place.name())
                 .expect("a String takes every write");
         }
     }
