@@ -22,11 +22,7 @@ impl Section for Look {
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let port = of.desired.ports.client;
-        Some(vec![
-            ("q_client_port", port.to_string()),
-            ("q_client_port_hex", format!("{port:04X}")),
-            ("q_trust", layout::path(of.desired, File::Trust).to_string()),
-        ])
+        Some(vec![("q_client_port", port.to_string()), ("q_trust", layout::path(of.desired, File::Trust).to_string())])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeSet<Client>, Trouble> {
@@ -36,8 +32,15 @@ impl Section for Look {
     }
 }
 
-/// Of `3300520A`: the other end as /proc/net/tcp has it, in words of four bytes whose order is the machine's.
-fn address(hex: &str) -> Option<IpAddr> {
+/// The other end: `[::ffff:10.82.0.51]` or `fe80::1%eth0`, as ss has it, or as /proc/net/tcp does.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let (bare, _) = bare.split_once('%').unwrap_or((bare, ""));
+    bare.parse().ok().map(|address: IpAddr| address.to_canonical()).or_else(|| of_the_kernel(text))
+}
+
+/// Of `3300520A`: words of four bytes whose order is the machine's.
+fn of_the_kernel(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_le_bytes);
     match hex.len() {
         8 => word(0).map(|bytes| IpAddr::V4(Ipv4Addr::from(bytes))),
@@ -64,8 +67,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_as_the_kernel_writes_it() {
+    fn an_address_is_read_as_ss_and_the_kernel_write_it() {
         let read = |line: &str| address(line).map(|address| address.to_string());
+        assert_eq!(read("10.82.0.51").as_deref(), Some("10.82.0.51"));
+        assert_eq!(read("[::ffff:10.82.0.51]").as_deref(), Some("10.82.0.51"));
+        assert_eq!(read("[fe80::1%eth0]").as_deref(), Some("fe80::1"));
+        assert_eq!(read("[2001:db8::1]").as_deref(), Some("2001:db8::1"));
         assert_eq!(read("3300520A").as_deref(), Some("10.82.0.51"));
         assert_eq!(read("0000000000000000FFFF00003300520A").as_deref(), Some("10.82.0.51"));
         assert_eq!(read("B80D0120000000000000000001000000").as_deref(), Some("2001:db8::1"));

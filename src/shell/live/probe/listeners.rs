@@ -27,10 +27,11 @@ impl Section for Look {
     const NEEDS: &'static [&'static str] = &["grep"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        let hex = |port: u16| format!("{port:04X}");
+        let ports = of_etcd(of.desired.ports);
         Some(vec![
-            ("q_ports_hex", of_etcd(of.desired.ports).map(hex).join("|")),
-            ("q_client_port_hex", hex(of.desired.ports.client)),
+            ("q_ports", ports.map(|port| format!("sport = :{port}")).join(" or ")),
+            ("q_ports_hex", ports.map(|port| format!("{port:04X}")).join("|")),
+            ("q_client_port", of.desired.ports.client.to_string()),
         ])
     }
 
@@ -70,11 +71,10 @@ fn of_etcd(ports: Ports) -> [u16; 3] {
 /// etcd listens for clients, peers and metrics.
 const OWN_PORTS_MAX: usize = 4;
 
-/// Port and user of a line of /proc/net/tcp: `0: 0100007F:094B 00000000:0000 0A 00000000:00000000 00:00000000 00000000 33 …`.
+/// `2379 999`: a port and the user who listens on it.
 fn listener(line: &str) -> Option<(u16, u32)> {
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
-    Some((port, fields.get(7)?.parse().ok()?))
+    let (port, user) = line.split_once(' ')?;
+    Some((port.parse().ok()?, user.parse().ok()?))
 }
 
 /// Of a line of ss: `LISTEN 0 511 0.0.0.0:2379 0.0.0.0:* users:(("nginx",pid=12,fd=6))`.
@@ -86,4 +86,38 @@ fn holder(line: &str) -> Option<(u16, String)> {
     let (name, rest) = line.split_once("users:((\"")?.1.split_once("\",pid=")?;
     let (pid, _) = rest.split_once(',')?;
     Some((port(line)?, format!("{name} (process {pid})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+
+    use super::*;
+
+    /// Some hosts have no ss, and then the kernel's table says the same.
+    #[test]
+    fn with_and_without_ss_the_same_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it has one").port();
+        let here = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let kept = listener.accept().expect("it was connected to");
+        let user = Command::new("id").arg("-u").output().expect("it is everywhere").stdout;
+        let user = String::from_utf8(user).expect("a number").trim().to_owned();
+        let told = |ss: &str| {
+            let script = format!(
+                "newline='\n' tab='\t' uid={user} pid=1 q_client_port={port} q_ports='sport = :{port}' \
+                 q_ports_hex={port:04X}\n{ss}\n{}\nlook_listeners; echo \"$connected\"",
+                Look::SHELL
+            );
+            let output = Command::new("sh").args(["-c", &script]).output().expect("it is everywhere");
+            String::from_utf8(output.stdout).expect("it is text")
+        };
+        let without = told("ss() { return 127; }");
+        assert_eq!(without, format!("{port} {user}\n 0100007F\n"));
+        if Command::new("ss").arg("-V").output().is_ok_and(|output| output.status.success()) {
+            assert_eq!(told(""), format!("{port} {user}\n 127.0.0.1\n"));
+        }
+        drop((here, kept));
+    }
 }

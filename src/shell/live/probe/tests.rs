@@ -304,6 +304,7 @@ fn a_process_of_anothers_unit_has_loaded_what_is_older_than_it() {
 fn the_script_names_every_path_once_and_quotes_it() {
     let script = script(&of(&desired("")));
     assert!(script.contains("\nq_folders='/etc/etcd /etc/etcd/pki /var/lib/etcd'\n"), "{script}");
+    assert!(script.contains("q_ports='sport = :2379 or sport = :2380 or sport = :2381'\n"));
     assert!(script.contains("q_ports_hex='094B|094C|094D'\n"));
     assert!(script.contains("q_preinstalled=''\n"));
 }
