@@ -37,7 +37,7 @@ macro_rules! codes {
 
 codes! {
     HostUnreachable = "host-unreachable", Unseen,
-        "No SSH connection to the host could be made.\n\nquorate never acts on hosts that it cannot reach: an unreachable host may still be serving. A new cluster is only\nstarted when every declared host is reachable. In a running cluster, work on the other hosts continues as long as it\ncannot cost quorum.\n\nCheck the address in cluster.toml, that sshd is running, and that no firewall is in the way:\n\n    ssh HOST true";
+        "No SSH connection to the host could be made.\n\nquorate never acts on hosts that it cannot reach: an unreachable host may still be serving. A new cluster is only\nstarted when every declared host is reachable. In a running cluster, work on the other hosts continues as long as it\ncannot cost quorum.\n\nCheck the address in cluster.toml, that sshd is running, and that no firewall is in the way. With a\n`config` or a `user` in [ssh], ssh is to be given them as well:\n\n    ssh -F CONFIG -l USER HOST true";
     HostKey = "host-key", Unseen,
         "The host's SSH key is unknown, has changed, or is revoked.\n\nA connection to the wrong machine would give it \
          the cluster's private keys, so quorate never trusts a key on first\nuse. Compare the fingerprint with the one \
@@ -203,7 +203,19 @@ codes! {
          holds it, since when and for what\n    quorate lock break              ends it before its next action";
     DropIn = "drop-in", Refused,
         "A systemd drop-in overrides the unit that quorate manages.\n\nquorate does not remove it; what it sets may \
-         override the plan.";
+         override the plan: another command, another user, or\nno condition for a start without data. etcd's own settings \
+         belong in [etcd], [ports] and [paths] of cluster.toml.\n`systemctl cat etcd` on the host shows both.";
+    UnitExtended = "unit-extended", Refused,
+        "A systemd drop-in adds settings to the unit that quorate manages, as MemoryMax or Nice.\n\ncluster.toml has no \
+         keys for these, and nothing that quorate does depends on them: the drop-in may stay. quorate\nneither changes nor \
+         removes it. Environment variables beginning with ETCD_ have no effect beside etcd.yaml: declare such a\nsetting in \
+         [etcd].";
+    KeyReadable = "key-readable", Refused,
+        "A private key on a host can be read by others than its owner and root.\n\nThe plan takes that right away again, but \
+         who has read the key until then can still pass for this member or client,\nuntil the certificate expires: etcd asks \
+         no list of revoked certificates. If others could log in there:\n\n    quorate apply --renew-certs=NODE      a new key \
+         and certificate; the old ones are still accepted\n    quorate apply --rotate-ca             a new CA: nothing that the \
+         old one signed is accepted afterwards\n\nA key that was issued elsewhere is to be replaced there.";
     EvenVoters = "even-voters", Refused,
         "An even number of voters tolerates no more failures than with one voter fewer.";
     Alarm = "alarm", Refused,
@@ -235,6 +247,11 @@ codes! {
         "A setting of etcd is valid, and more than etcd recommends.\n\n`max-request-bytes`: one request holds up all others \
          of a member while it is written to the log, sent to each peer and\napplied. etcd itself warns above 10 MiB \
          (10485760). Store large values elsewhere, and split large transactions.";
+    ConsumerUnready = "consumer-unready", Refused,
+        "The directory, user or group that a consumer's files need is not on its host.\n\nquorate writes the certificate, the \
+         key and the CA of a consumer, and makes neither the directory nor the account: they\nbelong to the program that \
+         reads them. Create them, or correct `certificate`, `key`, `ca`, `owner` or `group` in\n[consumers.NAME]. A rotation of \
+         the CA waits for it.";
     BackupNotMounted = "backup-not-mounted", Refused,
         "The directory of [backup] must be on a mount of its own (`mount = true`), and on a node it is not.\n\nWithout the mount, snapshots would fill the disk below it, next to etcd's data. So plan refuses, and a timer that runs\ndoes not take a snapshot. Mount it on the node and plan again. A mount is the directory's own when it is at the\ndirectory, or above it and neither at / nor above etcd's data:\n\n    findmnt -T DIRECTORY";
     CompressorMissing = "compressor-missing", Refused,

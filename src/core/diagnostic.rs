@@ -107,13 +107,25 @@ impl fmt::Display for Diagnostic {
         }
         write!(f, "{}", self.summary)?;
         for cause in &self.causes {
-            write!(f, "\n  caused by: {cause}")?;
+            write!(f, "\n  caused by: {}", cause.replace('\n', "\n    "))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n\nhint: {hint}")?;
+            write!(f, "\n\nhint: {}", hint.replace('\n', "\n      "))?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Diagnostic {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_several_lines_keeps_its_indent() {
+        let told = Diagnostic::failure("the host key is unknown").with_cause("tried:\n  a key").hint("add:\n  a line");
+        let expected = "the host key is unknown\n  caused by: tried:\n      a key\n\nhint: add:\n        a line";
+        assert_eq!(told.to_string(), expected);
+    }
+}

@@ -223,15 +223,19 @@ pub enum SnapshotReason {
     Upgrade(Version),
     /// Another change that cannot be taken back.
     Change,
+    /// A restore, which puts other data in the place of all that was written lately.
+    Restore,
 }
 
 const CHANGE: &str = "change";
+const RESTORE: &str = "restore";
 
 impl fmt::Display for SnapshotReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Upgrade(version) => version.fmt(f),
             Self::Change => f.write_str(CHANGE),
+            Self::Restore => f.write_str(RESTORE),
         }
     }
 }
@@ -240,7 +244,11 @@ impl FromStr for SnapshotReason {
     type Err = NotAVersion;
 
     fn from_str(text: &str) -> Result<Self, NotAVersion> {
-        if text == CHANGE { Ok(Self::Change) } else { text.parse().map(Self::Upgrade) }
+        match text {
+            CHANGE => Ok(Self::Change),
+            RESTORE => Ok(Self::Restore),
+            version => version.parse().map(Self::Upgrade),
+        }
     }
 }
 
@@ -263,9 +271,9 @@ impl JsonSchema for SnapshotReason {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "What a snapshot is saved before: an etcd version, `3.5.16`, or `change`.",
+            "description": "What a snapshot is saved before: an etcd version, `3.5.16`, `change` or `restore`.",
             "type": "string",
-            "pattern": "^([0-9]+\\.[0-9]+\\.[0-9]+|change)$",
+            "pattern": "^([0-9]+\\.[0-9]+\\.[0-9]+|change|restore)$",
         })
     }
 }

@@ -32,13 +32,26 @@ pub fn age(seconds: i64) -> String {
     }
 }
 
-/// Whole days of some seconds: `1 day`, `60 days`.
+const DAY_SECONDS: i64 = 24 * 3600;
+
+/// The days that are left of some seconds. Of ten or more the nearest number: a certificate of 365 days that was issued a
+/// minute ago has 365. Of fewer those that are whole, so that nothing is said to last longer than it does.
+pub fn days_left(seconds: i64) -> i64 {
+    let whole = seconds.div_euclid(DAY_SECONDS);
+    if whole < 9 { whole } else { seconds.saturating_add(DAY_SECONDS / 2).div_euclid(DAY_SECONDS) }
+}
+
+/// `1 day`, `365 days`, and from five years on `10 years`: what is left until something ends.
 pub fn days(seconds: i64) -> String {
-    match seconds.div_euclid(24 * 3600) {
+    match days_left(seconds) {
         1 => "1 day".to_owned(),
+        days @ YEARS_FROM_DAYS.. => format!("{} years", (days * 2 + 365) / 730),
         days => format!("{days} days"),
     }
 }
+
+/// Leap days make no difference to the nearest number of years.
+const YEARS_FROM_DAYS: i64 = 5 * 365;
 
 #[cfg(test)]
 mod tests {
@@ -60,5 +73,16 @@ mod tests {
     fn an_age_has_one_unit() {
         assert_eq!([119, 120, 7199, 7200, 172_800].map(age), ["119 s", "2 min", "119 min", "2 h", "2 d"]);
         assert_eq!([days(86_399), days(86_400), days(200_000)], ["0 days", "1 day", "2 days"]);
+    }
+
+    #[test]
+    fn what_was_just_issued_has_all_of_its_days() {
+        const DAY: i64 = 86_400;
+        // A minute after the issue, and an hour before the end of the last whole day.
+        let left = [365 * DAY - 60, 90 * DAY - 60, 2 * DAY - 3600, 9 * DAY - 1, -60].map(days);
+        assert_eq!(left, ["365 days", "90 days", "1 day", "8 days", "-1 days"]);
+        let left = [3650 * DAY - 60, 3652 * DAY, 1825 * DAY, 1824 * DAY, 2008 * DAY].map(days);
+        assert_eq!(left, ["10 years", "10 years", "5 years", "1824 days", "6 years"]);
+        assert_eq!([365 * DAY - 60, 10 * DAY - 1, 9 * DAY - 1, -1].map(days_left), [365, 10, 8, -1]);
     }
 }

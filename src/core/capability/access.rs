@@ -3,12 +3,13 @@
 use super::unreachable;
 use crate::core::cluster::model;
 use crate::core::cluster::view::View;
-use crate::core::content::layout;
-use crate::core::desired::{Desired, Place};
+use crate::core::code::Code;
+use crate::core::content::layout::{self, Compared};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::names::HostName;
-use crate::core::observed::{File, Folder, Host, Observed, Role};
+use crate::core::observed::{Access, File, Folder, Held, Host, Observed, Role};
 use crate::core::plan::action::{Action, FileAction, Readiness};
-use crate::core::plan::ruling::{Draft, Ruling};
+use crate::core::plan::ruling::{Draft, Finding, Ruling};
 
 pub fn next(view: &View) -> Ruling {
     for (name, host) in view.hosts().filter(|(_, host)| host.account) {
@@ -28,14 +29,57 @@ pub fn next(view: &View) -> Ruling {
     Ruling::default()
 }
 
+/// Private keys that others can read until the plan has taken that from them, and may have read before.
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let is_given = matches!(desired.authority, AuthoritySource::External { .. });
+    let of_nodes = observed.seen_hosts().flat_map(|(name, host)| {
+        let keys = host.files.iter().filter(|(file, _)| layout::row(**file).compared == Compared::Unread);
+        keys.filter_map(move |(file, fact)| {
+            let new = match is_given {
+                true => "have it issued anew where it comes from".to_owned(),
+                false => format!("after this plan, `quorate apply --renew-certs={name}` issues a new one; {OLD_ONE}"),
+            };
+            readable(name, layout::row(*file).word, &fact.access, &layout::access(*file), &new)
+        })
+    });
+    let of_consumers = desired.consumers.iter().filter_map(|(name, consumer)| {
+        let is = observed.consumers.get(name)?.known()?.key_access.as_ref()?;
+        let wanted = Access::new("600", &consumer.owner, &consumer.group);
+        readable(&consumer.host, consumer.key.as_str(), is, &wanted, &format!("the plan issues a new one; {OLD_ONE}"))
+    });
+    let of_authority = observed.workstation.ca_keys.iter().filter_map(|(name, held)| match held {
+        Held::Key(is) => {
+            readable(name, "ca.key", is, &layout::authority_key_access(), "plan the replacement of the CA")
+        }
+        Held::Nothing => None,
+    });
+    of_nodes.chain(of_consumers).chain(of_authority).collect()
+}
+
+/// etcd asks no list of revoked certificates.
+const OLD_ONE: &str = "the old one is accepted until its certificate expires, or until the CA is replaced";
+
+/// Of a key that somebody else than root and the owner that it is to have can read.
+fn readable(host: &HostName, key: &str, is: &Access, wanted: &Access, new: &str) -> Option<Finding> {
+    let mode = u32::from_str_radix(&is.mode, 8).unwrap_or_default();
+    let is_others = is.owner != wanted.owner && is.owner != "root";
+    let is_readable = mode & 0o044 != 0 || is_others && mode & 0o400 != 0;
+    is_readable.then(|| Finding {
+        code: Code::KeyReadable,
+        hosts: vec![host.clone()],
+        what: format!("others could read the private key {key} on {host} ({is})"),
+        hint: Some(format!("if others can log in there, it may have been copied: {new}")),
+    })
+}
+
 fn file_fault(host: &Host, file: File) -> Option<String> {
     let (is, wanted) = (&host.files.get(&file)?.access, layout::access(file));
-    (*is != wanted).then(|| format!("{} is {is}, not {wanted}", layout::row(file).word))
+    (*is != wanted).then(|| format!("{}: {is} → {wanted}", layout::row(file).word))
 }
 
 fn folder_fault(host: &Host, folder: Folder) -> Option<String> {
     let (is, wanted) = (host.folders.get(&folder)?, layout::folder_access(folder));
-    (*is != wanted).then(|| format!("the {} directory is {is}, not {wanted}", layout::folder_row(folder).word))
+    (*is != wanted).then(|| format!("the {} directory: {is} → {wanted}", layout::folder_row(folder).word))
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, file: File) -> Readiness {

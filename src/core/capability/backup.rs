@@ -8,6 +8,7 @@
 //! the snapshot. Nothing here depends on who that was.
 
 use super::unreachable;
+use crate::core::cluster::changed;
 use crate::core::cluster::leaf;
 use crate::core::cluster::room;
 use crate::core::cluster::snapshot;
@@ -16,9 +17,9 @@ use crate::core::code::Code;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
 use crate::core::content::layout;
 use crate::core::count::size;
-use crate::core::desired::{Backup, Desired, Place};
+use crate::core::desired::{Backup, Compression, Desired, Place};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{HostName, RoleName, UserName};
+use crate::core::names::{Digest, HostName, RoleName, UnixSeconds, UserName};
 use crate::core::observed::auth::BACKUP;
 use crate::core::observed::{Drill, File, FileFact, Host, LastRun, Observed, Role, Scheduled, Seen, Snapshot, Stored};
 use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
@@ -58,7 +59,11 @@ fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
         return None;
     }
     let what = format!("{name} has no {program}, which `compression` in [backup] uses");
-    let hint = format!("install it there (`apt-get install {program}`), or change `compression`");
+    let instead = match compression {
+        Compression::Zstd => "`compression = \"gzip\"`, which every Debian has",
+        Compression::Gzip | Compression::None => "`compression = \"none\"`",
+    };
+    let hint = format!("install it there (`apt-get install {program}`), or set {instead}");
     Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).declared_at(Place::BackupCompression))
 }
 
@@ -105,8 +110,12 @@ fn nodes<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a HostName, &'a Host, &
     })
 }
 
-fn draft(view: &View, actions: Vec<Action>, what: &str, place: Place) -> Option<Draft> {
-    let because = vec![view.reason(what, place)];
+fn draft(view: &View, actions: Vec<Action>, what: impl Into<String>, place: Place) -> Option<Draft> {
+    draft_for(view, actions, vec![what.into()], place)
+}
+
+fn draft_for(view: &View, actions: Vec<Action>, what: Vec<String>, place: Place) -> Option<Draft> {
+    let because = what.into_iter().map(|what| view.reason(what, place)).collect();
     (!actions.is_empty()).then_some(Draft { actions, because, needs: Default::default() })
 }
 
@@ -126,10 +135,23 @@ fn is_there(host: &Host) -> bool {
 }
 
 fn install_script(view: &View) -> Option<Draft> {
-    let without = nodes(view).filter(|(_, host, _)| !has_script(host));
+    let without: Vec<_> = nodes(view).filter(|(_, host, _)| !has_script(host)).collect();
+    let mut what: Vec<_> = without.iter().map(|(_, host, _)| of_script(host)).collect();
+    what.sort();
+    what.dedup();
+    let without = without.into_iter();
     let actions =
         without.map(|(name, ..)| Action::Backup(BackupAction::InstallScript { host: name.clone() })).collect();
-    draft(view, actions, "the backup script is missing or differs", Place::Backup)
+    draft_for(view, actions, what, Place::Backup)
+}
+
+/// Its text never leaves the host, so its digest stands for it.
+fn of_script(host: &Host) -> String {
+    let short = |digest: &Digest| digest.to_string()[..12].to_owned();
+    match host.files.get(&File::BackupScript) {
+        None => "the backup script is missing".to_owned(),
+        Some(fact) => format!("the backup script: SHA-256 {} → {}", short(&fact.digest), short(&SCRIPT_DIGEST)),
+    }
 }
 
 fn has_script(host: &Host) -> bool {
@@ -142,18 +164,29 @@ fn text(desired: &Desired, policy: &Backup, file: File) -> String {
 }
 
 fn write(view: &View, file: File) -> Option<Draft> {
-    let actions: Vec<_> = nodes(view)
-        .filter_map(|(name, host, policy)| {
-            let text = text(view.desired, policy, file);
-            let differs = host.text_of(file) != Some(text.as_str());
-            differs.then(|| Action::File(FileAction::Write { host: name.clone(), file, text }))
-        })
-        .collect();
-    let (what, place) = match file {
-        File::BackupTimer => ("the backup timer differs from cluster.toml", Place::BackupSchedule),
-        _ => ("the backup service differs from cluster.toml", Place::Backup),
+    let (unit, place) = match file {
+        File::BackupTimer => ("the backup timer", Place::BackupSchedule),
+        _ => ("the backup service", Place::Backup),
     };
-    draft(view, actions, what, place)
+    let (mut actions, mut what) = (Vec::new(), Vec::new());
+    for (name, host, policy) in nodes(view) {
+        let text = text(view.desired, policy, file);
+        let before = host.text_of(file);
+        if before == Some(text.as_str()) {
+            continue;
+        }
+        let changes = match before {
+            None if host.files.contains_key(&file) => vec![format!("{unit} could not be read")],
+            None => vec![format!("{unit} is missing")],
+            Some(before) => match changed::settings(before, &text) {
+                changes if changes.is_empty() => vec![format!("{unit} differs from cluster.toml")],
+                changes => changes.into_iter().map(|change| format!("{unit}: {change}")).collect(),
+            },
+        };
+        what.extend(changes.into_iter().filter(|change| !what.contains(change)).collect::<Vec<_>>());
+        actions.push(Action::File(FileAction::Write { host: name.clone(), file, text }));
+    }
+    draft_for(view, actions, what, place)
 }
 
 fn enable(view: &View) -> Option<Draft> {
@@ -285,6 +318,18 @@ pub fn without_room(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     observed.seen_hosts().filter_map(of).collect()
 }
 
+/// How long after its slot a snapshot may still be under way.
+const UNDER_WAY_SECONDS: i64 = 600;
+
+/// When the first snapshot is due, while there is none because the timers were started lately.
+pub fn first_due(desired: &Desired, observed: &Observed) -> Option<UnixSeconds> {
+    let schedule = &desired.backup.as_ref()?.schedule;
+    let on = observed.seen_hosts().filter(|(name, host)| desired.backup_on(name).is_some() && is_on(host));
+    let since: Option<Vec<_>> = on.map(|(_, host)| host.scheduled.as_ref()?.since).collect();
+    let due = schedule.first_after(since?.into_iter().min()?)?;
+    (last(observed).is_none() && observed.at.0 < due.0 + UNDER_WAY_SECONDS).then_some(due)
+}
+
 /// A last snapshot that is older than it may be. A node that was not seen may hold a newer one.
 pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let backup = desired.backup.as_ref()?;
@@ -302,6 +347,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Option<Finding> {
                 snapshot.name
             )
         }
+        None if first_due(desired, observed).is_some() => return None,
         None => "no completed snapshot on any node".to_owned(),
     };
     let unseen: Vec<_> =

@@ -121,7 +121,7 @@ fn change(key: &str, before: &str, after: &str) -> String {
 }
 
 /// Longer values are in the difference of the file anyway.
-const VALUE_SHOWN_BYTES: usize = 40;
+const VALUE_SHOWN_BYTES: usize = 64;
 
 fn readable(key: &str, value: &str) -> String {
     match (key, value.parse()) {

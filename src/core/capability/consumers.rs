@@ -7,9 +7,10 @@ use crate::core::cluster::leaf::{client, is_due, issued};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::trust;
 use crate::core::cluster::view::View;
+use crate::core::code::Code;
 use crate::core::desired::{Consumer, Desired, Place};
-use crate::core::names::ConsumerName;
-use crate::core::observed::{Access, ConsumerFiles, Observed, Seen};
+use crate::core::names::{ConsumerName, listed};
+use crate::core::observed::{Access, ConsumerFiles, Lacking, Observed, Seen};
 use crate::core::plan::action::{Action, ConsumerAction, Readiness, SignedBy, Trust};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
@@ -20,6 +21,9 @@ pub fn next(view: &View) -> Ruling {
     let mut ruling = Ruling::default();
     for (name, consumer) in &view.desired.consumers {
         match view.observed.consumers.get(name) {
+            Some(Seen::Known(files)) if !files.lacks.is_empty() => {
+                ruling.blocked.push(lacking(name, consumer, files));
+            }
             Some(Seen::Known(files)) if ruling.step.is_none() => {
                 let Some(fault) = fault(view.desired, view.observed, name, files) else { continue };
                 let reason = view.reason(fault, Place::Consumer(name));
@@ -32,6 +36,20 @@ pub fn next(view: &View) -> Ruling {
         }
     }
     ruling
+}
+
+/// What is made by hand, before anything is written there.
+fn lacking(name: &ConsumerName, consumer: &Consumer, files: &ConsumerFiles) -> Blocked {
+    let each = files.lacks.iter().map(|lacking| match lacking {
+        Lacking::Folder(path) => format!("directory {path}"),
+        Lacking::Account(name) => format!("user {name}"),
+        Lacking::Group(name) => format!("group {name}"),
+    });
+    let what = format!("{} has no {}, which the files of consumer {name} need", consumer.host, listed(each));
+    Blocked::new(Code::ConsumerUnready, what)
+        .on(&consumer.host)
+        .hint(format!("create it there, or correct [consumers.{name}]"))
+        .declared_at(Place::Consumer(name))
 }
 
 fn action(view: &View, name: &ConsumerName, consumer: &Consumer, files: &ConsumerFiles) -> Action {
@@ -64,7 +82,7 @@ fn fault_of_trust(observed: &Observed, consumer: &Consumer, files: &ConsumerFile
 }
 
 fn differs(path: &str, found: &Access, wanted: &Access) -> Option<String> {
-    (found != wanted).then(|| format!("{path} is {found}, not {wanted}"))
+    (found != wanted).then(|| format!("{path}: {found} → {wanted}"))
 }
 
 /// What is wrong with the certificate and its key; `None` when they are as they should be.
@@ -93,7 +111,7 @@ fn fault_of_pair(
     }
     let wanted = client(user.as_str());
     if certificate.common_name != wanted.common_name {
-        return Some(format!("the common name in {path} is not {user}"));
+        return Some(format!("the common name in {path}: {} → {user}", certificate.common_name));
     }
     if !certificate.usages.is_superset(&wanted.usages) {
         return Some(format!("{path} is not a client certificate (no clientAuth)"));
@@ -130,6 +148,9 @@ pub fn readiness(
     };
     if trust::authority(observed, by).is_none() {
         return refused("there is no CA here".to_owned());
+    }
+    if !files.lacks.is_empty() {
+        return refused(lacking(name, consumer, files).what);
     }
     let is_wrong = fault_of_trust(observed, consumer, files, trust).is_some()
         || issue && fault_of_pair(desired, observed, name, files, by).is_some()

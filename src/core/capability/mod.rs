@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod config;
 pub mod consumers;
 pub mod departure;
+pub mod drop_ins;
 pub mod expiry;
 pub mod given;
 pub mod node_ca;

@@ -95,7 +95,7 @@ fn lack(observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
     match observed.workstation.ca_keys.get(name)? {
         _ if !host.folders.contains_key(&Folder::Certificates) => None,
         Held::Nothing => Some("the CA key (ca.key) is not on every node".to_owned()),
-        Held::Key(access) if *access != wanted => Some(format!("ca.key is {access}, not {wanted}")),
+        Held::Key(access) if *access != wanted => Some(format!("ca.key: {access} → {wanted}")),
         Held::Key(_) => None,
     }
 }

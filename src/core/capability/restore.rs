@@ -226,6 +226,6 @@ pub fn confirm_effect(observed: &mut Observed) {
         host.files.remove(&File::RestoreNote);
         host.pushed.clear();
         // They are of data that was set aside.
-        host.snapshots.retain(|reason, _| *reason != SnapshotReason::Change);
+        host.snapshots.retain(|reason, _| matches!(reason, SnapshotReason::Upgrade(_)));
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::alarms;
+use crate::core::cluster::changed;
 use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::next_start;
 use crate::core::cluster::others;
@@ -35,12 +36,16 @@ pub fn write_unit(view: &View) -> Ruling {
         if before == Some(text.as_str()) {
             continue;
         }
-        let reason = match before.map(|before| runtime::version_in(view.desired, before)) {
-            None => view.reason("the unit is missing", Place::Version),
-            Some(Some(is)) if is != version => view.reason(format!("etcd version: {is} → {version}"), Place::Version),
-            Some(_) => view.reason("the unit differs from cluster.toml", Place::Version),
+        let because = match before.map(|before| (before, runtime::version_in(view.desired, before))) {
+            None => vec!["the unit is missing".to_owned()],
+            Some((_, Some(is))) if is != version => vec![format!("etcd version: {is} → {version}")],
+            Some((before, _)) => match changed::settings(before, &text) {
+                changes if changes.is_empty() => vec!["the unit differs from cluster.toml".to_owned()],
+                changes => changes.into_iter().map(|change| format!("the unit: {change}")).collect(),
+            },
         };
-        wanted.push((Action::File(FileAction::Write { host: name.clone(), file: definition, text }), vec![reason]));
+        let because = because.into_iter().map(|what| view.reason(what, Place::Version)).collect();
+        wanted.push((Action::File(FileAction::Write { host: name.clone(), file: definition, text }), because));
     }
     let mut ruling = due(view, wanted);
     if let Some(step) = &mut ruling.step

@@ -105,13 +105,23 @@ pub fn effect(
 /// Links etcdctl once the member runs the version that it is of.
 pub fn tools(view: &View) -> Ruling {
     let running = |host: &Host| host.process.is_some().then(|| on_disk(view.desired, host));
-    let linkable = view.hosts().filter_map(|(name, host)| {
-        let version = running(host)?;
-        (host.installed.contains_key(&version) && !has_link(view.desired, host, version)).then_some((name, version))
-    });
-    let actions =
-        linkable.map(|(name, version)| Action::Host(HostAction::LinkTools { host: name.clone(), version })).collect();
-    Ruling::steps_for(actions, vec![view.reason("etcdctl on PATH is missing or a different version", Place::Version)])
+    let (mut actions, mut because) = (Vec::new(), Vec::new());
+    for (name, host) in view.hosts() {
+        let Some(version) = running(host) else { continue };
+        if !host.installed.contains_key(&version) || has_link(view.desired, host, version) {
+            continue;
+        }
+        let is = match &host.tools {
+            Tools::Link(folder) => folder.as_str().rsplit('/').next().unwrap_or_default(),
+            Tools::Absent | Tools::Foreign => "none",
+        };
+        let reason = view.reason(format!("etcdctl on PATH: {is} → {version}"), Place::Version);
+        if !because.contains(&reason) {
+            because.push(reason);
+        }
+        actions.push(Action::Host(HostAction::LinkTools { host: name.clone(), version }));
+    }
+    Ruling::steps_for(actions, because)
 }
 
 /// Also when there is nothing for us to link.

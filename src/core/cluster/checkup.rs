@@ -138,14 +138,17 @@ const LOGIN_SLOW_MS: u64 = 3_000;
 const ANSWER_SLOW_MS: u64 = 500;
 
 fn ssh(checkup: &Checkup) -> Outcome {
-    let login = checkup.login;
+    let login = &checkup.login;
     let seen = format!("logged in within {}; a command takes {}", ms(login.connected_ms), ms(login.answered_ms));
     if login.connected_ms >= LOGIN_SLOW_MS {
         return Outcome::warning(
             Check::Ssh,
             seen,
-            "find what slows the login down: `ssh -vvv` shows where it waits (often name lookups by sshd, `UseDNS no`, \
-             or a PAM module)",
+            format!(
+                "find what slows the login down: `ssh -vvv {} true` shows where it waits (often name lookups by sshd, \
+                 `UseDNS no`, or a PAM module)",
+                login.typed
+            ),
         );
     }
     if login.answered_ms >= ANSWER_SLOW_MS {

@@ -19,7 +19,8 @@ use crate::core::plan::step::{Risk, title};
 /// When no member that can be asked has room for it.
 pub fn insured(view: &View, draft: Draft) -> Result<Draft, Blocked> {
     let View { desired, observed, .. } = view;
-    if !is_needed(desired, observed, &draft) || is_saved(observed, SnapshotReason::Change) {
+    let before = if begins_restore(&draft) { SnapshotReason::Restore } else { SnapshotReason::Change };
+    if !is_needed(desired, observed, &draft) || is_saved(observed, before) {
         return Ok(draft);
     }
     if upheld(Guard::SnapshotBeforeRisk, false) {
@@ -35,7 +36,7 @@ pub fn insured(view: &View, draft: Draft) -> Result<Draft, Blocked> {
     let Some(host) = saver?.cloned() else { return Ok(draft) };
     let place = draft.because.first().map(|reason| reason.place.clone()).unwrap_or_default();
     let because = Reason { what: format!("safety snapshot before: {}", title(&draft.actions, &draft.because)), place };
-    Ok(Draft::of(Action::Snapshot(SnapshotAction::Save { host, before: SnapshotReason::Change }), because))
+    Ok(Draft::of(Action::Snapshot(SnapshotAction::Save { host, before }), because))
 }
 
 /// Whether a step needs a snapshot before it.
@@ -44,8 +45,10 @@ pub fn is_needed(desired: &Desired, observed: &Observed, draft: &Draft) -> bool 
     // It keeps a copy of all that the member has, which is more than a snapshot.
     let any = |is: fn(&Action) -> bool| draft.actions.iter().any(is);
     let keeps_all = any(|action| action.impact() == Impact::Outage);
-    // Once that is noted, a restore must be finished.
-    let begins_restore =
-        any(|action| matches!(action, Action::File(FileAction::Write { file: File::RestoreNote, .. })));
-    !desired.request.no_snapshot && !keeps_all && (begins_restore || is_risky())
+    !desired.request.no_snapshot && !keeps_all && (begins_restore(draft) || is_risky())
+}
+
+/// Once that is noted, a restore must be finished.
+fn begins_restore(draft: &Draft) -> bool {
+    draft.actions.iter().any(|action| matches!(action, Action::File(FileAction::Write { file: File::RestoreNote, .. })))
 }

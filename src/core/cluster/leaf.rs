@@ -6,7 +6,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::{process, trust};
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired};
-use crate::core::names::{ClientUrl, HostName, PeerUrl, UnixSeconds, canonical};
+use crate::core::names::{ClientUrl, HostName, PeerUrl, UnixSeconds, canonical, listed};
 use crate::core::observed::auth::BACKUP;
 use crate::core::observed::{Authority, Certificate, GivenPair, Host, Observed, Role, Seen, Usage};
 use crate::core::plan::action::SignedBy;
@@ -146,8 +146,11 @@ pub fn fault(
     if due == SignedBy::Next && signer != trust::authority(observed, due).map(|next| next.fingerprint) {
         return Some(format!("{stem}.crt is not signed by the new CA"));
     }
-    if certificate.names != wanted.names || certificate.common_name != wanted.common_name {
-        return Some(format!("the names in {stem}.crt differ from cluster.toml"));
+    if certificate.common_name != wanted.common_name {
+        return Some(format!("the common name in {stem}.crt: {} → {}", certificate.common_name, wanted.common_name));
+    }
+    if certificate.names != wanted.names {
+        return Some(format!("the names in {stem}.crt: {}", changed_names(&certificate.names, &wanted.names)));
     }
     let is_usable = match desired.authority {
         AuthoritySource::Vault(_) => certificate.usages.is_superset(&wanted.usages),
@@ -165,6 +168,12 @@ pub fn fault(
     }
     let authority = trust::authority(observed, due)?;
     is_due(desired, observed, certificate, authority).map(|when| format!("{stem}.crt {when}"))
+}
+
+/// `+ etcd.example, - 10.0.0.9`: what is to be added, and what is to go.
+fn changed_names(is: &BTreeSet<String>, wanted: &BTreeSet<String>) -> String {
+    let added = wanted.difference(is).map(|name| format!("+ {name}"));
+    listed(added.chain(is.difference(wanted).map(|name| format!("- {name}"))))
 }
 
 /// Why a certificate is to be issued anew for its age alone. One that ends with its authority would end no later then.

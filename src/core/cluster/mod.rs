@@ -12,6 +12,7 @@
 //! - [`outline`]: a look in lines that can be compared; [`overview`]: what its headline says
 
 pub mod alarms;
+pub mod changed;
 pub mod checkup;
 pub mod clients;
 pub mod crash;

@@ -98,19 +98,9 @@ pub fn upgrade_path(desired: &Desired, observed: &Observed, membership: &Members
     if (declared.major, declared.minor) < (highest.major, highest.minor) {
         return downgrade(observed, declared, running, highest);
     }
-    let mut stops = Vec::new();
-    let mut at = running;
-    while at != declared {
-        let stop = next_stop(desired, at)?;
-        stops.push(stop);
-        at = stop;
-        assert!(stops.len() < STOPS_MAX, "the upgrade path from {running} to {declared} does not end");
-    }
+    let stops = stops(desired, observed, running)?;
     Ok(UpgradePath { stops, running })
 }
-
-/// Two stops a minor version at most, and etcd has had seven of them in nine years.
-const STOPS_MAX: usize = 32;
 
 /// Back is a way only while one member still speaks the old version.
 pub fn downgrade(
@@ -130,46 +120,73 @@ pub fn downgrade(
     Err(Blocked::new(Code::Downgrade, what).hint(hint).declared_at(Place::Version))
 }
 
-/// The next stop on the way from `at` to the declared version.
-fn next_stop(desired: &Desired, at: Version) -> Result<Version, Blocked> {
+/// Every version that the members are taken to, up to the declared one.
+fn stops(desired: &Desired, observed: &Observed, running: Version) -> Result<Vec<Version>, Blocked> {
     let declared = desired.cluster.version;
-    if (at.major, at.minor) == (declared.major, declared.minor) {
-        return sound(at, declared);
+    let via = match &desired.binaries {
+        Binaries::Archive { via, .. } => Some(via),
+        Binaries::Preinstalled { .. } | Binaries::Undeclared => None,
+    };
+    let mut stops = Vec::new();
+    let mut missing = Vec::new();
+    let mut at = running;
+    for least in floors(running, declared) {
+        let of_minor = |version: &Version| version.minor == least.minor && *version >= least;
+        match via.and_then(|via| via.keys().copied().filter(of_minor).max()) {
+            Some(stop) => stops.push(stop),
+            None => missing.push(least),
+        }
+        at = least;
     }
-    let floor = LAST_BEFORE.iter().find(|(minor, _)| *minor == at.minor).map(|(_, floor)| *floor);
-    if let Some(floor) = floor.filter(|floor| at < *floor && !upheld(Guard::OneMinorAtATime, false)) {
-        return on_the_way(
-            desired,
-            at.minor,
-            floor,
-            &format!("before 3.{}, every member must run {floor} or newer", at.minor + 1),
-        );
+    // What a further version lacks is told with it: a hint that is followed leads to no other refusal.
+    let last = sound(at, declared)?;
+    if missing.is_empty() {
+        stops.push(last);
+        return Ok(stops);
     }
-    let minor = at.minor + 1;
-    if upheld(Guard::OneMinorAtATime, minor == declared.minor) {
-        return sound(at, declared);
-    }
-    let first = if minor == FIRST_SOUND_3_5.minor { FIRST_SOUND_3_5 } else { Version { minor, patch: 0, ..at } };
-    on_the_way(desired, minor, first, &format!("{at} → {declared} must stop at 3.{minor}"))
+    Err(no_stop(observed, running, declared, &missing, via.is_some()))
 }
 
-/// The newest version of `minor` that cluster.toml names an archive of, if it is `at_least` that new.
-fn on_the_way(desired: &Desired, minor: u16, at_least: Version, why: &str) -> Result<Version, Blocked> {
-    let via = match &desired.binaries {
-        Binaries::Archive { via, .. } => via,
-        Binaries::Preinstalled { .. } | Binaries::Undeclared => {
-            let what = format!("{why}, and cluster.toml configures no archive for it");
-            return Err(Blocked::new(Code::UpgradePath, what)
-                .hint("upgrade one minor version at a time: set `version` to the next one first")
-                .declared_at(Place::Version));
-        }
+/// The oldest patch of each minor version that every member must run on the way, the strictest need of each at once.
+fn floors(running: Version, declared: Version) -> Vec<Version> {
+    if running.major != declared.major || upheld(Guard::OneMinorAtATime, false) {
+        return Vec::new();
+    }
+    let of = |minor| LAST_BEFORE.iter().find(|(of, _)| *of == minor).map(|(_, least)| *least);
+    let stays = (running.minor < declared.minor).then(|| of(running.minor)).flatten();
+    let between =
+        (running.minor + 1..declared.minor).map(|minor| of(minor).unwrap_or(Version { minor, patch: 0, ..declared }));
+    stays.filter(|least| running < *least).into_iter().chain(between).collect()
+}
+
+/// The refusal of a way over versions that cluster.toml names no archive of: all of them at once, for every architecture.
+fn no_stop(
+    observed: &Observed,
+    running: Version,
+    declared: Version,
+    missing: &[Version],
+    has_archive: bool,
+) -> Blocked {
+    let each: Vec<_> = missing.iter().map(|least| format!("{least} or a newer 3.{}", least.minor)).collect();
+    let way = format!("before etcd {declared}, every member ({running} now) must run {}", each.join(", then "));
+    let (what, hint) = if has_archive {
+        let of: BTreeSet<_> = observed.seen_hosts().map(|(_, host)| host.architecture).collect();
+        let digests: Vec<_> = of.iter().map(|architecture| format!("{architecture} = \"SHA-256\"")).collect();
+        let entry =
+            |least: &Version| format!("`\"{least}\" = {{ {} }}` (or a newer 3.{})", digests.join(", "), least.minor);
+        let entries: Vec<_> = missing.iter().map(entry).collect();
+        let none = if missing.len() == 1 { "no such version" } else { "none of them" };
+        (
+            format!("{way}, and [etcd.archive.via] lists {none}"),
+            format!("add {} to [etcd.archive.via]", entries.join(" and ")),
+        )
+    } else {
+        (
+            format!("{way}, and cluster.toml configures no archive for it"),
+            format!("one at a time: declare as `version` {} first, and apply that", each[0]),
+        )
     };
-    via.keys().copied().filter(|version| version.minor == minor && *version >= at_least).max().ok_or_else(|| {
-        let what = format!("{why}, and [etcd.archive.via] lists no such version");
-        let hint =
-            format!("add `\"{at_least}\" = {{ amd64 = \"SHA-256\" }}` (or a newer 3.{minor}) to [etcd.archive.via]");
-        Blocked::new(Code::UpgradePath, what).hint(hint).declared_at(Place::Version)
-    })
+    Blocked::new(Code::UpgradePath, what).hint(hint).declared_at(Place::Version)
 }
 
 /// `to`, unless it is known to lose data.
@@ -292,11 +309,17 @@ fn v2store_is_clean(view: &View, membership: &Membership, stop: Version) -> Resu
 fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
     for (name, host) in view.hosts() {
         let text = host.text_of(File::Config).unwrap_or_default();
-        let Some(line) = text.lines().find(|line| line.starts_with("experimental-")) else { continue };
-        let key = line.split(':').next().unwrap_or(line);
-        let what = format!("etcd {stop} removed the setting `{key}`, which is in etcd.yaml on {name}");
-        let hint = "replace it in `extra` of [etcd] by its successor and apply that first";
-        return Err(Blocked::new(Code::ExperimentalSetting, what).on(name).hint(hint).declared_at(Place::EtcdExtra));
+        let keys = text.lines().filter(|line| line.starts_with("experimental-"));
+        let keys: Vec<_> = keys.map(|line| format!("`{}`", line.split(':').next().unwrap_or(line))).collect();
+        let (settings, them, successors) = match keys.len() {
+            0 => continue,
+            1 => ("setting", "is", "replace it in `extra` of [etcd] by its successor and apply that first"),
+            _ => ("settings", "are", "replace them in `extra` of [etcd] by their successors and apply that first"),
+        };
+        let what =
+            format!("etcd {stop} removed the {settings} {}, which {them} in etcd.yaml on {name}", keys.join(" and "));
+        let blocked = Blocked::new(Code::ExperimentalSetting, what).on(name).hint(successors);
+        return Err(blocked.declared_at(Place::EtcdExtra));
     }
     Ok(())
 }
@@ -426,4 +449,46 @@ pub fn wanted_archives(desired: &Desired, observed: &Observed) -> BTreeSet<(Vers
     };
     let wanted = versions.into_iter().flat_map(missing);
     wanted.filter(|(version, of)| *version == declared || desired.archive_digest(*version, *of).is_some()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().expect("a version")
+    }
+
+    fn floors_of(running: &str, declared: &str) -> Vec<String> {
+        floors(version(running), version(declared)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_minor_version_on_the_way_has_its_strictest_need_at_once() {
+        assert_eq!(floors_of("3.4.23", "3.5.30"), [""; 0]);
+        assert_eq!(floors_of("3.4.23", "3.6.16"), ["3.5.26"], "3.5.6 would be sound, and too old for 3.6");
+        assert_eq!(floors_of("3.4.23", "3.7.1"), ["3.5.26", "3.6.11"]);
+        assert_eq!(floors_of("3.5.16", "3.6.16"), ["3.5.26"]);
+        assert_eq!(floors_of("3.5.16", "3.7.1"), ["3.5.26", "3.6.11"]);
+        assert_eq!(floors_of("3.5.30", "3.6.0"), [""; 0]);
+        assert_eq!(floors_of("3.5.30", "3.7.1"), ["3.6.11"]);
+        assert_eq!(floors_of("3.6.4", "3.7.1"), ["3.6.11"]);
+    }
+
+    #[test]
+    fn who_follows_the_needs_meets_no_other() {
+        for declared in ["3.5.30", "3.6.16", "3.7.1"].map(version) {
+            for running in ["3.4.0", "3.4.23", "3.5.6", "3.5.16", "3.5.26", "3.6.0", "3.6.11"].map(version) {
+                if running > declared {
+                    continue;
+                }
+                let mut at = running;
+                for least in floors(running, declared) {
+                    assert!(floors(at, least).is_empty(), "{at} goes to {least} at once");
+                    at = least;
+                }
+                assert_eq!(floors(at, declared), [], "from {at} to {declared}");
+            }
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub use consumers::Consumer;
 pub(crate) use etcd_keys::{Kind as SettingKind, settings as etcd_settings};
 pub use place::{Place, Places};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, parser};
 pub use vault::{Vault, VaultLogin};
 
 /// A whole cluster.toml after validation. Relative local paths have been made absolute against the file's folder.

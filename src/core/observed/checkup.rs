@@ -22,8 +22,10 @@ pub struct Checkup {
 }
 
 /// How long SSH takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
+    /// What is typed behind `ssh` to log in there in the same way.
+    pub typed: String,
     /// To connect and to log in.
     pub connected_ms: u64,
     /// From a command that does nothing to its answer, over the connection that there is.

@@ -120,6 +120,18 @@ pub struct ConsumerFiles {
     pub key_access: Option<Access>,
     /// Files were changed, and it was not told yet.
     pub reload_due: bool,
+    /// What its files need, and is not on the host.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacks: BTreeSet<Lacking>,
+}
+
+/// What quorate makes nowhere for a consumer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lacking {
+    Folder(RemotePath),
+    Account(String),
+    Group(String),
 }
 
 /// What lies on the machine that quorate runs on.
@@ -327,6 +339,9 @@ pub struct Scheduled {
     /// The newest finished snapshot of each cluster in the declared folder, which others may use, too. Volatile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newest: Vec<Snapshot>,
+    /// Since when the timer runs. Volatile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<UnixSeconds>,
     /// How the last run of the timer ended here, since the host was started. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<LastRun>,
@@ -442,9 +457,9 @@ pub struct Service {
     pub enabled: bool,
     /// systemd has not read the unit file that is on disk.
     pub needs_reload: bool,
-    /// Files of others that change what the unit says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub drop_ins: Vec<RemotePath>,
+    /// Files of others that change what the unit says, and the names of the settings in each, as far as it could be read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drop_ins: BTreeMap<RemotePath, BTreeSet<String>>,
     /// What they take from etcd, and what other units of the host do in the same way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restrictions: Vec<Restriction>,

@@ -75,6 +75,7 @@ impl Finding {
             | Code::NotLost
             | Code::OtherEtcd
             | Code::RestoreDone
+            | Code::UnitExtended
             | Code::UpgradeWaits => Severity::Note,
             _ => Severity::Warning,
         }

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::core::capability::{backup, expiry, given, recovery, restore, rotation, users};
+use crate::core::capability::{access, backup, drop_ins, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::{
     clients, departed, former_life, locked, lost, next_start, others, quota, room, source, trust,
@@ -48,18 +48,8 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(next_start::findings(desired, observed));
     findings.extend(rotation::findings(observed));
     findings.extend(clients::finding(desired, observed));
-    for (name, host) in observed.seen_hosts() {
-        let mut add = |code, what: String, hint: &str| {
-            findings.push(Finding { code, hosts: vec![name.clone()], what, hint: Some(hint.to_owned()) });
-        };
-        for drop_in in &host.service.drop_ins {
-            add(
-                Code::DropIn,
-                format!("{drop_in} overrides the unit on {name}"),
-                "move what cluster.toml can express there, and remove the drop-in if nothing else is in it",
-            );
-        }
-    }
+    findings.extend(access::findings(desired, observed));
+    findings.extend(drop_ins::findings(observed));
     if let Some(Some(authority)) = observed.workstation.authority.known() {
         let left = authority.not_after.0 - observed.at.0;
         if left < AUTHORITY_WARNING_SECONDS {

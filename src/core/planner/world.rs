@@ -123,7 +123,7 @@ pub fn bare_host() -> Host {
             state: ServiceState::Inactive,
             enabled: false,
             needs_reload: false,
-            drop_ins: Vec::new(),
+            drop_ins: Default::default(),
             restrictions: Vec::new(),
             complaint: None,
             ended: None,

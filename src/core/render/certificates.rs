@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::json::rfc3339;
 use super::palette::Palette;
-use super::status::{Unseen, days_left, unseen};
+use super::status::{Unseen, unseen};
 use super::{clean, table};
 use crate::core::content::layout;
 use crate::core::desired::Desired;
-use crate::core::names::{ClusterName, ConsumerName, HostName, UnixSeconds};
+use crate::core::names::{ClusterName, ConsumerName, HostName};
 use crate::core::observed::{Certificate, ConsumerFiles, Host, Observed, Role, Seen};
+use crate::core::span;
 
 /// What `certs list --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -166,13 +167,13 @@ pub fn text(document: &Document, within_seconds: i64, palette: Palette) -> Strin
     out
 }
 
-/// `364d`, as kubeadm says it; hours in the last two days.
+/// `365d`, as kubeadm says it; `10y`, and hours in the last two days.
 fn residual(seconds: i64) -> String {
-    let days = days_left(UnixSeconds(seconds), UnixSeconds(0));
     match seconds {
         ..=0 => "expired".to_owned(),
         1..=172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{days}d"),
+        // `365 days`, `10 years`
+        _ => span::days(seconds).replace(" days", "d").replace(" years", "y"),
     }
 }
 

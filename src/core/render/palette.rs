@@ -12,6 +12,9 @@ pub struct Palette {
     pub heading: Style,
     pub faint: Style,
     pub good: Style,
+    /// What deserves a second look, of a step: its risk, what it needs.
+    pub caution: Style,
+    pub danger: Style,
 }
 
 impl Palette {
@@ -30,6 +33,8 @@ impl Palette {
             heading: Style::new().bold(),
             faint: Style::new().dimmed(),
             good: colour(AnsiColor::Green).bold(),
+            caution: colour(AnsiColor::Yellow),
+            danger: colour(AnsiColor::Red),
         }
     }
 }

@@ -45,7 +45,8 @@ pub(crate) fn blocked() -> Plan {
     hide(&mut world, "etcd-2");
     let host = world.host_mut(&HostName::new("etcd-3")).expect("it is declared");
     host.taken_ports.insert(2379, "nginx\u{1b}[31m (pid 77)".to_owned());
-    host.service.drop_ins.push(crate::core::names::RemotePath::new("/etc/systemd/system/etcd.service.d/x.conf"));
+    let path = crate::core::names::RemotePath::new("/etc/systemd/system/etcd.service.d/x.conf");
+    host.service.drop_ins.insert(path, ["ExecStart".to_owned()].into());
     planner::plan(&desired, &world)
 }
 

@@ -20,6 +20,7 @@ use crate::core::plan::Voters;
 use crate::core::plan::overview::Overview;
 use crate::core::plan::ruling::{Blocked, Finding};
 use crate::core::render::json::rfc3339;
+use crate::core::span;
 
 mod text;
 
@@ -165,6 +166,9 @@ pub struct BackupStatus {
     pub complete: bool,
     /// The newest finished one that was seen on any host.
     pub last: Option<LastSnapshot>,
+    /// When the first one is due, while there is none because the timers were started lately. RFC 3339, in UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_due: Option<String>,
     /// The last drill of `backup verify` that was passed, as the nodes have noted it.
     #[serde(default)]
     pub last_drill: Option<LastDrill>,
@@ -220,7 +224,7 @@ pub enum MemberRole {
 pub struct Expiry {
     /// RFC 3339, in UTC.
     pub at: String,
-    /// Whole days from now; negative once it has passed.
+    /// Days from now, from ten on the nearest number; negative once it has passed.
     pub days_left: i64,
 }
 
@@ -408,10 +412,8 @@ fn last_words(host: &Host) -> String {
     host.service.complaint.as_ref().map_or_else(String::new, |complaint| format!(": {complaint}"))
 }
 
-const DAY_SECONDS: i64 = 24 * 3600;
-
-pub(super) fn days_left(at: UnixSeconds, now: UnixSeconds) -> i64 {
-    at.0.saturating_sub(now.0).div_euclid(DAY_SECONDS)
+fn days_left(at: UnixSeconds, now: UnixSeconds) -> i64 {
+    span::days_left(at.0.saturating_sub(now.0))
 }
 
 fn first_to_end(host: &Host, now: UnixSeconds) -> Option<CertificateExpiry> {
@@ -468,7 +470,8 @@ fn backup(desired: &Desired, observed: &Observed) -> Option<BackupStatus> {
     let runs = runs.collect();
     let mut nodes = desired.nodes.keys().filter(|name| desired.backup_on(name).is_some());
     let complete = nodes.all(|name| observed.host(name).is_some());
-    Some(BackupStatus { schedule, complete, last, last_drill, runs })
+    let first_due = backup::first_due(desired, observed).map(rfc3339);
+    Some(BackupStatus { schedule, complete, last, first_due, last_drill, runs })
 }
 
 pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {

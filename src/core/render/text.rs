@@ -6,7 +6,7 @@ use crate::core::names::{Architecture, HostName};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, AuthorityAction, HostAction, NO_IMPACT};
 use crate::core::plan::ruling::{Blocked, Finding, Reason};
-use crate::core::plan::step::{Step, title_of};
+use crate::core::plan::step::{Margin, Risk, Step, title_of};
 use crate::core::render::palette::Palette;
 use crate::core::render::{causes, clean, command, diff, words};
 
@@ -95,31 +95,72 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
 }
 
 fn details(out: &mut String, step: &Step, later: &[Step], style: Style) {
-    let mut detail = |name: &str, text: &str| prose(out, &format!("      {name:9}"), 15, text, style);
+    let palette = style.palette;
+    let plain = anstyle::Style::new();
+    let mut detail = |name: &str, text: &str, colour: anstyle::Style| {
+        // Only the word in front: a line that is broken keeps its colour no further.
+        prose(out, &format!("      {colour}{name}{colour:#}{}", " ".repeat(9 - name.len())), 15, text, style);
+    };
     for (index, reason) in step.because.iter().enumerate() {
         let name = if index == 0 { "because" } else { "and" };
-        detail(name, &format!("{} ({})", clean(&reason.what), clean(&reason.place)));
+        detail(name, &format!("{} ({})", clean(&reason.what), clean(&reason.place)), plain);
     }
     // Nothing is worth no line.
     let effect = words::effect(step, later);
     if style.verbose || effect != NO_IMPACT {
-        detail("effect", effect);
+        detail("effect", effect, effect_colour(step, palette));
     }
     if let Some(margin) = words::margin(step.margin) {
-        detail("quorum", &margin);
+        detail("quorum", &margin, margin_colour(step, palette));
     }
     if let Some(risk) = words::risk(step) {
-        detail("risk", &risk);
+        detail("risk", &coloured_word(&risk, risk_colour(step.risk, palette)), plain);
     }
     if let Some(needs) = words::needs(step) {
-        detail("needs", &needs);
+        detail("needs", &needs, palette.caution);
     }
     if style.verbose {
         for action in &step.actions {
             let nowhere = if action.changes_access() { "etcd" } else { "here" };
             let host = action.host().map_or(nowhere, HostName::as_str);
-            detail("action", &format!("{host}: {}", clean(&action_words(action, &step.because))));
+            detail("action", &format!("{host}: {}", clean(&action_words(action, &step.because))), plain);
         }
+    }
+}
+
+fn risk_colour(risk: Risk, palette: Palette) -> anstyle::Style {
+    match risk {
+        Risk::High => palette.danger,
+        Risk::Medium => palette.caution,
+        Risk::None | Risk::Low => anstyle::Style::new(),
+    }
+}
+
+/// What interrupts a member that serves.
+fn effect_colour(step: &Step, palette: Palette) -> anstyle::Style {
+    match words::Effect::of(step) {
+        words::Effect::Restart | words::Effect::Stop => risk_colour(step.risk, palette),
+        words::Effect::None | words::Effect::Start | words::Effect::Membership | words::Effect::Access => {
+            anstyle::Style::new()
+        }
+    }
+}
+
+/// Red where quorum is lost at some point, yellow where one more failure would do it.
+fn margin_colour(step: &Step, palette: Palette) -> anstyle::Style {
+    let Margin { before, during, after } = step.margin;
+    match [before, during, after].into_iter().flatten().min() {
+        Some(..0) => palette.danger,
+        Some(0) => palette.caution,
+        Some(1..) | None => anstyle::Style::new(),
+    }
+}
+
+/// `high: …`, of which only the first word is coloured.
+fn coloured_word(text: &str, colour: anstyle::Style) -> String {
+    match text.split_once(':') {
+        Some((word, rest)) => format!("{colour}{word}{colour:#}:{rest}"),
+        None => text.to_owned(),
     }
 }
 
@@ -223,15 +264,28 @@ fn diff_colour(line: &str, palette: Palette) -> anstyle::Style {
 /// Text behind `head`, its lines as long as they may be, and all but the first indented. What is in backticks is typed as it
 /// stands, so it is not broken.
 fn prose(out: &mut String, head: &str, indent: usize, text: &str, style: Style) {
-    let Some(width) = style.width else { return line(out, format_args!("{head}{text}")) };
+    let margin = " ".repeat(indent);
+    // What begins with spaces is a command or a line for a file, and is taken as it stands.
+    let is_kept = |line: &str| line.starts_with("  ");
+    let mut head = head;
+    for paragraph in text.split('\n') {
+        match style.width.filter(|_| !is_kept(paragraph)) {
+            Some(width) => wrapped(out, head, &margin, paragraph, width),
+            None => line(out, format_args!("{head}{paragraph}")),
+        }
+        head = &margin;
+    }
+}
+
+/// One paragraph of [`prose`].
+fn wrapped(out: &mut String, head: &str, indent: &str, text: &str, width: usize) {
     // What is in backticks stands at the odd places.
     let parts = text.split('`').enumerate();
     let kept = parts.map(|(place, part)| if place % 2 == 1 { part.replace(' ', KEPT) } else { part.to_owned() });
     let kept = kept.collect::<Vec<_>>();
-    let indent = " ".repeat(indent);
     let options = textwrap::Options::new(width)
         .initial_indent(head)
-        .subsequent_indent(&indent)
+        .subsequent_indent(indent)
         .break_words(false)
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
@@ -267,6 +321,37 @@ mod tests {
         let style = Style { width: Some(60), ..Style::default() };
         prose(&mut out, "note: ", 6, "all of it is lost: run `quorate restore SNAPSHOT --confirm CLUSTER` now", style);
         assert_eq!(out, "note: all of it is lost: run\n      `quorate restore SNAPSHOT --confirm CLUSTER` now\n");
+    }
+
+    /// A line that is copied into a file must stay one.
+    #[test]
+    fn a_hint_of_several_lines_keeps_its_indent() {
+        let key = "etcd-1 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINcF8sRO8fOqRGwKCr6tCFZ8uA9ZWc5PlUW0nr5X/liY";
+        let hint = format!("if it is the same, add this line to known_hosts:\n  {key}\nand look again");
+        for width in [None, Some(60)] {
+            let mut out = String::new();
+            prose(&mut out, "        hint: ", 14, &hint, Style { width, ..Style::default() });
+            assert!(out.contains(&format!("\n                {key}\n              and look again\n")), "{out}");
+        }
+    }
+
+    #[test]
+    fn what_deserves_a_second_look_is_coloured() {
+        let palette = Palette::coloured();
+        let text = plan(&samples::drifted(), Style { palette, ..Style::default() });
+        let caution = palette.caution;
+        assert!(text.contains(&format!("      risk     {caution}medium{caution:#}: ")), "{text}");
+        assert!(text.contains(&format!("      {caution}effect{caution:#}   restarts etcd")), "{text}");
+        assert_eq!(risk_colour(Risk::High, palette), palette.danger);
+        assert_eq!(risk_colour(Risk::Low, palette), anstyle::Style::new());
+        let colour = |before, during, after| {
+            let mut step = samples::drifted().steps.remove(0);
+            step.margin = Margin { before, during, after };
+            margin_colour(&step, palette)
+        };
+        assert_eq!(colour(Some(1), Some(0), Some(1)), palette.caution);
+        assert_eq!(colour(Some(0), Some(-1), Some(0)), palette.danger);
+        assert_eq!([colour(Some(1), Some(1), Some(1)), colour(None, None, None)], [anstyle::Style::new(); 2]);
     }
 
     #[test]

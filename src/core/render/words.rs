@@ -29,7 +29,12 @@ pub fn step_line<'a>(
 /// `install etcd 3.5.16 on etcd-1, etcd-2, etcd-3`, in a cluster of `declared` hosts.
 pub fn with_hosts<'a>(title: &str, on: impl IntoIterator<Item = &'a HostName>, declared: usize) -> String {
     let on: Vec<_> = on.into_iter().collect();
-    if on.is_empty() { title.to_owned() } else { format!("{title} on {}", hosts(&on, declared)) }
+    match on.as_slice() {
+        [] => title.to_owned(),
+        // It has said whose member it is, and nothing is done there.
+        [host] if title.starts_with(&format!("remove member {host} ")) => title.to_owned(),
+        on => format!("{title} on {}", hosts(on, declared)),
+    }
 }
 
 /// Names up to three hosts; more are counted when they are all that is declared.
@@ -404,5 +409,11 @@ mod tests {
         assert_eq!(hosts(&some[..4], 5), "n1, n2, n3, n4");
         assert_eq!(hosts(&some[..3], 3), "n1, n2, n3");
         assert_eq!(with_hosts("enable authentication", [], 3), "enable authentication");
+        assert_eq!(
+            with_hosts("remove member n1 (id 7) from the cluster", [&names[0]], 3),
+            "remove member n1 (id 7) from the cluster"
+        );
+        let before = "safety snapshot before: remove member n1 (id 7) from the cluster";
+        assert_eq!(with_hosts(before, [&names[0]], 3), format!("{before} on n1"));
     }
 }

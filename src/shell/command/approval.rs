@@ -28,12 +28,17 @@ pub fn confirm(context: &Context, question: &str, expected: &str, undone: &str) 
     context.voice().ask(format_args!("{question} to continue: "));
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
+    let is_silent = matches!(read, Ok(0)) && !io::stdin().is_terminal();
     if !io::stdin().is_terminal() {
         context.voice().end_line();
     }
     read.map_err(|error| Diagnostic::failure("cannot read the answer").caused_by(&error))?;
     if answer.trim() == expected {
         return Ok(());
+    }
+    if is_silent {
+        let what = format!("nobody answered, as stdin is not a terminal: {undone}");
+        return Err(Diagnostic::new(Kind::Usage, what).hint("without a terminal, use --yes"));
     }
     Err(Diagnostic::failure(format!("cancelled: {undone}")))
 }

@@ -36,7 +36,7 @@ pub struct RequestArgs {
     /// Skip the safety snapshot before irreversible steps
     ///
     /// By default a snapshot is saved on a node before any step that interrupts service or needs --allow, unless there is
-    /// one from the last hour or no member can be reached. Upgrades always save one.
+    /// one from the last hour (before a restore: 15 minutes) or no member can be reached. Upgrades always save one.
     #[arg(long)]
     pub no_snapshot: bool,
 

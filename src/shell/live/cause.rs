@@ -37,7 +37,8 @@ fn code(error: &SshError) -> Code {
         | SshError::HostKeyRefused { .. }
         | SshError::KnownHosts { .. } => Code::HostKey,
         SshError::Auth { .. } => Code::SshAuthentication,
-        SshError::Unresolvable { .. }
+        SshError::Malformed { .. }
+        | SshError::Unresolvable { .. }
         | SshError::Connect { .. }
         | SshError::Proxy { .. }
         | SshError::Handshake { .. }

@@ -50,7 +50,7 @@ async fn of_host(hosts: &Hosts, host: &HostName, measures_disk: bool) -> Seen<Ch
     if let Err(error) = remote.connection.exec("exit 0", "", ANSWER_DEADLINE).await {
         return Seen::Unknown(cause::of_call(host, "running a command", &error));
     }
-    let login = Login { connected_ms, answered_ms: since(begun) };
+    let login = Login { typed: remote.connection.typed().to_owned(), connected_ms, answered_ms: since(begun) };
     // Who it is and what sudo does comes first: where sudo takes long, all that follows does.
     let account = account(&remote).await;
     let of = Subject { desired: &hosts.desired, host };

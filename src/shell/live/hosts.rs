@@ -203,5 +203,5 @@ impl Drop for Awaited<'_> {
 /// A host that is neither declared nor was seen to run a member.
 fn unknown(host: &HostName) -> SshError {
     let reason = "not declared in cluster.toml, and no member was found there".to_owned();
-    SshError::Unresolvable { host: host.to_string(), reason }
+    SshError::Malformed { host: host.to_string(), reason }
 }

@@ -19,6 +19,8 @@ fn bootstraps(test: &str, series: Series) {
     for step in ["create the CA", "install etcd", "write etcd.yaml", "start etcd"] {
         assert!(plan.stdout.contains(step), "{step:?} is missing in:\n{}", plan.stdout);
     }
+    // Its stdin is at its end: nobody can answer, and nothing is done.
+    scene.quorate(&["apply"]).exits(64).says(&["nobody answered", "nothing was changed", "--yes"]);
     let apply = scene.apply().exits(0);
     scene.is_in_sync();
     scene.is_healthy();

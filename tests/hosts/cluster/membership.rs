@@ -96,8 +96,8 @@ fn a_snapshot_is_saved_before_a_member_is_removed() {
     }
     scene.declare_hosts(0..2);
     let words = "save a safety snapshot before the next step";
-    scene.plan().exits(2).says(&[words, "safety snapshot before: remove the member"]);
-    let plan = scene.quorate(&["plan", "--no-snapshot"]).exits(0).says(&["remove the member"]);
+    scene.plan().exits(2).says(&[words, "safety snapshot before: remove member"]);
+    let plan = scene.quorate(&["plan", "--no-snapshot"]).exits(0).says(&["remove member"]);
     assert!(!plan.stdout.contains(words), "{}", plan.stdout);
     let allow = ["--allow", "remove-member:etcd-3"];
     scene.apply_with(&allow).exits(7).says(&[words, "--no-snapshot"]);
@@ -123,7 +123,7 @@ fn a_snapshot_is_saved_before_a_member_is_removed() {
     // It is fresh enough for what comes next, as long as the host that has it stays.
     let stays = scene.lab.hosts().iter().position(|one| one.name() == host.name()).expect("it is one of them");
     scene.declare_hosts(stays..=stays);
-    let plan = scene.plan().exits(2).says(&["remove the member"]);
+    let plan = scene.plan().exits(2).says(&["remove member"]);
     assert!(!plan.stdout.contains(words), "{}", plan.stdout);
 }
 
@@ -135,7 +135,7 @@ fn an_unreachable_member_is_removed_and_cleared_away_when_it_returns() {
     scene.lab.hosts()[2].cut();
     until("the others go on", Duration::from_secs(20), || scene.plan().stdout.contains("2 of 3 voters healthy"));
     scene.declare_hosts(0..2);
-    scene.plan().says(&["remove the member", "--allow remove-member:etcd-3"]);
+    scene.plan().says(&["remove member", "--allow remove-member:etcd-3"]);
     scene.apply_with(&["--allow", "remove-member:etcd-3"]).exits(0);
     scene.members_are_declared();
     scene.plan().exits(0).says(&["etcd-3", "[departed]"]);
@@ -245,7 +245,7 @@ fn a_lost_member_is_removed_and_added_anew_when_its_host_returns() {
     scene.quorate(&["plan", "--lost=etcd-2", "--detailed-exitcode"]).exits(0).says(&["etcd-2 is healthy"]);
     scene.lab.hosts()[1].cut();
     until("the others go on", Duration::from_secs(20), || scene.plan().stdout.contains("2 of 3 voters healthy"));
-    scene.quorate(&["plan", "--lost=etcd-2"]).exits(0).says(&["remove the member", "--allow replace-member:etcd-2"]);
+    scene.quorate(&["plan", "--lost=etcd-2"]).exits(0).says(&["remove member", "--allow replace-member:etcd-2"]);
     let run = scene.quorate(&["apply", "--yes", "--lost=etcd-2", "--allow", "replace-member:etcd-2"]);
     // Who is lost is not missed, until a plan does not call it so.
     run.exits(0).says(&["serves without what is lost"]);

@@ -57,7 +57,7 @@ fn the_nodes_hold_the_authority() {
 
     // Drift: others may read it; it is gone from the first node.
     hosts[1].sh(&format!("chmod 644 {KEY}"));
-    scene.is_repaired(&["ca.key is 644 root:root, not 600 root:root", "install the CA key on etcd-2"]);
+    scene.is_repaired(&["ca.key: 644 root:root → 600 root:root", "[key-readable]", "install the CA key on etcd-2"]);
     hosts[0].sh(&format!("mv {KEY} /root/aside"));
     scene.is_repaired(&["the CA key (ca.key) is not on every node", "install the CA key on etcd-1"]);
     assert_eq!(key_of(&hosts[0], KEY), key_of(&hosts[2], KEY));

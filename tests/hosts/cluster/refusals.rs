@@ -232,7 +232,11 @@ fn another_configuration_file(scene: &Scene) {
          systemctl daemon-reload; systemctl restart etcd",
         scene.archive.version
     ));
-    scene.plan().exits(3).says(&["drop-in", "a different configuration file"]);
+    scene.plan().exits(3).says(&[
+        "drop-in",
+        "a different configuration file",
+        "other.conf overrides ExecStart of the unit",
+    ]);
     host.sh(&format!("rm -r {folder}; systemctl daemon-reload"));
     scene.is_repaired(&["restart etcd", "a different configuration file"]);
 }

@@ -173,7 +173,7 @@ fn a_former_member_leaves_its_machine(world: &World) {
     let log = |host: &str| world.lab.host(host).sh("journalctl --no-pager --output cat --identifier quorate");
     let logs = log("etcd-1") + &log("etcd-2");
     assert!(
-        logs.contains(&format!("ask etcd to remove the member (id {id}) from the cluster (etcd-3): done")),
+        logs.contains(&format!("ask etcd to remove member etcd-3 (id {id}) from the cluster (etcd-3): done")),
         "{logs}"
     );
 

@@ -25,7 +25,7 @@ fn lookup(name: &str, took_ms: u64, address: Option<&str>) -> Lookup {
 fn well() -> Checkup {
     let b = HostName::new("b");
     Checkup {
-        login: Login { connected_ms: 120, answered_ms: 8 },
+        login: Login { typed: "-l ops etcd-1".to_owned(), connected_ms: 120, answered_ms: 8 },
         account: Seen::Known(LoginAccount {
             user: "ops".to_owned(),
             shell: "/bin/bash".to_owned(),
@@ -92,7 +92,9 @@ fn a_host_that_cannot_be_reached_has_one_line() {
 
 #[test]
 fn slow_logins_and_slow_answers() {
-    is(&after(Check::Ssh, |of| of.login.connected_ms = 3_000), Verdict::Warning, "3.0 s");
+    let slow = after(Check::Ssh, |of| of.login.connected_ms = 3_000);
+    is(&slow, Verdict::Warning, "3.0 s");
+    assert!(slow.fix.as_ref().is_some_and(|fix| fix.contains("`ssh -vvv -l ops etcd-1 true`")), "{slow:?}");
     is(&after(Check::Ssh, |of| of.login.answered_ms = 500), Verdict::Warning, "500 ms");
     is(&after(Check::Ssh, |of| of.login.connected_ms = 2_999), Verdict::Ok, "8 ms");
 }

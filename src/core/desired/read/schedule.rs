@@ -3,12 +3,11 @@
 //! `30 2 * * 1-5` → `Mon..Fri *-*-* 02:30:00 UTC`. In UTC on every node: they must mean the same moment, and so do the
 //! names of the snapshots.
 
-use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, errors::CronError};
 
 use super::problem::Problem;
 use super::value::Value;
-use crate::core::desired::Schedule;
+use crate::core::desired::{Schedule, parser};
 
 const EXAMPLE: &str = "minute, hour, day of the month, month, day of the week: \"0 * * * *\" is every hour, in UTC";
 
@@ -28,11 +27,6 @@ pub(super) fn schedule(value: &Value) -> Result<Schedule, Problem> {
 pub fn is_schedule(text: &str) -> Result<String, String> {
     parser().parse(text).map_err(|error| format!("{}; {EXAMPLE}", complaint(&error)))?;
     Ok(text.to_owned())
-}
-
-/// Five fields, and names such as `@daily`.
-fn parser() -> CronParser {
-    CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build()
 }
 
 fn complaint(error: &CronError) -> String {

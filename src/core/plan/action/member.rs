@@ -76,7 +76,7 @@ impl fmt::Display for MemberAction {
             Self::Add { .. } => f.write_str("add the member as a learner"),
             Self::Promote { .. } => f.write_str("promote the learner to voter"),
             Self::UpdatePeerUrl { peer_url, .. } => write!(f, "change the member's peer URL to {peer_url}"),
-            Self::Remove { member, .. } => write!(f, "remove the member (id {member}) from the cluster"),
+            Self::Remove { host, member, .. } => write!(f, "remove member {host} (id {member}) from the cluster"),
         }
     }
 }

@@ -36,7 +36,7 @@ impl SnapshotAction {
     /// is.
     pub fn is_precaution(&self) -> bool {
         match self {
-            Self::Save { before: SnapshotReason::Change, .. } => true,
+            Self::Save { before: SnapshotReason::Change | SnapshotReason::Restore, .. } => true,
             Self::Save { before: SnapshotReason::Upgrade(_), .. } => false,
         }
     }
@@ -48,7 +48,7 @@ impl fmt::Display for SnapshotAction {
             Self::Save { before: SnapshotReason::Upgrade(version), .. } => {
                 write!(f, "save a snapshot before the change to etcd {version}")
             }
-            Self::Save { before: SnapshotReason::Change, .. } => {
+            Self::Save { before: SnapshotReason::Change | SnapshotReason::Restore, .. } => {
                 f.write_str("save a safety snapshot before the next step")
             }
         }

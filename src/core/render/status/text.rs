@@ -55,7 +55,10 @@ pub fn text(document: &Document, palette: Palette, room: Option<usize>) -> Strin
     let mut notes: Vec<String> =
         troubled.map(|(member, why)| format!("{}: {}", clean(&member.name), clean(why))).collect();
     for unseen in &document.unseen {
-        let hint = unseen.hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
+        let hint = unseen
+            .hint
+            .as_ref()
+            .map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint).replace('\n', "\n        ")));
         let note = format!("{} [{code}{}{code:#}]{hint}", clean(&unseen.what), unseen.code);
         // What is wrong with the authority is the same for every member.
         if !notes.contains(&note) {
@@ -65,7 +68,7 @@ pub fn text(document: &Document, palette: Palette, room: Option<usize>) -> Strin
     for finding in document.findings.iter().filter(|finding| finding.code != Code::NotHealthy) {
         // A plan tells what to do about the others; it does not compare data, and this is no time to look for another command.
         let hint = finding.hint.as_ref().filter(|_| matches!(finding.code, Code::DataDiffers | Code::NoQuorum));
-        let hint = hint.map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint)));
+        let hint = hint.map_or(String::new(), |hint| format!("\n  hint: {}", clean(hint).replace('\n', "\n        ")));
         notes.push(format!("{} [{changed}{}{changed:#}]{hint}", clean(&finding.what), finding.code));
     }
     if !notes.is_empty() {
@@ -120,7 +123,10 @@ fn last_drill(backup: &BackupStatus) -> String {
 
 fn last_backup(backup: &BackupStatus) -> String {
     let Some(last) = &backup.last else {
-        let none = || format!("none yet (schedule {})", clean(&backup.schedule));
+        let none = || match &backup.first_due {
+            Some(at) => format!("none yet: the first one is due {} (schedule {})", minute(at), clean(&backup.schedule)),
+            None => format!("none yet (schedule {})", clean(&backup.schedule)),
+        };
         return if backup.complete { none() } else { UNKNOWN.to_owned() };
     };
     let LastSnapshot { name, host, age_seconds, bytes, .. } = last;
@@ -187,6 +193,12 @@ fn day(at: &str) -> &str {
     at.split('T').next().unwrap_or(at)
 }
 
+/// `2026-11-20 10:00 UTC` of `2026-11-20T10:00:00Z`.
+fn minute(at: &str) -> String {
+    let (day, time) = at.split_once('T').unwrap_or((at, ""));
+    format!("{day} {} UTC", time.get(..5).unwrap_or_default())
+}
+
 fn left(days: i64) -> String {
-    if days < 0 { "expired".to_owned() } else { format!("in {}{}", days, if days == 1 { " day" } else { " days" }) }
+    if days < 0 { "expired".to_owned() } else { format!("in {}", span::days(days.saturating_mul(24 * 3600))) }
 }

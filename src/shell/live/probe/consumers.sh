@@ -4,13 +4,19 @@
 #     file PATH MODE OWNER GROUP BASE64
 #     key PATH MODE OWNER GROUP SHA256-OF-ITS-PUBLIC-POINT
 #     due PATH
+#     lacks folder|account|group NAME
 look_consumers() {
     # shellcheck disable=SC2086 # a kind and a path, a kind and a path
     set -- $q_consumers
     while [ $# -ge 2 ]; do
         kind=$1 path=$2
         shift 2
-        [ -e "$path" ] || continue
+        case $kind in
+        account) getent passwd "$path" >/dev/null || echo "lacks account $path" ;;
+        group) getent group "$path" >/dev/null || echo "lacks group $path" ;;
+        file | key) [ -d "${path%/*}/" ] || echo "lacks folder ${path%/*}" ;;
+        esac
+        [ -f "$path" ] || continue
         case $kind in
         due) echo "due $path" ;;
         file) echo "file $path $(stat -L -c '%a %U %G' "$path") $(base64 -w 0 <"$path")" ;;

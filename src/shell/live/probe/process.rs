@@ -67,7 +67,7 @@ pub(super) fn started(answer: &Answer<'_>) -> Option<UnixSeconds> {
 }
 
 /// From systemd's `Fri 2026-11-20 23:17:03 UTC`.
-fn instant(text: &str) -> Option<UnixSeconds> {
+pub(super) fn instant(text: &str) -> Option<UnixSeconds> {
     let (_, date_and_time) = text.split_once(' ')?;
     let civil = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S UTC", date_and_time).ok()?;
     Some(UnixSeconds(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()))

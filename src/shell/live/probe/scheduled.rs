@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::process;
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble};
 use crate::core::cluster::snapshot::{begun, counts};
@@ -49,6 +50,8 @@ fn scheduled(answer: &Answer<'_>) -> Option<Scheduled> {
         compressor: said("compressor") == Some("present"),
         unmounted: said("unmounted").map(RemotePath::new),
         newest: newest(answer.values("scheduled", "snapshot")),
+        // The timer's: it is told of first.
+        since: said("ActiveEnterTimestamp").and_then(process::instant),
         run: run(answer),
         drill: said("drill").and_then(|line| serde_json::from_str(line).ok()),
     })
@@ -108,7 +111,9 @@ mod tests {
 
     #[test]
     fn a_timer_is_seen_with_its_newest_snapshot() {
-        let units = "UnitFileState=enabled\nActiveState=active\nNeedDaemonReload=no\n\nActiveState=inactive\nNeedDaemonReload=yes\n";
+        let units = "UnitFileState=enabled\nActiveState=active\nNeedDaemonReload=no\n\
+                     ActiveEnterTimestamp=Fri 2027-01-15 08:00:00 UTC\n\nActiveState=inactive\nNeedDaemonReload=yes\n\
+                     ActiveEnterTimestamp=\n";
         let lines = format!(
             "[scheduled]\ncompressor=present\nsnapshot=cdf8 snapshot-20270115_080000.db.zst 4096 4096\ndrill={{\"at\":1800000060,\"snapshot\":\"x.db\"}}\n{units}"
         );
@@ -121,6 +126,7 @@ mod tests {
             compressor: true,
             newest,
             drill,
+            since: Some(UnixSeconds(1_800_000_000)),
             ..Scheduled::default()
         };
         assert_eq!(seen(&lines), Some(expected));

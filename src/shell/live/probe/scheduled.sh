@@ -68,5 +68,5 @@ look_scheduled() {
         head -c 1000 "$q_backup/last-drill.json" | tr -d '\n'
         echo
     fi
-    systemctl show --no-pager -p UnitFileState,ActiveState,NeedDaemonReload -- quorate-backup.timer quorate-backup.service
+    systemctl show --no-pager -p UnitFileState,ActiveState,NeedDaemonReload,ActiveEnterTimestamp -- quorate-backup.timer quorate-backup.service
 }

@@ -105,7 +105,8 @@ fn every_drift_of_a_running_member_is_seen() {
     let sight = parse(&desired("[ports]\nclient = 4379\n"), DRIFTED).expect("a whole answer");
     let host = sight.host;
     assert!(!host.service.enabled);
-    assert_eq!(host.service.drop_ins, [RemotePath::new("/etc/systemd/system/etcd.service.d/nice.conf")]);
+    let nice = (RemotePath::new("/etc/systemd/system/etcd.service.d/nice.conf"), ["Nice".to_owned()].into());
+    assert_eq!(host.service.drop_ins, [nice].into());
     let process = host.process.as_ref().expect("it runs");
     assert!(process.executable_replaced);
     assert_eq!(process.executable.as_str(), "/opt/etcd/3.5.30/etcd");

@@ -1,5 +1,7 @@
 //! What systemd says of the unit.
 
+use std::collections::BTreeSet;
+
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
 use crate::core::names::RemotePath;
@@ -28,6 +30,11 @@ impl Section for Look {
             _ => return Err(missing("the state of the service")),
         };
         let drop_ins = said("DropInPaths").unwrap_or_default().split_whitespace();
+        let settings: Vec<_> = answer.values("unit", "drop-in").filter_map(|line| line.split_once(' ')).collect();
+        let drop_in = |path: &str| {
+            let settings = settings.iter().filter(|(of, _)| *of == path).map(|(_, key)| key.trim().to_owned());
+            (RemotePath::new(path), settings.collect::<BTreeSet<_>>())
+        };
         // Without any, our unit does only what it says, which is known; another's is replaced.
         let is_ours = said("FragmentPath") == Some(of.desired.paths.unit().as_str());
         let is_changed = is_ours && drop_ins.clone().next().is_some();
@@ -36,7 +43,7 @@ impl Section for Look {
             state,
             enabled: said("UnitFileState") == Some("enabled"),
             needs_reload: said("NeedDaemonReload") == Some("yes"),
-            drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(RemotePath::new).collect(),
+            drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(drop_in).collect(),
             restrictions,
             complaint: None,
             ended: ended(said),

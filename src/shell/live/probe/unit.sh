@@ -13,4 +13,15 @@ look_unit() {
     case $pid in
     0 | *[!0-9]*) pid='' ;;
     esac
+    # Which settings they have, and not what these are: an environment may hold a secret.
+    paths="$newline$unit$newline"
+    paths=${paths#*"$newline"DropInPaths=}
+    for path in ${paths%%"$newline"*}; do
+        [ -f "$path" ] || continue
+        while read -r line || [ -n "$line" ]; do
+            case $line in
+            [A-Z]*=*) echo "drop-in=$path ${line%%=*}" ;;
+            esac
+        done <"$path"
+    done
 }

@@ -221,9 +221,7 @@ pub(super) async fn not_begun(host: &HostName, connection: &Connection, frame: &
     Unrun::Cause(Cause {
         code: Code::ProbeFailed,
         summary: format!("the login shell on {host} did not run what it was given: {said}"),
-        hint: Some(
-            "`ssh HOST /usr/bin/env` must work there for the user who logs in, and there must be a sh".to_owned(),
-        ),
+        hint: Some(format!("`ssh {} /usr/bin/env` must work, and there must be a sh on {host}", connection.typed())),
     })
 }
 

@@ -126,6 +126,7 @@ impl Login<'_> {
             host: self.resolved.label.clone(),
             user: self.resolved.user.clone(),
             tried: std::mem::take(&mut self.tried),
+            typed: self.resolved.typed.clone(),
         }
     }
 }

@@ -80,7 +80,8 @@ fn log_in(
 
 fn tcp(resolved: &Resolved, clock: Clock) -> Result<OwnedFd, SshError> {
     let (host, port) = (resolved.hostname.as_str(), resolved.port);
-    let unresolvable = |reason: String| SshError::Unresolvable { host: resolved.label.clone(), reason };
+    let (label, typed) = (&resolved.label, &resolved.typed);
+    let unresolvable = |reason: String| SshError::Unresolvable { host: label.clone(), reason, typed: typed.clone() };
     let addresses: Vec<SocketAddr> =
         (host, port).to_socket_addrs().map_err(|error| unresolvable(format!("{host}: {error}")))?.collect();
     let mut last = unresolvable(format!("{host} has no address"));
@@ -98,6 +99,7 @@ fn tcp(resolved: &Resolved, clock: Clock) -> Result<OwnedFd, SshError> {
                     host: resolved.label.clone(),
                     address: address.to_string(),
                     failure: connect_failure(&error, limit),
+                    typed: typed.clone(),
                 };
             }
         }

@@ -11,13 +11,18 @@ use crate::core::span;
 /// result of every call.)
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SshError {
-    /// The name, or the SSH configuration behind it, could not be turned into an address.
+    /// What is written as the host is no name of one, or of none that is known here.
     #[error("cannot resolve {host}: {reason}")]
-    Unresolvable { host: String, reason: String },
+    Malformed { host: String, reason: String },
+
+    /// The name, or the SSH configuration behind it, could not be turned into an address. `typed` is what goes behind
+    /// `ssh` to try the same by hand, here and below.
+    #[error("cannot resolve {host}: {reason}")]
+    Unresolvable { host: String, reason: String, typed: String },
 
     /// No TCP connection to the SSH port.
     #[error("cannot reach {host}: connecting to {address} failed: {failure}")]
-    Connect { host: String, address: String, failure: ConnectFailure },
+    Connect { host: String, address: String, failure: ConnectFailure, typed: String },
 
     /// The ProxyCommand or `ssh -W` that was to carry the connection ended or said something.
     #[error("cannot reach {host} through its proxy: {reason}\n  command: {command}\n  output: {said}")]
@@ -60,10 +65,10 @@ pub enum SshError {
 
     /// The system's ssh does not trust the host's key, in its words.
     #[error("ssh does not trust the host key of {host}: {said}")]
-    HostKeyRefused { host: String, said: String },
+    HostKeyRefused { host: String, said: String, typed: String },
 
     #[error("cannot log in to {host} as {user}; tried:\n  {}", tried.join("\n  "))]
-    Auth { host: String, user: String, tried: Vec<String> },
+    Auth { host: String, user: String, tried: Vec<String>, typed: String },
 
     #[error("{host}: {what} took longer than {}{}", span::limit(*after), so_far(said))]
     Timeout {
@@ -118,10 +123,9 @@ impl SshError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Unresolvable { host, .. } => {
-                format!("check how ssh resolves the name: ssh -G {host}")
-            }
-            Self::Connect { failure, address, .. } => match failure {
+            Self::Malformed { .. } => "correct `ssh` or `address` of the node in cluster.toml".into(),
+            Self::Unresolvable { typed, .. } => format!("check how ssh resolves the name: `ssh -G {typed}`"),
+            Self::Connect { failure, address, typed, .. } => match failure {
                 ConnectFailure::Refused => {
                     format!("{address} is up but refuses connections on that port: check the port, and that sshd is \
                              running")
@@ -129,7 +133,7 @@ impl SshError {
                 ConnectFailure::TimedOut(_) | ConnectFailure::Unreachable(_) => {
                     "check that the host is up, that the address is right, and that no firewall is in between".into()
                 }
-                ConnectFailure::Other(_) => "try the same with ssh".into(),
+                ConnectFailure::Other(_) => format!("try the same by hand: `ssh {typed} true`"),
             },
             Self::Proxy { .. } => "run the command above by hand; it must work without a prompt".into(),
             Self::Handshake { .. } => {
@@ -146,13 +150,13 @@ impl SshError {
                  replace line {line} of {}",
                 file.display()
             ),
-            Self::HostKeyRefused { host, .. } => format!(
+            Self::HostKeyRefused { typed, .. } => format!(
                 "compare the key with the one on the host's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then \
-                 add it to the known_hosts file that [ssh] or your ssh config names; `ssh {host}` shows which"
+                 add it to the known_hosts file that [ssh] or your ssh config names; `ssh {typed}` shows which"
             ),
             Self::HostKeyRevoked { .. } => "this key must no longer be trusted: give the host a new key".into(),
-            Self::Auth { host, .. } => {
-                format!("this must work without a prompt: ssh -o BatchMode=yes {host} true (ssh-add adds a key to the \
+            Self::Auth { typed, .. } => {
+                format!("this must work without a prompt: `ssh -o BatchMode=yes {typed} true` (ssh-add adds a key to the \
                          agent); for hardware keys, Kerberos and second factors set `client = \"openssh\"` in [ssh]")
             }
             Self::Timeout { .. } => "check the load of the host and the network; the command may still be running there".into(),

@@ -87,6 +87,7 @@ impl fmt::Display for Exit {
 pub struct Connection {
     way: Way,
     user: Arc<str>,
+    typed: Arc<str>,
 }
 
 /// What carries it.
@@ -109,7 +110,11 @@ impl Connection {
     pub async fn open(target: &Target, deadline: Duration) -> Result<Connection, SshError> {
         if target.client == SshClient::OpenSsh {
             let (master, user) = Master::open(target, deadline).await?;
-            return Ok(Connection { way: Way::OpenSsh(Arc::new(master)), user: user.into() });
+            return Ok(Connection {
+                way: Way::OpenSsh(Arc::new(master)),
+                user: user.into(),
+                typed: target.typed().into(),
+            });
         }
         let clock = Clock::starting_now(deadline);
         let label = target.alias.clone();
@@ -126,7 +131,7 @@ impl Connection {
         let broken = |error: std::io::Error| SshError::Closed { host: label.clone(), reason: error.to_string() };
         let (link, inbox) = Link::new(&label).map_err(broken)?;
         let (reply, answer) = oneshot::channel();
-        let user = resolved.user.as_str().into();
+        let (user, typed) = (resolved.user.as_str().into(), resolved.typed.as_str().into());
         let thread_label = label.clone();
         std::thread::Builder::new()
             .name(format!("ssh {label}"))
@@ -146,7 +151,7 @@ impl Connection {
         // Only the resolver of names can hold the thread longer than the deadline; then it is left to itself. The thread
         // knows better what took so long, so it may speak first.
         match tokio::time::timeout_at((clock.deadline + OPEN_GRACE).into(), answer).await {
-            Ok(Ok(Ok(()))) => Ok(Connection { way: Way::BuiltIn(Arc::new(link)), user }),
+            Ok(Ok(Ok(()))) => Ok(Connection { way: Way::BuiltIn(Arc::new(link)), user, typed }),
             Ok(Ok(Err(error))) => Err(error),
             Ok(Err(_)) => Err(link.closed()),
             Err(_) => Err(timed_out("looking up its address")),
@@ -166,6 +171,12 @@ impl Connection {
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// As [`Target::typed`].
+    #[must_use]
+    pub fn typed(&self) -> &str {
+        &self.typed
     }
 
     /// Whether the connection has ended. A dead peer shows only after a while; a call's own deadline is sooner.

@@ -47,6 +47,8 @@ const REFUSAL_TAKES_MAX: Duration = Duration::from_millis(300);
 
 pub(super) struct Master {
     pub label: String,
+    /// As [`Target::typed`].
+    typed: String,
     /// With the control socket, which nobody else may use.
     folder: tempfile::TempDir,
     /// `-F`, `-l`, `-p`, and what known hosts there are.
@@ -67,6 +69,7 @@ impl Master {
         let begun = Instant::now();
         let mut master = Master {
             label: target.alias.clone(),
+            typed: target.typed(),
             folder,
             words: words(target),
             login_took: Duration::ZERO,
@@ -116,18 +119,18 @@ impl Master {
 
     /// What ssh said, as the kind that it is.
     fn not_logged_in(&self, said: &str) -> SshError {
-        let host = self.label.clone();
+        let (host, typed) = (self.label.clone(), self.typed.clone());
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing");
         let has = |words: &str| said.contains(words);
         if has("Host key verification failed") {
-            return SshError::HostKeyRefused { host, said: said.trim().to_owned() };
+            return SshError::HostKeyRefused { host, said: said.trim().to_owned(), typed };
         }
         if has("Permission denied") || has("Too many authentication failures") {
             let user = last.split_once('@').map_or("the declared user", |(user, _)| user).to_owned();
-            return SshError::Auth { host, user, tried: vec![format!("ssh: {last}")] };
+            return SshError::Auth { host, user, tried: vec![format!("ssh: {last}")], typed };
         }
         if has("Could not resolve hostname") {
-            return SshError::Unresolvable { host, reason: last.to_owned() };
+            return SshError::Unresolvable { host, reason: last.to_owned(), typed };
         }
         let failures = [
             ("Connection refused", ConnectFailure::Refused),
@@ -136,7 +139,7 @@ impl Master {
             ("timed out", ConnectFailure::Other("no answer in time".to_owned())),
         ];
         match failures.into_iter().find(|(words, _)| has(words)) {
-            Some((_, failure)) => SshError::Connect { address: host.clone(), host, failure },
+            Some((_, failure)) => SshError::Connect { address: host.clone(), host, failure, typed },
             None => SshError::Handshake { host, reason: last.to_owned() },
         }
     }

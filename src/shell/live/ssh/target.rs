@@ -44,6 +44,8 @@ pub struct Resolved {
     pub proxy: Option<Proxy>,
     pub connect_timeout: Option<Duration>,
     pub config: Option<PathBuf>,
+    /// As [`Target::typed`].
+    pub typed: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +62,7 @@ const SSH_G_TIMEOUT: Duration = Duration::from_secs(10);
 impl Target {
     /// Reads `host`, `user@host`, `host:port`, `user@host:port`, `[v6]:port`; a bare IPv6 address is a host.
     pub fn parse(text: &str) -> Result<Target, SshError> {
-        let bad = |reason: &str| SshError::Unresolvable { host: text.to_owned(), reason: reason.to_owned() };
+        let bad = |reason: &str| SshError::Malformed { host: text.to_owned(), reason: reason.to_owned() };
         let (user, rest) = match text.rsplit_once('@') {
             Some((user, rest)) => (Some(user), rest),
             None => (None, text),
@@ -78,9 +80,31 @@ impl Target {
         Ok(Target { alias: host.to_owned(), user: user.map(str::to_owned), port, ..Target::default() })
     }
 
+    /// What is typed behind `ssh` to go there by hand in the same way: `-F ssh_config -l ops -p 2222 etcd-1`. The way over
+    /// other hosts stands in the configuration.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        let mut option = |key: &str, value: String| words.extend([key.to_owned(), quoted(&value)]);
+        if let Some(config) = &self.config {
+            option("-F", config.display().to_string());
+        }
+        if let Some(user) = &self.user {
+            option("-l", user.clone());
+        }
+        if let Some(port) = self.port {
+            option("-p", port.to_string());
+        }
+        if let Some(file) = &self.known_hosts {
+            option("-o", format!("UserKnownHostsFile={}", file.display()));
+        }
+        words.push(self.alias.clone());
+        words.join(" ")
+    }
+
     /// Asks ssh, if there is one, what its configuration says about this host.
     pub async fn resolve(&self) -> Result<Resolved, SshError> {
-        let bad = |reason: String| SshError::Unresolvable { host: self.alias.clone(), reason };
+        let bad = |reason: String| SshError::Unresolvable { host: self.alias.clone(), reason, typed: self.typed() };
         let mut command = tokio::process::Command::new("ssh");
         // Its own process group: a ^C that ends it would look as if ssh had failed.
         command.arg("-G").stdin(Stdio::null()).kill_on_drop(true).process_group(0);
@@ -163,6 +187,7 @@ impl Target {
             proxy,
             connect_timeout: settings.one("connecttimeout").and_then(|s| s.parse().ok()).map(Duration::from_secs),
             config: self.config.clone(),
+            typed: self.typed(),
             hostname: tokens.hostname,
             port: tokens.port,
             user: tokens.user,
@@ -186,6 +211,10 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
         Some((host, digits)) if !digits.contains(':') => Ok((host, Some(port(digits)?))),
         _ => Ok((text, None)),
     }
+}
+
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// The lines of `ssh -G`: a lower-case key, a space, the value. Some keys come several times.
@@ -307,6 +336,25 @@ mod tests {
         assert_eq!(resolved.proxy, Some(Proxy::Command("nc -X % 10.0.0.11 2222".into())));
         assert_eq!(resolved.connect_timeout, Some(Duration::from_secs(7)));
         assert_eq!(resolved.host_key_alias.as_deref(), Some("etcd-one"));
+    }
+
+    /// What is pasted from a hint goes the way that failed, and no other.
+    #[test]
+    fn what_is_typed_by_hand_goes_the_same_way() {
+        assert_eq!(Target::parse("etcd-1").unwrap().typed(), "etcd-1");
+        let target = Target {
+            config: Some("/repo/my ssh_config".into()),
+            known_hosts: Some("/repo/known_hosts".into()),
+            ..Target::parse("nobody@10.82.0.11:2222").unwrap()
+        };
+        let way = "-F '/repo/my ssh_config' -l nobody -p 2222 -o 'UserKnownHostsFile=/repo/known_hosts' 10.82.0.11";
+        assert_eq!(target.typed(), way);
+        assert_eq!(target.merge(&Settings::parse(SSH_G)).typed, way);
+        let (host, tried) = ("10.82.0.11".to_owned(), Vec::new());
+        let refused = SshError::Auth { host: host.clone(), user: "nobody".to_owned(), tried, typed: target.typed() };
+        assert!(refused.hint().contains(&format!("`ssh -o BatchMode=yes {way} true`")), "{}", refused.hint());
+        let unresolvable = SshError::Unresolvable { host, reason: "no address".to_owned(), typed: target.typed() };
+        assert!(unresolvable.hint().contains(&format!("`ssh -G {way}`")), "{}", unresolvable.hint());
     }
 
     #[test]
