@@ -104,7 +104,7 @@ fn a_helper_leaves_nothing_behind() {
     let sessions = || host.sh("ls -d /run/quorate.session.* 2>/dev/null || true");
     let mut apply =
         scene.command(&["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
-    until("it is locked", Duration::from_secs(20), || is_locked(host));
+    until("it is locked", Duration::from_secs(60), || is_locked(host));
     assert_eq!(host.sh("stat -c '%a %U' /run/quorate.session.*"), "700 ops");
     apply.kill().expect("it runs");
     apply.wait().expect("it ends");
@@ -117,7 +117,7 @@ fn a_helper_leaves_nothing_behind() {
 
     // One that is killed while it is needed is started anew.
     let mut apply = scene.command(&["apply", "--yes", "--restart=etcd-1"]).spawn().expect("it runs");
-    until("it is locked", Duration::from_secs(20), || is_locked(host));
+    until("it is locked", Duration::from_secs(60), || is_locked(host));
     host.sh("pkill -9 -o -f '^sh -c.* quorate [0-9]+$'");
     assert!(apply.wait().expect("it ends").success());
     scene.is_in_sync();

@@ -90,7 +90,8 @@ const TIME_ZONES: &[Oddity] = &[
     before("TZ in every session", "echo 'TZ=America/St_Johns' >>/etc/environment"),
 ];
 
-/// Only `date` is misled: there is one kernel. In both folders, as by `Host::skew_clock`.
+/// Only `date` is misled: there is one kernel. In both folders, as by `Host::skew_clock`. Never behind: systemd's timers go by
+/// the kernel's clock, and what they start would see the minute before.
 const CLOCKS: &[Oddity] = &[
     before(
         "clock three seconds ahead",
@@ -99,9 +100,9 @@ const CLOCKS: &[Oddity] = &[
            done"#,
     ),
     before(
-        "clock two seconds behind",
+        "clock one second ahead",
         r#"for date in /usr/local/bin/date /usr/local/sbin/date; do
-               printf '#!/bin/sh\nexec /bin/date -d "-2 seconds" "$@"\n' >$date; chmod 755 $date
+               printf '#!/bin/sh\nexec /bin/date -d "1 second" "$@"\n' >$date; chmod 755 $date
            done"#,
     ),
 ];
