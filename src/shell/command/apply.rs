@@ -124,7 +124,7 @@ pub async fn run<F: Fleet, G>(
         desired = request::of_saved(&args.request, saved, desired)?;
     }
     let look = unlocked(args.lock_timeout, context, &desired, fleet);
-    let mut observed = progress::while_looking(context, &desired, fleet, look).await?;
+    let (mut observed, waited) = progress::while_looking(context, &desired, fleet, look).await?;
     // The fleet does not know of the request.
     if sameness::is_asked_for(&desired, &observed) {
         observed.comparison = fleet.compare().await;
@@ -150,7 +150,8 @@ pub async fn run<F: Fleet, G>(
     let progress = Progress::new(output, desired.nodes.len(), run_of(desired), context.stderr_colour, writer);
     let emit = |event: Event| progress.take(&event);
     let doing = if desired.request.restore.is_some() { "restore of" } else { "apply of" };
-    let _held = lock(args.lock_timeout, &format!("{doing} plan {}", fresh.id()), &emit).await?;
+    let left = args.lock_timeout.saturating_sub(waited);
+    let _held = lock(left, &format!("{doing} plan {}", fresh.id()), &emit).await?;
     emit(Event::Planned { plan_id: fresh.id(), steps: fresh.steps.len() });
     let membership = Membership::of(desired, &observed);
     let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
@@ -180,18 +181,21 @@ pub async fn run<F: Fleet, G>(
     conclude(args, &result?, stdout)
 }
 
-/// What is seen when nobody else is at work: what somebody's run has half done is nothing to plan from.
+/// What is seen when nobody else is at work, and how long that was waited for: what somebody's run has half done is nothing
+/// to plan from.
 async fn unlocked(
     lock_timeout: Duration,
     context: &Context,
     desired: &Desired,
     fleet: &impl Fleet,
-) -> Result<Observed, Diagnostic> {
+) -> Result<(Observed, Duration), Diagnostic> {
     let mut patience = Patience::new(lock_timeout, Pauses::Every(LOCK_LOOKED_AT_EVERY));
     let mut is_told = false;
     loop {
         let observed = second_look::settled(desired, fleet).await;
-        let Some(Finding { what, .. }) = locked::findings(&observed).into_iter().next() else { return Ok(observed) };
+        let Some(Finding { what, .. }) = locked::findings(&observed).into_iter().next() else {
+            return Ok((observed, if is_told { patience.waited() } else { Duration::ZERO }));
+        };
         if patience.is_over() {
             let hint = "wait until it has finished (`--lock-timeout 5m` does so), and see `quorate lock status`; if it is \
                         stuck: `quorate lock break`";

@@ -31,6 +31,15 @@ impl Obedient {
         (result, captured.text())
     }
 
+    /// Somebody is at work, or is no more.
+    fn is_locked(&self, held: bool) {
+        let mut world = self.world.lock().unwrap();
+        let since = Some(world.at.plus_seconds(-12));
+        let (operator, purpose) = ("ops@laptop".to_owned(), "apply of plan 3fa94c01be77".to_owned());
+        let host = world.host_mut(&HostName::new("etcd-1")).expect("it was seen");
+        host.lock = held.then_some(LockHolder { operator, purpose, since });
+    }
+
     /// As `plan` saves it.
     fn saved(&self) -> Plan {
         let world = self.world.lock().unwrap();
@@ -101,15 +110,9 @@ async fn nothing_is_done_without_a_yes_a_lock_or_the_right_plan() {
 #[tokio::test(start_paused = true)]
 async fn somebody_who_is_at_work_is_told_before_anything_else() {
     let fleet = Obedient::bare();
-    {
-        let mut world = fleet.world.lock().unwrap();
-        // As it may look in the middle of somebody's step.
-        samples::hide(&mut world, "etcd-2");
-        let since = Some(world.at.plus_seconds(-12));
-        let (operator, purpose) = ("ops@laptop".to_owned(), "apply of plan 3fa94c01be77".to_owned());
-        let host = world.host_mut(&HostName::new("etcd-1")).expect("it was seen");
-        host.lock = Some(LockHolder { operator, purpose, since });
-    }
+    // As it may look in the middle of somebody's step.
+    samples::hide(&mut fleet.world.lock().unwrap(), "etcd-2");
+    fleet.is_locked(true);
     for lock_timeout in [Duration::ZERO, Duration::from_secs(90)] {
         let begun = tokio::time::Instant::now();
         let (result, printed) = fleet.apply(&ApplyArgs { lock_timeout, ..yes() }, None).await;
@@ -119,6 +122,27 @@ async fn somebody_who_is_at_work_is_told_before_anything_else() {
         assert!(error.summary.contains(told), "{error}");
         assert!(begun.elapsed() >= lock_timeout, "{:?}", begun.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_waits_for_a_lock_are_one() {
+    let fleet = Obedient::bare();
+    fleet.is_locked(true);
+    let left = Mutex::new(Duration::ZERO);
+    let lock = async |until: Duration, _: &str, _: Emit<'_>| {
+        *left.lock().unwrap() = until;
+        Ok(())
+    };
+    let args = ApplyArgs { lock_timeout: Duration::from_secs(90), ..yes() };
+    let (context, mut out) = (Context::for_tests(), Captured::default().out());
+    let applied = run(&args, None, &context, &fleet.desired, &fleet, lock, &mut out);
+    let freed = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        fleet.is_locked(false);
+    };
+    assert_eq!(tokio::join!(applied, freed).0, Ok(0));
+    let left = left.into_inner().unwrap();
+    assert!((55..=60).contains(&left.as_secs()), "{left:?}");
 }
 
 #[tokio::test]
