@@ -48,6 +48,8 @@ pub enum Guard {
     RoomBeforeStep,
     /// While the disk of a member is full, it is not restarted, and no other one that is healthy is changed or taken out.
     DiskNotFull,
+    /// While two members have no connection to each other, no third one is changed, restarted or taken out, and none is added.
+    PeersConnected,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
     /// A working certificate is replaced only while every running member answers.

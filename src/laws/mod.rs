@@ -24,6 +24,7 @@ pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
 mod alarms;
+mod connections;
 mod family;
 mod lost_data;
 mod moves;
@@ -443,7 +444,7 @@ fn a_broken_guard_breaks_a_law() {
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let of_moves = || noticed(&moves::any_complaint);
     let of_room = || noticed(&room::any_complaint);
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 13] = [
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 14] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -453,6 +454,7 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Alarms, &of_alarms),
         (Family::Starts, &of_starts),
         (Family::Sources, &of_sources),
+        (Family::Connections, &|| noticed(&connections::any_complaint)),
         (Family::Others, &|| noticed(&others::any_complaint)),
         (Family::Data, &|| noticed(&sameness::any_complaint)),
         (Family::Moves, &of_moves),

@@ -18,7 +18,7 @@ pub async fn settled(desired: &Desired, fleet: &impl Fleet) -> Observed {
     let timeout = Duration::from_millis(desired.etcd.election_timeout_ms.unwrap_or_default());
     let pause = timeout.max(PAUSE_MIN);
     let mut patience = Patience::new(pause * 2, Pauses::Every(pause));
-    while overview::may_pass(&observed) && patience.wait().await {
+    while overview::may_pass(desired, &observed) && patience.wait().await {
         observed = fleet.observe().await;
     }
     observed

@@ -19,7 +19,7 @@ use crate::core::cluster::model::{edit_members, end};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{insurance, next_start, room, source, staged, succession, turn};
+use crate::core::cluster::{connections, insurance, next_start, room, source, staged, succession, turn};
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::{Desired, Place};
@@ -208,6 +208,10 @@ fn may_remove(membership: &Membership, member: &Member) -> Result<(), Blocked> {
     if let Some((who, full)) = full.filter(|_| !upheld(Guard::DiskNotFull, false)) {
         return Err(room::waits(who, full));
     }
+    let gap = membership.gap_besides(&member.host).filter(|_| member.health == Health::Healthy);
+    if let Some(gap) = gap.filter(|_| !upheld(Guard::PeersConnected, false)) {
+        return Err(connections::waits(gap));
+    }
     match unwell {
         Some(other) if !upheld(Guard::HealthyBeforeRemoval, false) => {
             let (who, why) = (&other.host, other.health.trouble().unwrap_or_default());
@@ -237,6 +241,9 @@ pub fn add(view: &View) -> Ruling {
     }
     if let Some((who, full)) = membership.full_besides(name).filter(|_| !upheld(Guard::DiskNotFull, false)) {
         return Ruling::blocked(room::waits(who, full));
+    }
+    if let Some(gap) = membership.gap_besides(name).filter(|_| !upheld(Guard::PeersConnected, false)) {
+        return Ruling::blocked(connections::waits(gap));
     }
     let unwell = membership.voters().find(|member| !member.is_well());
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeAdding, false)) {

@@ -20,6 +20,7 @@ use crate::core::names::Digest;
 use crate::core::observed::{Authority, Host, Observed, Seen};
 use crate::core::plan::action::{Action, AuthorityAction, Readiness};
 use crate::core::plan::ruling::{Draft, Finding, Ruling};
+use crate::core::span::days;
 
 /// Begins a rotation that was asked for. One that has begun goes on by itself.
 pub fn begin(view: &View) -> Ruling {
@@ -102,10 +103,17 @@ pub fn is_over(observed: &Observed) -> bool {
 
 /// What [ca.previous] is still for.
 pub fn findings(observed: &Observed) -> Option<Finding> {
+    let what = match observed.workstation.previous_ended {
+        Some(end) => format!(
+            "the CA in [ca.previous] expired {} ago, and no certificate that it signed is accepted any more",
+            days(observed.at.0 - end.0)
+        ),
+        None => "no member trusts the CA in [ca.previous] any more".to_owned(),
+    };
     observed.workstation.is_replaced.then(|| Finding {
         code: Code::AuthorityReplaced,
         hosts: Vec::new(),
-        what: "no member trusts the CA in [ca.previous] any more".to_owned(),
+        what,
         hint: Some("remove [ca.previous] from cluster.toml; its key is no longer needed".to_owned()),
     })
 }

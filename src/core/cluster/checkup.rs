@@ -123,7 +123,7 @@ pub fn findings(desired: &Desired, observed: &Observed, name: &HostName, checkup
     findings.push(clock(host, checkup));
     findings.push(addresses(desired, name, host, checkup));
     findings.extend(ports(desired, checkup));
-    findings.extend(members::peers(desired, observed, checkup));
+    findings.extend(members::peers(desired, observed, name));
     findings.extend(space::space(desired, name, host));
     findings.extend(disk(checkup));
     findings.extend(host.known().map(port_owners));
@@ -249,7 +249,11 @@ fn names(checkup: &Checkup) -> Outcome {
     let slowest = all().map(|lookup| lookup.took_ms).max().unwrap_or_default();
     Outcome::ok(
         Check::Names,
-        format!("{} looked up in at most {}", count(1 + names.declared.len(), "name"), ms(slowest)),
+        format!(
+            "{} looked up in at most {}",
+            count(all().map(|lookup| &lookup.name).collect::<BTreeSet<_>>().len(), "name"),
+            ms(slowest)
+        ),
     )
 }
 

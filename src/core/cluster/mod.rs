@@ -1,7 +1,7 @@
 //! What facts mean, for every capability alike; and what etcd and systemd do next, as effects predict it.
 //!
 //! - who belongs to it, and how well: [`quorum`], [`quorum_lost`], [`alarms`], [`sameness`], [`standing`], [`situation`],
-//!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`]
+//!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`], [`connections`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
 //!   [`turn`]
 //! - what the database may fill: [`quota`]; what is free on disks: [`room`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a
@@ -15,6 +15,7 @@ pub mod alarms;
 pub mod changed;
 pub mod checkup;
 pub mod clients;
+pub mod connections;
 pub mod crash;
 pub mod departed;
 pub mod first_start;

@@ -1,6 +1,6 @@
 //! What etcd and systemd do next, as the effects of actions predict it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::cluster::quorum::quorum;
 use crate::core::cluster::{process, version};
@@ -172,6 +172,13 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
         answer.alarms.clone_from(&alarms);
         host.member = Seen::Known(Some(answer));
     }
+    // One that starts finds its way to the others, and they to it.
+    let started: Vec<_> = woken.iter().map(|(_, index)| members[*index].id).collect();
+    for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
+        let Some(answer) = host.member.known_mut().and_then(Option::as_mut) else { continue };
+        let ways = answer.peers.iter_mut().filter(|(id, _)| started.contains(id));
+        ways.for_each(|(_, peer)| peer.is_active = true);
+    }
     members.sort();
     publish(observed, &members);
     if is_new {
@@ -217,6 +224,7 @@ pub fn predicted_answer(
         members: if entry.learner { Seen::Unknown(learners_do_not_say()) } else { Seen::Known(members.to_vec()) },
         own_members: if entry.learner { members.to_vec() } else { Vec::new() },
         cluster_version: None,
+        peers: BTreeMap::new(),
     }
 }
 

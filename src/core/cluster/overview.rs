@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::situation::has_lost_data;
-use crate::core::cluster::{others, restoration};
+use crate::core::cluster::{connections, others, restoration};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, Version};
@@ -23,7 +23,8 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
     let alarms = observed.answers().flat_map(|(_, answer)| &answer.alarms).map(|alarm| alarm.kind.clone());
     let refused_for = alarms.filter(|kind| REFUSE_WRITES.contains(&kind.as_str())).collect();
     let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
-    Overview { state, hosts, running, voters, leader, refused_for }
+    let not_connected = membership.as_ref().and_then(|membership| connections::words(&membership.gaps));
+    Overview { state, hosts, running, voters, leader, refused_for, not_connected }
 }
 
 /// Source: `applierV3Capped` and `applierV3Corrupt` in etcd's apply.go, the same from 3.4 to 3.7.
@@ -85,7 +86,11 @@ pub fn is_asked(host: &Host) -> bool {
 }
 
 /// Whether it may look otherwise in a moment, by itself: members choose a leader, or somebody's run is about to end.
-pub fn may_pass(observed: &Observed) -> bool {
+pub fn may_pass(desired: &Desired, observed: &Observed) -> bool {
+    // Members that have just started are not connected to all others yet.
+    if Membership::of(desired, observed).is_some_and(|membership| !membership.gaps.is_empty()) {
+        return true;
+    }
     let mut answers = observed.answers().map(|(_, answer)| answer).filter(|answer| !answer.learner).peekable();
     let leader = answers.peek().and_then(|answer| answer.leader);
     // In one answer the read may have waited for the new leader, and the member list not.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::cluster::connections::{self, Gap};
 use crate::core::cluster::room;
 use crate::core::cluster::sameness::{self, Sameness};
 use crate::core::desired::Desired;
@@ -24,6 +25,8 @@ pub struct Membership {
     pub alarms: BTreeSet<Alarm>,
     /// What a comparison of their data says, where one was made.
     pub sameness: Sameness,
+    /// The connections that are missing between members that are healthy otherwise.
+    pub gaps: Vec<Gap>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +71,11 @@ impl Membership {
             let full = observed.host(&host).and_then(room::full);
             Member { entry: entry.clone(), host, declared, health, is_corrupt, differs, full }
         };
-        let members = hosts_of(desired, observed, list).into_iter().zip(list).map(member).collect();
-        Some(Self { members, leader, alarms, sameness })
+        let members: Vec<_> = hosts_of(desired, observed, list).into_iter().zip(list).map(member).collect();
+        let healthy = members.iter().filter(|member| member.health == Health::Healthy);
+        let healthy: Vec<_> = healthy.map(|member| (&member.host, member.entry.id)).collect();
+        let gaps = connections::gaps(observed, &healthy);
+        Some(Self { members, leader, alarms, sameness, gaps })
     }
 
     /// Some member's data differs: one that is named by an alarm and still in the list, or one that etcd could not tell.
@@ -144,6 +150,11 @@ impl Membership {
         self.voters()
             .filter(|member| member.host != *host)
             .find_map(|member| Some((&member.host, member.full.as_deref()?)))
+    }
+
+    /// A connection that is missing between two members, neither of which is `host`'s.
+    pub fn gap_besides(&self, host: &HostName) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| gap.from != *host && gap.to != *host)
     }
 
     /// A voter other than `host`'s that is not well.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::core::cluster::connections;
 use crate::core::cluster::process::is_untried;
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::room;
@@ -36,6 +37,9 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
     }
     if let Some((who, full)) = membership.full_besides(name).filter(|_| !upheld(Guard::DiskNotFull, false)) {
         return Err(room::waits(who, full));
+    }
+    if let Some(gap) = membership.gap_besides(name).filter(|_| !upheld(Guard::PeersConnected, false)) {
+        return Err(connections::waits(gap));
     }
     let untried = |host: &HostName| view.observed.host(host).is_some_and(|host| is_untried(view.desired, host));
     let other = membership.voters().find(|member| member.host != *name && (!member.is_well() || untried(&member.host)));
@@ -159,6 +163,10 @@ fn may_restart_member(desired: &Desired, membership: &Membership, name: &HostNam
     let full = membership.full_besides(name).filter(|_| healthy && !upheld(Guard::DiskNotFull, false));
     if let Some((who, full)) = full {
         return Err(room::waits(who, full));
+    }
+    let gap = membership.gap_besides(name).filter(|_| healthy && !upheld(Guard::PeersConnected, false));
+    if let Some(gap) = gap {
+        return Err(connections::waits(gap));
     }
     let unwell = membership.unwell_besides(name).filter(|_| healthy);
     if let Some(unwell) = unwell.filter(|_| !upheld(Guard::HealthyBeforeRestart, false)) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::names::{HostName, MemberId};
+use crate::core::names::HostName;
 use crate::core::observed::Seen;
 
 /// One host, looked at once. A part that could not be looked at says why.
@@ -15,8 +15,6 @@ pub struct Checkup {
     pub network: Seen<Network>,
     /// What came of connecting from it to each other node, by its name and port.
     pub ways: Seen<BTreeMap<(HostName, u16), Way>>,
-    /// Of the other members, as the one here sees them; `None` where it does not run, or does not tell.
-    pub peers: Option<BTreeMap<MemberId, Peer>>,
     pub disk: Seen<Disk>,
     pub journal: Seen<Vec<Complaint>>,
 }
@@ -104,14 +102,6 @@ pub enum Way {
     Silent,
     /// What else the system said: `No route to host`
     Failed(String),
-}
-
-/// The way from a member to another, for raft's messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    pub is_active: bool,
-    /// From a message to its answer: the mean since the member started. `None` before it was measured.
-    pub round_trip_us: Option<u64>,
 }
 
 /// Where the data directory is, or will be.

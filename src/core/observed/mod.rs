@@ -26,6 +26,7 @@ mod file;
 mod location;
 mod lock;
 mod other;
+mod peer;
 mod process;
 mod room;
 
@@ -37,6 +38,7 @@ pub use file::{Access, File, FileFact, Folder, Role};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};
+pub use peer::Peer;
 pub use process::{Ended, Process, Work};
 pub use room::{Room, Stored};
 
@@ -145,6 +147,9 @@ pub struct Workstation {
     /// [ca.previous] is declared, and nobody trusts that authority any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_replaced: bool,
+    /// When the CA in [ca.previous] expired, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_ended: Option<UnixSeconds>,
     /// The archive of each version and architecture that a host still needs. One that nobody needs is not looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub archives: BTreeMap<Version, BTreeMap<Architecture, Seen<Archive>>>,
@@ -514,6 +519,9 @@ pub struct Answer {
     /// The version that all members can speak, `3.5.0`: raised by the leader once every member has reached it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_version: Option<Version>,
+    /// Its ways to the other members, and to those that have been; empty where it did not tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub peers: BTreeMap<MemberId, Peer>,
 }
 
 impl Answer {

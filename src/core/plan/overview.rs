@@ -22,6 +22,9 @@ pub struct Overview {
     /// The alarms under which etcd refuses to write.
     #[serde(default)]
     pub refused_for: BTreeSet<String>,
+    /// Two members that are healthy and not connected to each other, in words; `null` where all are.
+    #[serde(default)]
+    pub not_connected: Option<String>,
 }
 
 /// What life a cluster is in, as far as it could be seen.

@@ -3,7 +3,7 @@
 use crate::core::capability::{access, backup, drop_ins, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::{
-    clients, departed, former_life, locked, lost, next_start, others, quota, room, source, trust,
+    clients, connections, departed, former_life, locked, lost, next_start, others, quota, room, source, trust,
 };
 use crate::core::code::Code;
 use crate::core::count::count;
@@ -39,6 +39,9 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(quota::findings(desired, observed));
     findings.extend(room::findings(desired, observed));
     findings.extend(source::findings(desired, observed));
+    if let Some(membership) = Membership::of(desired, observed) {
+        findings.extend(connections::findings(&membership.gaps));
+    }
     findings.extend(others::findings(observed));
     findings.extend(backup::findings(desired, observed));
     findings.extend(backup::without_room(desired, observed));

@@ -99,6 +99,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
         authority: Seen::Known(authority),
         next: None,
         is_replaced: false,
+        previous_ended: None,
         archives,
         given,
         former_life: FormerLife::default(),

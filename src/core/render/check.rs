@@ -16,7 +16,7 @@ pub enum Verdict {
 }
 
 /// What is wrong with a cluster that serves, beside its members.
-const DEGRADING: [Code; 4] = [Code::Alarm, Code::DataDiffers, Code::BackupTooOld, Code::DiskFull];
+const DEGRADING: [Code; 5] = [Code::Alarm, Code::DataDiffers, Code::BackupTooOld, Code::DiskFull, Code::PeerInactive];
 
 pub fn verdict(document: &Document) -> Verdict {
     // One that is healthy has just read through a quorum.

@@ -242,6 +242,9 @@ pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unse
     if let (State::Serving, Some(leader)) = (overview.state, &overview.leader) {
         is.push_str(&format!(", {leader} leads"));
     }
+    if let Some(words) = &overview.not_connected {
+        is.push_str(&format!("; NOT ALL CONNECTED ({})", clean(words)));
+    }
     if !overview.refused_for.is_empty() {
         let alarms: Vec<_> = overview.refused_for.iter().map(|kind| clean(kind)).collect();
         is.push_str(&format!("; WRITES REFUSED (alarm {})", alarms.join(", ")));
@@ -345,6 +348,7 @@ pub fn checked(plan: &Plan) -> String {
         .health
         .as_ref()
         .map_or(String::new(), |health| format!("; {} of {} healthy", health.healthy, count(health.total, "voter")));
+    let connected = if plan.overview.not_connected.is_some() { ", NOT ALL CONNECTED" } else { "" };
     let running = match plan.overview.running.len() {
         0 => format!("etcd {}", plan.version),
         1 => plan.overview.running.keys().map(|version| format!("etcd {version}")).collect(),
@@ -355,7 +359,7 @@ pub fn checked(plan: &Plan) -> String {
         unseen => format!("; {} unreachable", count(unseen, "host")),
     };
     format!(
-        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}, {running}{unseen}",
+        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}{connected}, {running}{unseen}",
         count(plan.hosts.saturating_sub(plan.unseen), "host"),
     )
 }
@@ -390,7 +394,15 @@ mod tests {
             let version = |text: &str| text.parse::<Version>().expect("a version");
             let running = running.iter().map(|(text, on)| (version(text), *on)).collect();
             let (hosts, refused_for) = (Vec::new(), Default::default());
-            let overview = Overview { state: State::Serving, hosts, running, voters: None, leader: None, refused_for };
+            let overview = Overview {
+                state: State::Serving,
+                hosts,
+                running,
+                voters: None,
+                leader: None,
+                refused_for,
+                not_connected: None,
+            };
             versions(version("3.6.16"), &overview)
         };
         assert_eq!(told(&[]), "declared: etcd 3.6.16");

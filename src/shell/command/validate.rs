@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::Path;
 
 use super::load;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Place};
 use crate::core::diagnostic::Diagnostic;
+use crate::shell::clock::now;
+use crate::shell::live::pki;
 
 /// Check cluster.toml
 ///
-/// Works offline. Reports all problems at once, each with its line.
+/// Works offline. Reports all problems at once, each with its line, and reads the CA's certificate where it is on this machine.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,6 +31,19 @@ pub fn run(
     stderr: &mut dyn Write,
 ) -> Result<u8, Diagnostic> {
     let desired = load::load(file, colour, stderr)?;
+    let (problems, notes) = pki::problems(&desired, now());
+    let at = || desired.places.of(Place::Ca);
+    let mut problems: Vec<_> = problems.into_iter().map(|cause| Diagnostic::from(cause).at(at())).collect();
+    for note in notes {
+        // What cannot be shown is no reason to fail.
+        let _ = writeln!(stderr, "note: {note}");
+    }
+    if let Some(last) = problems.pop() {
+        for problem in problems {
+            let _ = writeln!(stderr, "error: {problem}\n");
+        }
+        return Err(last);
+    }
     writeln!(stdout, "{} is valid: {}", desired.places.file, summary(&desired))
         .map_err(|error| Diagnostic::failure("cannot write the result").caused_by(&error))?;
     Ok(0)

@@ -44,6 +44,8 @@ struct Origins {
     previous: Option<Origin>,
     /// Nobody trusts the previous one any more.
     is_replaced: AtomicBool,
+    /// When the previous one expired, if it has: who trusts it alone trusts nobody.
+    ended: Option<UnixSeconds>,
     was_looked_at: AtomicBool,
 }
 
@@ -52,7 +54,9 @@ impl Origins {
         let of_previous = |source| Origin::new(source, Arc::clone(&openers.previous));
         let previous = desired.previous_authority.as_ref().map(of_previous);
         let declared = Origin::new(&desired.authority, Arc::clone(&openers.authority));
-        Self { declared, previous, is_replaced: AtomicBool::new(false), was_looked_at: AtomicBool::new(false) }
+        let ended = desired.previous_authority.as_ref().and_then(|source| pki::ended(source, now()));
+        let is_replaced = AtomicBool::new(ended.is_some());
+        Self { declared, previous, is_replaced, ended, was_looked_at: AtomicBool::new(false) }
     }
 
     /// The one that is to go, while it is not gone.
@@ -80,6 +84,9 @@ pub(super) struct Credentials {
     lender: Lender,
     tls: Mutex<Option<(Authorities, Tls)>>,
 }
+
+/// Until members are brought to the declared authority, only the key of the previous one lets us in.
+const OR_NONE_TRUSTS: &str = "; if no member trusts the CA in [ca.previous] any more, remove [ca.previous]";
 
 /// ca.crt, and that of the next authority.
 type Authorities = (String, Option<String>);
@@ -139,14 +146,23 @@ impl Credentials {
         let missing = || Cause {
             code: Code::AuthorityMissing,
             summary: "no CA found at the location in [ca.previous]".to_owned(),
-            hint: Some("put its certificate and key there, or remove [ca.previous]".to_owned()),
+            hint: Some(format!("put its certificate and key there{OR_NONE_TRUSTS}")),
         };
-        self.load_from(going, at).await?.map(Some).ok_or_else(missing)
+        let unusable = |Cause { code, summary, hint }: Cause| {
+            let restore = || "restore it".to_owned();
+            Cause { code, summary, hint: Some(format!("{}{OR_NONE_TRUSTS}", hint.unwrap_or_else(restore))) }
+        };
+        self.load_from(going, at).await.map_err(unusable)?.map(Some).ok_or_else(missing)
     }
 
     /// Whether [ca.previous] is declared, and nobody was seen to have gone over to the declared one altogether.
     pub fn is_being_replaced(&self) -> bool {
         self.origins.going().is_some()
+    }
+
+    /// When the one in [ca.previous] expired, if it has.
+    pub fn previous_ended(&self) -> Option<UnixSeconds> {
+        self.origins.ended
     }
 
     /// Whether the first look of this run is to find out. Later it is the last step of the plan that does.

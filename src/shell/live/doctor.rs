@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-
 use super::Live;
 use super::cause;
 use super::hosts::Hosts;
 use super::probe::{Subject, checkup};
-use super::reach;
 use super::remote::Remote;
 use crate::core::code::Code;
-use crate::core::names::{HostName, MemberId};
-use crate::core::observed::checkup::{Checkup, Login, LoginAccount, Peer, Sudo, SudoOption};
+use crate::core::names::HostName;
+use crate::core::observed::checkup::{Checkup, Login, LoginAccount, Sudo, SudoOption};
 use crate::core::observed::{Cause, Seen};
 
 const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
@@ -26,16 +23,7 @@ impl Live {
     /// data directory, and removed again.
     pub async fn check_up(&self, measures_disk: bool) -> BTreeMap<HostName, Seen<Checkup>> {
         let look = |hosts: Arc<Hosts>, host: HostName| async move { of_host(&hosts, &host, measures_disk).await };
-        let mut checkups = self.hosts.each(look).await;
-        let seen = checkups.iter_mut().filter_map(|(host, checkup)| Some((host, checkup.known_mut()?)));
-        join_all(seen.map(async |(host, checkup)| checkup.peers = self.peers_of(host).await)).await;
-        checkups
-    }
-
-    /// Of a member that answers.
-    async fn peers_of(&self, host: &HostName) -> Option<BTreeMap<MemberId, Peer>> {
-        let (member, _) = reach::of_connected(&self.hosts, &self.credentials, host).await?;
-        member.peers(ANSWER_DEADLINE).await
+        self.hosts.each(look).await
     }
 }
 
@@ -63,7 +51,7 @@ async fn of_host(hosts: &Hosts, host: &HostName, measures_disk: bool) -> Seen<Ch
     );
     // Alone: what else runs would be measured with it.
     let disk = checkup::disk(&remote, &of, measures_disk).await;
-    Seen::Known(Checkup { login, account, names, clock, network, ways, peers: None, disk, journal })
+    Seen::Known(Checkup { login, account, names, clock, network, ways, disk, journal })
 }
 
 fn since(begun: Instant) -> u64 {

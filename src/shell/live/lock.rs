@@ -222,7 +222,8 @@ fn token() -> Result<String, Diagnostic> {
 /// # Errors
 /// When the host could not be asked.
 pub async fn status(remote: &Remote) -> Result<Option<Holder>, Cause> {
-    let (_, said) = remote.ask("reading the lock", include_str!("script/lock-status.sh"), &[]).await?;
+    let script = concat!(include_str!("script/held.sh"), include_str!("script/lock-status.sh"));
+    let (_, said) = remote.ask("reading the lock", script, &[]).await?;
     Ok(said.strip_prefix("held=yes\n").map(Holder::parse))
 }
 

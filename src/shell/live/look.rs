@@ -161,6 +161,15 @@ pub(super) async fn recognise(
             let own = reach::ask_elsewhere(hosts, &remote, tls, &own_ports).await;
             own.ok_or_else(|| Unreached::here(another(hosts, &remote.host, &answer)))
         }
+        // What another program runs may be this cluster's own members, on ports that cluster.toml does not declare yet.
+        (Err(missed), Ok(tls)) if missed.may_be_elsewhere => {
+            let theirs = others::in_our_place(&seen).filter(|other| other.runs()).flat_map(|other| &other.ports);
+            let theirs: Vec<u16> = theirs.copied().collect();
+            match theirs.is_empty() {
+                true => Err(missed),
+                false => reach::ask_elsewhere(hosts, &remote, tls, &theirs).await.ok_or(missed),
+            }
+        }
         (member, _) => member,
     };
     let member = match member {
@@ -171,7 +180,7 @@ pub(super) async fn recognise(
             Seen::Known(Some(answer))
         }
         Err(missed) if others::in_our_place(&seen).any(OtherEtcd::runs) => {
-            Seen::Unknown(of_another_program(&remote.host, &seen, &missed.cause))
+            Seen::Unknown(of_another_program(&remote.host, &seen, &missed))
         }
         Err(_) if seen.process.is_none() => Seen::Known(None),
         Err(missed) => Seen::Unknown(missed.cause),
@@ -222,15 +231,19 @@ fn another(hosts: &Hosts, host: &HostName, answer: &Answer) -> Cause {
 }
 
 /// What is wrong with it nobody can say who may not ask it: it is as well as its own program has it.
-fn of_another_program(host: &HostName, seen: &Host, missed: &Cause) -> Cause {
+fn of_another_program(host: &HostName, seen: &Host, missed: &Unreached) -> Cause {
     let runner = others::in_our_place(seen).find(|other| other.runs()).map(|other| others::by(&other.runner));
     Cause {
         code: Code::OtherEtcd,
         summary: format!(
-            "the health of etcd on {host} is not known: it is run {}, and does not answer with this cluster's \
-             credentials: {}",
+            "the health of etcd on {host} is not known: it is run {}, and does not answer {}: {}",
             runner.unwrap_or_default(),
-            missed.summary
+            if missed.may_be_elsewhere {
+                "at this cluster's address and ports"
+            } else {
+                "with this cluster's credentials"
+            },
+            missed.cause.summary
         ),
         hint: None,
     }

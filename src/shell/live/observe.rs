@@ -66,6 +66,7 @@ async fn observe_once(live: &Live) -> Observed {
         archives: BTreeMap::new(),
         given: pki::given(&desired.authority, &authority),
         is_replaced: false,
+        previous_ended: None,
         former_life: FormerLife::default(),
         ca_keys: credentials.ca_keys().await,
         lent: lent::missing(desired).filter(|_| matches!(authority, Ok(Some(_)))),
@@ -107,14 +108,18 @@ async fn observe_once(live: &Live) -> Observed {
     observed.auth = users::look(hosts, kept, &observed).await;
     lent::tell(&mut observed);
     let is_first = credentials.take_first_look();
-    if is_first
-        && credentials.is_being_replaced()
-        && rotation::is_over(&observed)
-        && old_is_refused(live, &observed).await
-    {
-        credentials.note_replaced();
-        rotation::adopt_effect(desired, &mut observed);
+    if is_first && credentials.is_being_replaced() && rotation::is_over(&observed) {
+        // Without the key of the old one no member could be asked, and none needs it: the declared one lets us in.
+        if matches!(observed.workstation.authority, Seen::Unknown(_)) {
+            credentials.note_replaced();
+            return Box::pin(observe_once(live)).await;
+        }
+        if old_is_refused(live, &observed).await {
+            credentials.note_replaced();
+            rotation::adopt_effect(desired, &mut observed);
+        }
     }
+    observed.workstation.previous_ended = credentials.previous_ended();
     observed.workstation.is_replaced = desired.previous_authority.is_some() && !credentials.is_being_replaced();
     for (version, architecture) in upgrade::wanted_archives(desired, &observed) {
         let package = packages.get(desired, version, architecture).await;

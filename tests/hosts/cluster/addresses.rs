@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use super::scene::Scene;
+use super::scene::{Scene, until};
 use crate::lab::Series;
 
 /// A second address in the same network, which the host prefers to the declared one: what a virtual address or a second
@@ -32,4 +33,29 @@ fn a_host_that_speaks_from_a_second_address() {
     let ways = three.sh("ss -tnH state established");
     let (from, to) = (format!("{second}:"), format!("{}:2380", one.address()));
     assert!(ways.lines().any(|way| way.contains(&from) && way.contains(&to)), "{ways}");
+    one_direction_is_closed(&scene);
+}
+
+/// A firewall that refuses what etcd-3 sends to the peer port of etcd-1. Both follow the leader, read and write.
+fn one_direction_is_closed(scene: &Scene) {
+    let (one, three) = (scene.lab.host("etcd-1"), scene.lab.host("etcd-3"));
+    three.sh(&format!(
+        "nft 'table inet limp {{ chain out {{ type filter hook output priority 0; ip daddr {} tcp dport 2380 reject with \
+         tcp reset; }}; }}'",
+        one.address()
+    ));
+    let gap = "etcd-3 has no connection to etcd-1";
+    until("etcd-3 lacks a connection", Duration::from_secs(30), || scene.plan().stdout.contains("[peer-inactive]"));
+    let plan = scene.plan().exits(0);
+    plan.says(&[&format!("{gap} for raft's messages"), "3 of 3 voters healthy, NOT ALL CONNECTED"]);
+    scene.quorate(&["status", "--check"]).exits(2);
+    scene.quorate(&["status"]).exits(0).says(&[&format!("NOT ALL CONNECTED ({gap})"), "[peer-inactive]"]);
+    scene.quorate(&["doctor", "--no-disk"]).exits(2).says(&["etcd has no connection to etcd-1 for raft's messages"]);
+    // Without the third one the two would have to be the quorum. Each of them may be restarted.
+    let refused = scene.quorate(&["apply", "--yes", "--restart=etcd-2"]).exits(3);
+    refused.says(&[&format!("no other member is added, changed, restarted or removed while {gap}")]);
+    scene.quorate(&["plan", "--restart=etcd-3"]).exits(0).says(&["restart etcd"]);
+    three.sh("nft delete table inet limp");
+    until("all are connected", Duration::from_secs(30), || !scene.plan().stdout.contains("[peer-inactive]"));
+    scene.is_in_sync();
 }

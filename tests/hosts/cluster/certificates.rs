@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use quorate::core::names::ClusterName;
 
+use super::expired::authority_here_until;
 use super::scene::{SERIES, Scene, until};
 use super::secrets::Watch;
 use crate::lab::{Host, Series, is_turn};
@@ -545,6 +546,13 @@ fn another_authority_is_declared() {
     scene.plan().exits(3).says(&["trusts a different CA from the one in [ca]", "[ca.previous]"]);
     scene.declare(|scene| scene.more = format!("{files}[ca.previous]\nsource = \"generated\"\n"));
     scene.plan().exits(3).says(&["with the old and the new CA", "[old-ca-clients]"]);
+    let (key, aside) = (scene.lab.dir().join("pki/ca.key"), scene.lab.dir().join("ca.key.aside"));
+    let set_aside = || fs::rename(&key, &aside).expect("the lab's folder can be written");
+    let put_back = || fs::rename(&aside, &key).expect("the lab's folder can be written");
+    set_aside();
+    let run = scene.plan().exits(1);
+    run.says(&["ca.key does not", "if no member trusts the CA in [ca.previous] any more, remove [ca.previous]"]);
+    put_back();
     let plan = scene.quorate(&["plan", "--allow", DROP_OLD_CA, "--detailed-exitcode"]).exits(2);
     let plan = plan.says(&["with the old and the new CA", "verify that the old CA is rejected"]);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 6, "{}", plan.stdout);
@@ -556,6 +564,16 @@ fn another_authority_is_declared() {
     IssuedClient::issue(&scene).is_accepted(&scene);
     openssl_verifies(&scene, &scene.lab.dir().join("kubeadm/ca.crt"));
     old.is_refused(&scene);
+    // Neither its key nor its validity is needed then.
+    set_aside();
+    scene.plan().exits(0).says(&["no member trusts the CA in [ca.previous] any more", "No changes"]);
+    IssuedClient::issue(&scene).is_accepted(&scene);
+    put_back();
+    authority_here_until(&scene.lab.dir().join("pki"), "20200102000000Z");
+    scene.plan().exits(0).says(&["the CA in [ca.previous] expired", "No changes"]);
+    IssuedClient::issue(&scene).is_accepted(&scene);
+    let run = scene.quorate(&["validate"]).exits(0);
+    assert!(run.stderr.contains("the CA in [ca.previous] expired on 2020-01-02"), "{}", run.stderr);
     // From there to one that quorate makes, in one run.
     scene.write_with(files);
     scene.is_as_declared();

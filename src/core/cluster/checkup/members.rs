@@ -6,7 +6,6 @@ use crate::core::cluster::sameness::{Sameness, sameness};
 use crate::core::count::count;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::checkup::Checkup;
 use crate::core::observed::{Host, Observed};
 
 pub(super) fn other_etcds(host: &Host) -> Outcome {
@@ -38,8 +37,8 @@ const ELECTION_MS: u64 = 1_000;
 const ELECTION_ROUND_TRIPS: u64 = 10;
 
 /// How its ways to the members of the list are. One that has left is not missed.
-pub(super) fn peers(desired: &Desired, observed: &Observed, checkup: &Checkup) -> Option<Outcome> {
-    let peers = checkup.peers.as_ref()?;
+pub(super) fn peers(desired: &Desired, observed: &Observed, name: &HostName) -> Option<Outcome> {
+    let peers = &observed.host(name)?.answer()?.peers;
     let list = observed.member_list()?;
     let named: Vec<_> = list.iter().filter_map(|entry| Some((entry.title(), peers.get(&entry.id)?))).collect();
     if named.is_empty() {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::core::code::Code;
 use crate::core::names::{RemotePath, UnixSeconds};
-use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names, Peer};
-use crate::core::observed::{Comparison, MemberHash, OtherEtcd, Runner};
+use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names};
+use crate::core::observed::{Comparison, MemberHash, OtherEtcd, Peer, Runner};
 use crate::core::planner::world;
 use crate::laws::sample;
 
@@ -39,7 +39,6 @@ fn well() -> Checkup {
             sources: [(b.clone(), "10.0.0.1".to_owned())].into(),
         }),
         ways: Seen::Known([((b.clone(), 2379), Way::Open), ((b, 2380), Way::Open)].into()),
-        peers: None,
         disk: Seen::Known(Disk {
             folder: "/var/lib/etcd".to_owned(),
             mount_point: "/".to_owned(),
@@ -301,13 +300,15 @@ fn the_ways_of_raft() {
     let found = |peers: &[(usize, bool, Option<u64>)], election_ms: Option<u64>| {
         let mut desired = sample::desired(3);
         desired.etcd.election_timeout_ms = election_ms;
-        let observed = sample::healthy(&desired);
+        let mut observed = sample::healthy(&desired);
         let id = |index| observed.host(&sample::name(index)).and_then(Host::answer).expect("it answers").member;
         let peer = |(index, is_active, round_trip_us): &(usize, bool, Option<u64>)| {
-            (id(*index), Peer { is_active: *is_active, round_trip_us: *round_trip_us })
+            (id(*index), Peer { is_active: *is_active, failures: 0, round_trip_us: *round_trip_us })
         };
-        let checkup = Checkup { peers: Some(peers.iter().map(peer).collect()), ..well() };
-        let found = findings(&desired, &observed, &sample::name(0), &checkup);
+        let peers = peers.iter().map(peer).collect();
+        let first = observed.host_mut(&sample::name(0)).expect("it was seen");
+        first.member.known_mut().and_then(Option::as_mut).expect("it answers").peers = peers;
+        let found = findings(&desired, &observed, &sample::name(0), &well());
         found.into_iter().find(|one| one.check == Check::Peers)
     };
     let told = |peers: &[_], election_ms| found(peers, election_ms).expect("there are peers");

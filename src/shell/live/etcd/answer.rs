@@ -1,6 +1,6 @@
 //! From etcd's messages to what the rules read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_client::StatusResponse;
 
@@ -32,6 +32,7 @@ pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cau
         reads: false,
         own_members: Vec::new(),
         cluster_version: None,
+        peers: BTreeMap::new(),
         members: Seen::Unknown(place.silent(Fault::Other("the member list was not requested".to_owned()))),
     })
 }

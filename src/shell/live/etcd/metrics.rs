@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! GET /metrics ─► etcd_network_active_peers{Local="8e9e05c52164694d",Remote="91bc3c398fb3c146"} 1
+//!                 etcd_network_peer_sent_failures_total{To="91bc3c398fb3c146"} 214
 //!                 etcd_network_peer_round_trip_time_seconds_sum{To="91bc3c398fb3c146"} 0.0123
 //!                 etcd_network_peer_round_trip_time_seconds_count{To="91bc3c398fb3c146"} 42
 //! ```
@@ -16,7 +17,7 @@ use tonic::transport::Channel;
 
 use super::http;
 use crate::core::names::MemberId;
-use crate::core::observed::checkup::Peer;
+use crate::core::observed::Peer;
 
 /// They have some 100 KB.
 const BYTES_MAX: usize = 4 << 20;
@@ -35,11 +36,14 @@ fn parsed(text: &str) -> BTreeMap<MemberId, Peer> {
         of("etcd_network_peer_round_trip_time_seconds_sum", "To"),
         of("etcd_network_peer_round_trip_time_seconds_count", "To"),
     );
+    let failures = of("etcd_network_peer_sent_failures_total", "To");
     let peer = |(id, active): (MemberId, f64)| {
         // A probe that gets no answer is counted as one that took no time.
         let measured = sums.get(&id).zip(counts.get(&id)).filter(|(sum, count)| **count > 0.0 && **sum > 0.0);
         let round_trip_us = measured.map(|(sum, count)| (sum / count * 1e6).round() as u64);
-        (id, Peer { is_active: active > 0.0, round_trip_us })
+        // It is not there before the first.
+        let failures = failures.get(&id).map_or(0, |count| *count as u64);
+        (id, Peer { is_active: active > 0.0, failures, round_trip_us })
     };
     of("etcd_network_active_peers", "Remote").into_iter().map(peer).collect()
 }
@@ -66,10 +70,11 @@ mod tests {
                     etcd_network_peer_round_trip_time_seconds_sum{To=\"91bc3c398fb3c146\"} 0.5\n\
                     etcd_network_peer_round_trip_time_seconds_count{To=\"91bc3c398fb3c146\"} 200\n\
                     etcd_network_peer_round_trip_time_seconds_sum{To=\"d1f\"} 0\n\
-                    etcd_network_peer_round_trip_time_seconds_count{To=\"d1f\"} 3\n";
+                    etcd_network_peer_round_trip_time_seconds_count{To=\"d1f\"} 3\n\
+                    etcd_network_peer_sent_failures_total{To=\"d1f\"} 214\n";
         let expected = [
-            (MemberId(0x91bc_3c39_8fb3_c146), Peer { is_active: true, round_trip_us: Some(2_500) }),
-            (MemberId(0xd1f), Peer { is_active: false, round_trip_us: None }),
+            (MemberId(0x91bc_3c39_8fb3_c146), Peer { is_active: true, failures: 0, round_trip_us: Some(2_500) }),
+            (MemberId(0xd1f), Peer { is_active: false, failures: 214, round_trip_us: None }),
         ];
         assert_eq!(parsed(text), BTreeMap::from(expected));
         for other in ["", "404 page not found", "etcd_network_active_peers 1\n", "etcd_network_active_peers{x} y\n"] {

@@ -6,7 +6,6 @@
 //!   a handshake failed.
 //! - Everything has a deadline: a member that has not found a quorum accepts connections and says nothing.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,7 +41,6 @@ pub use tls::Tls;
 use crate::core::code::Code;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, MemberId};
-use crate::core::observed::checkup::Peer;
 use crate::core::observed::{Answer, Cause, Seen};
 use crate::core::url;
 use fault::Fault;
@@ -180,11 +178,12 @@ impl Member {
     /// # Errors
     /// When it does not tell its status within `deadline`.
     pub async fn answer(&self, deadline: Duration) -> Result<Answer, Cause> {
-        let (status, reads, members, cluster_version) = tokio::join!(
+        let (status, reads, members, cluster_version, peers) = tokio::join!(
             self.status(deadline),
             self.reads(deadline),
             self.member_list(deadline),
-            timeout(deadline, version::cluster_version(self.channel.clone()))
+            timeout(deadline, version::cluster_version(self.channel.clone())),
+            timeout(deadline, metrics::peers(self.channel.clone()))
         );
         let answer = status?;
         let own_members = match members {
@@ -192,7 +191,9 @@ impl Member {
             Seen::Unknown(_) => self.own_list(deadline).await,
         };
         let reads = reads && !answer.learner;
-        Ok(Answer { reads, members, own_members, cluster_version: cluster_version.ok().flatten(), ..answer })
+        let cluster_version = cluster_version.ok().flatten();
+        let peers = peers.ok().flatten().unwrap_or_default();
+        Ok(Answer { reads, members, own_members, cluster_version, peers, ..answer })
     }
 
     /// What the member says of itself alone: `reads` is false and the member list unknown, as neither is asked for.
@@ -204,11 +205,6 @@ impl Member {
         let status =
             self.ask("for its status", deadline, async { client.status().await.map_err(Fault::of_client_owned) });
         answer::from_status(&self.place, &status.await?)
-    }
-
-    /// How its ways to the other members are, as it sees them; `None` where it does not tell within `deadline`.
-    pub async fn peers(&self, deadline: Duration) -> Option<BTreeMap<MemberId, Peer>> {
-        timeout(deadline, metrics::peers(self.channel.clone())).await.ok().flatten()
     }
 
     /// Whether a linearizable read through this member succeeds, which takes a quorum.

@@ -13,6 +13,7 @@
 mod ca_certificate;
 mod authority;
 mod create;
+mod declared;
 mod facts;
 mod file;
 mod folder;
@@ -28,6 +29,7 @@ mod tests;
 pub use authority::{Signer, assemble_text, certificate_of_text, load_certificate, load_files};
 pub use ca_certificate::CaCertificate;
 pub use create::{create, generate_authority};
+pub use declared::{ended, problems};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
 pub use folder::{has_signed, load, load_next, note_use};
 pub use given::{PairText, look as look_at_given, read_pair};

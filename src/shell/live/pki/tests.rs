@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::core::cluster::leaf::Wanted;
 use crate::core::code::Code;
+use crate::core::desired::AuthoritySource;
 use crate::core::names::{ClusterName, Digest, UnixSeconds};
 use crate::core::observed::{Cause, Seen, Usage};
 
@@ -209,6 +210,33 @@ fn each_fault_of_an_authority_is_named() {
     fs::remove_file(&key).unwrap();
     fs::create_dir(&key).unwrap();
     assert!(cause(&folder).summary.contains("is not a file"));
+}
+
+/// What is told without hosts and without keys.
+#[test]
+fn a_declared_authority_is_checked_where_its_certificate_is_here() {
+    let (parent, _) = created();
+    let here = AuthoritySource::Generated { folder: parent.path().join("pki") };
+    let elsewhere = AuthoritySource::Generated { folder: parent.path().join("not made yet") };
+    fs::remove_file(parent.path().join("pki/ca.key")).unwrap();
+    let later = now().plus_seconds(11 * 366 * 24 * 3600);
+    let told = |declared: &AuthoritySource, previous: Option<&AuthoritySource>, at| {
+        let mut desired = crate::laws::sample::desired(1);
+        desired.authority = declared.clone();
+        desired.previous_authority = previous.cloned();
+        let (problems, notes) = problems(&desired, at);
+        (problems.iter().map(|cause| cause.summary.clone()).collect::<Vec<_>>().concat(), notes.concat())
+    };
+    let nothing = (String::new(), String::new());
+    assert_eq!(told(&elsewhere, None, now()), nothing);
+    assert_eq!(told(&here, Some(&elsewhere), now()), nothing);
+    assert!(told(&here, None, later).0.contains("openssl verify: certificate has expired"));
+    // One that was replaced may end.
+    let (problems, notes) = told(&elsewhere, Some(&here), later);
+    assert!(problems.is_empty() && notes.contains("the CA in [ca.previous] expired on 20"), "{problems} {notes}");
+    assert_eq!((ended(&here, now()), ended(&elsewhere, later)), (None, None));
+    fs::write(parent.path().join("pki/ca.crt"), "no certificate\n").unwrap();
+    assert!(told(&elsewhere, Some(&here), now()).0.contains("contains no PEM certificate"));
 }
 
 #[test]

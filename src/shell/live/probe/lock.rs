@@ -18,7 +18,7 @@ impl Section for Look {
     /// `None` where it is free, or its holder has not written yet who it is.
     type Fact = Option<Held>;
 
-    const SHELL: &'static str = include_str!("lock.sh");
+    const SHELL: &'static str = concat!(include_str!("../script/held.sh"), include_str!("lock.sh"));
 
     fn words(_: &Subject<'_>) -> Option<Words> {
         Some(Words::new())

@@ -2,13 +2,7 @@
 # Says who holds the lock of this host.
 lock=/run/quorate.lock
 [ -e "$lock" ] || exit 0
-status=0
-flock -n "$lock" true || status=$?
-case $status in
-0) ;;
-1)
+if is_held "$lock"; then
     echo held=yes
     cat "$lock"
-    ;;
-*) exit "$status" ;;
-esac
+fi

@@ -16,16 +16,23 @@ impl Section for Look {
     const NEEDS: &'static [&'static str] = &["date", "getent", "timeout", "uname"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        let addresses = of.desired.nodes.values().map(|node| node.address.as_str());
-        let names: Vec<_> = addresses.filter(|address| address.parse::<std::net::IpAddr>().is_err()).collect();
-        Some(vec![("q_names", names.join(" "))])
+        Some(vec![("q_names", names(of).join(" "))])
     }
 
-    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Names, Trouble> {
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Names, Trouble> {
         let mut lookups = answer.lines("names").map(|line| lookup(line).ok_or_else(|| unreadable(line)));
         let own = lookups.next().ok_or_else(|| missing("its own name"))??;
-        Ok(Names { own, declared: lookups.collect::<Result<_, _>>()? })
+        // One that is both was looked up once.
+        let both = names(of).contains(&own.name.as_str()).then(|| own.clone());
+        let declared = both.map(Ok).into_iter().chain(lookups).collect::<Result<_, _>>()?;
+        Ok(Names { own, declared })
     }
+}
+
+/// The names, not addresses, that nodes are declared by.
+fn names<'a>(of: &Subject<'a>) -> Vec<&'a str> {
+    let addresses = of.desired.nodes.values().map(|node| node.address.as_str());
+    addresses.filter(|address| address.parse::<std::net::IpAddr>().is_err()).collect()
 }
 
 /// `12 etcd-1.example.com 10.0.0.11`, the address being absent where there is none.

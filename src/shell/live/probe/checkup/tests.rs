@@ -26,6 +26,9 @@ fn the_own_name_is_the_first_and_only_names_of_nodes_are_looked_up() {
     let names = read::<names::Look>("[names]\n6003 a-host \n4 b.example.com 10.0.0.2\n").expect("it is an answer");
     assert_eq!((names.own.name.as_str(), names.own.took_ms, names.own.address), ("a-host", 6003, None));
     assert_eq!(names.declared[0].address.as_deref(), Some("10.0.0.2"));
+    // A host that is declared by the name that it calls itself is asked for that once.
+    let names = read::<names::Look>("[names]\n3 b.example.com 10.0.0.2\n").expect("it is an answer");
+    assert_eq!(names.declared, [names.own]);
     assert!(read::<names::Look>("[names]\n").is_err());
     assert!(read::<names::Look>("[names]\nsoon a\n").is_err());
 }

@@ -1,0 +1,192 @@
+//! The law of connections: while two members have none to each other, nothing is done to a third one that they would need
+//! to be a quorum; what may mend them goes on.
+
+use crate::core::cluster::overview;
+use crate::core::code::Code;
+use crate::core::desired::Desired;
+use crate::core::guard::{Guard, with_broken};
+use crate::core::names::{HostName, MemberId, Version};
+use crate::core::observed::{Answer, File, Former, Observed, Peer, Seen};
+use crate::core::plan::action::{Action, FileAction, MemberAction, ServiceAction};
+use crate::core::planner::plan;
+use crate::core::render::check::{Verdict, verdict};
+use crate::core::render::{status, text};
+use crate::laws::sample;
+
+/// What is to be done, while one of the first two members has no connection to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Nothing,
+    Setting,
+    Upgrade,
+    Restart(usize),
+    Add,
+    Remove(usize),
+}
+
+const WORK: [Work; 8] = [
+    Work::Nothing,
+    Work::Setting,
+    Work::Upgrade,
+    Work::Restart(0),
+    Work::Restart(2),
+    Work::Add,
+    Work::Remove(0),
+    Work::Remove(3),
+];
+
+fn answer<'a>(observed: &'a mut Observed, name: &HostName) -> &'a mut Answer {
+    let host = observed.host_mut(name).expect("it was seen");
+    host.member.known_mut().and_then(Option::as_mut).expect("it answers")
+}
+
+/// Every member tells of every other one; `from` lacks the way `to` another.
+fn connect(observed: &mut Observed, gap: Option<(usize, usize)>) {
+    let ids: Vec<(HostName, MemberId)> =
+        observed.answers().map(|(name, answer)| (name.clone(), answer.member)).collect();
+    for (name, _) in &ids {
+        let others = ids.iter().filter(|(other, _)| other != name);
+        let peer = |(other, id): &(HostName, MemberId)| {
+            let is_missing = gap.is_some_and(|(from, to)| *name == sample::name(from) && *other == sample::name(to));
+            (*id, Peer { is_active: !is_missing, failures: u64::from(is_missing) * 214, round_trip_us: Some(900) })
+        };
+        answer(observed, name).peers = others.map(peer).collect();
+    }
+}
+
+fn world(work: Work, gap: Option<(usize, usize)>) -> (Desired, Observed) {
+    let members = if matches!(work, Work::Remove(_)) { 4 } else { 3 };
+    let mut desired = sample::desired(members);
+    let mut observed = sample::healthy(&desired);
+    connect(&mut observed, gap);
+    match work {
+        Work::Nothing => {}
+        Work::Setting => desired.etcd.heartbeat_interval_ms = Some(200),
+        Work::Upgrade => {
+            let archives = std::mem::take(&mut observed.workstation.archives);
+            desired.cluster.version = Version::new(3, 5, 17);
+            let of = archives.into_values().next().expect("one is declared");
+            observed.workstation.archives.insert(desired.cluster.version, of);
+        }
+        Work::Restart(index) => {
+            let name = sample::name(index);
+            let pid = observed.host(&name).and_then(|host| host.process.as_ref()).map(|process| process.pid);
+            desired.request.restarts.insert(name, pid);
+        }
+        Work::Add => {
+            desired = sample::desired(4);
+            observed.hosts.insert(sample::name(3), Seen::Known(sample::bare_host()));
+        }
+        Work::Remove(index) => {
+            let name = sample::name(index);
+            let former = Former {
+                name: name.clone(),
+                address: desired.nodes[&name].address.clone(),
+                peer_url: desired.peer_url(&name),
+                host: observed.hosts.remove(&name).expect("it is there"),
+            };
+            desired.nodes.remove(&name);
+            observed.former.insert(name, former);
+        }
+    }
+    (desired, observed)
+}
+
+/// What takes away from the others, and from whom.
+fn cost(action: &Action) -> Option<&HostName> {
+    match action {
+        Action::Service(ServiceAction::Restart { host } | ServiceAction::Stop { host })
+        | Action::Member(MemberAction::Remove { host, .. } | MemberAction::Add { host, .. })
+        | Action::File(FileAction::Write { host, file: File::Config, .. }) => Some(host),
+        _ => None,
+    }
+}
+
+fn complaint(work: Work, gap: (usize, usize)) -> Option<String> {
+    let (desired, observed) = world(work, Some(gap));
+    let plan = plan(&desired, &observed);
+    let ends = [sample::name(gap.0), sample::name(gap.1)];
+    // A newcomer's files are written before it is a member, and cost nobody anything.
+    let is_newcomer = |host: &HostName| work == Work::Add && *host == sample::name(3);
+    let adds = |action: &Action| matches!(action, Action::Member(MemberAction::Add { .. }));
+    for action in plan.actions() {
+        let Some(host) = cost(action).filter(|host| adds(action) || !is_newcomer(host)) else { continue };
+        if !ends.contains(host) {
+            return Some(format!("{action:?} while {} has no connection to {}", ends[0], ends[1]));
+        }
+        // From there on it is expected to be connected.
+        return None;
+    }
+    let told =
+        plan.findings.iter().any(|finding| finding.code == Code::PeerInactive && finding.hosts == [ends[0].clone()]);
+    if !told {
+        return Some("nobody is told".to_owned());
+    }
+    let mends = matches!(work, Work::Restart(index) | Work::Remove(index) if index == gap.0 || index == gap.1);
+    if mends {
+        return Some(format!("what may mend it is refused: {:#?}", plan.blocked));
+    }
+    let is_refused = plan.blocked.iter().any(|blocked| blocked.code == Code::PeerInactive);
+    (work != Work::Nothing && !is_refused).then(|| "nobody is told why nothing is done".to_owned())
+}
+
+fn cases() -> impl Iterator<Item = (Work, (usize, usize))> {
+    WORK.into_iter().flat_map(|work| [(0, 1), (1, 0)].map(|gap| (work, gap)))
+}
+
+/// For the mutants.
+pub(super) fn any_complaint() -> bool {
+    cases().any(|(work, gap)| complaint(work, gap).is_some())
+}
+
+#[test]
+fn while_two_are_not_connected_no_third_is_touched() {
+    for (work, gap) in cases() {
+        assert_eq!(complaint(work, gap), None, "{work:?} {gap:?}");
+    }
+    assert!(with_broken(Guard::PeersConnected, any_complaint), "no law misses it");
+}
+
+/// Where all are connected everything is as without what they tell of it.
+#[test]
+fn who_is_connected_holds_nothing_up() {
+    for work in WORK {
+        let (desired, connected) = world(work, None);
+        let mut silent = connected.clone();
+        let names: Vec<_> = silent.answers().map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| answer(&mut silent, name).peers.clear());
+        let (with, without) = (plan(&desired, &connected), plan(&desired, &silent));
+        assert_eq!((with.steps, with.blocked, with.findings), (without.steps, without.blocked, without.findings));
+    }
+}
+
+/// Nothing to change is not all well.
+#[test]
+fn a_member_that_limps_is_told_wherever_the_cluster_is_called_healthy() {
+    let (desired, observed) = world(Work::Nothing, Some((2, 0)));
+    let told = text::plan(&plan(&desired, &observed), text::Style::default());
+    assert!(told.contains("3 of 3 voters healthy, NOT ALL CONNECTED"), "{told}");
+    assert!(told.contains("etcd-3 has no connection to etcd-1 for raft's messages"), "{told}");
+    assert!(told.contains("214 messages could not be sent since it started"), "{told}");
+    let document = status::document(&desired, &observed);
+    assert_eq!(verdict(&document), Verdict::Degraded);
+    let told = status::headline(&document, Default::default());
+    assert!(told.contains("NOT ALL CONNECTED (etcd-3 has no connection to etcd-1)"), "{told}");
+    assert!(overview::may_pass(&desired, &observed));
+    let (desired, observed) = world(Work::Nothing, None);
+    assert_eq!(verdict(&status::document(&desired, &observed)), Verdict::Well);
+    assert!(!overview::may_pass(&desired, &observed));
+}
+
+/// One that does not answer is told as that; one that has left is not missed.
+#[test]
+fn only_members_that_are_healthy_are_missed() {
+    let (desired, mut observed) = world(Work::Nothing, Some((2, 0)));
+    answer(&mut observed, &sample::name(0)).reads = false;
+    let codes = |observed: &Observed| plan(&desired, observed).findings.iter().map(|one| one.code).collect::<Vec<_>>();
+    assert!(!codes(&observed).contains(&Code::PeerInactive));
+    let (_, mut observed) = world(Work::Nothing, None);
+    let gone = Peer { is_active: false, failures: 3, round_trip_us: None };
+    answer(&mut observed, &sample::name(0)).peers.insert(MemberId(0xdead), gone);
+    assert!(!codes(&observed).contains(&Code::PeerInactive));
+}
