@@ -23,6 +23,7 @@ enum Wrong {
     ReadOnly,
     DropIn,
     NoAddress,
+    Privileged,
     OthersData,
     PortTaken,
     DataElsewhere,
@@ -50,6 +51,7 @@ fn cases() -> impl Iterator<Item = (Wrong, Work)> {
         Wrong::ReadOnly,
         Wrong::DropIn,
         Wrong::NoAddress,
+        Wrong::Privileged,
         Wrong::OthersData,
         Wrong::PortTaken,
         Wrong::DataElsewhere,
@@ -81,7 +83,7 @@ fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
         Wrong::Hidden(needed) | Wrong::Closed(needed) | Wrong::InMemory(needed) => (needed, of(needed)),
         Wrong::NoExec => (Needed::Binary, of(Needed::Binary)),
         Wrong::ReadOnly | Wrong::DropIn | Wrong::NoAddress | Wrong::OthersData => (Needed::Data, of(Needed::Data)),
-        Wrong::PortTaken | Wrong::DataElsewhere | Wrong::DataTwice => return None,
+        Wrong::Privileged | Wrong::PortTaken | Wrong::DataElsewhere | Wrong::DataTwice => return None,
     };
     match wrong {
         Wrong::Hidden(_) => location.real = RemotePath::new("/home/somebody"),
@@ -142,6 +144,7 @@ fn world(wrong: Wrong, work: Work) -> (Desired, Observed) {
                 vec![Restriction { effect: Restricted::ReadOnly, path: RemotePath::new("/"), line }];
         }
         Wrong::NoAddress => host.lacks_address = true,
+        Wrong::Privileged => drop(host.privileged_ports.insert(2379)),
         Wrong::PortTaken => drop(host.taken_ports.insert(2379, "nginx".to_owned())),
         Wrong::DataElsewhere | Wrong::DataTwice => {
             host.data_elsewhere = Some(RemotePath::new("/data/etcd"));
@@ -169,6 +172,7 @@ fn complaint(wrong: Wrong, work: Work) -> Option<String> {
         | Wrong::ReadOnly
         | Wrong::DropIn
         | Wrong::NoAddress
+        | Wrong::Privileged
         | Wrong::OthersData => Code::CannotStart,
         Wrong::InMemory(_) => Code::LostAtBoot,
         Wrong::PortTaken => Code::PortTaken,

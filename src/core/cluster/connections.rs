@@ -64,8 +64,8 @@ const HINT: &str = "`quorate doctor` looks for the cause: whether the peer port 
 /// Why nothing that costs redundancy is done to others while two members are not connected.
 pub fn waits(Gap { from, to, .. }: &Gap) -> Blocked {
     let what = format!(
-        "no other member is added, changed, restarted or removed while {from} has no connection to {to}: the two could not \
-         be a quorum together"
+        "no other member is added, changed, restarted or removed while {from} has no connection to {to}: without a third one \
+         the two may be no quorum"
     );
     Blocked::new(Code::PeerInactive, what).on(from).hint(HINT)
 }

@@ -21,6 +21,7 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         let at = |(needed, location): (&Needed, &Location)| obstacle(desired, name, host, *needed, location);
         found.extend(host.locations.iter().filter_map(at));
         found.extend(lacks_address(desired, name, host));
+        found.extend(privileged(desired, name, host));
         // One that is stopped is told so when it is to be started.
         if host.process.is_some() {
             found.extend(staged::port_taken(name, host));
@@ -87,6 +88,22 @@ fn lacks_address(desired: &Desired, name: &HostName, host: &Host) -> Option<Bloc
         format!("etcd on {name} could not start again: {address}, where it is to listen, is on no interface there");
     let hint = "add the address to the host, or declare one that it has (`ip address`)";
     Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::NodeAddress(name)))
+}
+
+/// Its unit does not run etcd as root. A drop-in may give it the right.
+fn privileged(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let port = host.privileged_ports.first().filter(|_| host.service.drop_ins.is_empty())?;
+    let what = format!(
+        "etcd on {name} could not start again: it is to listen on port {port}, and on that only root may there \
+         (net.ipv4.ip_unprivileged_port_start)"
+    );
+    let hint = "choose ports from 1024 on in [ports], or lower that sysctl on the host, in /etc/sysctl.d";
+    let place = match *port {
+        port if port == desired.ports.client => Place::ClientPort,
+        port if port == desired.ports.peer => Place::PeerPort,
+        _ => Place::MetricsPort,
+    };
+    Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(place))
 }
 
 /// What is wrong with one of the places that etcd needs.

@@ -285,6 +285,9 @@ pub struct Host {
     pub lacks_address: bool,
     /// TCP ports of ours that something else listens on.
     pub taken_ports: BTreeMap<u16, String>,
+    /// TCP ports of ours on which only root may listen there.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub privileged_ports: BTreeSet<u16>,
     /// Who has a connection to the client port, other than etcd itself. Volatile.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub clients: BTreeSet<Client>,

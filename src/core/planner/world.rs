@@ -135,6 +135,7 @@ pub fn bare_host() -> Host {
         locations: BTreeMap::new(),
         room: BTreeMap::new(),
         lacks_address: false,
+        privileged_ports: BTreeSet::new(),
         clients: BTreeSet::new(),
         taken_ports: BTreeMap::new(),
         sources: BTreeMap::new(),

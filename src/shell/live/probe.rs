@@ -214,6 +214,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
     let (others, main_is_foreign) = others.foreign(is_ours);
     // What another's unit runs is none of ours, whatever that is called.
     let process = process.filter(|_| !main_is_foreign);
+    let uid = process.as_ref().and_then(|running| running.uid);
     let host = Host {
         architecture,
         clock_offset_seconds: 0,
@@ -228,7 +229,8 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         clients,
         sources,
         lookups: BTreeMap::new(),
-        taken_ports: listeners.others(process.as_ref().and_then(|running| running.uid)),
+        taken_ports: listeners.others(uid),
+        privileged_ports: listeners.privileged(of.desired.ports, uid),
         others,
         process: process.map(|Running { process, .. }| Process { loaded, ..process }),
         data,

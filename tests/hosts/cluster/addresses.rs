@@ -40,8 +40,8 @@ fn a_host_that_speaks_from_a_second_address() {
 fn one_direction_is_closed(scene: &Scene) {
     let (one, three) = (scene.lab.host("etcd-1"), scene.lab.host("etcd-3"));
     three.sh(&format!(
-        "nft 'table inet limp {{ chain out {{ type filter hook output priority 0; ip daddr {} tcp dport 2380 reject with \
-         tcp reset; }}; }}'",
+        "nft 'table inet limp {{ chain out {{ type filter hook output priority 0; ip daddr {} tcp dport 2380 \
+         tcp flags & rst != rst reject with tcp reset; }}; }}'",
         one.address()
     ));
     let gap = "etcd-3 has no connection to etcd-1";

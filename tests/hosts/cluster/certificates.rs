@@ -550,7 +550,7 @@ fn another_authority_is_declared() {
     let set_aside = || fs::rename(&key, &aside).expect("the lab's folder can be written");
     let put_back = || fs::rename(&aside, &key).expect("the lab's folder can be written");
     set_aside();
-    let run = scene.plan().exits(1);
+    let run = scene.plan().exits(3);
     run.says(&["ca.key does not", "if no member trusts the CA in [ca.previous] any more, remove [ca.previous]"]);
     put_back();
     let plan = scene.quorate(&["plan", "--allow", DROP_OLD_CA, "--detailed-exitcode"]).exits(2);

@@ -144,7 +144,7 @@ fn an_authority_that_has_expired_has_a_way_out() {
     let files = "[ca]\nsource = \"files\"\ncertificate = \"ca/ca.crt\"\nkey = \"ca/ca.key\"\n";
     scene.declare(|scene| scene.more = format!("{files}[ca.previous]\nsource = \"generated\"\n"));
     // Also while that is still declared, which nobody can trust any more.
-    scene.plan().exits(0).says(&["the CA in [ca.previous] expired", "issue server.crt"]);
+    scene.plan().exits(2).says(&["the CA in [ca.previous] expired", "issue server.crt"]);
     scene.apply().exits(0).says(&["issue server.crt"]);
     assert!(scene.etcdctl(scene.first(), "get /kept").contains("yes"));
     scene.declare(|scene| scene.more = files.to_owned());

@@ -1,6 +1,6 @@
 //! Who listens on the ports that etcd needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble};
@@ -15,6 +15,8 @@ pub(super) struct Listeners {
     holders: BTreeMap<u16, String>,
     /// The process of a recovery that was killed.
     forced: Option<String>,
+    /// The first port on which not only root may listen, where that is known.
+    unprivileged: Option<u16>,
     /// The ports that the running etcd listens on, where the script has looked for them.
     pub own: Vec<u16>,
 }
@@ -44,6 +46,7 @@ impl Section for Look {
         own.truncate(OWN_PORTS_MAX);
         Ok(Listeners {
             users: users.collect(),
+            unprivileged: answer.value("listeners", "unprivileged").and_then(|first| first.parse().ok()),
             holders: answer.lines("holders").filter_map(holder).collect(),
             forced: answer.lines("forced").next().filter(|pid| *pid != "0").map(|pid| format!("(process {pid})")),
             own,
@@ -61,6 +64,15 @@ impl Listeners {
         });
         let is_forced = |holder: &str| self.forced.as_ref().is_some_and(|forced| holder.ends_with(forced));
         named.filter(|(_, holder)| !is_forced(holder)).collect()
+    }
+}
+
+impl Listeners {
+    /// Those of our ports on which only root may listen, and on which no process of `uid` does.
+    pub fn privileged(&self, ports: Ports, uid: Option<u32>) -> BTreeSet<u16> {
+        let listens = |port: u16| self.users.iter().any(|(on, user)| *on == port && Some(*user) == uid);
+        let is_roots = |port: &u16| self.unprivileged.is_some_and(|first| *port < first) && !listens(*port);
+        of_etcd(ports).into_iter().filter(is_roots).collect()
     }
 }
 

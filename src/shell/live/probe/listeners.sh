@@ -3,6 +3,8 @@
 # where there is no ss, costs a walk through every connection of the whole machine, its containers' included. Who it is that
 # listens can only be said by reading every process; that is done only when it is not our etcd's user.
 look_listeners() {
+    # The first port on which not only root may listen.
+    { read -r first </proc/sys/net/ipv4/ip_unprivileged_port_start; } 2>/dev/null && echo "unprivileged=$first"
     foreign='' serving='' connected=''
     sockets=$(ss -Htne state listening state established "( $q_ports )" 2>/dev/null) ||
         sockets=$(grep -hE ":($q_ports_hex) [0-9A-F]+:[0-9A-F]+ (0A|01) " /proc/net/tcp /proc/net/tcp6 2>/dev/null)

@@ -471,6 +471,21 @@ fn an_address_that_the_host_does_not_have_is_told() {
 }
 
 #[test]
+fn a_port_on_which_only_root_may_listen_is_told() {
+    let privileged = |client: u16, lines: &str| {
+        let mut desired = desired("");
+        desired.ports.client = client;
+        let text = replaced(BARE, "[listeners]\n", &format!("[listeners]\n{lines}"));
+        parse(&desired, &text).expect("a whole answer").host.privileged_ports
+    };
+    assert_eq!(privileged(443, "unprivileged=1024\n"), [443].into());
+    assert_eq!(privileged(443, "unprivileged=443\n"), [].into());
+    assert_eq!(privileged(2379, "unprivileged=1024\n"), [].into());
+    // What nobody could tell is not refused.
+    assert_eq!(privileged(443, ""), [].into());
+}
+
+#[test]
 fn who_is_connected_to_the_client_port_is_told() {
     let with = |lines: &str| seen(&replaced(RUNNING, "[listeners]\n", &format!("{lines}[listeners]\n"))).clients;
     assert_eq!(with(""), BTreeSet::new());
