@@ -51,6 +51,7 @@ fn other(runner: Runner, in_our_place: bool) -> OtherEtcd {
         data: Some(RemotePath::new(data)),
         ports: [port].into(),
         in_our_place,
+        is_own: false,
     }
 }
 
@@ -182,6 +183,26 @@ fn an_etcd_beside_ours_changes_nothing() {
         assert_eq!((&beside.steps, &beside.blocked), (&alone.steps, &alone.blocked));
         let told = beside.findings.iter().filter(|finding| finding.code == Code::OtherEtcd);
         assert_eq!(told.count(), 3);
+    }
+}
+
+/// `service` in [paths] was changed while the members run.
+#[test]
+fn the_unit_of_a_member_is_not_renamed_and_its_name_is_told() {
+    let desired = sample::desired(3);
+    let mut observed = sample::healthy(&desired);
+    for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
+        host.files.remove(&File::Unit);
+        host.process = None;
+        host.others = vec![OtherEtcd { is_own: true, ..other(Runner::Unit("etcd-old.service".to_owned()), true) }];
+    }
+    let plan = plan(&desired, &observed);
+    assert!(plan.steps.is_empty(), "{:#?}", plan.steps);
+    assert_eq!(plan.blocked.len(), 3);
+    for blocked in &plan.blocked {
+        assert_eq!(blocked.code, Code::OtherEtcd);
+        assert!(blocked.what.contains("etcd-old.service, which quorate keeps, and [paths] declares etcd.service"));
+        assert_eq!(blocked.hint.as_deref(), Some("set `service = \"etcd-old.service\"` in [paths]"));
     }
 }
 

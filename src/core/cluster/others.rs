@@ -25,6 +25,9 @@ pub fn refusals(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
     let taken = observed.seen_hosts().filter(|(_, host)| is_taken(host));
     let refusal = |(name, host): (&HostName, &Host)| {
         let other = in_our_place(host).next()?;
+        if let (true, Runner::Unit(unit)) = (other.is_own, &other.runner) {
+            return Some(under_another_name(desired, name, unit));
+        }
         let verb = if other.runs() { "is run" } else { "is to be run" };
         let what = format!("etcd on {name} {verb} {}, not by quorate: {}", by(&other.runner), details(other));
         let hint = format!(
@@ -36,6 +39,18 @@ pub fn refusals(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
         Some(Blocked::new(Code::OtherEtcd, what).on(name).hint(hint))
     };
     taken.filter_map(refusal).collect()
+}
+
+/// Nothing tells a unit's new name to what else names it (dependencies of other units, alerts, people), and two units of one
+/// member would both start at the next boot.
+fn under_another_name(desired: &Desired, name: &HostName, unit: &str) -> Blocked {
+    let declared = runtime::name(desired);
+    let what = format!(
+        "the member on {name} is that of {unit}, which quorate keeps, and [paths] declares {declared}: the unit of a member is \
+         not renamed"
+    );
+    let hint = format!("set `service = \"{unit}\"` in [paths]");
+    Blocked::new(Code::OtherEtcd, what).on(name).hint(hint)
 }
 
 /// Whether it is others who run the members that answer: then the cluster is theirs, with all that is in it.

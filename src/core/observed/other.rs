@@ -23,6 +23,10 @@ pub struct OtherEtcd {
     pub ports: BTreeSet<u16>,
     /// It has the data directory, a port or the unit's name that is declared: ours cannot run beside it.
     pub in_our_place: bool,
+    /// Its unit is one that quorate keeps, with the data directory that is declared: it is this cluster's own, under a name
+    /// that is not declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_own: bool,
 }
 
 /// Who has started it, or would.

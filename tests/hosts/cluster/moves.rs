@@ -64,6 +64,19 @@ fn everything_moves() {
     println!("a copy that was cut off at any place is none");
     a_copy_that_was_cut_off(&mut scene, &paths);
 
+    println!("the unit's name, which stays, also of one that is stopped");
+    let before = scene.more.clone();
+    scene.declare(|scene| scene.more = before.replace("[paths]\n", "[paths]\nservice = \"etcd-lab.service\"\n"));
+    scene.lab.hosts()[1].sh("systemctl stop etcd");
+    let run = scene
+        .plan()
+        .exits(3)
+        .says(&["is that of etcd.service, which quorate keeps, and [paths] declares etcd-lab.service"]);
+    assert_eq!(run.stdout.matches("set `service = \"etcd.service\"` in [paths]").count(), 1, "{}", run.stdout);
+    assert!(run.stdout.contains("Plan: 0 steps"), "{}", run.stdout);
+    scene.declare(|scene| scene.more = before.clone());
+    scene.is_repaired(&["start etcd"]);
+
     println!("a node's name");
     scene.declare(|scene| "node-b".clone_into(&mut scene.nodes[1].0));
     is_moved(&scene);

@@ -261,6 +261,7 @@ fn etcds_of_others() {
         data: Some(RemotePath::new("/var/lib/etcd")),
         ports: [2379, 2380].into(),
         in_our_place,
+        is_own: false,
     };
     let seen = |others: Vec<OtherEtcd>| {
         let change = |observed: &mut Observed| match observed.hosts.get_mut(&sample::name(0)) {

@@ -54,6 +54,15 @@ impl Section for Look {
             let pods = others.found.iter_mut().filter(|etcd| matches!(etcd.runner, Runner::Kubelet(_)));
             pods.for_each(|etcd| etcd.runner = manifest.clone());
         }
+        // The same of a unit of quorate's.
+        let is_own_unit = |etcd: &OtherEtcd| etcd.is_own && !etcd.runs();
+        let own: Vec<_> =
+            others.found.iter().filter(|etcd| is_own_unit(etcd)).map(|etcd| etcd.runner.clone()).collect();
+        for etcd in others.found.iter_mut().filter(|etcd| etcd.runs()) {
+            etcd.is_own = own.contains(&etcd.runner);
+        }
+        let running: Vec<_> = others.found.iter().filter(|etcd| etcd.runs()).map(|etcd| etcd.runner.clone()).collect();
+        others.found.retain(|etcd| !is_own_unit(etcd) || !running.contains(&etcd.runner));
         Ok(others)
     }
 }
@@ -112,8 +121,10 @@ impl<'a> Record<'a> {
             ports.extend(self.told_ports());
         }
         let wanted = ours(of.desired.ports);
-        let will_run = pid.is_some() || self.value("manifest").is_some();
-        let collides = self.value("same-data").is_some() || ports.iter().any(|port| wanted.contains(port));
+        let has_our_data = self.value("same-data").is_some();
+        let is_own = self.value("kept").is_some() && has_our_data;
+        let will_run = pid.is_some() || self.value("manifest").is_some() || is_own;
+        let collides = has_our_data || ports.iter().any(|port| wanted.contains(port));
         let executable = self.value("executable").map(|path| path.strip_suffix(" (deleted)").unwrap_or(path));
         Some(OtherEtcd {
             runner,
@@ -122,6 +133,7 @@ impl<'a> Record<'a> {
             data: self.value("data").map(RemotePath::new),
             ports,
             in_our_place: is_main || (will_run && collides),
+            is_own,
         })
     }
 

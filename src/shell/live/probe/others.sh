@@ -63,6 +63,12 @@ look_others() {
         systemctl show -p ActiveState,UnitFileState -- "$name"
         begin_record
         take_words "$(grep '^ExecStart=' "$file" | tr ' ' '\n')"
+        if grep -q '^# Kept by quorate ' "$file"; then
+            # Of a cluster of quorate's, under another name than the declared one.
+            echo kept=yes
+            config=${config%\'}
+            take_config ''
+        fi
         tell_record ''
     done
 }
@@ -81,13 +87,16 @@ tell_process() {
     take_words "$({ tr '\0' '\n' <"/proc/$1/environ"; } 2>/dev/null |
         grep -E '^ETCD_(CONFIG_FILE|DATA_DIR|NAME|LISTEN_(CLIENT|PEER)_URLS)=')"
     take_words "$({ tr '\0' '\n' <"/proc/$1/cmdline"; } 2>/dev/null | head -c 32768)"
-    if [ -n "$config" ]; then
-        # With a file etcd reads neither the one nor the other.
-        file=/proc/$1/root$config
-        begin_record
-        take_words "$(sed -n "s/^\(data-dir\|name\|listen-client-urls\|listen-peer-urls\): *[\"']\{0,1\}\([^\"']*\).*/--\1=\2/p" "$file" 2>/dev/null)"
-    fi
+    take_config "/proc/$1/root"
     tell_record "$1"
+}
+
+# take_config ROOT: with a file etcd reads neither words nor variables.
+take_config() {
+    [ -n "$config" ] || return
+    from=$1$config
+    begin_record
+    take_words "$(sed -n "s/^\(data-dir\|name\|listen-client-urls\|listen-peer-urls\): *[\"']\{0,1\}\([^\"']*\).*/--\1=\2/p" "$from" 2>/dev/null)"
 }
 
 begin_record() {

@@ -697,6 +697,21 @@ fn another_etcd_is_in_our_place_by_its_data_or_its_ports() {
     assert!(pod.runs() && matches!(&pod.runner, Runner::Kubelet(Some(path)) if path.as_str().ends_with("etcd.yaml")));
 }
 
+#[test]
+fn a_unit_of_quorates_under_another_name_is_told_once() {
+    let unit = "unit=etcd-old.service\nActiveState=active\nUnitFileState=enabled\nkept=yes\n";
+    let ours = "data=/var/lib/etcd\nsame-data=yes\nurls=\n";
+    let process = "pid=812\ncgroup=0::/system.slice/etcd-old.service\nnet=host\n";
+    let running = others(&format!("{process}{ours}{unit}{ours}"));
+    assert!(matches!(&running[..], [one] if one.runs() && one.is_own && one.in_our_place), "{running:#?}");
+    // Stopped, it would start beside ours at the next boot.
+    let stopped = others(&format!("{unit}{ours}"));
+    assert!(matches!(&stopped[..], [one] if !one.runs() && one.is_own && one.in_our_place), "{stopped:#?}");
+    // Of another cluster of quorate's on the same host.
+    let beside = others(&format!("{unit}data=/var/lib/etcd-events\nurls=https://h:3379\n"));
+    assert!(matches!(&beside[..], [one] if !one.is_own && !one.in_our_place), "{beside:#?}");
+}
+
 /// A unit of our name that quorate did not write, as Debian's package has one.
 #[test]
 fn the_process_of_anothers_unit_of_our_name_is_none_of_ours() {
