@@ -150,8 +150,11 @@ fn of_json(line: &str) -> Option<(Weight, String)> {
     let text = |key: &str| object.get(key).and_then(serde_json::Value::as_str);
     let (message, error) = (text("msg").unwrap_or("an error without a message"), text("error"));
     let weight = match text("level")? {
+        "fatal" if error == Some("server is stopping") => Weight::Trouble,
         "fatal" | "panic" | "dpanic" => Weight::Fatal,
         "error" => Weight::Error,
+        // With this a member ends that the others have removed; the listeners say afterwards that they were closed.
+        "warn" if message == "server error" => Weight::Fatal,
         "warn" if error.is_some() => Weight::Trouble,
         _ => Weight::Plain,
     };
@@ -309,6 +312,18 @@ Error: context deadline exceeded"#,
         // Nothing but the end of a trace: better than nothing.
         ("runtime.main()", "main.main()\n\tgo.etcd.io/etcd/main.go:24 +0x20\nruntime.main()"),
     ];
+
+    /// As etcd 3.5.30 says it.
+    #[test]
+    fn who_was_removed_says_so_and_not_that_its_listeners_were_closed() {
+        let said = "{\"level\":\"warn\",\"msg\":\"server error\",\"error\":\"the member has been permanently removed from the cluster\"}\n\
+                    {\"level\":\"warn\",\"msg\":\"data-dir used by this member must be removed\"}\n\
+                    {\"level\":\"warn\",\"msg\":\"failed to process Raft message\",\"error\":\"raft: stopped\"}\n\
+                    {\"level\":\"fatal\",\"msg\":\"listener failed\",\"error\":\"server is stopping\",\"stacktrace\":\"x\"}\n\
+                    etcd.service: Main process exited, code=exited, status=1/FAILURE\n";
+        let cause = "server error: the member has been permanently removed from the cluster";
+        assert_eq!(of(said).as_deref(), Some(cause));
+    }
 
     #[test]
     fn the_line_with_the_error_is_told_and_not_the_last_one() {

@@ -21,7 +21,7 @@ use crate::core::cluster::view::{Upgrade, UpgradePath, View};
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::count::count;
-use crate::core::desired::{Binaries, Desired, Downtime, Place};
+use crate::core::desired::{ArchiveLocation, Binaries, Desired, Downtime, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, SnapshotReason, Version};
 use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
@@ -144,7 +144,7 @@ fn stops(desired: &Desired, observed: &Observed, running: Version) -> Result<Vec
         stops.push(last);
         return Ok(stops);
     }
-    Err(no_stop(observed, running, declared, &missing, via.is_some()))
+    Err(no_stop(desired, observed, running, &missing))
 }
 
 /// The oldest patch of each minor version that every member must run on the way, the strictest need of each at once.
@@ -160,25 +160,25 @@ fn floors(running: Version, declared: Version) -> Vec<Version> {
 }
 
 /// The refusal of a way over versions that cluster.toml names no archive of: all of them at once, for every architecture.
-fn no_stop(
-    observed: &Observed,
-    running: Version,
-    declared: Version,
-    missing: &[Version],
-    has_archive: bool,
-) -> Blocked {
+fn no_stop(desired: &Desired, observed: &Observed, running: Version, missing: &[Version]) -> Blocked {
+    let declared = desired.cluster.version;
     let each: Vec<_> = missing.iter().map(|least| format!("{least} or a newer 3.{}", least.minor)).collect();
     let way = format!("before etcd {declared}, every member ({running} now) must run {}", each.join(", then "));
-    let (what, hint) = if has_archive {
+    let (what, hint) = if let Binaries::Archive { location, .. } = &desired.binaries {
         let of: BTreeSet<_> = observed.seen_hosts().map(|(_, host)| host.architecture).collect();
         let digests: Vec<_> = of.iter().map(|architecture| format!("{architecture} = \"SHA-256\"")).collect();
         let entry =
             |least: &Version| format!("`\"{least}\" = {{ {} }}` (or a newer 3.{})", digests.join(", "), least.minor);
         let entries: Vec<_> = missing.iter().map(entry).collect();
+        let (ArchiveLocation::Url(location) | ArchiveLocation::Path(location)) = location;
+        let several = match location.contains("{version}") {
+            true => "",
+            false => ", and write {version} where the archive's name has the version",
+        };
         let none = if missing.len() == 1 { "no such version" } else { "none of them" };
         (
             format!("{way}, and [etcd.archive.via] lists {none}"),
-            format!("add {} to [etcd.archive.via]", entries.join(" and ")),
+            format!("add {} to [etcd.archive.via]{several}", entries.join(" and ")),
         )
     } else {
         (

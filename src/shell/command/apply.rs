@@ -373,6 +373,9 @@ fn remains(left: &Plan) -> String {
     if left.is_empty() {
         return format!("Cluster {} serves without what is lost: {}.", left.cluster, words::health(left));
     }
+    if left.steps.is_empty() {
+        return format!("Remaining: {} blocked.", left.blocked.len());
+    }
     format!("Remaining: {}.", words::summary(left))
 }
 
