@@ -14,10 +14,10 @@ describe "$path" ''
 sync "$folder"
 # Those before other changes would fill the disk in time. One before an upgrade stays: it is the way back. Those of other
 # clusters are not ours to remove.
-if [ "$before" = change ]; then
+if [ "$before" = change ] || [ "$before" = restore ]; then
     # Newest first by their names.
     stay=3
-    find "$folder" -maxdepth 1 -name 'before-change-[0-9]*.db' | sort -r | while read -r old; do
+    find "$folder" -maxdepth 1 -name "before-$before-[0-9]*.db" | sort -r | while read -r old; do
         is_ours "$old" || continue
         if [ "$stay" -gt 0 ]; then
             stay=$((stay - 1))
