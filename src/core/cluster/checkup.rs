@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::core::cluster::others;
 use crate::core::count::count;
 use crate::core::desired::{Desired, Node};
 use crate::core::names::HostName;
@@ -442,10 +443,14 @@ fn latency(disk: &Disk) -> Option<Outcome> {
 }
 
 fn port_owners(host: &Host) -> Outcome {
-    let taken: Vec<_> = host.taken_ports.iter().map(|(port, holder)| format!("{port} ({holder})")).collect();
-    match taken.is_empty() {
-        true => Outcome::ok(Check::PortOwners, "nothing else listens on etcd's ports"),
-        false => Outcome::problem(
+    // An etcd of another program is told as that, and is nothing to stop.
+    let has = |port: &u16| others::in_our_place(host).any(|other| other.runs() && other.ports.contains(port));
+    let taken = host.taken_ports.iter().filter(|(port, _)| !has(port));
+    let taken: Vec<_> = taken.map(|(port, holder)| format!("{port} ({holder})")).collect();
+    match (taken.is_empty(), host.taken_ports.is_empty()) {
+        (true, true) => Outcome::ok(Check::PortOwners, "nothing else listens on etcd's ports"),
+        (true, false) => Outcome::ok(Check::PortOwners, "nothing but another program's etcd listens on etcd's ports"),
+        (false, _) => Outcome::problem(
             Check::PortOwners,
             format!("taken by others: {}", taken.join(", ")),
             "find out what it is, stop it if it may go, or declare other [ports]",

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::core::cluster::overview::was_asked;
 use crate::core::cluster::{others, version};
 use crate::core::code::Code;
 use crate::core::desired::EtcdAccess;
@@ -233,16 +234,16 @@ fn another(hosts: &Hosts, host: &HostName, answer: &Answer) -> Cause {
 /// What is wrong with it nobody can say who may not ask it: it is as well as its own program has it.
 fn of_another_program(host: &HostName, seen: &Host, missed: &Unreached) -> Cause {
     let runner = others::in_our_place(seen).find(|other| other.runs()).map(|other| others::by(&other.runner));
+    let asked = match (was_asked(&missed.cause), missed.may_be_elsewhere) {
+        (false, _) => "was not asked",
+        (true, true) => "does not answer at this cluster's address and ports",
+        (true, false) => "does not answer with this cluster's credentials",
+    };
     Cause {
         code: Code::OtherEtcd,
         summary: format!(
-            "the health of etcd on {host} is not known: it is run {}, and does not answer {}: {}",
+            "the health of etcd on {host} is not known: it is run {}, and {asked}: {}",
             runner.unwrap_or_default(),
-            if missed.may_be_elsewhere {
-                "at this cluster's address and ports"
-            } else {
-                "with this cluster's credentials"
-            },
             missed.cause.summary
         ),
         hint: None,

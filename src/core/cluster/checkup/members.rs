@@ -6,7 +6,7 @@ use crate::core::cluster::sameness::{Sameness, sameness};
 use crate::core::count::count;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
-use crate::core::observed::{Host, Observed};
+use crate::core::observed::{Host, Observed, OtherEtcd, Runner};
 
 pub(super) fn other_etcds(host: &Host) -> Outcome {
     let mut found: Vec<_> = host
@@ -19,6 +19,14 @@ pub(super) fn other_etcds(host: &Host) -> Outcome {
         .collect();
     found.sort();
     let seen = found.join("; ");
+    let own = others::in_our_place(host).find(|other| other.is_own);
+    if let Some(OtherEtcd { runner: Runner::Unit(unit), .. }) = own {
+        return Outcome::problem(
+            Check::OtherEtcd,
+            format!("{seen}: this cluster's own, whose unit has another name than the declared one"),
+            format!("set `service = \"{unit}\"` in [paths]"),
+        );
+    }
     match (others::is_taken(host), found.is_empty()) {
         (true, _) => Outcome::problem(
             Check::OtherEtcd,

@@ -273,6 +273,22 @@ fn etcds_of_others() {
     is(&seen(Vec::new()), Verdict::Ok, "no etcd but quorate's");
     is(&seen(vec![other(false)]), Verdict::Ok, "an etcd runs by the kubelet (in a pod): process 812");
     is(&seen(vec![other(false), other(true)]), Verdict::Problem, "in the place of this cluster's");
+    let renamed = OtherEtcd { runner: Runner::Unit("etcd-old.service".to_owned()), is_own: true, ..other(true) };
+    let renamed = seen(vec![renamed]);
+    is(&renamed, Verdict::Problem, "whose unit has another name");
+    assert_eq!(renamed.fix.as_deref(), Some("set `service = \"etcd-old.service\"` in [paths]"));
+    // What serves is nothing to stop.
+    let owners = |taken: &[(u16, &str)]| {
+        let change = |observed: &mut Observed| {
+            let host = observed.host_mut(&sample::name(0)).expect("it was seen");
+            host.others = vec![other(true)];
+            host.taken_ports = taken.iter().map(|(port, holder)| (*port, (*holder).to_owned())).collect();
+        };
+        of_member(Check::PortOwners, change).expect("it is always told")
+    };
+    is(&owners(&[]), Verdict::Ok, "nothing else listens");
+    is(&owners(&[(2379, "etcd (process 812)")]), Verdict::Ok, "nothing but another program's etcd");
+    is(&owners(&[(2379, "etcd (process 812)"), (2381, "nginx")]), Verdict::Problem, "taken by others: 2381 (nginx)");
 }
 
 #[test]

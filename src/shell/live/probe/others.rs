@@ -105,7 +105,7 @@ impl<'a> Record<'a> {
             (Some(path), _) => Runner::Kubelet(Some(RemotePath::new(path))),
             (_, Some(unit)) => Runner::Unit(unit.to_owned()),
             _ if is_main => Runner::Unit(of.desired.paths.service.clone()),
-            _ => runner(self.values("cgroup")),
+            _ => runner(self.values("cgroup"), self.value("parent")),
         };
         // What quorate itself runs for a moment: a recovery, and a drill.
         let is_drill = |data: &str| data.contains("/.drill.quorate/") || data.contains("/quorate-drill-");
@@ -154,8 +154,11 @@ fn ours(ports: Ports) -> [u16; 3] {
     [ports.client, ports.peer, ports.metrics]
 }
 
-/// From the control groups of a process: `0::/system.slice/etcd.service`.
-fn runner<'a>(groups: impl Iterator<Item = &'a str>) -> Runner {
+/// The programs that engines leave beside each container, by the first 15 letters of their names.
+const KEEPERS: [(&str, &str); 2] = [("containerd-shim", "containerd"), ("conmon", "podman")];
+
+/// From the control groups of a process, `0::/system.slice/etcd.service`, and the name of its parent.
+fn runner<'a>(groups: impl Iterator<Item = &'a str>, parent: Option<&str>) -> Runner {
     // systemd's own among those of the older kind, which are all alike or of less.
     let path = groups.filter_map(|line| line.splitn(3, ':').nth(2)).max_by_key(|path| path.len()).unwrap_or("/");
     let engines = [("docker", "docker"), ("libpod", "podman"), ("cri-containerd", "containerd"), ("crio", "CRI-O")];
@@ -166,6 +169,9 @@ fn runner<'a>(groups: impl Iterator<Item = &'a str>) -> Runner {
         engines.iter().find(|(part, _)| path.contains(&format!("{part}-")) || path.contains(&format!("/{part}/")))
     {
         return Runner::Container((*name).to_owned());
+    }
+    if let Some((_, engine)) = KEEPERS.iter().find(|(keeper, _)| parent == Some(keeper)) {
+        return Runner::Container((*engine).to_owned());
     }
     let parts = || path.rsplit('/');
     if let Some(unit) = parts().find(|part| part.ends_with(".service")).filter(|unit| !unit.starts_with("user@")) {

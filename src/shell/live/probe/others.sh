@@ -80,6 +80,12 @@ tell_process() {
     echo "pid=$1"
     sed 's/^/cgroup=/' "/proc/$1/cgroup" 2>/dev/null
     echo "executable=$program"
+    # What an engine has started is a child of its keeper, whatever control group it has put it in.
+    if { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null; then
+        # 4242 (etcd) S 4200 …
+        stat_line=${stat_line##*) ? }
+        { read -r parent <"/proc/${stat_line%% *}/comm"; } 2>/dev/null && echo "parent=$parent"
+    fi
     if [ "/proc/$1/ns/net" -ef /proc/self/ns/net ]; then
         echo net=host
     fi

@@ -638,6 +638,20 @@ fn who_runs_another_etcd_is_told_by_its_control_group() {
         let groups: String = groups.iter().map(|group| format!("cgroup={group}\n")).collect();
         others(&format!("pid=812\n{groups}executable=/usr/bin/etcd\ndata=/x\nurls=\n")).remove(0).runner
     };
+    // A static pod of kubeadm's under a kubelet with cgroupfs, as the host showed it, and a container of containerd's alone.
+    let pod = "/kubepods/burstable/pod978958cc682f705a521bf93366e0b4fe/7717610c8aea27a44c49d67881472d7b37ad34a9e7da549e40\
+               68c628aa187d03";
+    let kinds = ["pids", "blkio", "freezer", "devices", "memory", "cpuset", "cpuacct", "cpu", ""];
+    let groups: Vec<String> = kinds.iter().rev().enumerate().map(|(at, kind)| format!("{at}:{kind}:{pod}")).collect();
+    assert_eq!(runner(&groups.iter().map(String::as_str).collect::<Vec<_>>()), Runner::Kubelet(None));
+    let kept = |group: &str, parent: &str| {
+        let lines =
+            format!("pid=181\ncgroup={group}\nparent={parent}\nexecutable=/usr/local/bin/etcd\ndata=/x\nurls=\n");
+        others(&lines).remove(0).runner
+    };
+    assert_eq!(kept("9:name=systemd:/k8s.io/etcd1", "containerd-shim"), Runner::Container("containerd".to_owned()));
+    assert_eq!(kept("0::/user.slice/app.slice/x.scope", "conmon"), Runner::Container("podman".to_owned()));
+    assert_eq!(kept("0::/system.slice/etcd.service", "systemd"), Runner::Unit("etcd.service".to_owned()));
     let unit = |name: &str| Runner::Unit(name.to_owned());
     let container = |name: &str| Runner::Container(name.to_owned());
     let id = "3f2a0c".repeat(10);
@@ -772,6 +786,22 @@ fn what_a_running_etcd_was_told_is_seen_by_every_shell() {
         ),
         (vec![], vec![("ETCD_CONFIG_FILE", place("etcd.yaml")), ("ETCD_NAME", "y".to_owned())], "same"),
         (vec!["--name=data".to_owned()], vec![], "data.etcd"),
+        // As kubeadm writes them.
+        (
+            vec![
+                "--advertise-client-urls=https://10.79.0.11:2379".to_owned(),
+                "--client-cert-auth=true".to_owned(),
+                format!("--data-dir={}", place("data")),
+                "--feature-gates=InitialCorruptCheck=true".to_owned(),
+                "--initial-cluster=node-1=https://10.79.0.11:2380".to_owned(),
+                "--listen-client-urls=https://127.0.0.1:2379,https://10.79.0.11:2379".to_owned(),
+                "--listen-metrics-urls=http://127.0.0.1:2381".to_owned(),
+                "--listen-peer-urls=https://10.79.0.11:2380".to_owned(),
+                "--name=node-1".to_owned(),
+            ],
+            vec![],
+            "same",
+        ),
     ] {
         let mut running = Command::new(place("etcd"));
         running
