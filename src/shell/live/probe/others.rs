@@ -174,10 +174,12 @@ fn runner<'a>(groups: impl Iterator<Item = &'a str>, parent: Option<&str>) -> Ru
         return Runner::Container((*engine).to_owned());
     }
     let parts = || path.rsplit('/');
-    if let Some(unit) = parts().find(|part| part.ends_with(".service")).filter(|unit| !unit.starts_with("user@")) {
+    // Without a session of its own, what is left of a login stays in the control group of who let it in.
+    let is_login = |unit: &str| ["user@", "ssh.", "ssh@", "sshd.", "sshd@"].iter().any(|login| unit.starts_with(login));
+    if let Some(unit) = parts().find(|part| part.ends_with(".service")).filter(|unit| !is_login(unit)) {
         return Runner::Unit(unit.to_owned());
     }
-    match parts().any(|part| part.starts_with("session-") || part.starts_with("user@")) {
+    match parts().any(|part| part.starts_with("session-") || is_login(part)) {
         true => Runner::Session,
         false => Runner::Unknown,
     }

@@ -672,6 +672,8 @@ fn who_runs_another_etcd_is_told_by_its_control_group() {
     assert_eq!(runner(&[&format!("0::/system.slice/containerd.service/cri-containerd-{id}")]), container("containerd"));
     assert_eq!(runner(&["0::/user.slice/user-0.slice/session-4.scope"]), Runner::Session);
     assert_eq!(runner(&["0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-1.scope"]), Runner::Session);
+    assert_eq!(runner(&["9:name=systemd:/system.slice/ssh.service"]), Runner::Session);
+    assert_eq!(runner(&["0::/system.slice/sshd@3-10.0.0.1:22-10.0.0.9:51022.service"]), Runner::Session);
     assert_eq!(runner(&["0::/"]), Runner::Unknown);
     assert_eq!(runner(&[]), Runner::Unknown);
 }
