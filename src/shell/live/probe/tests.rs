@@ -651,7 +651,7 @@ fn who_runs_another_etcd_is_told_by_its_control_group() {
     };
     assert_eq!(kept("9:name=systemd:/k8s.io/etcd1", "containerd-shim"), Runner::Container("containerd".to_owned()));
     assert_eq!(kept("0::/user.slice/app.slice/x.scope", "conmon"), Runner::Container("podman".to_owned()));
-    assert_eq!(kept("0::/system.slice/etcd.service", "systemd"), Runner::Unit("etcd.service".to_owned()));
+    assert_eq!(kept("0::/system.slice/etcd-events.service", "systemd"), Runner::Unit("etcd-events.service".to_owned()));
     let unit = |name: &str| Runner::Unit(name.to_owned());
     let container = |name: &str| Runner::Container(name.to_owned());
     let id = "3f2a0c".repeat(10);
