@@ -9,7 +9,7 @@ packages=(
     build-essential pkg-config libssl-dev protobuf-compiler libprotobuf-dev
     openssh-client openssh-server openssl ca-certificates curl jq
     mmdebstrap systemd-container nftables iproute2 procps debian-archive-keyring
-    shellcheck dash busybox zstd python3-pip python3-venv
+    shellcheck dash busybox zstd age python3-pip python3-venv
 )
 
 missing=()

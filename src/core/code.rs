@@ -84,6 +84,21 @@ codes! {
          CA's certificate, which shows that these are the nodes of this cluster, and its key where the plan\nissues a certificate or \
          with [auth]. `certs issue`, `restore` and what changes users need the key. Restore both from\nyour backup to the location in \
          [ca], or run it where they are.";
+    KeyEncrypted = "ca-key-encrypted", Refused,
+        "The key of the CA is encrypted, and only what signs opens it.\n\n`plan`, `status` and what else only reads ask etcd with the \
+         certificate that `reader` in [ca] names, or with one that lies on a\nnode, and need no passphrase. `apply` shows its plan first, then opens \
+         the key where the plan issues certificates or\nwith [auth]; `certs issue` and `root-issue` open it, too. The passphrase is \
+         asked for once a run, on the terminal, or\nread from where `passphrase` in [ca] says, or from the file that \
+         QUORATE_CA_PASSPHRASE_FILE names (/dev/fd/3, or a\ncredential of systemd). For age, the program `age` opens it with `age.identity` in \
+         [ca].\n\nWith [auth] and without [backup], etcd answers nobody who may look alone: then `apply` opens the key first.\n\n\
+         To encrypt a key that is there, and say so in cluster.toml (`passphrase = { prompt = true }`):\n\n    \
+         umask 077\n    openssl pkcs8 -topk8 -v2 aes-256-cbc -in pki/ca.key -out pki/ca.key.new\n    mv pki/ca.key.new pki/ca.key";
+    ReaderUnusable = "reader-unusable", Refused,
+        "The client certificate for looking (`reader` in [ca], or QUORATE_CLIENT_CERTIFICATE) cannot be used.\n\nIt is used where the \
+         CA's key is not here or encrypted. The message says what is wrong: a file is missing, it has expired, the CA\nof this \
+         cluster has not signed it, or the key is another one. quorate does not take another certificate in its place,\nas that may have \
+         more rights. Replace the pair, with the CA's key at hand:\n\n    quorate certs issue USER --ttl 720h -d DIR\n\nor remove \
+         `reader`: then one that lies on a node is used.";
     AuthorityDiffers = "authority-differs", Refused,
         "A host trusts a different CA from the one in [ca].\n\nChanging the CA of one member alone cuts it off from its peers. If cluster.toml belongs to this cluster, restore the\nright `[ca] dir`. With `source = \"node\"`, this also means nodes with different CA keys: keep the pair that signed the\nmembers' certificates, and move the other away. If the declared CA is to replace the one that the members trust,\ndescribe the old one in [ca.previous] (with the keys of [ca]); the plan then rotates from that one to this one.\n\n    [ca]\n    source = \"vault\"\n    …\n    [ca.previous]\n    source = \"generated\"\n    dir = \"pki\"";
     OldCaClients = "old-ca-clients", Refused,

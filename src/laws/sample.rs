@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::core::desired::{
     ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
-    EtcdSettings, Node, Paths, Pinned, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
+    EtcdSettings, KeyCare, Node, Paths, Pinned, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
 };
 use crate::core::guard::{Guard, broken};
 use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
@@ -47,6 +47,9 @@ pub fn desired(nodes: usize) -> Desired {
             server_names: Vec::new(),
         },
         previous_authority: None,
+        authority_key: KeyCare::default(),
+        previous_key: KeyCare::default(),
+        reader: None,
         auth: None,
         consumers: BTreeMap::new(),
         backup: None,

@@ -42,7 +42,26 @@ impl Unanswered {
     }
 }
 
+/// What an encrypted key of an authority is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To look at an etcd that answers root alone.
+    Look,
+    Sign,
+    /// A new one is made, and encrypted as the declaration says.
+    Make,
+}
+
 pub trait Fleet: Sync {
+    /// Opens the keys that sign, if they are encrypted; whoever sits there may be asked.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    fn open_keys(&self, need: Need) -> impl Future<Output = Result<(), Diagnostic>> + Send {
+        let _ = need;
+        async { Ok(()) }
+    }
+
     /// Looks at everything at once. Never fails as a whole: what could not be seen is `Unknown` in the answer.
     fn observe(&self) -> impl Future<Output = Observed> + Send;
 

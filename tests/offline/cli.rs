@@ -1,6 +1,7 @@
 //! The real binary, without any host: wording, exit codes, and no colour in pipes.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
@@ -282,6 +283,52 @@ fn has(program: &str) -> bool {
         eprintln!("skipped: {program} is not installed");
     }
     found.status.success()
+}
+
+/// Asked for without an echo, again if it is mistyped, and never with --no-input.
+#[test]
+fn the_passphrase_of_the_ca_is_asked_for_on_a_terminal() {
+    if !has("script") || !has("openssl") {
+        return;
+    }
+    let folder = with_authority();
+    // As docs/certificates.md has it.
+    shell(
+        folder.path(),
+        "umask 077; openssl pkcs8 -topk8 -v2 aes-256-cbc -in pki/ca.key -out pki/ca.key.new -passout pass:hunter2
+         mv pki/ca.key.new pki/ca.key",
+    );
+    let unasked = quorate_with(folder.path(), &["certs", "issue", "app", "--no-input"], &[]);
+    assert_eq!(unasked.code, 1);
+    assert!(unasked.stderr.contains("cannot prompt for it here"), "{}", unasked.stderr);
+    let file = folder.path().join("passphrase");
+    fs::write(&file, "hunter2\n").expect("the folder is ours");
+    let named = [("QUORATE_CA_PASSPHRASE_FILE", file.to_str().expect("it is UTF-8"))];
+    let said = quorate_with(folder.path(), &["certs", "issue", "app", "--no-input"], &named);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let binary = assert_cmd::cargo::cargo_bin("quorate");
+    let mut child = Process::new("script")
+        .current_dir(folder.path())
+        .args(["-qec", &format!("{} certs issue app -d out", binary.display()), "/dev/null"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script runs");
+    let (mut keyboard, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut shown = String::new();
+    for (prompt, typed) in [("Passphrase of ", "hunter3\n"), ("Wrong passphrase. Passphrase of ", "hunter2\n")] {
+        let begin = shown.len();
+        while !shown[begin..].contains(prompt) || !shown.ends_with(": ") {
+            let mut byte = [0];
+            assert_eq!(screen.read(&mut byte).expect("it can be read"), 1, "it ended: {shown}");
+            shown.push(char::from(byte[0]));
+        }
+        keyboard.write_all(typed.as_bytes()).expect("it listens");
+    }
+    screen.read_to_string(&mut shown).expect("it is text");
+    assert!(child.wait().expect("it ends").success(), "{shown}");
+    assert!(!shown.contains("hunter"), "{shown}");
+    assert!(folder.path().join("out/app.key").exists(), "{shown}");
 }
 
 #[test]

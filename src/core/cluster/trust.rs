@@ -3,10 +3,12 @@
 //! Read from the hosts: what each ca.crt holds, what each process has loaded, who signed each leaf.
 
 use crate::core::code::Code;
-use crate::core::desired::Desired;
+use crate::core::desired::{AuthoritySource, Desired, Passphrase};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::Digest;
-use crate::core::observed::{Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, Role, Seen};
+use crate::core::observed::{
+    Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, Role, Seen, Unable, Workstation,
+};
 use crate::core::plan::action::{SignedBy, Trust};
 use crate::core::plan::ruling::Finding;
 
@@ -50,17 +52,57 @@ pub fn is_why(observed: &Observed, cause: &Cause) -> bool {
 
 /// That the key of the authority is not here, and what was seen without it.
 pub fn lent(desired: &Desired, observed: &Observed) -> Option<Finding> {
-    let Lent { key, .. } = observed.workstation.lent.as_ref()?;
+    let Lent { key, why, reader, .. } = observed.workstation.lent.as_ref()?;
     let users = match (&desired.auth, &observed.auth) {
         (Some(_), None) => ", which may not read users and roles: those are not compared",
         _ => "",
     };
-    Some(Finding {
-        code: Code::KeyNotHere,
-        hosts: Vec::new(),
-        what: format!("{key} is not here: etcd was asked with a client certificate that lies on the nodes{users}"),
-        hint: Some("to look, that is enough; what issues certificates or changes users needs the key".to_owned()),
-    })
+    let with = match reader {
+        Some(path) => format!("the client certificate {path}"),
+        None => "a client certificate that lies on the nodes".to_owned(),
+    };
+    let enough = "to look, that is enough; what issues certificates or changes users needs";
+    let (code, why, hint) = match why {
+        Unable::NotHere => (Code::KeyNotHere, format!("{key} is not here"), format!("{enough} the key")),
+        // That is how it is to be: told only where something was not seen for it.
+        Unable::Encrypted if users.is_empty() => return None,
+        Unable::Encrypted => {
+            (Code::KeyEncrypted, format!("{key} is encrypted"), format!("{enough} the key, and opens it"))
+        }
+        Unable::Vault(missing) => (Code::KeyNotHere, missing.clone(), format!("{enough} Vault")),
+    };
+    let what = format!("{why}: etcd was asked with {with}{users}");
+    Some(Finding { code, hosts: Vec::new(), what, hint: Some(hint) })
+}
+
+/// What apply needs before its first step of a plan that signs: somebody may be asked for it.
+pub fn opening(desired: &Desired, observed: &Observed, signs: bool) -> Option<Finding> {
+    let care = &desired.authority_key;
+    let (what, age) = match &observed.workstation {
+        _ if !signs => return None,
+        Workstation { lent: Some(Lent { key, why: Unable::Encrypted, .. }), .. } => {
+            (format!("{key} is encrypted"), care.age.is_some())
+        }
+        // Where it was opened, nobody is asked again.
+        Workstation { authority: Seen::Known(None), .. }
+            if matches!(desired.authority, AuthoritySource::Generated { .. })
+                && (care.age.is_some() || care.passphrase.is_some()) =>
+        {
+            ("the key of the new CA is encrypted".to_owned(), care.age.is_some())
+        }
+        _ => return None,
+    };
+    let hint = match (&care.passphrase, age) {
+        (_, true) => "age has to be installed here".to_owned(),
+        (Some(Passphrase::File(path)), false) => format!("it is read from {}", path.display()),
+        (Some(Passphrase::Environment(name)), false) => format!("it is read from the environment variable {name}"),
+        (Some(Passphrase::Prompt) | None, false) => {
+            "it is asked for on the terminal, or read from the file that QUORATE_CA_PASSPHRASE_FILE names".to_owned()
+        }
+    };
+    let needs = if age { "apply runs age" } else { "apply needs its passphrase" };
+    let what = format!("{what}: {needs} before the first step");
+    Some(Finding { code: Code::KeyEncrypted, hosts: Vec::new(), what, hint: Some(hint) })
 }
 
 /// Whether `fingerprint` is an authority of this cluster.

@@ -47,6 +47,12 @@ pub struct Desired {
     pub authority: AuthoritySource,
     /// `[ca.previous]`: the authority that the declared one is to take the place of.
     pub previous_authority: Option<AuthoritySource>,
+    /// How the key of each is kept, where it lies in a file here.
+    pub authority_key: KeyCare,
+    pub previous_key: KeyCare,
+    /// A client certificate to look with where the key is not open; the files need not be there. Not of `external`, which
+    /// has one for everything.
+    pub reader: Option<Pair>,
     pub certificates: CertificatePolicy,
     /// `None`: users and authentication are left as they are.
     pub auth: Option<Auth>,
@@ -300,7 +306,7 @@ pub enum AuthoritySource {
     /// ca.crt and ca.key in a folder here (absolute), made once and never overwritten.
     Generated { folder: PathBuf },
     /// A certificate and its key that someone else made, both here. Never written to.
-    Files { pair: Pair, passphrase: Option<Passphrase> },
+    Files { pair: Pair },
     /// Nobody whom we can ask: its certificate, and the pairs that it has signed.
     External {
         certificate: PathBuf,
@@ -330,6 +336,23 @@ impl AuthoritySource {
 pub struct Pair {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+/// How the key of an authority is encrypted. A new one is written so; one that is there may be otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyCare {
+    pub passphrase: Option<Passphrase>,
+    /// Goes before the passphrase for a new key.
+    pub age: Option<Age>,
+}
+
+/// Encryption by the program age.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// Who can open a new key.
+    pub recipients: Vec<String>,
+    /// The file of the one that is here (absolute).
+    pub identity: PathBuf,
 }
 
 /// Where the passphrase of an encrypted key is.

@@ -23,6 +23,7 @@ mod comparison;
 mod data;
 pub mod departure;
 mod file;
+mod lent;
 mod location;
 mod lock;
 mod other;
@@ -35,6 +36,7 @@ pub use cause::Cause;
 pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
+pub use lent::{Lent, Unable};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};
@@ -186,15 +188,6 @@ impl FormerLife {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// The key of the authority is not here: what is seen of etcd is seen with a pair that lies on a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lent {
-    /// Where the key would be.
-    pub key: String,
-    /// Whether its certificate is here, so that the nodes are known to be those of this cluster.
-    pub has_certificate: bool,
 }
 
 /// What a node holds of the authority's pair.

@@ -70,6 +70,7 @@ impl Finding {
             | Code::DiskFilling
             | Code::EvenVoters
             | Code::ExperimentalSetting
+            | Code::KeyEncrypted
             | Code::KeyNotHere
             | Code::Locked
             | Code::NotLost

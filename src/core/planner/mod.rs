@@ -13,7 +13,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{insurance, lost, others, restoration};
+use crate::core::cluster::{insurance, lost, others, restoration, trust};
 use crate::core::content::backup::SCRIPT;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
@@ -183,6 +183,9 @@ const STEPS_MAX: usize = 1000;
 /// If two rules undo each other, so that the plan does not end: a defect of quorate.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let (steps, blocked) = to_the_end(desired, observed);
+    let signs = steps.iter().any(|step| step.actions.iter().any(Action::is_signed));
+    let mut findings = findings(desired, observed);
+    findings.extend(trust::opening(desired, observed, signs));
     Plan {
         cluster: desired.cluster.name.clone(),
         version: desired.cluster.version,
@@ -195,7 +198,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         unseen: observed.hosts.len() - observed.seen_hosts().count(),
         bare: observed.seen_hosts().filter(|(_, host)| is_bare(host)).count(),
         addresses: desired.nodes.iter().map(|(host, node)| (host.clone(), node.address.clone())).collect(),
-        findings: findings(desired, observed),
+        findings,
         without_leader: order::without_leader(desired, observed, &steps),
         steps,
         request: desired.request.clone(),

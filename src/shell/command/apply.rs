@@ -27,7 +27,7 @@ use crate::core::render::event::{Event, Run};
 use crate::core::render::{clean, words};
 use crate::shell::apply::Report;
 use crate::shell::clock;
-use crate::shell::fleet::Fleet;
+use crate::shell::fleet::{Fleet, Need};
 use crate::shell::guard_writes::{self, Tally};
 use crate::shell::operator;
 use crate::shell::patience::{Patience, Pauses};
@@ -123,6 +123,7 @@ pub async fn run<F: Fleet, G>(
     if let Some(saved) = &saved {
         desired = request::of_saved(&args.request, saved, desired)?;
     }
+    fleet.open_keys(Need::Look).await?;
     let look = unlocked(args.lock_timeout, context, &desired, fleet);
     let (mut observed, waited) = progress::while_looking(context, &desired, fleet, look).await?;
     // The fleet does not know of the request.
@@ -146,6 +147,9 @@ pub async fn run<F: Fleet, G>(
     check_allowed(&allowed, &fresh)?;
     ca_key::check(desired, &observed, &fresh)?;
     approve(args, context, &fresh)?;
+    if let Some(need) = ca_key::need(desired, &fresh) {
+        fleet.open_keys(need).await?;
+    }
     let writer: Box<dyn Write + Send> = if args.json { Box::new(Out::stdout()) } else { stdout.progress() };
     let progress = Progress::new(output, desired.nodes.len(), run_of(desired), context.stderr_colour, writer);
     let emit = |event: Event| progress.take(&event);

@@ -2,10 +2,11 @@
 
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::observed::{Lent, Observed};
+use crate::core::observed::{Lent, Observed, Unable};
 use crate::core::plan::Plan;
-use crate::core::plan::action::Action;
+use crate::core::plan::action::{Action, AuthorityAction};
 use crate::core::render::words;
+use crate::shell::fleet::Need;
 
 /// Enough to recognise what needs it.
 const STEPS_TOLD: usize = 5;
@@ -13,14 +14,18 @@ const STEPS_TOLD: usize = 5;
 /// # Errors
 /// When the key is not here and the plan signs, acts as root, or nothing here shows whose nodes these are.
 pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(), Diagnostic> {
-    let Some(Lent { key, has_certificate }) = &observed.workstation.lent else { return Ok(()) };
+    let Some(Lent { key, has_certificate, why: unable, .. }) = &observed.workstation.lent else { return Ok(()) };
+    if *unable == Unable::Encrypted {
+        return Ok(());
+    }
     let signed = plan.steps.iter().enumerate().filter(|(_, step)| step.actions.iter().any(Action::is_signed));
     let mut why: Vec<_> = signed
         .take(STEPS_TOLD)
         .map(|(index, step)| words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts))
         .collect();
     if !has_certificate {
-        why.push("without ca.crt here nothing shows that these are the nodes of this cluster".to_owned());
+        let without = if matches!(unable, Unable::Vault(_)) { "Vault" } else { "ca.crt here" };
+        why.push(format!("without {without} nothing shows that these are the nodes of this cluster"));
     }
     if desired.auth.is_some() {
         why.push("with [auth], leadership is moved and users are changed as root".to_owned());
@@ -28,14 +33,39 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(), 
     if why.is_empty() {
         return Ok(());
     }
-    let needed = Diagnostic::new(Kind::Refused, format!("this plan needs the key of the CA, and {key} is not here"));
-    let needed = why.into_iter().fold(needed, Diagnostic::with_cause);
-    Err(needed.hint(format!("nothing was changed; restore ca.crt and {key} from your backup, or apply where they are")))
+    let (needs, hint) = match unable {
+        Unable::Vault(missing) => (
+            format!("this plan needs Vault: {missing}"),
+            "nothing was changed; apply where Vault can be asked".to_owned(),
+        ),
+        Unable::NotHere | Unable::Encrypted => (
+            format!("this plan needs the key of the CA, and {key} is not here"),
+            format!("nothing was changed; restore ca.crt and {key} from your backup, or apply where they are"),
+        ),
+    };
+    Err(why.into_iter().fold(Diagnostic::new(Kind::Refused, needs), Diagnostic::with_cause).hint(hint))
+}
+
+/// Which key a plan needs, if any, where it is encrypted.
+pub fn need(desired: &Desired, plan: &Plan) -> Option<Need> {
+    let actions = || plan.steps.iter().flat_map(|step| &step.actions);
+    let makes =
+        |action: &Action| matches!(action, Action::Authority(AuthorityAction::Create | AuthorityAction::CreateNext));
+    match () {
+        () if actions().any(makes) => Some(Need::Make),
+        () if actions().any(Action::is_signed) => Some(Need::Sign),
+        // Leadership is moved and users are changed as root.
+        () if desired.auth.is_some() && !plan.steps.is_empty() => Some(Need::Sign),
+        () => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::cluster::trust;
+    use crate::core::desired::Passphrase;
+    use crate::core::observed::Seen;
     use crate::core::render::samples;
     use crate::laws::sample;
 
@@ -45,7 +75,10 @@ mod tests {
         let mut observed = sample::healthy(&desired);
         let (signs, restarts) = (samples::bootstrap(), samples::drifted());
         assert_eq!(check(&desired, &observed, &signs), Ok(()));
-        let lent = |has_certificate| Some(Lent { key: "pki/ca.key".to_owned(), has_certificate });
+        let lent = |has_certificate| {
+            let key = "pki/ca.key".to_owned();
+            Some(Lent { key, has_certificate, why: Unable::NotHere, reader: None })
+        };
         observed.workstation.lent = lent(true);
         assert_eq!(check(&desired, &observed, &restarts), Ok(()));
         let refused = check(&desired, &observed, &signs).expect_err("it signs").to_string();
@@ -55,5 +88,41 @@ mod tests {
         observed.workstation.lent = lent(false);
         let refused = check(&desired, &observed, &restarts).expect_err("it changes").to_string();
         assert!(refused.contains("the nodes of this cluster"), "{refused}");
+    }
+
+    /// What apply asks for is told by the plan that signs, and by no other.
+    #[test]
+    fn an_encrypted_key_is_opened_by_what_signs() {
+        let mut desired = samples::desired("");
+        let mut observed = sample::healthy(&desired);
+        let (signs, restarts) = (samples::bootstrap(), samples::drifted());
+        let key = "pki/ca.key".to_owned();
+        observed.workstation.lent = Some(Lent { key, has_certificate: true, why: Unable::Encrypted, reader: None });
+        assert_eq!(check(&desired, &observed, &signs), Ok(()));
+        assert_eq!((need(&desired, &signs), need(&desired, &restarts)), (Some(Need::Make), None));
+        let told = |desired: &Desired, observed: &Observed, signs| trust::opening(desired, observed, signs);
+        assert_eq!(told(&desired, &observed, false), None);
+        let asked = told(&desired, &observed, true).expect("it asks");
+        assert_eq!(asked.what, "pki/ca.key is encrypted: apply needs its passphrase before the first step");
+        assert!(asked.hint.expect("it says where").contains("on the terminal"));
+        // Bare hosts: there is no key yet.
+        observed.workstation.lent = None;
+        observed.workstation.authority = Seen::Known(None);
+        assert_eq!(told(&desired, &observed, true), None);
+        desired.authority_key.passphrase = Some(Passphrase::Environment("CA_PASS".to_owned()));
+        let asked = told(&desired, &observed, true).expect("it asks");
+        assert!(asked.what.starts_with("the key of the new CA is encrypted"), "{asked:?}");
+        assert_eq!(asked.hint.as_deref(), Some("it is read from the environment variable CA_PASS"));
+    }
+
+    #[test]
+    fn where_vault_was_not_asked_nothing_is_signed() {
+        let desired = samples::desired("");
+        let mut observed = sample::healthy(&desired);
+        let why = Unable::Vault("the token of Vault is not here".to_owned());
+        observed.workstation.lent = Some(Lent { key: "Vault".to_owned(), has_certificate: true, why, reader: None });
+        assert_eq!(check(&desired, &observed, &samples::drifted()), Ok(()));
+        let refused = check(&desired, &observed, &samples::bootstrap()).expect_err("it signs").to_string();
+        assert!(refused.contains("this plan needs Vault: the token of Vault is not here"), "{refused}");
     }
 }

@@ -10,6 +10,7 @@ use super::request::declared;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::render::event::Event;
+use crate::shell::fleet::{Fleet as _, Need};
 use crate::shell::live::Live;
 use crate::shell::live::handover::Moved;
 
@@ -51,6 +52,9 @@ pub async fn run(
         }
     };
     let waiting: Emit<'_> = &waiting;
+    if desired.auth.is_some() {
+        fleet.open_keys(Need::Sign).await?;
+    }
     let _lock = live::lock(fleet, args.lock_timeout, "move-leader", waiting).await?;
     let text = match fleet.move_leader(node.as_ref()).await? {
         Moved::Already(host) => format!("{host} is the leader already\n"),

@@ -10,15 +10,17 @@ use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{HostName, UnixSeconds};
-use crate::core::observed::{Cause, Held, Lent};
+use crate::core::observed::{Cause, Held, Lent, Unable};
 use crate::shell::clock::now;
+use crate::shell::fleet::Need;
 use crate::shell::live::cause;
 use crate::shell::live::etcd::Tls;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lent::{self, Lender};
 use crate::shell::live::mutex::guarded;
 use crate::shell::live::node::{Found, Nodes, Said};
-use crate::shell::live::pki::{self, Issued, LoadedCa, Opener};
+use crate::shell::live::pki::{self, CaCertificate, Issued, KnownAuthority, LoadedCa, Opener, PairText};
+pub use crate::shell::live::reader::Reader;
 use crate::shell::live::vault::Vault;
 
 /// Where one authority is: in files here, on the nodes, or with someone who signs while we wait.
@@ -65,17 +67,20 @@ impl Origins {
     }
 }
 
-/// What opens the keys of both.
+/// What opens the keys of both, and what is shown to etcd where they are not open.
 #[derive(Clone, Default)]
 pub struct Openers {
     pub authority: Arc<Opener>,
     pub previous: Arc<Opener>,
+    pub reader: Reader,
 }
 
 /// What signs and what logs in, on top of the hosts: an authority may lie on them.
 pub(super) struct Credentials {
     hosts: Arc<Hosts>,
     openers: Openers,
+    /// What is configured to look with.
+    reader: Reader,
     /// Where it signs.
     origins: Origins,
     /// Where it lies on the nodes.
@@ -88,13 +93,15 @@ pub(super) struct Credentials {
 /// Until members are brought to the declared authority, only the key of the previous one lets us in.
 const OR_NONE_TRUSTS: &str = "; if no member trusts the CA in [ca.previous] any more, remove [ca.previous]";
 
-/// ca.crt, and that of the next authority.
-type Authorities = (String, Option<String>);
+/// ca.crt, and that of the next authority; each with whether it cannot sign.
+type Authorities = ((String, bool), Option<(String, bool)>);
 
 impl Credentials {
     pub fn new(hosts: Arc<Hosts>, openers: Openers) -> Self {
         let origins = Origins::new(&hosts.desired, &openers);
-        Self { origins, openers, nodes: Nodes::default(), lender: Lender::default(), tls: Mutex::default(), hosts }
+        let reader = openers.reader.clone();
+        let (nodes, lender) = (Nodes::default(), Lender::default());
+        Self { origins, openers, reader, nodes, lender, tls: Mutex::default(), hosts }
     }
 
     pub fn openers(&self) -> &Openers {
@@ -121,8 +128,8 @@ impl Credentials {
         self.nodes.found(&self.hosts, at).await
     }
 
-    /// `None` when none was made yet.
-    async fn load_from(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
+    /// `None` when none was made yet. What is wrong with it here.
+    async fn load_here(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         match (&origin.vault, &origin.source) {
             (Some(vault), _) => vault.ca(at).await.map(Some),
             (None, AuthoritySource::Node { .. }) => self.nodes.ca(&self.hosts, at).await,
@@ -130,29 +137,136 @@ impl Credentials {
         }
     }
 
+    /// As it is here; to look, what is known of it without its key is enough.
+    async fn load_from(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
+        let here = self.load_here(origin, at).await;
+        match &here {
+            Ok(Some(LoadedCa::Locked { why: Lent { why: Unable::Encrypted, .. }, .. }))
+                if origin.opener.is_unattended() && !self.can_look_without_key().await =>
+            {
+                // What opens it may not be here either; apply says so once it needs it.
+                match open(origin, None).await {
+                    Ok(()) => self.load_here(origin, at).await,
+                    Err(_) => here,
+                }
+            }
+            Ok(Some(_)) => here,
+            Ok(None) | Err(_) => match self.known_without_key(origin, &here, at).await {
+                Ok(None) => here,
+                known => known,
+            },
+        }
+    }
+
+    /// The certificate of an authority that cannot sign here, where there is something else to look with. `None` where there
+    /// is not, or something else is wrong.
+    async fn known_without_key(
+        &self,
+        origin: &Origin,
+        here: &Result<Option<LoadedCa>, Cause>,
+        at: UnixSeconds,
+    ) -> Result<Option<LoadedCa>, Cause> {
+        let source = &origin.source;
+        let why = match (&origin.vault, here) {
+            (Some(vault), Err(cause)) if vault.is_out_of_reach() => Some(Lent {
+                key: "Vault".to_owned(),
+                has_certificate: false,
+                why: Unable::Vault(cause.summary.clone()),
+                reader: None,
+            }),
+            _ => lent::missing(source),
+        };
+        let Some(why) = why else { return Ok(None) };
+        let can_look = self.reader.is_there() || self.lender.pair(&self.hosts).await.is_some();
+        if !can_look {
+            return Ok(None);
+        }
+        if let Some(ca_certificate) = certificate_of(origin, at).await? {
+            let why = Lent { has_certificate: true, ..why };
+            return Ok(Some(LoadedCa::Locked { ca_certificate, why }));
+        }
+        let mut others = Vec::new();
+        let origins = [self.origins.going(), Some(&self.origins.declared)];
+        for other in origins.into_iter().flatten().filter(|other| other.source != *source) {
+            others.extend(certificate_of(other, at).await?.map(|of| of.facts().trusted()).unwrap_or_default());
+        }
+        let certificate = self.lender.certificate(&self.hosts, source, &others, at).await?;
+        Ok(certificate.map(|ca_certificate| LoadedCa::Locked { ca_certificate, why }))
+    }
+
     /// `None` when none was made yet.
     pub async fn load_authority(&self, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
-        let Some(going) = self.origins.going() else {
-            let here = self.load_from(&self.origins.declared, at).await;
-            if matches!(here, Ok(Some(_))) {
-                return here;
-            }
-            // To look, what a node lends is enough.
-            return match self.lender.authority(&self.hosts, at).await {
-                Ok(None) => here,
-                lent => lent,
-            };
-        };
+        let Some(going) = self.origins.going() else { return self.load_from(&self.origins.declared, at).await };
         let missing = || Cause {
             code: Code::AuthorityMissing,
             summary: "no CA found at the location in [ca.previous]".to_owned(),
-            hint: Some(format!("put its certificate and key there{OR_NONE_TRUSTS}")),
+            hint: Some(format!("put its certificate there, and its key to change anything{OR_NONE_TRUSTS}")),
         };
         let unusable = |Cause { code, summary, hint }: Cause| {
             let restore = || "restore it".to_owned();
             Cause { code, summary, hint: Some(format!("{}{OR_NONE_TRUSTS}", hint.unwrap_or_else(restore))) }
         };
         self.load_from(going, at).await.map_err(unusable)?.map(Some).ok_or_else(missing)
+    }
+
+    /// Whether etcd answers somebody who has no key of an authority.
+    async fn can_look_without_key(&self) -> bool {
+        self.reader.is_there() || !self.looks_as_root() && self.lender.pair(&self.hosts).await.is_some()
+    }
+
+    /// Whether etcd answers root alone: what a node lends has no right to look.
+    fn looks_as_root(&self) -> bool {
+        let desired = &self.hosts.desired;
+        desired.auth.as_ref().is_some_and(|auth| auth.enabled) && desired.backup.is_none() && !self.reader.is_there()
+    }
+
+    /// Opens the keys that sign, if they are encrypted, and sees to it that a new one can be encrypted. Whoever sits there may
+    /// be asked.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    pub async fn open_keys(&self, need: Need) -> Result<(), Diagnostic> {
+        if need == Need::Look && !self.looks_as_root() {
+            return Ok(());
+        }
+        if let Some(going) = self.origins.going() {
+            open(going, None).await?;
+        }
+        open(&self.origins.declared, (need == Need::Make).then_some(())).await
+    }
+
+    /// Why the authority, or the next one, cannot sign; a key that is not here before one that only has to be opened.
+    pub fn lent(&self, authority: Option<&LoadedCa>, next: Option<&LoadedCa>) -> Option<Lent> {
+        let mut lent: Vec<_> = authority.into_iter().chain(next).filter_map(LoadedCa::locked).collect();
+        lent.sort_by_key(|lent| lent.why == Unable::Encrypted);
+        let first = (*lent.first()?).clone();
+        let has_certificate = lent.iter().all(|lent| lent.has_certificate);
+        Some(Lent { has_certificate, reader: self.reader.shown(), ..first })
+    }
+
+    /// What is shown to etcd where no authority can sign for it.
+    async fn reading(&self, known: &[KnownAuthority], at: UnixSeconds) -> Result<PairText, Cause> {
+        if let Some(pair) = self.reader.read(known, at)? {
+            return Ok(pair);
+        }
+        self.lender.pair(&self.hosts).await.ok_or_else(|| Cause {
+            code: Code::KeyEncrypted,
+            summary: "etcd cannot be queried: the CA's key is encrypted, and no node has a client certificate"
+                .to_owned(),
+            hint: Some("declare one to look with: `reader` in [ca]".to_owned()),
+        })
+    }
+
+    /// Our own client certificate.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn client(&self, at: UnixSeconds) -> Result<PairText, Diagnostic> {
+        let ca = self.ca(at).await?;
+        match ca.locked() {
+            Some(_) => Ok(self.reading(&[ca.certificate().known()], at).await?),
+            None => ca.operator(at),
+        }
     }
 
     /// Whether [ca.previous] is declared, and nobody was seen to have gone over to the declared one altogether.
@@ -233,10 +347,11 @@ impl Credentials {
         let signer = ca.signer().ok_or_else(|| {
             let what = "the CA key is not here, so no certificate can be issued";
             let refused = Diagnostic::new(Kind::Refused, what).at(self.hosts.desired.places.of(Place::CaSource));
-            refused.hint(match lent::missing(&self.hosts.desired) {
-                Some(Lent { key, .. }) => {
+            refused.hint(match ca.locked() {
+                Some(Lent { key, why: Unable::NotHere, .. }) => {
                     format!("restore ca.crt and {key} from your backup, or run this where they are")
                 }
+                Some(Lent { key, .. }) => format!("{key} was not opened; run this again"),
                 None => "ask whoever issues the nodes' certificates".to_owned(),
             })
         })?;
@@ -247,15 +362,15 @@ impl Credentials {
     pub async fn tls(&self) -> Result<Tls, Cause> {
         let at = now();
         let ca = self.load_authority(at).await?.ok_or_else(cause::no_authority)?;
-        self.tls_of(&ca, self.load_next(at).await?.as_ref(), at)
+        self.tls_of(&ca, self.load_next(at).await?.as_ref(), at).await
     }
 
     /// The authority that is to take the other's place.
     pub async fn load_next(&self, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         match (&self.origins.declared, self.is_being_replaced()) {
             (declared, true) => self.load_from(declared, at).await,
-            (Origin { source: AuthoritySource::Generated { folder }, .. }, false) => {
-                Ok(pki::load_next(folder, at)?.map(LoadedCa::Signer))
+            (Origin { source: AuthoritySource::Generated { folder }, opener, .. }, false) => {
+                pki::read_next(folder, opener, at)
             }
             (_, false) => Ok(None),
         }
@@ -267,16 +382,45 @@ impl Credentials {
         self.load_next(at).await?.ok_or_else(none)
     }
 
-    pub fn tls_of(&self, ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Result<Tls, Cause> {
-        let mut kept = guarded(&self.tls);
-        let text = |of: &LoadedCa| of.certificate().certificate_pem().to_owned();
+    pub async fn tls_of(&self, ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Result<Tls, Cause> {
+        let text = |of: &LoadedCa| (of.certificate().certificate_pem().to_owned(), of.locked().is_some());
         let of = (text(ca), next.map(text));
-        if let Some((_, tls)) = kept.as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
+        if let Some((_, tls)) = guarded(&self.tls).as_ref().filter(|(made_of, tls)| *made_of == of && !tls.is_due(at)) {
             return Ok(tls.clone());
         }
-        *kept = None;
-        let tls = Tls::of(ca, next, at).map_err(cause::no_client)?;
-        *kept = Some((of, tls.clone()));
+        *guarded(&self.tls) = None;
+        let is_locked = ca.locked().or(next.and_then(LoadedCa::locked)).is_some();
+        let known: Vec<_> = [Some(ca), next].into_iter().flatten().map(|of| of.certificate().known()).collect();
+        let reading = if is_locked { Some(self.reading(&known, at).await?) } else { None };
+        let tls = Tls::of(ca, next, reading.as_ref(), at).map_err(cause::no_client)?;
+        *guarded(&self.tls) = Some((of, tls.clone()));
         Ok(tls)
     }
+}
+
+/// The certificate of an authority, where it is in a file here or Vault tells it.
+async fn certificate_of(origin: &Origin, at: UnixSeconds) -> Result<Option<CaCertificate>, Cause> {
+    match &origin.vault {
+        Some(vault) => Ok(vault.certificate(at).await.ok()),
+        None => lent::certificate_here(&origin.source, at),
+    }
+}
+
+/// Opens the keys of an authority that are files here; `makes` says that a new one is to be made beside them.
+async fn open(origin: &Origin, makes: Option<()>) -> Result<(), Diagnostic> {
+    let (files, folder) = match &origin.source {
+        AuthoritySource::Generated { folder } => (pki::keys_in(folder).to_vec(), Some(folder.clone())),
+        AuthoritySource::Files { pair } => (vec![pair.key.clone()], None),
+        AuthoritySource::External { .. } | AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => return Ok(()),
+    };
+    let opener = Arc::clone(&origin.opener);
+    let opened = tokio::task::spawn_blocking(move || {
+        files.iter().try_for_each(|file| opener.open(file))?;
+        match (makes, folder.map(|folder| pki::keys_in(&folder))) {
+            (Some(()), Some([current, next])) if current.exists() => opener.prepare(&next, Some(&current)),
+            (Some(()), Some([new, _])) => opener.prepare(&new, None),
+            _ => Ok(()),
+        }
+    });
+    opened.await.unwrap_or_else(|_| Err(Diagnostic::failure("opening the CA's key was interrupted")))
 }

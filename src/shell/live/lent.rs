@@ -21,10 +21,10 @@ use zeroize::Zeroizing;
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
-use crate::core::names::{HostName, UnixSeconds};
-use crate::core::observed::{Cause, File, Host, Lent, Observed, Role, Seen};
+use crate::core::names::{Digest, HostName, UnixSeconds};
+use crate::core::observed::{Cause, File, Host, Lent, Observed, Role, Seen, Unable};
 use crate::shell::live::hosts::Hosts;
-use crate::shell::live::pki::{self, LoadedCa, PairText};
+use crate::shell::live::pki::{self, CaCertificate, PairText};
 use crate::shell::live::remote;
 
 const READ: &str = include_str!("script/lent-pair.sh");
@@ -55,56 +55,113 @@ struct Text {
 fn places(source: &AuthoritySource) -> Option<(PathBuf, PathBuf)> {
     match source {
         AuthoritySource::Generated { folder } => Some((folder.join("ca.crt"), folder.join("ca.key"))),
-        AuthoritySource::Files { pair, .. } => Some((pair.certificate.clone(), pair.key.clone())),
+        AuthoritySource::Files { pair } => Some((pair.certificate.clone(), pair.key.clone())),
         AuthoritySource::External { .. } | AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => None,
     }
 }
 
+fn is_here(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// What is missing here, where that is the key of the authority: nothing is known to be wrong with it.
-pub(super) fn missing(desired: &Desired) -> Option<Lent> {
-    // While one authority takes another's place, only their files tell how far that is.
-    let (certificate, key) = places(&desired.authority).filter(|_| desired.previous_authority.is_none())?;
-    let is_here = |path: &Path| path.symlink_metadata().is_ok();
-    (!is_here(&key)).then(|| Lent { key: key.display().to_string(), has_certificate: is_here(&certificate) })
+pub(super) fn missing(source: &AuthoritySource) -> Option<Lent> {
+    let (certificate, key) = places(source)?;
+    let lent = || Lent {
+        key: key.display().to_string(),
+        has_certificate: is_here(&certificate),
+        why: Unable::NotHere,
+        reader: None,
+    };
+    (!is_here(&key)).then(lent)
+}
+
+/// The certificate of an authority, where it is in a file here.
+///
+/// # Errors
+/// When it cannot be used.
+pub(super) fn certificate_here(source: &AuthoritySource, at: UnixSeconds) -> Result<Option<CaCertificate>, Cause> {
+    let path = places(source).map(|(certificate, _)| certificate).filter(|path| is_here(path));
+    path.map(|path| pki::load_certificate(source, &path, at)).transpose()
 }
 
 impl Lender {
-    /// The authority without its key: as it is here, or as the node that lends a pair has it.
+    /// The pair that a node has lent.
+    pub async fn pair(&self, hosts: &Hosts) -> Option<PairText> {
+        let mut asked = self.asked.lock().await;
+        asked.fill(hosts).await;
+        asked.lent().map(|(_, text)| text.pair.clone())
+    }
+
+    /// The certificate of an authority that is not here, as the node that lends a pair has it. `others` are the authorities
+    /// that are known, and trusted there with it.
     ///
     /// # Errors
-    /// When what is there of it cannot be used.
-    pub async fn authority(&self, hosts: &Hosts, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
-        let Some(Lent { has_certificate, .. }) = missing(&hosts.desired) else { return Ok(None) };
+    /// When what is there cannot be used.
+    pub async fn certificate(
+        &self,
+        hosts: &Hosts,
+        source: &AuthoritySource,
+        others: &[Digest],
+        at: UnixSeconds,
+    ) -> Result<Option<CaCertificate>, Cause> {
         let mut asked = self.asked.lock().await;
-        if matches!(*asked, Asked::NotYet) {
-            *asked = ask(hosts).await;
+        asked.fill(hosts).await;
+        let Some((host, Text { trust, .. })) = asked.lent() else { return Ok(None) };
+        let trust = without(trust, others);
+        if trust.is_empty() {
+            return Ok(None);
         }
-        let Asked::Lent(host, Text { trust, pair }) = &*asked else { return Ok(None) };
-        let source = &hosts.desired.authority;
-        let here = places(source).filter(|_| has_certificate).map(|(certificate, _)| certificate);
-        let ca_certificate = match here {
-            Some(path) => pki::load_certificate(source, &path, at)?,
-            None => {
-                let path = format!("{host}:{}", layout::path(&hosts.desired, File::Trust));
-                pki::certificate_of_text(source, trust, Path::new(&path), at)?
-            }
-        };
-        Ok(Some(LoadedCa::Remote { ca_certificate, client: pair.clone() }))
+        let path = format!("{host}:{}", layout::path(&hosts.desired, File::Trust));
+        pki::certificate_of_text(source, &trust, Path::new(&path), at).map(Some)
     }
+}
+
+impl Asked {
+    async fn fill(&mut self, hosts: &Hosts) {
+        if matches!(self, Self::NotYet) {
+            *self = ask(hosts).await;
+        }
+    }
+
+    fn lent(&self) -> Option<(&HostName, &Text)> {
+        match self {
+            Self::Lent(host, text) => Some((host, text)),
+            Self::NotYet | Self::InVain => None,
+        }
+    }
+}
+
+/// The certificates in a ca.crt that are of no other authority.
+fn without(trust: &str, others: &[Digest]) -> String {
+    let of_one = trust.split_inclusive("-----END CERTIFICATE-----");
+    let is_other = |text: &&str| pki::trusted(text).iter().any(|one| others.contains(one));
+    let left: String = of_one.filter(|text| !is_other(text)).collect();
+    if pki::trusted(&left).is_empty() { String::new() } else { left }
 }
 
 /// Where a pair was lent: it need not be allowed to read users and roles, which is told of the pair; nor, with authentication
 /// on, to ask at all, which is told of it and of no member.
 pub(super) fn tell(observed: &mut Observed) {
-    let Some(Lent { key, .. }) = observed.workstation.lent.clone() else { return };
+    let Some(Lent { key, why, reader, .. }) = observed.workstation.lent.clone() else { return };
     observed.auth = observed.auth.take().filter(|seen| seen.known().is_some());
+    let (with, other) = match reader {
+        Some(path) => (format!("the client certificate {path}"), "give its user the role root"),
+        None => {
+            let other = "declare [backup], whose certificate may ask, or `reader` in [ca]";
+            ("the client certificate that lies there".to_owned(), other)
+        }
+    };
+    let hint = match why {
+        Unable::NotHere => format!("run this where {key} is, or {other}"),
+        Unable::Encrypted => format!("{other}; `apply` opens {key} before it looks"),
+        Unable::Vault(_) => format!("run this where Vault can be asked, or {other}"),
+    };
     for (name, host) in &mut observed.hosts {
         let Seen::Known(Host { member: Seen::Unknown(cause), .. }) = host else { continue };
         if cause.code == Code::AuthUnknown {
-            cause.summary = format!(
-                "etcd on {name} was not asked: authentication is on, and the client certificate that lies there has no right to"
-            );
-            cause.hint = Some(format!("run this where {key} is, or declare [backup], whose certificate may ask"));
+            cause.summary = format!("etcd on {name} was not asked: authentication is on, and {with} has no right to");
+            cause.hint = Some(hint.clone());
         }
     }
 }
@@ -160,7 +217,9 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
+    use crate::core::names::ClusterName;
     use crate::laws::sample;
+    use crate::shell::clock::now;
 
     #[test]
     fn a_pair_is_read_whole_or_not_at_all_and_never_shown() {
@@ -181,17 +240,31 @@ mod tests {
         assert_eq!(files, ["ca.crt", "healthcheck-client.crt", "healthcheck-client.key", "peer.crt", "peer.key"]);
     }
 
+    /// Which authority of a ca.crt is the one that is not here follows from the other one.
+    #[test]
+    fn what_is_known_is_taken_out_of_what_a_node_trusts() {
+        let made = |name: &str| pki::generate_authority(&ClusterName::new(name), now()).expect("it is made").0;
+        let (old, new) = (made("old"), made("new"));
+        let both = format!("{old}{new}");
+        let of = |text: &str| pki::trusted(text);
+        assert_eq!(of(&without(&both, &of(&old))), of(&new));
+        assert_eq!(of(&without(&both, &[])), of(&both));
+        assert_eq!(without(&old, &of(&old)), "");
+        assert_eq!(without("no certificate", &[]), "");
+    }
+
     #[test]
     fn only_a_key_that_is_not_there_is_missing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut desired = sample::desired(3);
-        desired.authority = AuthoritySource::Generated { folder: folder.path().to_owned() };
+        let source = AuthoritySource::Generated { folder: folder.path().to_owned() };
         let key = folder.path().join("ca.key").display().to_string();
-        assert_eq!(missing(&desired), Some(Lent { key: key.clone(), has_certificate: false }));
+        let lent =
+            |has_certificate| Some(Lent { key: key.clone(), has_certificate, why: Unable::NotHere, reader: None });
+        assert_eq!(missing(&source), lent(false));
         std::fs::write(folder.path().join("ca.crt"), "").expect("the folder is ours");
-        assert_eq!(missing(&desired), Some(Lent { key, has_certificate: true }));
+        assert_eq!(missing(&source), lent(true));
         // One that is there and wrong is told as that.
         std::fs::write(folder.path().join("ca.key"), "").expect("the folder is ours");
-        assert_eq!(missing(&desired), None);
+        assert_eq!(missing(&source), None);
     }
 }

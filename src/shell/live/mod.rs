@@ -43,6 +43,7 @@ pub mod pki;
 pub mod probe;
 mod raft_log;
 mod reach;
+mod reader;
 pub mod remote;
 mod restored;
 pub mod ssh;
@@ -62,10 +63,10 @@ use crate::core::names::{HostName, UnixSeconds};
 use crate::core::observed::{Cause, Comparison, Observed, Seen};
 use crate::core::plan::action::{Action, SignedBy};
 use crate::core::render::event::Glimpse;
-use crate::shell::fleet::{Fleet, Unanswered};
+use crate::shell::fleet::{Fleet, Need, Unanswered};
 
 use credentials::Credentials;
-pub use credentials::Openers;
+pub use credentials::{Openers, Reader};
 use hosts::Hosts;
 use lock::{Holder, Lock, Operation};
 use packages::Packages;
@@ -161,6 +162,7 @@ impl Live {
         validity_seconds: u64,
         at: UnixSeconds,
     ) -> Result<(Issued, String), Diagnostic> {
+        self.credentials.open_keys(Need::Sign).await?;
         let by = self.accepted_signer(at).await?;
         let issued = match by {
             SignedBy::Current => self.credentials.issue(wanted, validity_seconds, at).await?,
@@ -190,6 +192,10 @@ impl Live {
 }
 
 impl Fleet for Live {
+    async fn open_keys(&self, need: Need) -> Result<(), Diagnostic> {
+        self.credentials.open_keys(need).await
+    }
+
     async fn observe(&self) -> Observed {
         observe::observe(self).await
     }

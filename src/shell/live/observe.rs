@@ -60,6 +60,7 @@ async fn observe_once(live: &Live) -> Observed {
     };
     let consumers = looked.consumers(hosts, &loaded.with);
     let Loaded { authority, next, with } = loaded;
+    let lent = credentials.lent(authority.as_ref().ok().and_then(Option::as_ref), next.as_ref());
     let workstation = Workstation {
         authority: LoadedCa::seen(&authority),
         next: next.map(|next| next.certificate().facts().clone()),
@@ -69,7 +70,7 @@ async fn observe_once(live: &Live) -> Observed {
         previous_ended: None,
         former_life: FormerLife::default(),
         ca_keys: credentials.ca_keys().await,
-        lent: lent::missing(desired).filter(|_| matches!(authority, Ok(Some(_)))),
+        lent,
     };
     let mut observed = Observed {
         at,
@@ -160,7 +161,7 @@ async fn load(credentials: &Credentials, at: UnixSeconds) -> Loaded {
     let known = known.chain(next.iter().map(|next| next.certificate().known())).collect();
     // Each member is told to be unknown for what is wrong with the authority, and not for something of its own.
     let tls = match &authority {
-        Ok(Some(ca)) => credentials.tls_of(ca, next.as_ref(), at),
+        Ok(Some(ca)) => credentials.tls_of(ca, next.as_ref(), at).await,
         Ok(None) => Err(cause::no_authority()),
         Err(cause) => Err(cause.clone()),
     };

@@ -233,12 +233,15 @@ async fn change_authority(hosts: &Hosts, credentials: &Credentials, action: Auth
         return Err(Diagnostic::failure("the CA in [ca] is not created by quorate"));
     };
     let cluster = hosts.desired.cluster.name.clone();
+    let opener = Arc::clone(&credentials.openers().authority);
     let made = tokio::task::spawn_blocking(move || match action {
         AuthorityAction::CreateNext if !takes_the_place_of_another => {
-            pki::create_next(&folder, &cluster, now()).map(drop)
+            pki::create_next_with(&folder, &cluster, &opener, now()).map(drop)
         }
-        AuthorityAction::Adopt => pki::adopt_next(&folder, now()),
-        AuthorityAction::Create | AuthorityAction::CreateNext => pki::create(&folder, &cluster, now()).map(drop),
+        AuthorityAction::Adopt => pki::adopt_next_with(&folder, &opener, now()),
+        AuthorityAction::Create | AuthorityAction::CreateNext => {
+            pki::create_with(&folder, &cluster, &opener, now()).map(drop)
+        }
     });
     made.await.unwrap_or_else(|_| Err(Diagnostic::failure("creating the CA was interrupted")))
 }

@@ -187,7 +187,7 @@ pub(super) async fn refuses_the_old(hosts: &Hosts, credentials: &Credentials) ->
     if old.certificate().certificate_pem() == next.certificate().certificate_pem() {
         return Ok(());
     }
-    let tls = Tls::of(&old, None, now())?;
+    let tls = Tls::of(&old, None, None, now())?;
     for host in hosts.desired.nodes.keys() {
         let failed = |what: String| Diagnostic::failure(what).at(host.as_str());
         let remote = hosts.on(host).await?;

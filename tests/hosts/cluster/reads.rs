@@ -1,7 +1,10 @@
 //! Whoever has no key of the authority can look all the same: in a fresh clone, or in a pipeline.
 
 use std::fs;
+use std::path::Path;
 
+use super::certificates::serials;
+use super::crash::killed_at;
 use super::scene::{Run, Scene};
 use crate::lab::Series;
 
@@ -78,6 +81,21 @@ fn looking_with_authentication_on() {
             run.says(&["etcd on etcd-1, etcd-2, etcd-3 was not asked", "authentication is on", "[ca-key-not-here]"]);
         assert!(!run.stdout.contains("no member answers") && !run.stdout.contains("NO ANSWER"), "{}", run.stdout);
     }
+    // A certificate that is configured may look if its user may, and it is said if not.
+    let look = |user: &str| {
+        let [certificate, key] = ["crt", "key"].map(|end| scene.lab.dir().join(format!("reader/{user}.{end}")));
+        let pair = [("QUORATE_CLIENT_CERTIFICATE", certificate), ("QUORATE_CLIENT_KEY", key)];
+        let pair = pair.each_ref().map(|(name, path)| (*name, path.to_str().expect("it is UTF-8")));
+        shows_no_key(scene.quorate_with(&["plan"], &pair))
+    };
+    let nobody = look("nobody").says(&["[reader-unusable]", "nobody.crt does not exist"]);
+    assert_ne!(nobody.code, 0);
+    fs::rename(&aside, &pki).expect("it can be written");
+    scene.quorate(&["certs", "issue", "app", "-d", "reader"]).exits(0);
+    scene.quorate(&["certs", "root-issue", "-d", "reader"]).exits(0);
+    fs::rename(&pki, &aside).expect("it can be written");
+    look("app").exits(6).says(&["app.crt has no right to", "give its user the role root"]);
+    look("root").exits(0).says(&["No changes", "root.crt"]);
     fs::rename(&aside, &pki).expect("it can be written");
     let backup = "[backup]\nschedule = \"0 3 * * *\"\ncompression = \"gzip\"\n";
     scene.declare(|scene| scene.more = format!("{auth}{backup}"));
@@ -86,4 +104,94 @@ fn looking_with_authentication_on() {
     let plan = shows_no_key(scene.plan().exits(0).says(&["No changes", "[ca-key-not-here]"]));
     assert!(!plan.stdout.contains("not compared"), "{}", plan.stdout);
     shows_no_key(scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]));
+}
+
+/// The keys of authorities in a folder; none is readable without its passphrase.
+#[track_caller]
+fn encrypted_keys(pki: &Path) -> usize {
+    let files = fs::read_dir(pki).expect("it is there").map(|entry| entry.expect("it too").path());
+    let keys: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "key")).collect();
+    for key in &keys {
+        let text = fs::read_to_string(key).expect("it is text");
+        assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{} is not encrypted", key.display());
+    }
+    keys.len()
+}
+
+/// From the first apply on, through kills, a renewal and a rotation.
+#[test]
+fn an_encrypted_key_is_opened_by_what_signs_alone() {
+    let test = "an_encrypted_key_is_opened_by_what_signs_alone";
+    let Some(mut scene) = Scene::installed(test, 3, Series::V3_6) else { return };
+    let dir = scene.lab.dir();
+    let (pki, passphrase) = (dir.join("pki"), dir.join("ca.passphrase"));
+    let write = |text: &str| fs::write(&passphrase, text).expect("the lab's folder can be written");
+    let forget = || fs::remove_file(&passphrase).expect("it was written");
+    let ca = "[ca]\npassphrase = { file = \"ca.passphrase\" }\n";
+    scene.declare(|scene| scene.more = ca.to_owned());
+    // The plan says what apply needs, and nothing is begun without it.
+    let needs = ["[ca-key-encrypted]", "before the first step", "ca.passphrase"];
+    scene.plan().exits(2).says(&needs);
+    scene.quorate(&["apply", "--yes"]).exits(1).says(&["no passphrase for", "cannot read"]);
+    assert!(!pki.join("ca.key").exists());
+    write("hunter2\n");
+    killed_at(&scene, &["apply"], "server.crt");
+    assert_eq!(encrypted_keys(&pki), 1);
+    // It goes on with the passphrase that it began with, and with no other.
+    write("hunter3\n");
+    scene.quorate(&["apply", "--yes"]).exits(1).says(&["ca.key cannot be decrypted: the passphrase is wrong"]);
+    write("hunter2\n");
+    scene.apply().exits(0);
+    forget();
+    scene.is_as_declared();
+    scene.quorate(&["status", "--check"]).exits(0).says(&["3 of 3 voters healthy"]);
+    let listed = scene.quorate(&["certs", "list"]).exits(0);
+    assert!(!listed.stdout.contains("ANOTHER"), "{}", listed.stdout);
+    scene.quorate(&["backup", "list"]).exits(0);
+    // What does not sign opens nothing; what signs says so before it begins.
+    scene.apply_with(&["--restart=etcd-2"]).exits(0);
+    let before = serials(&scene);
+    scene.quorate(&["plan", "--renew-certs"]).exits(0).says(&needs);
+    scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(1).says(&["no passphrase for"]);
+    scene.quorate(&["certs", "issue", "app"]).exits(1).says(&["no passphrase for"]);
+    assert_eq!(serials(&scene), before);
+    let elsewhere = dir.join("credential");
+    fs::write(&elsewhere, "hunter2").expect("the lab's folder can be written");
+    let named = [("QUORATE_CA_PASSPHRASE_FILE", elsewhere.to_str().expect("it is UTF-8"))];
+    shows_no_key(scene.quorate_with(&["apply", "--yes", "--renew-certs"], &named).exits(0));
+    assert!(serials(&scene).iter().all(|serial| !before.contains(serial)));
+    scene.is_in_sync();
+
+    // A client certificate to look with goes before those on the nodes, and has to be right.
+    scene.quorate_with(&["certs", "issue", "monitoring", "-d", "reader"], &named).exits(0);
+    let pair = |certificate: &str| {
+        format!("{ca}reader = {{ certificate = \"reader/{certificate}\", key = \"reader/monitoring.key\" }}\n")
+    };
+    scene.declare(|scene| scene.more = pair("monitoring.crt"));
+    scene.is_in_sync();
+    scene.declare(|scene| scene.more = pair("ca.crt"));
+    let refused = scene.plan();
+    assert_ne!(refused.code, 0);
+    refused.says(&["[reader-unusable]", "monitoring.key is not the key of"]);
+    scene.declare(|scene| scene.more = ca.to_owned());
+
+    // A rotation, cut off and taken up again, while looks tell how far it is.
+    write("hunter2\n");
+    killed_at(&scene, &["apply", "--rotate-ca"], "server.crt");
+    assert_eq!(encrypted_keys(&pki), 2);
+    forget();
+    scene.quorate(&["status"]).exits(0).says(&["CA rotation"]);
+    scene.plan().exits(3).says(&needs).says(&["[old-ca-clients]"]);
+    // In a clone without keys, too: the certificates tell.
+    let keys = ["ca.key", "ca.next.key"].map(|name| (pki.join(name), dir.join(name)));
+    keys.iter().for_each(|(here, aside)| fs::rename(here, aside).expect("it is there"));
+    scene.quorate(&["status"]).exits(0).says(&["CA rotation", "3 of 3 voters healthy"]);
+    scene.plan().exits(3).says(&["[ca-key-not-here]", "[old-ca-clients]"]);
+    keys.iter().for_each(|(here, aside)| fs::rename(aside, here).expect("it is there"));
+    let finish = ["apply", "--yes", "--allow", "drop-old-ca:lab"];
+    scene.quorate(&finish).exits(1).says(&["no passphrase for"]);
+    scene.quorate_with(&finish, &named).exits(0);
+    assert_eq!(encrypted_keys(&pki), 2);
+    scene.is_as_declared();
+    assert!(!passphrase.exists());
 }

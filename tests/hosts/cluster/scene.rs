@@ -180,6 +180,12 @@ impl Scene {
         Self::ran(self.command(arguments).output().expect("the binary runs"))
     }
 
+    /// The same, with variables in its environment.
+    #[track_caller]
+    pub fn quorate_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        Self::ran(self.command(arguments).envs(variables.iter().copied()).output().expect("the binary runs"))
+    }
+
     /// The same, with something to read.
     pub fn quorate_reading(&self, arguments: &[&str], input: &[u8]) -> Run {
         let mut file = tempfile::tempfile().expect("a file can be made");

@@ -84,4 +84,20 @@ fn vault_signs_for_a_cluster() {
         host.address()
     ));
     assert!(said.contains("OK"), "{said}");
+
+    // Without a token, and then without Vault: what looks goes on, and what signs says what it needs.
+    fs::rename(scene.lab.dir().join("token"), scene.lab.dir().join("token.aside")).expect("it was written");
+    let with = "etcd was asked with a client certificate that lies on the nodes";
+    server.behaviour().asked.clear();
+    scene.plan().exits(0).says(&["No changes", "[ca-key-not-here]", with]);
+    assert!(server.behaviour().asked.iter().all(|asked| asked.starts_with("GET pki/ca")));
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+    scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(3).says(&["this plan needs Vault", "issue server.crt"]);
+    scene.quorate(&["certs", "issue", "app"]).exits(1);
+    scene.apply_with(&["--restart=etcd-2"]).exits(0);
+    let gone = declared.replace(&server.address, "https://127.0.0.1:1");
+    assert_ne!(gone, declared);
+    scene.declare(|scene| scene.more = gone);
+    scene.plan().exits(0).says(&["No changes", "is unreachable", with]);
+    scene.quorate(&["apply", "--yes", "--restart=etcd-2"]).exits(3).says(&["nothing shows that these are the nodes"]);
 }

@@ -43,8 +43,23 @@ const AUTHORITY: &[Key] = &[
         "Of an encrypted key",
     )
     .example("{ prompt = true }")
-    .with(&["files"])
-    .more("Where it is, never the passphrase itself."),
+    .with(&["generated", "files"])
+    .more(
+        "Where it is, never the passphrase itself. With `generated`, a new key is encrypted with it. The file that \
+         QUORATE_CA_PASSPHRASE_FILE names goes before it. Left out, whoever runs `apply` on a terminal is asked.",
+    ),
+    Key::new("age", Shape::Table { keys: AGE, one_of: &[] }, "Encryption of the key by the program age")
+        .example("{ recipients = [\"age1…\"], identity = \"~/.config/age/keys.txt\" }")
+        .with(&["generated", "files"])
+        .more("With `generated`, a new key is encrypted for these recipients."),
+    Key::new("reader", Shape::Table { keys: READER, one_of: &[] }, "A client certificate for what only reads")
+        .example("{ certificate = \"reader.crt\", key = \"reader.key\" }")
+        .with(&["generated", "files", "vault"])
+        .more(
+            "`plan`, `status` and the like ask etcd with it where the CA's key is encrypted or not here. Left out, or where \
+             its files are not here, they use one that lies on a node. QUORATE_CLIENT_CERTIFICATE and QUORATE_CLIENT_KEY go \
+             before it.",
+        ),
     Key::new("client", Shape::Path, "The certificate with which quorate connects to etcd")
         .example("\"client.crt\"")
         .with(&["external"])
@@ -81,6 +96,18 @@ const PASSPHRASE: &[Key] = &[
     Key::new("file", Shape::Path, "The first line of this file").example("\"ca.passphrase\""),
     Key::new("env", Shape::Text, "The value of this environment variable").example("\"CA_PASSPHRASE\""),
     Key::new("prompt", Shape::Boolean, "Ask for it, once a run").example("true"),
+];
+
+const READER: &[Key] = &[
+    Key::new("certificate", Shape::Path, "The certificate").required("\"reader.crt\""),
+    Key::new("key", Shape::Path, "Its key").required("\"reader.key\""),
+];
+
+const AGE: &[Key] = &[
+    Key::new("recipients", Shape::List(&Shape::Text), "Who can open a new key").required("[\"age1…\"]"),
+    Key::new("identity", Shape::Path, "The identity that opens it here")
+        .required("\"~/.config/age/keys.txt\"")
+        .more("The file that QUORATE_AGE_IDENTITY names goes before it."),
 ];
 
 const APPROLE: &[Key] = &[

@@ -8,9 +8,9 @@ use toml::Spanned;
 use super::kinds::{Local, remote_path};
 use super::problem::Problem;
 use super::table::Table;
-use super::value::one_of;
+use super::value::{Value, one_of};
 use super::vault::{self, vault};
-use crate::core::desired::{AuthoritySource, Pair, Passphrase};
+use crate::core::desired::{Age, AuthoritySource, KeyCare, Pair, Passphrase};
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::Role;
 
@@ -41,29 +41,47 @@ const SOURCES: [(&str, Option<Source>); 5] = [
 ];
 
 /// Which of its keys belong to which source.
-const KEYS: [(&str, &[Source]); 6] = [
+const KEYS: [(&str, &[Source]); 8] = [
     ("dir", &[Source::Generated]),
     ("certificate", &[Source::Files, Source::External, Source::Node]),
     ("key", &[Source::Files, Source::Node]),
-    ("passphrase", &[Source::Files]),
+    ("passphrase", &[Source::Generated, Source::Files]),
+    ("age", &[Source::Generated, Source::Files]),
+    ("reader", &[Source::Generated, Source::Files, Source::Vault]),
     ("client", &[Source::External]),
     ("client-key", &[Source::External]),
 ];
 
-/// Who signs, and who did before. `folder_there` is where certificates lie on the hosts.
+/// Who signs, and who did before.
+pub(super) struct Authorities {
+    pub authority: AuthoritySource,
+    pub previous_authority: Option<AuthoritySource>,
+    pub authority_key: KeyCare,
+    pub previous_key: KeyCare,
+    pub reader: Option<Pair>,
+}
+
+/// `folder_there` is where certificates lie on the hosts.
 pub(super) fn ca(
     table: &mut Table,
     local: Local,
     given: &BTreeMap<HostName, Given>,
     folder_there: &RemotePath,
-) -> (AuthoritySource, Option<AuthoritySource>) {
+) -> Authorities {
     let previous = table.section("previous", |table| {
         let span = table.is_present().then(|| table.span())?;
         Some((span, authority(table, local, &BTreeMap::new(), folder_there)))
     });
-    let declared = authority(table, local, given, folder_there);
+    let Declared { source: declared, key: authority_key, reader } = authority(table, local, given, folder_there);
     check_given(table, given, matches!(declared, AuthoritySource::External { .. }));
-    let Some((span, previous)) = previous else { return (declared, None) };
+    let Some((span, Declared { source: previous, key: previous_key, reader: of_previous })) = previous else {
+        let previous_key = KeyCare::default();
+        return Authorities { authority: declared, previous_authority: None, authority_key, previous_key, reader };
+    };
+    if of_previous.is_some() {
+        let problem = Problem::new(span.clone(), "[ca.previous] has a client certificate to look with");
+        table.report(problem.hint("`reader` belongs to [ca], for both"));
+    }
     let is_elsewhere =
         |source: &AuthoritySource| matches!(source, AuthoritySource::External { .. } | AuthoritySource::Node { .. });
     if is_elsewhere(&declared) || is_elsewhere(&previous) {
@@ -73,7 +91,14 @@ pub(super) fn ca(
         let problem = Problem::new(span, "[ca.previous] is the same CA as [ca]");
         table.report(problem.hint("it must name the certificate and key of the CA that the members trust now"));
     }
-    (declared, Some(previous))
+    Authorities { authority: declared, previous_authority: Some(previous), authority_key, previous_key, reader }
+}
+
+/// One of the two.
+struct Declared {
+    source: AuthoritySource,
+    key: KeyCare,
+    reader: Option<Pair>,
 }
 
 fn authority(
@@ -81,7 +106,7 @@ fn authority(
     local: Local,
     given: &BTreeMap<HostName, Given>,
     folder_there: &RemotePath,
-) -> AuthoritySource {
+) -> Declared {
     let source = table.get_spanned("source", one_of(&SOURCES));
     let word = source.as_ref().map_or("generated", |source| word(*source.get_ref()));
     let source = source.map_or(Source::Generated, Spanned::into_inner);
@@ -116,11 +141,14 @@ fn authority(
         certificate: path(table, "client", "\"client.crt\"", external),
         key: path(table, "client-key", "\"client.key\"", external),
     };
+    let reader = table.section("reader", |table| reader(table, local));
     let passphrase = table.section("passphrase", |table| passphrase(table, local));
+    let age = table.section("age", |table| age(table, local));
+    let key_care = KeyCare { passphrase, age };
     let vault = vault(table, local, source == Source::Vault);
-    match source {
+    let source = match source {
         Source::Generated => AuthoritySource::Generated { folder: folder.unwrap_or_else(|| local.folder.join("pki")) },
-        Source::Files => AuthoritySource::Files { pair: Pair { certificate, key }, passphrase },
+        Source::Files => AuthoritySource::Files { pair: Pair { certificate, key } },
         Source::External => {
             let nodes = given.iter().map(|(name, given)| (name.clone(), given.pairs.clone())).collect();
             AuthoritySource::External { certificate, client, nodes }
@@ -131,7 +159,44 @@ fn authority(
             || AuthoritySource::Generated { folder: local.folder.join("pki") },
             |vault| AuthoritySource::Vault(Box::new(vault)),
         ),
+    };
+    Declared { source, key: key_care, reader }
+}
+
+/// What begins with a dash would be an option of age.
+fn recipient(value: &Value) -> Result<String, Problem> {
+    let text = value.text()?;
+    if ["age1", "ssh-"].iter().any(|start| text.starts_with(start)) && !text.contains(char::is_control) {
+        return Ok(text.to_owned());
     }
+    let problem = value.problem(format!("{text:?} is no recipient of age"));
+    Err(problem.hint("recipients begin with `age1` or `ssh-`; `age-keygen -y FILE` shows that of an identity"))
+}
+
+/// `{ certificate = "…", key = "…" }`.
+fn reader(table: &mut Table, local: Local) -> Option<Pair> {
+    if !table.is_present() {
+        return None;
+    }
+    let certificate = table.require("certificate", "\"reader.crt\"", |value| local.path(value));
+    let key = table.require("key", "\"reader.key\"", |value| local.path(value));
+    Some(Pair { certificate: certificate?.into_inner(), key: key?.into_inner() })
+}
+
+/// `{ recipients = ["age1…"], identity = "…" }`.
+fn age(table: &mut Table, local: Local) -> Option<Age> {
+    if !table.is_present() {
+        return None;
+    }
+    let recipients = table.require("recipients", "[\"age1…\"]", |value| {
+        let recipients = value.list()?.iter().map(recipient).collect::<Result<Vec<_>, _>>()?;
+        match recipients.is_empty() {
+            true => Err(value.problem("nobody could open the key")),
+            false => Ok(recipients),
+        }
+    });
+    let identity = table.require("identity", "\"~/.config/age/keys.txt\"", |value| local.path(value));
+    Some(Age { recipients: recipients?.into_inner(), identity: identity?.into_inner() })
 }
 
 /// Where the authority's pair lies on every node.

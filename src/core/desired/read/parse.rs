@@ -43,7 +43,8 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
     });
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
-    let (authority, previous_authority) = root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
+    let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
+        root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
@@ -80,6 +81,9 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         binaries,
         authority,
         previous_authority,
+        authority_key,
+        previous_key,
+        reader,
         certificates,
         auth,
         consumers,

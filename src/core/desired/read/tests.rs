@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{Problem, parse, render};
 use crate::core::desired::{
-    ArchiveLocation, Auth, AuthoritySource, Binaries, Compression, Desired, Pair, Passphrase, PasswordSource, Ports,
-    Setting, VaultLogin,
+    Age, ArchiveLocation, Auth, AuthoritySource, Binaries, Compression, Desired, Pair, Passphrase, PasswordSource,
+    Ports, Setting, VaultLogin,
 };
 use crate::core::names::HostName;
 use crate::core::observed::Role;
@@ -847,15 +847,23 @@ fn authorities() {
     let pair = |certificate: &str, key: &str| Pair { certificate: certificate.into(), key: key.into() };
     let passphrase = |text: &str| {
         let more = format!("[ca]\nsource = \"files\"\ncertificate = \"a.crt\"\nkey = \"/k/a.key\"\n{text}");
-        let AuthoritySource::Files { pair: of, passphrase } = read(&more) else { panic!("{more}") };
+        let AuthoritySource::Files { pair: of } = read(&more) else { panic!("{more}") };
         assert_eq!(of, pair("/ops/prod/a.crt", "/k/a.key"));
-        passphrase
+        super::tests::read(&format!("{VALID}{more}")).unwrap().authority_key.passphrase
     };
     assert_eq!(passphrase(""), None);
     assert_eq!(passphrase("passphrase = { prompt = true }"), Some(Passphrase::Prompt));
     assert_eq!(passphrase("passphrase.env = \"CA_PASS\""), Some(Passphrase::Environment("CA_PASS".to_owned())));
     let file = Passphrase::File("/home/me/ca.pass".into());
     assert_eq!(passphrase("passphrase.file = \"~/ca.pass\""), Some(file));
+    let kept = |more: &str| super::tests::read(&format!("{VALID}[ca]\n{more}")).unwrap();
+    assert_eq!(kept("passphrase.prompt = true").authority_key.passphrase, Some(Passphrase::Prompt));
+    let age =
+        kept("age = { recipients = [\"age1xyz\", \"ssh-ed25519 AAAA\"], identity = \"~/keys.txt\" }").authority_key.age;
+    let recipients = vec!["age1xyz".to_owned(), "ssh-ed25519 AAAA".to_owned()];
+    assert_eq!(age, Some(Age { recipients, identity: "/home/me/keys.txt".into() }));
+    let reads = kept("reader = { certificate = \"c.crt\", key = \"c.key\" }");
+    assert_eq!(reads.reader, Some(pair("/ops/prod/c.crt", "/ops/prod/c.key")));
     let more = "[nodes.a.certificates]\nserver = \"s.crt\"\nserver-key = \"s.key\"\npeer = \"p.crt\"\npeer-key = \"p.key\"\n\
                 [ca]\nsource = \"external\"\ncertificate = \"a.crt\"\nclient = \"c.crt\"\nclient-key = \"c.key\"\n";
     let AuthoritySource::External { certificate, client, nodes } = read(more) else { panic!("{more}") };
@@ -949,7 +957,8 @@ fn the_authority_on_the_nodes() {
         &[
             "8:7 `key` is not a usable path -> paths on the hosts must be absolute",
             "9:1 `dir` has no meaning with `source = \"node\"` -> it belongs to `source = \"generated\"`",
-            "10:1 `passphrase` has no meaning with `source = \"node\"` -> it belongs to `source = \"files\"`",
+            "10:1 `passphrase` has no meaning with `source = \"node\"` -> it belongs to `source = \"generated\"` \
+             and `source = \"files\"`",
         ],
     );
 }

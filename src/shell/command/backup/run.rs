@@ -16,7 +16,7 @@ use crate::shell::clock::now;
 use crate::shell::command::context::Context;
 use crate::shell::command::live::operation;
 use crate::shell::command::output::{Out, print};
-use crate::shell::fleet::Fleet as _;
+use crate::shell::fleet::{Fleet as _, Need};
 use crate::shell::live::{Live, backup as files};
 use crate::shell::progress;
 
@@ -86,6 +86,7 @@ pub async fn run(
     fleet: &Live,
     stdout: &mut Out,
 ) -> Result<u8, Diagnostic> {
+    fleet.open_keys(Need::Look).await?;
     let on = args.on.as_deref().map(|name| super::declared(desired, name)).transpose()?;
     let path = args.output.as_deref();
     let compression = compression(args, desired, path);

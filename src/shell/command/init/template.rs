@@ -38,11 +38,13 @@ pub(super) fn text(sketch: &Sketch) -> String {
     text
 }
 
-/// The keys of [ca] that the default source does not take: the section's comment tells of the others.
-const OF_OTHER_CAS: [&str; 12] = [
+/// The keys of [ca] that the default source does not take, or that few need: the section's comment tells of the others.
+const OF_OTHER_CAS: [&str; 14] = [
     "certificate",
     "key",
     "passphrase",
+    "age",
+    "reader",
     "client",
     "client-key",
     "address",

@@ -39,7 +39,7 @@ pub(in crate::shell::live) async fn source(
     credentials: &Credentials,
     host: &HostName,
 ) -> Result<Source, Diagnostic> {
-    let client = credentials.ca(now()).await?.operator(now())?;
+    let client = credentials.client(now()).await?;
     let database_bytes = reach::of_reachable(hosts, credentials, host).await.map(|(_, answer)| answer.database_bytes);
     Ok(Source { binaries: hosts.running(host), endpoint: hosts.endpoint(host), client, database_bytes })
 }

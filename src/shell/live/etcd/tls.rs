@@ -45,10 +45,20 @@ impl Tls {
     ///
     /// # Errors
     /// As [`Tls::new`], and when the given one cannot be read.
-    pub fn of(ca: &LoadedCa, next: Option<&LoadedCa>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        let mut pairs = vec![(ca.certificate(), ca.operator(at)?)];
+    /// `reading` is what is shown for one that cannot sign.
+    pub fn of(
+        ca: &LoadedCa,
+        next: Option<&LoadedCa>,
+        reading: Option<&PairText>,
+        at: UnixSeconds,
+    ) -> Result<Tls, Diagnostic> {
+        let pair = |of: &LoadedCa| match (of.locked(), reading) {
+            (Some(_), Some(reading)) => Ok(reading.clone()),
+            _ => of.operator(at),
+        };
+        let mut pairs = vec![(ca.certificate(), pair(ca)?)];
         if let Some(next) = next {
-            pairs.push((next.certificate(), next.operator(at)?));
+            pairs.push((next.certificate(), pair(next)?));
         }
         Self::with_pairs(&pairs, at)
     }

@@ -1,67 +1,24 @@
 //! ca.crt and ca.key, read from their folder and proven to belong together.
 
-use std::fmt;
 use std::path::Path;
 
-use rcgen::{KeyPair, PublicKeyData as _};
-use rustls::pki_types::CertificateDer;
-use zeroize::Zeroize as _;
+use rcgen::PublicKeyData as _;
 
 use super::ca_certificate::{CaCertificate, Chain, parse};
-use super::facts::KnownAuthority;
 use super::file::{check_mode, read, unusable};
-use super::key::{Opener, read_key};
+use super::key::read_key;
+use super::loaded_ca::LoadedCa;
+use super::opener::Opener;
+use super::signer::Signer;
 use crate::core::desired::{AuthoritySource, Pair};
 use crate::core::names::UnixSeconds;
-use crate::core::observed::{Authority, Cause};
-
-/// An authority that can sign. Its key stays in memory, is never printed, and is overwritten when dropped.
-pub struct Signer {
-    pub(super) ca_certificate: CaCertificate,
-    pub(super) key: KeyPair,
-}
-
-impl Signer {
-    pub fn facts(&self) -> &Authority {
-        &self.ca_certificate.facts
-    }
-
-    pub fn certificate(&self) -> &CaCertificate {
-        &self.ca_certificate
-    }
-
-    /// The exact text of ca.crt, as it is put on the hosts.
-    pub fn certificate_pem(&self) -> &str {
-        &self.ca_certificate.pem
-    }
-
-    pub fn certificate_der(&self) -> &CertificateDer<'static> {
-        &self.ca_certificate.certificates[0]
-    }
-
-    /// For [`certificate_facts`](super::certificate_facts).
-    pub fn known(&self) -> KnownAuthority {
-        self.ca_certificate.known()
-    }
-}
-
-impl Drop for Signer {
-    fn drop(&mut self) {
-        self.key.zeroize();
-    }
-}
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer").field("facts", self.facts()).field("key", &"***").finish_non_exhaustive()
-    }
-}
+use crate::core::observed::{Cause, Lent, Unable};
 
 /// Reads an authority that someone else made: `certificate` may hold the chain above it, and the key may be encrypted.
 ///
 /// # Errors
 /// As [`load`](super::load), and when one of the files is not there: nobody but the operator can make it.
-pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<Signer, Cause> {
+pub fn load_files(pair: &Pair, opener: &Opener, at: UnixSeconds) -> Result<LoadedCa, Cause> {
     let Pair { certificate: certificate_path, key: key_path } = pair;
     let certificate = needed(certificate_path)?;
     let key = needed(key_path)?;
@@ -82,7 +39,8 @@ pub fn assemble_text(
     at: UnixSeconds,
 ) -> Result<Signer, Cause> {
     let ca_certificate = CaCertificate::parse(certificate.as_bytes(), certificate_path, Chain::Allowed, at)?;
-    assemble(ca_certificate, certificate_path, key, key_path, &Opener::default(), at)
+    let whole = assemble(ca_certificate, certificate_path, key, key_path, &Opener::default(), at)?;
+    whole.into_signer(key_path)
 }
 
 /// Reads the certificate of an authority whose key is not here.
@@ -127,7 +85,8 @@ fn needed(path: &Path) -> Result<super::file::Content, Cause> {
     read(path)?.ok_or_else(|| unusable(format!("{} does not exist", path.display()), Some(hint)))
 }
 
-/// Checks that the key is the authority's, and that what it signs verifies.
+/// Checks that the key is the authority's, and that what it signs verifies; neither of one that is encrypted and was not
+/// opened.
 pub(super) fn assemble(
     ca_certificate: CaCertificate,
     certificate_path: &Path,
@@ -135,9 +94,13 @@ pub(super) fn assemble(
     key_path: &Path,
     opener: &Opener,
     at: UnixSeconds,
-) -> Result<Signer, Cause> {
+) -> Result<LoadedCa, Cause> {
     let crt = certificate_path.display();
-    let key = read_key(key_bytes, key_path, opener)?;
+    let Some(key) = read_key(key_bytes, key_path, opener)? else {
+        let key = key_path.display().to_string();
+        let why = Lent { key, has_certificate: true, why: Unable::Encrypted, reader: None };
+        return Ok(LoadedCa::Locked { ca_certificate, why });
+    };
     let is_its_own = parse(&ca_certificate.certificates[0])
         .is_some_and(|parsed| parsed.public_key().subject_public_key.data.as_ref() == key.der_bytes());
     let signer = Signer { ca_certificate, key };
@@ -151,7 +114,7 @@ pub(super) fn assemble(
         let why = diagnostic.causes.join(": ");
         unusable(format!("certificates signed by {crt} do not verify: {why}"), Some(SUBJECT))
     })?;
-    Ok(signer)
+    Ok(LoadedCa::Signer(signer))
 }
 
 const SUBJECT: &str = "use a CA with an RSA, P-256, P-384 or Ed25519 key whose subject has each attribute once (CN=…, \

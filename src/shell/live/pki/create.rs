@@ -19,8 +19,10 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::authority::Signer;
-use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, load, note_unused, write_new};
+use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, note_unused, read_folder, write_new};
+use super::loaded_ca::LoadedCa;
+use super::opener::Opener;
+use super::signer::Signer;
 use super::{BACKDATED_SECONDS, CERTIFICATE, COMMON_NAME, KEY, rcgen_time, serial_number};
 use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::diagnostic::{Diagnostic, Kind};
@@ -31,6 +33,19 @@ use crate::core::names::{ClusterName, UnixSeconds};
 /// # Errors
 /// When there is an authority already, when someone else is making one, or when a file cannot be written.
 pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<Signer, Diagnostic> {
+    create_with(folder, cluster, &Opener::default(), at)
+}
+
+/// As [`create`], with a key that is encrypted as `opener` does it.
+///
+/// # Errors
+/// As [`create`], and when the key cannot be encrypted.
+pub fn create_with(
+    folder: &Path,
+    cluster: &ClusterName,
+    opener: &Opener,
+    at: UnixSeconds,
+) -> Result<Signer, Diagnostic> {
     let failed = |error: io::Error| {
         Diagnostic::failure(format!("no CA could be created in {}", folder.display())).caused_by(&error)
     };
@@ -41,11 +56,11 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
         let what = format!("another quorate process is creating a CA in {}", folder.display());
         return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has finished, then run again"));
     }
-    if load(folder, at)?.is_some() {
+    if read_folder(folder, opener, at)?.is_some() {
         return Err(Diagnostic::new(Kind::Refused, format!("{} already contains a CA", folder.display())));
     }
-    if interrupted(folder).is_none() {
-        write_pending(folder, cluster, at)?;
+    if interrupted(folder, opener).is_none() {
+        write_pending(folder, cluster, opener, at)?;
         directory.sync_all().map_err(failed)?;
         publish(folder, KEY_PENDING, KEY).map_err(failed)?;
         directory.sync_all().map_err(failed)?;
@@ -53,8 +68,8 @@ pub fn create(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<S
     note_unused(folder).map_err(failed)?;
     publish(folder, CERTIFICATE_PENDING, CERTIFICATE).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
-    let made = load(folder, at)?;
-    made.ok_or_else(|| Diagnostic::failure(format!("the CA just created in {} is gone", folder.display())))
+    let made = read_folder(folder, opener, at)?.map(|made: LoadedCa| made.into_signer(&folder.join(KEY)));
+    made.transpose()?.ok_or_else(|| Diagnostic::failure(format!("the CA just created in {} is gone", folder.display())))
 }
 
 /// The folder itself may be new, and must not vanish with the power once hosts trust what is in it.
@@ -63,13 +78,15 @@ fn sync_parent(folder: &Path) -> io::Result<()> {
     absolute.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-fn write_pending(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<(), Diagnostic> {
+fn write_pending(folder: &Path, cluster: &ClusterName, opener: &Opener, at: UnixSeconds) -> Result<(), Diagnostic> {
     let cannot = |path: &Path, error: io::Error| {
         Diagnostic::failure(format!("{} could not be written", path.display())).caused_by(&error)
     };
     let (certificate, key) = generate(cluster, COMMON_NAME, at)
         .map_err(|why| Diagnostic::failure(format!("no CA could be created for cluster {cluster}")).with_cause(why))?;
-    for (name, mode, content) in [(KEY_PENDING, 0o600, key.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
+    let sealed = opener.seal(&key, &folder.join(KEY), None)?;
+    opener.verify(sealed.as_bytes(), &folder.join(KEY))?;
+    for (name, mode, content) in [(KEY_PENDING, 0o600, sealed.as_str()), (CERTIFICATE_PENDING, 0o644, &certificate)] {
         let path = folder.join(name);
         write_new(&path, mode, content).map_err(|error| cannot(&path, error))?;
     }

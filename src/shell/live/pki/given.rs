@@ -3,9 +3,11 @@
 use rcgen::PublicKeyData as _;
 use secrecy::SecretString;
 
+use super::encryption::encryption;
 use super::facts::{KnownAuthority, certificate_facts};
 use super::file::{check_mode, read};
-use super::key::{Opener, is_encrypted, read_key};
+use super::key::read_key;
+use super::opener::Opener;
 use crate::core::desired::Pair;
 use crate::core::names::Digest;
 use crate::core::observed::{Cause, GivenPair};
@@ -24,7 +26,7 @@ pub fn look(pair: &Pair, known: &[KnownAuthority]) -> GivenPair {
     let certificate = text(&pair.certificate).map_err(|fault| seen.faults.push(fault)).ok();
     let key = key_text(pair).map_err(|fault| seen.faults.push(fault)).ok();
     let public = key.as_ref().and_then(|key| match read_key(key, &pair.key, &Opener::default()) {
-        Ok(key) => Some(Digest::of(key.subject_public_key_info())),
+        Ok(key) => key.map(|key| Digest::of(key.subject_public_key_info())),
         Err(Cause { summary, .. }) => {
             seen.faults.push(summary);
             None
@@ -73,7 +75,7 @@ fn text(path: &std::path::Path) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
 fn key_text(pair: &Pair) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
     let path = pair.key.display();
     match read(&pair.key) {
-        Ok(Some(content)) if is_encrypted(&content.bytes) => {
+        Ok(Some(content)) if encryption(&content.bytes).is_some() => {
             Err(format!("{path} is encrypted, and etcd cannot decrypt it"))
         }
         Ok(Some(content)) => {

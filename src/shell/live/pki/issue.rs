@@ -15,9 +15,9 @@ use secrecy::SecretString;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
-use super::authority::Signer;
 use super::ca_certificate::CaCertificate;
 use super::facts::{certificate_facts, whole};
+use super::signer::Signer;
 use super::{BACKDATED_SECONDS, rcgen_time, serial_number};
 use crate::core::cluster::leaf::{Wanted, client};
 use crate::core::diagnostic::Diagnostic;

@@ -1,14 +1,13 @@
 //! What we hold of the cluster's authority: its key, or only its certificate and what it has given us.
 
 use super::COMMON_NAME;
-use super::authority::{Signer, load_ca_certificate, load_files};
 use super::ca_certificate::CaCertificate;
-use super::folder::load;
+use super::file::unusable;
 use super::given::{self, PairText};
-use super::key::Opener;
+use super::signer::Signer;
 use crate::core::desired::{AuthoritySource, Pair};
 use crate::core::names::{ClusterName, UnixSeconds};
-use crate::core::observed::{Authority, Cause, Given, Seen};
+use crate::core::observed::{Authority, Cause, Given, Lent, Seen};
 
 /// The cluster's authority as far as it is here.
 #[derive(Debug)]
@@ -19,6 +18,11 @@ pub enum LoadedCa {
         ca_certificate: CaCertificate,
         client: Pair,
     },
+    /// It cannot sign, for want of its key or of Vault; what we ask etcd with comes from elsewhere.
+    Locked {
+        ca_certificate: CaCertificate,
+        why: Lent,
+    },
     /// Somebody else signs, and has signed this for our own connections.
     Remote {
         ca_certificate: CaCertificate,
@@ -27,35 +31,42 @@ pub enum LoadedCa {
 }
 
 impl LoadedCa {
-    /// Reads what is declared to be in files here; `None` when none was generated yet, and where it is not in files.
-    ///
-    /// # Errors
-    /// When a file is missing or wrong.
-    pub fn load(source: &AuthoritySource, opener: &Opener, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
-        match source {
-            AuthoritySource::Generated { folder } => Ok(load(folder, at)?.map(LoadedCa::Signer)),
-            AuthoritySource::Files { pair, .. } => {
-                load_files(pair, opener, at).map(|signer| Some(Self::Signer(signer)))
-            }
-            AuthoritySource::External { certificate, client, .. } => {
-                let ca_certificate = load_ca_certificate(certificate, at)?;
-                Ok(Some(Self::Outside { ca_certificate, client: client.clone() }))
-            }
-            AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => Ok(None),
-        }
-    }
-
     pub fn certificate(&self) -> &CaCertificate {
         match self {
             Self::Signer(signer) => signer.certificate(),
-            Self::Outside { ca_certificate, .. } | Self::Remote { ca_certificate, .. } => ca_certificate,
+            Self::Outside { ca_certificate, .. }
+            | Self::Remote { ca_certificate, .. }
+            | Self::Locked { ca_certificate, .. } => ca_certificate,
         }
     }
 
     pub fn signer(&self) -> Option<&Signer> {
         match self {
             Self::Signer(signer) => Some(signer),
-            Self::Outside { .. } | Self::Remote { .. } => None,
+            Self::Outside { .. } | Self::Remote { .. } | Self::Locked { .. } => None,
+        }
+    }
+
+    /// Why it cannot sign, if that is what it is for.
+    pub fn locked(&self) -> Option<&Lent> {
+        match self {
+            Self::Locked { why, .. } => Some(why),
+            Self::Signer(_) | Self::Outside { .. } | Self::Remote { .. } => None,
+        }
+    }
+
+    /// # Errors
+    /// When it cannot sign: the key at `path` is encrypted.
+    pub(super) fn into_signer(self, path: &std::path::Path) -> Result<Signer, Cause> {
+        match self {
+            Self::Signer(signer) => Ok(signer),
+            Self::Outside { .. } | Self::Remote { .. } | Self::Locked { .. } => {
+                let what = format!("{} is encrypted, and was not opened", path.display());
+                Err(unusable(
+                    what,
+                    Some("put the key there unencrypted, or declare it in [ca] as a file of this machine"),
+                ))
+            }
         }
     }
 
@@ -67,6 +78,10 @@ impl LoadedCa {
         match self {
             Self::Signer(signer) => operator(signer, at),
             Self::Remote { client, .. } => Ok(client.clone()),
+            Self::Locked { why, .. } => {
+                let what = format!("etcd cannot be asked as root: {} was not opened", why.key);
+                Err(crate::core::diagnostic::Diagnostic::failure(what))
+            }
             Self::Outside { client, .. } => given::read_pair(client).map_err(|why| {
                 crate::core::diagnostic::Diagnostic::failure("our own client certificate cannot be used")
                     .with_cause(why)

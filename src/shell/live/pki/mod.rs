@@ -11,9 +11,11 @@
 //! All signatures are made and verified by aws-lc, which reads the PKCS#1 and SEC1 keys that kubeadm and openssl write.
 
 mod ca_certificate;
+mod age;
 mod authority;
 mod create;
 mod declared;
+mod encryption;
 mod facts;
 mod file;
 mod folder;
@@ -21,23 +23,29 @@ mod given;
 mod loaded_ca;
 mod issue;
 mod key;
+mod opener;
 mod request;
 mod rotate;
+mod signer;
+#[cfg(test)]
+mod opener_tests;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Signer, assemble_text, certificate_of_text, load_certificate, load_files};
+pub use authority::{assemble_text, certificate_of_text, load_certificate, load_files};
 pub use ca_certificate::CaCertificate;
-pub use create::{create, generate_authority};
+pub use create::{create, create_with, generate_authority};
 pub use declared::{ended, problems};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
-pub use folder::{has_signed, load, load_next, note_use};
+pub use folder::{has_signed, keys_in, load, load_next, note_use, read_folder, read_next};
 pub use given::{PairText, look as look_at_given, read_pair};
 pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};
-pub use key::{Opener, is_same_key};
+pub use key::is_same_key;
 pub use loaded_ca::{LoadedCa, given, operator};
+pub use opener::{Ask, Asked, Means, Opener};
 pub use request::Request;
-pub use rotate::{adopt_next, create_next};
+pub use rotate::{adopt_next, adopt_next_with, create_next, create_next_with};
+pub use signer::Signer;
 
 /// The file names in the authority's folder: kubeadm's.
 const CERTIFICATE: &str = "ca.crt";

@@ -12,9 +12,10 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::authority::Signer;
 use super::create::generate;
-use super::folder::{NEXT_CERTIFICATE, NEXT_KEY, is_half_adopted, load, load_next, write_new};
+use super::folder::{NEXT_CERTIFICATE, NEXT_KEY, is_half_adopted, read_folder, read_next, write_new};
+use super::opener::Opener;
+use super::signer::Signer;
 use super::{CERTIFICATE, COMMON_NAME, KEY};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};
@@ -24,26 +25,43 @@ use crate::core::names::{ClusterName, UnixSeconds};
 /// # Errors
 /// When there is one already, or a file cannot be written.
 pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Result<Signer, Diagnostic> {
+    create_next_with(folder, cluster, &Opener::default(), at)
+}
+
+/// As [`create_next`], with a key that is encrypted as `opener` does it.
+///
+/// # Errors
+/// As [`create_next`], and when the key cannot be encrypted.
+pub fn create_next_with(
+    folder: &Path,
+    cluster: &ClusterName,
+    opener: &Opener,
+    at: UnixSeconds,
+) -> Result<Signer, Diagnostic> {
     let what = || Diagnostic::failure(format!("no new CA could be created in {}", folder.display()));
     let failed = |error: io::Error| what().caused_by(&error);
     let directory = locked(folder)?;
-    if load(folder, at)?.is_none() {
+    if read_folder(folder, opener, at)?.is_none() {
         return Err(what().with_cause("there is none to replace"));
     }
-    if load_next(folder, at)?.is_some() {
+    if read_next(folder, opener, at)?.is_some() {
         return Err(Diagnostic::new(Kind::Refused, format!("{} already contains a new CA", folder.display())));
     }
     // Members compare an issuer by its name: that of the next one must not be the same.
     let moment = jiff::Timestamp::from_second(at.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
     let (certificate, key) =
         generate(cluster, &format!("{COMMON_NAME} {moment}"), at).map_err(|why| what().with_cause(why))?;
-    write_new(&folder.join(NEXT_KEY), 0o600, key.as_str()).map_err(failed)?;
+    let next_key = folder.join(NEXT_KEY);
+    let sealed = opener.seal(&key, &next_key, Some(&folder.join(KEY)))?;
+    opener.verify(sealed.as_bytes(), &next_key)?;
+    write_new(&next_key, 0o600, sealed.as_str()).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
     let pending = folder.join(".ca.next.crt.pending");
     write_new(&pending, 0o644, &certificate).map_err(failed)?;
     fs::rename(&pending, folder.join(NEXT_CERTIFICATE)).map_err(failed)?;
     directory.sync_all().map_err(failed)?;
-    load_next(folder, at)?.ok_or_else(|| what().with_cause("it is gone"))
+    let made = read_next(folder, opener, at)?.ok_or_else(|| what().with_cause("it is gone"))?;
+    Ok(made.into_signer(&next_key)?)
 }
 
 /// Puts the next authority in the place of the one that there is, which keeps another name.
@@ -51,17 +69,25 @@ pub fn create_next(folder: &Path, cluster: &ClusterName, at: UnixSeconds) -> Res
 /// # Errors
 /// When there is none, or a file cannot be given its name.
 pub fn adopt_next(folder: &Path, at: UnixSeconds) -> Result<(), Diagnostic> {
+    adopt_next_with(folder, &Opener::default(), at)
+}
+
+/// As [`adopt_next`], where the keys are encrypted.
+///
+/// # Errors
+/// As [`adopt_next`].
+pub fn adopt_next_with(folder: &Path, opener: &Opener, at: UnixSeconds) -> Result<(), Diagnostic> {
     let failed = |error: io::Error| {
         Diagnostic::failure(format!("the new CA in {} could not be made current", folder.display())).caused_by(&error)
     };
     let directory = locked(folder)?;
-    if load_next(folder, at)?.is_none() {
+    if read_next(folder, opener, at)?.is_none() {
         return Err(Diagnostic::failure(format!("no new CA in {}", folder.display())));
     }
     if !is_half_adopted(folder) {
-        let old = load(folder, at)?;
+        let old = read_folder(folder, opener, at)?;
         let old = old.ok_or_else(|| Diagnostic::failure("there is no CA to replace"))?;
-        let short = old.facts().fingerprint.to_string()[..12].to_owned();
+        let short = old.certificate().facts().fingerprint.to_string()[..12].to_owned();
         for (name, kept) in [(CERTIFICATE, format!("ca.{short}.crt")), (KEY, format!("ca.{short}.key"))] {
             match fs::hard_link(folder.join(name), folder.join(kept)) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),

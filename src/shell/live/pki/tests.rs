@@ -14,7 +14,7 @@ use crate::core::cluster::leaf::Wanted;
 use crate::core::code::Code;
 use crate::core::desired::AuthoritySource;
 use crate::core::names::{ClusterName, Digest, UnixSeconds};
-use crate::core::observed::{Cause, Seen, Usage};
+use crate::core::observed::{Cause, Seen, Unable, Usage};
 
 const DAY: u64 = 24 * 3600;
 
@@ -482,7 +482,11 @@ fn files(folder: &Path) -> crate::core::desired::Pair {
 }
 
 fn opener(passphrase: &str) -> Opener {
-    Opener::with(Some(secrecy::SecretString::from(passphrase)))
+    Opener::with(secrecy::SecretString::from(passphrase))
+}
+
+fn signer_in(folder: &Path) -> Result<Signer, Cause> {
+    load_files(&files(folder), &Opener::default(), now())?.into_signer(&folder.join("ca.key"))
 }
 
 /// As kubeadm makes it: RSA-2048 in PKCS#1, CN=etcd-ca with itself as its name, and key encipherment.
@@ -493,7 +497,7 @@ fn an_authority_as_kubeadm_makes_it_signs() {
     let Some(folder) = made_by_openssl(&["genrsa -traditional -out ca.key 2048", request]) else { return };
     let folder = folder.path();
     assert!(fs::read_to_string(folder.join("ca.key")).unwrap().starts_with("-----BEGIN RSA PRIVATE KEY-----"));
-    let signer = load_files(&files(folder), &Opener::default(), now()).unwrap();
+    let signer = signer_in(folder).unwrap();
     for (name, wanted) in [("server", server()), ("client", client())] {
         let leaf = signer.issue(&wanted, 365 * DAY, now()).unwrap();
         fs::write(folder.join("leaf.crt"), &leaf.certificate_pem).unwrap();
@@ -526,17 +530,21 @@ fn an_encrypted_key_is_opened_with_its_passphrase() {
             openssl(folder, &format!("pkcs8 -topk8 -in plain.key -out ca.key {way} -passout pass:hunter2")).unwrap();
             fs::set_permissions(folder.join("ca.key"), fs::Permissions::from_mode(0o600)).unwrap();
             let right = opener("hunter2");
+            let key = folder.join("ca.key");
+            // Looking opens nothing.
+            let locked = load_files(&files(folder), &right, now()).unwrap();
+            assert_eq!(locked.locked().map(|why| &why.why), Some(&Unable::Encrypted));
             for _ in 0..2 {
-                let signer =
-                    load_files(&files(folder), &right, now()).unwrap_or_else(|cause| panic!("{way}: {cause:?}"));
-                signer.issue(&server(), DAY, now()).unwrap();
+                right.open(&key).unwrap_or_else(|failure| panic!("{way}: {failure}"));
+                let signer = load_files(&files(folder), &right, now()).unwrap().into_signer(&key);
+                signer.unwrap_or_else(|cause| panic!("{way}: {cause:?}")).issue(&server(), DAY, now()).unwrap();
             }
             assert!(!format!("{right:?}").contains("hunter2"));
-            let wrong = load_files(&files(folder), &opener("hunter3"), now()).unwrap_err();
-            assert!(wrong.summary.contains("cannot be decrypted"), "{wrong:?}");
+            let wrong = opener("hunter3").open(&key).unwrap_err();
+            assert!(wrong.summary.ends_with("cannot be decrypted: the passphrase is wrong"), "{wrong}");
             assert_eq!(wrong.hint.as_deref(), Some("check the passphrase that [ca] refers to"));
-            let none = load_files(&files(folder), &Opener::default(), now()).unwrap_err();
-            assert!(none.summary.ends_with("is encrypted, but no passphrase is configured"), "{none:?}");
+            let none = Opener::default().open(&key).unwrap_err();
+            assert!(none.summary.ends_with("is encrypted, and there is no passphrase"), "{none}");
         }
     }
 }
@@ -562,7 +570,7 @@ fn an_authority_may_have_others_above_it() {
     fs::set_permissions(path.join("ca.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let [lower, root] = ["lower.crt", "root.crt"].map(|name| fs::read_to_string(path.join(name)).unwrap());
     fs::write(path.join("ca.crt"), format!("{lower}{root}")).unwrap();
-    let signer = load_files(&files(path), &Opener::default(), now()).unwrap();
+    let signer = signer_in(path).unwrap();
     assert_eq!(signer.facts().trusted(), trusted(signer.certificate_pem()));
     assert_eq!(signer.facts().chain.len(), 1);
     let leaf = signer.issue(&server(), 365 * DAY, now()).unwrap();
@@ -572,11 +580,9 @@ fn an_authority_may_have_others_above_it() {
     let said = openssl(path, "verify -x509_strict -purpose sslserver -CAfile root.crt -untrusted leaf.crt leaf.crt");
     assert!(said.unwrap().contains("leaf.crt: OK"));
     fs::write(path.join("ca.crt"), format!("{root}{lower}")).unwrap();
-    assert!(load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.contains("do not form a chain"));
+    assert!(signer_in(path).unwrap_err().summary.contains("do not form a chain"));
     fs::remove_file(path.join("ca.crt")).unwrap();
-    assert!(
-        load_files(&files(path), &Opener::default(), now()).unwrap_err().summary.ends_with("ca.crt does not exist")
-    );
+    assert!(signer_in(path).unwrap_err().summary.ends_with("ca.crt does not exist"));
 }
 
 /// Each file of a pair, missing and wrong in turn.

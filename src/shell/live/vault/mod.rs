@@ -6,7 +6,8 @@
 mod answer;
 mod exchange;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -18,6 +19,7 @@ use crate::core::code::Code;
 use crate::core::desired::{Vault as Declared, VaultLogin};
 use crate::core::names::UnixSeconds;
 use crate::core::observed::Cause;
+use crate::shell::live::mutex::guarded;
 use crate::shell::live::password;
 use crate::shell::live::pki::{CaCertificate, Issued, LoadedCa, OPERATOR_VALIDITY_SECONDS, PairText, Request};
 use answer::{Reply, Rights};
@@ -28,6 +30,9 @@ pub struct Vault {
     declared: Arc<Declared>,
     token: tokio::sync::Mutex<Option<SecretString>>,
     kept: tokio::sync::Mutex<Option<Kept>>,
+    /// It could not be reached, or nothing is here to log in with, since when, and what was told of it.
+    out_of_reach: Mutex<Option<(Instant, Cause)>>,
+    certificate: Mutex<Option<CaCertificate>>,
 }
 
 /// What was asked for once, and holds until its certificate is due.
@@ -37,13 +42,45 @@ struct Kept {
     due: UnixSeconds,
 }
 
+/// A look asks more than once, and a Vault that does not answer takes seconds each time.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
+
 /// A new client certificate is had while the old one has this long: as [`Tls`](crate::shell::live::etcd::Tls) wants it.
 const REMAINING_SECONDS_MIN: i64 = 300;
 
 impl Vault {
     /// Asks nothing yet.
     pub fn new(declared: &Declared) -> Vault {
-        Vault { declared: Arc::new(declared.clone()), token: Default::default(), kept: Default::default() }
+        Vault {
+            declared: Arc::new(declared.clone()),
+            token: Default::default(),
+            kept: Default::default(),
+            out_of_reach: Mutex::default(),
+            certificate: Mutex::default(),
+        }
+    }
+
+    /// Whether it could not be reached, or nothing is here to log in with.
+    pub fn is_out_of_reach(&self) -> bool {
+        guarded(&self.out_of_reach).is_some()
+    }
+
+    /// Its authority alone, which it tells everybody.
+    ///
+    /// # Errors
+    /// As [`Vault::ca`].
+    pub async fn certificate(&self, at: UnixSeconds) -> Result<CaCertificate, Cause> {
+        let kept = guarded(&self.certificate).clone();
+        match kept {
+            Some(kept) => Ok(kept),
+            None => self.authority(at).await,
+        }
+    }
+
+    /// Notes that nothing is known to be wrong with it.
+    fn beyond_reach(&self, cause: Cause) -> Cause {
+        *guarded(&self.out_of_reach) = Some((Instant::now(), cause.clone()));
+        cause
     }
 
     /// Its authority, with a client certificate for our own connections. That it can be had is found by `plan`, rather
@@ -56,6 +93,12 @@ impl Vault {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.due > at) {
             return Ok(LoadedCa::Remote { ca_certificate: kept.ca_certificate.clone(), client: kept.client.clone() });
         }
+        if let Some((_, cause)) =
+            guarded(&self.out_of_reach).as_ref().filter(|(since, _)| since.elapsed() < ASKED_AGAIN)
+        {
+            return Err(cause.clone());
+        }
+        *guarded(&self.out_of_reach) = None;
         let ca_certificate = self.authority(at).await?;
         let issued = self.sign(&ca_certificate, &client("root"), OPERATOR_VALIDITY_SECONDS, at).await?;
         let due = issued.facts.not_after.plus_seconds(-REMAINING_SECONDS_MIN);
@@ -81,11 +124,13 @@ impl Vault {
         let authority = self.ask(get("ca/pem"), None).await?;
         let chain = self.ask(get("ca_chain"), None).await?;
         let place = format!("{}/v1/{mount}/ca/pem", self.declared.address);
-        CaCertificate::of_texts(&authority.text(), &chain.text(), &place, at).map_err(|cause| Cause {
+        let read = CaCertificate::of_texts(&authority.text(), &chain.text(), &place, at).map_err(|cause| Cause {
             code: Code::Vault,
             hint: Some(answer::no_authority(&self.declared)),
             ..cause
-        })
+        })?;
+        *guarded(&self.certificate) = Some(read.clone());
+        Ok(read)
     }
 
     async fn sign(
@@ -166,7 +211,8 @@ impl Vault {
 
     async fn log_in(&self) -> Result<SecretString, Cause> {
         let fetch = async |what: &str, source| {
-            let missing = |failure: password::Failure| answer::no_secret(&self.declared, what, &failure);
+            let missing =
+                |failure: password::Failure| self.beyond_reach(answer::no_secret(&self.declared, what, &failure));
             password::secret(source).await.map_err(missing)
         };
         match &self.declared.login {
@@ -193,7 +239,8 @@ impl Vault {
     async fn reply(&self, ask: Ask, token: Option<SecretString>) -> Result<Reply, Cause> {
         let declared = Arc::clone(&self.declared);
         let asked = tokio::task::spawn_blocking(move || exchange::exchange(&declared, &ask, token.as_ref())).await;
-        asked.unwrap_or_else(|_| Err(answer::interrupted(&self.declared)))
+        let reply = asked.unwrap_or_else(|_| Err(answer::interrupted(&self.declared)));
+        reply.map_err(|cause| self.beyond_reach(cause))
     }
 }
 
