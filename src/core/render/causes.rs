@@ -70,7 +70,7 @@ fn with(text: &str, host: &HostName, addresses: &Addresses, name: &str, address:
     let text = replaced(text, host.as_str(), name);
     // A list of addresses says nothing of a port behind the last one.
     let has_port = |own: &str| {
-        let behind = text.match_indices(own).map(|(at, _)| text[at + own.len()..].as_bytes());
+        let behind = text.match_indices(own).map(|(at, _)| &text.as_bytes()[at + own.len()..]);
         behind.into_iter().any(|behind| matches!(behind, [b':', digit, ..] if digit.is_ascii_digit()))
     };
     match addresses.get(host).filter(|own| *own != host.as_str() && !has_port(own)) {
