@@ -507,7 +507,7 @@ fn a_rotation_waits_for_the_clients() {
     waits.says(&["[old-ca-clients]", "--allow drop-old-ca:lab"]);
     watch(&hosts[2], &hosts[2]);
     let told = [from.as_str(), "the program etcdctl (to etcd-3)"];
-    until("the clients are seen", Duration::from_secs(20), || {
+    until("the clients are seen", Duration::from_secs(60), || {
         let plan = scene.quorate(&["plan"]).exits(3).stdout;
         told.iter().all(|one| plan.contains(one))
     });
