@@ -90,7 +90,8 @@ codes! {
          the key where the plan issues certificates or\nwith [auth]; `certs issue` and `root-issue` open it, too. The passphrase is \
          asked for once a run, on the terminal, or\nread from where `passphrase` in [ca] says, or from the file that \
          QUORATE_CA_PASSPHRASE_FILE names (/dev/fd/3, or a\ncredential of systemd). For age, the program `age` opens it with `age.identity` in \
-         [ca].\n\nWith [auth] and without [backup], etcd answers nobody who may look alone: then `apply` opens the key first.\n\n\
+         [ca].\n\nWhere authentication is on and what looks has no right to (no `reader` whose user has the role root, no certificate\nof \
+         [backup] on the nodes), `apply` opens the key and looks again before it plans.\n\n\
          To encrypt a key that is there, and say so in cluster.toml (`passphrase = { prompt = true }`):\n\n    \
          umask 077\n    openssl pkcs8 -topk8 -v2 aes-256-cbc -in pki/ca.key -out pki/ca.key.new\n    mv pki/ca.key.new pki/ca.key";
     ReaderUnusable = "reader-unusable", Refused,

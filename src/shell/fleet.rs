@@ -45,8 +45,10 @@ impl Unanswered {
 /// What an encrypted key of an authority is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// To look at an etcd that answers root alone.
+    /// To look, where the declaration says that etcd answers root alone.
     Look,
+    /// To look again: without it, etcd did not let the first look in.
+    LookAgain,
     Sign,
     /// A new one is made, and encrypted as the declaration says.
     Make,

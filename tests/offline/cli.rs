@@ -303,6 +303,7 @@ fn the_passphrase_of_the_ca_is_asked_for_on_a_terminal() {
     assert!(unasked.stderr.contains("cannot prompt for it here"), "{}", unasked.stderr);
     let file = folder.path().join("passphrase");
     fs::write(&file, "hunter2\n").expect("the folder is ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
     let named = [("QUORATE_CA_PASSPHRASE_FILE", file.to_str().expect("it is UTF-8"))];
     let said = quorate_with(folder.path(), &["certs", "issue", "app", "--no-input"], &named);
     assert_eq!(said.code, 0, "{}", said.stderr);

@@ -2,15 +2,18 @@
 //!
 //! Read from the hosts: what each ca.crt holds, what each process has loaded, who signed each leaf.
 
+use std::path::Path;
+
 use crate::core::code::Code;
-use crate::core::desired::{AuthoritySource, Desired, Passphrase};
+use crate::core::desired::{AuthoritySource, Desired, KeyCare, Passphrase};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::Digest;
 use crate::core::observed::{
-    Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, Role, Seen, Unable, Workstation,
+    Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, OpenedBy, Role, Seen, Unable, Workstation,
 };
-use crate::core::plan::action::{SignedBy, Trust};
+use crate::core::plan::action::{Action, SignedBy, Trust};
 use crate::core::plan::ruling::Finding;
+use crate::core::plan::step::Step;
 
 /// Whether none of them would refuse a member whose certificate `authority` has signed. One that has no file yet trusts
 /// nobody, and refuses nobody of whom it has not heard.
@@ -65,8 +68,8 @@ pub fn lent(desired: &Desired, observed: &Observed) -> Option<Finding> {
     let (code, why, hint) = match why {
         Unable::NotHere => (Code::KeyNotHere, format!("{key} is not here"), format!("{enough} the key")),
         // That is how it is to be: told only where something was not seen for it.
-        Unable::Encrypted if users.is_empty() => return None,
-        Unable::Encrypted => {
+        Unable::Encrypted(_) if users.is_empty() => return None,
+        Unable::Encrypted(_) => {
             (Code::KeyEncrypted, format!("{key} is encrypted"), format!("{enough} the key, and opens it"))
         }
         Unable::Vault(missing) => (Code::KeyNotHere, missing.clone(), format!("{enough} Vault")),
@@ -75,34 +78,69 @@ pub fn lent(desired: &Desired, observed: &Observed) -> Option<Finding> {
     Some(Finding { code, hosts: Vec::new(), what, hint: Some(hint) })
 }
 
-/// What apply needs before its first step of a plan that signs: somebody may be asked for it.
-pub fn opening(desired: &Desired, observed: &Observed, signs: bool) -> Option<Finding> {
-    let care = &desired.authority_key;
-    let (what, age) = match &observed.workstation {
-        _ if !signs => return None,
-        Workstation { lent: Some(Lent { key, why: Unable::Encrypted, .. }), .. } => {
-            (format!("{key} is encrypted"), care.age.is_some())
+/// Whether a plan of these steps needs a key that signs: for a certificate, or to log in as root, as which leadership is moved
+/// and users are changed.
+pub fn needs_key(desired: &Desired, steps: &[Step]) -> bool {
+    let signs = steps.iter().flat_map(|step| &step.actions).any(Action::is_signed);
+    signs || desired.auth.is_some() && !steps.is_empty()
+}
+
+/// Whether a look without the key, which is encrypted, was not let in: with it there is more to see.
+pub fn is_shut_out(desired: &Desired, observed: &Observed) -> bool {
+    let Some(Lent { why: Unable::Encrypted(_), .. }) = &observed.workstation.lent else { return false };
+    let is_for_the_key = |cause: &Cause| matches!(cause.code, Code::AuthUnknown | Code::KeyEncrypted);
+    let could_say = observed.answers().any(|(_, answer)| answer.reads && !answer.learner);
+    let users_are_unread = desired.auth.is_some() && observed.auth.is_none() && could_say;
+    users_are_unread || observed.seen_hosts().any(|(_, host)| host.member.unknown().is_some_and(is_for_the_key))
+}
+
+/// What apply needs before its first step, where the plan needs a key: somebody may be asked for it.
+pub fn opening(desired: &Desired, observed: &Observed, needs_key: bool) -> Option<Finding> {
+    let new = &desired.authority_key;
+    let new_by = match (&new.age, &new.passphrase) {
+        (Some(age), _) if !age.recipients.is_empty() => Some(OpenedBy::Age),
+        (_, Some(_)) => Some(OpenedBy::Passphrase),
+        _ => None,
+    };
+    let (what, by, care) = match (&observed.workstation, new_by) {
+        _ if !needs_key => return None,
+        (Workstation { lent: Some(Lent { key, why: Unable::Encrypted(by), .. }), .. }, _) => {
+            (format!("{key} is encrypted"), *by, care_of(desired, key))
         }
         // Where it was opened, nobody is asked again.
-        Workstation { authority: Seen::Known(None), .. }
-            if matches!(desired.authority, AuthoritySource::Generated { .. })
-                && (care.age.is_some() || care.passphrase.is_some()) =>
+        (Workstation { authority: Seen::Known(None), .. }, Some(by))
+            if matches!(desired.authority, AuthoritySource::Generated { .. }) =>
         {
-            ("the key of the new CA is encrypted".to_owned(), care.age.is_some())
+            ("the key of the new CA is encrypted".to_owned(), by, new)
         }
         _ => return None,
     };
-    let hint = match (&care.passphrase, age) {
-        (_, true) => "age has to be installed here".to_owned(),
-        (Some(Passphrase::File(path)), false) => format!("it is read from {}", path.display()),
-        (Some(Passphrase::Environment(name)), false) => format!("it is read from the environment variable {name}"),
-        (Some(Passphrase::Prompt) | None, false) => {
-            "it is asked for on the terminal, or read from the file that QUORATE_CA_PASSPHRASE_FILE names".to_owned()
-        }
+    let (needs, hint) = match (by, &care.passphrase) {
+        (OpenedBy::Age, _) => ("apply runs age", "age has to be installed here".to_owned()),
+        (OpenedBy::Passphrase, passphrase) => ("apply needs its passphrase", source_of(passphrase.as_ref())),
     };
-    let needs = if age { "apply runs age" } else { "apply needs its passphrase" };
     let what = format!("{what}: {needs} before the first step");
     Some(Finding { code: Code::KeyEncrypted, hosts: Vec::new(), what, hint: Some(hint) })
+}
+
+/// How the key at this path is opened, of the two that there may be.
+fn care_of<'a>(desired: &'a Desired, key: &str) -> &'a KeyCare {
+    let is_previous = match &desired.previous_authority {
+        Some(AuthoritySource::Generated { folder }) => Path::new(key).starts_with(folder),
+        Some(AuthoritySource::Files { pair }) => Path::new(key) == pair.key,
+        _ => false,
+    };
+    if is_previous { &desired.previous_key } else { &desired.authority_key }
+}
+
+fn source_of(passphrase: Option<&Passphrase>) -> String {
+    match passphrase {
+        Some(Passphrase::File(path)) => format!("it is read from {}", path.display()),
+        Some(Passphrase::Environment(name)) => format!("it is read from the environment variable {name}"),
+        Some(Passphrase::Prompt) | None => {
+            "it is asked for on the terminal, or read from the file that QUORATE_CA_PASSPHRASE_FILE names".to_owned()
+        }
+    }
 }
 
 /// Whether `fingerprint` is an authority of this cluster.

@@ -16,6 +16,15 @@ pub struct Lent {
     pub reader: Option<String>,
 }
 
+/// What opens an encrypted key, as its file tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpenedBy {
+    Passphrase,
+    /// The program age.
+    Age,
+}
+
 /// Why an authority cannot sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -23,7 +32,7 @@ pub enum Unable {
     #[default]
     NotHere,
     /// It is here, encrypted, and was not opened.
-    Encrypted,
+    Encrypted(OpenedBy),
     /// Nobody could log in to Vault, or it could not be reached: what was missing.
     Vault(String),
 }

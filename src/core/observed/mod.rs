@@ -36,7 +36,7 @@ pub use cause::Cause;
 pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
-pub use lent::{Lent, Unable};
+pub use lent::{Lent, OpenedBy, Unable};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};

@@ -183,9 +183,8 @@ const STEPS_MAX: usize = 1000;
 /// If two rules undo each other, so that the plan does not end: a defect of quorate.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let (steps, blocked) = to_the_end(desired, observed);
-    let signs = steps.iter().any(|step| step.actions.iter().any(Action::is_signed));
     let mut findings = findings(desired, observed);
-    findings.extend(trust::opening(desired, observed, signs));
+    findings.extend(trust::opening(desired, observed, trust::needs_key(desired, &steps)));
     Plan {
         cluster: desired.cluster.name.clone(),
         version: desired.cluster.version,

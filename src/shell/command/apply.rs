@@ -15,7 +15,7 @@ use super::request::{self, RequestArgs};
 use super::show;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::quorum::Membership;
-use crate::core::cluster::{locked, sameness};
+use crate::core::cluster::{locked, sameness, trust};
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::listed;
@@ -124,8 +124,14 @@ pub async fn run<F: Fleet, G>(
         desired = request::of_saved(&args.request, saved, desired)?;
     }
     fleet.open_keys(Need::Look).await?;
-    let look = unlocked(args.lock_timeout, context, &desired, fleet);
-    let (mut observed, waited) = progress::while_looking(context, &desired, fleet, look).await?;
+    let look =
+        |patience| progress::while_looking(context, &desired, fleet, unlocked(patience, context, &desired, fleet));
+    let (mut observed, mut waited) = look(args.lock_timeout).await?;
+    if trust::is_shut_out(&desired, &observed) {
+        fleet.open_keys(Need::LookAgain).await?;
+        let (again, more) = look(args.lock_timeout.saturating_sub(waited)).await?;
+        (observed, waited) = (again, waited + more);
+    }
     // The fleet does not know of the request.
     if sameness::is_asked_for(&desired, &observed) {
         observed.comparison = fleet.compare().await;

@@ -1,5 +1,6 @@
 //! What needs the key of the authority, where that is not here: refused before anything is begun.
 
+use crate::core::cluster::trust;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::{Lent, Observed, Unable};
@@ -15,7 +16,7 @@ const STEPS_TOLD: usize = 5;
 /// When the key is not here and the plan signs, acts as root, or nothing here shows whose nodes these are.
 pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(), Diagnostic> {
     let Some(Lent { key, has_certificate, why: unable, .. }) = &observed.workstation.lent else { return Ok(()) };
-    if *unable == Unable::Encrypted {
+    if matches!(unable, Unable::Encrypted(_)) {
         return Ok(());
     }
     let signed = plan.steps.iter().enumerate().filter(|(_, step)| step.actions.iter().any(Action::is_signed));
@@ -38,7 +39,7 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(), 
             format!("this plan needs Vault: {missing}"),
             "nothing was changed; apply where Vault can be asked".to_owned(),
         ),
-        Unable::NotHere | Unable::Encrypted => (
+        Unable::NotHere | Unable::Encrypted(_) => (
             format!("this plan needs the key of the CA, and {key} is not here"),
             format!("nothing was changed; restore ca.crt and {key} from your backup, or apply where they are"),
         ),
@@ -48,26 +49,30 @@ pub fn check(desired: &Desired, observed: &Observed, plan: &Plan) -> Result<(), 
 
 /// Which key a plan needs, if any, where it is encrypted.
 pub fn need(desired: &Desired, plan: &Plan) -> Option<Need> {
-    let actions = || plan.steps.iter().flat_map(|step| &step.actions);
+    let mut actions = plan.steps.iter().flat_map(|step| &step.actions);
     let makes =
         |action: &Action| matches!(action, Action::Authority(AuthorityAction::Create | AuthorityAction::CreateNext));
-    match () {
-        () if actions().any(makes) => Some(Need::Make),
-        () if actions().any(Action::is_signed) => Some(Need::Sign),
-        // Leadership is moved and users are changed as root.
-        () if desired.auth.is_some() && !plan.steps.is_empty() => Some(Need::Sign),
-        () => None,
+    match trust::needs_key(desired, &plan.steps) {
+        true if actions.any(makes) => Some(Need::Make),
+        true => Some(Need::Sign),
+        false => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::core::cluster::trust;
-    use crate::core::desired::Passphrase;
-    use crate::core::observed::Seen;
+    use crate::core::code::Code;
+    use crate::core::desired::{Age, Auth, AuthoritySource, Passphrase};
+    use crate::core::observed::{Cause, OpenedBy, Seen};
     use crate::core::render::samples;
     use crate::laws::sample;
+
+    fn auth() -> Auth {
+        Auth { enabled: true, users: BTreeMap::new(), roles: BTreeMap::new() }
+    }
 
     #[test]
     fn only_what_signs_asks_for_the_key() {
@@ -97,7 +102,8 @@ mod tests {
         let mut observed = sample::healthy(&desired);
         let (signs, restarts) = (samples::bootstrap(), samples::drifted());
         let key = "pki/ca.key".to_owned();
-        observed.workstation.lent = Some(Lent { key, has_certificate: true, why: Unable::Encrypted, reader: None });
+        let why = Unable::Encrypted(OpenedBy::Passphrase);
+        observed.workstation.lent = Some(Lent { key, has_certificate: true, why, reader: None });
         assert_eq!(check(&desired, &observed, &signs), Ok(()));
         assert_eq!((need(&desired, &signs), need(&desired, &restarts)), (Some(Need::Make), None));
         let told = |desired: &Desired, observed: &Observed, signs| trust::opening(desired, observed, signs);
@@ -105,6 +111,24 @@ mod tests {
         let asked = told(&desired, &observed, true).expect("it asks");
         assert_eq!(asked.what, "pki/ca.key is encrypted: apply needs its passphrase before the first step");
         assert!(asked.hint.expect("it says where").contains("on the terminal"));
+        // The file tells how it is encrypted, whatever is declared for a new one.
+        let age = Age { recipients: vec!["age1".to_owned()], identity: "keys.txt".into() };
+        desired.authority_key.age = Some(age);
+        let asked = told(&desired, &observed, true).expect("it asks");
+        assert!(asked.what.contains("apply needs its passphrase"), "{asked:?}");
+        desired.authority_key.age = None;
+        let lent = observed.workstation.lent.as_mut().expect("it was set");
+        lent.why = Unable::Encrypted(OpenedBy::Age);
+        let asked = told(&desired, &observed, true).expect("it asks");
+        assert_eq!(asked.what, "pki/ca.key is encrypted: apply runs age before the first step");
+        // That of the CA that goes is opened as [ca.previous] says.
+        let lent = observed.workstation.lent.as_mut().expect("it was set");
+        (lent.key, lent.why) = ("old/ca.key".to_owned(), Unable::Encrypted(OpenedBy::Passphrase));
+        desired.previous_authority = Some(AuthoritySource::Generated { folder: "old".into() });
+        desired.previous_key.passphrase = Some(Passphrase::Environment("OLD".to_owned()));
+        let asked = told(&desired, &observed, true).expect("it asks");
+        assert_eq!(asked.hint.as_deref(), Some("it is read from the environment variable OLD"));
+        desired.previous_authority = None;
         // Bare hosts: there is no key yet.
         observed.workstation.lent = None;
         observed.workstation.authority = Seen::Known(None);
@@ -113,6 +137,43 @@ mod tests {
         let asked = told(&desired, &observed, true).expect("it asks");
         assert!(asked.what.starts_with("the key of the new CA is encrypted"), "{asked:?}");
         assert_eq!(asked.hint.as_deref(), Some("it is read from the environment variable CA_PASS"));
+    }
+
+    /// With [auth] whatever is done needs the key, and the plan says what apply asks for.
+    #[test]
+    fn with_authentication_every_plan_tells_that_it_opens_the_key() {
+        let mut desired = samples::desired("");
+        let restarts = samples::drifted();
+        let mut observed = sample::healthy(&desired);
+        let (key, why) = ("pki/ca.key".to_owned(), Unable::Encrypted(OpenedBy::Passphrase));
+        observed.workstation.lent = Some(Lent { key, has_certificate: true, why, reader: None });
+        let told =
+            |desired: &Desired, steps| trust::opening(desired, &observed, trust::needs_key(desired, steps)).is_some();
+        assert!(!told(&desired, &restarts.steps));
+        desired.auth = Some(auth());
+        assert_eq!(need(&desired, &restarts), Some(Need::Sign));
+        assert!(told(&desired, &restarts.steps) && !told(&desired, &[]));
+    }
+
+    /// Users that could not be read, too: they are not compared, and with the key they would be.
+    #[test]
+    fn a_look_that_is_not_let_in_is_known_as_one() {
+        let mut desired = samples::desired("");
+        let mut observed = sample::healthy(&desired);
+        assert!(!trust::is_shut_out(&desired, &observed));
+        let lent = |why| Some(Lent { key: "pki/ca.key".to_owned(), has_certificate: true, why, reader: None });
+        observed.workstation.lent = lent(Unable::Encrypted(OpenedBy::Passphrase));
+        assert!(!trust::is_shut_out(&desired, &observed));
+        desired.auth = Some(auth());
+        observed.auth = None;
+        assert!(trust::is_shut_out(&desired, &observed));
+        desired.auth = None;
+        let denied = Cause { code: Code::AuthUnknown, summary: String::new(), hint: None };
+        observed.host_mut(&sample::name(0)).expect("it is seen").member = Seen::Unknown(denied);
+        assert!(trust::is_shut_out(&desired, &observed));
+        // There is nothing to open.
+        observed.workstation.lent = lent(Unable::NotHere);
+        assert!(!trust::is_shut_out(&desired, &observed));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What opens encrypted keys of authorities: a passphrase from a file, the environment or whoever runs quorate, and age. It
 //! is looked for once something is to be signed.
 
-use std::fs;
-use std::io::IsTerminal as _;
+use std::env::VarError;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
@@ -68,54 +70,90 @@ fn means(care: &KeyCare, instead: Option<Passphrase>, place: String, context: &C
         }
         (None, declared) => declared.clone(),
     };
-    let is_unattended = age.as_ref().map_or(!asks_somebody, |age| opens_alone(&age.identity));
+    let source = Source::new(source);
     let ask: Ask = Box::new(move |key: &Path, asked: Asked| {
         let had = match asked {
             Asked::New if asks_somebody => new(key, may_ask),
-            Asked::Open | Asked::Again | Asked::New => read(&source, key, asked, may_ask),
+            Asked::Open | Asked::Again | Asked::New => source.passphrase(key, asked, may_ask),
         };
         had.map_err(|failure| failure.at(place.clone()))
     });
     Means {
         ask: Some(ask),
         attempts: if asks_somebody && may_ask { ATTEMPTS } else { 1 },
-        is_unattended,
+        is_unattended: !asks_somebody,
         encrypts: care.passphrase.is_some(),
         age,
         may_ask,
     }
 }
 
-/// An identity that is neither encrypted itself nor on a device.
-fn opens_alone(identity: &Path) -> bool {
-    let text = fs::read_to_string(identity).map(Zeroizing::new);
-    text.is_ok_and(|text| text.lines().any(|line| line.starts_with("AGE-SECRET-KEY-1")))
+/// Where a passphrase is. What is no person is read once a run: a pipe gives it once, and may be asked for two keys.
+struct Source {
+    declared: Passphrase,
+    read: OnceLock<Result<SecretString, Diagnostic>>,
 }
 
-fn read(source: &Passphrase, key: &Path, asked: Asked, may_ask: bool) -> Result<SecretString, Diagnostic> {
-    let key = key.display();
-    let failed = || Diagnostic::failure(format!("no passphrase for {key}"));
-    let text = match source {
-        Passphrase::File(path) => {
-            let text = fs::read_to_string(path).map(Zeroizing::new);
-            let cannot = |error| failed().with_cause(format!("cannot read {}", path.display())).caused_by(&error);
-            // An editor ends the line; a passphrase has no line breaks.
-            let text = text.map_err(cannot)?;
-            Zeroizing::new(text.lines().next().unwrap_or_default().to_owned())
-        }
-        Passphrase::Environment(variable) => match std::env::var(variable) {
-            Ok(text) => Zeroizing::new(text),
-            Err(_) => return Err(failed().with_cause(format!("the environment variable {variable} is not set"))),
-        },
-        Passphrase::Prompt => {
-            let wrong = if asked == Asked::Again { "Wrong passphrase. " } else { "" };
-            prompt(&format!("{wrong}Passphrase of {key}: "), may_ask).map_err(|why| failed().with_causes_of(why))?
-        }
-    };
-    if text.is_empty() {
-        return Err(failed().with_cause("it is empty"));
+impl Source {
+    fn new(declared: Passphrase) -> Self {
+        Self { declared, read: OnceLock::new() }
     }
-    Ok(SecretString::from(text.as_str()))
+
+    fn passphrase(&self, key: &Path, asked: Asked, may_ask: bool) -> Result<SecretString, Diagnostic> {
+        let failed = || Diagnostic::failure(format!("no passphrase for {}", key.display()));
+        let had = match &self.declared {
+            Passphrase::File(path) => self.read.get_or_init(|| of_file(path)).clone(),
+            Passphrase::Environment(variable) => self.read.get_or_init(|| of_variable(variable)).clone(),
+            Passphrase::Prompt => {
+                let wrong = if asked == Asked::Again { "Wrong passphrase. " } else { "" };
+                prompt(&format!("{wrong}Passphrase of {}: ", key.display()), may_ask)
+                    .map(|text| SecretString::from(text.as_str()))
+            }
+        };
+        let had = had.map_err(|why| failed().with_causes_of(why))?;
+        if had.expose_secret().is_empty() { Err(failed().with_cause("it is empty")) } else { Ok(had) }
+    }
+}
+
+/// No passphrase is near this size.
+const BYTES_MAX: usize = 4096;
+
+/// An editor ends the line; a passphrase has no line breaks.
+fn of_file(path: &Path) -> Result<SecretString, Diagnostic> {
+    let failed = || Diagnostic::failure(format!("cannot read {}", path.display()));
+    let cannot = |error: io::Error| failed().caused_by(&error);
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    let mode = metadata.mode() & 0o7777;
+    if metadata.is_file() && mode & 0o077 != 0 && !is_credential(path) {
+        let path = path.display();
+        let what = format!("{path} is readable by users other than its owner (mode {mode:o})");
+        let hint = format!("run `chmod 600 {path}`; if others may have read it, encrypt the key anew");
+        return Err(Diagnostic::failure(what).hint(hint));
+    }
+    // Of this size from the beginning: what grows leaves copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
+    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() > BYTES_MAX {
+        return Err(failed().with_cause(format!("it is longer than {BYTES_MAX} bytes")));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| failed().with_cause("it is not UTF-8"))?;
+    Ok(SecretString::from(text.lines().next().unwrap_or_default()))
+}
+
+/// systemd gives a service's user its credentials by an ACL, which shows as the rights of the group.
+fn is_credential(path: &Path) -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| !folder.is_empty() && path.starts_with(folder))
+}
+
+fn of_variable(name: &str) -> Result<SecretString, Diagnostic> {
+    match std::env::var(name).map(Zeroizing::new) {
+        Ok(text) => Ok(SecretString::from(text.as_str())),
+        Err(VarError::NotPresent) => Err(Diagnostic::failure(format!("the environment variable {name} is not set"))),
+        Err(VarError::NotUnicode(_)) => {
+            Err(Diagnostic::failure(format!("the environment variable {name} is not UTF-8")))
+        }
+    }
 }
 
 /// Typed twice: nobody could open what a slip has encrypted.
@@ -158,5 +196,54 @@ impl WithCausesOf for Diagnostic {
         let Diagnostic { summary, causes, hint, .. } = why;
         let told = causes.into_iter().fold(self.with_cause(summary), Diagnostic::with_cause);
         Diagnostic { hint, ..told }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn opened(source: &Source, asked: Asked) -> Result<String, String> {
+        let had = source.passphrase(Path::new("pki/ca.key"), asked, false);
+        had.map(|had| had.expose_secret().to_owned()).map_err(|failure| failure.to_string())
+    }
+
+    fn written(path: &Path, text: &str, mode: u32) -> Source {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        Source::new(Passphrase::File(path.to_owned()))
+    }
+
+    /// As /dev/fd/3: a second reading would say that it is empty.
+    #[test]
+    fn a_pipe_is_read_once() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+
+        let (pipe, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"hunter2\n").unwrap();
+        drop(writer);
+        let source = Source::new(Passphrase::File(format!("/dev/fd/{}", pipe.as_raw_fd()).into()));
+        assert_eq!(opened(&source, Asked::Open).as_deref(), Ok("hunter2"));
+        drop(pipe);
+        assert_eq!(opened(&source, Asked::Again).as_deref(), Ok("hunter2"));
+    }
+
+    #[test]
+    fn a_file_of_a_passphrase_is_its_owners_alone_and_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passphrase");
+        assert_eq!(opened(&written(&path, "hunter2\nmore\n", 0o600), Asked::Open).as_deref(), Ok("hunter2"));
+        let readable = opened(&written(&path, "hunter2", 0o640), Asked::Open).unwrap_err();
+        assert!(readable.contains("readable by users other than its owner (mode 640)"), "{readable}");
+        assert!(readable.contains("chmod 600") && !readable.contains("hunter2"), "{readable}");
+        let long = opened(&written(&path, &"x".repeat(BYTES_MAX + 1), 0o600), Asked::Open).unwrap_err();
+        assert!(long.contains("longer than 4096 bytes"), "{long}");
+        assert!(opened(&written(&path, "\n", 0o600), Asked::Open).unwrap_err().contains("it is empty"));
+        let none = opened(&Source::new(Passphrase::File(folder.path().join("none"))), Asked::Open).unwrap_err();
+        assert!(none.starts_with("no passphrase for pki/ca.key") && none.contains("cannot read"), "{none}");
     }
 }

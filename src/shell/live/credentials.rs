@@ -2,6 +2,7 @@
 //! with.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -28,6 +29,8 @@ struct Origin {
     source: AuthoritySource,
     opener: Arc<Opener>,
     vault: Option<Vault>,
+    /// Whether its keys were opened to look, with nobody there. That is tried once a run.
+    opened_alone: tokio::sync::OnceCell<bool>,
 }
 
 impl Origin {
@@ -36,7 +39,32 @@ impl Origin {
             AuthoritySource::Vault(declared) => Some(Vault::new(declared)),
             _ => None,
         };
-        Self { source: source.clone(), opener, vault }
+        Self { source: source.clone(), opener, vault, opened_alone: Default::default() }
+    }
+
+    /// Its keys that are files here.
+    fn keys(&self) -> Vec<PathBuf> {
+        match &self.source {
+            AuthoritySource::Generated { folder } => pki::keys_in(folder).to_vec(),
+            AuthoritySource::Files { pair } => vec![pair.key.clone()],
+            AuthoritySource::External { .. } | AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether one of them opens with nobody there; not where that was tried in vain.
+    fn may_open_alone(&self) -> bool {
+        self.opened_alone.get() != Some(&false) && self.keys().iter().any(|key| self.opener.opens_alone(key))
+    }
+
+    /// Opens those that open with nobody there; whether one was. What opens them may not be here either: apply says so once it
+    /// needs it.
+    async fn open_alone(&self) -> bool {
+        let (opener, keys) = (Arc::clone(&self.opener), self.keys());
+        let opened = async {
+            let open = move || keys.iter().filter(|key| opener.open_unattended(key).unwrap_or(false)).count() > 0;
+            tokio::task::spawn_blocking(open).await.unwrap_or(false)
+        };
+        *self.opened_alone.get_or_init(|| opened).await
     }
 }
 
@@ -141,13 +169,13 @@ impl Credentials {
     async fn load_from(&self, origin: &Origin, at: UnixSeconds) -> Result<Option<LoadedCa>, Cause> {
         let here = self.load_here(origin, at).await;
         match &here {
-            Ok(Some(LoadedCa::Locked { why: Lent { why: Unable::Encrypted, .. }, .. }))
-                if origin.opener.is_unattended() && !self.can_look_without_key().await =>
+            Ok(Some(LoadedCa::Locked { why: Lent { why: Unable::Encrypted(_), .. }, .. }))
+                if origin.may_open_alone() && !self.can_look_without_key().await =>
             {
-                // What opens it may not be here either; apply says so once it needs it.
-                match open(origin, None).await {
-                    Ok(()) => self.load_here(origin, at).await,
-                    Err(_) => here,
+                if origin.open_alone().await {
+                    self.load_here(origin, at).await
+                } else {
+                    here
                 }
             }
             Ok(Some(_)) => here,
@@ -214,7 +242,8 @@ impl Credentials {
         self.reader.is_there() || !self.looks_as_root() && self.lender.pair(&self.hosts).await.is_some()
     }
 
-    /// Whether etcd answers root alone: what a node lends has no right to look.
+    /// Whether etcd answers root alone, as far as the declaration tells: what a node lends has no right to look. A look may
+    /// show that it is so elsewhere, too.
     fn looks_as_root(&self) -> bool {
         let desired = &self.hosts.desired;
         desired.auth.as_ref().is_some_and(|auth| auth.enabled) && desired.backup.is_none() && !self.reader.is_there()
@@ -232,29 +261,40 @@ impl Credentials {
         if let Some(going) = self.origins.going() {
             open(going, None).await?;
         }
-        open(&self.origins.declared, (need == Need::Make).then_some(())).await
+        open(&self.origins.declared, (need == Need::Make).then_some(())).await?;
+        if need == Need::LookAgain {
+            self.take_back_first_look();
+        }
+        Ok(())
+    }
+
+    /// After a look that was not let in: opens the keys that open with nobody there. Whether there is more to see now.
+    pub async fn open_unattended(&self) -> bool {
+        let mut opened = false;
+        for origin in self.origins.going().into_iter().chain([&self.origins.declared]) {
+            opened |= !origin.opened_alone.initialized() && origin.open_alone().await;
+        }
+        if opened {
+            self.take_back_first_look();
+        }
+        opened
     }
 
     /// Why the authority, or the next one, cannot sign; a key that is not here before one that only has to be opened.
     pub fn lent(&self, authority: Option<&LoadedCa>, next: Option<&LoadedCa>) -> Option<Lent> {
         let mut lent: Vec<_> = authority.into_iter().chain(next).filter_map(LoadedCa::locked).collect();
-        lent.sort_by_key(|lent| lent.why == Unable::Encrypted);
+        lent.sort_by_key(|lent| matches!(lent.why, Unable::Encrypted(_)));
         let first = (*lent.first()?).clone();
         let has_certificate = lent.iter().all(|lent| lent.has_certificate);
         Some(Lent { has_certificate, reader: self.reader.shown(), ..first })
     }
 
-    /// What is shown to etcd where no authority can sign for it.
-    async fn reading(&self, known: &[KnownAuthority], at: UnixSeconds) -> Result<PairText, Cause> {
+    /// What is shown to etcd where an authority cannot sign for it.
+    async fn reading(&self, why: &Lent, known: &[KnownAuthority], at: UnixSeconds) -> Result<PairText, Cause> {
         if let Some(pair) = self.reader.read(known, at)? {
             return Ok(pair);
         }
-        self.lender.pair(&self.hosts).await.ok_or_else(|| Cause {
-            code: Code::KeyEncrypted,
-            summary: "etcd cannot be queried: the CA's key is encrypted, and no node has a client certificate"
-                .to_owned(),
-            hint: Some("declare one to look with: `reader` in [ca]".to_owned()),
-        })
+        self.lender.pair(&self.hosts).await.ok_or_else(|| nothing_to_show(why))
     }
 
     /// Our own client certificate.
@@ -263,10 +303,12 @@ impl Credentials {
     /// When there is none.
     pub async fn client(&self, at: UnixSeconds) -> Result<PairText, Diagnostic> {
         let ca = self.ca(at).await?;
-        match ca.locked() {
-            Some(_) => Ok(self.reading(&[ca.certificate().known()], at).await?),
-            None => ca.operator(at),
-        }
+        let Some(why) = ca.locked() else { return ca.operator(at) };
+        // What is wrong with the next one does not matter here.
+        let next = self.load_next(at).await.ok().flatten();
+        let known: Vec<_> =
+            [Some(&ca), next.as_ref()].into_iter().flatten().map(|of| of.certificate().known()).collect();
+        Ok(self.reading(why, &known, at).await?)
     }
 
     /// Whether [ca.previous] is declared, and nobody was seen to have gone over to the declared one altogether.
@@ -282,6 +324,11 @@ impl Credentials {
     /// Whether the first look of this run is to find out. Later it is the last step of the plan that does.
     pub fn take_first_look(&self) -> bool {
         !self.origins.was_looked_at.swap(true, Ordering::Relaxed)
+    }
+
+    /// It could not find out.
+    fn take_back_first_look(&self) {
+        self.origins.was_looked_at.store(false, Ordering::Relaxed);
     }
 
     /// Nobody trusts the previous one any more: from now on the declared one is the one that there is.
@@ -389,12 +436,33 @@ impl Credentials {
             return Ok(tls.clone());
         }
         *guarded(&self.tls) = None;
-        let is_locked = ca.locked().or(next.and_then(LoadedCa::locked)).is_some();
+        let locked = ca.locked().or(next.and_then(LoadedCa::locked));
         let known: Vec<_> = [Some(ca), next].into_iter().flatten().map(|of| of.certificate().known()).collect();
-        let reading = if is_locked { Some(self.reading(&known, at).await?) } else { None };
+        let reading = match locked {
+            Some(why) => Some(self.reading(why, &known, at).await?),
+            None => None,
+        };
         let tls = Tls::of(ca, next, reading.as_ref(), at).map_err(cause::no_client)?;
         *guarded(&self.tls) = Some((of, tls.clone()));
         Ok(tls)
+    }
+}
+
+fn nothing_to_show(why: &Lent) -> Cause {
+    let (code, why, hint) = match &why.why {
+        Unable::Encrypted(_) => {
+            let hint = format!("`apply` opens {} to look", why.key);
+            (Code::KeyEncrypted, format!("{} is encrypted", why.key), hint)
+        }
+        Unable::NotHere => {
+            (Code::KeyNotHere, format!("{} is not here", why.key), "run this where the key is".to_owned())
+        }
+        Unable::Vault(missing) => (Code::KeyNotHere, missing.clone(), "run this where Vault can be asked".to_owned()),
+    };
+    Cause {
+        code,
+        summary: format!("etcd cannot be queried: {why}, and no node has lent a client certificate"),
+        hint: Some(format!("{hint}, or declare a client certificate to look with: `reader` in [ca]")),
     }
 }
 
@@ -408,9 +476,10 @@ async fn certificate_of(origin: &Origin, at: UnixSeconds) -> Result<Option<CaCer
 
 /// Opens the keys of an authority that are files here; `makes` says that a new one is to be made beside them.
 async fn open(origin: &Origin, makes: Option<()>) -> Result<(), Diagnostic> {
-    let (files, folder) = match &origin.source {
-        AuthoritySource::Generated { folder } => (pki::keys_in(folder).to_vec(), Some(folder.clone())),
-        AuthoritySource::Files { pair } => (vec![pair.key.clone()], None),
+    let files = origin.keys();
+    let folder = match &origin.source {
+        AuthoritySource::Generated { folder } => Some(folder.clone()),
+        AuthoritySource::Files { .. } => None,
         AuthoritySource::External { .. } | AuthoritySource::Vault(_) | AuthoritySource::Node { .. } => return Ok(()),
     };
     let opener = Arc::clone(&origin.opener);
@@ -424,3 +493,6 @@ async fn open(origin: &Origin, makes: Option<()>) -> Result<(), Diagnostic> {
     });
     opened.await.unwrap_or_else(|_| Err(Diagnostic::failure("opening the CA's key was interrupted")))
 }
+
+#[cfg(test)]
+mod tests;

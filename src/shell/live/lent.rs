@@ -142,19 +142,25 @@ fn without(trust: &str, others: &[Digest]) -> String {
 
 /// Where a pair was lent: it need not be allowed to read users and roles, which is told of the pair; nor, with authentication
 /// on, to ask at all, which is told of it and of no member.
-pub(super) fn tell(observed: &mut Observed) {
+pub(super) fn tell(desired: &Desired, observed: &mut Observed) {
     let Some(Lent { key, why, reader, .. }) = observed.workstation.lent.clone() else { return };
     observed.auth = observed.auth.take().filter(|seen| seen.known().is_some());
     let (with, other) = match reader {
         Some(path) => (format!("the client certificate {path}"), "give its user the role root"),
         None => {
-            let other = "declare [backup], whose certificate may ask, or `reader` in [ca]";
+            let other = match &desired.backup {
+                None => {
+                    "declare [backup], whose certificate may ask, or a `reader` in [ca] whose user has the role root"
+                }
+                // It is not on the nodes yet, or its user is not.
+                Some(_) => "declare a `reader` in [ca] whose user has the role root",
+            };
             ("the client certificate that lies there".to_owned(), other)
         }
     };
     let hint = match why {
         Unable::NotHere => format!("run this where {key} is, or {other}"),
-        Unable::Encrypted => format!("{other}; `apply` opens {key} before it looks"),
+        Unable::Encrypted(_) => format!("`apply` opens {key} to look; for a look without it, {other}"),
         Unable::Vault(_) => format!("run this where Vault can be asked, or {other}"),
     };
     for (name, host) in &mut observed.hosts {

@@ -14,7 +14,7 @@ use super::probe::{Saved, newest_saved};
 use super::{Live, cause, former, former_life, lent, lookups, reach, users};
 use crate::core::capability::rotation;
 use crate::core::cluster::snapshot::live_cluster;
-use crate::core::cluster::{quorum, sameness, source, upgrade};
+use crate::core::cluster::{quorum, sameness, source, trust, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
 use crate::core::observed::{Cause, ConsumerFiles, FormerLife, Host, Observed, Seen, Workstation};
@@ -29,6 +29,9 @@ const DISAGREEMENT_PAUSES: Pauses =
 
 pub(super) async fn observe(live: &Live) -> Observed {
     let mut observed = observe_once(live).await;
+    if trust::is_shut_out(&live.hosts.desired, &observed) && live.credentials.open_unattended().await {
+        observed = observe_once(live).await;
+    }
     let mut patience = Patience::new(Duration::MAX, DISAGREEMENT_PAUSES);
     while quorum::disagreement(&observed).is_some() && patience.wait().await {
         observed = observe_once(live).await;
@@ -107,7 +110,7 @@ async fn observe_once(live: &Live) -> Observed {
         }
     }
     observed.auth = users::look(hosts, kept, &observed).await;
-    lent::tell(&mut observed);
+    lent::tell(desired, &mut observed);
     let is_first = credentials.take_first_look();
     if is_first && credentials.is_being_replaced() && rotation::is_over(&observed) {
         // Without the key of the old one no member could be asked, and none needs it: the declared one lets us in.

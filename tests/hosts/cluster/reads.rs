@@ -1,6 +1,7 @@
 //! Whoever has no key of the authority can look all the same: in a fresh clone, or in a pipeline.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::certificates::serials;
@@ -118,6 +119,12 @@ fn encrypted_keys(pki: &Path) -> usize {
     keys.len()
 }
 
+/// Others may not read it, or it is refused.
+fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("the lab's folder can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+}
+
 /// From the first apply on, through kills, a renewal and a rotation.
 #[test]
 fn an_encrypted_key_is_opened_by_what_signs_alone() {
@@ -125,7 +132,7 @@ fn an_encrypted_key_is_opened_by_what_signs_alone() {
     let Some(mut scene) = Scene::installed(test, 3, Series::V3_6) else { return };
     let dir = scene.lab.dir();
     let (pki, passphrase) = (dir.join("pki"), dir.join("ca.passphrase"));
-    let write = |text: &str| fs::write(&passphrase, text).expect("the lab's folder can be written");
+    let write = |text: &str| write_secret(&passphrase, text);
     let forget = || fs::remove_file(&passphrase).expect("it was written");
     let ca = "[ca]\npassphrase = { file = \"ca.passphrase\" }\n";
     scene.declare(|scene| scene.more = ca.to_owned());
@@ -156,7 +163,7 @@ fn an_encrypted_key_is_opened_by_what_signs_alone() {
     scene.quorate(&["certs", "issue", "app"]).exits(1).says(&["no passphrase for"]);
     assert_eq!(serials(&scene), before);
     let elsewhere = dir.join("credential");
-    fs::write(&elsewhere, "hunter2").expect("the lab's folder can be written");
+    write_secret(&elsewhere, "hunter2");
     let named = [("QUORATE_CA_PASSPHRASE_FILE", elsewhere.to_str().expect("it is UTF-8"))];
     shows_no_key(scene.quorate_with(&["apply", "--yes", "--renew-certs"], &named).exits(0));
     assert!(serials(&scene).iter().all(|serial| !before.contains(serial)));

@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::core::code::Code;
 use crate::core::names::HostName;
-use crate::core::observed::{Cause, File, LockHolder};
+use crate::core::observed::{Cause, File, Lent, LockHolder, OpenedBy, Seen, Unable};
 use crate::core::plan::action::Action;
 use crate::core::render::samples;
 use crate::laws::sample;
@@ -70,6 +71,66 @@ impl Fleet for Obedient {
         planner::effect(action, &self.desired, &mut self.world.lock().unwrap());
         Ok(())
     }
+}
+
+/// A fleet that lets nobody look without the key.
+struct Shut {
+    behind: Obedient,
+    opened: Mutex<Vec<Need>>,
+}
+
+impl Shut {
+    fn is_open(&self) -> bool {
+        self.opened.lock().unwrap().contains(&Need::LookAgain)
+    }
+}
+
+impl Fleet for Shut {
+    async fn open_keys(&self, need: Need) -> Result<(), Diagnostic> {
+        self.opened.lock().unwrap().push(need);
+        Ok(())
+    }
+
+    async fn observe(&self) -> Observed {
+        let mut observed = self.behind.observe().await;
+        if !self.is_open() {
+            let (key, why) = ("pki/ca.key".to_owned(), Unable::Encrypted(OpenedBy::Passphrase));
+            observed.workstation.lent = Some(Lent { key, has_certificate: true, why, reader: None });
+            for host in observed.hosts.keys().cloned().collect::<Vec<_>>() {
+                let cause = Cause { code: Code::AuthUnknown, summary: "permission denied".to_owned(), hint: None };
+                observed.host_mut(&host).expect("it is seen").member = Seen::Unknown(cause);
+            }
+        }
+        observed
+    }
+
+    async fn compare(&self) -> Option<crate::core::observed::Comparison> {
+        None
+    }
+
+    async fn write_once(&self, _: &HostName, _: &str, _: &str, _: Duration) -> Result<Duration, Cause> {
+        Ok(Duration::ZERO)
+    }
+
+    async fn perform(&self, action: &Action) -> Result<(), Diagnostic> {
+        self.behind.perform(action).await
+    }
+}
+
+/// What the declaration says does not tell it: authentication is on, and the pair that a node lends, or the reader, has no
+/// right to look.
+#[tokio::test]
+async fn who_is_not_let_in_without_the_key_opens_it_and_looks_again() {
+    let behind = Obedient::bare();
+    *behind.world.lock().unwrap() = sample::healthy(&behind.desired);
+    let fleet = Shut { behind, opened: Mutex::default() };
+    let lock = async |_: Duration, _: &str, _: Emit<'_>| Ok(());
+    let captured = Captured::default();
+    let context = Context::for_tests();
+    let result = run(&yes(), None, &context, &fleet.behind.desired, &fleet, lock, &mut captured.out()).await;
+    assert_eq!(result, Ok(0), "{}", captured.text());
+    assert!(captured.text().starts_with("No changes: "), "{}", captured.text());
+    assert_eq!(*fleet.opened.lock().unwrap(), [Need::Look, Need::LookAgain]);
 }
 
 fn yes() -> ApplyArgs {

@@ -1,12 +1,14 @@
 //! The program age (https://age-encryption.org), which opens and encrypts keys. What it says on stderr goes where ours
-//! does, and what it asks it asks on the terminal.
+//! does. What it asks it asks on the terminal; where nobody may be asked it is run without one, and says what it lacks.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
+use super::file::read;
 use crate::core::desired::Age;
 use crate::core::diagnostic::Diagnostic;
 
@@ -23,6 +25,12 @@ fn missing() -> Diagnostic {
         .hint("install age (Debian: `apt install age`)")
 }
 
+/// Whether an identity opens keys with nobody there: it is neither encrypted itself nor on a device.
+pub(super) fn opens_alone(identity: &Path) -> bool {
+    let begins = |line: &[u8]| line.starts_with(b"AGE-SECRET-KEY-");
+    read(identity).ok().flatten().is_some_and(|content| content.bytes.split(|byte| *byte == b'\n').any(begins))
+}
+
 /// The PEM of the key in a file that age encrypted. Where there is no identity, age asks for its passphrase.
 ///
 /// # Errors
@@ -32,6 +40,7 @@ pub(super) fn decrypt(
     path: &Path,
     identity: Option<&Path>,
     attempts: usize,
+    may_ask: bool,
 ) -> Result<Zeroizing<Vec<u8>>, Diagnostic> {
     let shown = path.display();
     let mut command = Command::new("age");
@@ -48,45 +57,59 @@ pub(super) fn decrypt(
         }
     };
     // Only a passphrase can be mistyped.
-    let attempts = if identity.is_none() { attempts } else { 1 };
+    let attempts = if identity.is_none() && may_ask { attempts.max(1) } else { 1 };
     let mut failed = Diagnostic::failure(format!("age did not open {shown}"));
     for _ in 0..attempts {
-        match run(&mut command, file) {
+        match run(&mut command, file, may_ask) {
             Ok(pem) => return Ok(pem),
             Err(why) => failed = Diagnostic::failure(format!("age did not open {shown}")).with_cause(why),
         }
     }
     is_there()?;
-    Err(failed.hint(hint))
+    Err(match may_ask {
+        true => failed.hint(hint),
+        false => {
+            failed.hint(format!("{hint}; where it asks for something, run this on a terminal, without --no-input"))
+        }
+    })
 }
 
 /// The armored file of a key.
 ///
 /// # Errors
 /// When age cannot be run, or refuses.
-pub(super) fn encrypt(key_pem: &str, path: &Path, age: &Age) -> Result<Zeroizing<String>, Diagnostic> {
+pub(super) fn encrypt(key_pem: &str, path: &Path, age: &Age, may_ask: bool) -> Result<Zeroizing<String>, Diagnostic> {
     let mut command = Command::new("age");
     command.args(["--encrypt", "--armor"]);
     for recipient in &age.recipients {
         command.arg("--recipient").arg(recipient);
     }
     let failed = |why: String| Diagnostic::failure(format!("age did not encrypt {}", path.display())).with_cause(why);
-    let file = run(&mut command, key_pem.as_bytes()).map_err(failed)?;
+    let file = run(&mut command, key_pem.as_bytes(), may_ask).map_err(failed)?;
     let text = std::str::from_utf8(&file).map_err(|error| failed(error.to_string()))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// No key is near this size.
-const BYTES_MAX: u64 = 64 << 10;
+const BYTES_MAX: usize = 64 << 10;
 
-fn run(command: &mut Command, input: &[u8]) -> Result<Zeroizing<Vec<u8>>, String> {
+fn run(command: &mut Command, input: &[u8], may_ask: bool) -> Result<Zeroizing<Vec<u8>>, String> {
+    if !may_ask {
+        // It would find the terminal by itself, whatever its stdin is.
+        // SAFETY: setsid is async-signal-safe, and nothing else is done between fork and exec.
+        unsafe { command.pre_exec(|| rustix::process::setsid().map(drop).map_err(std::io::Error::from)) };
+    }
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
     let mut child = spawned.map_err(|error| error.to_string())?;
     // It reads all before it writes, and both are smaller than a pipe. One that has ended reads nothing.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    let mut said = Zeroizing::new(Vec::new());
-    let read = child.stdout.take().map(|stdout| stdout.take(BYTES_MAX).read_to_end(&mut said)).transpose();
+    // Of this size from the beginning: what grows leaves copies of a key behind.
+    let mut said = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
+    let read = child.stdout.take().map(|stdout| stdout.take(BYTES_MAX as u64 + 1).read_to_end(&mut said)).transpose();
     let ended = child.wait().map_err(|error| error.to_string())?;
     read.map_err(|error| error.to_string())?;
+    if said.len() > BYTES_MAX {
+        return Err(format!("it gave more than {BYTES_MAX} bytes"));
+    }
     if ended.success() { Ok(said) } else { Err(format!("it exited with {ended}")) }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rcgen::PublicKeyData as _;
 
 use super::ca_certificate::{CaCertificate, Chain, parse};
+use super::encryption::{Encryption, encryption};
 use super::file::{check_mode, read, unusable};
 use super::key::read_key;
 use super::loaded_ca::LoadedCa;
@@ -12,7 +13,7 @@ use super::opener::Opener;
 use super::signer::Signer;
 use crate::core::desired::{AuthoritySource, Pair};
 use crate::core::names::UnixSeconds;
-use crate::core::observed::{Cause, Lent, Unable};
+use crate::core::observed::{Cause, Lent, OpenedBy, Unable};
 
 /// Reads an authority that someone else made: `certificate` may hold the chain above it, and the key may be encrypted.
 ///
@@ -98,7 +99,8 @@ pub(super) fn assemble(
     let crt = certificate_path.display();
     let Some(key) = read_key(key_bytes, key_path, opener)? else {
         let key = key_path.display().to_string();
-        let why = Lent { key, has_certificate: true, why: Unable::Encrypted, reader: None };
+        let by = if encryption(key_bytes) == Some(Encryption::Age) { OpenedBy::Age } else { OpenedBy::Passphrase };
+        let why = Lent { key, has_certificate: true, why: Unable::Encrypted(by), reader: None };
         return Ok(LoadedCa::Locked { ca_certificate, why });
     };
     let is_its_own = parse(&ca_certificate.certificates[0])

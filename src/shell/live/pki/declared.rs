@@ -21,11 +21,12 @@ fn place(source: &AuthoritySource) -> Option<PathBuf> {
     }
 }
 
-/// When the first of the certificates in its file ended, if one has: no certificate of that authority is accepted any more.
+/// When the certificate that signs ended, if it has: no certificate of that authority is accepted any more. It is the first one in
+/// its file; those above it, and what else lies there, do not matter.
 pub fn ended(source: &AuthoritySource, at: UnixSeconds) -> Option<UnixSeconds> {
     let content = read(&place(source)?).ok()??;
     let end = |pem: Pem| Some(UnixSeconds(pem.parse_x509().ok()?.validity().not_after.timestamp()));
-    Pem::iter_from_buffer(&content.bytes).flatten().filter_map(end).min().filter(|end| *end <= at)
+    Pem::iter_from_buffer(&content.bytes).next()?.ok().and_then(end).filter(|end| *end <= at)
 }
 
 /// What is wrong with the certificates that are here, and what is worth knowing of them. One that is not here yet is none of

@@ -29,7 +29,9 @@ pub(super) fn read(path: &Path) -> Result<Option<Content>, Cause> {
     if !metadata.is_file() {
         return Err(unusable(format!("{} is not a file", path.display()), None));
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    // Room for all of it: what grows leaves copies of a key behind.
+    let room = metadata.len().min(FILE_BYTES_MAX) + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default()));
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(unusable(format!("{} is too large to be a certificate or a key", path.display()), None));

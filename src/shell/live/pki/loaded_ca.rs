@@ -7,7 +7,7 @@ use super::given::{self, PairText};
 use super::signer::Signer;
 use crate::core::desired::{AuthoritySource, Pair};
 use crate::core::names::{ClusterName, UnixSeconds};
-use crate::core::observed::{Authority, Cause, Given, Lent, Seen};
+use crate::core::observed::{Authority, Cause, Given, Lent, Seen, Unable};
 
 /// The cluster's authority as far as it is here.
 #[derive(Debug)]
@@ -56,10 +56,13 @@ impl LoadedCa {
     }
 
     /// # Errors
-    /// When it cannot sign: the key at `path` is encrypted.
+    /// When it cannot sign: the key at `path` is encrypted, or not here.
     pub(super) fn into_signer(self, path: &std::path::Path) -> Result<Signer, Cause> {
         match self {
             Self::Signer(signer) => Ok(signer),
+            Self::Locked { why: Lent { why: Unable::NotHere, key, .. }, .. } => {
+                Err(unusable(format!("{key} does not exist"), Some("restore it from your backup")))
+            }
             Self::Outside { .. } | Self::Remote { .. } | Self::Locked { .. } => {
                 let what = format!("{} is encrypted, and was not opened", path.display());
                 Err(unusable(
@@ -79,8 +82,12 @@ impl LoadedCa {
             Self::Signer(signer) => operator(signer, at),
             Self::Remote { client, .. } => Ok(client.clone()),
             Self::Locked { why, .. } => {
-                let what = format!("etcd cannot be asked as root: {} was not opened", why.key);
-                Err(crate::core::diagnostic::Diagnostic::failure(what))
+                let why = match &why.why {
+                    Unable::Encrypted(_) => format!("{} was not opened", why.key),
+                    Unable::NotHere => format!("{} is not here", why.key),
+                    Unable::Vault(missing) => missing.clone(),
+                };
+                Err(crate::core::diagnostic::Diagnostic::failure(format!("etcd cannot be asked as root: {why}")))
             }
             Self::Outside { client, .. } => given::read_pair(client).map_err(|why| {
                 crate::core::diagnostic::Diagnostic::failure("our own client certificate cannot be used")

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pkcs8::der::Decode as _;
 use pkcs8::der::pem::PemLabel as _;
@@ -49,7 +50,7 @@ pub struct Means {
     pub ask: Option<Ask>,
     /// How often it may be asked for one key: more than once of a person only.
     pub attempts: usize,
-    /// Nobody has to sit there.
+    /// For the passphrase nobody has to sit there.
     pub is_unattended: bool,
     /// A new key is encrypted, although the one before it is not.
     pub encrypts: bool,
@@ -64,6 +65,8 @@ pub struct Opener {
     passphrase: Mutex<Option<SecretString>>,
     /// As PEM, by the digest of the file.
     opened: Mutex<BTreeMap<Digest, Zeroizing<Vec<u8>>>>,
+    /// What age encrypts for the declared recipients was opened with the identity that is here.
+    age_is_proven: AtomicBool,
 }
 
 /// How a new key is written.
@@ -85,12 +88,16 @@ impl Opener {
     /// With a passphrase that is known, which nobody is asked for.
     pub fn with(passphrase: SecretString) -> Self {
         let means = Means { attempts: 1, is_unattended: true, encrypts: true, ..Means::default() };
-        Self { means, passphrase: Mutex::new(Some(passphrase)), opened: Mutex::default() }
+        Self { means, passphrase: Mutex::new(Some(passphrase)), ..Self::default() }
     }
 
-    /// Whether it opens keys without anybody there.
-    pub fn is_unattended(&self) -> bool {
-        self.means.is_unattended
+    /// Whether it opens a key that is encrypted in this way with nobody there.
+    fn is_unattended(&self, encryption: Encryption) -> bool {
+        match encryption {
+            Encryption::Pkcs8 => self.means.is_unattended,
+            Encryption::Age => self.means.age.as_ref().is_some_and(|age| age::opens_alone(&age.identity)),
+            Encryption::Legacy => false,
+        }
     }
 
     /// The key of a file that was opened.
@@ -107,27 +114,39 @@ impl Opener {
     /// # Errors
     /// When it cannot be read or opened.
     pub fn open(&self, path: &Path) -> Result<(), Diagnostic> {
-        let Some(content) = read(path)? else { return Ok(()) };
-        let bytes = &content.bytes;
-        let pem = match encryption(bytes) {
-            None | Some(Encryption::Legacy) => return Ok(()),
-            Some(_) if self.opened(bytes).is_some() => return Ok(()),
-            Some(Encryption::Pkcs8) => self.decrypt(bytes, path)?,
-            Some(Encryption::Age) => self.decrypt_by_age(bytes, path)?,
-        };
-        self.keep(bytes, pem);
-        Ok(())
+        self.open_if(path, |_| true, self.means.may_ask).map(drop)
     }
 
-    fn decrypt_by_age(&self, file: &[u8], path: &Path) -> Result<Zeroizing<Vec<u8>>, Diagnostic> {
+    /// Whether there is an encrypted key in a file that opens with nobody there.
+    pub fn opens_alone(&self, path: &Path) -> bool {
+        let content = read(path).ok().flatten();
+        content.and_then(|content| encryption(&content.bytes)).is_some_and(|how| self.is_unattended(how))
+    }
+
+    /// As [`Opener::open`], where nobody has to be there for it; whether one was opened.
+    ///
+    /// # Errors
+    /// As [`Opener::open`].
+    pub fn open_unattended(&self, path: &Path) -> Result<bool, Diagnostic> {
+        self.open_if(path, |encryption| self.is_unattended(encryption), false)
+    }
+
+    fn open_if(&self, path: &Path, is_to: impl Fn(Encryption) -> bool, may_ask: bool) -> Result<bool, Diagnostic> {
+        let Some(content) = read(path)? else { return Ok(false) };
+        let bytes = &content.bytes;
+        let pem = match encryption(bytes) {
+            None | Some(Encryption::Legacy) => return Ok(false),
+            Some(how) if self.opened(bytes).is_some() || !is_to(how) => return Ok(false),
+            Some(Encryption::Pkcs8) => self.decrypt(bytes, path)?,
+            Some(Encryption::Age) => self.decrypt_by_age(bytes, path, may_ask)?,
+        };
+        self.keep(bytes, pem);
+        Ok(true)
+    }
+
+    fn decrypt_by_age(&self, file: &[u8], path: &Path, may_ask: bool) -> Result<Zeroizing<Vec<u8>>, Diagnostic> {
         let identity = self.means.age.as_ref().map(|age| age.identity.as_path());
-        if !self.means.may_ask && !self.means.is_unattended {
-            let what = format!("age would have to ask how {} is opened, and nobody can be asked here", path.display());
-            let hint = "run it on a terminal, or name an identity that is not encrypted: `age.identity` in [ca], or \
-                        QUORATE_AGE_IDENTITY";
-            return Err(Diagnostic::failure(what).hint(hint));
-        }
-        age::decrypt(file, path, identity, if self.means.may_ask { self.means.attempts.max(1) } else { 1 })
+        age::decrypt(file, path, identity, self.means.attempts, may_ask)
     }
 
     fn decrypt(&self, pem: &[u8], path: &Path) -> Result<Zeroizing<Vec<u8>>, Diagnostic> {
@@ -169,7 +188,7 @@ impl Opener {
     pub fn prepare(&self, new: &Path, current: Option<&Path>) -> Result<(), Diagnostic> {
         match self.form(new, current)? {
             Form::Plain => Ok(()),
-            Form::Age(_) => age::is_there(),
+            Form::Age(age) => self.prove(age, new),
             Form::Passphrase if guarded(&self.passphrase).is_some() => Ok(()),
             Form::Passphrase => {
                 let none = || Diagnostic::failure(format!("no passphrase for {}", new.display()));
@@ -178,6 +197,28 @@ impl Opener {
                 Ok(())
             }
         }
+    }
+
+    /// That what is encrypted for the recipients can be opened here. Of a key it would be found with the hosts locked, and
+    /// whoever sits there be asked then.
+    fn prove(&self, age: &Age, new: &Path) -> Result<(), Diagnostic> {
+        age::is_there()?;
+        let probe = "quorate asks whether it can open what it encrypts";
+        let sealed = age::encrypt(probe, new, age, self.means.may_ask)?;
+        let lost = || {
+            let what = "what age encrypts for the recipients in [ca] cannot be opened here, so no key is made";
+            Diagnostic::failure(what)
+        };
+        let opened = self.decrypt_by_age(sealed.as_bytes(), new, self.means.may_ask);
+        let opened = opened.map_err(|Diagnostic { summary, causes, hint, .. }| {
+            let told = causes.into_iter().fold(lost().with_cause(summary), Diagnostic::with_cause);
+            Diagnostic { hint, ..told }
+        })?;
+        if opened.as_slice() != probe.as_bytes() {
+            return Err(lost().with_cause("it opens to something else"));
+        }
+        self.age_is_proven.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     fn form(&self, new: &Path, current: Option<&Path>) -> Result<Form<'_>, Diagnostic> {
@@ -218,7 +259,7 @@ impl Opener {
         }
         let text = match form {
             Form::Plain => unreachable!("returned above"),
-            Form::Age(age) => age::encrypt(key_pem, new, age)?,
+            Form::Age(age) => age::encrypt(key_pem, new, age, self.means.may_ask)?,
             Form::Passphrase => {
                 let passphrase = guarded(&self.passphrase).clone();
                 let passphrase = passphrase.ok_or_else(|| failed("there is no passphrase".to_owned()))?;
@@ -237,7 +278,9 @@ impl Opener {
     pub(super) fn verify(&self, file: &[u8], path: &Path) -> Result<(), Diagnostic> {
         let Some(made_of) = self.opened(file) else { return Ok(()) };
         let again = match encryption(file) {
-            Some(Encryption::Age) => self.decrypt_by_age(file, path)?,
+            // Nobody is asked twice.
+            Some(Encryption::Age) if self.age_is_proven.load(Ordering::Relaxed) => return Ok(()),
+            Some(Encryption::Age) => self.decrypt_by_age(file, path, self.means.may_ask)?,
             Some(Encryption::Pkcs8) => self.decrypt(file, path)?,
             Some(Encryption::Legacy) | None => return Ok(()),
         };

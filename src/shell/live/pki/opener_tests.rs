@@ -13,7 +13,7 @@ use super::*;
 use crate::core::desired::Age;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{ClusterName, UnixSeconds};
-use crate::core::observed::Unable;
+use crate::core::observed::{OpenedBy, Unable};
 
 fn now() -> UnixSeconds {
     UnixSeconds(jiff::Timestamp::now().as_second())
@@ -65,7 +65,7 @@ fn a_new_key_is_written_encrypted_and_opened_by_later_runs() {
     // A later run knows the certificate alone, until it asks.
     let (later, asked) = somebody(&["hunter3", "hunter2"], true);
     let locked = read_folder(folder, &later, now()).unwrap().unwrap();
-    assert_eq!(why(&locked), Some(&Unable::Encrypted));
+    assert_eq!(why(&locked), Some(&Unable::Encrypted(OpenedBy::Passphrase)));
     assert_eq!(locked.certificate().facts(), made.facts());
     assert!(load(folder, now()).unwrap_err().summary.contains("is encrypted"));
     later.open(&key).unwrap();
@@ -105,7 +105,10 @@ fn the_next_key_is_encrypted_where_the_current_one_is() {
     assert!(is_encrypted(&next));
     // A run that was killed in between asks again, once for both.
     let (again, asked_again) = somebody(&["hunter2"], false);
-    assert_eq!(read_next(folder, &again, now()).unwrap().as_ref().and_then(why), Some(&Unable::Encrypted));
+    assert_eq!(
+        read_next(folder, &again, now()).unwrap().as_ref().and_then(why),
+        Some(&Unable::Encrypted(OpenedBy::Passphrase))
+    );
     keys_in(folder).iter().for_each(|path| again.open(path).unwrap());
     adopt_next_with(folder, &again, now()).unwrap();
     assert_eq!((asked.lock().unwrap().len(), asked_again.lock().unwrap().len()), (1, 1));
@@ -153,6 +156,7 @@ fn age_encrypts_and_opens_keys() {
     for name in ["identity", "other"] {
         let made = Command::new("age-keygen").arg("-o").arg(path(name)).stderr(Stdio::null()).status();
         if !made.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: age_encrypts_and_opens_keys: age-keygen is not installed");
             return;
         }
     }
@@ -160,7 +164,7 @@ fn age_encrypts_and_opens_keys() {
     let recipients = vec![String::from_utf8(recipient.stdout).unwrap().trim().to_owned()];
     let opener = |identity: &str, recipients: &[String]| {
         let age = Some(Age { recipients: recipients.to_vec(), identity: path(identity) });
-        Opener::new(Means { age, attempts: 1, is_unattended: true, ..Means::default() })
+        Opener::new(Means { age, attempts: 1, ..Means::default() })
     };
     let pki = path("pki");
     // What nobody here could open again is not made.
@@ -190,6 +194,63 @@ fn age_encrypts_and_opens_keys() {
     assert!(nobody.prepare(&next, Some(&current)).unwrap_err().to_string().contains("recipients"));
     let rotating = opener("identity", &recipients);
     iter::once(&current).for_each(|path| rotating.open(path).unwrap());
+    // That it can be opened again is proven before anything is begun, and not asked a second time.
+    let failure = opener("other", &recipients).prepare(&next, Some(&current)).unwrap_err();
+    assert!(failure.summary.contains("for the recipients in [ca] cannot be opened here"), "{failure}");
+    rotating.prepare(&next, Some(&current)).unwrap();
+    fs::remove_file(path("identity")).unwrap();
     create_next_with(&pki, &prod(), &rotating, now().plus_seconds(1)).unwrap();
     assert!(is_encrypted(&next));
+}
+
+/// An identity of ssh is none that a look would use by itself; whoever signs may, without a terminal, too.
+#[test]
+fn age_opens_with_an_identity_of_ssh_where_nobody_can_be_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut keygen = Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path("identity"));
+    let has_age = Command::new("age").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !has_age || !keygen.status().is_ok_and(|status| status.success()) {
+        eprintln!(
+            "skipped: age_opens_with_an_identity_of_ssh_where_nobody_can_be_asked: age or ssh-keygen is not installed"
+        );
+        return;
+    }
+    let recipients = vec![fs::read_to_string(path("identity.pub")).unwrap().trim().to_owned()];
+    let opener = || {
+        let age = Some(Age { recipients: recipients.clone(), identity: path("identity") });
+        Opener::new(Means { age, attempts: 1, ..Means::default() })
+    };
+    let pki = path("pki");
+    create_with(&pki, &prod(), &opener(), now()).unwrap();
+    let later = opener();
+    assert!(!later.open_unattended(&pki.join(KEY)).unwrap());
+    assert_eq!(why(&read_folder(&pki, &later, now()).unwrap().unwrap()), Some(&Unable::Encrypted(OpenedBy::Age)));
+    later.open(&pki.join(KEY)).unwrap();
+    assert!(read_folder(&pki, &later, now()).unwrap().unwrap().signer().is_some());
+}
+
+/// How the file is encrypted decides, and not what else is at hand: an identity of age opens no passphrase.
+#[test]
+fn a_look_asks_nobody_for_a_passphrase_because_there_is_an_identity_of_age() {
+    let folder = tempfile::tempdir().unwrap();
+    create_with(folder.path(), &prod(), &known("hunter2"), now()).unwrap();
+    let identity = folder.path().join("identity");
+    fs::write(&identity, "# public key: age1\nAGE-SECRET-KEY-1XYZ\n").unwrap();
+    let key = folder.path().join(KEY);
+    let opener = |is_unattended| {
+        let asked = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&asked);
+        let ask: Ask = Box::new(move |_, _| {
+            *heard.lock().unwrap() += 1;
+            Ok(SecretString::from("hunter2"))
+        });
+        let age = Some(Age { recipients: Vec::new(), identity: identity.clone() });
+        (Opener::new(Means { ask: Some(ask), attempts: 1, is_unattended, age, ..Means::default() }), asked)
+    };
+    let (attended, asked) = opener(false);
+    assert_eq!((attended.open_unattended(&key), *asked.lock().unwrap()), (Ok(false), 0));
+    let (alone, asked) = opener(true);
+    assert_eq!((alone.open_unattended(&key), *asked.lock().unwrap()), (Ok(true), 1));
 }

@@ -14,7 +14,7 @@ use crate::core::cluster::leaf::Wanted;
 use crate::core::code::Code;
 use crate::core::desired::AuthoritySource;
 use crate::core::names::{ClusterName, Digest, UnixSeconds};
-use crate::core::observed::{Cause, Seen, Unable, Usage};
+use crate::core::observed::{Cause, OpenedBy, Seen, Unable, Usage};
 
 const DAY: u64 = 24 * 3600;
 
@@ -235,7 +235,16 @@ fn a_declared_authority_is_checked_where_its_certificate_is_here() {
     let (problems, notes) = told(&elsewhere, Some(&here), later);
     assert!(problems.is_empty() && notes.contains("the CA in [ca.previous] expired on 20"), "{problems} {notes}");
     assert_eq!((ended(&here, now()), ended(&elsewhere, later)), (None, None));
-    fs::write(parent.path().join("pki/ca.crt"), "no certificate\n").unwrap();
+    // What else lies in its file does not end it.
+    let old = now().plus_seconds(-11 * 366 * 24 * 3600);
+    let (expired, _) = generate_authority(&ClusterName::new("old"), old).unwrap();
+    let certificate = parent.path().join("pki/ca.crt");
+    let current = fs::read_to_string(&certificate).unwrap();
+    fs::write(&certificate, format!("{current}{expired}")).unwrap();
+    assert_eq!(ended(&here, now()), None);
+    fs::write(&certificate, format!("{expired}{current}")).unwrap();
+    assert!(ended(&here, now()).is_some());
+    fs::write(&certificate, "no certificate\n").unwrap();
     assert!(told(&elsewhere, Some(&here), now()).0.contains("contains no PEM certificate"));
 }
 
@@ -533,7 +542,7 @@ fn an_encrypted_key_is_opened_with_its_passphrase() {
             let key = folder.join("ca.key");
             // Looking opens nothing.
             let locked = load_files(&files(folder), &right, now()).unwrap();
-            assert_eq!(locked.locked().map(|why| &why.why), Some(&Unable::Encrypted));
+            assert_eq!(locked.locked().map(|why| &why.why), Some(&Unable::Encrypted(OpenedBy::Passphrase)));
             for _ in 0..2 {
                 right.open(&key).unwrap_or_else(|failure| panic!("{way}: {failure}"));
                 let signer = load_files(&files(folder), &right, now()).unwrap().into_signer(&key);

@@ -71,10 +71,17 @@ impl Vault {
     /// As [`Vault::ca`].
     pub async fn certificate(&self, at: UnixSeconds) -> Result<CaCertificate, Cause> {
         let kept = guarded(&self.certificate).clone();
-        match kept {
-            Some(kept) => Ok(kept),
-            None => self.authority(at).await,
+        match (kept, self.unanswered()) {
+            (Some(kept), _) => Ok(kept),
+            (None, Some(cause)) => Err(cause),
+            (None, None) => self.authority(at).await,
         }
+    }
+
+    /// What was told of it a moment ago, when it was out of reach.
+    fn unanswered(&self) -> Option<Cause> {
+        let told = guarded(&self.out_of_reach);
+        told.as_ref().filter(|(since, _)| since.elapsed() < ASKED_AGAIN).map(|(_, cause)| cause.clone())
     }
 
     /// Notes that nothing is known to be wrong with it.
@@ -93,10 +100,8 @@ impl Vault {
         if let Some(kept) = kept.as_ref().filter(|kept| kept.due > at) {
             return Ok(LoadedCa::Remote { ca_certificate: kept.ca_certificate.clone(), client: kept.client.clone() });
         }
-        if let Some((_, cause)) =
-            guarded(&self.out_of_reach).as_ref().filter(|(since, _)| since.elapsed() < ASKED_AGAIN)
-        {
-            return Err(cause.clone());
+        if let Some(cause) = self.unanswered() {
+            return Err(cause);
         }
         *guarded(&self.out_of_reach) = None;
         let ca_certificate = self.authority(at).await?;
@@ -267,4 +272,43 @@ struct Login {
 #[derive(Deserialize)]
 struct LoggedIn {
     client_token: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::core::desired::PasswordSource;
+    use crate::shell::clock::now;
+
+    /// One that does not answer costs its timeouts once, and not at each load of a look.
+    #[tokio::test]
+    async fn what_is_out_of_reach_is_not_asked_again_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let declared = Declared {
+            address: format!("http://{}", listener.local_addr().unwrap()),
+            mount: "pki".to_owned(),
+            role: "etcd".to_owned(),
+            namespace: None,
+            trust: None,
+            login: VaultLogin::Token(PasswordSource::Env("QUORATE_NOT_SET".to_owned())),
+        };
+        let connected = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&connected);
+        std::thread::spawn(move || {
+            listener.incoming().for_each(|connection| {
+                seen.fetch_add(1, Ordering::SeqCst);
+                drop(connection);
+            });
+        });
+        let vault = Vault::new(&declared);
+        vault.ca(now()).await.unwrap_err();
+        let once = connected.load(Ordering::SeqCst);
+        assert!(once > 0 && vault.is_out_of_reach());
+        vault.certificate(now()).await.unwrap_err();
+        vault.ca(now()).await.unwrap_err();
+        assert_eq!(connected.load(Ordering::SeqCst), once);
+    }
 }
