@@ -24,6 +24,8 @@ enum Wrong {
     DropIn,
     NoAddress,
     Privileged,
+    OtherUser,
+    OtherProgram,
     OthersData,
     PortTaken,
     DataElsewhere,
@@ -52,6 +54,8 @@ fn cases() -> impl Iterator<Item = (Wrong, Work)> {
         Wrong::DropIn,
         Wrong::NoAddress,
         Wrong::Privileged,
+        Wrong::OtherUser,
+        Wrong::OtherProgram,
         Wrong::OthersData,
         Wrong::PortTaken,
         Wrong::DataElsewhere,
@@ -66,6 +70,8 @@ fn can_be(wrong: Wrong, work: Work) -> bool {
     match (wrong, work) {
         // Where nothing runs, the rule that starts it says so; that has laws of its own.
         (Wrong::PortTaken, Work::Start | Work::Join | Work::Begin | Work::Replace) => false,
+        // It is known only of one that runs.
+        (Wrong::OtherProgram, Work::Start | Work::Join | Work::Begin | Work::Replace) => false,
         // A member that is lost is one without data.
         (Wrong::DataElsewhere | Wrong::DataTwice, Work::Replace) => false,
         _ => true,
@@ -83,7 +89,12 @@ fn location(desired: &Desired, wrong: Wrong) -> Option<(Needed, Location)> {
         Wrong::Hidden(needed) | Wrong::Closed(needed) | Wrong::InMemory(needed) => (needed, of(needed)),
         Wrong::NoExec => (Needed::Binary, of(Needed::Binary)),
         Wrong::ReadOnly | Wrong::DropIn | Wrong::NoAddress | Wrong::OthersData => (Needed::Data, of(Needed::Data)),
-        Wrong::Privileged | Wrong::PortTaken | Wrong::DataElsewhere | Wrong::DataTwice => return None,
+        Wrong::Privileged
+        | Wrong::OtherUser
+        | Wrong::OtherProgram
+        | Wrong::PortTaken
+        | Wrong::DataElsewhere
+        | Wrong::DataTwice => return None,
     };
     match wrong {
         Wrong::Hidden(_) => location.real = RemotePath::new("/home/somebody"),
@@ -145,6 +156,11 @@ fn world(wrong: Wrong, work: Work) -> (Desired, Observed) {
         }
         Wrong::NoAddress => host.lacks_address = true,
         Wrong::Privileged => drop(host.privileged_ports.insert(2379)),
+        Wrong::OtherUser => host.service.runs_as = Some("nobody".to_owned()),
+        Wrong::OtherProgram => {
+            host.process.as_mut().expect("it runs").executable_replaced = true;
+            host.installed.get_mut(&desired.cluster.version).expect("it is there").archive = None;
+        }
         Wrong::PortTaken => drop(host.taken_ports.insert(2379, "nginx".to_owned())),
         Wrong::DataElsewhere | Wrong::DataTwice => {
             host.data_elsewhere = Some(RemotePath::new("/data/etcd"));
@@ -173,7 +189,9 @@ fn complaint(wrong: Wrong, work: Work) -> Option<String> {
         | Wrong::DropIn
         | Wrong::NoAddress
         | Wrong::Privileged
+        | Wrong::OtherUser
         | Wrong::OthersData => Code::CannotStart,
+        Wrong::OtherProgram => Code::BinariesForeign,
         Wrong::InMemory(_) => Code::LostAtBoot,
         Wrong::PortTaken => Code::PortTaken,
         Wrong::DataElsewhere | Wrong::DataTwice => Code::DataElsewhere,
@@ -252,6 +270,16 @@ fn complaint_of_moves(members: usize, stopped: usize, moved: usize) -> Option<St
 
 fn moves() -> impl Iterator<Item = (usize, usize, usize)> {
     [(MEMBERS, 0, 0), (MEMBERS, 1, 0), (MEMBERS, 1, 1), (1, 0, 0)].into_iter()
+}
+
+/// Root can read all that the account can, and a number may be the account's own.
+#[test]
+fn a_user_who_can_read_its_files_keeps_nothing_from_being_done() {
+    for user in ["", "root", "999"] {
+        let (desired, mut observed) = world(Wrong::OtherUser, Work::Restart);
+        observed.host_mut(&sample::name(0)).expect("it is there").service.runs_as = Some(user.to_owned());
+        assert_eq!(plan(&desired, &observed).blocked, [], "{user:?}");
+    }
 }
 
 /// For the mutants.

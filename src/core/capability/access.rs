@@ -59,11 +59,12 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 /// etcd asks no list of revoked certificates.
 const OLD_ONE: &str = "the old one is accepted until its certificate expires, or until the CA is replaced";
 
-/// Of a key that somebody else than root and the owner that it is to have can read.
+/// Of a key that somebody else than root and the owner and group that it is to have can read.
 fn readable(host: &HostName, key: &str, is: &Access, wanted: &Access, new: &str) -> Option<Finding> {
     let mode = u32::from_str_radix(&is.mode, 8).unwrap_or_default();
     let is_others = is.owner != wanted.owner && is.owner != "root";
-    let is_readable = mode & 0o044 != 0 || is_others && mode & 0o400 != 0;
+    let is_of_others = is.group != wanted.group && is.group != "root";
+    let is_readable = mode & 0o004 != 0 || is_of_others && mode & 0o040 != 0 || is_others && mode & 0o400 != 0;
     is_readable.then(|| Finding {
         code: Code::KeyReadable,
         hosts: vec![host.clone()],

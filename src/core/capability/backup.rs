@@ -21,7 +21,9 @@ use crate::core::desired::{Backup, Compression, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, RoleName, UnixSeconds, UserName};
 use crate::core::observed::auth::BACKUP;
-use crate::core::observed::{Drill, File, FileFact, Host, LastRun, Observed, Role, Scheduled, Seen, Snapshot, Stored};
+use crate::core::observed::{
+    Drill, File, FileFact, Host, LastRun, Observed, Outcome, Role, Scheduled, Seen, Snapshot, Stored,
+};
 use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 use crate::core::span;
@@ -321,11 +323,17 @@ pub fn without_room(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 /// How long after its slot a snapshot may still be under way.
 const UNDER_WAY_SECONDS: i64 = 600;
 
-/// When the first snapshot is due, while there is none because the timers were started lately.
+/// When the first snapshot is due, while there is none because the timers were started lately. A run that has failed is a
+/// reason of its own.
 pub fn first_due(desired: &Desired, observed: &Observed) -> Option<UnixSeconds> {
     let schedule = &desired.backup.as_ref()?.schedule;
     let on = observed.seen_hosts().filter(|(name, host)| desired.backup_on(name).is_some() && is_on(host));
-    let since: Option<Vec<_>> = on.map(|(_, host)| host.scheduled.as_ref()?.since).collect();
+    let on: Vec<_> = on.map(|(_, host)| host.scheduled.as_ref()).collect::<Option<_>>()?;
+    let has_failed = |scheduled: &&Scheduled| scheduled.run.as_ref().is_some_and(|run| run.outcome == Outcome::Failed);
+    if on.iter().any(has_failed) {
+        return None;
+    }
+    let since: Option<Vec<_>> = on.into_iter().map(|scheduled| scheduled.since).collect();
     let due = schedule.first_after(since?.into_iter().min()?)?;
     (last(observed).is_none() && observed.at.0 < due.0 + UNDER_WAY_SECONDS).then_some(due)
 }

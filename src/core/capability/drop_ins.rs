@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::core::code::Code;
+use crate::core::content::runtime;
+use crate::core::desired::Desired;
 use crate::core::names::{HostName, RemotePath, listed};
 use crate::core::observed::Observed;
 use crate::core::plan::ruling::Finding;
@@ -26,19 +28,20 @@ const OVERRIDING: [&str; 14] = [
     "WorkingDirectory",
 ];
 
-pub fn findings(observed: &Observed) -> Vec<Finding> {
-    let drop_ins = observed
-        .seen_hosts()
-        .flat_map(|(name, host)| host.service.drop_ins.iter().map(move |(path, settings)| of(name, path, settings)));
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let unit = runtime::name(desired);
+    let drop_ins = observed.seen_hosts().flat_map(|(name, host)| {
+        host.service.drop_ins.iter().map(move |(path, settings)| of(unit, name, path, settings))
+    });
     drop_ins.collect()
 }
 
-fn of(name: &HostName, path: &RemotePath, settings: &BTreeSet<String>) -> Finding {
+fn of(unit: &str, name: &HostName, path: &RemotePath, settings: &BTreeSet<String>) -> Finding {
     let finding = |code, what, hint: String| Finding { code, hosts: vec![name.clone()], what, hint: Some(hint) };
     let (overriding, others): (Vec<&str>, Vec<&str>) =
         settings.iter().map(String::as_str).partition(|setting| OVERRIDING.contains(setting));
     if settings.is_empty() {
-        let hint = format!("`systemctl cat etcd` on {name} shows what it sets");
+        let hint = format!("`systemctl cat {unit}` on {name} shows what it sets");
         return finding(Code::DropIn, format!("{path} changes the unit on {name}"), hint);
     }
     let stays = stay(&others);
@@ -79,7 +82,7 @@ mod tests {
 
     fn told(settings: &[&str]) -> (Code, String, String) {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let finding = of(&HostName::new("etcd-1"), &RemotePath::new("/x.conf"), &settings);
+        let finding = of("etcd.service", &HostName::new("etcd-1"), &RemotePath::new("/x.conf"), &settings);
         (finding.code, finding.what, finding.hint.expect("each has one"))
     }
 
@@ -102,6 +105,6 @@ mod tests {
         assert!(hint.ends_with("(where it keeps from etcd what that needs, the plan refuses)"), "{hint}");
         let (code, what, hint) = told(&[]);
         assert_eq!((code, what.as_str()), (Code::DropIn, "/x.conf changes the unit on etcd-1"));
-        assert_eq!(hint, "`systemctl cat etcd` on etcd-1 shows what it sets");
+        assert_eq!(hint, "`systemctl cat etcd.service` on etcd-1 shows what it sets");
     }
 }

@@ -3,6 +3,10 @@
 //! A member that follows the leader and reads may lack the way to another one: with the leader between them both serve. Once
 //! a third one is stopped or taken out, the two of them may have to be the quorum, and cannot. Source: `peerStatus` in
 //! etcd's rafthttp/peer_status.go, told as `etcd_network_active_peers` (3.4 to 3.7).
+//!
+//! That metric may stay at 0 although all is well again: one message that fails late in a restart sets it, and nothing takes
+//! it back while the streams hold (etcd-io/etcd#14523). So only a way that was tried and found closed keeps anything from
+//! being done.
 
 use crate::core::code::Code;
 use crate::core::count::count;
@@ -18,6 +22,8 @@ pub struct Gap {
     pub to: HostName,
     /// How many messages could not be sent since it started. Volatile.
     pub failures: u64,
+    /// The way was tried.
+    pub is_closed: bool,
 }
 
 /// Between the members that are `healthy`: what is wrong with the others is told already. Those that were members once do
@@ -26,8 +32,9 @@ pub fn gaps(observed: &Observed, healthy: &[(&HostName, MemberId)]) -> Vec<Gap> 
     let from = |(from, _): &(&HostName, MemberId)| {
         let peers = observed.host(from).and_then(|host| Some(&host.answer()?.peers));
         let missing = |(to, id): &(&HostName, MemberId)| {
-            let Peer { is_active, failures, .. } = peers?.get(id)?;
-            (!is_active).then(|| Gap { from: (*from).clone(), to: (*to).clone(), failures: *failures })
+            let Peer { is_active, is_unreachable, failures, .. } = *peers?.get(id)?;
+            let gap = || Gap { from: (*from).clone(), to: (*to).clone(), failures, is_closed: is_unreachable };
+            (!is_active).then(gap)
         };
         healthy.iter().filter_map(missing).collect::<Vec<_>>()
     };
@@ -43,12 +50,21 @@ pub fn findings(gaps: &[Gap]) -> Vec<Finding> {
             0 => String::new(),
             failures => format!("; {} could not be sent since it started", messages(failures)),
         };
+        let is_closed = gaps.iter().any(|gap| gap.is_closed);
+        let (tried, hint) = match is_closed {
+            true => ("; its host does not reach the peer port", Some(HINT.to_owned())),
+            false => (
+                "; its host reaches the peer port, so this may be left over from a restart",
+                Some(format!(
+                    "`quorate apply --restart={from}` makes it connect anew; `quorate logs {from}` shows whether it is refused"
+                )),
+            ),
+        };
         let what = format!(
             "{from} has no connection to {} for raft's messages, as etcd there says (metric \
-             etcd_network_active_peers){lost}",
+             etcd_network_active_peers){lost}{tried}",
             listed(gaps.iter().map(|gap| &gap.to))
         );
-        let hint = Some(HINT.to_owned());
         Some(Finding { code: Code::PeerInactive, hosts: vec![from.clone()], what, hint })
     };
     gaps.chunk_by(|one, other| one.from == other.from).filter_map(of_one).collect()
@@ -70,8 +86,8 @@ pub fn waits(Gap { from, to, .. }: &Gap) -> Blocked {
     Blocked::new(Code::PeerInactive, what).on(from).hint(HINT)
 }
 
-/// In a few words, of the first of them.
+/// In a few words, of the first that is known to be one.
 pub fn words(gaps: &[Gap]) -> Option<String> {
-    let Gap { from, to, .. } = gaps.first()?;
+    let Gap { from, to, .. } = gaps.iter().find(|gap| gap.is_closed)?;
     Some(format!("{from} has no connection to {to}"))
 }

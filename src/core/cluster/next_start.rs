@@ -1,7 +1,7 @@
 //! What the next start of etcd on a host needs, with what will be on disk then. It is asked before anything is laid ready
 //! for a start, and before every stop, restart and start: a member that could not come back is not touched.
 
-use crate::core::cluster::staged;
+use crate::core::cluster::{staged, version};
 use crate::core::code::Code;
 use crate::core::content::{self, layout};
 use crate::core::desired::{Desired, Place};
@@ -22,6 +22,8 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         found.extend(host.locations.iter().filter_map(at));
         found.extend(lacks_address(desired, name, host));
         found.extend(privileged(desired, name, host));
+        found.extend(another_user(name, host));
+        found.extend(another_program(desired, name, host));
         // One that is stopped is told so when it is to be started.
         if host.process.is_some() {
             found.extend(staged::port_taken(name, host));
@@ -104,6 +106,36 @@ fn privileged(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked
         _ => Place::MetricsPort,
     };
     Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(place))
+}
+
+/// Its keys and its data are its own user's alone; only root can read them, too.
+fn another_user(name: &HostName, host: &Host) -> Option<Blocked> {
+    let is_unable = |user: &&String| !["", "root", "0"].contains(&user.as_str()) && user.parse::<u32>().is_err();
+    let user = host.service.runs_as.as_ref().filter(is_unable)?;
+    let account = layout::ACCOUNT;
+    let what = format!(
+        "etcd on {name} could not start again: a drop-in of its unit sets `User={user}`, and its keys and its data are for \
+         {account} alone"
+    );
+    let hint = "`systemctl cat` of the unit shows which drop-in: remove User from it";
+    Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::PathsService))
+}
+
+/// Somebody has put another program there while etcd runs, and it is not the one of the declared archive.
+fn another_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let process = host.process.as_ref().filter(|process| process.executable_replaced)?;
+    let version = version::on_disk(desired, host);
+    let declared = desired.archive_digest(version, host.architecture)?;
+    let installed = host.installed.get(&version).filter(|installed| installed.archive != Some(declared))?;
+    let why = match installed.archive {
+        Some(_) => "is of another archive than the declared one",
+        None => "is not as quorate has installed it",
+    };
+    let what =
+        format!("etcd on {name} may not start again: {} was replaced since it started, and {why}", process.executable);
+    let folder = desired.binaries_folder_of(version);
+    let hint = format!("move {folder} aside on the host (etcd goes on): the next apply installs the declared archive");
+    Some(Blocked::new(Code::BinariesForeign, what).on(name).hint(hint).declared_at(Place::ArchiveSha256))
 }
 
 /// What is wrong with one of the places that etcd needs.

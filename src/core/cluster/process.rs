@@ -57,7 +57,8 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
         File::Trust => Place::Ca,
         _ => Place::PathsService,
     };
-    let words: Vec<_> = changed.into_iter().map(|file| layout::row(file).word).collect();
+    let word = |file| layout::row(file).word;
+    let words: Vec<_> = changed.into_iter().map(|file| word(file).strip_prefix("the ").unwrap_or(word(file))).collect();
     Some((format!("etcd is still running with the old {}", words.join(" and ")), declared))
 }
 

@@ -152,9 +152,21 @@ impl Membership {
             .find_map(|member| Some((&member.host, member.full.as_deref()?)))
     }
 
-    /// A connection that is missing between two members, neither of which is `host`'s.
+    /// A connection that is missing between two members, neither of which is `host`'s, and without which the others may be
+    /// no quorum when `host` is away, or has joined.
     pub fn gap_besides(&self, host: &HostName) -> Option<&Gap> {
-        self.gaps.iter().find(|gap| gap.from != *host && gap.to != *host)
+        let besides: Vec<_> =
+            self.gaps.iter().filter(|gap| gap.is_closed && gap.from != *host && gap.to != *host).collect();
+        // Of each such pair one may be of no use to the other.
+        let pair = |gap: &&Gap| {
+            let (one, other) = (&gap.from, &gap.to);
+            (one.min(other).clone(), one.max(other).clone())
+        };
+        let pairs: BTreeSet<_> = besides.iter().map(pair).collect();
+        let joins = self.member_of(host).is_none();
+        let quorum = (self.voters().count() + usize::from(joins)) / 2 + 1;
+        let left = self.voters().filter(|member| member.host != *host && member.health == Health::Healthy).count();
+        besides.first().copied().filter(|_| left < quorum + pairs.len())
     }
 
     /// A voter other than `host`'s that is not well.
@@ -211,6 +223,10 @@ impl Member {
             (false, true) => Some("its data differs from the others' (HashKV)"),
             (false, false) => None,
         };
+        // etcd tells a name once a member has started.
+        if self.health == Health::Unseen && self.entry.name.is_none() {
+            return Some("it has never started");
+        }
         self.health.trouble().or(odd).or(self.full.as_deref())
     }
 }

@@ -464,6 +464,9 @@ pub struct Service {
     /// What they take from etcd, and what other units of the host do in the same way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restrictions: Vec<Restriction>,
+    /// The user that they make etcd run as, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_as: Option<String>,
     /// Its own last words, told only while it fails or is about to be started once more. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complaint: Option<String>,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub struct Peer {
     pub is_active: bool,
+    /// Its host did not reach the other's peer port. Tried only where it is not active.
+    #[serde(default)]
+    pub is_unreachable: bool,
     /// How many messages could not be sent since the member started. Volatile.
     #[serde(default)]
     pub failures: u64,

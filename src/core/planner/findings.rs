@@ -52,7 +52,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(rotation::findings(observed));
     findings.extend(clients::finding(desired, observed));
     findings.extend(access::findings(desired, observed));
-    findings.extend(drop_ins::findings(observed));
+    findings.extend(drop_ins::findings(desired, observed));
     if let Some(Some(authority)) = observed.workstation.authority.known() {
         let left = authority.not_after.0 - observed.at.0;
         if left < AUTHORITY_WARNING_SECONDS {

@@ -126,6 +126,7 @@ pub fn bare_host() -> Host {
             needs_reload: false,
             drop_ins: Default::default(),
             restrictions: Vec::new(),
+            runs_as: None,
             complaint: None,
             ended: None,
         },

@@ -16,7 +16,7 @@ pub enum Verdict {
 }
 
 /// What is wrong with a cluster that serves, beside its members.
-const DEGRADING: [Code; 5] = [Code::Alarm, Code::DataDiffers, Code::BackupTooOld, Code::DiskFull, Code::PeerInactive];
+const DEGRADING: [Code; 4] = [Code::Alarm, Code::DataDiffers, Code::BackupTooOld, Code::DiskFull];
 
 pub fn verdict(document: &Document) -> Verdict {
     // One that is healthy has just read through a quorum.
@@ -31,7 +31,8 @@ pub fn verdict(document: &Document) -> Verdict {
     let is_well = |member: &MemberStatus| {
         member.host.is_some() && member.healthy && member.trouble.is_none() && member.alarms.is_empty()
     };
-    let is_degraded = document.findings.iter().any(|finding| DEGRADING.contains(&finding.code));
+    let is_degraded = document.overview.not_connected.is_some()
+        || document.findings.iter().any(|finding| DEGRADING.contains(&finding.code));
     match all_asked && !is_degraded && document.members.iter().all(is_well) {
         true => Verdict::Well,
         false => Verdict::Degraded,

@@ -278,7 +278,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         asked: observed.host(&member.host).is_some_and(is_asked),
         healthy: false,
         condition: observed.sight(&member.host).map_or(Condition::Unreachable, |host| condition(Some(member), host)),
-        trouble: Some(match member.health.trouble() {
+        trouble: Some(match member.trouble() {
             Some(why) => format!("not declared in cluster.toml, and {why}"),
             None => "not declared in cluster.toml".to_owned(),
         }),

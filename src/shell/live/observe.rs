@@ -17,7 +17,7 @@ use crate::core::cluster::snapshot::live_cluster;
 use crate::core::cluster::{quorum, sameness, source, trust, upgrade};
 use crate::core::desired::Consumer;
 use crate::core::names::{ConsumerName, HostName, UnixSeconds};
-use crate::core::observed::{Cause, ConsumerFiles, FormerLife, Host, Observed, Seen, Workstation};
+use crate::core::observed::{Cause, ConsumerFiles, FormerLife, Host, Observed, Seen, Unable, Workstation};
 use crate::shell::clock::now;
 use crate::shell::fleet::Fleet;
 use crate::shell::patience::{Patience, Pauses};
@@ -114,7 +114,8 @@ async fn observe_once(live: &Live) -> Observed {
     let is_first = credentials.take_first_look();
     if is_first && credentials.is_being_replaced() && rotation::is_over(&observed) {
         // Without the key of the old one no member could be asked, and none needs it: the declared one lets us in.
-        if matches!(observed.workstation.authority, Seen::Unknown(_)) {
+        let is_unable = observed.workstation.lent.as_ref().is_some_and(|lent| lent.why == Unable::NotHere);
+        if is_unable || matches!(observed.workstation.authority, Seen::Unknown(_)) {
             credentials.note_replaced();
             return Box::pin(observe_once(live)).await;
         }

@@ -126,7 +126,7 @@ async fn dial(
 }
 
 /// The serials of the certificates that the member serves to clients and to peers: where it answered, and where its peers
-/// find it.
+/// are to find it. Where nothing listens at that, somebody has changed the list by hand, and it is asked where it is declared.
 pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &Answer) -> BTreeMap<Role, Seen<String>> {
     let host = &remote.host;
     let lists = answer.members.known().into_iter().chain([&answer.own_members]);
@@ -141,9 +141,33 @@ pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &A
             hint: Some(format!("on {host}: {}", runtime::log(&hosts.desired))),
         }),
     };
-    let of_role = async |role: Role, place: Option<Place>| Some((role, look(place?).await));
-    let (server, peer) = tokio::join!(of_role(Role::Server, client), of_role(Role::Peer, peer));
+    let of_role = async |role: Role, place: Option<Place>, else_at: Option<Place>| {
+        let place = place?;
+        let else_at = else_at.filter(|other| *other != place);
+        let first = look(place).await;
+        let (Seen::Unknown(_), Some(other)) = (&first, else_at) else { return Some((role, first)) };
+        let second = look(other).await;
+        Some((role, if second.known().is_some() { second } else { first }))
+    };
+    let node = hosts.desired.nodes.get(host);
+    let declared = node.map(|node| Place { address: node.address.clone(), port: hosts.desired.ports.peer });
+    let (server, peer) = tokio::join!(of_role(Role::Server, client, None), of_role(Role::Peer, peer, declared));
     server.into_iter().chain(peer).collect()
+}
+
+/// Of a peer that etcd calls inactive: whether there is a way from its host to the other's peer port. By itself etcd's word
+/// may be an old one.
+pub(super) async fn try_ways(hosts: &Hosts, remote: &Remote, answer: &mut Answer) {
+    // From here it would be another way.
+    if hosts.desired.ssh.etcd_access == EtcdAccess::Direct {
+        return;
+    }
+    let entries = answer.members.known().unwrap_or(&answer.own_members);
+    for (id, peer) in answer.peers.iter_mut().filter(|(_, peer)| !peer.is_active) {
+        let entry = entries.iter().find(|entry| entry.id == *id);
+        let Some(place) = entry.and_then(|entry| Place::of(entry.peer_urls.first()?)) else { continue };
+        peer.is_unreachable = stream_to(hosts, remote, &place).await.is_err();
+    }
 }
 
 async fn serial_at(hosts: &Hosts, remote: &Remote, tls: &Tls, place: &Place) -> Result<String, String> {

@@ -45,9 +45,10 @@ fn one_direction_is_closed(scene: &Scene) {
         one.address()
     ));
     let gap = "etcd-3 has no connection to etcd-1";
-    until("etcd-3 lacks a connection", Duration::from_secs(30), || scene.plan().stdout.contains("[peer-inactive]"));
+    let told = format!("{gap} for raft's messages");
+    until("etcd-3 lacks a connection", Duration::from_secs(30), || scene.plan().stdout.contains(&told));
     let plan = scene.plan().exits(0);
-    plan.says(&[&format!("{gap} for raft's messages"), "3 of 3 voters healthy, NOT ALL CONNECTED"]);
+    plan.says(&[&told, "its host does not reach the peer port", "3 of 3 voters healthy, NOT ALL CONNECTED"]);
     scene.quorate(&["status", "--check"]).exits(2);
     scene.quorate(&["status"]).exits(0).says(&[&format!("NOT ALL CONNECTED ({gap})"), "[peer-inactive]"]);
     scene.quorate(&["doctor", "--no-disk"]).exits(2).says(&["etcd has no connection to etcd-1 for raft's messages"]);
@@ -56,6 +57,7 @@ fn one_direction_is_closed(scene: &Scene) {
     refused.says(&[&format!("no other member is added, changed, restarted or removed while {gap}")]);
     scene.quorate(&["plan", "--restart=etcd-3"]).exits(0).says(&["restart etcd"]);
     three.sh("nft delete table inet limp");
-    until("all are connected", Duration::from_secs(30), || !scene.plan().stdout.contains("[peer-inactive]"));
-    scene.is_in_sync();
+    // etcd's metric may stay behind: that is told, and holds nothing up.
+    until("all are connected", Duration::from_secs(30), || !scene.plan().stdout.contains("NOT ALL CONNECTED"));
+    scene.plan().exits(0).says(&["No changes"]);
 }

@@ -90,7 +90,7 @@ fn consumers_are_kept_through_renewal_and_rotation() {
 
     // What somebody broke is mended.
     last.sh("rm /etc/kubernetes/pki/apiserver-etcd-client.key; chmod 666 /etc/kubernetes/pki/etcd-ca.crt");
-    scene.is_repaired(&["etcd-ca.crt is 666 nobody:nogroup", "on etcd-4"]);
+    scene.is_repaired(&["etcd-ca.crt: 666 nobody:nogroup → 644 nobody:nogroup", "on etcd-4"]);
     // Renewal of everything.
     let before = serial(host, "/srv/app/etcd.crt");
     scene.quorate(&["apply", "--yes", "--renew-certs"]).exits(0);

@@ -320,7 +320,10 @@ fn the_ways_of_raft() {
         let mut observed = sample::healthy(&desired);
         let id = |index| observed.host(&sample::name(index)).and_then(Host::answer).expect("it answers").member;
         let peer = |(index, is_active, round_trip_us): &(usize, bool, Option<u64>)| {
-            (id(*index), Peer { is_active: *is_active, failures: 0, round_trip_us: *round_trip_us })
+            (
+                id(*index),
+                Peer { is_active: *is_active, is_unreachable: !is_active, failures: 0, round_trip_us: *round_trip_us },
+            )
         };
         let peers = peers.iter().map(peer).collect();
         let first = observed.host_mut(&sample::name(0)).expect("it was seen");

@@ -76,6 +76,10 @@ impl fmt::Display for MemberAction {
             Self::Add { .. } => f.write_str("add the member as a learner"),
             Self::Promote { .. } => f.write_str("promote the learner to voter"),
             Self::UpdatePeerUrl { peer_url, .. } => write!(f, "change the member's peer URL to {peer_url}"),
+            // One that has never started has no name of its own.
+            Self::Remove { host, member, .. } if host.as_str() == format!("member-{member}") => {
+                write!(f, "remove member {member} from the cluster")
+            }
             Self::Remove { host, member, .. } => write!(f, "remove member {host} (id {member}) from the cluster"),
         }
     }

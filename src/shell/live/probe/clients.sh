@@ -3,6 +3,8 @@
 # process, only while ca.crt holds more than one authority: then it matters who they are.
 look_clients() {
     told='' count=0
+    # Addresses of IPv6 stand in brackets, which would be patterns of names of files.
+    set -f
     for address in $connected; do
         case "$told " in
         *" $address "*) continue ;;
@@ -12,6 +14,7 @@ look_clients() {
         told="$told $address"
         echo "$address"
     done
+    set +f
     if [ "$(grep -cse '^-----BEGIN CERTIFICATE' -- "$q_trust")" -gt 1 ] 2>/dev/null; then
         echo '[programs]'
         ss -tnpH state established "( dport = :$q_client_port )" 2>/dev/null | head -n 500

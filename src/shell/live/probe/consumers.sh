@@ -12,8 +12,8 @@ look_consumers() {
         kind=$1 path=$2
         shift 2
         case $kind in
-        account) getent passwd "$path" >/dev/null || echo "lacks account $path" ;;
-        group) getent group "$path" >/dev/null || echo "lacks group $path" ;;
+        account) is_none passwd "$path" && echo "lacks account $path" ;;
+        group) is_none group "$path" && echo "lacks group $path" ;;
         file | key) [ -d "${path%/*}/" ] || echo "lacks folder ${path%/*}" ;;
         esac
         [ -f "$path" ] || continue
@@ -26,4 +26,10 @@ look_consumers() {
             ;;
         esac
     done
+}
+
+# is_none DATABASE NAME: nobody knows it. Where a name service gives no answer, getent ends in another way.
+is_none() {
+    getent "$1" "$2" >/dev/null
+    [ $? = 2 ]
 }

@@ -123,7 +123,9 @@ mod tests {
                 Look::SHELL
             );
             let output = Command::new("sh").args(["-c", &script]).output().expect("it is everywhere");
-            String::from_utf8(output.stdout).expect("it is text")
+            let text = String::from_utf8(output.stdout).expect("it is text");
+            let lines = text.lines().filter(|line| !line.starts_with("unprivileged="));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
         };
         let without = told("ss() { return 127; }");
         assert_eq!(without, format!("{port} {user}\n 0100007F\n"));
@@ -131,5 +133,23 @@ mod tests {
             assert_eq!(told(""), format!("{port} {user}\n 127.0.0.1\n"));
         }
         drop((here, kept));
+    }
+
+    /// In a shell an address in brackets is a pattern of names of files.
+    #[test]
+    fn no_file_takes_the_place_of_an_address() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        std::fs::write(folder.path().join("1"), "").expect("it is ours");
+        let script = format!(
+            "newline='\n' tab='\t' uid=1 pid=1 q_client_port=2379 q_ports=x q_ports_hex=x q_trust=/dev/null\n\
+             ss() {{ echo 'ESTAB 0 0 [::ffff:10.0.0.1]:2379 [::ffff:10.82.0.51]:41822 uid:1'; }}\n{}\n{}\n\
+             look_listeners; look_clients",
+            Look::SHELL,
+            super::super::clients::Look::SHELL
+        );
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().expect("it is everywhere");
+        let text = String::from_utf8(output.stdout).expect("it is text");
+        assert!(text.ends_with("\n[::ffff:10.82.0.51]\n"), "{text}");
     }
 }

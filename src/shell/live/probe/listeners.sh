@@ -8,6 +8,8 @@ look_listeners() {
     foreign='' serving='' connected=''
     sockets=$(ss -Htne state listening state established "( $q_ports )" 2>/dev/null) ||
         sockets=$(grep -hE ":($q_ports_hex) [0-9A-F]+:[0-9A-F]+ (0A|01) " /proc/net/tcp /proc/net/tcp6 2>/dev/null)
+    # Addresses of IPv6 stand in brackets, which would be patterns of names of files.
+    set -f
     IFS=$newline
     for line in $sockets; do
         IFS=" $tab$newline"
@@ -36,6 +38,7 @@ look_listeners() {
         fi
     done
     IFS=" $tab$newline"
+    set +f
     if [ -n "$foreign" ] && [ -z "$pid" ]; then
         # A recovery that was killed: its etcd ends within a minute, or when our unit is started.
         echo '[forced]'

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
+use crate::core::content::layout;
 use crate::core::names::RemotePath;
 use crate::core::observed::{Ended, Restricted, Restriction, Service, ServiceState};
 
@@ -39,12 +40,14 @@ impl Section for Look {
         let is_ours = said("FragmentPath") == Some(of.desired.paths.unit().as_str());
         let is_changed = is_ours && drop_ins.clone().next().is_some();
         let restrictions = if is_changed { restrictions(said) } else { Vec::new() };
+        let runs_as = said("User").filter(|user| is_changed && *user != layout::ACCOUNT).map(str::to_owned);
         Ok(Service {
             state,
             enabled: said("UnitFileState") == Some("enabled"),
             needs_reload: said("NeedDaemonReload") == Some("yes"),
             drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(drop_in).collect(),
             restrictions,
+            runs_as,
             complaint: None,
             ended: ended(said),
         })

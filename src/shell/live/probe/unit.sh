@@ -3,7 +3,7 @@
 look_unit() {
     properties=ActiveState,SubState,MainPID,UnitFileState,NeedDaemonReload,DropInPaths,ExecMainStartTimestamp,FragmentPath
     properties=$properties,ProtectHome,ProtectSystem,InaccessiblePaths,TemporaryFileSystem,ReadOnlyPaths,ReadWritePaths
-    properties=$properties,BindPaths,StateDirectory,NoExecPaths,ExecPaths
+    properties=$properties,BindPaths,StateDirectory,NoExecPaths,ExecPaths,User
     properties=$properties,ExecMainPID,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic
     unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
     echo "$unit"
