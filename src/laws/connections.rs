@@ -49,7 +49,15 @@ fn connect(observed: &mut Observed, gap: Option<(usize, usize)>) {
         let peer = |(other, id): &(HostName, MemberId)| {
             let is_missing = gap.is_some_and(|(from, to)| *name == sample::name(from) && *other == sample::name(to));
             let failures = u64::from(is_missing) * 214;
-            (*id, Peer { is_active: !is_missing, is_unreachable: is_missing, failures, round_trip_us: Some(900) })
+            (
+                *id,
+                Peer {
+                    is_active: !is_missing,
+                    is_reached: is_missing.then_some(false),
+                    failures,
+                    round_trip_us: Some(900),
+                },
+            )
         };
         answer(observed, name).peers = others.map(peer).collect();
     }
@@ -166,7 +174,7 @@ fn who_is_connected_holds_nothing_up() {
 fn what_only_the_metric_says_is_told_and_holds_nothing_up() {
     let (desired, mut observed) = world(Work::Restart(2), Some((0, 1)));
     let (_, connected) = world(Work::Restart(2), None);
-    answer(&mut observed, &sample::name(0)).peers.values_mut().for_each(|peer| peer.is_unreachable = false);
+    answer(&mut observed, &sample::name(0)).peers.values_mut().for_each(|peer| peer.is_reached = Some(true));
     let (told, without) = (plan(&desired, &observed), plan(&desired, &connected));
     assert_eq!((told.steps, told.blocked), (without.steps, without.blocked));
     let finding = told.findings.iter().find(|finding| finding.code == Code::PeerInactive).expect("it is told");
@@ -174,6 +182,11 @@ fn what_only_the_metric_says_is_told_and_holds_nothing_up() {
     assert!(finding.hint.as_ref().is_some_and(|hint| hint.contains("--restart=etcd-1")), "{finding:?}");
     let document = status::document(&desired, &observed);
     assert_eq!((verdict(&document), document.overview.not_connected), (Verdict::Well, None));
+    // What was not tried is not worded as seen.
+    answer(&mut observed, &sample::name(0)).peers.values_mut().for_each(|peer| peer.is_reached = None);
+    let told = plan(&desired, &observed);
+    let finding = told.findings.iter().find(|finding| finding.code == Code::PeerInactive).expect("it is told");
+    assert!(!finding.what.contains("its host"), "{finding:?}");
 }
 
 /// Of five, one may go while two others are not connected: whoever leads, three are left who are. Not while two pairs are.
@@ -186,7 +199,7 @@ fn those_who_are_left_are_counted() {
         for (from, to) in gaps {
             let id = answer(&mut observed, &sample::name(*to)).member;
             let peer = answer(&mut observed, &sample::name(*from)).peers.get_mut(&id).expect("it is a peer");
-            (peer.is_active, peer.is_unreachable) = (false, true);
+            (peer.is_active, peer.is_reached) = (false, Some(false));
         }
         let name = sample::name(4);
         let pid = observed.host(&name).and_then(|host| host.process.as_ref()).map(|process| process.pid);
@@ -224,7 +237,7 @@ fn only_members_that_are_healthy_are_missed() {
     let codes = |observed: &Observed| plan(&desired, observed).findings.iter().map(|one| one.code).collect::<Vec<_>>();
     assert!(!codes(&observed).contains(&Code::PeerInactive));
     let (_, mut observed) = world(Work::Nothing, None);
-    let gone = Peer { is_active: false, is_unreachable: true, failures: 3, round_trip_us: None };
+    let gone = Peer { is_active: false, is_reached: Some(false), failures: 3, round_trip_us: None };
     answer(&mut observed, &sample::name(0)).peers.insert(MemberId(0xdead), gone);
     assert!(!codes(&observed).contains(&Code::PeerInactive));
 }

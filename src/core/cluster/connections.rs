@@ -22,8 +22,15 @@ pub struct Gap {
     pub to: HostName,
     /// How many messages could not be sent since it started. Volatile.
     pub failures: u64,
-    /// The way was tried.
-    pub is_closed: bool,
+    /// As [`Peer::is_reached`].
+    pub is_reached: Option<bool>,
+}
+
+impl Gap {
+    /// The way was tried, and is known to be closed.
+    pub fn is_closed(&self) -> bool {
+        self.is_reached == Some(false)
+    }
 }
 
 /// Between the members that are `healthy`: what is wrong with the others is told already. Those that were members once do
@@ -32,8 +39,8 @@ pub fn gaps(observed: &Observed, healthy: &[(&HostName, MemberId)]) -> Vec<Gap> 
     let from = |(from, _): &(&HostName, MemberId)| {
         let peers = observed.host(from).and_then(|host| Some(&host.answer()?.peers));
         let missing = |(to, id): &(&HostName, MemberId)| {
-            let Peer { is_active, is_unreachable, failures, .. } = *peers?.get(id)?;
-            let gap = || Gap { from: (*from).clone(), to: (*to).clone(), failures, is_closed: is_unreachable };
+            let Peer { is_active, is_reached, failures, .. } = *peers?.get(id)?;
+            let gap = || Gap { from: (*from).clone(), to: (*to).clone(), failures, is_reached };
             (!is_active).then(gap)
         };
         healthy.iter().filter_map(missing).collect::<Vec<_>>()
@@ -50,14 +57,14 @@ pub fn findings(gaps: &[Gap]) -> Vec<Finding> {
             0 => String::new(),
             failures => format!("; {} could not be sent since it started", messages(failures)),
         };
-        let is_closed = gaps.iter().any(|gap| gap.is_closed);
-        let (tried, hint) = match is_closed {
-            true => ("; its host does not reach the peer port", Some(HINT.to_owned())),
-            false => (
+        let (tried, hint) = match gaps.first()?.is_reached {
+            None => ("", HINT.to_owned()),
+            Some(false) => ("; its host does not reach the peer port", HINT.to_owned()),
+            Some(true) => (
                 "; its host reaches the peer port, so this may be left over from a restart",
-                Some(format!(
+                format!(
                     "`quorate apply --restart={from}` makes it connect anew; `quorate logs {from}` shows whether it is refused"
-                )),
+                ),
             ),
         };
         let what = format!(
@@ -65,9 +72,11 @@ pub fn findings(gaps: &[Gap]) -> Vec<Finding> {
              etcd_network_active_peers){lost}{tried}",
             listed(gaps.iter().map(|gap| &gap.to))
         );
-        Some(Finding { code: Code::PeerInactive, hosts: vec![from.clone()], what, hint })
+        Some(Finding { code: Code::PeerInactive, hosts: vec![from.clone()], what, hint: Some(hint) })
     };
-    gaps.chunk_by(|one, other| one.from == other.from).filter_map(of_one).collect()
+    gaps.chunk_by(|one, other| (&one.from, one.is_reached) == (&other.from, other.is_reached))
+        .filter_map(of_one)
+        .collect()
 }
 
 fn messages(failures: u64) -> String {
@@ -88,6 +97,6 @@ pub fn waits(Gap { from, to, .. }: &Gap) -> Blocked {
 
 /// In a few words, of the first that is known to be one.
 pub fn words(gaps: &[Gap]) -> Option<String> {
-    let Gap { from, to, .. } = gaps.iter().find(|gap| gap.is_closed)?;
+    let Gap { from, to, .. } = gaps.iter().find(|gap| gap.is_closed())?;
     Some(format!("{from} has no connection to {to}"))
 }

@@ -177,7 +177,7 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
         let Some(answer) = host.member.known_mut().and_then(Option::as_mut) else { continue };
         let ways = answer.peers.iter_mut().filter(|(id, _)| started.contains(id));
-        ways.for_each(|(_, peer)| (peer.is_active, peer.is_unreachable) = (true, false));
+        ways.for_each(|(_, peer)| (peer.is_active, peer.is_reached) = (true, None));
     }
     members.sort();
     publish(observed, &members);

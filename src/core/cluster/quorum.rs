@@ -156,7 +156,7 @@ impl Membership {
     /// no quorum when `host` is away, or has joined.
     pub fn gap_besides(&self, host: &HostName) -> Option<&Gap> {
         let besides: Vec<_> =
-            self.gaps.iter().filter(|gap| gap.is_closed && gap.from != *host && gap.to != *host).collect();
+            self.gaps.iter().filter(|gap| gap.is_closed() && gap.from != *host && gap.to != *host).collect();
         // Of each such pair one may be of no use to the other.
         let pair = |gap: &&Gap| {
             let (one, other) = (&gap.from, &gap.to);
@@ -164,7 +164,7 @@ impl Membership {
         };
         let pairs: BTreeSet<_> = besides.iter().map(pair).collect();
         let joins = self.member_of(host).is_none();
-        let quorum = (self.voters().count() + usize::from(joins)) / 2 + 1;
+        let quorum = quorum(self.voters().count() + usize::from(joins));
         let left = self.voters().filter(|member| member.host != *host && member.health == Health::Healthy).count();
         besides.first().copied().filter(|_| left < quorum + pairs.len())
     }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub struct Peer {
     pub is_active: bool,
-    /// Its host did not reach the other's peer port. Tried only where it is not active.
-    #[serde(default)]
-    pub is_unreachable: bool,
+    /// Whether its host reaches the other's peer port. Tried only where it is not active, between members that are healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_reached: Option<bool>,
     /// How many messages could not be sent since the member started. Volatile.
     #[serde(default)]
     pub failures: u64,

@@ -174,8 +174,7 @@ pub(super) async fn recognise(
         (member, _) => member,
     };
     let member = match member {
-        Ok((_, mut answer)) => {
-            reach::try_ways(hosts, &remote, &mut answer).await;
+        Ok((_, answer)) => {
             if let (Some(process), Ok(tls)) = (&mut seen.process, tls) {
                 process.served = reach::served(hosts, &remote, tls, &answer).await;
             }

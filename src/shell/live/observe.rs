@@ -109,6 +109,7 @@ async fn observe_once(live: &Live) -> Observed {
             host.lookups = found;
         }
     }
+    reach::try_ways(hosts, &mut observed).await;
     observed.auth = users::look(hosts, kept, &observed).await;
     lent::tell(desired, &mut observed);
     let is_first = credentials.take_first_look();

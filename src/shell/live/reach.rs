@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::core::cluster::quorum::Membership;
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::EtcdAccess;
 use crate::core::diagnostic::Diagnostic;
-use crate::core::names::HostName;
-use crate::core::observed::{Answer, Cause, Role, Seen};
+use crate::core::names::{HostName, MemberId};
+use crate::core::observed::{Answer, Cause, Observed, Role, Seen};
 use crate::shell::clock::now;
 use crate::shell::live::cause;
 use crate::shell::live::credentials::Credentials;
@@ -155,18 +156,37 @@ pub(super) async fn served(hosts: &Hosts, remote: &Remote, tls: &Tls, answer: &A
     server.into_iter().chain(peer).collect()
 }
 
-/// Of a peer that etcd calls inactive: whether there is a way from its host to the other's peer port. By itself etcd's word
-/// may be an old one.
-pub(super) async fn try_ways(hosts: &Hosts, remote: &Remote, answer: &mut Answer) {
+/// Between members that are healthy and, as etcd says, not connected: whether there is a way from the one's host to the other's
+/// peer port. By itself etcd's word may be an old one.
+pub(super) async fn try_ways(hosts: &Arc<Hosts>, observed: &mut Observed) {
     // From here it would be another way.
     if hosts.desired.ssh.etcd_access == EtcdAccess::Direct {
         return;
     }
-    let entries = answer.members.known().unwrap_or(&answer.own_members);
-    for (id, peer) in answer.peers.iter_mut().filter(|(_, peer)| !peer.is_active) {
-        let entry = entries.iter().find(|entry| entry.id == *id);
-        let Some(place) = entry.and_then(|entry| Place::of(entry.peer_urls.first()?)) else { continue };
-        peer.is_unreachable = stream_to(hosts, remote, &place).await.is_err();
+    let gaps = Membership::of(&hosts.desired, observed).map(|membership| membership.gaps).unwrap_or_default();
+    let member = |name: &HostName| Some(observed.host(name)?.answer()?.member);
+    let mut ways: BTreeMap<HostName, Vec<(MemberId, Place)>> = BTreeMap::new();
+    for (gap, to) in gaps.iter().filter_map(|gap| Some((gap, member(&gap.to)?))) {
+        let entry = observed.member_list().and_then(|list| list.iter().find(|entry| entry.id == to));
+        let place = entry.and_then(|entry| Place::of(entry.peer_urls.first()?));
+        ways.entry(gap.from.clone()).or_default().extend(place.map(|place| (to, place)));
+    }
+    let from = |hosts: Arc<Hosts>, host: HostName| {
+        let ways = ways.get(&host).cloned().unwrap_or_default();
+        async move {
+            let Ok(remote) = hosts.on(&host).await else { return Vec::new() };
+            let reaches = async |(to, place)| (to, stream_to(&hosts, &remote, &place).await.is_ok());
+            futures_util::future::join_all(ways.into_iter().map(reaches)).await
+        }
+    };
+    for (host, reached) in hosts.each_of(ways.keys(), from).await {
+        let answer = observed.host_mut(&host).and_then(|host| host.member.known_mut()?.as_mut());
+        let Some(answer) = answer else { continue };
+        for (to, is_reached) in reached {
+            if let Some(peer) = answer.peers.get_mut(&to) {
+                peer.is_reached = Some(is_reached);
+            }
+        }
     }
 }
 

@@ -322,7 +322,12 @@ fn the_ways_of_raft() {
         let peer = |(index, is_active, round_trip_us): &(usize, bool, Option<u64>)| {
             (
                 id(*index),
-                Peer { is_active: *is_active, is_unreachable: !is_active, failures: 0, round_trip_us: *round_trip_us },
+                Peer {
+                    is_active: *is_active,
+                    is_reached: (!is_active).then_some(false),
+                    failures: 0,
+                    round_trip_us: *round_trip_us,
+                },
             )
         };
         let peers = peers.iter().map(peer).collect();

@@ -43,7 +43,7 @@ fn parsed(text: &str) -> BTreeMap<MemberId, Peer> {
         let round_trip_us = measured.map(|(sum, count)| (sum / count * 1e6).round() as u64);
         // It is not there before the first.
         let failures = failures.get(&id).map_or(0, |count| *count as u64);
-        (id, Peer { is_active: active > 0.0, is_unreachable: false, failures, round_trip_us })
+        (id, Peer { is_active: active > 0.0, is_reached: None, failures, round_trip_us })
     };
     of("etcd_network_active_peers", "Remote").into_iter().map(peer).collect()
 }
@@ -75,9 +75,9 @@ mod tests {
         let expected = [
             (
                 MemberId(0x91bc_3c39_8fb3_c146),
-                Peer { is_active: true, is_unreachable: false, failures: 0, round_trip_us: Some(2_500) },
+                Peer { is_active: true, is_reached: None, failures: 0, round_trip_us: Some(2_500) },
             ),
-            (MemberId(0xd1f), Peer { is_active: false, is_unreachable: false, failures: 214, round_trip_us: None }),
+            (MemberId(0xd1f), Peer { is_active: false, is_reached: None, failures: 214, round_trip_us: None }),
         ];
         assert_eq!(parsed(text), BTreeMap::from(expected));
         for other in ["", "404 page not found", "etcd_network_active_peers 1\n", "etcd_network_active_peers{x} y\n"] {
