@@ -93,6 +93,14 @@ impl Diagnostic {
         self
     }
 
+    /// Adds what `why` says and its causes; its hint is the way out.
+    #[must_use]
+    pub fn because_of(self, why: Self) -> Self {
+        let Self { summary, causes, hint, .. } = why;
+        let told = causes.into_iter().fold(self.with_cause(summary), Self::with_cause);
+        Self { hint, ..told }
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

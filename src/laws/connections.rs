@@ -5,8 +5,8 @@ use crate::core::cluster::overview;
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, with_broken};
-use crate::core::names::{HostName, MemberId, Version};
-use crate::core::observed::{Answer, File, Former, Observed, Peer, Seen};
+use crate::core::names::{HostName, MemberId};
+use crate::core::observed::{Answer, File, Observed, Peer, Seen};
 use crate::core::plan::action::{Action, FileAction, MemberAction, ServiceAction};
 use crate::core::planner::plan;
 use crate::core::render::check::{Verdict, verdict};
@@ -71,32 +71,13 @@ fn world(work: Work, gap: Option<(usize, usize)>) -> (Desired, Observed) {
     match work {
         Work::Nothing => {}
         Work::Setting => desired.etcd.heartbeat_interval_ms = Some(200),
-        Work::Upgrade => {
-            let archives = std::mem::take(&mut observed.workstation.archives);
-            desired.cluster.version = Version::new(3, 5, 17);
-            let of = archives.into_values().next().expect("one is declared");
-            observed.workstation.archives.insert(desired.cluster.version, of);
-        }
-        Work::Restart(index) => {
-            let name = sample::name(index);
-            let pid = observed.host(&name).and_then(|host| host.process.as_ref()).map(|process| process.pid);
-            desired.request.restarts.insert(name, pid);
-        }
+        Work::Upgrade => sample::declare_next_patch(&mut desired, &mut observed),
+        Work::Restart(index) => sample::ask_to_restart(&mut desired, &observed, sample::name(index)),
         Work::Add => {
             desired = sample::desired(4);
             observed.hosts.insert(sample::name(3), Seen::Known(sample::bare_host()));
         }
-        Work::Remove(index) => {
-            let name = sample::name(index);
-            let former = Former {
-                name: name.clone(),
-                address: desired.nodes[&name].address.clone(),
-                peer_url: desired.peer_url(&name),
-                host: observed.hosts.remove(&name).expect("it is there"),
-            };
-            desired.nodes.remove(&name);
-            observed.former.insert(name, former);
-        }
+        Work::Remove(index) => sample::declare_without(&mut desired, &mut observed, sample::name(index)),
     }
     (desired, observed)
 }
@@ -201,9 +182,7 @@ fn those_who_are_left_are_counted() {
             let peer = answer(&mut observed, &sample::name(*from)).peers.get_mut(&id).expect("it is a peer");
             (peer.is_active, peer.is_reached) = (false, Some(false));
         }
-        let name = sample::name(4);
-        let pid = observed.host(&name).and_then(|host| host.process.as_ref()).map(|process| process.pid);
-        desired.request.restarts.insert(name, pid);
+        sample::ask_to_restart(&mut desired, &observed, sample::name(4));
         plan(&desired, &observed).blocked.iter().any(|blocked| blocked.code == Code::PeerInactive)
     };
     assert!(!blocked(&[(0, 1)]));

@@ -6,8 +6,8 @@ use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, with_broken};
-use crate::core::names::{HostName, RemotePath, Version};
-use crate::core::observed::{Former, Host, Observed, Room, Seen, ServiceState, Stored};
+use crate::core::names::{HostName, RemotePath};
+use crate::core::observed::{Host, Observed, Room, Seen, ServiceState, Stored};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{
     Action, CertificateAction, FileAction, HostAction, MemberAction, RestoreAction, ServiceAction, SnapshotAction,
@@ -105,20 +105,14 @@ fn world(short: Option<Stored>, work: Work) -> (Desired, Observed) {
         Work::Setting => desired.etcd.heartbeat_interval_ms = Some(200),
         Work::Restart | Work::RestartOther => {
             let name = sample::name(usize::from(work == Work::RestartOther));
-            let pid = observed.host(&name).and_then(|host| host.process.as_ref()).map(|process| process.pid);
-            desired.request.restarts.insert(name, pid);
+            sample::ask_to_restart(&mut desired, &observed, name);
         }
         Work::Start => {
             first.process = None;
             first.service.state = ServiceState::Inactive;
             first.member = Seen::Known(None);
         }
-        Work::Upgrade => {
-            let archives = std::mem::take(&mut observed.workstation.archives);
-            desired.cluster.version = Version::new(3, 5, 17);
-            let of = archives.into_values().next().expect("one is declared");
-            observed.workstation.archives.insert(desired.cluster.version, of);
-        }
+        Work::Upgrade => sample::declare_next_patch(&mut desired, &mut observed),
         Work::Renew => {
             for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
                 host.certificates.values_mut().for_each(|one| one.not_after = sample::AT.plus_seconds(3600));
@@ -127,14 +121,7 @@ fn world(short: Option<Stored>, work: Work) -> (Desired, Observed) {
         Work::Restore => desired = sample::restoring(&desired),
         Work::RemoveOther | Work::Remove => {
             let name = sample::name(if work == Work::Remove { 0 } else { 3 });
-            let former = Former {
-                name: name.clone(),
-                address: desired.nodes[&name].address.clone(),
-                peer_url: desired.peer_url(&name),
-                host: observed.hosts.remove(&name).expect("it is there"),
-            };
-            desired.nodes.remove(&name);
-            observed.former.insert(name, former);
+            sample::declare_without(&mut desired, &mut observed, name);
         }
         Work::Nothing | Work::Join | Work::Begin => {}
     }

@@ -9,7 +9,7 @@ use crate::core::desired::{
 };
 use crate::core::guard::{Guard, broken};
 use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
-use crate::core::observed::{Host, Observed, Room, Stored};
+use crate::core::observed::{Former, Host, Observed, Room, Stored};
 use crate::core::planner::world;
 
 pub use crate::core::planner::world::bare_host;
@@ -122,6 +122,33 @@ pub fn healthy(desired: &Desired) -> Observed {
 const HEALTHY_MAX: usize = 32;
 
 thread_local!(static HEALTHY: RefCell<VecDeque<(Option<Guard>, Desired, Observed)>> = const { RefCell::new(VecDeque::new()) });
+
+/// The next patch is declared, and its archive is at hand.
+pub fn declare_next_patch(desired: &mut Desired, observed: &mut Observed) {
+    let archives = std::mem::take(&mut observed.workstation.archives);
+    let Version { patch, .. } = desired.cluster.version;
+    desired.cluster.version.patch = patch + 1;
+    let of = archives.into_values().next().expect("one is declared");
+    observed.workstation.archives.insert(desired.cluster.version, of);
+}
+
+/// A restart of what runs there is asked for.
+pub fn ask_to_restart(desired: &mut Desired, observed: &Observed, name: HostName) {
+    let pid = observed.host(&name).and_then(|host| host.process.as_ref()).map(|process| process.pid);
+    desired.request.restarts.insert(name, pid);
+}
+
+/// A member's host is not declared any more, and was found by the member list.
+pub fn declare_without(desired: &mut Desired, observed: &mut Observed, name: HostName) {
+    let former = Former {
+        name: name.clone(),
+        address: desired.nodes[&name].address.clone(),
+        peer_url: desired.peer_url(&name),
+        host: observed.hosts.remove(&name).expect("it is there"),
+    };
+    desired.nodes.remove(&name);
+    observed.former.insert(name, former);
+}
 
 /// Everything that is written on a host is on its root disk.
 pub fn on_one_disk(host: &mut Host, available_bytes: u64, used_bytes: u64) {

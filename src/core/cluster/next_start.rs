@@ -110,7 +110,7 @@ fn privileged(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked
 
 /// Its keys and its data are its own user's alone; only root can read them, too.
 fn another_user(name: &HostName, host: &Host) -> Option<Blocked> {
-    let is_unable = |user: &&String| !["", "root", "0"].contains(&user.as_str()) && user.parse::<u32>().is_err();
+    let is_unable = |user: &&String| !["", "root"].contains(&user.as_str()) && user.parse::<u32>().is_err();
     let user = host.service.runs_as.as_ref().filter(is_unable)?;
     let account = layout::ACCOUNT;
     let what = format!(

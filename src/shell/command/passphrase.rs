@@ -3,7 +3,7 @@
 
 use std::env::VarError;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::context::Context;
 use crate::core::desired::{Age, Desired, KeyCare, Pair, Passphrase, Place};
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::shell::live::pki::{Ask, Asked, Means, Opener};
+use crate::shell::live::pki::{self, Ask, Asked, Means, Opener};
 use crate::shell::live::{Openers, Reader};
 
 /// The file of the passphrase of the declared authority's key. It may be /dev/fd/3, or a credential of systemd.
@@ -110,7 +110,7 @@ impl Source {
                     .map(|text| SecretString::from(text.as_str()))
             }
         };
-        let had = had.map_err(|why| failed().with_causes_of(why))?;
+        let had = had.map_err(|why| failed().because_of(why))?;
         if had.expose_secret().is_empty() { Err(failed().with_cause("it is empty")) } else { Ok(had) }
     }
 }
@@ -131,12 +131,8 @@ fn of_file(path: &Path) -> Result<SecretString, Diagnostic> {
         let hint = format!("run `chmod 600 {path}`; if others may have read it, encrypt the key anew");
         return Err(Diagnostic::failure(what).hint(hint));
     }
-    // Of this size from the beginning: what grows leaves copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
-    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() > BYTES_MAX {
-        return Err(failed().with_cause(format!("it is longer than {BYTES_MAX} bytes")));
-    }
+    let too_long = || failed().with_cause(format!("it is longer than {BYTES_MAX} bytes"));
+    let bytes = pki::read_secret(file, BYTES_MAX).map_err(cannot)?.ok_or_else(too_long)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| failed().with_cause("it is not UTF-8"))?;
     Ok(SecretString::from(text.lines().next().unwrap_or_default()))
 }
@@ -161,13 +157,13 @@ fn new(key: &Path, may_ask: bool) -> Result<SecretString, Diagnostic> {
     let failed = || Diagnostic::failure(format!("no passphrase for {}", key.display()));
     let mut question = format!("New passphrase of {}: ", key.display());
     for _ in 0..ATTEMPTS {
-        let first = prompt(&question, may_ask).map_err(|why| failed().with_causes_of(why))?;
+        let first = prompt(&question, may_ask).map_err(|why| failed().because_of(why))?;
         if first.is_empty() {
             question = format!("It must not be empty. New passphrase of {}: ", key.display());
             continue;
         }
         let first = SecretString::from(first.as_str());
-        let second = prompt("Once more: ", may_ask).map_err(|why| failed().with_causes_of(why))?;
+        let second = prompt("Once more: ", may_ask).map_err(|why| failed().because_of(why))?;
         if *first.expose_secret() == **second {
             return Ok(first);
         }
@@ -185,18 +181,6 @@ fn prompt(question: &str, may_ask: bool) -> Result<Zeroizing<String>, Diagnostic
     }
     let asked = rpassword::prompt_password(question);
     asked.map(Zeroizing::new).map_err(|error| Diagnostic::failure("cannot prompt for it").caused_by(&error))
-}
-
-trait WithCausesOf {
-    fn with_causes_of(self, why: Diagnostic) -> Diagnostic;
-}
-
-impl WithCausesOf for Diagnostic {
-    fn with_causes_of(self, why: Diagnostic) -> Diagnostic {
-        let Diagnostic { summary, causes, hint, .. } = why;
-        let told = causes.into_iter().fold(self.with_cause(summary), Diagnostic::with_cause);
-        Diagnostic { hint, ..told }
-    }
 }
 
 #[cfg(test)]

@@ -107,8 +107,6 @@ pub struct Openers {
 pub(super) struct Credentials {
     hosts: Arc<Hosts>,
     openers: Openers,
-    /// What is configured to look with.
-    reader: Reader,
     /// Where it signs.
     origins: Origins,
     /// Where it lies on the nodes.
@@ -127,9 +125,8 @@ type Authorities = ((String, bool), Option<(String, bool)>);
 impl Credentials {
     pub fn new(hosts: Arc<Hosts>, openers: Openers) -> Self {
         let origins = Origins::new(&hosts.desired, &openers);
-        let reader = openers.reader.clone();
         let (nodes, lender) = (Nodes::default(), Lender::default());
-        Self { origins, openers, reader, nodes, lender, tls: Mutex::default(), hosts }
+        Self { origins, openers, nodes, lender, tls: Mutex::default(), hosts }
     }
 
     pub fn openers(&self) -> &Openers {
@@ -170,13 +167,9 @@ impl Credentials {
         let here = self.load_here(origin, at).await;
         match &here {
             Ok(Some(LoadedCa::Locked { why: Lent { why: Unable::Encrypted(_), .. }, .. }))
-                if origin.may_open_alone() && !self.can_look_without_key().await =>
+                if origin.may_open_alone() && !self.can_look_without_key().await && origin.open_alone().await =>
             {
-                if origin.open_alone().await {
-                    self.load_here(origin, at).await
-                } else {
-                    here
-                }
+                self.load_here(origin, at).await
             }
             Ok(Some(_)) => here,
             Ok(None) | Err(_) => match self.known_without_key(origin, &here, at).await {
@@ -205,7 +198,7 @@ impl Credentials {
             _ => lent::missing(source),
         };
         let Some(why) = why else { return Ok(None) };
-        let can_look = self.reader.is_there() || self.lender.pair(&self.hosts).await.is_some();
+        let can_look = self.openers.reader.is_there() || self.lender.pair(&self.hosts).await.is_some();
         if !can_look {
             return Ok(None);
         }
@@ -239,14 +232,16 @@ impl Credentials {
 
     /// Whether etcd answers somebody who has no key of an authority.
     async fn can_look_without_key(&self) -> bool {
-        self.reader.is_there() || !self.looks_as_root() && self.lender.pair(&self.hosts).await.is_some()
+        self.openers.reader.is_there() || !self.looks_as_root() && self.lender.pair(&self.hosts).await.is_some()
     }
 
     /// Whether etcd answers root alone, as far as the declaration tells: what a node lends has no right to look. A look may
     /// show that it is so elsewhere, too.
     fn looks_as_root(&self) -> bool {
         let desired = &self.hosts.desired;
-        desired.auth.as_ref().is_some_and(|auth| auth.enabled) && desired.backup.is_none() && !self.reader.is_there()
+        desired.auth.as_ref().is_some_and(|auth| auth.enabled)
+            && desired.backup.is_none()
+            && !self.openers.reader.is_there()
     }
 
     /// Opens the keys that sign, if they are encrypted, and sees to it that a new one can be encrypted. Whoever sits there may
@@ -259,9 +254,9 @@ impl Credentials {
             return Ok(());
         }
         if let Some(going) = self.origins.going() {
-            open(going, None).await?;
+            open(going, false).await?;
         }
-        open(&self.origins.declared, (need == Need::Make).then_some(())).await?;
+        open(&self.origins.declared, need == Need::Make).await?;
         if need == Need::LookAgain {
             self.take_back_first_look();
         }
@@ -286,12 +281,12 @@ impl Credentials {
         lent.sort_by_key(|lent| matches!(lent.why, Unable::Encrypted(_)));
         let first = (*lent.first()?).clone();
         let has_certificate = lent.iter().all(|lent| lent.has_certificate);
-        Some(Lent { has_certificate, reader: self.reader.shown(), ..first })
+        Some(Lent { has_certificate, reader: self.openers.reader.shown(), ..first })
     }
 
     /// What is shown to etcd where an authority cannot sign for it.
     async fn reading(&self, why: &Lent, known: &[KnownAuthority], at: UnixSeconds) -> Result<PairText, Cause> {
-        if let Some(pair) = self.reader.read(known, at)? {
+        if let Some(pair) = self.openers.reader.read(known, at)? {
             return Ok(pair);
         }
         self.lender.pair(&self.hosts).await.ok_or_else(|| nothing_to_show(why))
@@ -475,7 +470,7 @@ async fn certificate_of(origin: &Origin, at: UnixSeconds) -> Result<Option<CaCer
 }
 
 /// Opens the keys of an authority that are files here; `makes` says that a new one is to be made beside them.
-async fn open(origin: &Origin, makes: Option<()>) -> Result<(), Diagnostic> {
+async fn open(origin: &Origin, makes: bool) -> Result<(), Diagnostic> {
     let files = origin.keys();
     let folder = match &origin.source {
         AuthoritySource::Generated { folder } => Some(folder.clone()),
@@ -485,10 +480,10 @@ async fn open(origin: &Origin, makes: Option<()>) -> Result<(), Diagnostic> {
     let opener = Arc::clone(&origin.opener);
     let opened = tokio::task::spawn_blocking(move || {
         files.iter().try_for_each(|file| opener.open(file))?;
-        match (makes, folder.map(|folder| pki::keys_in(&folder))) {
-            (Some(()), Some([current, next])) if current.exists() => opener.prepare(&next, Some(&current)),
-            (Some(()), Some([new, _])) => opener.prepare(&new, None),
-            _ => Ok(()),
+        match folder.filter(|_| makes).map(|folder| pki::keys_in(&folder)) {
+            Some([current, next]) if current.exists() => opener.prepare(&next, Some(&current)),
+            Some([new, _]) => opener.prepare(&new, None),
+            None => Ok(()),
         }
     });
     opened.await.unwrap_or_else(|_| Err(Diagnostic::failure("opening the CA's key was interrupted")))

@@ -1,14 +1,14 @@
 //! The program age (https://age-encryption.org), which opens and encrypts keys. What it says on stderr goes where ours
 //! does. What it asks it asks on the terminal; where nobody may be asked it is run without one, and says what it lacks.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use super::file::read;
+use super::file::{read, read_secret};
 use crate::core::desired::Age;
 use crate::core::diagnostic::Diagnostic;
 
@@ -103,13 +103,9 @@ fn run(command: &mut Command, input: &[u8], may_ask: bool) -> Result<Zeroizing<V
     let mut child = spawned.map_err(|error| error.to_string())?;
     // It reads all before it writes, and both are smaller than a pipe. One that has ended reads nothing.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    // Of this size from the beginning: what grows leaves copies of a key behind.
-    let mut said = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
-    let read = child.stdout.take().map(|stdout| stdout.take(BYTES_MAX as u64 + 1).read_to_end(&mut said)).transpose();
+    let said = child.stdout.take().map(|stdout| read_secret(stdout, BYTES_MAX)).transpose();
     let ended = child.wait().map_err(|error| error.to_string())?;
-    read.map_err(|error| error.to_string())?;
-    if said.len() > BYTES_MAX {
-        return Err(format!("it gave more than {BYTES_MAX} bytes"));
-    }
+    let said = said.map_err(|error| error.to_string())?.flatten();
+    let said = said.ok_or_else(|| format!("it gave more than {BYTES_MAX} bytes"))?;
     if ended.success() { Ok(said) } else { Err(format!("it exited with {ended}")) }
 }

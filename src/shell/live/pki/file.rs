@@ -16,7 +16,18 @@ pub(super) struct Content {
 }
 
 /// No certificate or key is near this size.
-const FILE_BYTES_MAX: u64 = 64 << 10;
+const FILE_BYTES_MAX: usize = 64 << 10;
+
+/// All that `from` gives, or `None` where that is more than `most` bytes. With room for it from the beginning: what grows
+/// leaves copies of a secret behind.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_secret(from: impl io::Read, most: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
+    from.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= most))
+}
 
 /// The file's content, or `None` when it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<Content>, Cause> {
@@ -29,13 +40,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Content>, Cause> {
     if !metadata.is_file() {
         return Err(unusable(format!("{} is not a file", path.display()), None));
     }
-    // Room for all of it: what grows leaves copies of a key behind.
-    let room = metadata.len().min(FILE_BYTES_MAX) + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default()));
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(unusable(format!("{} is too large to be a certificate or a key", path.display()), None));
-    }
+    let too_large = || unusable(format!("{} is too large to be a certificate or a key", path.display()), None);
+    let bytes = read_secret(file, FILE_BYTES_MAX).map_err(|error| cannot(&error))?.ok_or_else(too_large)?;
     Ok(Some(Content { bytes, mode: metadata.mode() }))
 }
 

@@ -37,6 +37,7 @@ pub use ca_certificate::CaCertificate;
 pub use create::{create, create_with, generate_authority};
 pub use declared::{ended, problems};
 pub use facts::{KnownAuthority, authorities, certificate_facts, serial_of, trusted};
+pub use file::read_secret;
 pub use folder::{has_signed, keys_in, load, load_next, note_use, read_folder, read_next};
 pub use given::{PairText, look as look_at_given, read_pair};
 pub use issue::{Issued, OPERATOR_VALIDITY_SECONDS};

@@ -210,10 +210,7 @@ impl Opener {
             Diagnostic::failure(what)
         };
         let opened = self.decrypt_by_age(sealed.as_bytes(), new, self.means.may_ask);
-        let opened = opened.map_err(|Diagnostic { summary, causes, hint, .. }| {
-            let told = causes.into_iter().fold(lost().with_cause(summary), Diagnostic::with_cause);
-            Diagnostic { hint, ..told }
-        })?;
+        let opened = opened.map_err(|why| lost().because_of(why))?;
         if opened.as_slice() != probe.as_bytes() {
             return Err(lost().with_cause("it opens to something else"));
         }
@@ -253,12 +250,8 @@ impl Opener {
     ) -> Result<Zeroizing<String>, Diagnostic> {
         let failed =
             |why: String| Diagnostic::failure(format!("{} cannot be encrypted", new.display())).with_cause(why);
-        let form = self.form(new, current)?;
-        if form == Form::Plain {
-            return Ok(Zeroizing::new(key_pem.to_owned()));
-        }
-        let text = match form {
-            Form::Plain => unreachable!("returned above"),
+        let text = match self.form(new, current)? {
+            Form::Plain => return Ok(Zeroizing::new(key_pem.to_owned())),
             Form::Age(age) => age::encrypt(key_pem, new, age, self.means.may_ask)?,
             Form::Passphrase => {
                 let passphrase = guarded(&self.passphrase).clone();
