@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use super::Result;
 use super::command::Failure;
 
-/// Three clusters of three: while one of them boots or is upgraded, the others wait for timers and elections.
-const HOSTS_PER_TWO_CORES: usize = 9;
+/// Four clusters of three: while one of them boots or is upgraded, the others wait for timers and elections.
+const HOSTS_PER_TWO_CORES: usize = 12;
 /// Smaller labs may overtake a larger one for so long; then they wait behind it.
 const OVERTAKEN: Duration = Duration::from_secs(60);
 /// What waits longer than all tests take goes on with what it has: slow is better than stuck.
