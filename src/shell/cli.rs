@@ -159,6 +159,9 @@ fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Dia
             };
             live::block_on(apply::run(args, saved, context, &desired, &fleet, lock, stdout))
         }
+        Command::Status(args) if let Some(host) = &args.from_live => {
+            live::block_on(status::from_live(host, args, context, stdout))
+        }
         Command::Status(args) => {
             let desired = desired()?;
             let fleet = live::fleet(&desired, context)?;

@@ -22,6 +22,7 @@ pub mod first_start;
 pub mod former_life;
 pub mod insurance;
 pub mod joining;
+pub mod layouts;
 pub mod leaf;
 pub mod locked;
 pub mod lost;

@@ -85,6 +85,23 @@ pub(crate) fn settings() -> impl Iterator<Item = (&'static str, Kind, String)> {
     KEYS.iter().map(|key| (key.name, key.kind, key.versions()))
 }
 
+/// Switches of etcd that are no setting of ours to write, by the names of their flags.
+const SWITCHES: [&str; 8] = [
+    "auto-tls",
+    "client-cert-auth",
+    "force-new-cluster",
+    "peer-auto-tls",
+    "peer-client-cert-auth",
+    "strict-reconfig-check",
+    "unsafe-no-fsync",
+    "version",
+];
+
+/// Whether etcd takes only true or false for the setting of that name, in whichever version.
+pub(crate) fn is_boolean(name: &str) -> bool {
+    SWITCHES.contains(&name) || find(name).is_some_and(|key| key.kind == Bool)
+}
+
 /// The key of that name, in whichever version.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)

@@ -30,6 +30,7 @@ mod other;
 mod peer;
 mod process;
 mod room;
+pub mod survey;
 
 pub use archive::Archive;
 pub use cause::Cause;

@@ -10,6 +10,7 @@ pub mod cronjob;
 pub mod diff;
 pub mod doctor;
 pub mod event;
+pub mod found;
 pub mod json;
 pub mod markdown;
 pub mod palette;

@@ -17,6 +17,8 @@ pub enum Subject {
     Events,
     /// `status --json`.
     Status,
+    /// `status --from-live --json`.
+    FromLive,
     /// `doctor --json`.
     Doctor,
     /// `certs list --json`.
@@ -36,6 +38,7 @@ impl Subject {
             Self::Cluster => "cluster.schema.json",
             Self::Plan => "plan.schema.json",
             Self::Events => "events.schema.json",
+            Self::FromLive => "from-live.schema.json",
             Self::Doctor => "doctor.schema.json",
             Self::Status => "status.schema.json",
             Self::Certs => "certs.schema.json",
@@ -52,6 +55,7 @@ pub fn schema(subject: Subject) -> String {
         Subject::Cluster => super::cluster_schema::text(),
         Subject::Plan => text::<Document>(),
         Subject::Events => text::<Record>(),
+        Subject::FromLive => text::<super::found::Document>(),
         Subject::Doctor => text::<super::doctor::Document>(),
         Subject::Status => text::<super::status::Document>(),
         Subject::Certs => text::<super::certificates::Document>(),

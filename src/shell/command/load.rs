@@ -43,6 +43,13 @@ pub(super) fn folder_of(file: &Path) -> Result<PathBuf, Diagnostic> {
     Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
+/// The file that was named on the command line, wherever that was.
+pub(super) fn absolute(file: &str) -> Result<PathBuf, Diagnostic> {
+    let tilde = file.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest)));
+    std::path::absolute(tilde.unwrap_or_else(|| PathBuf::from(file)))
+        .map_err(|error| Diagnostic::failure("cannot determine the current directory").at(file).caused_by(&error))
+}
+
 pub(super) fn home() -> Option<PathBuf> {
     env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }

@@ -7,10 +7,15 @@ use super::output::{Out, print};
 use crate::core::cluster::overview::is_asked;
 use crate::core::cluster::sameness;
 use crate::core::code::Code;
+use crate::core::content::settings;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
-use crate::core::render::{check, status};
+use crate::core::render::{check, found, status};
+use crate::shell::command::load::absolute;
 use crate::shell::fleet::Fleet;
+use crate::shell::live::remote::Elevation;
+use crate::shell::live::ssh::Target;
+use crate::shell::live::survey::Surveyor;
 use crate::shell::{progress, second_look};
 
 /// Show members, leader, health, sizes, lag, alarms and certificate expiry
@@ -23,6 +28,7 @@ Examples:
   quorate status --watch
   quorate status --deep
   quorate status --check                         for monitoring
+  quorate status --from-live cp-1 --ssh-user ops without a cluster.toml: whatever etcd runs there
   quorate status --json | jq '.members[] | select(.healthy | not)'")]
 pub struct StatusArgs {
     /// Refresh every two seconds until ^C
@@ -44,7 +50,28 @@ pub struct StatusArgs {
     #[arg(long, conflicts_with = "watch")]
     pub check: bool,
 
-    /// Print JSON; `quorate schema status` describes it
+    /// Read what runs on this host, without a cluster.toml: every etcd, whoever set it up, and its cluster
+    ///
+    /// HOST is what ssh takes: host, alias, or user@host:port. Tells how each etcd lies there (a static pod of kubeadm, the
+    /// service of a package, …), who else writes its files, its settings and certificates, and the members of its cluster, asked
+    /// through that host with a client certificate that lies there. Changes nothing. Exits 1 if no etcd runs there, 6 if a
+    /// member could not be asked.
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["watch", "deep", "check"])]
+    pub from_live: Option<String>,
+
+    /// With --from-live: the user to log in as
+    #[arg(long, value_name = "USER", requires = "from_live")]
+    pub ssh_user: Option<String>,
+
+    /// With --from-live: the ssh config to use [default: your own and the system's]
+    #[arg(long, value_name = "FILE", requires = "from_live")]
+    pub ssh_config: Option<String>,
+
+    /// With --from-live: the host keys to trust [default: your own known_hosts]
+    #[arg(long, value_name = "FILE", requires = "from_live")]
+    pub known_hosts: Option<String>,
+
+    /// Print JSON; `quorate schema status` describes it, `quorate schema from-live` that of --from-live
     #[arg(long)]
     pub json: bool,
 }
@@ -101,6 +128,35 @@ pub async fn run(
         tokio::time::sleep(WATCH_EVERY).await;
         observed = second_look::settled(desired, fleet).await;
     }
+}
+
+/// Prints what runs on `host`, of which nothing is declared.
+///
+/// # Errors
+/// When the host cannot be looked at, no etcd runs there, or the result cannot be written.
+pub async fn from_live(host: &str, args: &StatusArgs, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {
+    let file = |path: &Option<String>| path.as_deref().map(absolute).transpose();
+    let target = Target::parse(host).map_err(|error| Diagnostic::new(Kind::Usage, error.to_string()))?;
+    let target = Target {
+        user: target.user.or_else(|| args.ssh_user.clone()),
+        config: file(&args.ssh_config)?,
+        known_hosts: file(&args.known_hosts)?,
+        ..target
+    };
+    let surveyor = Surveyor::connect(&target, Elevation::Sudo).await?;
+    let survey = surveyor.survey().await?;
+    if survey.running.is_empty() {
+        let hint = "name a host on which it runs; a stopped one is not looked for";
+        return Err(Diagnostic::failure(format!("no etcd runs on {host}")).hint(hint));
+    }
+    let mut asked = Vec::with_capacity(survey.running.len());
+    for running in &survey.running {
+        asked.push((running, surveyor.ask(running, settings::told(running).ok().as_ref()).await));
+    }
+    let document = found::document(host, &survey, asked.iter().map(|(running, asked)| (*running, asked)));
+    let text = if args.json { found::json(&document) } else { found::text(&document, context.palette()) };
+    print(stdout, &text)?;
+    Ok(if document.is_complete() { 0 } else { Kind::Unseen.exit_code() })
 }
 
 fn shown(args: &StatusArgs, context: &Context, document: &status::Document) -> String {

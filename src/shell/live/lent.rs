@@ -27,7 +27,8 @@ use crate::shell::live::hosts::Hosts;
 use crate::shell::live::pki::{self, CaCertificate, PairText};
 use crate::shell::live::remote;
 
-const READ: &str = include_str!("script/lent-pair.sh");
+/// Takes what is trusted, and then certificates and keys in turn: gives the first pair that is whole.
+pub(super) const READ: &str = include_str!("script/lent-pair.sh");
 const READ_TAKES: Duration = Duration::from_secs(20);
 
 /// What a node has lent in this run.
@@ -208,6 +209,11 @@ fn paths(desired: &Desired) -> Vec<String> {
 /// Whether there is a user who may, and does nothing else than take snapshots.
 fn is_asked_for_users(desired: &Desired) -> bool {
     desired.auth.as_ref().is_some_and(|auth| auth.enabled) && desired.backup.is_some()
+}
+
+/// The pair in what [`READ`] has said.
+pub(super) fn pair_in(said: &[u8]) -> Option<PairText> {
+    parse(said).map(|text| text.pair)
 }
 
 fn parse(said: &[u8]) -> Option<Text> {

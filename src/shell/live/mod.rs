@@ -47,6 +47,7 @@ mod reader;
 pub mod remote;
 mod restored;
 pub mod ssh;
+pub mod survey;
 mod users;
 mod vault;
 mod voters;

@@ -51,6 +51,7 @@ pub use authority::Lying as AuthorityLying;
 pub use consumers::Lying as ConsumerLying;
 use host::Machine;
 pub use lock::Held as LockHeld;
+pub(super) use others::runner;
 use process::Running;
 pub use section::Subject;
 use section::{Lines, Section};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::scene::{Scene, until};
+use super::scene::{Run, Scene, until};
 use crate::lab::{Host, Series};
 
 /// Runs etcd from /usr/local/lib/other, with these words before and after it.
@@ -19,15 +19,26 @@ fn start(host: &Host, before: &str, data: &str, client: u16, after: &str) {
     until("the other etcd serves", Duration::from_secs(20), serves);
 }
 
+/// What `status --from-live` says of a host, which takes nothing from cluster.toml.
+#[track_caller]
+fn from_live(scene: &Scene, host: &Host, words: &[&str]) -> Run {
+    let (config, known) = (scene.lab.ssh_config(), scene.lab.known_hosts());
+    let (config, known) = (config.display().to_string(), known.display().to_string());
+    let looked = ["status", "--from-live", host.name(), "--ssh-config", &config, "--known-hosts", &known];
+    scene.quorate(&looked).says(words)
+}
+
+/// What nobody may change who only looks: settings, programs, the names of data files, and which processes run.
+fn state(host: &Host) -> impl PartialEq + use<> {
+    let mut files = host.snapshot_files();
+    files.retain(|path, _| path.starts_with("etc") || path.starts_with("/etc") || path.starts_with("opt"));
+    (files, host.sh("find /var/lib/etcd -printf '%p %m %U\\n' | sort; pgrep -x etcd"))
+}
+
 /// plan and apply refuse with these words, status knows nothing of its health, and no file of the host is changed.
 #[track_caller]
 fn is_left_alone(scene: &Scene, host: &Host, words: &[&str]) {
-    let ours = |host: &Host| {
-        let mut files = host.snapshot_files();
-        files.retain(|path, _| path.starts_with("etc") || path.starts_with("/etc") || path.starts_with("opt"));
-        files
-    };
-    let before = (ours(host), host.sh("find /var/lib/etcd -printf '%p %m %U\\n' | sort; pgrep -x etcd"));
+    let before = state(host);
     let run = scene.plan();
     assert!(!run.stdout.contains("mv /") && !run.stdout.contains("UNHEALTHY"), "{}", run.stdout);
     assert!([3, 6].contains(&run.code), "{run:?}");
@@ -37,8 +48,7 @@ fn is_left_alone(scene: &Scene, host: &Host, words: &[&str]) {
     assert!([3, 6].contains(&apply.code), "{apply:?}");
     let status = scene.quorate(&["status"]).says(&["[other-etcd]"]);
     assert!(!status.stdout.contains("UNHEALTHY"), "{}", status.stdout);
-    let after = (ours(host), host.sh("find /var/lib/etcd -printf '%p %m %U\\n' | sort; pgrep -x etcd"));
-    assert!(before == after, "the host was touched");
+    assert!(before == state(host), "the host was touched");
 }
 
 #[test]
@@ -61,8 +71,11 @@ fn an_etcd_of_another_program_is_left_alone() {
     println!("by a unit of another name");
     start(host, "systemd-run --unit=etcd-of-others", "/var/lib/etcd", 2379, "");
     is_left_alone(&scene, host, &["etcd-of-others.service", "/var/lib/etcd", "2379"]);
+    from_live(&scene, host, &["set up by hand [unit]", "by etcd-of-others.service", "data-dir: /var/lib/etcd"])
+        .exits(0);
     println!("by the same, stopped: its data is found");
     gone();
+    from_live(&scene, host, &["no etcd runs on"]).exits(1);
     scene.plan().exits(3).says(&["[data-found]"]);
     println!("by a unit of ours' name, as a distribution's package has it");
     host.write(
@@ -72,11 +85,14 @@ fn an_etcd_of_another_program_is_left_alone() {
     host.sh("mv /var/lib/etcd /root/first; mkdir /var/lib/etcd; systemctl daemon-reload; systemctl start etcd");
     until("it serves", Duration::from_secs(20), || host.exec("ls /var/lib/etcd/default/member/wal/*.wal").succeeded());
     is_left_alone(&scene, host, &["by etcd.service, not by quorate", "/var/lib/etcd/default"]);
+    let said = ["environment variables", "name: etcd-4", "1 of 1 voter healthy"];
+    from_live(&scene, host, &said).exits(0);
     gone();
     host.sh("rm -r /usr/lib/systemd/system/etcd.service /var/lib/etcd; systemctl daemon-reload; mv /root/first /var/lib/etcd");
     println!("in a control group as an engine for containers makes it");
     start(host, "systemd-run --scope --unit=docker-1a2b", "/var/lib/etcd", 2379, "</dev/null >/dev/null 2>&1 &");
     is_left_alone(&scene, host, &["in a container of docker"]);
+    from_live(&scene, host, &["a container [container]", "1 of 1 voter healthy"]).exits(0);
     gone();
     println!("by hand, on other ports and with our data");
     start(host, "setsid", "/var/lib/etcd", 4379, "</dev/null >/dev/null 2>&1 &");
@@ -102,6 +118,14 @@ fn beside_ours_it_is_only_told(scene: &mut Scene) {
     start(host, "systemd-run --unit=etcd-events", "/var/lib/etcd-events", 3379, "");
     let plan = scene.plan().exits(0).says(&["note: another etcd runs on etcd-1 by etcd-events.service", "3379"]);
     assert!(plan.stdout.contains("No changes"), "{}", plan.stdout);
+    let before = state(host);
+    let of_both =
+        ["[default]", "/etc/etcd/etcd.yaml", "3 of 3 voters healthy, quorum 2", "[unit]", "1 of 1 voter healthy"];
+    let of_both = from_live(scene, host, &of_both).exits(0);
+    for member in ["etcd-1 ", "etcd-2 ", "etcd-3 "] {
+        assert!(of_both.stdout.lines().any(|line| line.starts_with(member)), "{}", of_both.stdout);
+    }
+    assert!(before == state(host), "the host was touched");
     host.sh("systemctl stop etcd");
     scene.is_repaired(&["start etcd"]);
     assert_eq!(host.sh("systemctl is-active etcd-events"), "active");

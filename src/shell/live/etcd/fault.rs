@@ -128,7 +128,7 @@ impl Fault {
     }
 
     /// What happened, as the end of a sentence, and what to do.
-    pub(super) fn why_and_hint(&self, Place { host, address, log }: &Place) -> (String, String) {
+    pub(super) fn why_and_hint(&self, Place { host, address, log, ca }: &Place) -> (String, String) {
         let log = format!("on {host}: {log}");
         match self {
             Fault::NothingListens(port) => (format!("nothing listens on {address}:{port}"), log),
@@ -144,8 +144,8 @@ impl Fault {
             Fault::CallTimeout(what, after) => {
                 (format!("no answer to the request {what} within {}", span::limit(*after)), log)
             }
-            Fault::Certificate(error) => certificate_problem(error, host, address),
-            Fault::Alert(alert) => alert_problem(*alert, host, log),
+            Fault::Certificate(error) => certificate_problem(error, host, address, ca),
+            Fault::Alert(alert) => alert_problem(*alert, host, log, ca),
             Fault::NotTls => (
                 "the program that listens there does not speak TLS".to_owned(),
                 "etcd was started without certificates, or another program uses its port".to_owned(),
@@ -175,7 +175,7 @@ impl Fault {
     }
 }
 
-fn certificate_problem(error: &CertificateError, host: &HostName, address: &str) -> (String, String) {
+fn certificate_problem(error: &CertificateError, host: &HostName, address: &str, ca: &str) -> (String, String) {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its server certificate has expired".to_owned(),
@@ -187,7 +187,7 @@ fn certificate_problem(error: &CertificateError, host: &HostName, address: &str)
         ),
         // Of another authority with the same name, the signature is what differs.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
-            "its server certificate was signed by a different CA from the one in [ca]".to_owned(),
+            format!("its server certificate was signed by a different CA from the one in {ca}"),
             "restore the right ca.crt and ca.key to the location in [ca]".to_owned(),
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
@@ -201,18 +201,18 @@ fn certificate_problem(error: &CertificateError, host: &HostName, address: &str)
     }
 }
 
-fn alert_problem(alert: AlertDescription, host: &HostName, log: String) -> (String, String) {
+fn alert_problem(alert: AlertDescription, host: &HostName, log: String, ca: &str) -> (String, String) {
     let clocks = format!("compare the clocks of {host} and of this machine");
     match alert {
         AlertDescription::CertificateExpired => ("it rejects our client certificate as expired".to_owned(), clocks),
         AlertDescription::UnknownCA => (
-            "it does not trust the CA in [ca]".to_owned(),
+            format!("it does not trust the CA in {ca}"),
             "restore the right ca.crt and ca.key to the location in [ca]".to_owned(),
         ),
         // What Go says of every fault of a client's certificate, but in its newest versions.
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => (
             "it rejects our client certificate".to_owned(),
-            format!("it trusts a different CA from the one in [ca], or its clock is off: {clocks}"),
+            format!("it trusts a different CA from the one in {ca}, or its clock is off: {clocks}"),
         ),
         // Go cannot load what it would serve with.
         AlertDescription::InternalError => (

@@ -82,11 +82,18 @@ pub struct Place {
     host: HostName,
     address: String,
     log: String,
+    /// What its certificate is checked with: `[ca]`, or a file.
+    ca: String,
 }
 
 impl Place {
     pub fn new(host: &HostName, address: &str, log: String) -> Self {
-        Self { host: host.clone(), address: address.to_owned(), log }
+        Self { host: host.clone(), address: address.to_owned(), log, ca: "[ca]".to_owned() }
+    }
+
+    /// Of a member that nothing is declared of.
+    pub fn trusting(self, ca: String) -> Self {
+        Self { ca, ..self }
     }
 
     /// `etcd on etcd-1 does not answer: …`. One without a leader does answer, and says so.
@@ -138,8 +145,28 @@ impl Member {
         if stream.get_ref().1.alpn_protocol() != Some(tls::HTTP_2) {
             return Err(silent(Fault::NotEtcd));
         }
+        Self::over(place, stream).await
+    }
+
+    /// As [`Member::connect`], to one that serves plain http: nobody proves who they are.
+    ///
+    /// # Errors
+    /// When it does not speak HTTP/2 within `deadline`.
+    pub async fn without_tls<S>(place: Place, stream: S, deadline: Duration) -> Result<Member, Unreached>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let silent = Unreached::here(place.silent(Fault::HandshakeTimeout(deadline)));
+        timeout(deadline, Self::over(place, stream)).await.unwrap_or(Err(silent))
+    }
+
+    async fn over<S>(place: Place, stream: S) -> Result<Member, Unreached>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let silent = |fault| Unreached::here(place.silent(fault));
         let recorder = Recorder::default();
-        let channel = channel_over(address, Recorded::new(stream, recorder.clone()));
+        let channel = channel_over(&place.address, Recorded::new(stream, recorder.clone()));
         let channel = channel.await.map_err(|error| silent(Fault::of(&error)))?;
         let client = |options| Client::from_channel(etcd_client::Channel::Tonic(channel.clone()), options);
         // Without a password no call is made here.

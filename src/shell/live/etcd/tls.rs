@@ -63,24 +63,49 @@ impl Tls {
         Self::with_pairs(&pairs, at)
     }
 
+    /// Trusts every certificate in `trust`, and shows `pair` if there is one: for an etcd of which nothing is declared.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub fn with_trust(trust: &str, pair: Option<&PairText>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(trust.as_bytes()) {
+            roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
+        }
+        let identities = match pair {
+            Some(pair) => vec![(Vec::new(), identity(pair, &provider)?)],
+            None => Vec::new(),
+        };
+        Self::configured(&provider, roots, identities, at.plus_seconds(REMAINING_SECONDS_MIN + 1))
+    }
+
     fn with_pairs(pairs: &[(&CaCertificate, PairText)], at: UnixSeconds) -> Result<Tls, Diagnostic> {
-        let unusable = |error: rustls::Error| Diagnostic::failure("no TLS client could be set up").caused_by(&error);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         let mut identities = Vec::with_capacity(pairs.len());
         let mut not_after = None;
         for (ca_certificate, pair) in pairs {
-            roots.add(ca_certificate.certificate_der().clone()).map_err(unusable)?;
+            roots.add(ca_certificate.certificate_der().clone()).map_err(|error| unusable(&error))?;
             identities.push((ca_certificate.subject(), identity(pair, &provider)?));
             let end = certificate_facts(&pair.certificate, None, &[]).map_or(at, |facts| facts.not_after);
             not_after = Some(not_after.map_or(end, |first: UnixSeconds| first.min(end)));
         }
+        Self::configured(&provider, roots, identities, not_after.unwrap_or(at))
+    }
+
+    fn configured(
+        provider: &Arc<CryptoProvider>,
+        roots: RootCertStore,
+        identities: Vec<(Vec<u8>, Arc<CertifiedKey>)>,
+        not_after: UnixSeconds,
+    ) -> Result<Tls, Diagnostic> {
         let identities: Arc<dyn ResolvesClientCert> = Arc::new(Identities(identities));
         let builder = || {
-            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-            builder.with_safe_default_protocol_versions().map_err(unusable)
+            let builder = ClientConfig::builder_with_provider(Arc::clone(provider));
+            builder.with_safe_default_protocol_versions().map_err(|error| unusable(&error))
         };
-        let onlooker = Arc::new(Onlooker(Arc::clone(&provider)));
+        let onlooker = Arc::new(Onlooker(Arc::clone(provider)));
         let onlooker = builder()?.dangerous().with_custom_certificate_verifier(onlooker);
         let mut onlooker = onlooker.with_client_cert_resolver(Arc::clone(&identities));
         onlooker.resumption = Resumption::disabled();
@@ -88,7 +113,7 @@ impl Tls {
         config.alpn_protocols = vec![HTTP_2.to_vec()];
         // A resumed session would not show the certificate that a member has now.
         config.resumption = Resumption::disabled();
-        Ok(Tls { config: Arc::new(config), onlooker: Arc::new(onlooker), not_after: not_after.unwrap_or(at) })
+        Ok(Tls { config: Arc::new(config), onlooker: Arc::new(onlooker), not_after })
     }
 
     /// Whether a new one should be made before the next connection.
@@ -104,6 +129,10 @@ impl Tls {
     pub(super) fn connector(&self) -> TlsConnector {
         TlsConnector::from(Arc::clone(&self.config))
     }
+}
+
+fn unusable(error: &dyn std::error::Error) -> Diagnostic {
+    Diagnostic::failure("no TLS client could be set up").caused_by(error)
 }
 
 /// A certificate and its key, as rustls takes them.

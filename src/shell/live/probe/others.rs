@@ -158,7 +158,7 @@ fn ours(ports: Ports) -> [u16; 3] {
 const KEEPERS: [(&str, &str); 2] = [("containerd-shim", "containerd"), ("conmon", "podman")];
 
 /// From the control groups of a process, `0::/system.slice/etcd.service`, and the name of its parent.
-fn runner<'a>(groups: impl Iterator<Item = &'a str>, parent: Option<&str>) -> Runner {
+pub(in crate::shell::live) fn runner<'a>(groups: impl Iterator<Item = &'a str>, parent: Option<&str>) -> Runner {
     // systemd's own among those of the older kind, which are all alike or of less.
     let path = groups.filter_map(|line| line.splitn(3, ':').nth(2)).max_by_key(|path| path.len()).unwrap_or("/");
     let engines = [("docker", "docker"), ("libpod", "podman"), ("cri-containerd", "containerd"), ("crio", "CRI-O")];
