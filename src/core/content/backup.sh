@@ -100,7 +100,7 @@ tools() {
 
 # Which node this is, and where its member serves and has its data.
 identify() {
-    node=$(sed -n 's/^name: //p' "$QUORATE_CONFIG")
+    node=$(sed -n 's/^name: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "$QUORATE_CONFIG")
     data=$(sed -n 's/^data-dir: //p' "$QUORATE_CONFIG")
     endpoint=$(sed -n 's/^advertise-client-urls: //p' "$QUORATE_CONFIG")
     case ,$node,$endpoint, in

@@ -2,6 +2,7 @@
 //!
 //! Same declaration, same bytes: a difference in text is a difference in meaning, or someone's hand.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -13,6 +14,7 @@ use crate::core::url;
 pub mod backup;
 pub mod layout;
 pub mod runtime;
+pub mod settings;
 mod systemd;
 
 const BANNER: &str =
@@ -88,7 +90,21 @@ pub fn quota_backend(text: &str) -> Option<i64> {
 
 /// From the first line `key: value`.
 fn value_of<'a>(key: &str, text: &'a str) -> Option<&'a str> {
-    text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim()))
+    text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().trim_matches('"')))
+}
+
+/// A name as YAML takes it for text. Go's YAML reads a bare `no` or `3` as something else, and etcd does not start: "cannot
+/// unmarshal number into … name of type string" (3.5.30). All others stay bare, as they always were.
+fn yaml_text(name: &str) -> Cow<'_, str> {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let is_word = || WORDS.iter().any(|word| name.eq_ignore_ascii_case(word));
+    let digits = name.replace('_', "").to_ascii_lowercase();
+    let is_based = || {
+        let digits = ["0x", "0o", "0b"].iter().find_map(|base| digits.strip_prefix(base));
+        digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    let is_number = || name.starts_with(|c: char| c.is_ascii_digit()) && (digits.parse::<f64>().is_ok() || is_based());
+    if is_word() || is_number() { Cow::Owned(format!("\"{name}\"")) } else { Cow::Borrowed(name) }
 }
 
 const TOKEN_KEY: &str = "initial-cluster-token";
@@ -108,7 +124,7 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
         writeln!(text, "{key}: {value}").expect("a String takes every write");
     };
-    line("name", host);
+    line("name", &yaml_text(host.as_str()));
     line("data-dir", &desired.paths.data);
     line("listen-client-urls", &client_listen_urls(address, desired.ports.client));
     line("advertise-client-urls", &desired.client_url(host));
@@ -118,7 +134,7 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
     line("listen-metrics-urls", &format!("http://127.0.0.1:{}", desired.ports.metrics));
     line(MEMBERS_KEY, &initial.cluster);
     line("initial-cluster-state", &initial.state);
-    line(TOKEN_KEY, &initial.token);
+    line(TOKEN_KEY, &yaml_text(initial.token.as_str()));
     for (section, certificate, key) in [
         ("client-transport-security", File::ServerCertificate, File::ServerKey),
         ("peer-transport-security", File::PeerCertificate, File::PeerKey),
@@ -245,5 +261,31 @@ pub fn without_token(file: File, text: &str) -> String {
             let kept = text.lines().filter(|line| !line.starts_with(TOKEN_KEY));
             kept.flat_map(|line| [line, "\n"]).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::names::ClusterName;
+    use crate::laws::sample;
+
+    /// As go-yaml has them: each of the first was tried with etcd 3.5.30, which started with none of them.
+    #[test]
+    fn a_name_that_yaml_takes_for_something_else_is_quoted() {
+        for name in ["3", "1e3", "0x1f", "1_000", "1.5", "010", "no", "Y", "off", "null"] {
+            assert_eq!(yaml_text(name), format!("\"{name}\""), "{name}");
+        }
+        for name in ["etcd-1", "3a", "10-1", "1.2.3", "e3", "inf", "nope", "2001-01-01", "a_1"] {
+            assert_eq!(yaml_text(name), name);
+        }
+        let mut desired = sample::desired(1);
+        let node = desired.nodes.values().next().expect("one is declared").clone();
+        desired.nodes = [(HostName::new("3"), node)].into();
+        desired.cluster.name = ClusterName::new("1e3");
+        let text = etcd_yaml(&desired, &HostName::new("3"), &Initial::member(&desired));
+        assert!(text.starts_with(&format!("{BANNER}name: \"3\"\n")), "{text}");
+        assert!(text.contains("\ninitial-cluster-token: \"1e3\"\n"), "{text}");
+        assert_eq!(Initial::read(&text), Some(Initial::member(&desired)));
     }
 }
