@@ -263,9 +263,14 @@ codes! {
     DiskFull = "disk-full", Refused,
         "A file system on a host is full, or has less room than what is to be written there.\n\nA step that needs more than is free is refused before the first step. While the disk of a member's data is full, no member\nis restarted: etcd allocates its log in parts of 64 MB, and the member with the full disk may exit at any moment.\n\nWhat may be removed on the host:\n\n    apt-get clean, dnf clean all           packages that were downloaded\n    quorate backup prune                   snapshots of [backup] beyond `keep`\n    journalctl --vacuum-size=200M          old logs, etcd's among them: look at `quorate logs NODE` first\n\nThese are kept until you delete them, one by one and once you are sure that nobody needs them: etcd versions that no\nmember runs any more (/opt/etcd/VERSION), former data (/var/lib/etcd.removed-TIME and the like), and snapshots saved\nbefore upgrades (/var/backups/etcd/before-VERSION-…).\n\nNever delete files in the data directory itself (member/wal, member/snap): etcd does not start without them, or starts\nwith less than it has promised. Compaction and `etcdctl defrag` make the database smaller, but defragmenting writes a\nsecond copy of it first. Otherwise enlarge the disk, or move the data to\nanother one: `data` in [paths]; the old copy stays under another name until you delete it.";
     SettingUnsuited = "setting-unsuited", Refused,
-        "A setting of etcd is valid, and more than etcd recommends.\n\n`max-request-bytes`: one request holds up all others \
+        "A setting of etcd is valid, and does not suit this cluster.\n\n`max-request-bytes`: one request holds up all others \
          of a member while it is written to the log, sent to each peer and\napplied. etcd itself warns above 10 MiB \
-         (10485760). Store large values elsewhere, and split large transactions.";
+         (10485760). Store large values elsewhere, and split large transactions.\n\n`heartbeat-interval`, `election-timeout`: etcd \
+         asks for a heartbeat about as long as a round trip between the members, and for\nan election timeout of ten round \
+         trips. With less, leaders are lost whenever a message is late. Each member measures its\nround trips \
+         (etcd_network_peer_round_trip_time_seconds), and their median since it started is compared. A new election\ntimeout \
+         that is no longer than a round trip to a majority, from any voter, is refused: a candidate would begin anew before\nits \
+         votes can arrive, and the cluster would have no leader. `quorate doctor` shows the round trips.";
     ConsumerUnready = "consumer-unready", Refused,
         "The directory, user or group that a consumer's files need is not on its host.\n\nquorate writes the certificate, the \
          key and the CA of a consumer, and makes neither the directory nor the account: they\nbelong to the program that \

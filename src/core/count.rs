@@ -12,6 +12,11 @@ pub fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
 
+/// So many microseconds: `1.2 ms`
+pub fn micros(us: u64) -> String {
+    if us < 100 { "less than 0.1 ms".to_owned() } else { format!("{}.{} ms", us / 1000, us % 1000 / 100) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,8 @@ pub enum Guard {
     PeersConnected,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
+    /// An election timeout is brought to a member only where an election can end within it.
+    ElectionCanEnd,
     /// A working certificate is replaced only while every running member answers.
     AllAnswerBeforeReissue,
     /// Pairs of several running members are replaced together only where nothing works, and only those that do not work.

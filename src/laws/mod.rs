@@ -38,6 +38,7 @@ mod sameness;
 mod saved;
 mod scenarios;
 mod sources;
+mod timing;
 pub(crate) mod users;
 
 use family::Family;
@@ -444,13 +445,14 @@ fn a_broken_guard_breaks_a_law() {
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let of_moves = || noticed(&moves::any_complaint);
     let of_room = || noticed(&room::any_complaint);
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 14] = [
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 15] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
         (Family::Certificates, &of_certificates),
         (Family::Backups, &of_backups),
         (Family::Quotas, &of_quotas),
+        (Family::Timing, &|| noticed(&timing::any_complaint)),
         (Family::Alarms, &of_alarms),
         (Family::Starts, &of_starts),
         (Family::Sources, &of_sources),

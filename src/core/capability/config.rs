@@ -5,7 +5,7 @@ use super::done_when;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{first_start, former_life, quota, restoration, turn, upgrade};
+use crate::core::cluster::{first_start, former_life, quota, restoration, timing, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::{self, layout};
 use crate::core::count::size;
@@ -61,14 +61,15 @@ pub fn next(view: &View) -> Ruling {
     let mut wanted = Vec::new();
     let mut blocked = Vec::new();
     let prepared = |(_, host): &(&HostName, &Host)| host.folders.contains_key(&Folder::Config);
-    let too_small = quota::too_small(view.desired, view.observed);
+    let unfit = quota::too_small(view.desired, view.observed);
+    let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
     for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)).into_iter().filter(prepared) {
         let Some(text) = first_start::etcd_yaml(view, name, host) else { continue };
         if host.text_of(File::Config) == Some(text.as_str()) {
             continue;
         }
-        if let Some(too_small) = &too_small {
-            blocked.push(too_small.clone());
+        if let Some(unfit) = &unfit {
+            blocked.push(unfit.clone());
             continue;
         }
         // What it runs now: the version is changed after the settings.

@@ -48,6 +48,7 @@ pub mod source;
 pub mod staged;
 pub mod standing;
 pub mod succession;
+pub mod timing;
 pub mod trust;
 pub mod turn;
 pub mod upgrade;

@@ -88,6 +88,11 @@ pub fn quota_backend(text: &str) -> Option<i64> {
     value_of("quota-backend-bytes", text)?.parse().ok()
 }
 
+/// The election timeout in this etcd.yaml, in milliseconds; `None` where etcd's default holds.
+pub fn election_timeout(text: &str) -> Option<u64> {
+    value_of("election-timeout", text)?.parse().ok()
+}
+
 /// From the first line `key: value`.
 fn value_of<'a>(key: &str, text: &'a str) -> Option<&'a str> {
     text.lines().find_map(|line| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().trim_matches('"')))

@@ -13,7 +13,8 @@ pub struct Peer {
     /// How many messages could not be sent since the member started. Volatile.
     #[serde(default)]
     pub failures: u64,
-    /// From a message to its answer: the mean since the member started. `None` before it was measured. Volatile.
+    /// From a message to its answer: half of those that were measured since the member started took no longer. `None`
+    /// before any was. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_us: Option<u64>,
 }

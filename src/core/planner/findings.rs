@@ -3,7 +3,7 @@
 use crate::core::capability::{access, backup, drop_ins, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::{
-    clients, connections, departed, former_life, locked, lost, next_start, others, quota, room, source, trust,
+    clients, connections, departed, former_life, locked, lost, next_start, others, quota, room, source, timing, trust,
 };
 use crate::core::code::Code;
 use crate::core::count::count;
@@ -46,6 +46,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(backup::findings(desired, observed));
     findings.extend(backup::without_room(desired, observed));
     findings.extend(quota::large_requests(desired));
+    findings.extend(timing::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
     findings.extend(next_start::findings(desired, observed));

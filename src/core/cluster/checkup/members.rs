@@ -3,7 +3,8 @@
 use super::{Check, Outcome, Verdict};
 use crate::core::cluster::others::{self, by};
 use crate::core::cluster::sameness::{Sameness, sameness};
-use crate::core::count::count;
+use crate::core::cluster::timing::Timing;
+use crate::core::count::{count, micros};
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::{Host, Observed, OtherEtcd, Runner};
@@ -38,12 +39,6 @@ pub(super) fn other_etcds(host: &Host) -> Outcome {
     }
 }
 
-/// etcd's own defaults, and what it asks for: heartbeats about as far apart as a round trip takes, elections ten times that.
-/// Source: etcd's tuning guide.
-const HEARTBEAT_MS: u64 = 100;
-const ELECTION_MS: u64 = 1_000;
-const ELECTION_ROUND_TRIPS: u64 = 10;
-
 /// How its ways to the members of the list are. One that has left is not missed.
 pub(super) fn peers(desired: &Desired, observed: &Observed, name: &HostName) -> Option<Outcome> {
     let peers = &observed.host(name)?.answer()?.peers;
@@ -67,19 +62,13 @@ pub(super) fn peers(desired: &Desired, observed: &Observed, name: &HostName) -> 
     let connected = format!("connected to {}", count(named.len(), "peer"));
     let slowest = named.iter().filter_map(|(name, peer)| Some((peer.round_trip_us?, name))).max();
     let Some((us, name)) = slowest else { return Some(Outcome::ok(Check::Peers, connected)) };
-    let seen = format!("{connected}; a round trip takes {}.{} ms (to {name})", us / 1000, us % 1000 / 100);
-    let heartbeat = desired.etcd.heartbeat_interval_ms.unwrap_or(HEARTBEAT_MS);
-    let election = desired.etcd.election_timeout_ms.unwrap_or(ELECTION_MS);
-    if us > heartbeat * 1000 || us * ELECTION_ROUND_TRIPS > election * 1000 {
-        let heartbeat = us.div_ceil(1000).max(heartbeat);
+    let seen = format!("{connected}; a round trip takes {} (to {name})", micros(us));
+    let timing = Timing::declared(desired);
+    if let Some(short) = timing.too_short(us) {
         return Some(Outcome::warning(
             Check::Peers,
-            format!("{seen}, and `election-timeout` is {election} ms: leaders will be lost without a fault"),
-            format!(
-                "find what slows the network down; or set `heartbeat-interval = \"{heartbeat}ms\"` and `election-timeout = \
-                 \"{}ms\"` in [etcd]",
-                (heartbeat * ELECTION_ROUND_TRIPS).max(election)
-            ),
+            format!("{seen}, and {short}: leaders will be lost without a fault"),
+            format!("find what slows the network down; or {}", timing.remedy(us)),
         ));
     }
     Some(Outcome::ok(Check::Peers, seen))

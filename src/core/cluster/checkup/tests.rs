@@ -342,14 +342,14 @@ fn the_ways_of_raft() {
     is(&told(&[(1, true, Some(900)), (2, false, Some(900))], None), Verdict::Problem, "no connection to etcd-3");
     is(&told(&[(1, true, Some(100_000))], None), Verdict::Ok, "100.0 ms");
     let slow = told(&[(1, true, Some(100_500))], None);
-    is(&slow, Verdict::Warning, "`election-timeout` is 1000 ms");
+    is(&slow, Verdict::Warning, "`election-timeout` is 1000 ms, less than ten of them");
     assert!(
         slow.fix
             .expect("there is a way")
             .contains("`heartbeat-interval = \"101ms\"` and `election-timeout = \"1010ms\"`")
     );
     // What is longer between two heartbeats is late, whatever an election may take.
-    is(&told(&[(1, true, Some(100_500))], Some(5_000)), Verdict::Warning, "5000 ms");
+    is(&told(&[(1, true, Some(100_500))], Some(5_000)), Verdict::Warning, "`heartbeat-interval` is 100 ms");
     is(&told(&[(1, true, Some(60_000))], Some(500)), Verdict::Warning, "500 ms");
     assert_eq!(found(&[], None), None, "a cluster of one");
 }

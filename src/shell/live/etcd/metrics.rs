@@ -3,11 +3,14 @@
 //! ```text
 //! GET /metrics ─► etcd_network_active_peers{Local="8e9e05c52164694d",Remote="91bc3c398fb3c146"} 1
 //!                 etcd_network_peer_sent_failures_total{To="91bc3c398fb3c146"} 214
+//!                 etcd_network_peer_round_trip_time_seconds_bucket{To="91bc3c398fb3c146",le="0.0016"} 40
 //!                 etcd_network_peer_round_trip_time_seconds_sum{To="91bc3c398fb3c146"} 0.0123
-//!                 etcd_network_peer_round_trip_time_seconds_count{To="91bc3c398fb3c146"} 42
 //! ```
 //!
 //! A peer is active until a connection to it ends, so one whose packets are dropped stays so for a while.
+//!
+//! Of the round trips the median counts: one answer that came after seconds, from a member that was halted or cut off, makes
+//! their mean many times of what they take.
 //!
 //! The client port has them beside `listen-metrics-urls` (`HandleMetrics` in etcdhttp, 3.4 to 3.7).
 
@@ -32,20 +35,46 @@ fn parsed(text: &str) -> BTreeMap<MemberId, Peer> {
     let of = |metric: &str, label: &str| -> BTreeMap<MemberId, f64> {
         text.lines().filter_map(|line| sample(line, metric, label)).collect()
     };
-    let (sums, counts) = (
-        of("etcd_network_peer_round_trip_time_seconds_sum", "To"),
-        of("etcd_network_peer_round_trip_time_seconds_count", "To"),
-    );
+    let sums = of("etcd_network_peer_round_trip_time_seconds_sum", "To");
+    let mut buckets: BTreeMap<MemberId, Vec<Bucket>> = BTreeMap::new();
+    for (id, bucket) in text.lines().filter_map(bucket) {
+        buckets.entry(id).or_default().push(bucket);
+    }
     let failures = of("etcd_network_peer_sent_failures_total", "To");
     let peer = |(id, active): (MemberId, f64)| {
         // A probe that gets no answer is counted as one that took no time.
-        let measured = sums.get(&id).zip(counts.get(&id)).filter(|(sum, count)| **count > 0.0 && **sum > 0.0);
-        let round_trip_us = measured.map(|(sum, count)| (sum / count * 1e6).round() as u64);
+        let measured = buckets.get(&id).filter(|_| sums.get(&id).is_some_and(|sum| *sum > 0.0));
+        let round_trip_us = measured.and_then(|buckets| median(buckets)).map(|seconds| (seconds * 1e6).round() as u64);
         // It is not there before the first.
         let failures = failures.get(&id).map_or(0, |count| *count as u64);
         (id, Peer { is_active: active > 0.0, is_reached: None, failures, round_trip_us })
     };
     of("etcd_network_active_peers", "Remote").into_iter().map(peer).collect()
+}
+
+/// How many took no longer than so many seconds.
+struct Bucket {
+    seconds: f64,
+    count: f64,
+}
+
+fn bucket(line: &str) -> Option<(MemberId, Bucket)> {
+    let (id, count) = sample(line, "etcd_network_peer_round_trip_time_seconds_bucket", "To")?;
+    let seconds = line.split_once("le=\"")?.1.split_once('"')?.0.parse().ok()?;
+    Some((id, Bucket { seconds, count }))
+}
+
+/// In the bucket that holds it they are taken to be spread evenly; each is twice as wide as the one before. The last has no
+/// upper end, so that its lower one is told.
+fn median(buckets: &[Bucket]) -> Option<f64> {
+    let half = buckets.last()?.count / 2.0;
+    let at = buckets.iter().position(|bucket| bucket.count >= half && half > 0.0)?;
+    let (lower, before) = match at.checked_sub(1) {
+        Some(before) => (buckets[before].seconds, buckets[before].count),
+        None => (0.0, 0.0),
+    };
+    let Bucket { seconds: upper, count } = buckets[at];
+    Some(if upper.is_finite() { lower + (upper - lower) * (half - before) / (count - before) } else { lower })
 }
 
 /// Whom a line is about, and its value, if it is one of this metric.
@@ -66,16 +95,20 @@ mod tests {
                     # TYPE etcd_network_active_peers gauge\n\
                     etcd_network_active_peers{Local=\"8e9e05c52164694d\",Remote=\"91bc3c398fb3c146\"} 1\n\
                     etcd_network_active_peers{Local=\"8e9e05c52164694d\",Remote=\"d1f\"} 0\n\
-                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"91bc3c398fb3c146\",le=\"0.0001\"} 0\n\
-                    etcd_network_peer_round_trip_time_seconds_sum{To=\"91bc3c398fb3c146\"} 0.5\n\
-                    etcd_network_peer_round_trip_time_seconds_count{To=\"91bc3c398fb3c146\"} 200\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"91bc3c398fb3c146\",le=\"0.0016\"} 3\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"91bc3c398fb3c146\",le=\"0.0032\"} 13\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"91bc3c398fb3c146\",le=\"3.2768\"} 15\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"91bc3c398fb3c146\",le=\"+Inf\"} 16\n\
+                    etcd_network_peer_round_trip_time_seconds_sum{To=\"91bc3c398fb3c146\"} 9.5\n\
+                    etcd_network_peer_round_trip_time_seconds_count{To=\"91bc3c398fb3c146\"} 16\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"d1f\",le=\"0.0001\"} 3\n\
+                    etcd_network_peer_round_trip_time_seconds_bucket{To=\"d1f\",le=\"+Inf\"} 3\n\
                     etcd_network_peer_round_trip_time_seconds_sum{To=\"d1f\"} 0\n\
-                    etcd_network_peer_round_trip_time_seconds_count{To=\"d1f\"} 3\n\
                     etcd_network_peer_sent_failures_total{To=\"d1f\"} 214\n";
         let expected = [
             (
                 MemberId(0x91bc_3c39_8fb3_c146),
-                Peer { is_active: true, is_reached: None, failures: 0, round_trip_us: Some(2_500) },
+                Peer { is_active: true, is_reached: None, failures: 0, round_trip_us: Some(2_400) },
             ),
             (MemberId(0xd1f), Peer { is_active: false, is_reached: None, failures: 214, round_trip_us: None }),
         ];
@@ -83,5 +116,22 @@ mod tests {
         for other in ["", "404 page not found", "etcd_network_active_peers 1\n", "etcd_network_active_peers{x} y\n"] {
             assert_eq!(parsed(other), BTreeMap::new(), "{other}");
         }
+    }
+
+    #[test]
+    fn a_few_answers_that_came_late_do_not_count() {
+        let of = |buckets: &[(f64, f64)]| {
+            median(
+                &buckets.iter().map(|(seconds, count)| Bucket { seconds: *seconds, count: *count }).collect::<Vec<_>>(),
+            )
+        };
+        // As etcd 3.5 told it of a member that had been halted for ten seconds: the mean was 128 ms.
+        let halted =
+            [(0.0016, 3.0), (0.0032, 9.0), (0.0064, 15.0), (0.2048, 19.0), (1.6384, 22.0), (f64::INFINITY, 22.0)];
+        assert!(of(&halted).is_some_and(|seconds| (0.0032..0.0064).contains(&seconds)));
+        assert_eq!(of(&[(0.0001, 8.0), (f64::INFINITY, 8.0)]), Some(0.00005));
+        assert_eq!(of(&[(3.2768, 1.0), (f64::INFINITY, 8.0)]), Some(3.2768));
+        assert_eq!(of(&[(0.0001, 0.0), (f64::INFINITY, 0.0)]), None);
+        assert_eq!(of(&[]), None);
     }
 }
