@@ -42,7 +42,9 @@ fn state(desired: &Desired, observed: &Observed, membership: Option<&Membership>
     }
     let answering: Vec<_> = observed.answers().map(|(name, _)| name.clone()).collect();
     match membership {
-        Some(membership) if membership.margin() >= 0 => return (State::Serving, Vec::new()),
+        // A voter that is healthy has just read through a quorum, whoever of that was not seen or does not answer here: its
+        // client port may be closed, or its host out of reach from here alone.
+        Some(membership) if membership.healthy_voters() > 0 => return (State::Serving, Vec::new()),
         _ if !answering.is_empty() => return (State::NoQuorum, answering),
         _ => {}
     }

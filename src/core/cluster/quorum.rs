@@ -7,8 +7,8 @@ use crate::core::cluster::room;
 use crate::core::cluster::sameness::{self, Sameness};
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{HostName, MemberId, PeerUrl};
-use crate::core::observed::{Alarm, File, Host, MemberEntry, Observed};
+use crate::core::names::{HostName, MemberId, PeerUrl, listed};
+use crate::core::observed::{Alarm, Answer, File, Host, MemberEntry, Observed};
 use crate::core::plan::Voters;
 
 /// How many voters must agree, of `voters` in the member list. A cluster without voters has no quorum: 1.
@@ -289,7 +289,7 @@ fn difference(healthy: usize, quorum: usize) -> i32 {
 
 fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Option<MemberId>) -> Health {
     let Some(host) = observed.host(host) else { return Health::Unseen };
-    let Some(answer) = host.member.known() else { return Health::Unhealthy("it does not answer".to_owned()) };
+    let Some(answer) = host.member.known() else { return Health::Unhealthy(silence(observed, entry)) };
     let Some(answer) = answer else { return Health::Unhealthy("etcd is not running".to_owned()) };
     if answer.member != entry.id {
         return Health::Unhealthy(format!("a different member ({}) answers at its address", answer.member));
@@ -308,6 +308,22 @@ fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Opt
         return Health::Unhealthy("a linearizable read through it failed".to_owned());
     }
     Health::Healthy
+}
+
+/// That it does not answer us is no proof that it takes no part in raft: its client port may be closed, or its certificate
+/// for clients have expired.
+fn silence(observed: &Observed, entry: &MemberEntry) -> String {
+    let connected = |answer: &Answer| answer.peers.get(&entry.id).is_some_and(|peer| peer.is_active);
+    let connected: Vec<_> =
+        observed.answers().filter(|(_, answer)| connected(answer)).map(|(name, _)| name.clone()).collect();
+    match connected.len() {
+        0 => "it does not answer".to_owned(),
+        one => format!(
+            "it does not answer here, while etcd on {} {} connected to it for raft's messages",
+            listed(&connected),
+            if one == 1 { "is" } else { "are" }
+        ),
+    }
 }
 
 /// Two members that answer with different clusters or member lists: one sentence that names them.

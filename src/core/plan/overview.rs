@@ -31,9 +31,9 @@ pub struct Overview {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// A quorum of the voters is healthy.
+    /// A quorum of the voters is healthy, or one voter that is has read through a quorum.
     Serving,
-    /// Members answer, and too few of them to be a quorum. `hosts`: where.
+    /// Members answer, and none of them reads through a quorum. `hosts`: where.
     NoQuorum,
     /// etcd runs, and does not answer. `hosts`: where.
     Silent,

@@ -22,8 +22,7 @@ pub fn verdict(document: &Document) -> Verdict {
     // One that is healthy has just read through a quorum.
     let serves = document.health.as_ref().is_some_and(|voters| voters.healthy > 0);
     let all_asked = document.complete && document.members.iter().all(|member| member.seen && member.asked);
-    let lost = document.health.as_ref().is_some_and(|voters| voters.healthy < voters.quorum);
-    if !serves || (lost && all_asked) {
+    if !serves {
         // Without a member list the hosts themselves are all there is to go by.
         let someone_answers = document.members.iter().any(|member| member.seen && member.asked && member.id.is_some());
         return if all_asked || someone_answers { Verdict::NoQuorum } else { Verdict::NotSeen };
@@ -43,8 +42,10 @@ pub fn verdict(document: &Document) -> Verdict {
 mod tests {
     use super::*;
     use crate::core::desired::Desired;
-    use crate::core::observed::{Cause, Host, Observed, Seen, ServiceState};
+    use crate::core::observed::{Cause, Host, Observed, Peer, Seen, ServiceState};
+    use crate::core::planner::plan;
     use crate::core::render::status::document;
+    use crate::core::render::words;
     use crate::laws::sample;
 
     fn after(change: impl FnOnce(&Desired, &mut Observed)) -> Verdict {
@@ -103,6 +104,39 @@ mod tests {
         });
         assert_eq!(lost, Verdict::NoQuorum);
         assert_eq!(after(|_, observed| (0..3).for_each(|index| stopped(observed, index))), Verdict::NoQuorum);
+    }
+
+    fn silent(observed: &mut Observed, index: usize) {
+        let summary = "opening a tunnel took longer than 5 s".to_owned();
+        host(observed, index).member = Seen::Unknown(Cause { code: Code::MemberSilent, summary, hint: None });
+    }
+
+    /// Two of three have their client ports closed, and take part in raft: the third one reads through them.
+    #[test]
+    fn who_reads_through_a_quorum_has_one_whoever_else_answers() {
+        let desired = sample::desired(3);
+        let mut observed = sample::healthy(&desired);
+        let others = [0, 1].map(|index| host(&mut observed, index).answer().expect("it answers").member);
+        let Seen::Known(Some(answer)) = &mut host(&mut observed, 2).member else { panic!("it answers") };
+        let peer = Peer { is_active: true, is_reached: None, failures: 0, round_trip_us: None };
+        answer.peers = others.map(|id| (id, peer)).into();
+        silent(&mut observed, 0);
+        silent(&mut observed, 1);
+        let document = document(&desired, &observed);
+        assert_eq!(verdict(&document), Verdict::Degraded);
+        let headline = words::state(&document.overview, document.health.as_ref(), 3, 0);
+        let expected = "SERVES (a read through a quorum succeeded), but 2 of 3 voters were not seen healthy";
+        assert!(headline.starts_with(expected), "{headline}");
+        let trouble = document.members[0].trouble.as_deref();
+        let expected = "it does not answer here, while etcd on etcd-3 is connected to it for raft's messages";
+        assert_eq!(trouble, Some(expected));
+        // Nobody is told that the quorum is lost, and to give the others up.
+        let told = plan(&desired, &observed).blocked;
+        assert!(!told.iter().any(|blocked| blocked.code == Code::NoQuorum), "{told:?}");
+        unreachable(&mut observed, 0);
+        unreachable(&mut observed, 1);
+        let told = plan(&desired, &observed).blocked;
+        assert!(!told.iter().any(|blocked| blocked.code == Code::NoQuorum), "{told:?}");
     }
 
     #[test]

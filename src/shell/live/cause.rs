@@ -51,15 +51,27 @@ fn code(error: &SshError) -> Code {
     }
 }
 
-/// Why a member could not be dialled through a tunnel.
+/// Why a member could not be dialled through a tunnel: what sshd says of it tells a closed port from one that it may not
+/// connect to.
 pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreached {
-    let cause = |summary| Cause { code: Code::MemberSilent, summary, hint: Some(error.hint()) };
+    let cause = |summary, hint| Cause { code: Code::MemberSilent, summary, hint: Some(hint) };
     match error {
-        SshError::TunnelRefused { reason, .. } => {
-            Unreached::elsewhere(cause(format!("etcd on {host} refuses connections on port {port}: {reason}")))
-        }
-        SshError::Timeout { .. } => Unreached::elsewhere(cause(format!("could not query etcd on {host}: {error}"))),
-        other => Unreached::here(cause(format!("could not query etcd on {host}: {other}"))),
+        SshError::TunnelRefused { reason, .. } if reason.contains("connect failed") => Unreached::elsewhere(cause(
+            format!("etcd on {host} refuses connections on port {port}: {reason}"),
+            format!("see whether etcd runs on {host}, and listens there: `ss -ltnp 'sport = :{port}'`"),
+        )),
+        SshError::TunnelRefused { reason, .. } => Unreached::elsewhere(cause(
+            format!("could not query etcd on {host}: sshd there did not connect to port {port}: {reason}"),
+            error.hint(),
+        )),
+        SshError::Timeout { .. } => Unreached::elsewhere(cause(
+            format!("could not query etcd on {host}: {error}"),
+            format!(
+                "see whether a firewall on {host} drops what comes to port {port}, also from the host itself (`nft list \
+                 ruleset`), and how busy the host is"
+            ),
+        )),
+        other => Unreached::here(cause(format!("could not query etcd on {host}: {other}"), other.hint())),
     }
 }
 
@@ -107,5 +119,28 @@ mod tests {
         let expected = "reading the lock on etcd-1 failed: the connection to etcd-1 is closed: the server closed it";
         assert_eq!(cause.summary, expected);
         assert_eq!(cause.hint, Some(closed.hint()));
+    }
+
+    /// As sshd and libssh2 say it.
+    #[test]
+    fn a_port_that_refuses_is_told_from_one_that_could_not_be_tried() {
+        let host = HostName::new("etcd-1");
+        let told = |reason: &str| {
+            let (host_name, to) = ("etcd-1".to_owned(), "10.0.0.11:2379".to_owned());
+            let refused = SshError::TunnelRefused { host: host_name, to, reason: reason.to_owned() };
+            let cause = of_tunnel(&host, 2379, &refused).cause;
+            (cause.summary.contains("refuses connections"), cause.hint.expect("there is one"))
+        };
+        let (refuses, hint) = told("Channel open failure (connect failed)");
+        assert!(refuses && hint.contains("ss -ltnp") && !hint.contains("AllowTcpForwarding"), "{hint}");
+        for reason in ["Channel open failure (administratively prohibited)", "Unexpected error"] {
+            let (refuses, hint) = told(reason);
+            assert!(!refuses && hint.contains("AllowTcpForwarding"), "{reason}: {hint}");
+        }
+        let what = "opening a tunnel to 10.0.0.11:2379".to_owned();
+        let after = std::time::Duration::from_secs(5);
+        let late = SshError::Timeout { host: "etcd-1".to_owned(), what, after, said: String::new() };
+        let hint = of_tunnel(&host, 2379, &late).cause.hint.expect("there is one");
+        assert!(hint.contains("firewall") && !hint.contains("command"), "{hint}");
     }
 }
