@@ -19,6 +19,8 @@ const LETTERS_MAX: usize = 500;
 enum Weight {
     /// A frame of a stack trace, or what surrounds one.
     Frame,
+    /// A line of a log that says itself that nothing is wrong.
+    Calm,
     Plain,
     /// A warning, or a word of trouble in plain text.
     Trouble,
@@ -33,11 +35,12 @@ struct Line {
     words: String,
 }
 
-/// The line that says why a program ended, or its last one; `None` where it said nothing.
+/// The line that says why a program ended, or its last one; `None` where it said nothing, or nothing of any trouble: one that
+/// is killed has been serving.
 pub fn of(said: &str) -> Option<String> {
     let lines = lines(said);
     let weightiest = lines.iter().map(|line| line.weight).max()?;
-    told(&lines, weightiest)
+    if weightiest == Weight::Calm { None } else { told(&lines, weightiest) }
 }
 
 /// As [`of`], for programs that say what they have to say in few lines: where none is an error, the last ones.
@@ -156,6 +159,7 @@ fn of_json(line: &str) -> Option<(Weight, String)> {
         // With this a member ends that the others have removed; the listeners say afterwards that they were closed.
         "warn" if message == "server error" => Weight::Fatal,
         "warn" if error.is_some() => Weight::Trouble,
+        "info" | "debug" => Weight::Calm,
         _ => Weight::Plain,
     };
     Some((weight, error.map_or_else(|| message.to_owned(), |error| format!("{message}: {error}"))))
@@ -172,7 +176,7 @@ fn of_old_log(line: &str) -> Option<(Weight, String)> {
         "C" => Weight::Fatal,
         "E" => Weight::Error,
         "W" => Weight::Trouble,
-        "N" | "I" | "D" => Weight::Plain,
+        "N" | "I" | "D" => Weight::Calm,
         _ => return None,
     };
     Some((weight, words.to_owned()))
@@ -331,6 +335,11 @@ Error: context deadline exceeded"#,
             assert_eq!(of(said).as_deref(), Some(*expected), "{said}");
         }
         assert_eq!(of("\n \n"), None);
+        // As one that the kernel killed has said last.
+        let calm = "{\"level\":\"info\",\"msg\":\"serving client traffic securely\",\"address\":\"10.0.0.12:2379\"}\n\
+                    2026-11-20 23:17:03.200001 I | embed: ready to serve client requests\n";
+        assert_eq!(of(calm), None);
+        assert_eq!(of_tool("{\"level\":\"info\",\"msg\":\"saved\"}"), "saved");
     }
 
     #[test]

@@ -241,3 +241,23 @@ fn a_broken_guard_of_moves_breaks_the_law() {
         assert!(breaks(Guard::AddressIsFree, new), "{new:?}");
     }
 }
+
+/// Somebody has given a member the name of another one: no address is wrong, and the way says what is.
+#[test]
+fn a_name_that_two_members_have_is_told_as_such() {
+    let desired = sample::desired(3);
+    let mut observed = sample::healthy(&desired);
+    let third = observed.host(&sample::name(2)).and_then(Host::answer).expect("it answers").member;
+    for index in 0..3 {
+        let host = observed.host_mut(&sample::name(index)).expect("it was seen");
+        let answer = host.member.known_mut().and_then(Option::as_mut).expect("it answers");
+        let list = answer.members.known_mut().expect("it has one");
+        let entry = list.iter_mut().find(|entry| entry.id == third).expect("it is listed");
+        entry.name = Some(sample::name(1));
+    }
+    let plan = plan(&desired, &observed);
+    assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+    let hints: Vec<_> = plan.blocked.iter().filter_map(|blocked| blocked.hint.as_deref()).collect();
+    let way = "two members call themselves etcd-2: put `name: etcd-3` back in /etc/etcd/etcd.yaml on etcd-3";
+    assert!(!hints.is_empty() && hints.iter().all(|hint| hint.starts_with(way)), "{hints:?}");
+}

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::cluster::others;
+use crate::core::code::Code;
 use crate::core::count::count;
 use crate::core::desired::{Desired, Node};
 use crate::core::names::HostName;
@@ -131,7 +132,23 @@ pub fn findings(desired: &Desired, observed: &Observed, name: &HostName, checkup
     findings.extend(host.known().map(members::other_etcds));
     findings.extend(members::data(observed, name));
     findings.push(journal(checkup));
+    if let Seen::Unknown(cause) = host
+        && cause.code == Code::Sudo
+    {
+        told_once(&mut findings, cause);
+    }
     findings
+}
+
+/// What sudo stands in the way of is not looked at: that, and what to do about it, is told in its own line alone.
+fn told_once(findings: &mut [Outcome], cause: &Cause) {
+    let Some(sudo) = findings.iter_mut().find(|outcome| outcome.check == Check::Sudo) else { return };
+    *sudo = Outcome { verdict: Verdict::Problem, ..Outcome::unknown(Check::Sudo, cause) };
+    for outcome in findings.iter_mut().filter(|outcome| outcome.verdict == Verdict::Unknown) {
+        if outcome.seen.contains(&cause.summary) {
+            (outcome.seen, outcome.fix) = ("not looked at: see sudo".to_owned(), None);
+        }
+    }
 }
 
 /// Longer is felt with every command that an operator types.
@@ -206,7 +223,13 @@ fn sudo(user: &str, sudo: &Sudo) -> Outcome {
         return Outcome::warning(
             Check::Sudo,
             format!("it takes {took}{said}"),
-            "let the host know its own name: sudo looks it up each time (a line in /etc/hosts)",
+            match sudo.said.contains("unable to resolve host") {
+                true => "let the host know its own name: sudo looks it up each time (a line in /etc/hosts)",
+                false => {
+                    "find what it waits for: a lookup of its own name, a directory service, or a module in /etc/pam.d/sudo \
+                     (`time sudo -n true` there)"
+                }
+            },
         );
     }
     let logs = [(SudoOption::LogInput, "input"), (SudoOption::LogOutput, "output")];
@@ -304,14 +327,19 @@ fn addresses(desired: &Desired, name: &HostName, host: &Seen<Host>, checkup: &Ch
             "add the route there, or correct the addresses in cluster.toml",
         );
     }
+    let Node { address, .. } = &desired.nodes[name];
     if let Some((peer, source)) = stranger(desired, name, host.known(), checkup, network) {
         return Outcome::problem(
             Check::Addresses,
             format!("it speaks to {peer} from {source}, which its peer certificate does not name: {peer} refuses it"),
-            format!("let it speak from {} (`ip route … src`), or declare that address", desired.nodes[name].address),
+            match source == address {
+                true => {
+                    "its peer.crt is an old one, or another host's: `quorate plan` shows which, and the way".to_owned()
+                }
+                false => format!("let it speak from {address} (`ip route … src`), or declare that address"),
+            },
         );
     }
-    let Node { address, .. } = &desired.nodes[name];
     let is_literal = address.parse::<IpAddr>().is_ok();
     if is_literal && !network.addresses.is_empty() && !network.addresses.contains(address) {
         return Outcome::warning(

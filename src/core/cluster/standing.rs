@@ -106,9 +106,26 @@ fn address_taken(desired: &Desired, membership: &Membership, name: &HostName, ho
     if let Some(own) = own {
         what.push_str(&format!("; {} was seen at {}", seen(own), own.address()));
     }
-    let hint = "correct `address` in [nodes] so that each member keeps its own, or give the new machine an address that no \
-                member has; nothing is removed, renamed or added at these addresses until then";
+    let misnamed = [other, own].into_iter().flatten().find_map(|member| misnamed(membership, member));
+    let way = match misnamed {
+        Some((host, named)) => format!(
+            "two members call themselves {named}: put `name: {host}` back in {} on {host}, and restart etcd there",
+            desired.paths.config
+        ),
+        None => "correct `address` in [nodes] so that each member keeps its own, or give the new machine an address that no \
+                 member has"
+            .to_owned(),
+    };
+    let hint = format!("{way}; nothing is removed, renamed or added at these addresses until then");
     Some(Blocked::new(Code::AddressTaken, what).on(name).hint(hint).declared_at(Place::NodeAddress(name)))
+}
+
+/// The declared host of a member that has another one's name, while that one has its own, too; and that name. Somebody has
+/// edited it: no address is wrong.
+fn misnamed<'a>(membership: &'a Membership, member: &'a Member) -> Option<(&'a HostName, &'a HostName)> {
+    let named = member.entry.name.as_ref().filter(|named| member.declared && **named != member.host)?;
+    let is_own = |other: &Member| other.entry.name.as_ref() == Some(named) && other.host == *named;
+    membership.members.iter().any(is_own).then_some((&member.host, named))
 }
 
 fn is_called_lost(desired: &Desired, name: &HostName, id: crate::core::names::MemberId) -> bool {

@@ -45,7 +45,7 @@ pub struct LoginAccount {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sudo {
     pub took_ms: u64,
-    /// `sudo -n -l` was answered without a password.
+    /// What quorate runs was run without a password.
     pub is_allowed: bool,
     pub options: BTreeSet<SudoOption>,
     /// Its words where it was not allowed, and its complaints otherwise.

@@ -227,11 +227,12 @@ pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unse
     let is = match (overview.state, health) {
         (State::Unreachable, _) => return "no host is reachable".to_owned(),
         (State::RestoreUnfinished, _) => format!("no member answers: a restore is unfinished on {on}"),
-        (State::Serving, Some(Voters { healthy, total, margin: ..0, .. })) => format!(
-            "SERVES (a read through a quorum succeeded), but {} of {} not seen healthy",
-            total - healthy,
-            format!("{} {}", count(*total, "voter"), if total - healthy == 1 { "was" } else { "were" })
-        ),
+        (State::Serving, Some(Voters { healthy, total, margin: ..0, .. })) => {
+            let missing = total - healthy;
+            let verb = if missing == 1 { "was" } else { "were" };
+            let of = count(*total, "voter");
+            format!("SERVES (a read through a quorum succeeded), but {missing} of {of} {verb} not seen healthy")
+        }
         (_, Some(health)) => voters(health),
         (State::NoQuorum, None) => no_quorum(overview.hosts.len(), overview.voters),
         // Of members that another program runs nothing is said which they have not said themselves.

@@ -76,12 +76,14 @@ async fn account(remote: &Remote) -> Seen<LoginAccount> {
 fn read_account(said: &str, chatter: String) -> Option<LoginAccount> {
     let value = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let sudo = value("sudo-status").map(|status| {
-        let words: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("sudo: ")).map(str::trim).collect();
+        let words =
+            |prefix| -> Vec<_> { said.lines().filter_map(|line| line.strip_prefix(prefix)).map(str::trim).collect() };
+        let (words, listed) = (words("sudo: "), words("listed: "));
         let is_allowed = status == "0";
         // What it complains of, where it went on all the same.
-        let said = words.iter().filter(|line| !is_allowed || line.starts_with("sudo: "));
+        let said = words.iter().filter(|line| !line.is_empty() && (!is_allowed || line.starts_with("sudo: ")));
         let said = said.copied().collect::<Vec<_>>().join("; ");
-        Some(Sudo { took_ms: value("sudo-ms")?.parse().ok()?, is_allowed, options: options(&words), said })
+        Some(Sudo { took_ms: value("sudo-ms")?.parse().ok()?, is_allowed, options: options(&listed), said })
     });
     Some(LoginAccount {
         user: value("user")?.to_owned(),
@@ -117,10 +119,10 @@ mod tests {
     fn what_sudo_is_told_is_found_in_its_own_list() {
         let said = "user=ops\nshell=/bin/tcsh\nsudo-status=0\nsudo-ms=20031\n\
                     sudo: sudo: unable to resolve host etcd-1: Name or service not known\n\
-                    sudo: Matching Defaults entries for ops on etcd-1:\n\
-                    sudo:     env_reset, !requiretty, secure_path=/usr/sbin\\:/usr/bin, log_input\n\
-                    sudo: User ops may run the following commands on etcd-1:\n\
-                    sudo:     (root) NOPASSWD: NOEXEC: ALL\n";
+                    listed: Matching Defaults entries for ops on etcd-1:\n\
+                    listed:     env_reset, !requiretty, secure_path=/usr/sbin\\:/usr/bin, log_input\n\
+                    listed: User ops may run the following commands on etcd-1:\n\
+                    listed:     (root) NOPASSWD: NOEXEC: ALL\n";
         let account = read_account(said, "Welcome".to_owned()).expect("it is an answer");
         let sudo = account.sudo.expect("it was asked");
         assert!(sudo.is_allowed);
@@ -135,6 +137,16 @@ mod tests {
         let sudo = read_account(said, String::new()).and_then(|account| account.sudo).expect("it was asked");
         assert!(!sudo.is_allowed);
         assert_eq!(sudo.said, "sudo: a password is required");
+    }
+
+    /// sudo lists without a password as soon as one rule needs none, whatever the others ask for.
+    #[test]
+    fn what_may_be_listed_may_not_be_run() {
+        let said = "user=ops\nshell=/bin/sh\nsudo-status=1\nsudo-ms=9\nsudo: sudo: a password is required\n\
+                    listed: User ops may run the following commands on etcd-1:\n\
+                    listed:     (root) NOPASSWD: /bin/systemctl\n";
+        let sudo = read_account(said, String::new()).and_then(|account| account.sudo).expect("it was asked");
+        assert_eq!((sudo.is_allowed, sudo.said.as_str()), (false, "sudo: a password is required"));
     }
 
     #[test]

@@ -47,6 +47,7 @@ fn nothing_is_touched_where_quorate_refuses() {
     an_authority_is_not_replaced(&scene);
     lost_data_is_not_started_over(&scene);
     a_setting_that_etcd_refuses_stops_at_one_member(&mut scene);
+    what_ends_a_member_is_told_by_who_did(&scene);
 }
 
 fn an_unreachable_host(scene: &Scene) {
@@ -318,6 +319,34 @@ fn a_setting_that_etcd_refuses_stops_at_one_member(scene: &mut Scene) {
     scene.quorate(&["apply", "--yes"]).exits(0);
     scene.is_in_sync();
     scene.is_healthy();
+}
+
+/// What a member said last is not why it ended where a drop-in's command fails before it, or somebody kills it.
+fn what_ends_a_member_is_told_by_who_did(scene: &Scene) {
+    let host = scene.lab.host("etcd-3");
+    let drop_in = |text: &str| {
+        host.write("/etc/systemd/system/etcd.service.d/local.conf", text);
+        host.sh("systemctl daemon-reload");
+    };
+    host.write("/usr/local/bin/check-disk", "#!/bin/sh\necho checking\necho '/dev/sdb is not there' >&2\nexit 3\n");
+    host.sh("chmod +x /usr/local/bin/check-disk");
+    drop_in("[Service]\nExecStartPre=/usr/local/bin/check-disk\n");
+    host.sh("systemctl stop etcd");
+    let begun = Instant::now();
+    let apply = scene.quorate(&["apply", "--yes"]).exits(7);
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}\n{}", begun.elapsed(), apply.stderr);
+    let told = "before etcd could start, /usr/local/bin/check-disk (ExecStartPre of its unit) exited with status 3: /dev/sdb is \
+                not there";
+    apply.says(&["exited 3 times after: start etcd", told]);
+    drop_in("[Service]\nRestart=no\n");
+    host.sh("systemctl reset-failed etcd; systemctl restart etcd");
+    host.sh("systemctl kill --kill-whom=main --signal=KILL etcd");
+    host.sh("until systemctl is-failed etcd; do sleep 0.1; done");
+    let status = scene.quorate(&["status"]).exits(0);
+    assert!(status.stdout.contains("etcd.service has failed: killed (SIGKILL)"), "{}", status.stdout);
+    host.sh("rm -r /etc/systemd/system/etcd.service.d; systemctl daemon-reload");
+    scene.apply().exits(0);
+    scene.is_in_sync();
 }
 
 #[test]

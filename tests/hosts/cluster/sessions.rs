@@ -160,6 +160,11 @@ fn what_stands_in_the_way_of_sudo_is_named() {
         assert_eq!(run.code, 6, "{option}: {run:?}");
         let said = run.stdout + &run.stderr;
         assert!(said.contains(line), "{option}: {said}");
+        // Whatever sudo lists: once, and not with every check that it stands in the way of.
+        let doctor = scene.quorate(&["doctor", "--no-disk"]);
+        let told = doctor.stdout.split_once("  PROBLEM  sudo ").unwrap_or_else(|| panic!("{option}: {doctor:?}")).1;
+        assert!(told.contains(line) && told.contains("not looked at: see sudo"), "{option}: {told}");
+        assert_eq!(told.matches("on etcd-1 refused").count(), 1, "{option}: {told}");
     }
     // Not sudo's fault, and not said to be.
     sudoers(host, "Defaults !noexec");
@@ -167,6 +172,9 @@ fn what_stands_in_the_way_of_sudo_is_named() {
     host.write("/home/ops/.bashrc", "read -r line\n");
     scene.quorate(&["plan"]).exits(6).says(&["does a login script read it?"]);
     host.sh("rm /home/ops/.bashrc");
+    // Nothing of what we use is where sudo looks.
+    sudoers(host, "Defaults secure_path=/opt/none");
+    scene.quorate(&["plan"]).exits(0);
     // The line that is named is the one that changes it.
     sudoers(host, "Defaults noexec\nDefaults:ops !noexec");
     scene.quorate(&["plan"]).exits(0);

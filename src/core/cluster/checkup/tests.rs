@@ -1,7 +1,6 @@
 //! What is made of what a check-up has seen.
 
 use super::*;
-use crate::core::code::Code;
 use crate::core::names::{RemotePath, UnixSeconds};
 use crate::core::observed::checkup::{ClockSync, Complaint, Login, LoginAccount, Names};
 use crate::core::observed::{Comparison, MemberHash, OtherEtcd, Peer, Runner};
@@ -310,6 +309,26 @@ fn data_that_differs() {
     is(&compared(&[7, 8, 9], &[]), Verdict::Problem, "no hash is a majority's");
     is(&compared(&[7, 7, 7], &[0]), Verdict::Unknown, "timed out");
     assert_eq!(of_member(Check::Data, |_| ()), None, "nothing was compared");
+}
+
+#[test]
+fn what_sudo_refuses_is_told_once_whatever_it_lists() {
+    let desired = sample::desired(3);
+    let mut observed = sample::healthy(&desired);
+    let summary = "sudo on etcd-1 refused: sudo: a password is required".to_owned();
+    let cause = Cause { code: Code::Sudo, summary: summary.clone(), hint: Some("allow it".to_owned()) };
+    observed.hosts.insert(sample::name(0), Seen::Unknown(cause.clone()));
+    let mut checkup = well();
+    let summary = format!("looking at its journal on etcd-1 failed: {summary}");
+    checkup.journal = Seen::Unknown(Cause { summary, ..cause });
+    let found = findings(&desired, &observed, &sample::name(0), &checkup);
+    let of = |check| found.iter().find(|one| one.check == check).expect("it was looked at");
+    is(of(Check::Sudo), Verdict::Problem, "a password is required");
+    assert_eq!(of(Check::Sudo).fix.as_deref(), Some("allow it"));
+    for check in [Check::Journal, Check::Clock] {
+        is(of(check), Verdict::Unknown, "not looked at: see sudo");
+        assert_eq!(of(check).fix, None);
+    }
 }
 
 #[test]

@@ -1,10 +1,17 @@
 # shellcheck shell=dash disable=SC2154
-# The end of the log of a unit that does not run, without the frames of a stack trace: there may be more of them than of all
-# the rest. A line that has the form of a heading of ours is none.
+# The end of the log of a unit that does not run, of its last start alone: what an earlier process said when it was stopped is
+# no reason. Without the frames of a stack trace: there may be more of them than of all the rest. A line that has the form of a heading of ours is none.
 look_complaint() {
     case $unit in
     *ActiveState=failed* | *SubState=auto-restart*)
-        timeout 5 journalctl --no-pager --output cat --lines 400 "_SYSTEMD_UNIT=$q_service" |
+        invocation="$newline$unit"
+        invocation=${invocation##*"$newline"InvocationID=}
+        invocation=${invocation%%"$newline"*}
+        case $invocation in
+        '' | *[!0-9a-f]*) set -- ;;
+        *) set -- "_SYSTEMD_INVOCATION_ID=$invocation" ;;
+        esac
+        timeout 5 journalctl --no-pager --output cat --lines 400 "_SYSTEMD_UNIT=$q_service" "$@" |
             grep -v -E -e '^\[' -e '^[[:space:]]+[^[:space:]]+\.go:[0-9]+' -e '^[^ {]+\(.*\)$' -e '^created by ' | tail -n 40
         ;;
     esac

@@ -288,6 +288,52 @@ fn how_far_a_start_is_and_how_the_last_one_ended_is_told() {
     assert_eq!(ended("ActiveState=activating\nSubState=start", "0"), None);
 }
 
+/// As systemd 252 and journald told it of a drop-in whose command fails, and of an etcd that was killed.
+#[test]
+fn what_ended_a_service_is_told_by_who_did() {
+    let service = |unit: &str, said: &str| {
+        let states =
+            "MainPID=0\nActiveState=activating\nSubState=auto-restart\nInvocationID=868c7c47f3fe4592a4f7928466d1db6c";
+        let down = replaced(RUNNING, "MainPID=377", &format!("{states}\n{unit}"));
+        let down = replaced(&down, "\nActiveState=active", "");
+        let down = replaced(&down, "executable=/opt/etcd/3.5.30/etcd\n", "");
+        seen(&replaced(&down, "[process]\n", &format!("[complaint]\n{said}[process]\n"))).service
+    };
+    let command = |path: &str, pid: u32, code: &str, status: &str| {
+        format!(
+            "ExecStartPre={{ path={path} ; argv[]={path} --pid=7 ; ignore_errors=no ; start_time=[Mon 2026-11-30 00:17:14 \
+             UTC] ; stop_time=[n/a] ; pid={pid} ; code={code} ; status={status} }}\n"
+        )
+    };
+    let fails = format!(
+        "ExecMainPID=0\nExecMainStatus=0\nResult=exit-code\n{}{}{}",
+        command("/bin/true", 20, "exited", "0"),
+        command("/usr/local/bin/check-disk", 21, "exited", "3"),
+        command("/bin/never", 0, "(null)", "0/0"),
+    );
+    let before = service(&fails, "checking\ncheck-disk: /dev/sdb is not there\n");
+    assert_eq!(before.ended, Some(Ended { pid: 21, ran_ms: None }));
+    assert_eq!(
+        before.complaint.as_deref(),
+        Some(
+            "before etcd could start, /usr/local/bin/check-disk (ExecStartPre of its unit) exited with status 3: check-disk: \
+             /dev/sdb is not there"
+        )
+    );
+    let of = |result: &str, said: &str| {
+        service(&format!("ExecMainPID=377\nResult={result}"), said).complaint.unwrap_or_default()
+    };
+    // It warned of this and that before, as any member does.
+    let warned = "{\"level\":\"warn\",\"msg\":\"lost TCP streaming connection with remote peer\",\"error\":\"EOF\"}\n";
+    assert_eq!(of("oom-kill\nExecMainStatus=9", warned), "killed for want of memory (systemd: oom-kill)");
+    assert!(of("signal\nExecMainStatus=9", warned).starts_with("killed (SIGKILL)"));
+    assert_eq!(of("watchdog\nExecMainStatus=6", ""), "ended by systemd's watchdog");
+    assert_eq!(
+        of("exit-code\nExecMainStatus=2", "panic: tocommit(9) is out of range\n"),
+        "panic: tocommit(9) is out of range"
+    );
+}
+
 #[test]
 fn a_process_of_anothers_unit_has_loaded_what_is_older_than_it() {
     let text = core::str::from_utf8(RUNNING).expect("fixtures are text");

@@ -49,21 +49,61 @@ impl Section for Look {
             restrictions,
             runs_as,
             complaint: None,
-            ended: ended(said),
+            ended: ended(said, answer),
         })
     }
 }
 
-/// How the last process ended, of a unit that has failed or is about to be started again.
-fn ended<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Option<Ended> {
-    let is_over = said("ActiveState") == Some("failed") || said("SubState")?.starts_with("auto-restart");
+/// Whether it has failed, or is about to be started again.
+pub(super) fn is_over<'a>(said: impl Fn(&str) -> Option<&'a str>) -> bool {
+    said("ActiveState") == Some("failed") || said("SubState").is_some_and(|state| state.starts_with("auto-restart"))
+}
+
+/// How the last process ended, of a unit that has failed or is about to be started again: etcd's, or that of a command that a
+/// drop-in has run before it.
+fn ended<'a>(said: impl Fn(&str) -> Option<&'a str>, answer: &Answer<'_>) -> Option<Ended> {
+    if !is_over(&said) {
+        return None;
+    }
     let number = |key: &str| said(key).and_then(|text| text.parse::<u64>().ok());
-    let pid = number("ExecMainPID").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| is_over && *pid != 0)?;
+    let Some(pid) = number("ExecMainPID").and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0) else {
+        return failed_before(answer).map(|before| Ended { pid: before.pid, ran_ms: None });
+    };
     // In microseconds since the host was started; 0 of what has not happened.
     let at = |key| number(key).filter(|at| *at != 0);
     let ran = at("ExecMainExitTimestampMonotonic").zip(at("ExecMainStartTimestampMonotonic"));
     let ran_ms = ran.and_then(|(end, begin)| Some(end.checked_sub(begin)? / 1000));
     Some(Ended { pid, ran_ms })
+}
+
+/// A command before etcd that failed.
+pub(super) struct Before {
+    pub pid: u32,
+    pub program: String,
+    /// `exited with status 3`
+    pub how: String,
+}
+
+/// Of a start that has not come to etcd.
+///
+/// `ExecStartPre={ path=/bin/x ; argv[]=… ; ignore_errors=no ; … ; pid=20 ; code=exited ; status=3 }`, one line a command.
+pub(super) fn failed_before(answer: &Answer<'_>) -> Option<Before> {
+    if answer.value("unit", "ExecMainPID") != Some("0") {
+        return None;
+    }
+    let failed = |line: &str| {
+        let value =
+            |key: &str| Some(line.rsplit_once(&format!("{key}="))?.1.split(" ;").next()?.trim_end_matches(" }"));
+        let path = line.split_once("path=")?.1.split(" ;").next()?;
+        let status = value("; status")?.split('/').next()?;
+        let how = match value("; code")? {
+            "exited" if status != "0" => format!("exited with status {status}"),
+            "killed" | "dumped" => format!("was ended by signal {status}"),
+            _ => return None,
+        };
+        Some(Before { pid: value("; pid")?.parse().ok().filter(|pid| *pid != 0)?, program: path.to_owned(), how })
+    };
+    answer.values("unit", "ExecStartPre").filter_map(failed).last()
 }
 
 /// What the unit takes from etcd together with its drop-ins. Source: systemd.exec(5).

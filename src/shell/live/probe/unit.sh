@@ -5,6 +5,7 @@ look_unit() {
     properties=$properties,ProtectHome,ProtectSystem,InaccessiblePaths,TemporaryFileSystem,ReadOnlyPaths,ReadWritePaths
     properties=$properties,BindPaths,StateDirectory,NoExecPaths,ExecPaths,User
     properties=$properties,ExecMainPID,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic
+    properties=$properties,Result,ExecMainStatus,ExecStartPre,InvocationID
     unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
     echo "$unit"
     pid="$newline$unit"

@@ -65,7 +65,9 @@ fn way_out(said: &str, listed: &Listed) -> String {
         Some(name) if has_run => return option(name),
         _ => {}
     }
-    if said.contains("not found") || said.contains("No such file") {
+    // `sudo: setsid: command not found` is sudo's own, of what it was to run.
+    let is_sudo_missing = said.contains("sudo: not found") || said.contains("sudo: command not found");
+    if is_sudo_missing || (!said.starts_with("sudo: ") && said.contains("No such file")) {
         return "install sudo on the host, or log in as root".to_owned();
     }
     if said.contains("not allowed to execute") || said.contains("may not run") || said.contains("not in the sudoers") {
@@ -132,6 +134,8 @@ mod tests {
         hints("/usr/bin/env: 'sh': Permission denied", &tagged, "ops ALL=(root) EXEC: NOPASSWD: ALL");
         hints("Sorry, user ops is not allowed to execute '/usr/bin/env' as root", LISTED, "NOPASSWD: ALL");
         hints("sh: 1: exec: sudo: not found", "", "install sudo");
+        hints("bash: line 1: sudo: command not found", "", "install sudo");
+        hints("sudo: setsid: command not found", LISTED, "sudo -n -l");
         hints("sudo: unable to open the audit system", LISTED, "sudo -n -l");
     }
 

@@ -31,8 +31,10 @@ const SUDO_TAKES: Duration = Duration::from_secs(180);
 
 const SUDO: &str = concat!("exec sudo -n -u root ", clean_shell!());
 
-/// In a session of its own: whatever ends sudo ends none of the scripts.
-const SUDO_APART: &str = concat!("exec sudo -n -u root setsid -w ", clean_shell!());
+/// In a session of its own: whatever ends sudo ends none of the scripts. By way of env, so that `secure_path` of sudoers need
+/// not lead to setsid.
+const SUDO_APART: &str =
+    concat!("exec sudo -n -u root /usr/bin/env PATH=/usr/sbin:/usr/bin:/sbin:/bin setsid -w ", clean_shell!());
 
 /// Before what only root may run. A login script that reads stdin takes the line that leads to root, and the next one would
 /// be run without.
