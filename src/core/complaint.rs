@@ -97,6 +97,25 @@ pub fn is_of_full_disk(words: &str) -> bool {
     FULL.iter().any(|full| words.contains(full))
 }
 
+/// Whether it is of a log or a database that is damaged, or lacks what it had: etcd does not start with it, however often it
+/// is started. As etcd 3.4 to 3.7, its raft and bbolt say it; a database that ends too early is a fault of memory to Go.
+pub fn is_of_damaged_data(words: &str) -> bool {
+    const DAMAGED: [&str; 10] = [
+        "crc mismatch",
+        "cannot be repaired",
+        "failed to find database snapshot file",
+        "failed to recover v3 backend from snapshot",
+        "tocommit(",
+        "fatal error: fault",
+        "invalid database",
+        "checksum error",
+        "file corrupt",
+        "page already freed",
+    ];
+    let words = words.to_lowercase();
+    !is_of_full_disk(&words) && DAMAGED.iter().any(|damaged| words.contains(damaged))
+}
+
 /// The last of those lines; and where that one only says that time was up, what was told of it before.
 fn told(lines: &[Line], weight: Weight) -> Option<String> {
     let words = &lines.iter().rfind(|line| line.weight == weight)?.words;
@@ -354,6 +373,23 @@ Error: context deadline exceeded"#,
             assert!(is_of_full_disk(words), "{words}");
         }
         assert!(!is_of_full_disk("Error: etcdserver: mvcc: database space exceeded"));
+    }
+
+    #[test]
+    fn damaged_data_is_known_from_a_disk_that_is_full() {
+        let damaged = [
+            "discovery failed: walpb: crc mismatch",
+            "fatal error: fault",
+            "failed to read WAL, cannot be repaired: wal: file not found",
+            "panic: tocommit(9) is out of range [lastIndex(0)]. Was the raft log corrupted, truncated, or lost?",
+            "failed to recover v3 backend from snapshot: failed to find database snapshot file (snap: snapshot file doesn't exist)",
+        ];
+        for words in damaged {
+            assert!(is_of_damaged_data(words), "{words}");
+        }
+        for words in ["failed to read WAL, cannot be repaired: no space left on device", "fatal error: out of memory"] {
+            assert!(!is_of_damaged_data(words), "{words}");
+        }
     }
 
     #[test]

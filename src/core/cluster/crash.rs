@@ -8,10 +8,12 @@
 use std::time::Duration;
 
 use crate::core::code::Code;
-use crate::core::complaint::is_of_full_disk;
+use crate::core::complaint::{is_of_damaged_data, is_of_full_disk};
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
+use crate::core::observed::{Host, Observed};
+use crate::core::plan::ruling::Finding;
 
 /// One end of a process that nobody asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +110,8 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
     let cause = cause.unwrap_or_default();
     let mend = if is_of_full_disk(cause) {
         format!("free space on {host} (`quorate explain {}` says what may go)", Code::DiskFull)
+    } else if is_of_damaged_data(cause) {
+        return replaced(host);
     } else if says(cause, &["address already in use"]) {
         format!("see what has the port (`ss -ltnp` on {host}), and end that")
     } else if says(cause, &["permission denied"]) {
@@ -120,6 +124,26 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
     format!("{mend}; then run {again} again: it resumes from the current state")
 }
 
+/// Of a member with damaged data.
+fn replaced(host: &HostName) -> String {
+    format!(
+        "if the other members serve, replace it: `quorate plan --lost={host}` shows how, and its data is kept aside; if not, see \
+         `quorate explain {}`",
+        Code::NoQuorum
+    )
+}
+
+/// Members whose data is damaged, as they said when they ended: a start is no way out for them.
+pub fn findings(observed: &Observed) -> Vec<Finding> {
+    let damaged = |(name, host): (&HostName, &Host)| {
+        let complaint =
+            host.service.complaint.as_ref().filter(|words| host.process.is_none() && is_of_damaged_data(words))?;
+        let what = format!("the data of {name} is damaged, as etcd there said when it ended: {complaint}");
+        Some(Finding { code: Code::CannotStart, hosts: vec![name.clone()], what, hint: Some(replaced(name)) })
+    };
+    observed.seen_hosts().filter_map(damaged).collect()
+}
+
 fn says(cause: &str, any: &[&str]) -> bool {
     let cause = cause.to_lowercase();
     any.iter().any(|words| cause.contains(words))
@@ -128,6 +152,7 @@ fn says(cause: &str, any: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::observed::{Seen, ServiceState};
     use crate::laws::sample;
 
     const BOGUS: &str = "panic: unrecognized level: \"bogus\"";
@@ -183,6 +208,26 @@ mod tests {
         assert!(
             hint("write: no space left on device").starts_with("free space on etcd-1 (`quorate explain disk-full`")
         );
-        assert!(hint("panic: tocommit(9) is out of range").starts_with("see `journalctl"));
+        assert!(hint("panic: permission").starts_with("see `journalctl"));
+        let damaged = hint("discovery failed: walpb: crc mismatch");
+        assert!(
+            damaged.starts_with("if the other members serve, replace it: `quorate plan --lost=etcd-1`"),
+            "{damaged}"
+        );
+    }
+
+    /// The plan starts it, and says that this may not be enough.
+    #[test]
+    fn damaged_data_is_told_beside_a_start() {
+        let desired = sample::desired(3);
+        let mut observed = sample::healthy(&desired);
+        let host = observed.host_mut(&sample::name(1)).expect("it was seen");
+        host.process = None;
+        host.member = Seen::Known(None);
+        host.service.state = ServiceState::Failed;
+        host.service.complaint = Some("fatal error: fault".to_owned());
+        let found: Vec<_> = findings(&observed).into_iter().map(|finding| finding.what).collect();
+        assert_eq!(found, ["the data of etcd-2 is damaged, as etcd there said when it ended: fatal error: fault"]);
+        assert!(findings(&sample::healthy(&desired)).is_empty());
     }
 }

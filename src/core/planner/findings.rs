@@ -3,7 +3,8 @@
 use crate::core::capability::{access, backup, drop_ins, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::{
-    clients, connections, departed, former_life, locked, lost, next_start, others, quota, room, source, timing, trust,
+    clients, connections, crash, departed, former_life, locked, lost, next_start, others, quota, room, source, timing,
+    trust,
 };
 use crate::core::code::Code;
 use crate::core::count::count;
@@ -50,6 +51,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
     findings.extend(next_start::findings(desired, observed));
+    findings.extend(crash::findings(observed));
     findings.extend(rotation::findings(observed));
     findings.extend(clients::finding(desired, observed));
     findings.extend(access::findings(desired, observed));
