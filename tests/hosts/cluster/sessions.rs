@@ -175,6 +175,8 @@ fn what_stands_in_the_way_of_sudo_is_named() {
     // Nothing of what we use is where sudo looks.
     sudoers(host, "Defaults secure_path=/opt/none");
     scene.quorate(&["plan"]).exits(0);
+    let doctor = scene.quorate(&["doctor", "--no-disk"]);
+    assert!(doctor.stdout.contains("  ok       sudo "), "{doctor:?}");
     // The line that is named is the one that changes it.
     sudoers(host, "Defaults noexec\nDefaults:ops !noexec");
     scene.quorate(&["plan"]).exits(0);

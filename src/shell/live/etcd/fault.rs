@@ -139,7 +139,10 @@ impl Fault {
             ),
             Fault::HandshakeTimeout(after) => (
                 format!("it accepted the connection but did not answer for {}", span::limit(*after)),
-                format!("a member serves only once it is part of a quorum: check that the others are running; {log}"),
+                format!(
+                    "a member serves only once it is part of a quorum: either too few of the others run, or they and it do not \
+                     reach or accept each other (`quorate doctor`); {log}"
+                ),
             ),
             Fault::CallTimeout(what, after) => {
                 (format!("no answer to the request {what} within {}", span::limit(*after)), log)
