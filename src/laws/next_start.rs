@@ -282,6 +282,35 @@ fn a_user_who_can_read_its_files_keeps_nothing_from_being_done() {
     }
 }
 
+/// What a drop-in has in the place of our command line was never tried; whatever it changes otherwise may stay.
+#[test]
+fn a_member_whose_command_line_is_overridden_is_not_restarted() {
+    for (work, setting, is_refused) in [
+        (Work::Setting, "ExecStart", true),
+        (Work::Restart, "ExecStart", true),
+        (Work::Restart, "MemoryMax", false),
+        (Work::Nothing, "ExecStart", false),
+    ] {
+        let (desired, mut observed) = world(Wrong::OtherUser, work);
+        let service = &mut observed.host_mut(&sample::name(0)).expect("it is there").service;
+        service.runs_as = None;
+        let path = RemotePath::new("/etc/systemd/system/etcd.service.d/x.conf");
+        service.drop_ins.insert(path, [setting.to_owned()].into());
+        let is_touched = |plan: &crate::core::plan::Plan| {
+            let actions = plan.steps.iter().flat_map(|step| &step.actions);
+            actions.into_iter().any(|action| action.host() == Some(&sample::name(0)))
+        };
+        let refused = |plan: &crate::core::plan::Plan| plan.blocked.iter().any(|one| one.code == Code::DropIn);
+        let planned = plan(&desired, &observed);
+        assert_eq!(refused(&planned), is_refused, "{work:?} {setting}: {:?}", planned.blocked);
+        assert!(!(is_refused && is_touched(&planned)), "{work:?} {setting}: {:?}", planned.steps);
+        if is_refused {
+            let broken = with_broken(Guard::ComesBack, || is_touched(&plan(&desired, &observed)));
+            assert!(broken, "nothing misses the guard: {work:?}");
+        }
+    }
+}
+
 /// For the mutants.
 pub(super) fn any_complaint() -> bool {
     cases().any(|(wrong, work)| complaint(wrong, work).is_some())

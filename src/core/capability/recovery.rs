@@ -34,7 +34,10 @@ pub fn next(view: &View) -> Ruling {
     let lost = view.desired.request.lost.keys().map(HostName::as_str).collect::<Vec<_>>().join(", ");
     let seen = index.map_or(String::new(), |index| format!(" (raft index {index})"));
     if let Some(note) = note(view, best) {
-        let reason = view.reason(format!("{lost} must not serve if it comes back"), Place::Nodes);
+        let (they, them) =
+            if view.desired.request.lost.len() == 1 { ("it comes", "it") } else { ("they come", "them") };
+        let what = format!("{lost} must not serve if {they} back: keep {them} off, or etcd there disabled, until then");
+        let reason = view.reason(what, Place::Nodes);
         return Ruling::step(Draft { actions: vec![note], because: vec![reason], needs });
     }
     let are = if view.desired.request.lost.len() == 1 { "is" } else { "are" };

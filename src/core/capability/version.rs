@@ -69,8 +69,8 @@ pub fn snapshot(view: &View) -> Ruling {
         Ok(None) => return Ruling::default(),
         Err(why) => return Ruling::blocked(why),
     };
-    let reason =
-        view.reason(format!("after the upgrade to {stop}, the only way back is to restore a snapshot"), Place::Version);
+    let reason = view
+        .reason(format!("quorate does not go back from {stop}: the way back is to restore a snapshot"), Place::Version);
     Ruling::step(Draft::of(
         Action::Snapshot(SnapshotAction::Save { host: name.clone(), before: SnapshotReason::Upgrade(stop) }),
         reason,

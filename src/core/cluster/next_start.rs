@@ -1,6 +1,8 @@
 //! What the next start of etcd on a host needs, with what will be on disk then. It is asked before anything is laid ready
 //! for a start, and before every stop, restart and start: a member that could not come back is not touched.
 
+use std::collections::BTreeSet;
+
 use crate::core::cluster::{staged, version};
 use crate::core::code::Code;
 use crate::core::content::{self, layout};
@@ -119,6 +121,15 @@ fn another_user(name: &HostName, host: &Host) -> Option<Blocked> {
     );
     let hint = "`systemctl cat` of the unit shows which drop-in: remove User from it";
     Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::PathsService))
+}
+
+/// What a drop-in has in the place of our ExecStart is not what cluster.toml says, and whether it starts nobody knows.
+pub fn overridden(name: &HostName, host: &Host) -> Option<Blocked> {
+    let overrides = |(_, settings): &(&RemotePath, &BTreeSet<String>)| settings.contains("ExecStart");
+    let (path, _) = host.service.drop_ins.iter().find(overrides).filter(|_| !upheld(Guard::ComesBack, false))?;
+    let what = format!("etcd on {name} is not restarted: {path} overrides ExecStart of its unit");
+    let hint = "declare etcd's settings in [etcd], [ports] and [paths] of cluster.toml, then remove ExecStart from it";
+    Some(Blocked::new(Code::DropIn, what).on(name).hint(hint).declared_at(Place::PathsService))
 }
 
 /// Somebody has put another program there while etcd runs, and it is not the one of the declared archive.

@@ -6,7 +6,7 @@ use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, out_of_sight, standing, unknown_data};
 use crate::core::cluster::{next_start, others, restoration, room, staged, trust};
 use crate::core::code::Code;
-use crate::core::desired::{Desired, Place};
+use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{DataDirectory, File, Host, Observed};
@@ -46,14 +46,15 @@ fn of_our_own(desired: &Desired, observed: &Observed, others: Vec<Blocked>) -> (
     let unseen = with(unseen, room::obstacles(desired, observed));
     if restoration::under_way(desired, observed).is_some() {
         // Whatever there was, a new cluster is made.
-        let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(observed));
+        let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(desired, observed));
         return if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) };
     }
     if let Some(unfinished) = restoration::unfinished(desired, observed) {
         return (Situation::Closed, with(unseen, [unfinished]));
     }
     if let Some(what) = quorum::disagreement(observed) {
-        let hint = "run `quorate plan` again in a moment; if it persists, cluster.toml mixes hosts of two clusters";
+        let hint = "run `quorate plan` again in a moment; if it persists, cluster.toml mixes hosts of two clusters, or members that \
+                    were given up with `--lost` serve by themselves: see `quorate explain members-disagree`";
         let blocked = Blocked::new(Code::MembersDisagree, what).hint(hint);
         return (Situation::Closed, with(unseen, [blocked]));
     }
@@ -65,7 +66,7 @@ fn of_our_own(desired: &Desired, observed: &Observed, others: Vec<Blocked>) -> (
     if observed.seen_hosts().any(|(_, host)| has_served(host) || has_lost_data(host)) {
         return down(desired, observed, unseen);
     }
-    let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(observed));
+    let obstacles = with(with(unseen, bare_obstacles(desired, observed)), foreign_authority(desired, observed));
     if obstacles.is_empty() { (Situation::New, obstacles) } else { (Situation::Closed, obstacles) }
 }
 
@@ -168,8 +169,8 @@ fn skewed_hosts(observed: &Observed) -> Vec<Blocked> {
 /// A certificate is valid from five minutes before it is made, so a clock may be late by less than that.
 const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
 
-/// Hosts that trust an authority which is not ours.
-fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
+/// Hosts that trust an authority which is not ours, or that one is to take the place of ours on.
+fn foreign_authority(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
     let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
     let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted)));
@@ -179,15 +180,49 @@ fn foreign_authority(observed: &Observed) -> Vec<Blocked> {
         None if foreign.is_empty() => {}
         // One thing is missing, however many hosts miss it.
         None => blocked.push(missing_authority(observed, &foreign)),
-        Some(_) => blocked.extend(foreign.into_iter().map(|name| {
-            let what = format!("{name} trusts a different CA from the one in [ca]");
-            Blocked::new(Code::AuthorityDiffers, what).on(name).hint(
-                "declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]",
-            )
-        })),
+        Some(_) => {
+            blocked.extend(succeeded(desired, observed, foreign.is_empty()));
+            blocked.extend(foreign.into_iter().map(|name| {
+                let what = format!("{name} trusts a different CA from the one in [ca]");
+                Blocked::new(Code::AuthorityDiffers, what).on(name).hint(
+                    "declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]",
+                )
+            }));
+        }
     }
     blocked.retain(|_| !upheld(Guard::NoSecondAuthority, false));
     blocked
+}
+
+/// Members that have certificates of a second authority that they trust, which is not here: somebody else is replacing ours by
+/// it. What ours signs now is refused by whoever is further than they are. `all_trust_ours`: nobody is.
+fn succeeded(desired: &Desired, observed: &Observed, all_trust_ours: bool) -> Option<Blocked> {
+    // The certificates of others are not ours to issue.
+    if let AuthoritySource::External { .. } = desired.authority {
+        return None;
+    }
+    let has_its = |host: &Host| {
+        let signers = host.certificates.values().filter_map(|leaf| leaf.signed_by);
+        signers.into_iter().any(|signer| host.trusted.contains(&signer) && !trust::is_known(observed, &signer))
+    };
+    let hosts: Vec<_> = observed.seen_hosts().filter(|(_, host)| has_its(host)).map(|(name, _)| name).collect();
+    let is_asked = all_trust_ours && !desired.request.renewals.is_empty();
+    if hosts.is_empty() || is_asked {
+        return None;
+    }
+    let verb = if hosts.len() == 1 { "has" } else { "have" };
+    let what = format!(
+        "{} {verb} certificates of a second CA that is trusted there and is not here: a replacement of the CA was begun \
+         somewhere else",
+        listed(&hosts)
+    );
+    let lost = match all_trust_ours {
+        true => "; if it is lost, `quorate apply --renew-certs` issues all certificates by the CA that is here",
+        false => "",
+    };
+    let hint = format!("bring ca.next.crt and ca.next.key from where it was begun, or go on there{lost}");
+    let blocked = Blocked::new(Code::AuthorityDiffers, what).hint(hint).declared_at(Place::Ca);
+    Some(hosts.iter().fold(blocked, |blocked, name| blocked.on(name)))
 }
 
 fn missing_authority(observed: &Observed, trusting: &[&HostName]) -> Blocked {
@@ -211,7 +246,7 @@ fn missing_authority(observed: &Observed, trusting: &[&HostName]) -> Blocked {
 ///
 /// Its members may be started again where they have their data; nothing else is safe to assume.
 fn down(desired: &Desired, observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
-    let mut blocked = with(unseen, foreign_authority(observed));
+    let mut blocked = with(unseen, foreign_authority(desired, observed));
     let of_this_cluster = |host: &Host| {
         let named = host.files.contains_key(&File::Config) || host.process.is_some();
         upheld(Guard::DataOfThisCluster, named)
@@ -274,5 +309,5 @@ fn disputed(desired: &Desired, observed: &Observed, membership: &Membership) -> 
         }
         other => other.err(),
     };
-    with(foreign_authority(observed), desired.nodes.keys().filter_map(of))
+    with(foreign_authority(desired, observed), desired.nodes.keys().filter_map(of))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired, KeyCare, Passphrase};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::Digest;
+use crate::core::names::{Digest, listed};
 use crate::core::observed::{
     Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, OpenedBy, Role, Seen, Unable, Workstation,
 };
@@ -147,6 +147,33 @@ fn source_of(passphrase: Option<&Passphrase>) -> String {
 pub fn is_ours(observed: &Observed, fingerprint: &Digest) -> bool {
     let ours = current(observed).into_iter().chain(next_one(observed));
     ours.into_iter().any(|authority| authority.fingerprint == *fingerprint)
+}
+
+/// Whether a ca.crt of this cluster may hold `fingerprint`: an authority, or one above it.
+pub fn is_known(observed: &Observed, fingerprint: &Digest) -> bool {
+    let ours = current(observed).into_iter().chain(next_one(observed));
+    ours.into_iter().any(|authority| authority.trusted().contains(fingerprint))
+}
+
+/// A CA that members trust beside ours, and that has signed nothing of theirs: who has its key is let in.
+pub fn extra(observed: &Observed) -> Option<Finding> {
+    current(observed)?;
+    let is_extra = |host: &&Host| {
+        let signed = |one: &Digest| host.certificates.values().any(|leaf| leaf.signed_by == Some(*one));
+        host.trusted.iter().any(|one| is_ours(observed, one))
+            && host.trusted.iter().any(|one| !is_known(observed, one) && !signed(one))
+    };
+    let hosts: Vec<_> =
+        observed.seen_hosts().filter(|(_, host)| is_extra(host)).map(|(name, _)| name.clone()).collect();
+    let of = match hosts.len() {
+        0 => return None,
+        1 => format!("ca.crt on {}", hosts[0]),
+        _ => format!("the ca.crt files on {}", listed(&hosts)),
+    };
+    let what = format!("{of} also {} a CA that is not in [ca]", if hosts.len() == 1 { "holds" } else { "hold" });
+    let hint = "whoever has its key is let in; if nobody needs it, take its certificate out of ca.crt on one host: `apply` \
+                restarts etcd there; then on the next";
+    Some(Finding { code: Code::AuthorityDiffers, hosts, what, hint: Some(hint.to_owned()) })
 }
 
 /// The fingerprints that a ca.crt of this kind holds, in the file's order.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::connections;
+use crate::core::cluster::next_start;
 use crate::core::cluster::process::is_untried;
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::room;
@@ -31,7 +32,7 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
         return Ok(());
     }
     if let Some(host) = view.observed.host(name)
-        && let Some(why) = room::to_start(view.desired, name, host)
+        && let Some(why) = room::to_start(view.desired, name, host).or_else(|| next_start::overridden(name, host))
     {
         return Err(why);
     }
@@ -131,6 +132,9 @@ pub fn may_restart(
     name: &HostName,
 ) -> Result<(), Blocked> {
     let has_served = observed.host(name).is_some_and(|host| host.service.state == ServiceState::Active);
+    if let Some(why) = observed.host(name).and_then(|host| next_start::overridden(name, host)) {
+        return Err(why);
+    }
     match situation {
         Situation::New => Ok(()),
         Situation::Closed => Err(Blocked::new(Code::NotHealthy, format!("{name} must not be changed")).on(name)),

@@ -19,7 +19,7 @@ use crate::core::cluster::standing::Standing;
 use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
 use crate::core::cluster::view::{Upgrade, UpgradePath, View};
 use crate::core::code::Code;
-use crate::core::content::runtime;
+use crate::core::content::{layout::SNAPSHOTS_FOLDER, runtime};
 use crate::core::count::count;
 use crate::core::desired::{ArchiveLocation, Binaries, Desired, Downtime, Place};
 use crate::core::guard::{Guard, upheld};
@@ -116,7 +116,10 @@ pub fn downgrade(
         return Ok(UpgradePath { stops: vec![declared], running: declared.min(running) });
     }
     let what = format!("cluster.toml declares etcd {declared}, but the cluster is already at {highest}: no downgrade");
-    let hint = format!("declare {highest}, or restore a snapshot from before the upgrade");
+    let hint = format!(
+        "declare {highest}, or restore a snapshot from before the upgrade ({SNAPSHOTS_FOLDER}/before-… on a node); etcd's own \
+         `etcdctl downgrade` is no part of quorate"
+    );
     Err(Blocked::new(Code::Downgrade, what).hint(hint).declared_at(Place::Version))
 }
 

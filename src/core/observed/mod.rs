@@ -616,7 +616,9 @@ impl Observed {
         });
         let notes: Vec<_> = notes.collect();
         let is_left = |answer: &Answer| {
-            let own = answer.own_members.iter().find(|entry| entry.id == answer.member);
+            // With a quorum of theirs behind them they tell that one's list.
+            let mut lists = answer.members.known().into_iter().chain([&answer.own_members]).flatten();
+            let own = lists.find(|entry| entry.id == answer.member);
             let urls = own.map(|entry| &entry.peer_urls);
             notes.iter().any(|(list, gone)| {
                 !list.iter().any(|entry| entry.id == answer.member) && urls.is_some_and(|urls| !urls.is_disjoint(gone))

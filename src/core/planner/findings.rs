@@ -53,6 +53,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(next_start::findings(desired, observed));
     findings.extend(crash::findings(observed));
     findings.extend(rotation::findings(observed));
+    findings.extend(trust::extra(observed));
     findings.extend(clients::finding(desired, observed));
     findings.extend(access::findings(desired, observed));
     findings.extend(drop_ins::findings(desired, observed));

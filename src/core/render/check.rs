@@ -1,7 +1,8 @@
 //! How a cluster stands in one word, for what watches it: `quorate status --check`.
 
-use super::status::{Document, MemberStatus};
+use super::status::{Condition, Document, MemberStatus};
 use crate::core::code::Code;
+use crate::core::plan::overview::State;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -22,15 +23,23 @@ pub fn verdict(document: &Document) -> Verdict {
     // One that is healthy has just read through a quorum.
     let serves = document.health.as_ref().is_some_and(|voters| voters.healthy > 0);
     let all_asked = document.complete && document.members.iter().all(|member| member.seen && member.asked);
-    if !serves {
+    // As the headline has it.
+    let lost = document.overview.state == State::NoQuorum;
+    if !serves || lost {
         // Without a member list the hosts themselves are all there is to go by.
-        let someone_answers = document.members.iter().any(|member| member.seen && member.asked && member.id.is_some());
-        return if all_asked || someone_answers { Verdict::NoQuorum } else { Verdict::NotSeen };
+        let answers = |member: &MemberStatus| {
+            member.seen
+                && member.asked
+                && (member.id.is_some() || matches!(member.condition, Condition::Healthy | Condition::Unhealthy))
+        };
+        let someone_answers = document.members.iter().any(answers);
+        return if lost || all_asked || someone_answers { Verdict::NoQuorum } else { Verdict::NotSeen };
     }
     let is_well = |member: &MemberStatus| {
         member.host.is_some() && member.healthy && member.trouble.is_none() && member.alarms.is_empty()
     };
     let is_degraded = document.overview.not_connected.is_some()
+        || document.overview.state != State::Serving
         || document.findings.iter().any(|finding| DEGRADING.contains(&finding.code));
     match all_asked && !is_degraded && document.members.iter().all(is_well) {
         true => Verdict::Well,
@@ -41,8 +50,12 @@ pub fn verdict(document: &Document) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::content::{self, Restoration};
     use crate::core::desired::Desired;
-    use crate::core::observed::{Cause, Host, Observed, Peer, Seen, ServiceState};
+    use crate::core::names::{Digest, Token};
+    use crate::core::observed::{
+        Access, Cause, DataDirectory, File, FileFact, Host, Observed, Peer, Seen, ServiceState,
+    };
     use crate::core::planner::plan;
     use crate::core::render::status::document;
     use crate::core::render::words;
@@ -137,6 +150,38 @@ mod tests {
         unreachable(&mut observed, 1);
         let told = plan(&desired, &observed).blocked;
         assert!(!told.iter().any(|blocked| blocked.code == Code::NoQuorum), "{told:?}");
+    }
+
+    /// It answers, and knows no list without a quorum.
+    #[test]
+    fn one_that_is_left_of_three_has_no_quorum() {
+        let lost = after(|_, observed| {
+            unreachable(observed, 1);
+            unreachable(observed, 2);
+            without_quorum(observed, 0);
+            let Seen::Known(Some(answer)) = &mut host(observed, 0).member else { panic!("it answers") };
+            let summary = "no leader".to_owned();
+            answer.members = Seen::Unknown(Cause { code: Code::MemberSilent, summary, hint: None });
+        });
+        assert_eq!(lost, Verdict::NoQuorum);
+    }
+
+    #[test]
+    fn what_serves_and_could_not_start_again_degrades_it() {
+        let gone = |_: &Desired, observed: &mut Observed| host(observed, 1).data = DataDirectory::NoLog;
+        assert_eq!(after(gone), Verdict::Degraded);
+    }
+
+    #[test]
+    fn a_restore_that_is_unfinished_degrades_it() {
+        let desired = sample::desired(3);
+        let mut observed = sample::healthy(&desired);
+        let restoration = Restoration { digest: Digest::of("snapshot"), token: Token::new("prod-1800000000") };
+        let text = content::restore_note(&desired, &restoration);
+        let note = FileFact { access: Access::new("644", "root", "root"), digest: Digest::of(&text), text: Some(text) };
+        host(&mut observed, 0).files.insert(File::RestoreNote, note);
+        let shown = document(&desired, &observed);
+        assert_eq!((shown.overview.state, verdict(&shown)), (State::RestoreUnfinished, Verdict::Degraded));
     }
 
     #[test]

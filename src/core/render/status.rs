@@ -392,7 +392,10 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         return Some(format!("not run by quorate, but {}", others::by(&other.runner)));
     }
     match (member.map(|member| &member.health), host.service.state) {
-        (Some(Health::Healthy), _) => None,
+        // It goes on with what it has in memory and in open files.
+        (Some(Health::Healthy), _) => {
+            host.data.lacks().map(|lacks| format!("{lacks}; it serves, and could not start again"))
+        }
         _ if host.process.is_none() && has_lost(member, host) => host.data.lacks().map(str::to_owned),
         (None, _) if is_bare(host) => Some("an empty host: no data, and etcd does not run".to_owned()),
         (_, ServiceState::Failed) => Some(format!("{service} has failed{}", last_words(host))),
@@ -402,6 +405,9 @@ fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Opt
         _ if !is_asked(host) => Some("etcd could not be queried".to_owned()),
         (Some(Health::Unhealthy(why)), _) => Some(why.clone()),
         (Some(Health::Unseen), _) => Some("etcd could not be queried".to_owned()),
+        (None, _) if host.answer().is_some_and(|answer| answer.leader.is_some()) => {
+            Some("it follows a leader that the others do not know: it serves a cluster of its own".to_owned())
+        }
         (None, _) if host.answer().is_some() => Some("it has no leader".to_owned()),
         (None, _) => Some("it does not answer".to_owned()),
     }

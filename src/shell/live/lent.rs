@@ -114,7 +114,11 @@ impl Lender {
             return Ok(None);
         }
         let path = format!("{host}:{}", layout::path(&hosts.desired, File::Trust));
-        pki::certificate_of_text(source, &trust, Path::new(&path), at).map(Some)
+        // What is wrong there is no reason to change it: two of them are a CA that is being replaced.
+        let hint = "bring the files of the CA, ca.crt and ca.key, to the location in [ca]; while it is being replaced, ca.next.crt \
+                    and ca.next.key, too";
+        let told = |cause: Cause| Cause { hint: Some(hint.to_owned()), ..cause };
+        pki::certificate_of_text(source, &trust, Path::new(&path), at).map(Some).map_err(told)
     }
 }
 

@@ -414,6 +414,27 @@ const DROP_OLD_CA: &str = "drop-old-ca:lab";
 /// The writer of the tests may write where it writes.
 const AUTH: &str = "[auth]\nenabled = true\n[users.writer]\nprefix = \"/writer/\"\n";
 
+/// A second workstation, or a copy of pki/ from before: the rotation that was begun elsewhere is not undone.
+fn without_the_next(scene: &Scene) {
+    let (pki, aside) = (scene.lab.dir().join("pki"), scene.lab.dir().join("aside"));
+    fs::create_dir(&aside).expect("the folder is ours");
+    let move_all = |from: &Path, to: &Path| {
+        for name in ["ca.next.crt", "ca.next.key"] {
+            fs::rename(from.join(name), to.join(name)).expect("it is there");
+        }
+    };
+    let before = serials(scene);
+    move_all(&pki, &aside);
+    let plan = scene.plan();
+    assert!([3, 6].contains(&plan.code), "{plan:?}");
+    let plan = plan.says(&["a second CA", "a replacement of the CA was begun somewhere else", "[authority-differs]"]);
+    assert!(!plan.stdout.contains("] issue "), "{}", plan.stdout);
+    let apply = scene.quorate(&["apply", "--yes"]);
+    assert!([3, 6].contains(&apply.code), "{apply:?}");
+    assert_eq!(serials(scene), before);
+    move_all(&aside, &pki);
+}
+
 /// Renewal and rotation, while a client comes anew for every write.
 fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
     if !is_turn(test, "rotation", series, &SERIES) {
@@ -453,6 +474,7 @@ fn rotates(test: &str, hosts: usize, series: Series, auth: &str) {
     if auth.is_empty() {
         old.is_accepted(&scene);
         IssuedClient::issue(&scene).is_accepted(&scene);
+        without_the_next(&scene);
     }
     scene.quorate(&["apply", "--yes", "--allow", DROP_OLD_CA]).exits(0);
     none_failed(&writer, &what("rotation of the authority"));

@@ -229,10 +229,13 @@ fn another_configuration_file(scene: &Scene) {
     let folder = "/etc/systemd/system/etcd.service.d";
     host.sh(&format!(
         "cp -p /etc/etcd/etcd.yaml /etc/etcd/other.yaml; mkdir -p {folder}; \
-         printf '[Service]\\nExecStart=\\nExecStart=/opt/etcd/{}/etcd --config-file=/etc/etcd/other.yaml\\n' >{folder}/other.conf; \
-         systemctl daemon-reload; systemctl restart etcd",
+         printf '[Service]\\nExecStart=\\nExecStart=/opt/etcd/{}/etcd --config-file=/etc/etcd/other.yaml\\n' >{folder}/other.conf",
         scene.archive.version
     ));
+    // systemd has not read it yet, and will at a boot.
+    scene.plan().exits(0).says(&["No changes", "other.conf overrides ExecStart of the unit on etcd-2"]);
+    scene.quorate(&["plan", "--restart=etcd-2"]).exits(3).says(&["etcd on etcd-2 is not restarted"]);
+    host.sh("systemctl daemon-reload; systemctl restart etcd");
     scene.plan().exits(3).says(&[
         "drop-in",
         "a different configuration file",

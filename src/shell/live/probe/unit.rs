@@ -31,6 +31,7 @@ impl Section for Look {
             _ => return Err(missing("the state of the service")),
         };
         let drop_ins = said("DropInPaths").unwrap_or_default().split_whitespace();
+        let unread = answer.values("unit", "drop-in-unread");
         let settings: Vec<_> = answer.values("unit", "drop-in").filter_map(|line| line.split_once(' ')).collect();
         let drop_in = |path: &str| {
             let settings = settings.iter().filter(|(of, _)| *of == path).map(|(_, key)| key.trim().to_owned());
@@ -45,7 +46,7 @@ impl Section for Look {
             state,
             enabled: said("UnitFileState") == Some("enabled"),
             needs_reload: said("NeedDaemonReload") == Some("yes"),
-            drop_ins: drop_ins.filter(|path| !is_for_all(path)).map(drop_in).collect(),
+            drop_ins: drop_ins.chain(unread).filter(|path| !is_for_all(path)).map(drop_in).collect(),
             restrictions,
             runs_as,
             complaint: None,

@@ -17,7 +17,20 @@ look_unit() {
     # Which settings they have, and not what these are: an environment may hold a secret.
     paths="$newline$unit$newline"
     paths=${paths#*"$newline"DropInPaths=}
-    for path in ${paths%%"$newline"*}; do
+    paths=${paths%%"$newline"*}
+    # Those that systemd has not read yet, and will at a reload or the next boot; of two with one name it takes one.
+    for path in /etc/systemd/system/"$q_service".d/*.conf /run/systemd/system/"$q_service".d/*.conf \
+        /usr/local/lib/systemd/system/"$q_service".d/*.conf /usr/lib/systemd/system/"$q_service".d/*.conf; do
+        [ -f "$path" ] || continue
+        case "$paths " in
+        *"/${path##*/} "*) ;;
+        *)
+            echo "drop-in-unread=$path"
+            paths="$paths $path"
+            ;;
+        esac
+    done
+    for path in $paths; do
         [ -f "$path" ] || continue
         while read -r line || [ -n "$line" ]; do
             case $line in
