@@ -255,12 +255,12 @@ fn down(desired: &Desired, observed: &Observed, unseen: Vec<Blocked>) -> (Situat
     for (name, host) in observed.seen_hosts() {
         if has_served(host) {
             if !of_this_cluster(host) {
-                blocked.push(unknown_data(desired, name));
+                blocked.push(unknown_data(desired, name, host));
             }
         } else if host.data.is_out_of_sight() {
             blocked.push(out_of_sight(desired, name, host.data));
         } else if host.data.has_remains() && !of_this_cluster(host) {
-            blocked.push(unknown_data(desired, name));
+            blocked.push(unknown_data(desired, name, host));
         } else if (has_member || has_lost_data(host)) && !upheld(Guard::NoDataBeforeBootstrap, false) {
             blocked.push(lost_data(name, host));
         }

@@ -141,7 +141,7 @@ fn outside(desired: &Desired, observed: &Observed, name: &HostName, host: &Host)
         DataDirectory::Member | DataDirectory::NoLog | DataDirectory::NoDatabase => {
             match is_ours(observed, host) || upheld(Guard::DataOfThisCluster, false) {
                 true => Ok(Standing::Removed),
-                false => Err(unknown_data(desired, name)),
+                false => Err(unknown_data(desired, name, host)),
             }
         }
     }
@@ -165,7 +165,18 @@ pub fn foreign_data(desired: &Desired, name: &HostName) -> Blocked {
     Blocked::new(Code::DataFound, what).on(name).hint(hint)
 }
 
-pub fn unknown_data(desired: &Desired, name: &HostName) -> Blocked {
+pub fn unknown_data(desired: &Desired, name: &HostName, host: &Host) -> Blocked {
+    let is_kept = host.text_of(File::Config).is_some_and(content::is_kept);
+    if is_kept && !host.trusted.is_empty() {
+        let does = if host.process.is_some() { "runs" } else { "holds" };
+        let what = format!("{name} {does} a member of another cluster of quorate's: it trusts a different CA");
+        let hint = format!(
+            "declare another host here; or, if that member is not needed, remove it by the cluster.toml of its own cluster, and what \
+             is left of its data by hand: {}",
+            aside(desired)
+        );
+        return Blocked::new(Code::DataFound, what).on(name).hint(hint);
+    }
     let what = format!("{name} already has a data directory, but no etcd.yaml that shows which cluster it belongs to");
     let hint = format!("if it is not needed, move it aside: {}; nothing is changed until then", aside(desired));
     Blocked::new(Code::DataFound, what).on(name).hint(hint)
@@ -187,4 +198,26 @@ pub fn out_of_sight(desired: &Desired, name: &HostName, data: DataDirectory) -> 
         ),
     };
     Blocked::new(Code::DataLost, what).on(name).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws::sample;
+
+    /// One that quorate keeps elsewhere is not data that nobody knows.
+    #[test]
+    fn a_member_of_another_cluster_is_told_as_one() {
+        let desired = sample::desired(1);
+        let name = sample::name(0);
+        let mut host = sample::healthy(&desired).host(&name).expect("it is there").clone();
+        let runs = unknown_data(&desired, &name, &host).what;
+        assert_eq!(runs, "etcd-1 runs a member of another cluster of quorate's: it trusts a different CA");
+        host.files.remove(&File::Config);
+        let unknown = unknown_data(&desired, &name, &host).what;
+        assert_eq!(
+            unknown,
+            "etcd-1 already has a data directory, but no etcd.yaml that shows which cluster it belongs to"
+        );
+    }
 }

@@ -55,6 +55,8 @@ pub struct Row {
 pub enum Issuer {
     /// Our authority.
     Authority,
+    /// The one that is taking its place.
+    Next,
     /// Another one that the node trusts.
     Trusted,
     /// Nobody who is known.
@@ -65,6 +67,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
     let at = observed.at;
     let authority = observed.workstation.authority.known().and_then(Option::as_ref);
     let ours = authority.map(|authority| authority.fingerprint);
+    let next = observed.workstation.next.as_ref().map(|next| next.fingerprint);
     let own = authority.map(|authority| Row {
         node: None,
         role: "authority".to_owned(),
@@ -84,6 +87,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         names: certificate.names.iter().cloned().collect(),
         issuer: match certificate.signed_by {
             Some(signer) if Some(signer) == ours => Issuer::Authority,
+            Some(signer) if Some(signer) == next => Issuer::Next,
             Some(_) => Issuer::Trusted,
             None => Issuer::Unknown,
         },
@@ -138,6 +142,7 @@ pub fn text(document: &Document, within_seconds: i64, palette: Palette) -> Strin
         let issuer = match row.issuer {
             Issuer::Authority if row.node.is_none() => "self-signed",
             Issuer::Authority => "this CA",
+            Issuer::Next => "the new CA",
             Issuer::Trusted => "OTHER CA",
             Issuer::Unknown => "UNKNOWN",
         };

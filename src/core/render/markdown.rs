@@ -135,7 +135,8 @@ fn steps(page: &mut Page, plan: &Plan) {
 fn row(index: usize, step: &Step, plan: &Plan) -> String {
     let reason = |reason: &Reason| format!("{} ({})", escape(&reason.what), escape(&reason.place));
     let because: Vec<_> = step.because.iter().map(reason).collect();
-    let margin = words::margin(step.margin).map_or_else(String::new, |text| text.replacen("tolerates ", "", 1));
+    let margin = words::margin(step.margin, plan.overview.state)
+        .map_or_else(String::new, |text| text.replacen("tolerates ", "", 1));
     let risk = step.risk.word();
     let risk = words::needs(step)
         .map_or_else(|| risk.to_owned(), |needs| format!("{risk}; needs <code>{}</code>", escape_plain(&needs)));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::core::names::{Architecture, HostName};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, AuthorityAction, HostAction, NO_IMPACT};
+use crate::core::plan::overview::State;
 use crate::core::plan::ruling::{Blocked, Finding, Reason};
 use crate::core::plan::step::{Margin, Risk, Step, title_of};
 use crate::core::render::palette::Palette;
@@ -84,7 +85,7 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
         let heading = style.palette.heading;
         let numbered = words::step_line(index + 1, plan.steps.len(), &step.title(), step.hosts(), plan.hosts);
         prose(out, "", 8, &format!("{heading}{numbered}{heading:#}"), style);
-        details(out, step, &plan.steps[index + 1..], style);
+        details(out, step, &plan.steps[index + 1..], plan.overview.state, style);
     }
     if let Some(order) = words::order(plan) {
         prose(out, "order: ", 7, &order, style);
@@ -94,7 +95,7 @@ pub fn steps(out: &mut String, plan: &Plan, style: Style) {
     }
 }
 
-fn details(out: &mut String, step: &Step, later: &[Step], style: Style) {
+fn details(out: &mut String, step: &Step, later: &[Step], state: State, style: Style) {
     let palette = style.palette;
     let plain = anstyle::Style::new();
     let mut detail = |name: &str, text: &str, colour: anstyle::Style| {
@@ -110,7 +111,7 @@ fn details(out: &mut String, step: &Step, later: &[Step], style: Style) {
     if style.verbose || effect != NO_IMPACT {
         detail("effect", effect, effect_colour(step, palette));
     }
-    if let Some(margin) = words::margin(step.margin) {
+    if let Some(margin) = words::margin(step.margin, state) {
         detail("quorum", &margin, margin_colour(step, palette));
     }
     if let Some(risk) = words::risk(step) {

@@ -134,8 +134,10 @@ fn is_before_start(step: &Step, later: &[Step]) -> bool {
     step.hosts().into_iter().all(|host| next(host).is_some_and(|action| action.impact() == Impact::Start))
 }
 
-/// `tolerates 1 failure before, 0 during, 1 after`; `None` while there is no cluster.
-pub fn margin(margin: Margin) -> Option<String> {
+/// `tolerates 1 failure before, 0 during, 1 after`; `None` while there is no cluster. Of one whose members do not run, or
+/// are too few, as `state` has it, nobody could say who they are: that is no quorum.
+pub fn margin(margin: Margin, state: State) -> Option<String> {
+    let existed = matches!(state, State::NoQuorum | State::Stopped);
     let Margin { before, during, after } = margin;
     if before == during && during == after {
         return before.map(|margin| match margin {
@@ -145,6 +147,7 @@ pub fn margin(margin: Margin) -> Option<String> {
     }
     let mut is_told = false;
     let mut part = |margin: Option<i32>, when| match margin {
+        None if existed => format!("no quorum {when}"),
         None => format!("no cluster {when}"),
         Some(..0) => format!("no quorum {when}"),
         Some(margin) if is_told => format!("{margin} {when}"),
@@ -375,7 +378,7 @@ mod tests {
     use super::*;
 
     fn margin_of(before: Option<i32>, during: Option<i32>, after: Option<i32>) -> Option<String> {
-        margin(Margin { before, during, after })
+        margin(Margin { before, during, after }, State::Bare)
     }
 
     #[test]
@@ -384,6 +387,8 @@ mod tests {
         assert_eq!(margin_of(Some(1), Some(1), Some(1)).as_deref(), Some("tolerates 1 failure throughout"));
         assert_eq!(margin_of(Some(-1), Some(-1), Some(-1)).as_deref(), Some("no quorum throughout"));
         assert_eq!(margin_of(None, None, Some(1)).as_deref(), Some("no cluster before, tolerates 1 failure after"));
+        let stopped = Margin { before: None, during: None, after: Some(1) };
+        assert_eq!(margin(stopped, State::Stopped).as_deref(), Some("no quorum before, tolerates 1 failure after"));
         assert_eq!(
             margin_of(Some(1), Some(0), Some(1)).as_deref(),
             Some("tolerates 1 failure before, 0 during, 1 after")

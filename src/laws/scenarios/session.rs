@@ -230,7 +230,8 @@ fn step_lines(plan: &Plan) -> Vec<String> {
         // What the risk is in is said by the whole plan.
         let risk = (step.risk != Risk::None).then(|| format!("risk {}", step.risk.word()));
         let needs = words::needs(step).map(|needs| format!("needs {needs}"));
-        let details: Vec<_> = [words::margin(step.margin), risk, needs].into_iter().flatten().collect();
+        let details: Vec<_> =
+            [words::margin(step.margin, plan.overview.state), risk, needs].into_iter().flatten().collect();
         if details.is_empty() { title } else { format!("{title} | {}", details.join("; ")) }
     };
     plan.steps.iter().enumerate().map(line).collect()

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::core::cluster::snapshot::{self, Facts, Listed, Sound};
+use crate::core::content::layout;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{ClusterId, HostName};
@@ -39,7 +40,9 @@ impl Found {
     fn why_not(&self, cluster: Option<ClusterId>) -> Option<String> {
         let Listed { bytes, facts, .. } = &self.listed;
         match (facts.bytes, facts.cluster_id, cluster) {
-            (_, Some(id), Some(ours)) if id != ours => Some("it is of another cluster".to_owned()),
+            (_, Some(id), Some(ours)) if id != ours => {
+                Some("it is of another cluster, or of this one before a restore".to_owned())
+            }
             (_, None, Some(_)) => Some("nothing says of which cluster it is".to_owned()),
             (checked, ..) if !snapshot::counts(*bytes, checked) => Some(match checked {
                 Some(checked) => format!("it has {bytes} bytes, and had {checked} when it was checked"),
@@ -169,7 +172,15 @@ pub async fn fetch(
     let nowhere = Diagnostic::failure(format!("no snapshot {name:?} {places}"));
     let unseen = nodes.values().filter_map(Seen::unknown).take(3);
     let nowhere = unseen.fold(nowhere, |nowhere, cause| nowhere.with_cause(cause.summary.clone()));
-    Err(nowhere.hint("run `quorate backup list`"))
+    // Those are not in the rotation, and not listed.
+    Err(match name.starts_with("before-") {
+        true => nowhere.hint(format!(
+            "what was saved before an upgrade or a restore lies in {} on the node that saved it: copy it here with scp, and give \
+             its path",
+            layout::SNAPSHOTS_FOLDER
+        )),
+        false => nowhere.hint("run `quorate backup list`"),
+    })
 }
 
 /// Another place may have a whole one, and whoever runs quorate should know that this one has not.

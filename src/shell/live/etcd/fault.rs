@@ -182,7 +182,8 @@ fn certificate_problem(error: &CertificateError, host: &HostName, address: &str,
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its server certificate has expired".to_owned(),
-            "put a new server.crt in place: etcd reads it at the next connection, without a restart".to_owned(),
+            "`quorate apply` puts a new one in place: etcd reads it at the next connection, without a restart"
+                .to_owned(),
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
             "its server certificate is not valid yet".to_owned(),
