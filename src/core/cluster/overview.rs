@@ -24,7 +24,9 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
     let refused_for = alarms.filter(|kind| REFUSE_WRITES.contains(&kind.as_str())).collect();
     let leader = membership.as_ref().and_then(Membership::leading_host).cloned();
     let not_connected = membership.as_ref().and_then(|membership| connections::words(&membership.gaps));
-    Overview { state, hosts, running, voters, leader, refused_for, not_connected }
+    let answers_ssh = |cause: &Cause| cause.code != Code::HostUnreachable;
+    let not_looked_at = observed.hosts.values().filter(|host| host.unknown().is_some_and(answers_ssh)).count();
+    Overview { state, hosts, running, voters, leader, refused_for, not_connected, not_looked_at }
 }
 
 /// Source: `applierV3Capped` and `applierV3Corrupt` in etcd's apply.go, the same from 3.4 to 3.7.

@@ -25,6 +25,10 @@ pub struct Overview {
     /// Two members that are healthy and not connected to each other, in words; `null` where all are.
     #[serde(default)]
     pub not_connected: Option<String>,
+    /// How many of the hosts that were not seen answered, and could not be looked at: for want of a login, of sudo, or of
+    /// something there.
+    #[serde(default)]
+    pub not_looked_at: usize,
 }
 
 /// What life a cluster is in, as far as it could be seen.

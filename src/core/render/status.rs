@@ -125,9 +125,9 @@ pub enum Condition {
     DataLost,
     /// Nothing of a member is there.
     Empty,
-    /// It was not asked.
+    /// It was not asked, or its host could not be looked at.
     Unknown,
-    /// Its host was not seen.
+    /// There is no way to its host.
     Unreachable,
 }
 
@@ -362,7 +362,11 @@ fn role(member: &Member, leads: bool) -> MemberRole {
 }
 
 fn condition(member: Option<&Member>, host: &Seen<Host>) -> Condition {
-    let Seen::Known(host) = host else { return Condition::Unreachable };
+    let host = match host {
+        Seen::Known(host) => host,
+        Seen::Unknown(cause) if cause.code == Code::HostUnreachable => return Condition::Unreachable,
+        Seen::Unknown(_) => return Condition::Unknown,
+    };
     match member.map(|member| &member.health) {
         _ if !is_asked(host) => Condition::Unknown,
         Some(Health::Healthy) => Condition::Healthy,
@@ -383,7 +387,10 @@ fn has_lost(member: Option<&Member>, host: &Host) -> bool {
 /// Why a declared host cannot be counted on; `None` when it can.
 fn trouble(desired: &Desired, member: Option<&Member>, host: &Seen<Host>) -> Option<String> {
     let host = match host {
-        Seen::Unknown(_) => return Some("its host is unreachable".to_owned()),
+        Seen::Unknown(cause) if cause.code == Code::HostUnreachable => {
+            return Some("its host is unreachable".to_owned());
+        }
+        Seen::Unknown(_) => return Some("its host answers, and could not be looked at".to_owned()),
         Seen::Known(host) => host,
     };
     let service = runtime::name(desired);

@@ -228,6 +228,7 @@ pub fn health(plan: &Plan) -> String {
 pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unseen: usize) -> String {
     let on = listed(&overview.hosts);
     let is = match (overview.state, health) {
+        (State::Unreachable, _) if overview.not_looked_at > 0 => return "no host could be looked at".to_owned(),
         (State::Unreachable, _) => return "no host is reachable".to_owned(),
         (State::RestoreUnfinished, _) => format!("no member answers: a restore is unfinished on {on}"),
         (State::Serving, Some(Voters { healthy, total, margin: ..0, .. })) => {
@@ -258,10 +259,21 @@ pub fn state(overview: &Overview, health: Option<&Voters>, declared: usize, unse
         let alarms: Vec<_> = overview.refused_for.iter().map(|kind| clean(kind)).collect();
         is.push_str(&format!("; WRITES REFUSED (alarm {})", alarms.join(", ")));
     }
-    match unseen {
-        0 => is,
-        unseen => format!("{is}; {unseen} of {} unreachable", count(declared, "host")),
+    match not_seen(overview, unseen, &format!(" of {}", count(declared, "host"))) {
+        None => is,
+        Some(words) => format!("{is}; {words}"),
     }
+}
+
+/// `2 of 3 hosts unreachable, 1 could not be looked at`; `None` where all were seen.
+fn not_seen(overview: &Overview, unseen: usize, of: &str) -> Option<String> {
+    let dark = overview.not_looked_at.min(unseen);
+    Some(match (unseen - dark, dark) {
+        (0, 0) => return None,
+        (unreachable, 0) => format!("{unreachable}{of} unreachable"),
+        (0, dark) => format!("{dark}{of} could not be looked at"),
+        (unreachable, dark) => format!("{unreachable}{of} unreachable, {dark} could not be looked at"),
+    })
 }
 
 fn no_quorum(answering: usize, voters: Option<usize>) -> String {
@@ -363,10 +375,9 @@ pub fn checked(plan: &Plan) -> String {
         1 => plan.overview.running.keys().map(|version| format!("etcd {version}")).collect(),
         _ => versions(plan.version, &plan.overview),
     };
-    let unseen = match plan.unseen {
-        0 => String::new(),
-        unseen => format!("; {} unreachable", count(unseen, "host")),
-    };
+    let unseen =
+        not_seen(&plan.overview, plan.unseen, &format!(" {}", if plan.unseen == 1 { "host" } else { "hosts" }));
+    let unseen = unseen.map_or_else(String::new, |words| format!("; {words}"));
     format!(
         "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}{connected}, {running}{unseen}",
         count(plan.hosts.saturating_sub(plan.unseen), "host"),
@@ -376,6 +387,10 @@ pub fn checked(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::code::Code;
+    use crate::core::observed::{Cause, Seen};
+    use crate::core::planner::plan;
+    use crate::laws::sample;
 
     fn margin_of(before: Option<i32>, during: Option<i32>, after: Option<i32>) -> Option<String> {
         margin(Margin { before, during, after }, State::Bare)
@@ -413,6 +428,7 @@ mod tests {
                 leader: None,
                 refused_for,
                 not_connected: None,
+                not_looked_at: 0,
             };
             versions(version("3.6.16"), &overview)
         };
@@ -422,6 +438,26 @@ mod tests {
             told(&[("3.5.30", 1), ("3.6.16", 2)]),
             "declared: etcd 3.6.16, running: 3.5.30 on 1 of 3 members, 3.6.16 on 2"
         );
+    }
+
+    /// That sudo refuses is no sign of a host that is away.
+    #[test]
+    fn a_host_that_answers_is_not_called_unreachable() {
+        let told = |unseen: &[Code]| {
+            let desired = sample::desired(3);
+            let mut observed = sample::healthy(&desired);
+            for (index, code) in unseen.iter().enumerate() {
+                let cause = Cause { code: *code, summary: String::new(), hint: None };
+                observed.hosts.insert(sample::name(index), Seen::Unknown(cause));
+            }
+            health(&plan(&desired, &observed))
+        };
+        assert!(told(&[Code::Sudo]).ends_with("; 1 of 3 hosts could not be looked at"), "{}", told(&[Code::Sudo]));
+        assert!(told(&[Code::HostUnreachable]).ends_with("; 1 of 3 hosts unreachable"));
+        let both = [Code::HostUnreachable, Code::HostKey];
+        assert!(told(&both).ends_with("; 1 of 3 hosts unreachable, 1 could not be looked at"), "{}", told(&both));
+        assert_eq!(told(&[Code::Sudo, Code::Sudo, Code::Sudo]), "no host could be looked at");
+        assert_eq!(told(&[Code::HostUnreachable; 3]), "no host is reachable");
     }
 
     #[test]
