@@ -48,10 +48,13 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
         Some(other) if !upheld(Guard::OneConfigurationAtATime, false) => {
             let who = &other.host;
             let what = format!("the change on {name} waits: {who} must be healthy and updated first");
-            Err(Blocked::new(Code::NotHealthy, what).on(name).hint(format!(
-                "repair {who} first: `quorate status` shows \
-                                                                            its state"
-            )))
+            let hint = match other.is_well() {
+                true => format!(
+                    "{who} has files on disk that it has not loaded: what keeps it from a restart is told beside this"
+                ),
+                false => format!("repair {who} first: `quorate status` shows its state"),
+            };
+            Err(Blocked::new(Code::NotHealthy, what).on(name).hint(hint))
         }
         _ => Ok(()),
     }
