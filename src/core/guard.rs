@@ -52,6 +52,8 @@ pub enum Guard {
     PeersConnected,
     /// A quota is brought to a member only when every database is smaller.
     QuotaHoldsDatabase,
+    /// A cluster leaves etcd 3.4 only when a key was written to it.
+    WrittenBeforeUpgrade,
     /// An election timeout is brought to a member only where an election can end within it.
     ElectionCanEnd,
     /// A working certificate is replaced only while every running member answers.

@@ -36,9 +36,11 @@ pub(crate) mod rolling;
 mod room;
 mod sameness;
 mod saved;
+mod second_ca;
 mod scenarios;
 mod sources;
 mod timing;
+mod unwritten;
 pub(crate) mod users;
 
 use family::Family;
@@ -445,7 +447,7 @@ fn a_broken_guard_breaks_a_law() {
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let of_moves = || noticed(&moves::any_complaint);
     let of_room = || noticed(&room::any_complaint);
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 15] = [
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 16] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -453,6 +455,7 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Backups, &of_backups),
         (Family::Quotas, &of_quotas),
         (Family::Timing, &|| noticed(&timing::any_complaint)),
+        (Family::Unwritten, &|| noticed(&unwritten::any_complaint)),
         (Family::Alarms, &of_alarms),
         (Family::Starts, &of_starts),
         (Family::Sources, &of_sources),

@@ -125,11 +125,17 @@ thread_local!(static HEALTHY: RefCell<VecDeque<(Option<Guard>, Desired, Observed
 
 /// The next patch is declared, and its archive is at hand.
 pub fn declare_next_patch(desired: &mut Desired, observed: &mut Observed) {
-    let archives = std::mem::take(&mut observed.workstation.archives);
     let Version { patch, .. } = desired.cluster.version;
-    desired.cluster.version.patch = patch + 1;
+    let next = Version { patch: patch + 1, ..desired.cluster.version };
+    declare_version(desired, observed, next);
+}
+
+/// Another version is declared, and its archive is at hand.
+pub fn declare_version(desired: &mut Desired, observed: &mut Observed, version: Version) {
+    let archives = std::mem::take(&mut observed.workstation.archives);
+    desired.cluster.version = version;
     let of = archives.into_values().next().expect("one is declared");
-    observed.workstation.archives.insert(desired.cluster.version, of);
+    observed.workstation.archives.insert(version, of);
 }
 
 /// A restart of what runs there is asked for.

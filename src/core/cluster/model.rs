@@ -215,6 +215,7 @@ pub fn predicted_answer(
         term: 0,
         index: 0,
         applied: 0,
+        revision: None,
         database_bytes: 0,
         database_in_use_bytes: 0,
         learner: entry.learner,

@@ -99,7 +99,26 @@ pub fn upgrade_path(desired: &Desired, observed: &Observed, membership: &Members
         return downgrade(observed, declared, running, highest);
     }
     let stops = stops(desired, observed, running)?;
-    Ok(UpgradePath { stops, running })
+    match unwritten(desired, observed, running, &stops) {
+        Some(unwritten) => Err(unwritten),
+        None => Ok(UpgradePath { stops, running }),
+    }
+}
+
+/// etcd 3.4 notes how far it has applied its log with the first key that is written. Without one, 3.5.26 and newer apply the log
+/// from its beginning, take the members that it adds for ones that were removed, and 3.6 shuts those out. Tried: 3.4.23, 3.5.30
+/// and 3.6.16, twice of twice without a key, and not with one.
+fn unwritten(desired: &Desired, observed: &Observed, running: Version, stops: &[Version]) -> Option<Blocked> {
+    let leaves_3_4 = running.minor == 4 && stops.iter().any(|stop| stop.minor > 4);
+    let is_unwritten = observed.answers().any(|(_, answer)| answer.revision == Some(1));
+    if !leaves_3_4 || upheld(Guard::WrittenBeforeUpgrade, !is_unwritten) {
+        return None;
+    }
+    let what =
+        "no key was ever written to this cluster: without one, etcd 3.5 and 3.6 take members of it for removed ones";
+    let user = if desired.auth.as_ref().is_some_and(|auth| auth.enabled) { "--as root " } else { "" };
+    let hint = format!("write one first, whichever: `quorate etcdctl {user}-- put /quorate/first 1`");
+    Some(Blocked::new(Code::UpgradePath, what).hint(hint).declared_at(Place::Version))
 }
 
 /// Back is a way only while one member still speaks the old version.

@@ -23,6 +23,7 @@ mod comparison;
 mod data;
 pub mod departure;
 mod file;
+mod installed;
 mod lent;
 mod location;
 mod lock;
@@ -37,6 +38,7 @@ pub use cause::Cause;
 pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
+pub use installed::{Installed, Tools};
 pub use lent::{Lent, OpenedBy, Unable};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
@@ -434,24 +436,6 @@ pub struct Certificate {
     pub matches_key: Seen<bool>,
 }
 
-/// One version in its folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Installed {
-    /// The digest of the archive it was unpacked from, as recorded beside it; `None` for a folder that we did not fill.
-    pub archive: Option<Digest>,
-}
-
-/// `/usr/local/bin/etcdctl`, so that an operator on the host finds the right one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tools {
-    Absent,
-    /// A symbolic link into `paths.binaries`.
-    Link(RemotePath),
-    /// Someone else's; left alone.
-    Foreign,
-}
-
 /// The systemd unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
@@ -500,6 +484,9 @@ pub struct Answer {
     pub index: u64,
     /// The index up to which it has applied. Volatile.
     pub applied: u64,
+    /// The revision of its keys: 1 until somebody writes the first one. Volatile, but for that. `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
     /// Volatile.
     pub database_bytes: u64,
     /// Volatile.

@@ -24,6 +24,7 @@ pub fn from_status(place: &Place, status: &StatusResponse) -> Result<Answer, Cau
         term: status.raft_term(),
         index: status.raft_index(),
         applied: status.raft_applied_index(),
+        revision: Some(header.revision()).filter(|revision| *revision > 0),
         database_bytes: bytes(status.db_size()),
         database_in_use_bytes: bytes(status.raft_used_db_size()),
         learner: status.is_learner(),
