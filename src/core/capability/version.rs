@@ -10,7 +10,7 @@ use crate::core::cluster::turn;
 use crate::core::cluster::upgrade::{
     Want, broken, gate, has_begun, next_allowed, no_room_for_snapshot, upgrade_path_of, want, wanted,
 };
-use crate::core::cluster::version::on_disk;
+use crate::core::cluster::version::{lowest, on_disk};
 use crate::core::cluster::view::View;
 use crate::core::desired::{Binaries, Desired, Place};
 use crate::core::guard::{Guard, upheld};
@@ -69,8 +69,12 @@ pub fn snapshot(view: &View) -> Ruling {
         Ok(None) => return Ruling::default(),
         Err(why) => return Ruling::blocked(why),
     };
-    let reason = view
-        .reason(format!("quorate does not go back from {stop}: the way back is to restore a snapshot"), Place::Version);
+    let is_another_minor = lowest(view.desired, view.observed, membership).is_some_and(|is| is.minor < stop.minor);
+    let why = match is_another_minor {
+        true => format!("quorate does not go back from {stop}: the way back is to restore a snapshot"),
+        false => "a snapshot is saved before every change of the version".to_owned(),
+    };
+    let reason = view.reason(why, Place::Version);
     Ruling::step(Draft::of(
         Action::Snapshot(SnapshotAction::Save { host: name.clone(), before: SnapshotReason::Upgrade(stop) }),
         reason,
