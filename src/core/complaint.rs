@@ -100,8 +100,10 @@ pub fn is_of_full_disk(words: &str) -> bool {
 /// Whether it is of a log or a database that is damaged, or lacks what it had: etcd does not start with it, however often it
 /// is started. As etcd 3.4 to 3.7, its raft and bbolt say it; a database that ends too early is a fault of memory to Go.
 pub fn is_of_damaged_data(words: &str) -> bool {
-    const DAMAGED: [&str; 10] = [
+    const DAMAGED: [&str; 12] = [
         "crc mismatch",
+        "proto: record: ",
+        "max entry size limit exceeded",
         "cannot be repaired",
         "failed to find database snapshot file",
         "failed to recover v3 backend from snapshot",
@@ -116,9 +118,13 @@ pub fn is_of_damaged_data(words: &str) -> bool {
     !is_of_full_disk(&words) && DAMAGED.iter().any(|damaged| words.contains(damaged))
 }
 
-/// The last of those lines; and where that one only says that time was up, what was told of it before.
+/// The last of those lines; and where that one only says that time was up, what was told of it before. Go repeats what etcd
+/// panicked of without the error that etcd has logged with it.
 fn told(lines: &[Line], weight: Weight) -> Option<String> {
-    let words = &lines.iter().rfind(|line| line.weight == weight)?.words;
+    let of_weight = || lines.iter().filter(|line| line.weight == weight).map(|line| &line.words);
+    let last = of_weight().next_back()?;
+    let beginning = format!("{}: ", last.strip_prefix("panic: ").unwrap_or(last));
+    let words = of_weight().rfind(|words| words.starts_with(&beginning)).unwrap_or(last);
     let is_vague = ["context deadline exceeded", "context canceled"].iter().any(|vague| words.ends_with(vague));
     let before = || lines.iter().rfind(|line| line.weight == Weight::Trouble && !words.contains(&line.words));
     let cause = is_vague.then(before).flatten().and_then(|line| innermost(&line.words));
@@ -331,6 +337,15 @@ Error: context deadline exceeded"#,
             "etcdctl snapshot save: Error: rpc error: code = PermissionDenied desc = etcdserver: permission denied\nError: exit status 1\n",
         ),
         ("sh: 1: exec: /opt/etcd/3.5.16/etcd: not found", "first\nsh: 1: exec: /opt/etcd/3.5.16/etcd: not found\n"),
+        // etcd 3.5, a database whose first pages are gone.
+        (
+            "failed to open database: invalid database",
+            r#"{"level":"panic","ts":"2026-11-30T00:10:00.000Z","caller":"backend/backend.go:189","msg":"failed to open database","path":"/var/lib/etcd/member/snap/db","error":"invalid database","stacktrace":"x"}
+panic: failed to open database
+goroutine 93 [running]:
+go.uber.org/zap/zapcore.CheckWriteAction.OnWrite(0x1, 0xc0?, {0x0?, 0x0?, 0xc000b0?})
+	go.uber.org/zap@v1.17.0/zapcore/entry.go:234 +0x4a"#,
+        ),
         ("first", "\nfirst\n\n"),
         // Nothing but the end of a trace: better than nothing.
         ("runtime.main()", "main.main()\n\tgo.etcd.io/etcd/main.go:24 +0x20\nruntime.main()"),
@@ -379,6 +394,7 @@ Error: context deadline exceeded"#,
     fn damaged_data_is_known_from_a_disk_that_is_full() {
         let damaged = [
             "discovery failed: walpb: crc mismatch",
+            "discovery failed: proto: Record: wiretype end group for non-group",
             "fatal error: fault",
             "failed to read WAL, cannot be repaired: wal: file not found",
             "panic: tocommit(9) is out of range [lastIndex(0)]. Was the raft log corrupted, truncated, or lost?",
