@@ -39,8 +39,8 @@ fn members_that_were_given_up_and_serve_by_themselves_are_recognised() {
     let own = answer.member;
     answer.members.known_mut().expect("it tells").retain(|entry| entry.id == own);
     answer.leader = Some(own);
-    let answering: Vec<_> = observed.answers().map(|(name, _)| name.clone()).collect();
-    assert_eq!(answering, [survivor.clone()]);
+    let answering: Vec<_> = observed.answers().map(|(name, _)| name).collect();
+    assert_eq!(answering, [&survivor]);
     let planned = plan(&desired, &observed);
     assert!(!planned.blocked.iter().any(|one| one.code == Code::MembersDisagree), "{:?}", planned.blocked);
     // They are stopped before anything else is done to them, and their data is kept.

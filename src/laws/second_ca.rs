@@ -4,7 +4,7 @@ use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::Digest;
-use crate::core::observed::{Cause, Observed, Seen};
+use crate::core::observed::{Cause, Observed, Seen, ServiceState};
 use crate::core::plan::Plan;
 use crate::core::plan::action::Action;
 use crate::core::planner::plan;
@@ -53,13 +53,31 @@ fn a_second_ca_that_is_not_here_keeps_certificates_as_they_are() {
         let told = planned.blocked.iter().find(|one| one.what.contains("a second CA"));
         let told = told.unwrap_or_else(|| panic!("{:?}", planned.blocked));
         assert_eq!(told.code, Code::AuthorityDiffers);
+        // Nobody is told to take out what others need.
+        assert!(!planned.findings.iter().any(|one| one.code == Code::AuthorityDiffers), "{:?}", planned.findings);
         let hint = told.hint.as_deref().unwrap_or_default();
         assert_eq!(hint.contains("--renew-certs"), may_renew, "{hint}");
         renew(&mut desired, &observed);
         assert_eq!(touches(&plan(&desired, &observed)), may_renew);
+        // One name is not the word for all of them.
+        desired.request.renewals.retain(|name, _| *name == sample::name(0));
+        assert_eq!(touches(&plan(&desired, &observed)), states == in_the_middle);
         let broken = with_broken(Guard::NoSecondAuthority, || touches(&plan(&sample::desired(3), &observed)));
         assert!(broken, "no law misses the guard");
     }
+}
+
+/// What is down is started all the same.
+#[test]
+fn a_second_ca_keeps_nobody_from_being_started() {
+    let both: &[&str] = &["ours", "theirs"];
+    let (desired, mut observed) = succeeded([(both, "theirs"); 3]);
+    for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
+        (host.process, host.member) = (None, Seen::Known(None));
+        host.service.state = ServiceState::Inactive;
+    }
+    let titles: Vec<_> = plan(&desired, &observed).steps.iter().map(|step| step.title()).collect();
+    assert_eq!(titles, ["start etcd"]);
 }
 
 /// One that somebody has added to a ca.crt has signed nothing, and is told.

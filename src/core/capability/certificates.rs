@@ -18,7 +18,7 @@ use crate::core::plan::action::{Action, CertificateAction, Readiness, SignedBy, 
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 pub fn trust(view: &View) -> Ruling {
-    if authority(view.observed).is_none() {
+    if authority(view.observed).is_none() || !may_change(view) {
         return Ruling::default();
     }
     let trust = trust::wanted_trust(view.desired, view.observed);
@@ -45,6 +45,11 @@ pub fn trust(view: &View) -> Ruling {
         step.needs.insert(clients::allowance(view.desired));
     }
     ruling
+}
+
+/// While somebody else replaces the authority, which `situation` tells, it is for them to say who trusts and has what.
+fn may_change(view: &View) -> bool {
+    upheld(Guard::NoSecondAuthority, !trust::keeps_certificates(view.desired, view.observed))
 }
 
 /// Whether ca.crt on the host holds just that.
@@ -96,7 +101,7 @@ pub fn trust_effect(observed: &mut Observed, name: &HostName, trust: Trust) {
 /// works, one at a time protects nothing: the pairs that do not work are replaced on all hosts together.
 pub fn next(view: &View) -> Ruling {
     let mut ruling = Ruling::default();
-    if authority(view.observed).is_none() {
+    if authority(view.observed).is_none() || !may_change(view) {
         return ruling;
     }
     // Those that do not serve yet get theirs all at once.

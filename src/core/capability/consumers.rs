@@ -18,6 +18,9 @@ pub fn next(view: &View) -> Ruling {
     let (Situation::Serving(_), Seen::Known(Some(_))) = (&view.situation, &view.observed.workstation.authority) else {
         return Ruling::default();
     };
+    if trust::keeps_certificates(view.desired, view.observed) {
+        return Ruling::default();
+    }
     let mut ruling = Ruling::default();
     for (name, consumer) in &view.desired.consumers {
         match view.observed.consumers.get(name) {

@@ -139,7 +139,7 @@ pub fn start(view: &View) -> Ruling {
         .partition(|(_, host)| !host.taken_ports.is_empty());
     let mut blocked: Vec<_> = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
     let mut has_room = |(name, host): &(&HostName, &Host)| {
-        let refusal = room::to_start(view.desired, name, host);
+        let refusal = room::to_start(view.desired, name, host).or_else(|| next_start::overridden(name, host));
         let has_room = refusal.is_none();
         blocked.extend(refusal);
         has_room

@@ -127,8 +127,8 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
 /// Of a member with damaged data.
 fn replaced(host: &HostName) -> String {
     format!(
-        "if the other members serve, replace it: `quorate plan --lost={host}` shows how, and its data is kept aside; if not, see \
-         `quorate explain {}`",
+        "if the other members serve, replace it: `quorate plan --lost={host}` shows how, and its data is kept aside; if too few \
+         are left to be a quorum, move its data directory aside on the host first, then see `quorate explain {}`",
         Code::NoQuorum
     )
 }

@@ -169,9 +169,9 @@ const LAYOUTS: [Layout; 18] = [
         },
     },
     Layout {
-        name: "static-pod",
-        what: "a static pod of the kubelet",
-        also: Some("who keeps its manifest"),
+        name: "pod",
+        what: "a pod of the kubelet",
+        also: Some("who keeps its manifest, or made the pod"),
         kept: Kept::NotYet,
         fits: |shown| shown.is_pod(),
     },
@@ -208,8 +208,8 @@ const LAYOUTS: [Layout; 18] = [
     },
     Layout {
         name: "autobase",
-        what: "a service with its settings in /etc/etcd/etcd.conf, as autobase sets it up",
-        also: Some("the playbooks of autobase, where they made it"),
+        what: "a service with its settings in /etc/etcd/etcd.conf, as autobase and the packages of Fedora have it",
+        also: Some("the playbooks of autobase, or the package, where they made it"),
         kept: Kept::NotYet,
         fits: |shown| shown.takes_from("/etc/etcd/etcd.conf"),
     },
@@ -218,7 +218,7 @@ const LAYOUTS: [Layout; 18] = [
         what: "the service of the distribution's package, with its settings in /etc/default/etcd",
         also: Some("dpkg: an upgrade of the package restarts etcd (`apt-mark hold etcd-server` stops that)"),
         kept: Kept::NotYet,
-        fits: |shown| shown.is_unit() && ["etcd-server", "etcd"].contains(&shown.package()),
+        fits: |shown| shown.takes_from("/etc/default/etcd") && ["etcd-server", "etcd"].contains(&shown.package()),
     },
     Layout {
         name: "unit",
@@ -284,7 +284,7 @@ mod tests {
         let manifest = ["/etc/kubernetes/manifests/etcd.yaml"];
         let kubeadm = [("cert-file", "/etc/kubernetes/pki/etcd/server.crt"), ("data-dir", "/var/lib/etcd")];
         assert_eq!(of(pod(), &kubeadm, &manifest, None), "kubeadm");
-        assert_eq!(of(pod(), &[("cert-file", "/srv/x.crt")], &manifest, None), "static-pod");
+        assert_eq!(of(pod(), &[("cert-file", "/srv/x.crt")], &manifest, None), "pod");
         assert_eq!(of(pod(), &[("data-dir", "/var/lib/rancher/rke2/server/db/etcd")], &[], None), "rke2");
         let pair = [("cert-file", "/etc/ssl/etcd/ssl/member-a.pem")];
         assert_eq!(of(unit(), &[], &["/etc/etcd.env"], None), "kubespray");

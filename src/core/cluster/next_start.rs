@@ -127,7 +127,7 @@ fn another_user(name: &HostName, host: &Host) -> Option<Blocked> {
 pub fn overridden(name: &HostName, host: &Host) -> Option<Blocked> {
     let overrides = |(_, settings): &(&RemotePath, &BTreeSet<String>)| settings.contains("ExecStart");
     let (path, _) = host.service.drop_ins.iter().find(overrides).filter(|_| !upheld(Guard::ComesBack, false))?;
-    let what = format!("etcd on {name} is not restarted: {path} overrides ExecStart of its unit");
+    let what = format!("etcd on {name} would not start as cluster.toml says: {path} overrides ExecStart of its unit");
     let hint = "declare etcd's settings in [etcd], [ports] and [paths] of cluster.toml, then remove ExecStart from it";
     Some(Blocked::new(Code::DropIn, what).on(name).hint(hint).declared_at(Place::PathsService))
 }

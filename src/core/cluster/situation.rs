@@ -181,7 +181,7 @@ fn foreign_authority(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
         // One thing is missing, however many hosts miss it.
         None => blocked.push(missing_authority(observed, &foreign)),
         Some(_) => {
-            blocked.extend(succeeded(desired, observed, foreign.is_empty()));
+            blocked.extend(succeeded(desired, observed));
             blocked.extend(foreign.into_iter().map(|name| {
                 let what = format!("{name} trusts a different CA from the one in [ca]");
                 Blocked::new(Code::AuthorityDiffers, what).on(name).hint(
@@ -194,20 +194,11 @@ fn foreign_authority(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
     blocked
 }
 
-/// Members that have certificates of a second authority that they trust, which is not here: somebody else is replacing ours by
-/// it. What ours signs now is refused by whoever is further than they are. `all_trust_ours`: nobody is.
-fn succeeded(desired: &Desired, observed: &Observed, all_trust_ours: bool) -> Option<Blocked> {
-    // The certificates of others are not ours to issue.
-    if let AuthoritySource::External { .. } = desired.authority {
-        return None;
-    }
-    let has_its = |host: &Host| {
-        let signers = host.certificates.values().filter_map(|leaf| leaf.signed_by);
-        signers.into_iter().any(|signer| host.trusted.contains(&signer) && !trust::is_known(observed, &signer))
-    };
-    let hosts: Vec<_> = observed.seen_hosts().filter(|(_, host)| has_its(host)).map(|(name, _)| name).collect();
-    let is_asked = all_trust_ours && !desired.request.renewals.is_empty();
-    if hosts.is_empty() || is_asked {
+/// Somebody else is replacing our authority by one that is not here. What ours signs now would be refused by whoever is further;
+/// nothing else is kept from being done.
+fn succeeded(desired: &Desired, observed: &Observed) -> Option<Blocked> {
+    let hosts = trust::succeeded(observed);
+    if !trust::keeps_certificates(desired, observed) {
         return None;
     }
     let verb = if hosts.len() == 1 { "has" } else { "have" };
@@ -216,13 +207,18 @@ fn succeeded(desired: &Desired, observed: &Observed, all_trust_ours: bool) -> Op
          somewhere else",
         listed(&hosts)
     );
-    let lost = match all_trust_ours {
-        true => "; if it is lost, `quorate apply --renew-certs` issues all certificates by the CA that is here",
+    let bring = match (&desired.authority, &desired.previous_authority) {
+        (AuthoritySource::Generated { .. }, None) => {
+            "bring ca.next.crt and ca.next.key from where it was begun, or go on there; if [ca.previous] was declared, put it back"
+        }
+        _ => "go on where it was begun; if [ca.previous] was declared, put it back",
+    };
+    let lost = match trust::may_issue_anew(observed) {
+        true => "; if that CA is lost, `quorate apply --renew-certs` issues all certificates by the one that is here",
         false => "",
     };
-    let hint = format!("bring ca.next.crt and ca.next.key from where it was begun, or go on there{lost}");
-    let blocked = Blocked::new(Code::AuthorityDiffers, what).hint(hint).declared_at(Place::Ca);
-    Some(hosts.iter().fold(blocked, |blocked, name| blocked.on(name)))
+    let blocked = Blocked::new(Code::AuthorityDiffers, what).hint(format!("{bring}{lost}"));
+    Some(blocked.declared_at(Place::Ca))
 }
 
 fn missing_authority(observed: &Observed, trusting: &[&HostName]) -> Blocked {

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::core::code::Code;
 use crate::core::desired::{AuthoritySource, Desired, KeyCare, Passphrase};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{Digest, listed};
+use crate::core::names::{Digest, HostName, listed};
 use crate::core::observed::{
     Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, OpenedBy, Role, Seen, Unable, Workstation,
 };
@@ -155,13 +155,42 @@ pub fn is_known(observed: &Observed, fingerprint: &Digest) -> bool {
     ours.into_iter().any(|authority| authority.trusted().contains(fingerprint))
 }
 
-/// A CA that members trust beside ours, and that has signed nothing of theirs: who has its key is let in.
+/// The hosts that have certificates of a second authority which they trust and which is not here: it is taking the place of ours,
+/// and whoever began that has it.
+pub fn succeeded(observed: &Observed) -> Vec<&HostName> {
+    let has_its = |host: &Host| {
+        let mut signers = host.certificates.values().filter_map(|leaf| leaf.signed_by);
+        signers.any(|signer| host.trusted.contains(&signer) && !is_known(observed, &signer))
+    };
+    match current(observed) {
+        Some(_) => observed.seen_hosts().filter(|(_, host)| has_its(host)).map(|(name, _)| name).collect(),
+        None => Vec::new(),
+    }
+}
+
+/// Whether certificates stay as they are because of that. Where every host was seen and trusts the one that is here, the operator
+/// may name all of them to be issued anew by it.
+pub fn keeps_certificates(desired: &Desired, observed: &Observed) -> bool {
+    let hosts = succeeded(observed);
+    let is_external = matches!(desired.authority, AuthoritySource::External { .. });
+    let is_asked = may_issue_anew(observed) && hosts.iter().all(|name| desired.request.renewals.contains_key(*name));
+    !hosts.is_empty() && !is_external && !is_asked
+}
+
+/// Whether nobody would refuse what the authority that is here signs.
+pub fn may_issue_anew(observed: &Observed) -> bool {
+    let trusts_ours = |host: &&Host| host.trusted.is_empty() || host.trusted.iter().any(|one| is_ours(observed, one));
+    everyone(observed).is_some_and(|hosts| hosts.iter().all(trusts_ours))
+}
+
+/// A CA that members trust beside ours, and that has signed nothing that was seen: who has its key is let in.
 pub fn extra(observed: &Observed) -> Option<Finding> {
     current(observed)?;
+    if !succeeded(observed).is_empty() {
+        return None;
+    }
     let is_extra = |host: &&Host| {
-        let signed = |one: &Digest| host.certificates.values().any(|leaf| leaf.signed_by == Some(*one));
-        host.trusted.iter().any(|one| is_ours(observed, one))
-            && host.trusted.iter().any(|one| !is_known(observed, one) && !signed(one))
+        host.trusted.iter().any(|one| is_ours(observed, one)) && host.trusted.iter().any(|one| !is_known(observed, one))
     };
     let hosts: Vec<_> =
         observed.seen_hosts().filter(|(_, host)| is_extra(host)).map(|(name, _)| name.clone()).collect();
@@ -171,8 +200,8 @@ pub fn extra(observed: &Observed) -> Option<Finding> {
         _ => format!("the ca.crt files on {}", listed(&hosts)),
     };
     let what = format!("{of} also {} a CA that is not in [ca]", if hosts.len() == 1 { "holds" } else { "hold" });
-    let hint = "whoever has its key is let in; if nobody needs it, take its certificate out of ca.crt on one host: `apply` \
-                restarts etcd there; then on the next";
+    let hint = "leave it there if a replacement of the CA was begun somewhere else, and go on with that there; otherwise whoever has \
+                its key is let in: take its certificate out of ca.crt on one host, and `apply` restarts etcd there; then on the next";
     Some(Finding { code: Code::AuthorityDiffers, hosts, what, hint: Some(hint.to_owned()) })
 }
 

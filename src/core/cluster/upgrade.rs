@@ -110,7 +110,8 @@ pub fn upgrade_path(desired: &Desired, observed: &Observed, membership: &Members
 /// and 3.6.16, twice of twice without a key, and not with one.
 fn unwritten(desired: &Desired, observed: &Observed, running: Version, stops: &[Version]) -> Option<Blocked> {
     let leaves_3_4 = running.minor == 4 && stops.iter().any(|stop| stop.minor > 4);
-    let is_unwritten = observed.answers().any(|(_, answer)| answer.revision == Some(1));
+    // One that has just come does not know of all keys yet.
+    let is_unwritten = observed.answers().filter_map(|(_, answer)| answer.revision).max() == Some(1);
     if !leaves_3_4 || upheld(Guard::WrittenBeforeUpgrade, !is_unwritten) {
         return None;
     }

@@ -10,7 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::desired::{Setting, is_boolean};
+use yaml_serde::Value;
+
+use crate::core::desired::{is_boolean, is_setting};
 use crate::core::names::RemotePath;
 use crate::core::observed::survey::RunningEtcd;
 
@@ -54,7 +56,7 @@ pub fn told(running: &RunningEtcd) -> Result<Told, String> {
     if let Some(config) = &running.config {
         let path = &config.path;
         let text = config.text.as_ref().ok_or_else(|| format!("{path} could not be read"))?;
-        let values = of_file(text).map_err(|why| format!("{path} is not valid YAML: {why}"))?;
+        let values = of_file(text).map_err(|at| format!("{path} is no YAML of settings{at}"))?;
         return Ok(Told { by: Medium::File(path.clone()), values });
     }
     let mut values = of_variables(&running.variables);
@@ -69,7 +71,8 @@ pub fn told(running: &RunningEtcd) -> Result<Told, String> {
     Ok(Told { by, values })
 }
 
-/// `--name x`, `--name=x`, `-name=x`, and a boolean alone. The last one counts.
+/// `--name x`, `--name=x`, `-name=x`, and a boolean alone. The last one counts. What is no setting of etcd is left out: it may
+/// be anybody's secret, in the arguments of a program that only has etcd's name.
 fn of_flags(arguments: &[String]) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     let mut arguments = arguments.iter();
@@ -82,57 +85,79 @@ fn of_flags(arguments: &[String]) -> BTreeMap<String, String> {
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None if is_boolean(name) => (name, Some("true".to_owned())),
+            // One that nobody knows may be a boolean, too.
+            None if !is_setting(name) && arguments.as_slice().first().is_some_and(|next| next.starts_with('-')) => {
+                continue;
+            }
             None => (name, arguments.next().cloned()),
         };
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|value| is_setting(name) && !value.is_empty()) {
             values.insert(name.to_owned(), normal(name, &value));
         }
     }
     values
 }
 
-/// `ETCD_DATA_DIR` is `data-dir`. An empty one counts as not set.
+/// `ETCD_DATA_DIR` is `data-dir`. An empty one counts as not set, and what is no setting is not etcd's: images and Kubernetes
+/// give theirs the same beginning (`ETCD_ROOT_PASSWORD`, `ETCD_SERVICE_HOST`).
 fn of_variables(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let setting = |(name, value): (&String, &String)| {
         let name = name.strip_prefix("ETCD_")?.to_ascii_lowercase().replace('_', "-");
-        (!value.is_empty()).then(|| (name.clone(), normal(&name, value)))
+        (!value.is_empty() && is_setting(&name)).then(|| (name.clone(), normal(&name, value)))
     };
     variables.iter().filter_map(setting).collect()
 }
 
+/// Keys that etcd does not know, and those without a value, set nothing.
+///
 /// # Errors
-/// What is wrong with the text, in the words of the parser.
+/// Where the text is no YAML, or no table. The words of the parser would repeat what stands there, whatever file it is.
 fn of_file(text: &str) -> Result<BTreeMap<String, String>, String> {
-    // A file without any key is null to YAML, and to etcd one that sets nothing.
-    let read: Option<BTreeMap<String, Setting>> = yaml_serde::from_str(text).map_err(|error| error.to_string())?;
+    let read: Value = yaml_serde::from_str(text).map_err(|error| {
+        error.location().map_or_else(String::new, |at| format!(": line {}, column {}", at.line(), at.column()))
+    })?;
     let mut values = BTreeMap::new();
-    for (key, value) in read.unwrap_or_default() {
-        match (key.as_str(), value) {
-            ("client-transport-security", Setting::Table(table)) => {
-                values.extend(table.iter().map(|(name, value)| (name.clone(), text_of(name, value))));
+    let table = match read {
+        Value::Mapping(table) => table,
+        // A file without any key is null to YAML.
+        Value::Null => return Ok(values),
+        _ => return Err(String::new()),
+    };
+    let mut add = |name: String, value: &Value| {
+        if let Some(value) = text_of(value).filter(|value| !value.is_empty() && is_setting(&name)) {
+            values.insert(name.clone(), normal(&name, &value));
+        }
+    };
+    for (key, value) in &table {
+        let Some(key) = key.as_str() else { continue };
+        match (key, value) {
+            ("client-transport-security", Value::Mapping(table)) => {
+                table.iter().for_each(|(name, value)| add(name.as_str().unwrap_or_default().to_owned(), value));
             }
-            ("peer-transport-security", Setting::Table(table)) => {
-                values.extend(table.iter().map(|(name, value)| (format!("peer-{name}"), text_of(name, value))));
+            ("peer-transport-security", Value::Mapping(table)) => {
+                table
+                    .iter()
+                    .for_each(|(name, value)| add(format!("peer-{}", name.as_str().unwrap_or_default()), value));
             }
-            (_, value) => drop(values.insert(key.clone(), text_of(&key, &value))),
+            _ => add(key.to_owned(), value),
         }
     }
     Ok(values)
 }
 
-fn text_of(name: &str, value: &Setting) -> String {
-    let text = match value {
-        Setting::Bool(value) => value.to_string(),
-        Setting::Integer(value) => value.to_string(),
-        Setting::Float(value) => value.to_string(),
-        Setting::Text(value) => value.clone(),
-        Setting::List(values) => values.iter().map(|value| text_of(name, value)).collect::<Vec<_>>().join(","),
-        Setting::Table(table) => {
-            let entries = table.iter().map(|(key, value)| format!("{key}={}", text_of(key, value)));
-            entries.collect::<Vec<_>>().join(",")
+/// `None` of what has no value, and of what etcd takes from no flag.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null | Value::Tagged(_) => None,
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(value) => Some(value.to_string()),
+        Value::String(value) => Some(value.clone()),
+        Value::Sequence(values) => Some(values.iter().filter_map(text_of).collect::<Vec<_>>().join(",")),
+        Value::Mapping(table) => {
+            let entry = |(key, value): (&Value, &Value)| Some(format!("{}={}", text_of(key)?, text_of(value)?));
+            Some(table.iter().filter_map(entry).collect::<Vec<_>>().join(","))
         }
-    };
-    normal(name, &text)
+    }
 }
 
 /// Go takes `1`, `t` and `True` for true, too (`strconv.ParseBool`); so does what writes them: `True` is Ansible's.
@@ -242,9 +267,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_setting_is_nobodys_to_see() {
+        let variables = [("ETCD_ROOT_PASSWORD", "s3cret"), ("ETCD_SERVICE_HOST", "10.0.0.1"), ("ETCD_PORT", "tcp://x")];
+        let told =
+            told(&running("--name a --password s3cret --socket-reuse-port --data-dir /d", &variables, None)).unwrap();
+        assert_eq!(
+            (values(&told), told.by),
+            (vec!["data-dir=/d".to_owned(), "name=a".to_owned(), "socket-reuse-port=true".to_owned()], Medium::Flags)
+        );
+    }
+
+    /// As etcd's own sample has it.
+    #[test]
+    fn a_key_without_a_value_sets_nothing() {
+        let text =
+            "name: a\nwal-dir:\ndiscovery:\nclient-transport-security:\n  cert-file:\n  auto-tls: true\nnope: 1\n";
+        assert_eq!(values(&told(&running("", &[], Some(text))).unwrap()), ["auto-tls=true", "name=a"]);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_told_and_not_guessed() {
         let broken = told(&running("", &[], Some("name: [a\n"))).unwrap_err();
-        assert!(broken.starts_with("/etc/etcd/etcd.yaml is not valid YAML: "), "{broken}");
+        assert!(broken.starts_with("/etc/etcd/etcd.yaml is no YAML of settings"), "{broken}");
+        // Whatever file a process names: nothing of it is repeated.
+        for text in
+            ["-----BEGIN PRIVATE KEY-----\nMIIE\n", "root:$6$hash:1:0:\n", "users:\n- user: {client-key-data: MIIE}\n"]
+        {
+            let told = told(&running("", &[], Some(text)));
+            assert!(!format!("{told:?}").contains("MIIE") && !format!("{told:?}").contains("hash"), "{told:?}");
+        }
         let mut gone = running("", &[], Some(""));
         gone.config.as_mut().unwrap().text = None;
         assert_eq!(told(&gone).unwrap_err(), "/etc/etcd/etcd.yaml could not be read");

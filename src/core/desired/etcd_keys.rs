@@ -85,21 +85,69 @@ pub(crate) fn settings() -> impl Iterator<Item = (&'static str, Kind, String)> {
     KEYS.iter().map(|key| (key.name, key.kind, key.versions()))
 }
 
-/// Switches of etcd that are no setting of ours to write, by the names of their flags.
-const SWITCHES: [&str; 8] = [
-    "auto-tls",
-    "client-cert-auth",
-    "force-new-cluster",
-    "peer-auto-tls",
-    "peer-client-cert-auth",
-    "strict-reconfig-check",
-    "unsafe-no-fsync",
-    "version",
+/// Flags of etcd beside [`KEYS`]: those that are ours to set, and some that only flags have. `true`: a boolean.
+const OTHERS: [(&str, bool); 51] = [
+    ("advertise-client-urls", false),
+    ("auto-compaction-mode", false),
+    ("auto-compaction-retention", false),
+    ("auto-tls", true),
+    ("cert-file", false),
+    ("client-cert-allowed-hostname", false),
+    ("client-cert-auth", true),
+    ("client-cert-file", false),
+    ("client-crl-file", false),
+    ("client-key-file", false),
+    ("config-file", false),
+    ("data-dir", false),
+    ("discovery", false),
+    ("discovery-endpoints", false),
+    ("discovery-fallback", false),
+    ("discovery-proxy", false),
+    ("discovery-srv", false),
+    ("discovery-srv-name", false),
+    ("election-timeout", false),
+    ("force-new-cluster", true),
+    ("heartbeat-interval", false),
+    ("initial-advertise-peer-urls", false),
+    ("initial-cluster", false),
+    ("initial-cluster-state", false),
+    ("initial-cluster-token", false),
+    ("key-file", false),
+    ("listen-client-http-urls", false),
+    ("listen-client-urls", false),
+    ("listen-metrics-urls", false),
+    ("listen-peer-urls", false),
+    ("name", false),
+    ("peer-auto-tls", true),
+    ("peer-cert-allowed-cn", false),
+    ("peer-cert-allowed-hostname", false),
+    ("peer-cert-file", false),
+    ("peer-client-cert-auth", true),
+    ("peer-client-cert-file", false),
+    ("peer-client-key-file", false),
+    ("peer-crl-file", false),
+    ("peer-key-file", false),
+    ("peer-skip-client-san-verification", true),
+    ("peer-trusted-ca-file", false),
+    ("proxy", false),
+    ("quota-backend-bytes", false),
+    ("self-signed-cert-validity", false),
+    ("socket-reuse-address", true),
+    ("socket-reuse-port", true),
+    ("strict-reconfig-check", true),
+    ("trusted-ca-file", false),
+    ("unsafe-no-fsync", true),
+    ("wal-dir", false),
 ];
+
+/// Whether etcd has a setting of that name, in whichever version.
+pub(crate) fn is_setting(name: &str) -> bool {
+    find(name).is_some() || OTHERS.iter().any(|(other, _)| *other == name)
+}
 
 /// Whether etcd takes only true or false for the setting of that name, in whichever version.
 pub(crate) fn is_boolean(name: &str) -> bool {
-    SWITCHES.contains(&name) || find(name).is_some_and(|key| key.kind == Bool)
+    OTHERS.contains(&(name, true)) || find(name).is_some_and(|key| key.kind == Bool)
 }
 
 /// The key of that name, in whichever version.

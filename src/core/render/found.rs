@@ -12,9 +12,9 @@ use crate::core::cluster::others;
 use crate::core::cluster::quorum::quorum;
 use crate::core::content::settings::{self, Medium, Told};
 use crate::core::count::{count, size};
-use crate::core::names::UnixSeconds;
+use crate::core::names::{RemotePath, UnixSeconds};
 use crate::core::observed::survey::{Asked, MemberSeen, RunningEtcd, Survey};
-use crate::core::observed::{Answer, Cause, Certificate, Seen};
+use crate::core::observed::{Alarm, Answer, Cause, Certificate, Seen};
 use crate::core::render::clean;
 use crate::core::render::json::rfc3339;
 use crate::core::render::palette::Palette;
@@ -147,7 +147,10 @@ fn found(survey: &Survey, running: &RunningEtcd, asked: &Asked) -> Found {
     };
     let (members, members_trouble) = match &asked.members {
         Seen::Known(members) => {
-            let mut members: Vec<_> = members.iter().map(member).collect();
+            // Every member tells those of all, whoever does not answer.
+            let alarms: BTreeSet<_> =
+                members.iter().filter_map(|one| one.answer.known()).flat_map(|answer| &answer.alarms).collect();
+            let mut members: Vec<_> = members.iter().map(|one| member(one, &alarms)).collect();
             members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
             (Some(members), None)
         }
@@ -190,8 +193,11 @@ fn medium(medium: &Medium) -> String {
 
 /// etcd has read its file once: what was written later is not what it runs with.
 fn written_since(running: &RunningEtcd) -> Option<String> {
-    let config = running.config.as_ref()?;
-    let is_newer = config.written? > running.since?;
+    // k3s writes it for the etcd that it has in itself.
+    let config =
+        running.config.as_ref().filter(|config| !config.path.is_within(&RemotePath::new("/var/lib/rancher")))?;
+    // Both are told in whole seconds, from two clocks.
+    let is_newer = config.written? > running.since?.plus_seconds(2);
     is_newer.then(|| format!("{} was written after etcd had started: it may run with other settings", config.path))
 }
 
@@ -213,14 +219,10 @@ fn trouble_of(cause: &Cause) -> Trouble {
     Trouble { code: cause.code.to_string(), what: cause.summary.clone(), hint: cause.hint.clone() }
 }
 
-fn member(MemberSeen { entry, answer }: &MemberSeen) -> MemberFound {
+fn member(MemberSeen { entry, answer }: &MemberSeen, alarms: &BTreeSet<&Alarm>) -> MemberFound {
     let known = answer.known();
-    let alarms: BTreeSet<_> = known
-        .iter()
-        .flat_map(|answer| &answer.alarms)
-        .filter(|alarm| alarm.member == Some(entry.id))
-        .map(|alarm| alarm.kind.clone())
-        .collect();
+    let alarms: BTreeSet<_> =
+        alarms.iter().filter(|alarm| alarm.member == Some(entry.id)).map(|alarm| alarm.kind.clone()).collect();
     let trouble = match answer {
         Seen::Unknown(cause) => Some(cause.summary.clone()),
         Seen::Known(answer) => unhealthy(answer).map(str::to_owned),

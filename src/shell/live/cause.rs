@@ -57,7 +57,7 @@ pub fn of_tunnel(host: &HostName, port: u16, error: &SshError) -> Unreached {
     let cause = |summary, hint| Cause { code: Code::MemberSilent, summary, hint: Some(hint) };
     match error {
         SshError::TunnelRefused { reason, .. } if reason.contains("connect failed") => Unreached::elsewhere(cause(
-            format!("etcd on {host} refuses connections on port {port}: {reason}"),
+            format!("nothing on {host} took a connection to port {port}: {reason}"),
             format!("see whether etcd runs on {host}, and listens there: `ss -ltnp 'sport = :{port}'`"),
         )),
         SshError::TunnelRefused { reason, .. } => Unreached::elsewhere(cause(
@@ -129,7 +129,7 @@ mod tests {
             let (host_name, to) = ("etcd-1".to_owned(), "10.0.0.11:2379".to_owned());
             let refused = SshError::TunnelRefused { host: host_name, to, reason: reason.to_owned() };
             let cause = of_tunnel(&host, 2379, &refused).cause;
-            (cause.summary.contains("refuses connections"), cause.hint.expect("there is one"))
+            (cause.summary.contains("took a connection"), cause.hint.expect("there is one"))
         };
         let (refuses, hint) = told("Channel open failure (connect failed)");
         assert!(refuses && hint.contains("ss -ltnp") && !hint.contains("AllowTcpForwarding"), "{hint}");

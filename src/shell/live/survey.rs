@@ -24,6 +24,7 @@ use super::ssh::{Connection, Target};
 use crate::core::cluster::layouts;
 use crate::core::code::Code;
 use crate::core::content::settings::Told;
+use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, PeerUrl, RemotePath, UnixSeconds};
 use crate::core::observed::survey::{Asked, ConfigFile, MemberSeen, RunningEtcd, Survey};
 use crate::core::observed::{Answer, Cause, Certificate, MemberEntry, Runner, Seen};
@@ -132,10 +133,11 @@ impl Surveyor {
 
     /// The member of the process itself, asked with the first pair that it lets in.
     async fn own(&self, running: &RunningEtcd, told: &Told, trust: Option<(&str, &str)>) -> Result<Own, Cause> {
-        let places = own_places(told);
-        let is_plain = |url: &str| url.starts_with("http://");
-        if places.iter().all(|url| is_plain(url)) {
-            let answer = self.first(&places, None).await?;
+        let (plain, secured): (Vec<_>, Vec<_>) =
+            own_places(told).into_iter().partition(|url| url.starts_with("http://"));
+        let has_trust = trust.is_some() && !secured.is_empty();
+        if !plain.is_empty() && !has_trust {
+            let answer = self.first(&plain, None, told).await?;
             return Ok(Own { answer, login: None, with: None });
         }
         if told.is_on("auto-tls") && told.value("cert-file").is_none() {
@@ -147,13 +149,18 @@ impl Surveyor {
         let mut first = None;
         for candidate in self.candidates(running, told) {
             let Some(pair) = self.pair(&candidate).await else { continue };
-            let tls = Tls::with_trust(trust, Some(&pair), now()).map_err(|failure| Cause {
-                code: Code::MemberSilent,
-                summary: format!("{}: {}", candidate.certificate, failure.summary),
-                hint: None,
-            })?;
+            let unusable = |failure: Diagnostic| self.not_asked(&format!("{ca}: {}", failure.summary));
+            let tls = match Tls::with_trust(trust, None, now()).map_err(unusable) {
+                Ok(_) => Tls::with_trust(trust, Some(&pair), now()),
+                Err(cause) => return Err(cause),
+            };
+            // Another one may be usable.
+            let Ok(tls) = tls else {
+                first.get_or_insert_with(|| self.not_asked(&format!("{} cannot be used", candidate.certificate)));
+                continue;
+            };
             let login = Login { tls, ca: ca.to_owned() };
-            match self.first(&places, Some(&login)).await {
+            match self.first(&secured, Some(&login), told).await {
                 Ok(answer) => {
                     let with = candidate.certificate.strip_prefix(&format!("/proc/{}/root", running.pid));
                     let with = Some(RemotePath::new(with.unwrap_or(&candidate.certificate)));
@@ -199,12 +206,18 @@ impl Surveyor {
         lent::pair_in(&Zeroizing::new(output.stdout))
     }
 
-    /// The first of `urls` that answers.
-    async fn first(&self, urls: &[String], login: Option<&Login>) -> Result<Answer, Cause> {
+    /// The first of `urls` that answers. Its own network need not be the host's, where the same URL may be another one's.
+    async fn first(&self, urls: &[String], login: Option<&Login>, told: &Told) -> Result<Answer, Cause> {
         let mut missed = None;
         for url in urls {
             match self.answer(&self.remote.host, url, login).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => match other_name(&answer, told) {
+                    None => return Ok(answer),
+                    Some(name) => {
+                        let why = format!("another etcd answers at {url}: it is the member {name}");
+                        missed.get_or_insert_with(|| self.not_asked(&why));
+                    }
+                },
                 Err(cause) => drop(missed.get_or_insert(cause)),
             }
         }
@@ -253,22 +266,30 @@ impl Surveyor {
         let not_asked = |why: String| {
             Seen::Unknown(Cause { code: Code::MemberSilent, summary: format!("it was not asked: {why}"), hint: None })
         };
-        let Some(url) = entry.client_urls.first() else {
+        let Some(first) = entry.client_urls.first() else {
             return not_asked("it has never started, and tells no URL".to_owned());
         };
-        if is_loopback(url.as_str()) {
-            return not_asked(format!("it tells clients {url}, which leads to itself alone"));
+        let mut missed = not_asked(format!("it tells clients {first}, which leads to itself alone"));
+        let named = entry.name.clone().unwrap_or_else(|| HostName::new(PeerUrl::new(first.as_str()).address()));
+        for url in entry.client_urls.iter().filter(|url| !is_loopback(url.as_str())) {
+            missed = match self.answer(&named, url.as_str(), login).await {
+                Ok(answer) if answer.member == entry.id => return Seen::Known(answer),
+                Ok(answer) => not_asked(format!("another member, {}, answers at {url}", answer.member)),
+                Err(cause) => Seen::Unknown(Cause {
+                    summary: format!("asked at {url} from {}: {}", self.remote.host, cause.summary),
+                    ..cause
+                }),
+            };
         }
-        let named = entry.name.clone().unwrap_or_else(|| HostName::new(PeerUrl::new(url.as_str()).address()));
-        match self.answer(&named, url.as_str(), login).await {
-            Ok(answer) if answer.member == entry.id => Seen::Known(answer),
-            Ok(answer) => not_asked(format!("another member, {}, answers at {url}", answer.member)),
-            Err(cause) => Seen::Unknown(Cause {
-                summary: format!("asked at {url} from {}: {}", self.remote.host, cause.summary),
-                ..cause
-            }),
-        }
+        missed
     }
+}
+
+/// The name of the member that answered, where it is not the one that the process was told to have.
+fn other_name(answer: &Answer, told: &Told) -> Option<String> {
+    let mut lists = answer.members.known().into_iter().chain([&answer.own_members]).flatten();
+    let name = lists.find(|entry| entry.id == answer.member)?.name.as_ref()?.to_string();
+    (name != told.value("name").unwrap_or("default")).then_some(name)
 }
 
 /// The member that the process is, and how it was asked.
@@ -335,12 +356,16 @@ fn read(said: &str) -> Result<Survey, String> {
     let first = lines.iter().position(|(key, _)| *key == "pid").unwrap_or(lines.len());
     let head = Record(&lines[..first]);
     let manifests: Vec<_> = Record(&lines).values("manifest").collect();
+    let is_pod = |record: &&[(&str, &str)]| Record(record).values("cgroup").any(|group| group.contains("kubepods"));
+    let records = || lines[first..].chunk_by(|_, (key, _)| *key != "pid");
+    // Which of several pods a manifest is of is not told.
+    let manifests = if records().filter(is_pod).count() == 1 { manifests } else { Vec::new() };
     let record = |record| running(&Record(record), &head, &manifests);
     Ok(Survey {
         host: head.value("host").ok_or("it does not say its name")?.to_owned(),
         at: UnixSeconds(head.number("now").ok_or("it does not say the time")?),
         marks: head.values("mark").map(RemotePath::new).collect::<BTreeSet<_>>(),
-        running: lines[first..].chunk_by(|_, (key, _)| *key != "pid").filter_map(record).collect(),
+        running: records().filter_map(record).collect(),
     })
 }
 
@@ -381,17 +406,18 @@ fn running(record: &Record<'_, '_>, head: &Record<'_, '_>, manifests: &[&str]) -
     });
     Some(RunningEtcd {
         pid: record.value("pid")?.parse().ok()?,
-        runner,
         executable: RemotePath::new(executable.strip_suffix(" (deleted)").unwrap_or(executable)),
         account: account.unwrap_or("an unknown user").to_owned(),
         since: started().map(UnixSeconds),
         unit_file: record.value("unit-file").map(RemotePath::new),
         variable_files: record.values("unit-variables").map(RemotePath::new).collect(),
-        package: record.value("package").map(str::to_owned),
+        // In a container the same path is another file.
+        package: record.value("package").filter(|_| matches!(runner, Runner::Unit(_))).map(str::to_owned),
         arguments: record.values("argument").map(str::to_owned).collect(),
         is_ours: variables.contains_key("QUORATE_LOADED"),
         variables: variables.into_iter().filter(|(name, _)| name.starts_with("ETCD_")).collect(),
         config,
+        runner,
     })
 }
 

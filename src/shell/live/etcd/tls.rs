@@ -70,8 +70,10 @@ impl Tls {
     pub fn with_trust(trust: &str, pair: Option<&PairText>, at: UnixSeconds) -> Result<Tls, Diagnostic> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(trust.as_bytes()) {
-            roots.add(certificate.map_err(|error| unusable(&error))?).map_err(|error| unusable(&error))?;
+        // One that cannot be used keeps the others from nothing.
+        let (usable, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(trust.as_bytes()).flatten());
+        if usable == 0 {
+            return Err(Diagnostic::failure("no CA certificate in it can be used"));
         }
         let identities = match pair {
             Some(pair) => vec![(Vec::new(), identity(pair, &provider)?)],

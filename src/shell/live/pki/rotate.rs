@@ -9,6 +9,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -102,10 +103,22 @@ pub fn adopt_next_with(folder: &Path, opener: &Opener, at: UnixSeconds) -> Resul
     directory.sync_all().map_err(failed)
 }
 
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
 fn locked(folder: &Path) -> Result<File, Diagnostic> {
     let failed = |error: io::Error| Diagnostic::failure(format!("cannot open {}", folder.display())).caused_by(&error);
     let directory = File::open(folder).map_err(failed)?;
-    if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+    // A child of ours has it, too, from its fork until it runs its program.
+    let tries = || {
+        (0..LOCK_TRIES).any(|index| {
+            if index > 0 {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
+        })
+    };
+    if !tries() {
         let what = format!("another quorate process is changing the CA in {}", folder.display());
         return Err(Diagnostic::new(Kind::Locked, what).hint("wait until it has finished, then run again"));
     }

@@ -20,8 +20,13 @@ while read -r key value _; do
 done </proc/stat
 echo "ticks=$(getconf CLK_TCK 2>/dev/null || echo 100)"
 for mark in "$@"; do
-    [ ! -e "$mark" ] || echo "mark=$mark"
+    [ ! -e "$mark" ] || printf 'mark=%s\n' "$mark"
 done
+
+# A name may hold anything.
+one_line() {
+    printf '%s' "$1" | tr '\n' ' '
+}
 
 # tell FILE KEY: the words of a file of /proc, which end in NUL.
 tell() {
@@ -48,7 +53,7 @@ for name in $named; do
     esac
     program=$(readlink "$folder/exe") || continue
     echo "pid=$pid"
-    echo "executable=$program"
+    printf 'executable=%s\n' "$(one_line "$program")"
     echo "account=$(stat -c %U "$folder" 2>/dev/null)"
     echo "account-id=$(stat -c %u "$folder" 2>/dev/null)"
     groups=$(cat "$folder/cgroup" 2>/dev/null)
@@ -64,13 +69,15 @@ for name in $named; do
         rest=${stat_line##*) }
         # shellcheck disable=SC2086
         set -- $rest
-        { read -r parent <"/proc/$2/comm"; } 2>/dev/null && echo "parent=$parent"
+        { read -r parent <"/proc/$2/comm"; } 2>/dev/null && printf 'parent=%s\n' "$parent"
         echo "start=${20}"
     fi
     if command -v dpkg-query >/dev/null; then
         echo "package=$(dpkg-query -S "${program% (deleted)}" 2>/dev/null | head -n 1 | cut -d : -f 1)"
     elif command -v rpm >/dev/null; then
-        echo "package=$(rpm -qf --qf '%{NAME}' "${program% (deleted)}" 2>/dev/null)"
+        # It tells on stdout that nobody owns a file.
+        owner=$(rpm -qf --qf '%{NAME}' "${program% (deleted)}" 2>/dev/null) || owner=''
+        printf 'package=%s\n' "$owner"
     fi
     if [ "$called" = k3s-server ]; then
         config=/var/lib/rancher/k3s/server/db/etcd/config
@@ -82,7 +89,7 @@ for name in $named; do
         config=$(printf '%s\n%s\n' "$variables" "$arguments" | config_file)
     fi
     [ -n "$config" ] || continue
-    echo "config=$config"
+    printf 'config=%s\n' "$config"
     case $config in
     /*) at=$folder/root$config ;;
     *) at=$folder/cwd/$config ;;
@@ -96,6 +103,6 @@ done
 # Static pods, and which one each process belongs to is not told: the folder has one etcd.
 for manifest in /etc/kubernetes/manifests/* /var/lib/rancher/rke2/agent/pod-manifests/*; do
     [ -f "$manifest" ] || continue
-    ! grep -q -s -E '^ *- ([^ ]*/)?etcd$' "$manifest" || echo "manifest=$manifest"
+    ! grep -q -s -E '^ *- ([^ ]*/)?etcd$' "$manifest" || printf 'manifest=%s\n' "$(one_line "$manifest")"
 done
 echo quorate-end
