@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::core::cluster::next_start::DECLARE_SETTINGS;
 use crate::core::code::Code;
 use crate::core::content::runtime;
 use crate::core::desired::Desired;
@@ -51,8 +52,8 @@ fn of(unit: &str, name: &HostName, path: &RemotePath, settings: &BTreeSet<String
     }
     let what = format!("{path} overrides {} of the unit on {name}", listed(&overriding));
     let flags = match overriding.contains(&"ExecStart") {
-        true => "declare etcd's settings in [etcd], [ports] and [paths] of cluster.toml, then ",
-        false => "",
+        true => format!("{DECLARE_SETTINGS}, then "),
+        false => String::new(),
     };
     let rest = if others.is_empty() { String::new() } else { format!("; {stays}") };
     finding(Code::DropIn, what, format!("{flags}remove {} from it{rest}", listed(&overriding)))

@@ -262,7 +262,6 @@ mod tests {
             executable: RemotePath::new("/usr/local/bin/etcd"),
             account: "root".to_owned(),
             since: None,
-            unit_file: None,
             variable_files: files.clone(),
             package: package.map(str::to_owned),
             arguments: Vec::new(),

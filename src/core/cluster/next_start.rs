@@ -123,12 +123,15 @@ fn another_user(name: &HostName, host: &Host) -> Option<Blocked> {
     Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::PathsService))
 }
 
+/// What takes the place of flags in a drop-in.
+pub const DECLARE_SETTINGS: &str = "declare etcd's settings in [etcd], [ports] and [paths] of cluster.toml";
+
 /// What a drop-in has in the place of our ExecStart is not what cluster.toml says, and whether it starts nobody knows.
 pub fn overridden(name: &HostName, host: &Host) -> Option<Blocked> {
     let overrides = |(_, settings): &(&RemotePath, &BTreeSet<String>)| settings.contains("ExecStart");
     let (path, _) = host.service.drop_ins.iter().find(overrides).filter(|_| !upheld(Guard::ComesBack, false))?;
     let what = format!("etcd on {name} would not start as cluster.toml says: {path} overrides ExecStart of its unit");
-    let hint = "declare etcd's settings in [etcd], [ports] and [paths] of cluster.toml, then remove ExecStart from it";
+    let hint = format!("{DECLARE_SETTINGS}, then remove ExecStart from it");
     Some(Blocked::new(Code::DropIn, what).on(name).hint(hint).declared_at(Place::PathsService))
 }
 

@@ -294,20 +294,25 @@ fn health(observed: &Observed, host: &HostName, entry: &MemberEntry, leader: Opt
     if answer.member != entry.id {
         return Health::Unhealthy(format!("a different member ({}) answers at its address", answer.member));
     }
+    trouble(answer, entry.learner, leader).map_or(Health::Healthy, Health::Unhealthy)
+}
+
+/// What is wrong with a member that answers, by its own words; `leader` is the one that the others follow.
+pub fn trouble(answer: &Answer, is_learner: bool, leader: Option<MemberId>) -> Option<String> {
     if answer.leader.is_none() {
-        return Health::Unhealthy("it has no leader".to_owned());
+        return Some("it has no leader".to_owned());
     }
     if answer.leader != leader {
-        return Health::Unhealthy("it does not follow the same leader as the others".to_owned());
+        return Some("it does not follow the same leader as the others".to_owned());
     }
     if let Some(error) = answer.errors.first() {
-        return Health::Unhealthy(error.clone());
+        return Some(error.clone());
     }
     // One that was just promoted is no voter to count on before it has learnt that itself.
-    if !answer.reads && !entry.learner {
-        return Health::Unhealthy("a linearizable read through it failed".to_owned());
+    if !answer.reads && !is_learner {
+        return Some("a linearizable read through it failed".to_owned());
     }
-    Health::Healthy
+    None
 }
 
 /// That it does not answer us is no proof that it takes no part in raft: its client port may be closed, or its certificate

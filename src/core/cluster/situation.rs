@@ -173,7 +173,7 @@ const CLOCK_OFFSET_SECONDS_MAX: i64 = 60;
 fn foreign_authority(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
     let Some(authority) = observed.workstation.authority.known() else { return Vec::new() };
     let trusting = observed.seen_hosts().filter(|(_, host)| !host.trusted.is_empty());
-    let foreign = trusting.filter(|(_, host)| !host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted)));
+    let foreign = trusting.filter(|(_, host)| !trust::trusts_ours(observed, host));
     let foreign: Vec<_> = foreign.map(|(name, _)| name).collect();
     let mut blocked = Vec::new();
     match authority {

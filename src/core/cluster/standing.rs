@@ -149,8 +149,7 @@ fn outside(desired: &Desired, observed: &Observed, name: &HostName, host: &Host)
 
 /// Whether what lies on this host was put there for this cluster: it trusts our authority, and has our etcd.yaml.
 pub fn is_ours(observed: &Observed, host: &Host) -> bool {
-    let trusts_us = host.trusted.iter().any(|trusted| trust::is_ours(observed, trusted));
-    trusts_us && host.text_of(File::Config).is_some_and(content::is_kept)
+    trust::trusts_ours(observed, host) && host.text_of(File::Config).is_some_and(content::is_kept)
 }
 
 /// A folder that holds something is not to be renamed while a program works in it, whoever that is.

@@ -149,6 +149,11 @@ pub fn is_ours(observed: &Observed, fingerprint: &Digest) -> bool {
     ours.into_iter().any(|authority| authority.fingerprint == *fingerprint)
 }
 
+/// Whether a host trusts an authority of this cluster.
+pub fn trusts_ours(observed: &Observed, host: &Host) -> bool {
+    host.trusted.iter().any(|trusted| is_ours(observed, trusted))
+}
+
 /// Whether a ca.crt of this cluster may hold `fingerprint`: an authority, or one above it.
 pub fn is_known(observed: &Observed, fingerprint: &Digest) -> bool {
     let ours = current(observed).into_iter().chain(next_one(observed));
@@ -171,16 +176,19 @@ pub fn succeeded(observed: &Observed) -> Vec<&HostName> {
 /// Whether certificates stay as they are because of that. Where every host was seen and trusts the one that is here, the operator
 /// may name all of them to be issued anew by it.
 pub fn keeps_certificates(desired: &Desired, observed: &Observed) -> bool {
+    // The certificates of others are not ours to issue.
+    if let AuthoritySource::External { .. } = desired.authority {
+        return false;
+    }
     let hosts = succeeded(observed);
-    let is_external = matches!(desired.authority, AuthoritySource::External { .. });
-    let is_asked = may_issue_anew(observed) && hosts.iter().all(|name| desired.request.renewals.contains_key(*name));
-    !hosts.is_empty() && !is_external && !is_asked
+    let is_asked = || may_issue_anew(observed) && hosts.iter().all(|name| desired.request.renewals.contains_key(*name));
+    !hosts.is_empty() && !is_asked()
 }
 
 /// Whether nobody would refuse what the authority that is here signs.
 pub fn may_issue_anew(observed: &Observed) -> bool {
-    let trusts_ours = |host: &&Host| host.trusted.is_empty() || host.trusted.iter().any(|one| is_ours(observed, one));
-    everyone(observed).is_some_and(|hosts| hosts.iter().all(trusts_ours))
+    let may_trust_ours = |host: &&Host| host.trusted.is_empty() || trusts_ours(observed, host);
+    everyone(observed).is_some_and(|hosts| hosts.iter().all(may_trust_ours))
 }
 
 /// A CA that members trust beside ours, and that has signed nothing that was seen: who has its key is let in.
@@ -189,9 +197,8 @@ pub fn extra(observed: &Observed) -> Option<Finding> {
     if !succeeded(observed).is_empty() {
         return None;
     }
-    let is_extra = |host: &&Host| {
-        host.trusted.iter().any(|one| is_ours(observed, one)) && host.trusted.iter().any(|one| !is_known(observed, one))
-    };
+    let is_extra =
+        |host: &&Host| trusts_ours(observed, host) && host.trusted.iter().any(|one| !is_known(observed, one));
     let hosts: Vec<_> =
         observed.seen_hosts().filter(|(_, host)| is_extra(host)).map(|(name, _)| name.clone()).collect();
     let of = match hosts.len() {

@@ -182,7 +182,6 @@ mod tests {
             executable: RemotePath::new("/usr/bin/etcd"),
             account: "etcd".to_owned(),
             since: None,
-            unit_file: None,
             variable_files: Vec::new(),
             package: None,
             arguments: arguments.split_whitespace().map(str::to_owned).collect(),

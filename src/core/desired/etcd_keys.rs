@@ -85,69 +85,58 @@ pub(crate) fn settings() -> impl Iterator<Item = (&'static str, Kind, String)> {
     KEYS.iter().map(|key| (key.name, key.kind, key.versions()))
 }
 
-/// Flags of etcd beside [`KEYS`]: those that are ours to set, and some that only flags have. `true`: a boolean.
-const OTHERS: [(&str, bool); 51] = [
-    ("advertise-client-urls", false),
-    ("auto-compaction-mode", false),
-    ("auto-compaction-retention", false),
-    ("auto-tls", true),
-    ("cert-file", false),
-    ("client-cert-allowed-hostname", false),
-    ("client-cert-auth", true),
-    ("client-cert-file", false),
-    ("client-crl-file", false),
-    ("client-key-file", false),
-    ("config-file", false),
-    ("data-dir", false),
-    ("discovery", false),
-    ("discovery-endpoints", false),
-    ("discovery-fallback", false),
-    ("discovery-proxy", false),
-    ("discovery-srv", false),
-    ("discovery-srv-name", false),
-    ("election-timeout", false),
-    ("force-new-cluster", true),
-    ("heartbeat-interval", false),
-    ("initial-advertise-peer-urls", false),
-    ("initial-cluster", false),
-    ("initial-cluster-state", false),
-    ("initial-cluster-token", false),
-    ("key-file", false),
-    ("listen-client-http-urls", false),
-    ("listen-client-urls", false),
-    ("listen-metrics-urls", false),
-    ("listen-peer-urls", false),
-    ("name", false),
-    ("peer-auto-tls", true),
-    ("peer-cert-allowed-cn", false),
-    ("peer-cert-allowed-hostname", false),
-    ("peer-cert-file", false),
-    ("peer-client-cert-auth", true),
-    ("peer-client-cert-file", false),
-    ("peer-client-key-file", false),
-    ("peer-crl-file", false),
-    ("peer-key-file", false),
-    ("peer-skip-client-san-verification", true),
-    ("peer-trusted-ca-file", false),
-    ("proxy", false),
-    ("quota-backend-bytes", false),
-    ("self-signed-cert-validity", false),
-    ("socket-reuse-address", true),
-    ("socket-reuse-port", true),
-    ("strict-reconfig-check", true),
-    ("trusted-ca-file", false),
-    ("unsafe-no-fsync", true),
-    ("wal-dir", false),
+/// Flags of etcd that are neither among [`KEYS`] nor named by [`owner`]: of TLS, and some that only flags have.
+const FLAGS: [&str; 26] = [
+    "auto-tls",
+    "cert-file",
+    "client-cert-allowed-hostname",
+    "client-cert-auth",
+    "client-cert-file",
+    "client-crl-file",
+    "client-key-file",
+    "config-file",
+    "discovery-endpoints",
+    "discovery-fallback",
+    "key-file",
+    "peer-auto-tls",
+    "peer-cert-allowed-cn",
+    "peer-cert-allowed-hostname",
+    "peer-cert-file",
+    "peer-client-cert-auth",
+    "peer-client-cert-file",
+    "peer-client-key-file",
+    "peer-crl-file",
+    "peer-key-file",
+    "peer-skip-client-san-verification",
+    "peer-trusted-ca-file",
+    "proxy",
+    "socket-reuse-address",
+    "socket-reuse-port",
+    "trusted-ca-file",
+];
+
+/// Those that take true or false, and of which [`KEYS`] says nothing.
+const SWITCHES: [&str; 10] = [
+    "auto-tls",
+    "client-cert-auth",
+    "force-new-cluster",
+    "peer-auto-tls",
+    "peer-client-cert-auth",
+    "peer-skip-client-san-verification",
+    "socket-reuse-address",
+    "socket-reuse-port",
+    "strict-reconfig-check",
+    "unsafe-no-fsync",
 ];
 
 /// Whether etcd has a setting of that name, in whichever version.
 pub(crate) fn is_setting(name: &str) -> bool {
-    find(name).is_some() || OTHERS.iter().any(|(other, _)| *other == name)
+    find(name).is_some() || owner(name).is_some() || FLAGS.contains(&name)
 }
 
 /// Whether etcd takes only true or false for the setting of that name, in whichever version.
 pub(crate) fn is_boolean(name: &str) -> bool {
-    OTHERS.contains(&(name, true)) || find(name).is_some_and(|key| key.kind == Bool)
+    SWITCHES.contains(&name) || find(name).is_some_and(|key| key.kind == Bool)
 }
 
 /// The key of that name, in whichever version.
@@ -284,6 +273,17 @@ const KEYS: &[Key] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_is_named_once() {
+        assert!(FLAGS.is_sorted() && SWITCHES.is_sorted());
+        for flag in FLAGS {
+            assert!(find(flag).is_none() && owner(flag).is_none(), "{flag}");
+        }
+        for switch in SWITCHES {
+            assert!(is_setting(switch) && find(switch).is_none(), "{switch}");
+        }
+    }
 
     #[test]
     fn the_list_is_sorted_and_holds_nothing_of_ours() {

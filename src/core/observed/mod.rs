@@ -601,7 +601,10 @@ impl Observed {
                 .collect();
             Some((list, gone))
         });
-        let notes: Vec<_> = notes.collect();
+        let notes: Vec<(_, BTreeSet<_>)> = notes.collect();
+        if notes.is_empty() {
+            return BTreeSet::new();
+        }
         let is_left = |answer: &Answer| {
             // With a quorum of theirs behind them they tell that one's list.
             let mut lists = answer.members.known().into_iter().chain([&answer.own_members]).flatten();

@@ -27,8 +27,7 @@ pub struct RunningEtcd {
     pub account: String,
     /// `None` where the host did not tell.
     pub since: Option<UnixSeconds>,
-    /// The file of its unit, and the files that this takes variables from.
-    pub unit_file: Option<RemotePath>,
+    /// The files that its unit takes variables from.
     pub variable_files: Vec<RemotePath>,
     /// The package that brought its program.
     pub package: Option<String>,

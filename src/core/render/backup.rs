@@ -1,5 +1,6 @@
 //! What `backup` prints: a snapshot that was taken.
 
+use crate::core::render::pretty;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -181,9 +182,7 @@ pub fn verified(verified: &Verified) -> String {
 
 /// The document as text, indented, with a newline at its end.
 pub fn json<T: Serialize>(document: &T) -> String {
-    let mut text = serde_json::to_string_pretty(document).expect("it is plain data");
-    text.push('\n');
-    text
+    pretty(document)
 }
 
 /// One line, the path first.

@@ -1,5 +1,6 @@
 //! Every certificate of a cluster: a table as kubeadm's, and a document for programs.
 
+use crate::core::render::pretty;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -131,9 +132,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
 
 /// The document as text, indented, with a newline at its end.
 pub fn json(document: &Document) -> String {
-    let mut text = serde_json::to_string_pretty(document).expect("it is plain data");
-    text.push('\n');
-    text
+    pretty(document)
 }
 
 /// The table. Those that end within `within_seconds` stand out. Ends with a newline.

@@ -3,6 +3,7 @@
 //! Draft 7, which is what TOML editors (Taplo, Even Better TOML) read. It checks names, types and single values; what
 //! depends on other keys is for `quorate validate`, which knows more and says it better.
 
+use crate::core::render::pretty;
 use serde_json::{Map, Value, json};
 
 use crate::core::desired::keys::{Default, Key, SECTIONS, Section, Shape};
@@ -13,9 +14,7 @@ const NAME: &str = "NAME";
 
 /// The schema as text, with a newline at its end.
 pub fn text() -> String {
-    let mut text = serde_json::to_string_pretty(&schema()).expect("a schema is plain data");
-    text.push('\n');
-    text
+    pretty(&schema())
 }
 
 fn schema() -> Value {

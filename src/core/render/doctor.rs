@@ -1,5 +1,6 @@
 //! What `quorate doctor` found, as lines for people and a document for programs.
 
+use crate::core::render::pretty;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -69,9 +70,7 @@ pub fn document(desired: &Desired, observed: &Observed, checkups: &BTreeMap<Host
 
 /// The document as text, indented, with a newline at its end.
 pub fn json(document: &Document) -> String {
-    let mut text = serde_json::to_string_pretty(document).expect("what was found is plain data");
-    text.push('\n');
-    text
+    pretty(document)
 }
 
 /// A line for each check. Ends with a newline.

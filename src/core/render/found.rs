@@ -1,5 +1,6 @@
 //! Every etcd that was found on a host, for people and for programs.
 
+use crate::core::render::pretty;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -9,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::table;
 use crate::core::cluster::layouts::{self, Kept};
 use crate::core::cluster::others;
-use crate::core::cluster::quorum::quorum;
-use crate::core::content::settings::{self, Medium, Told};
+use crate::core::cluster::quorum;
+use crate::core::content::settings::{Medium, Told};
 use crate::core::count::{count, size};
-use crate::core::names::{RemotePath, UnixSeconds};
+use crate::core::names::{MemberId, RemotePath, UnixSeconds};
 use crate::core::observed::survey::{Asked, MemberSeen, RunningEtcd, Survey};
-use crate::core::observed::{Alarm, Answer, Cause, Certificate, Seen};
+use crate::core::observed::{Alarm, Cause, Certificate, Seen};
 use crate::core::render::clean;
 use crate::core::render::json::rfc3339;
 use crate::core::render::palette::Palette;
@@ -122,19 +123,18 @@ pub struct MemberFound {
 pub fn document<'a>(
     host: &str,
     survey: &'a Survey,
-    asked: impl IntoIterator<Item = (&'a RunningEtcd, &'a Asked)>,
+    etcd: impl IntoIterator<Item = (&'a RunningEtcd, &'a Result<Told, String>, &'a Asked)>,
 ) -> Document {
     Document {
         format_version: 1,
         host: host.to_owned(),
         host_name: survey.host.clone(),
         at: rfc3339(survey.at),
-        etcd: asked.into_iter().map(|(running, asked)| found(survey, running, asked)).collect(),
+        etcd: etcd.into_iter().map(|(running, told, asked)| found(survey, running, told, asked)).collect(),
     }
 }
 
-fn found(survey: &Survey, running: &RunningEtcd, asked: &Asked) -> Found {
-    let told = settings::told(running);
+fn found(survey: &Survey, running: &RunningEtcd, told: &Result<Told, String>, asked: &Asked) -> Found {
     let layout = layouts::recognised(survey, running, told.as_ref().ok());
     let (keeping, why_not) = match layout.kept {
         Kept::Yes => (Keeping::Yes, None),
@@ -142,15 +142,16 @@ fn found(survey: &Survey, running: &RunningEtcd, asked: &Asked) -> Found {
         Kept::Never(why) => (Keeping::Never, Some(why.to_owned())),
     };
     let (settings_in, settings, trouble) = match told {
-        Ok(Told { by, values }) => (Some(medium(&by)), values, written_since(running)),
-        Err(why) => (None, BTreeMap::new(), Some(why)),
+        Ok(Told { by, values }) => (Some(medium(by)), values.clone(), written_since(running)),
+        Err(why) => (None, BTreeMap::new(), Some(why.clone())),
     };
     let (members, members_trouble) = match &asked.members {
         Seen::Known(members) => {
             // Every member tells those of all, whoever does not answer.
-            let alarms: BTreeSet<_> =
-                members.iter().filter_map(|one| one.answer.known()).flat_map(|answer| &answer.alarms).collect();
-            let mut members: Vec<_> = members.iter().map(|one| member(one, &alarms)).collect();
+            let answers = || members.iter().filter_map(|one| one.answer.known());
+            let leader = answers().filter(|answer| answer.reads).find_map(|answer| answer.leader);
+            let alarms: BTreeSet<_> = answers().flat_map(|answer| &answer.alarms).collect();
+            let mut members: Vec<_> = members.iter().map(|one| member(one, leader, &alarms)).collect();
             members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
             (Some(members), None)
         }
@@ -219,35 +220,30 @@ fn trouble_of(cause: &Cause) -> Trouble {
     Trouble { code: cause.code.to_string(), what: cause.summary.clone(), hint: cause.hint.clone() }
 }
 
-fn member(MemberSeen { entry, answer }: &MemberSeen, alarms: &BTreeSet<&Alarm>) -> MemberFound {
+fn member(
+    MemberSeen { entry, answer }: &MemberSeen,
+    leader: Option<MemberId>,
+    alarms: &BTreeSet<&Alarm>,
+) -> MemberFound {
     let known = answer.known();
     let alarms: BTreeSet<_> =
         alarms.iter().filter(|alarm| alarm.member == Some(entry.id)).map(|alarm| alarm.kind.clone()).collect();
     let trouble = match answer {
         Seen::Unknown(cause) => Some(cause.summary.clone()),
-        Seen::Known(answer) => unhealthy(answer).map(str::to_owned),
+        Seen::Known(answer) => quorum::trouble(answer, entry.learner, leader),
     };
     MemberFound {
         id: entry.id.to_string(),
         name: entry.name.as_ref().map(ToString::to_string),
         learner: entry.learner,
         leader: known.map(|answer| answer.leader == Some(entry.id)),
-        healthy: known.map(|answer| unhealthy(answer).is_none()),
+        healthy: known.map(|_| trouble.is_none()),
         trouble,
         version: known.map(|answer| answer.version.to_string()),
         database_bytes: known.map(|answer| answer.database_bytes),
         alarms: alarms.into_iter().collect(),
         peer_urls: entry.peer_urls.iter().map(ToString::to_string).collect(),
         client_urls: entry.client_urls.iter().map(ToString::to_string).collect(),
-    }
-}
-
-/// As [`crate::core::cluster::quorum`] has it of declared members.
-fn unhealthy(answer: &Answer) -> Option<&'static str> {
-    match answer {
-        Answer { leader: None, .. } => Some("it has no leader"),
-        Answer { reads: false, learner: false, .. } => Some("a linearizable read through it failed"),
-        _ => None,
     }
 }
 
@@ -262,9 +258,7 @@ impl Document {
 
 /// The document as text, indented, with a newline at its end.
 pub fn json(document: &Document) -> String {
-    let mut text = serde_json::to_string_pretty(document).expect("what was found is plain data");
-    text.push('\n');
-    text
+    pretty(document)
 }
 
 /// A paragraph for each etcd. Ends with a newline.
@@ -359,7 +353,7 @@ fn members(out: &mut String, found: &Found, palette: Palette) {
         out,
         "\n{healthy} of {} healthy{unasked}, quorum {}",
         count(voters.len(), "voter"),
-        quorum(voters.len())
+        quorum::quorum(voters.len())
     );
     let rows: Vec<_> = members.iter().map(row).collect();
     let (head, lines) = table::lines(["MEMBER", "ID", "ROLE", "HEALTH", "VERSION", "DB", "CLIENT URL"], &rows);

@@ -1,5 +1,6 @@
 //! A plan for programs, and for later: `plan -o FILE` writes this document, and [`read`] gives the same plan back.
 
+use crate::core::render::pretty;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -216,9 +217,7 @@ fn step_document(number: usize, step: &Step) -> StepDocument {
 
 /// The document as text, indented, with a newline at its end.
 pub fn plan(plan: &Plan) -> String {
-    let mut text = serde_json::to_string_pretty(&document(plan)).expect("a plan is plain data");
-    text.push('\n');
-    text
+    pretty(&document(plan))
 }
 
 /// The plan in a saved document.

@@ -1,5 +1,7 @@
 //! A plan as people and programs read it. Pure: the same plan gives the same bytes.
 
+use serde::Serialize;
+
 pub mod backup;
 mod causes;
 pub mod certificates;
@@ -20,6 +22,13 @@ pub mod status;
 mod table;
 pub mod text;
 pub mod words;
+
+/// `document` as JSON text, indented, with a newline at its end.
+pub(crate) fn pretty(document: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(document).expect("what is printed is plain data");
+    text.push('\n');
+    text
+}
 
 /// `text` with every character that could drive a terminal, or reorder what is read, made visible.
 ///

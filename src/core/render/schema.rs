@@ -1,6 +1,7 @@
 //! The JSON Schemas of cluster.toml and of what quorate prints for programs. Checked in under `schema/`, and printed by
 //! `quorate schema`.
 
+use crate::core::render::pretty;
 use schemars::{JsonSchema, schema_for};
 
 use super::json::Document;
@@ -66,7 +67,5 @@ pub fn schema(subject: Subject) -> String {
 }
 
 fn text<T: JsonSchema>() -> String {
-    let mut text = serde_json::to_string_pretty(&schema_for!(T)).expect("a schema is plain data");
-    text.push('\n');
-    text
+    pretty(&schema_for!(T))
 }

@@ -1,5 +1,6 @@
 //! How the cluster is, as a table for people and a document for programs.
 
+use crate::core::render::pretty;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -494,7 +495,5 @@ pub(super) fn unseen((host, seen): (&HostName, &Seen<Host>)) -> Option<Unseen> {
 
 /// The document as text, indented, with a newline at its end.
 pub fn json(document: &Document) -> String {
-    let mut text = serde_json::to_string_pretty(document).expect("a status is plain data");
-    text.push('\n');
-    text
+    pretty(document)
 }

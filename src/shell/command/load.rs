@@ -37,17 +37,20 @@ pub(super) fn shown(file: &Path) -> String {
 
 /// The absolute folder that the relative paths of `file` start from.
 pub(super) fn folder_of(file: &Path) -> Result<PathBuf, Diagnostic> {
-    let absolute = std::path::absolute(file).map_err(|error| {
-        Diagnostic::failure("cannot determine the current directory").at(shown(file)).caused_by(&error)
-    })?;
-    Ok(absolute.parent().unwrap_or(Path::new("/")).to_owned())
+    Ok(absolute(file)?.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
-/// The file that was named on the command line, wherever that was.
-pub(super) fn absolute(file: &str) -> Result<PathBuf, Diagnostic> {
-    let tilde = file.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest)));
-    std::path::absolute(tilde.unwrap_or_else(|| PathBuf::from(file)))
-        .map_err(|error| Diagnostic::failure("cannot determine the current directory").at(file).caused_by(&error))
+fn absolute(file: &Path) -> Result<PathBuf, Diagnostic> {
+    let unknown = |error: io::Error| {
+        Diagnostic::failure("cannot determine the current directory").at(shown(file)).caused_by(&error)
+    };
+    std::path::absolute(file).map_err(unknown)
+}
+
+/// The file that was named on the command line, wherever that was; a shell leaves the `~/` of `--option=~/file` as it is.
+pub(super) fn named(file: &str) -> Result<PathBuf, Diagnostic> {
+    let at_home = file.strip_prefix("~/").and_then(|rest| Some(home()?.join(rest)));
+    absolute(&at_home.unwrap_or_else(|| PathBuf::from(file)))
 }
 
 pub(super) fn home() -> Option<PathBuf> {

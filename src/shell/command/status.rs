@@ -11,7 +11,7 @@ use crate::core::content::settings;
 use crate::core::desired::Desired;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::render::{check, found, status};
-use crate::shell::command::load::absolute;
+use crate::shell::command::load::named;
 use crate::shell::fleet::Fleet;
 use crate::shell::live::remote::Elevation;
 use crate::shell::live::ssh::Target;
@@ -135,7 +135,7 @@ pub async fn run(
 /// # Errors
 /// When the host cannot be looked at, no etcd runs there, or the result cannot be written.
 pub async fn from_live(host: &str, args: &StatusArgs, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {
-    let file = |path: &Option<String>| path.as_deref().map(absolute).transpose();
+    let file = |path: &Option<String>| path.as_deref().map(named).transpose();
     let target = Target::parse(host).map_err(|error| Diagnostic::new(Kind::Usage, error.to_string()))?;
     let target = Target {
         user: target.user.or_else(|| args.ssh_user.clone()),
@@ -151,9 +151,12 @@ pub async fn from_live(host: &str, args: &StatusArgs, context: &Context, stdout:
     }
     let mut asked = Vec::with_capacity(survey.running.len());
     for running in &survey.running {
-        asked.push((running, surveyor.ask(running, settings::told(running).ok().as_ref()).await));
+        let told = settings::told(running);
+        let answers = surveyor.ask(running, told.as_ref().ok()).await;
+        asked.push((running, told, answers));
     }
-    let document = found::document(host, &survey, asked.iter().map(|(running, asked)| (*running, asked)));
+    let etcd = asked.iter().map(|(running, told, answers)| (*running, told, answers));
+    let document = found::document(host, &survey, etcd);
     let text = if args.json { found::json(&document) } else { found::text(&document, context.palette()) };
     print(stdout, &text)?;
     Ok(if document.is_complete() { 0 } else { Kind::Unseen.exit_code() })

@@ -24,7 +24,6 @@ use super::ssh::{Connection, Target};
 use crate::core::cluster::layouts;
 use crate::core::code::Code;
 use crate::core::content::settings::Told;
-use crate::core::diagnostic::Diagnostic;
 use crate::core::names::{HostName, PeerUrl, RemotePath, UnixSeconds};
 use crate::core::observed::survey::{Asked, ConfigFile, MemberSeen, RunningEtcd, Survey};
 use crate::core::observed::{Answer, Cause, Certificate, MemberEntry, Runner, Seen};
@@ -65,7 +64,8 @@ impl Surveyor {
     /// When the host was lost, or cannot tell.
     pub async fn survey(&self) -> Result<Survey, Cause> {
         let what = "looking for etcd";
-        let script = remote::with_arguments(include_str!("script/survey.sh"), layouts::MARKS);
+        const SCRIPT: &str = concat!(include_str!("script/processes.sh"), include_str!("script/survey.sh"));
+        let script = remote::with_arguments(SCRIPT, layouts::MARKS);
         let output = self.remote.exec(what, &script, Vec::new(), LOOK_TAKES).await;
         let output = output.map_err(|unrun| unrun.cause(&self.remote.host, what))?;
         read(&String::from_utf8_lossy(&output.stdout)).map_err(|why| Cause {
@@ -146,16 +146,13 @@ impl Surveyor {
         let Some((ca, trust)) = trust else {
             return Err(self.not_asked("its settings name no CA to check its certificate with"));
         };
+        // What is wrong with the CA is not to be told of a pair.
+        Tls::with_trust(trust, None, now()).map_err(|failure| self.not_asked(&format!("{ca}: {}", failure.summary)))?;
         let mut first = None;
         for candidate in self.candidates(running, told) {
             let Some(pair) = self.pair(&candidate).await else { continue };
-            let unusable = |failure: Diagnostic| self.not_asked(&format!("{ca}: {}", failure.summary));
-            let tls = match Tls::with_trust(trust, None, now()).map_err(unusable) {
-                Ok(_) => Tls::with_trust(trust, Some(&pair), now()),
-                Err(cause) => return Err(cause),
-            };
             // Another one may be usable.
-            let Ok(tls) = tls else {
+            let Ok(tls) = Tls::with_trust(trust, Some(&pair), now()) else {
                 first.get_or_insert_with(|| self.not_asked(&format!("{} cannot be used", candidate.certificate)));
                 continue;
             };
@@ -409,7 +406,6 @@ fn running(record: &Record<'_, '_>, head: &Record<'_, '_>, manifests: &[&str]) -
         executable: RemotePath::new(executable.strip_suffix(" (deleted)").unwrap_or(executable)),
         account: account.unwrap_or("an unknown user").to_owned(),
         since: started().map(UnixSeconds),
-        unit_file: record.value("unit-file").map(RemotePath::new),
         variable_files: record.values("unit-variables").map(RemotePath::new).collect(),
         // In a container the same path is another file.
         package: record.value("package").filter(|_| matches!(runner, Runner::Unit(_))).map(str::to_owned),
@@ -438,7 +434,6 @@ account=etcd
 account-id=104
 cgroup=0::/system.slice/etcd.service
 parent=systemd
-unit-file=/lib/systemd/system/etcd.service
 unit-variables=/etc/default/etcd
 start=10000
 package=etcd-server

@@ -15,21 +15,10 @@ look_others() {
         # The main process of a unit of that name, which did not note what it loads as ours does.
         tell_process "$pid" && echo main=yes
     fi
-    # k3s has its etcd in itself.
-    named=$(grep -l -s -E '^(etcd|k3s-server)' /proc/[0-9]*/comm)
-    for name in $named; do
-        other=${name#/proc/}
-        other=${other%/comm}
+    for other in $(etcd_processes); do
         [ "$other" != "$pid" ] || continue
-        { read -r called <"$name"; } 2>/dev/null || continue
-        case $called in
-        # Whatever else begins with its name is a tool of somebody's.
-        etcd | etcd[0-9]* | etcd[-.][0-9]* | etcd[-.]v[0-9]*) ;;
-        k3s-server) [ -d /var/lib/rancher/k3s/server/db/etcd ] || continue ;;
-        *) continue ;;
-        esac
         tell_process "$other" || continue
-        if [ "$called" = k3s-server ]; then
+        if is_k3s "$other"; then
             echo data=/var/lib/rancher/k3s/server/db/etcd
         fi
     done

@@ -39,18 +39,8 @@ config_file() {
         -e '/^argument=--\{0,1\}config-file$/{n;s/^argument=//p;}' | tail -n 1
 }
 
-# k3s has its etcd in itself.
-named=$(grep -l -s -E '^(etcd|k3s-server)' /proc/[0-9]*/comm)
-for name in $named; do
-    folder=${name%/comm}
-    pid=${folder#/proc/}
-    { read -r called <"$name"; } 2>/dev/null || continue
-    case $called in
-    # Whatever else begins with its name is a tool of somebody's.
-    etcd | etcd[0-9]* | etcd[-.][0-9]* | etcd[-.]v[0-9]*) ;;
-    k3s-server) [ -d /var/lib/rancher/k3s/server/db/etcd ] || continue ;;
-    *) continue ;;
-    esac
+for pid in $(etcd_processes); do
+    folder=/proc/$pid
     program=$(readlink "$folder/exe") || continue
     echo "pid=$pid"
     printf 'executable=%s\n' "$(one_line "$program")"
@@ -61,8 +51,8 @@ for name in $named; do
     unit=$(printf '%s\n' "$groups" | sed -n 's|^.*/\([^/]*\.service\)$|\1|p' | tail -n 1)
     if [ -n "$unit" ]; then
         # EnvironmentFiles=/etc/default/etcd (ignore_errors=yes), one a line.
-        systemctl show -p FragmentPath -p EnvironmentFiles -- "$unit" 2>/dev/null |
-            sed -n -e 's/^FragmentPath=\(.\)/unit-file=\1/p' -e 's/^EnvironmentFiles=\(.*\) (ignore_errors=.*)$/unit-variables=\1/p'
+        systemctl show -p EnvironmentFiles -- "$unit" 2>/dev/null |
+            sed -n 's/^EnvironmentFiles=\(.*\) (ignore_errors=.*)$/unit-variables=\1/p'
     fi
     if { read -r stat_line <"$folder/stat"; } 2>/dev/null; then
         # 4242 (etcd) S 4200 …: behind the name, the second word is the parent, the twentieth the start.
@@ -79,7 +69,7 @@ for name in $named; do
         owner=$(rpm -qf --qf '%{NAME}' "${program% (deleted)}" 2>/dev/null) || owner=''
         printf 'package=%s\n' "$owner"
     fi
-    if [ "$called" = k3s-server ]; then
+    if is_k3s "$pid"; then
         config=/var/lib/rancher/k3s/server/db/etcd/config
     else
         arguments=$(tell "$folder/cmdline" argument | sed 1d)
