@@ -69,7 +69,7 @@ fn an_etcd_of_another_program_is_left_alone() {
         until("it ends", Duration::from_secs(10), || !host.exec("pgrep -x etcd").succeeded());
     };
     println!("by a unit of another name");
-    start(host, "systemd-run --unit=etcd-of-others", "/var/lib/etcd", 2379, "");
+    start(host, "systemd-run -p UnsetEnvironment=ETCD_NAME --unit=etcd-of-others", "/var/lib/etcd", 2379, "");
     is_left_alone(&scene, host, &["etcd-of-others.service", "/var/lib/etcd", "2379"]);
     from_live(&scene, host, &["set up by hand [unit]", "by etcd-of-others.service", "data-dir: /var/lib/etcd"])
         .exits(0);
@@ -115,7 +115,7 @@ fn an_etcd_of_another_program_is_left_alone() {
 /// A second etcd for events, say.
 fn beside_ours_it_is_only_told(scene: &mut Scene) {
     let host = scene.first();
-    start(host, "systemd-run --unit=etcd-events", "/var/lib/etcd-events", 3379, "");
+    start(host, "systemd-run -p UnsetEnvironment=ETCD_NAME --unit=etcd-events", "/var/lib/etcd-events", 3379, "");
     let plan = scene.plan().exits(0).says(&["note: another etcd runs on etcd-1 by etcd-events.service", "3379"]);
     assert!(plan.stdout.contains("No changes"), "{}", plan.stdout);
     let before = state(host);

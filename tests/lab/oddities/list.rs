@@ -67,10 +67,11 @@ const LOGIN_SHELLS: &[Oddity] = &[
                'cd /' 'trap "echo goodbye" EXIT' >$home/.bashrc"#,
     ),
     before("tcsh that greets", r"usermod -s /bin/tcsh $u; echo 'echo -n Welcome' >$home/.cshrc"),
+    // It keeps files of its own from the first login on, so that is over before a test looks at the disk.
     before(
         "fish that greets",
         r"usermod -s /usr/bin/fish $u; mkdir -p $home/.config/fish
-          echo 'echo Welcome' >$home/.config/fish/config.fish; chown -R $u: $home/.config",
+          echo 'echo Welcome' >$home/.config/fish/config.fish; chown -R $u: $home/.config; su - $u -c true",
     ),
     before("dash", "usermod -s /bin/dash $u"),
     // busybox knows by its name what it is to be.
