@@ -120,13 +120,13 @@ step "tests"
 begin backup-policy "$hosts" --show-output --test-threads=9 cluster::backup_policy::
 # The next ones wait, too, so this begins beside them.
 begin laws-build nice -n 19 "${test[@]}" --no-run "${optimised[@]}" --lib
-wait_for offline "$offline" --show-output
-# sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before the hosts, and before
-# all else where that may be asked for.
-wait_for local nice -n -10 "$machine" --show-output --test-threads=2
 begin cluster "$hosts" --show-output --test-threads=6 cluster:: --skip backup_policy::
 begin walk "$hosts" --show-output --test-threads=2 walk::
 begin live "$hosts" --show-output --test-threads=2 live:: lab_selftest::
+wait_for offline nice -n -10 "$offline" --show-output
+# sshd, etcd and a stand-in for Vault as processes of this machine; some count milliseconds, so before all else where that
+# may be asked for.
+wait_for local nice -n -10 "$machine" --show-output --test-threads=2
 until [[ -e $logs/laws-build.end ]]; do sleep 0.2; done
 units=$(program "${optimised[@]}" --lib)
 wait_for unit "$units" --show-output --skip laws::
