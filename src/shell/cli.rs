@@ -136,6 +136,9 @@ fn enter(global: &GlobalArgs) -> Result<(), Diagnostic> {
 fn run(command: &Command, context: &Context, stdout: &mut Out) -> Result<u8, Diagnostic> {
     let desired = || load::load(&context.file, context.stderr_colour, &mut std::io::stderr().lock());
     match command {
+        Command::Init(args) if !args.from_live.is_empty() => {
+            live::block_on(init::from_live::run(args, context, stdout))
+        }
         Command::Init(args) => init::run(args, &context.file, stdout),
         Command::Validate(args) => {
             validate::run(args, &context.file, context.stderr_colour, stdout, &mut std::io::stderr().lock())

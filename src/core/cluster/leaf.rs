@@ -12,6 +12,9 @@ use crate::core::observed::{Authority, Certificate, GivenPair, Host, Observed, R
 use crate::core::plan::action::SignedBy;
 use crate::core::plan::ruling::Blocked;
 
+/// A certificate is valid a little before it was made, because a host's clock may be behind ours.
+pub const BACKDATED_SECONDS: i64 = 300;
+
 /// What a leaf must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {

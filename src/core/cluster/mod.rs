@@ -11,6 +11,7 @@
 //! - [`view`]: all of that for a rule; [`risk`]: what a step may cost; [`model`]: what an action brings about
 //! - [`outline`]: a look in lines that can be compared; [`overview`]: what its headline says
 
+pub mod adoption;
 pub mod alarms;
 pub mod changed;
 pub mod checkup;

@@ -13,7 +13,7 @@ pub const ACCOUNT: &str = "etcd";
 pub const TOOLS_FOLDER: &str = "/usr/local/bin";
 
 /// Where units of ours lie.
-const UNITS_FOLDER: &str = "/etc/systemd/system";
+pub const UNITS_FOLDER: &str = "/etc/systemd/system";
 
 /// Where the snapshots go that are saved before an upgrade. Root's alone: a snapshot holds everything.
 pub const SNAPSHOTS_FOLDER: &str = "/var/backups/etcd";

@@ -12,6 +12,7 @@ use crate::core::observed::File;
 use crate::core::url;
 
 pub mod backup;
+pub mod declared;
 pub mod layout;
 pub mod runtime;
 pub mod settings;

@@ -12,6 +12,9 @@ pub(super) const LOADED_AT_START: [File; 3] = [File::Config, File::Trust, File::
 /// The name of the environment variable in which a process carries the digests of [`LOADED_AT_START`].
 pub(super) const LOADED_VARIABLE: &str = "QUORATE_LOADED";
 
+/// How the description begins that the unit has of the cluster.
+pub(super) const DESCRIPTION: &str = "etcd, a member of cluster ";
+
 /// The systemd unit, the same on every host that runs `version`.
 ///
 /// - A member whose log has vanished does not start: it would come back without what it had promised to keep. Only the
@@ -25,7 +28,7 @@ pub(super) fn unit(desired: &Desired, version: Version) -> String {
     format!(
         "{BANNER}\
 [Unit]
-Description=etcd, a member of cluster {cluster}
+Description={DESCRIPTION}{cluster}
 Documentation=https://etcd.io/docs/
 Wants=network-online.target
 After=network-online.target

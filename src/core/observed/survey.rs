@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Answer, Certificate, MemberEntry, Runner, Seen};
-use crate::core::names::{RemotePath, UnixSeconds};
+use crate::core::names::{MemberId, RemotePath, UnixSeconds};
 
 /// What one host shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +56,31 @@ pub struct ConfigFile {
 pub struct Asked {
     /// Its certificates, by the settings that name them.
     pub certificates: BTreeMap<String, Seen<Certificate>>,
+    /// Its id; `None` where it did not answer.
+    pub member: Option<MemberId>,
     /// The files of the pair that it was asked with; `None` where none was shown.
     pub with: Option<RemotePath>,
+    /// It asks who comes: a certificate that it trusts was refused for whom it belongs to.
+    pub authenticates: bool,
     /// Who belongs to the cluster, as its members say.
     pub members: Seen<Vec<MemberSeen>>,
+}
+
+/// Of the files that quorate keeps on a host, those that tell what was declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptFiles {
+    /// The unit that starts etcd.
+    pub unit: Option<String>,
+    pub backup: Option<BackupUnits>,
+    /// The CA's key lies beside its certificate.
+    pub has_authority_key: bool,
+}
+
+/// The units of scheduled snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupUnits {
+    pub service: String,
+    pub timer: String,
 }
 
 /// One of the members, asked through the host that was surveyed.

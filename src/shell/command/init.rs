@@ -1,4 +1,4 @@
-//! `quorate init`: writes a commented cluster.toml for named hosts, and never overwrites one.
+//! `quorate init`: writes a commented cluster.toml for named hosts, or for a cluster that is there, and never overwrites one.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use self::archive::Archive;
-use self::template::Sketch;
+use self::template::{Known, Sketch, quoted};
 use super::load::{folder_of, home, shown};
 use super::validate::summary;
+use crate::core::cluster::adoption::DeclaredNode;
 use crate::core::desired::Desired;
 use crate::core::desired::read::{self, check_name, parse_address};
 use crate::core::diagnostic::Diagnostic;
@@ -16,6 +17,7 @@ use crate::core::names::{Digest, Version};
 use crate::shell::live::archive::release::RELEASES;
 
 mod archive;
+pub mod from_live;
 mod template;
 
 /// What a new cluster runs when neither a flag nor an archive says it: the newest patch of the minor version before the
@@ -31,11 +33,20 @@ const VERSION_DEFAULT: Version = Version::new(3, 6, 16);
 Examples:
   quorate init etcd-1=10.0.0.11 etcd-2=10.0.0.12 etcd-3=10.0.0.13
   quorate init a=10.0.0.11 --name prod --ssh-user ops --archive etcd-v3.5.16-linux-amd64.tar.gz
-  quorate init a=10.0.0.11 --ssh-config ./ssh_config --known-hosts ./known_hosts")]
+  quorate init a=10.0.0.11 --ssh-config ./ssh_config --known-hosts ./known_hosts
+  quorate init --from-live etcd-1 --ssh-user ops       for a cluster that is there, from what its hosts show")]
 pub struct InitArgs {
     /// A member's name, and the IP address or DNS name that peers and clients use
-    #[arg(value_name = "NAME=ADDR", required = true)]
+    #[arg(value_name = "NAME=ADDR", required_unless_present = "from_live")]
     pub nodes: Vec<NamedNode>,
+
+    /// Take everything from the cluster that has a member on this host
+    ///
+    /// HOST is what ssh takes: host, alias, or user@host:port. Its member names the others, whose hosts are looked at, too, by
+    /// the address of each and then by its name; give --from-live once more for one that ssh knows by another word. The
+    /// file is written only if a plan of it changes nothing. Nothing on the hosts is changed.
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["nodes", "name", "version"])]
+    pub from_live: Vec<String>,
 
     /// The cluster's name [default: the folder's name, or "etcd"]
     #[arg(long)]
@@ -78,6 +89,18 @@ pub struct InitArgs {
     pub releases: String,
 }
 
+impl InitArgs {
+    /// The keys of [ssh] that were said; the user may come from elsewhere.
+    fn ssh(&self, user: Option<&String>) -> Known {
+        let said = [
+            ("user", user.or(self.ssh_user.as_ref())),
+            ("config", self.ssh_config.as_ref()),
+            ("known-hosts", self.known_hosts.as_ref()),
+        ];
+        said.into_iter().filter_map(|(key, value)| Some((("ssh", key), quoted(value?)))).collect()
+    }
+}
+
 /// `etcd-1=10.0.0.11`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedNode {
@@ -115,17 +138,9 @@ pub fn run(args: &InitArgs, file: &Path, stdout: &mut dyn Write) -> Result<u8, D
             Err(why) => (None, Some(why)),
         },
     };
-    let sketch = Sketch {
-        name: args.name.clone().unwrap_or_else(|| name_of(&folder)),
-        version,
-        nodes: args.nodes.clone(),
-        ssh: [
-            ("user", args.ssh_user.clone()),
-            ("config", args.ssh_config.clone()),
-            ("known-hosts", args.known_hosts.clone()),
-        ],
-        archive,
-    };
+    let nodes = args.nodes.iter().map(|node| DeclaredNode::new(&node.name, &node.address)).collect();
+    let name = args.name.clone().unwrap_or_else(|| name_of(&folder));
+    let sketch = Sketch { known: args.ssh(None), archive, ..Sketch::new(name, version, nodes) };
     let text = template::text(&sketch);
     let desired = check(&text, file, &folder)?;
     write_new(file, &text)?;
@@ -152,11 +167,15 @@ fn check(text: &str, file: &Path, folder: &Path) -> Result<Desired, Diagnostic> 
     })
 }
 
+fn exists(file: &Path) -> Diagnostic {
+    Diagnostic::failure("the file already exists, and init never overwrites")
+        .at(shown(file))
+        .hint("edit it, or write to another file with --output FILE")
+}
+
 fn write_new(file: &Path, text: &str) -> Result<(), Diagnostic> {
     let failure = |error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Diagnostic::failure("the file already exists, and init never overwrites")
-            .at(shown(file))
-            .hint("edit it, or write to another file with --output FILE"),
+        io::ErrorKind::AlreadyExists => exists(file),
         _ => Diagnostic::failure("cannot write the file").at(shown(file)).caused_by(&error),
     };
     let mut opened = OpenOptions::new().write(true).create_new(true).open(file).map_err(failure)?;
@@ -188,8 +207,12 @@ fn say(
             )?;
         }
     }
-    let option = if file == Path::new("cluster.toml") { String::new() } else { format!(" -f {}", shown(file)) };
-    writeln!(stdout, "next: quorate validate{option}")
+    writeln!(stdout, "next: quorate validate{}", option(file))
+}
+
+/// What names `file` to a command, where it does not look there by itself.
+fn option(file: &Path) -> String {
+    if file == Path::new("cluster.toml") { String::new() } else { format!(" -f {}", shown(file)) }
 }
 
 #[cfg(test)]

@@ -23,9 +23,10 @@ use super::remote::{self, Elevation, Remote};
 use super::ssh::{Connection, Target};
 use crate::core::cluster::layouts;
 use crate::core::code::Code;
+use crate::core::content::layout;
 use crate::core::content::settings::Told;
 use crate::core::names::{HostName, PeerUrl, RemotePath, UnixSeconds};
-use crate::core::observed::survey::{Asked, ConfigFile, MemberSeen, RunningEtcd, Survey};
+use crate::core::observed::survey::{Asked, BackupUnits, ConfigFile, KeptFiles, MemberSeen, RunningEtcd, Survey};
 use crate::core::observed::{Answer, Cause, Certificate, MemberEntry, Runner, Seen};
 use crate::shell::clock::now;
 
@@ -79,17 +80,53 @@ impl Surveyor {
     pub async fn ask(&self, running: &RunningEtcd, told: Option<&Told>) -> Asked {
         let Some(told) = told else {
             let members = Seen::Unknown(self.not_asked("its settings are not known"));
-            return Asked { certificates: BTreeMap::new(), with: None, members };
+            return Asked { certificates: BTreeMap::new(), member: None, with: None, authenticates: false, members };
         };
         let texts = self.certificates(running, told).await;
         let certificates = texts.iter().map(|(name, text)| (name.clone(), self.certificate(text))).collect();
         let trust = |name: &&str| Some((told.value(name)?, texts.get(*name)?.as_deref().ok()?));
         let trust = ["trusted-ca-file", "peer-trusted-ca-file"].iter().find_map(trust);
-        let (with, members) = match self.own(running, told, trust).await {
-            Ok(own) => (own.with.clone(), self.members(&own).await),
-            Err(cause) => (None, Seen::Unknown(cause)),
+        match self.own(running, told, trust).await {
+            Ok(own) => {
+                let members = self.members(&own).await;
+                let Own { answer, with, authenticates, .. } = own;
+                Asked { certificates, member: Some(answer.member), with, authenticates, members }
+            }
+            Err(cause) => {
+                let authenticates = cause.code == Code::AuthUnknown;
+                Asked { certificates, member: None, with: None, authenticates, members: Seen::Unknown(cause) }
+            }
+        }
+    }
+
+    /// What lies there of the files that quorate keeps beside `running`, and its CA's certificate.
+    ///
+    /// # Errors
+    /// When the host was lost.
+    pub async fn kept(&self, running: &RunningEtcd, told: &Told) -> Result<(KeptFiles, Option<String>), Cause> {
+        let units = RemotePath::new(layout::UNITS_FOLDER);
+        let unit = match &running.runner {
+            Runner::Unit(name) => units.join(name),
+            _ => return Ok((KeptFiles::default(), None)),
         };
-        Asked { certificates, with, members }
+        let trust = told.value("trusted-ca-file").map(RemotePath::new);
+        let beside = trust.as_ref().map(|trust| trust.parent().join("ca.key"));
+        let what = "reading quorate's files";
+        let (service, timer) = (units.join(layout::BACKUP_SERVICE), units.join(layout::BACKUP_TIMER));
+        let files = [Some(&unit), Some(&service), Some(&timer), trust.as_ref()];
+        let files = files.map(|file| file.map_or("", RemotePath::as_str));
+        let words = [beside.as_ref().map_or("", RemotePath::as_str)].into_iter().chain(files);
+        let script = remote::with_arguments(include_str!("script/kept.sh"), words);
+        let output = self.remote.exec(what, &script, Vec::new(), LOOK_TAKES).await;
+        let output = output.map_err(|unrun| unrun.cause(&self.remote.host, what))?;
+        let texts = lines(&String::from_utf8_lossy(&output.stdout));
+        let text = |file: &RemotePath| texts.get(file.as_str()).cloned();
+        let kept = KeptFiles {
+            unit: text(&unit),
+            backup: text(&service).zip(text(&timer)).map(|(service, timer)| BackupUnits { service, timer }),
+            has_authority_key: beside.is_some_and(|key| texts.contains_key(key.as_str())),
+        };
+        Ok((kept, trust.as_ref().and_then(text)))
     }
 
     fn not_asked(&self, why: &str) -> Cause {
@@ -138,7 +175,7 @@ impl Surveyor {
         let has_trust = trust.is_some() && !secured.is_empty();
         if !plain.is_empty() && !has_trust {
             let answer = self.first(&plain, None, told).await?;
-            return Ok(Own { answer, login: None, with: None });
+            return Ok(Own { answer, login: None, with: None, authenticates: false });
         }
         if told.is_on("auto-tls") && told.value("cert-file").is_none() {
             return Err(self.not_asked("it serves with a certificate that it made itself (`auto-tls`)"));
@@ -148,7 +185,8 @@ impl Surveyor {
         };
         // What is wrong with the CA is not to be told of a pair.
         Tls::with_trust(trust, None, now()).map_err(|failure| self.not_asked(&format!("{ca}: {}", failure.summary)))?;
-        let mut first = None;
+        let mut first: Option<Cause> = None;
+        let mut authenticates = false;
         for candidate in self.candidates(running, told) {
             let Some(pair) = self.pair(&candidate).await else { continue };
             // Another one may be usable.
@@ -161,9 +199,13 @@ impl Surveyor {
                 Ok(answer) => {
                     let with = candidate.certificate.strip_prefix(&format!("/proc/{}/root", running.pid));
                     let with = Some(RemotePath::new(with.unwrap_or(&candidate.certificate)));
-                    return Ok(Own { answer, login: Some(login), with });
+                    return Ok(Own { answer, login: Some(login), with, authenticates });
                 }
-                Err(cause) => drop(first.get_or_insert(cause)),
+                Err(cause) => {
+                    // etcd knows no user by that certificate, and it may by another.
+                    authenticates |= cause.code == Code::AuthUnknown;
+                    first.get_or_insert(cause);
+                }
             }
         }
         Err(first.unwrap_or_else(|| self.not_asked("no client certificate was found there to ask it with")))
@@ -178,7 +220,9 @@ impl Surveyor {
         let mut pairs = Vec::new();
         if let Some((folder, _)) = told.value("cert-file").and_then(|path| path.rsplit_once('/')) {
             let beside = |name: &str| seen(&format!("{folder}/{name}"));
-            pairs.push((beside("healthcheck-client.crt"), beside("healthcheck-client.key")));
+            for name in ["healthcheck-client", "backup-client"] {
+                pairs.push((beside(&format!("{name}.crt")), beside(&format!("{name}.key"))));
+            }
             let host = &told.value("cert-file").and_then(|path| path.rsplit_once("/member-")).map(|(_, rest)| rest);
             if let Some(host) = host.and_then(|rest| rest.strip_suffix(".pem")) {
                 pairs.push((beside(&format!("admin-{host}.pem")), beside(&format!("admin-{host}-key.pem"))));
@@ -295,6 +339,8 @@ struct Own {
     /// `None` where it serves plain http.
     login: Option<Login>,
     with: Option<RemotePath>,
+    /// It has refused a certificate for whom it belongs to.
+    authenticates: bool,
 }
 
 /// What is shown to members, and the file of the CA that theirs is checked with.
@@ -330,6 +376,19 @@ fn own_places(told: &Told) -> Vec<String> {
         urls.push("http://127.0.0.1:2379".to_owned());
     }
     urls
+}
+
+/// By their paths: `file=PATH`, and `line=` before each of its lines.
+fn lines(said: &str) -> BTreeMap<String, String> {
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for line in said.lines() {
+        match (line.split_once('='), texts.last_mut()) {
+            (Some(("file", path)), _) => texts.push((path.to_owned(), String::new())),
+            (Some(("line", line)), Some((_, text))) => *text += &format!("{line}\n"),
+            _ => {}
+        }
+    }
+    texts.into_iter().collect()
 }
 
 fn is_loopback(url: &str) -> bool {

@@ -81,6 +81,11 @@ fn everything_moves() {
     scene.declare(|scene| "node-b".clone_into(&mut scene.nodes[1].0));
     is_moved(&scene);
     assert!(scene.etcdctl(scene.first(), "member list").contains("node-b"));
+
+    println!("all of it is declared as it is");
+    let declared = scene.is_taken_over(scene.first());
+    let config = scene.first().sh("tr '\\0' '\\n' </proc/$(pgrep -x etcd)/cmdline | sed -n 's/^--config-file=//p'");
+    assert!(declared.contains("[nodes.node-b]") && declared.contains(&format!("config = \"{config}\"")), "{declared}");
 }
 
 /// As a power cut leaves it: half a copy beside a member that runs again; a whole one in its place, and the old one not set

@@ -48,6 +48,7 @@ fn the_nodes_hold_the_authority() {
     scene.is_as_declared();
     let hosts = scene.lab.hosts();
     assert_eq!(key_of(&hosts[2], KEY), key_of(&hosts[0], KEY));
+    assert!(scene.is_taken_over(&hosts[1]).contains("source = \"node\""));
 
     // Renewed, without a restart.
     let (starts, before) = (scene.starts(), serials(&scene));

@@ -73,6 +73,14 @@ fn an_etcd_of_another_program_is_left_alone() {
     is_left_alone(&scene, host, &["etcd-of-others.service", "/var/lib/etcd", "2379"]);
     from_live(&scene, host, &["set up by hand [unit]", "by etcd-of-others.service", "data-dir: /var/lib/etcd"])
         .exits(0);
+    let (config, known) = (scene.lab.ssh_config(), scene.lab.known_hosts());
+    let (config, known) = (config.display().to_string(), known.display().to_string());
+    let init =
+        ["init", "--from-live", host.name(), "--ssh-config", &config, "--known-hosts", &known, "--output", "no.toml"];
+    let not_yet =
+        "is a service of this host, set up by hand [unit]: quorate keeps none that lies on a host in this way yet";
+    scene.quorate(&init).exits(3).says(&[not_yet, "`quorate status --from-live etcd-4`"]);
+    assert!(!scene.lab.dir().join("no.toml").exists());
     println!("by the same, stopped: its data is found");
     gone();
     from_live(&scene, host, &["no etcd runs on"]).exits(1);
@@ -125,6 +133,9 @@ fn beside_ours_it_is_only_told(scene: &mut Scene) {
     for member in ["etcd-1 ", "etcd-2 ", "etcd-3 "] {
         assert!(of_both.stdout.lines().any(|line| line.starts_with(member)), "{}", of_both.stdout);
     }
+    // Of the two, the one that can be kept is taken; the same is declared as it was made from.
+    let declared = scene.is_taken_over(host);
+    assert!(declared.contains("[nodes.etcd-3]") && declared.contains("name = \"lab\""), "{declared}");
     assert!(before == state(host), "the host was touched");
     host.sh("systemctl stop etcd");
     scene.is_repaired(&["start etcd"]);

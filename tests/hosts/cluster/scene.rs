@@ -223,6 +223,23 @@ impl Scene {
         assert!(said.len() == notes + 1 && said[notes].starts_with("No changes"), "{}", run.stdout);
     }
 
+    /// A cluster.toml that is made from the hosts alone, by way of this one, has an empty plan. Returns it.
+    #[track_caller]
+    pub fn is_taken_over(&self, host: &Host) -> String {
+        let folder = self.lab.dir().join("taken-over");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir(&folder).expect("the lab's folder can be written");
+        let path = |path: PathBuf| path.display().to_string();
+        let (config, known) = (path(self.lab.ssh_config()), path(self.lab.known_hosts()));
+        let file = path(folder.join("cluster.toml"));
+        let init = ["init", "--offline", "--ssh-config", &config, "--known-hosts", &known, "--output", &file];
+        let init = [&init[..], &["--from-live", host.name()]].concat();
+        self.quorate(&init).exits(0).says(&["a plan of it changes nothing"]);
+        self.quorate(&["-f", &file, "plan", "--detailed-exitcode"]).exits(0).says(&["No changes"]);
+        self.quorate(&init).exits(1).says(&["the file already exists"]);
+        fs::read_to_string(&file).expect("it was written")
+    }
+
     /// The drift is found with `words`, repaired by one apply, and gone. Returns the plan that was shown.
     #[track_caller]
     pub fn is_repaired(&self, words: &[&str]) -> Run {

@@ -1,38 +1,57 @@
 //! The text of a new cluster.toml: the values that are known, and every other key with its default, commented out. Its
 //! comments are those of the table of keys.
 
-use super::NamedNode;
+use std::collections::BTreeMap;
+
 use super::archive::Archive;
+use crate::core::cluster::adoption::DeclaredNode;
 use crate::core::desired::ArchiveLocation;
 use crate::core::desired::keys::{self, Default, Key};
 use crate::core::names::Version;
 
-/// What the user said about the cluster.
+/// What is known about the cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
+    /// What a reader of the file is to know first: plain sentences.
+    pub preface: String,
     pub name: String,
     pub version: Version,
-    pub nodes: Vec<NamedNode>,
-    /// Keys of [ssh], and what they are where that was said.
-    pub ssh: [(&'static str, Option<String>); 3],
+    pub nodes: Vec<DeclaredNode>,
+    /// The values of other keys, as they are written in TOML, by section and key.
+    pub known: Known,
     pub archive: Option<Archive>,
 }
+
+impl Sketch {
+    /// With nothing known but what every cluster.toml says.
+    pub fn new(name: String, version: Version, nodes: Vec<DeclaredNode>) -> Self {
+        Self { preface: String::new(), name, version, nodes, known: Known::new(), archive: None }
+    }
+}
+
+pub(super) type Known = BTreeMap<(&'static str, &'static str), String>;
 
 /// The text, which `parse` accepts for every sound sketch.
 pub(super) fn text(sketch: &Sketch) -> String {
     let mut text = String::from(HEAD);
+    if !sketch.preface.is_empty() {
+        text.push_str(&format!("#\n{}", comment(&sketch.preface)));
+    }
+    text.push('\n');
     text.push_str(&cluster(sketch));
     text.push_str(&nodes(sketch));
-    text.push_str(&section("ports", Head::Declared, &[]));
-    text.push_str(&ssh(sketch));
-    text.push_str(&section("etcd", Head::Declared, &[]));
-    text.push_str(&archive(sketch.archive.as_ref()));
-    text.push_str(&section("ca", Head::Declared, &OF_OTHER_CAS));
+    let known = &sketch.known;
+    for path in ["ports", "ssh", "etcd"] {
+        text.push_str(&section(path, Head::Declared, &[], known));
+    }
+    text.push_str(&archive(sketch.archive.as_ref(), known));
+    text.push_str(&section("ca", Head::Declared, &OF_OTHER_CAS, known));
     for path in ["certificates", "paths"] {
-        text.push_str(&section(path, Head::Declared, &[]));
+        text.push_str(&section(path, Head::Declared, &[], known));
     }
     for path in ["auth", "users.NAME", "consumers.NAME", "backup"] {
-        text.push_str(&section(path, Head::Commented, &ALTERNATIVES));
+        let head = if known.keys().any(|(section, _)| *section == path) { Head::Declared } else { Head::Commented };
+        text.push_str(&section(path, head, &ALTERNATIVES, known));
     }
     text.pop();
     text
@@ -78,27 +97,19 @@ fn nodes(sketch: &Sketch) -> String {
     for (index, node) in sketch.nodes.iter().enumerate() {
         text.push_str(&format!("[nodes.{}]\n", bare(&node.name)));
         for key in known.keys {
-            let is_first = index == 0;
-            match key.name {
-                "address" => {
-                    text.push_str(&setting("address", &quoted(&node.address), if is_first { key.about } else { "" }));
+            let about = if index == 0 { key.about } else { "" };
+            match (key.name, &node.ssh) {
+                ("address", _) => text.push_str(&setting("address", &quoted(&node.address), about)),
+                ("ssh", Some(ssh)) => text.push_str(&setting("ssh", &quoted(ssh), about)),
+                ("peer-names", _) if !node.peer_names.is_empty() => {
+                    let names: Vec<_> = node.peer_names.iter().map(|name| quoted(name)).collect();
+                    text.push_str(&setting("peer-names", &format!("[{}]", names.join(", ")), about));
                 }
-                _ if is_first => text.push_str(&commented(key)),
+                _ if index == 0 => text.push_str(&commented(key)),
                 _ => {}
             }
         }
         text.push('\n');
-    }
-    text
-}
-
-fn ssh(sketch: &Sketch) -> String {
-    let mut text = section("ssh", Head::Declared, &[]);
-    let known = keys::section("ssh").expect("it is in the table");
-    for (name, value) in &sketch.ssh {
-        let Some(value) = value else { continue };
-        let key = known.key(name).expect("it is in the table");
-        text = text.replacen(&commented(key), &setting(name, &quoted(value), key.about), 1);
     }
     text
 }
@@ -110,22 +121,30 @@ enum Head {
     Commented,
 }
 
-/// A section with all its keys but some, each in a comment.
-fn section(path: &str, head: Head, without: &[&str]) -> String {
-    let known = keys::section(path).expect("it is in the table");
-    let mut text = comment(known.about);
+/// A section with all its keys but some, each in a comment unless its value is known and not the default.
+fn section(path: &'static str, head: Head, without: &[&str], known: &Known) -> String {
+    let section = keys::section(path).expect("it is in the table");
+    let mut text = comment(section.about);
     let mark = if head == Head::Commented { "# " } else { "" };
     text.push_str(&format!("{mark}[{}]\n", path.replace("NAME", "app")));
-    for key in known.keys.iter().filter(|key| !without.contains(&key.name)) {
-        text.push_str(&commented(key));
+    for key in section.keys {
+        let is_default = |value: &&String| matches!(key.default, Default::Value(default) if default == value.as_str());
+        match known.get(&(path, key.name)).filter(|value| !is_default(value)) {
+            Some(value) => text.push_str(&setting(key.name, value, key.about)),
+            None if without.contains(&key.name) => {}
+            None => text.push_str(&commented(key)),
+        }
     }
     text + "\n"
 }
 
-fn archive(archive: Option<&Archive>) -> String {
-    let known = keys::section("etcd.archive").expect("it is in the table");
-    let key = |name: &str| known.key(name).expect("it is in the table");
-    let mut text = comment(known.about);
+fn archive(archive: Option<&Archive>, known: &Known) -> String {
+    let section = keys::section("etcd.archive").expect("it is in the table");
+    let key = |name: &str| section.key(name).expect("it is in the table");
+    let mut text = comment(section.about);
+    if let Some(folder) = known.get(&("etcd.archive", "preinstalled")) {
+        return text + "[etcd.archive]\n" + &setting("preinstalled", folder, key("preinstalled").about) + "\n";
+    }
     let Some(archive) = archive else {
         text.push_str("# [etcd.archive]\n");
         for name in ["url", "sha256"] {
@@ -188,7 +207,7 @@ fn comment(text: &str) -> String {
 }
 
 /// `text` as a TOML string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -203,7 +222,6 @@ const HEAD: &str = "\
 #
 # A line such as `# client = 2379` shows a key and its default, or an example where it says so.
 # Durations and sizes carry their unit: \"100ms\", \"8h\", \"365d\", \"8GiB\". Paths start in the folder of this file.
-
 ";
 
 #[cfg(test)]
@@ -215,14 +233,8 @@ mod tests {
     use crate::core::desired::read::{parse, render};
 
     fn sketch(nodes: &[(&str, &str)]) -> Sketch {
-        let nodes = nodes.iter().map(|(name, address)| NamedNode { name: (*name).into(), address: (*address).into() });
-        Sketch {
-            name: "prod".to_owned(),
-            version: Version::new(3, 6, 16),
-            nodes: nodes.collect(),
-            ssh: [("user", None), ("config", None), ("known-hosts", None)],
-            archive: None,
-        }
+        let nodes = nodes.iter().map(|(name, address)| DeclaredNode::new(*name, *address));
+        Sketch::new("prod".to_owned(), Version::new(3, 6, 16), nodes.collect())
     }
 
     fn three() -> Sketch {
@@ -297,7 +309,8 @@ mod tests {
     #[test]
     fn what_ssh_needs_takes_the_place_of_the_examples() {
         let ssh = [("user", "admin"), ("config", "/ops/ssh"), ("known-hosts", "/ops/hosts")];
-        let text = text(&Sketch { ssh: ssh.map(|(name, value)| (name, Some(value.to_owned()))), ..three() });
+        let known = ssh.map(|(name, value)| (("ssh", name), quoted(value))).into();
+        let text = text(&Sketch { known, ..three() });
         let read = read(&text).ssh;
         assert_eq!(read.user.as_deref(), Some("admin"));
         assert_eq!(read.config.as_deref(), Some(Path::new("/ops/ssh")));

@@ -23,7 +23,8 @@ use super::folder::{CERTIFICATE_PENDING, KEY_PENDING, interrupted, note_unused, 
 use super::loaded_ca::LoadedCa;
 use super::opener::Opener;
 use super::signer::Signer;
-use super::{BACKDATED_SECONDS, CERTIFICATE, COMMON_NAME, KEY, rcgen_time, serial_number};
+use super::{CERTIFICATE, COMMON_NAME, KEY, rcgen_time, serial_number};
+use crate::core::cluster::leaf::BACKDATED_SECONDS;
 use crate::core::cluster::model::AUTHORITY_VALIDITY_SECONDS;
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{ClusterName, UnixSeconds};

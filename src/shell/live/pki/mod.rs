@@ -54,9 +54,6 @@ const KEY: &str = "ca.key";
 /// kubeadm's name for an authority of etcd, which the names of later ones begin with.
 const COMMON_NAME: &str = "etcd-ca";
 
-/// A certificate is valid a little before it was made, because a host's clock may be behind ours.
-const BACKDATED_SECONDS: i64 = 300;
-
 /// A serial number: random, positive, and never the same twice; RFC 5280 allows 20 bytes.
 ///
 /// Without one rcgen takes a hash of the public key, so a renewal with the same key would repeat the serial.

@@ -1,0 +1,358 @@
+//! What a cluster.toml has to declare so that a plan of it changes nothing, from what the hosts of a cluster show.
+//!
+//! ```text
+//! each member's host ─► its settings, unit, certificates ─► one declaration for all
+//! ```
+//!
+//! Whether it is right, a plan of it says: nothing here is taken for certain that the plan would not find wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Value;
+
+use crate::core::cluster::layouts::{self, Kept};
+use crate::core::cluster::leaf::BACKDATED_SECONDS;
+use crate::core::content::declared;
+use crate::core::content::settings::{Medium, Told};
+use crate::core::names::{PeerUrl, RemotePath, Version, canonical};
+use crate::core::observed::survey::{Asked, KeptFiles, RunningEtcd, Survey};
+use crate::core::observed::{Certificate, MemberEntry, Runner, Seen};
+
+/// A member, with all that its host showed of it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What ssh connects to, where that is not the address of the member.
+    pub ssh: Option<String>,
+    pub survey: Survey,
+    pub running: RunningEtcd,
+    pub told: Result<Told, String>,
+    pub asked: Asked,
+    pub kept: KeptFiles,
+}
+
+/// What is to be declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declaration {
+    pub cluster: String,
+    pub version: Version,
+    pub nodes: Vec<DeclaredNode>,
+    /// Of the other sections: the value of each key that is not to be the default, by section and key.
+    pub values: BTreeMap<(&'static str, &'static str), Value>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeclaredNode {
+    pub name: String,
+    pub address: String,
+    pub ssh: Option<String>,
+    pub peer_names: Vec<String>,
+}
+
+impl DeclaredNode {
+    /// With nothing but what every node needs.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self { name: name.into(), address: address.into(), ssh: None, peer_names: Vec::new() }
+    }
+}
+
+/// Why `shown` cannot be kept, for the way in which it lies there; `None` where it can.
+pub fn refusal(shown: &Shown) -> Option<String> {
+    let layout = layouts::recognised(&shown.survey, &shown.running, shown.told.as_ref().ok());
+    let host = &shown.survey.host;
+    match layout.kept {
+        Kept::Yes => None,
+        Kept::NotYet => Some(format!(
+            "the etcd on {host} is {} [{}]: quorate keeps none that lies on a host in this way yet",
+            layout.what, layout.name
+        )),
+        Kept::Never(why) => Some(format!(
+            "the etcd on {host} is {} [{}], which is not quorate's to keep: {why}",
+            layout.what, layout.name
+        )),
+    }
+}
+
+/// The declaration for all of `members`.
+///
+/// # Errors
+/// All that cannot be declared, each with the host's name.
+pub fn declaration(members: &[Shown]) -> Result<Declaration, Vec<String>> {
+    let mut refused: Vec<String> = members.iter().filter_map(refusal).collect();
+    if !refused.is_empty() {
+        return Err(refused);
+    }
+    let mut read = Vec::with_capacity(members.len());
+    for member in members {
+        match Member::read(member) {
+            Ok(member) => read.push(member),
+            Err(why) => refused.push(format!("{}: {why}", member.survey.host)),
+        }
+    }
+    if !refused.is_empty() || read.is_empty() {
+        return Err(refused);
+    }
+    read.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut all = All { members: &read, refused };
+    let cluster = all.same("the cluster is called", |member| member.cluster.clone(), String::clone);
+    let version = all.same("etcd is", |member| member.version, Version::to_string);
+    let mut values = BTreeMap::new();
+    for key in read.iter().flat_map(|member| member.values.keys()).collect::<BTreeSet<_>>() {
+        let (section, name) = *key;
+        let is_declared = |member: &Member| member.values.get(key).cloned();
+        let shown = |value: &Option<Value>| value.as_ref().map_or_else(|| "not set".to_owned(), Value::to_string);
+        if let Some(Some(value)) = all.same(&format!("`{name}` of [{section}] is"), is_declared, shown) {
+            values.insert(*key, value);
+        }
+    }
+    values.extend(backup(members, &mut all.refused));
+    values.extend(certificates(&read));
+    let (Some(cluster), Some(version), true) = (cluster, version, all.refused.is_empty()) else {
+        return Err(all.refused);
+    };
+    let for_all = server_names(&read);
+    if !for_all.is_empty() {
+        values.insert(("certificates", "server-names"), texts(&for_all));
+    }
+    let nodes = read.iter().map(|member| DeclaredNode {
+        name: member.name.clone(),
+        address: member.address.clone(),
+        ssh: member.ssh.clone(),
+        peer_names: member.peer_names.iter().cloned().collect(),
+    });
+    Ok(Declaration { cluster, version, nodes: nodes.collect(), values })
+}
+
+/// What one member says that one declaration has to say for all.
+struct Member {
+    name: String,
+    address: String,
+    ssh: Option<String>,
+    cluster: String,
+    version: Version,
+    values: BTreeMap<(&'static str, &'static str), Value>,
+    /// Names of its certificates that follow from nothing else.
+    peer_names: BTreeSet<String>,
+    server_names: BTreeSet<String>,
+    /// How long its server certificate was issued for, in seconds.
+    validity: Option<i64>,
+}
+
+impl Member {
+    fn read(shown: &Shown) -> Result<Self, String> {
+        let told = shown.told.as_ref().map_err(Clone::clone)?;
+        let value = |name: &str| told.value(name).ok_or_else(|| format!("its settings have no `{name}`"));
+        let (Medium::File(config), Runner::Unit(unit)) = (&told.by, &shown.running.runner) else {
+            return Err("it takes its settings from no file, or no unit runs it".to_owned());
+        };
+        let text = shown.running.config.as_ref().and_then(|config| config.text.as_deref()).unwrap_or_default();
+        let of_unit = shown.kept.unit.as_deref().and_then(declared::cluster_name);
+        let cluster = of_unit.ok_or_else(|| format!("{unit} names no cluster in its Description"))?.to_owned();
+        let name = value("name")?.to_owned();
+        let address = PeerUrl::new(value("initial-advertise-peer-urls")?).address().to_owned();
+        let certificates = RemotePath::new(value("trusted-ca-file")?).parent();
+        let mut values = BTreeMap::from([
+            (("ports", "client"), port(value("advertise-client-urls")?)?),
+            (("ports", "peer"), port(value("initial-advertise-peer-urls")?)?),
+            (("ports", "metrics"), port(value("listen-metrics-urls")?)?),
+            (("paths", "config"), text_of(config)),
+            (("paths", "data"), Value::String(value("data-dir")?.to_owned())),
+            (("paths", "certificates"), text_of(&certificates)),
+            (("paths", "service"), Value::String(unit.clone())),
+        ]);
+        let version = version(shown)?;
+        values.extend(binaries(&shown.running.executable, version));
+        values.extend(settings(told, text)?);
+        if shown.asked.authenticates {
+            values.insert(("auth", "enabled"), Value::Boolean(true));
+        }
+        if shown.kept.has_authority_key {
+            values.insert(("ca", "source"), Value::String("node".to_owned()));
+        }
+        let own = [canonical(&name), canonical(&address)];
+        let beyond = |setting: &str, known: &[&str]| -> BTreeSet<String> {
+            let certificate = certificate(shown, setting);
+            let names = certificate.map(|facts| facts.names.clone()).unwrap_or_default();
+            names.into_iter().filter(|name| !own.contains(name) && !known.contains(&name.as_str())).collect()
+        };
+        Ok(Self {
+            peer_names: beyond("peer-cert-file", &[]),
+            server_names: beyond("cert-file", &["localhost", "127.0.0.1", "::1"]),
+            validity: certificate(shown, "cert-file").map(|facts| facts.not_after.0 - facts.not_before.0),
+            ssh: shown.ssh.clone().filter(|ssh| *ssh != address),
+            name,
+            address,
+            cluster,
+            version,
+            values,
+        })
+    }
+}
+
+fn certificate<'a>(shown: &'a Shown, setting: &str) -> Option<&'a Certificate> {
+    shown.asked.certificates.get(setting).and_then(Seen::known)
+}
+
+/// What the member itself says.
+fn version(shown: &Shown) -> Result<Version, String> {
+    let members = shown.asked.members.known().into_iter().flatten();
+    let mut own = members.filter(|member| Some(member.entry.id) == shown.asked.member);
+    let answer = own.next().and_then(|member| member.answer.known());
+    answer.map(|answer| answer.version).ok_or_else(|| "it did not say which version it is".to_owned())
+}
+
+/// Where its program is: `/opt/etcd/3.6.16/etcd` is in the folder `/opt/etcd`, any other one in a folder of somebody else.
+fn binaries(executable: &RemotePath, version: Version) -> BTreeMap<(&'static str, &'static str), Value> {
+    let folder = executable.parent();
+    let is_ours = folder.as_str().rsplit('/').next() == Some(version.to_string().as_str());
+    let declared = match is_ours {
+        true => (("paths", "binaries"), text_of(&folder.parent())),
+        false => (("etcd.archive", "preinstalled"), text_of(&folder)),
+    };
+    BTreeMap::from([declared])
+}
+
+/// `[etcd]`.
+fn settings(told: &Told, text: &str) -> Result<BTreeMap<(&'static str, &'static str), Value>, String> {
+    let mut values = BTreeMap::new();
+    let mut add = |key: &'static str, value: String| values.insert(("etcd", key), Value::String(value));
+    if let Some(bytes) = told.value("quota-backend-bytes") {
+        add("quota-backend", bytes.parse().map(size).map_err(|_| format!("{bytes:?} is no quota-backend-bytes"))?);
+    }
+    for name in ["heartbeat-interval", "election-timeout"] {
+        if let Some(milliseconds) = told.value(name) {
+            add(name, format!("{milliseconds}ms"));
+        }
+    }
+    if let (Some(mode), Some(retention)) = (told.value("auto-compaction-mode"), told.value("auto-compaction-retention"))
+    {
+        // A number of revisions is one in cluster.toml, and a duration is text.
+        let retention = match retention.parse() {
+            Ok(revisions) if mode == "revision" => Value::Integer(revisions),
+            _ => Value::String(retention.to_owned()),
+        };
+        let table = [("mode".to_owned(), Value::String(mode.to_owned())), ("retention".to_owned(), retention)];
+        values.insert(("etcd", "auto-compaction"), Value::Table(table.into_iter().collect()));
+    }
+    let extra = declared::extra(text).ok_or("its settings cannot be read")?;
+    if !extra.is_empty() {
+        let extra = Value::try_from(extra).map_err(|error| format!("its settings cannot be declared: {error}"))?;
+        values.insert(("etcd", "extra"), extra);
+    }
+    Ok(values)
+}
+
+/// The largest unit that needs no fraction.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes}B"), |(name, unit)| format!("{}{name}", bytes / unit))
+}
+
+fn port(urls: &str) -> Result<Value, String> {
+    let url = urls.split(',').next().unwrap_or_default();
+    let port = url.rsplit_once(':').and_then(|(_, port)| port.trim_end_matches('/').parse::<u16>().ok());
+    port.map(|port| Value::Integer(port.into())).ok_or_else(|| format!("{url:?} has no port"))
+}
+
+fn text_of(path: &RemotePath) -> Value {
+    Value::String(path.to_string())
+}
+
+fn texts<'a>(names: impl IntoIterator<Item = &'a String>) -> Value {
+    Value::Array(names.into_iter().map(|name| Value::String(name.clone())).collect())
+}
+
+/// What every server certificate names. A name that one alone has is none of `server-names`, which are for all.
+fn server_names(members: &[Member]) -> BTreeSet<String> {
+    let sets = members.iter().map(|member| member.server_names.clone());
+    sets.reduce(|all, of_one| all.intersection(&of_one).cloned().collect()).unwrap_or_default()
+}
+
+/// Those that were issued for another time than by default. An authority that ends before may have cut one short, so it is the
+/// longest.
+fn certificates(members: &[Member]) -> BTreeMap<(&'static str, &'static str), Value> {
+    const HOUR: i64 = 60 * 60;
+    const DEFAULT: i64 = 365 * 24 * HOUR;
+    let longest = members.iter().filter_map(|member| member.validity).max().unwrap_or(DEFAULT) - BACKDATED_SECONDS;
+    // Who else issues dates back by less.
+    let (hours, minutes) = ((longest + HOUR / 4) / HOUR, longest / 60);
+    let validity = match hours {
+        _ if (longest - DEFAULT).abs() < HOUR => return BTreeMap::new(),
+        0..=3 => format!("{minutes}m"),
+        hours if hours % 24 == 0 => format!("{}d", hours / 24),
+        hours => format!("{hours}h"),
+    };
+    BTreeMap::from([(("certificates", "validity"), Value::String(validity))])
+}
+
+/// `[backup]`: the units are the same on every node that has them.
+fn backup(members: &[Shown], refused: &mut Vec<String>) -> BTreeMap<(&'static str, &'static str), Value> {
+    let mut values = BTreeMap::new();
+    let with = || members.iter().filter_map(|member| Some((member, member.kept.backup.as_ref()?)));
+    let Some((first, units)) = with().next() else { return values };
+    if let Some((other, _)) = with().find(|(_, theirs)| *theirs != units) {
+        refused.push(format!(
+            "the backup units on {} differ from those on {}: [backup] declares one policy",
+            other.survey.host, first.survey.host
+        ));
+    }
+    let Some(schedule) = declared::schedule(&units.service, &units.timer) else {
+        refused.push(format!("the backup units on {} do not say their schedule", first.survey.host));
+        return values;
+    };
+    let mut add = |key: &'static str, value: Value| values.insert(("backup", key), value);
+    add("schedule", Value::String(schedule.cron.clone()));
+    if let Some(keep) = schedule.variable("KEEP").and_then(|keep| keep.parse().ok()) {
+        add("keep", Value::Integer(keep));
+    }
+    for (key, variable) in [("compression", "COMPRESSION"), ("directory", "DIRECTORY"), ("metrics", "METRICS")] {
+        let value = schedule.variable(variable).filter(|value| *value != crate::core::desired::METRICS_FOLDER);
+        if let Some(value) = value {
+            add(key, Value::String(value.to_owned()));
+        }
+    }
+    if schedule.variable("MOUNT").is_some() {
+        add("mount", Value::Boolean(true));
+    }
+    if with().count() < members.len() {
+        let names = with().filter_map(|(member, _)| member.told.as_ref().ok()?.value("name").map(str::to_owned));
+        add("nodes", texts(&names.collect::<Vec<_>>()));
+    }
+    values
+}
+
+/// The members, and where they do not agree on what one cluster.toml declares for all.
+struct All<'a> {
+    members: &'a [Member],
+    refused: Vec<String>,
+}
+
+impl All<'_> {
+    /// What all of them say; else the first two that differ are told.
+    fn same<T: PartialEq>(&mut self, what: &str, of: impl Fn(&Member) -> T, shown: impl Fn(&T) -> String) -> Option<T> {
+        let first = self.members.first()?;
+        let value = of(first);
+        let other = self.members.iter().find(|member| of(member) != value);
+        if let Some(other) = other {
+            let (here, there) = (&first.name, &other.name);
+            let (is, theirs) = (shown(&value), shown(&of(other)));
+            self.refused.push(format!("{here} and {there} differ: {what} {is} on {here}, and {theirs} on {there}"));
+            return None;
+        }
+        Some(value)
+    }
+}
+
+/// What `ssh` may know the host of a member by: the address at which its peers reach it, and its name; that first where
+/// another host was given by its member's name.
+pub fn ways(entry: &MemberEntry, by_name: bool) -> Vec<String> {
+    let addresses: Vec<_> = entry.peer_urls.iter().map(|url| url.address().to_owned()).collect();
+    let name = entry.name.as_ref().map(ToString::to_string).into_iter().collect();
+    let mut ways: Vec<String> = Vec::new();
+    for way in if by_name { [name, addresses] } else { [addresses, name] }.into_iter().flatten() {
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    ways
+}
