@@ -13,6 +13,8 @@ use crate::core::url;
 
 pub mod backup;
 pub mod declared;
+mod duration;
+pub mod form;
 pub mod layout;
 pub mod runtime;
 pub mod settings;

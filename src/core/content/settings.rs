@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use yaml_serde::Value;
 
-use crate::core::desired::{is_boolean, is_setting};
+use super::duration;
+use crate::core::desired::{SettingKind, is_boolean, is_setting, setting_kind};
 use crate::core::names::RemotePath;
 use crate::core::observed::survey::RunningEtcd;
 
@@ -71,41 +72,131 @@ pub fn told(running: &RunningEtcd) -> Result<Told, String> {
     Ok(Told { by, values })
 }
 
-/// `--name x`, `--name=x`, `-name=x`, and a boolean alone. The last one counts. What is no setting of etcd is left out: it may
-/// be anybody's secret, in the arguments of a program that only has etcd's name.
+/// The last one counts, also an empty one: it sets nothing. What is no setting of etcd is left out: it may be anybody's
+/// secret, in the arguments of a program that only has etcd's name.
 fn of_flags(arguments: &[String]) -> BTreeMap<String, String> {
-    let mut values = BTreeMap::new();
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let values = flags(&arguments).0.into_iter().map(|flag| (flag.name.to_owned(), normal(flag.name, flag.value)));
+    let mut values: BTreeMap<_, _> = values.collect();
+    values.retain(|_, value| !value.is_empty());
+    values
+}
+
+/// A setting among arguments: which of them has its name, and which its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flag<'a> {
+    pub name: &'a str,
+    pub value: &'a str,
+    pub name_at: usize,
+    /// The same as `name_at` in `--name=x`, and where a boolean stands alone.
+    pub value_at: usize,
+}
+
+/// `--name x`, `--name=x`, `-name=x`, and a boolean alone; and the first argument that is no flag any more.
+pub(super) fn flags<'a>(arguments: &[&'a str]) -> (Vec<Flag<'a>>, usize) {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < arguments.len() {
+        let name_at = at;
+        let argument = arguments[at];
         let name = argument.strip_prefix("--").or(argument.strip_prefix('-')).unwrap_or_default();
         // What comes first without a dash, or behind `--`, is no flag any more.
         if name.is_empty() {
             break;
         }
+        at += 1;
         let (name, value) = match name.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None if is_boolean(name) => (name, Some("true".to_owned())),
+            Some((name, value)) => (name, Some(value)),
+            None if is_boolean(name) => (name, Some("true")),
             // One that nobody knows may be a boolean, too.
-            None if !is_setting(name) && arguments.as_slice().first().is_some_and(|next| next.starts_with('-')) => {
-                continue;
+            None if !is_setting(name) && arguments.get(at).is_some_and(|next| next.starts_with('-')) => continue,
+            None => {
+                at += 1;
+                (name, arguments.get(at - 1).copied())
             }
-            None => (name, arguments.next().cloned()),
         };
-        if let Some(value) = value.filter(|value| is_setting(name) && !value.is_empty()) {
-            values.insert(name.to_owned(), normal(name, &value));
+        if let Some(value) = value.filter(|_| is_setting(name)) {
+            found.push(Flag { name, value, name_at, value_at: at - 1 });
         }
     }
-    values
+    (found, at.min(arguments.len()))
 }
 
 /// `ETCD_DATA_DIR` is `data-dir`. An empty one counts as not set, and what is no setting is not etcd's: images and Kubernetes
 /// give theirs the same beginning (`ETCD_ROOT_PASSWORD`, `ETCD_SERVICE_HOST`).
 fn of_variables(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let setting = |(name, value): (&String, &String)| {
-        let name = name.strip_prefix("ETCD_")?.to_ascii_lowercase().replace('_', "-");
-        (!value.is_empty() && is_setting(&name)).then(|| (name.clone(), normal(&name, value)))
+    let setting = |(variable, value): (&String, &String)| {
+        let name = name_of_variable(variable)?;
+        (!value.is_empty()).then(|| (name.clone(), normal(&name, value)))
     };
     variables.iter().filter_map(setting).collect()
+}
+
+/// The variable that sets `name` (`FlagToEnv` in pkg/flags).
+pub(super) fn variable(name: &str) -> String {
+    format!("ETCD_{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The setting of this variable.
+pub(super) fn name_of_variable(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix("ETCD_")?;
+    let name =
+        (!name.contains(|c: char| c.is_ascii_lowercase())).then(|| name.to_ascii_lowercase().replace('_', "-"))?;
+    is_setting(&name).then_some(name)
+}
+
+/// What stands in a section of a config file: the section, the key in it, and the flag.
+#[rustfmt::skip]
+const IN_SECTIONS: [(&str, &str, &str); 20] = [
+    ("client-transport-security", "cert-file", "cert-file"),
+    ("client-transport-security", "key-file", "key-file"),
+    ("client-transport-security", "client-cert-file", "client-cert-file"),
+    ("client-transport-security", "client-key-file", "client-key-file"),
+    ("client-transport-security", "client-cert-auth", "client-cert-auth"),
+    ("client-transport-security", "trusted-ca-file", "trusted-ca-file"),
+    ("client-transport-security", "auto-tls", "auto-tls"),
+    ("client-transport-security", "allowed-hostname", "client-cert-allowed-hostname"),
+    ("peer-transport-security", "cert-file", "peer-cert-file"),
+    ("peer-transport-security", "key-file", "peer-key-file"),
+    ("peer-transport-security", "client-cert-file", "peer-client-cert-file"),
+    ("peer-transport-security", "client-key-file", "peer-client-key-file"),
+    ("peer-transport-security", "client-cert-auth", "peer-client-cert-auth"),
+    ("peer-transport-security", "trusted-ca-file", "peer-trusted-ca-file"),
+    ("peer-transport-security", "auto-tls", "peer-auto-tls"),
+    ("peer-transport-security", "allowed-cn", "peer-cert-allowed-cn"),
+    ("peer-transport-security", "allowed-hostname", "peer-cert-allowed-hostname"),
+    ("peer-transport-security", "skip-client-san-verification", "peer-skip-client-san-verification"),
+    ("socket-options", "reuse-port", "socket-reuse-port"),
+    ("socket-options", "reuse-address", "socket-reuse-address"),
+];
+
+/// What no config file takes.
+const FLAGS_ALONE: [&str; 4] = ["client-crl-file", "config-file", "discovery-endpoints", "peer-crl-file"];
+
+/// Whether the key is one that holds others.
+pub(super) fn is_section(key: &str) -> bool {
+    IN_SECTIONS.iter().any(|&(section, _, _)| section == key)
+}
+
+/// The setting of a key in a config file, which stands in `section` or at the top.
+pub(super) fn name_of_key<'a>(section: Option<&str>, key: &'a str) -> Option<&'a str> {
+    match section {
+        Some(section) => {
+            IN_SECTIONS.iter().find(|&&(of, name, _)| of == section && name == key).map(|&(_, _, flag)| flag)
+        }
+        None => {
+            let is_elsewhere = IN_SECTIONS.iter().any(|&(section, _, flag)| section == key || flag == key);
+            (is_setting(key) && !is_elsewhere && !FLAGS_ALONE.contains(&key)).then_some(key)
+        }
+    }
+}
+
+/// The section and the key by which a config file sets `name`; `None` where no config file can.
+pub(super) fn key_of_name(name: &str) -> Option<(Option<&'static str>, &str)> {
+    match IN_SECTIONS.iter().find(|&&(_, _, flag)| flag == name) {
+        Some(&(section, key, _)) => Some((Some(section), key)),
+        None => name_of_key(None, name).map(|key| (None, key)),
+    }
 }
 
 /// Keys that etcd does not know, and those without a value, set nothing.
@@ -116,33 +207,35 @@ fn of_file(text: &str) -> Result<BTreeMap<String, String>, String> {
     let read: Value = yaml_serde::from_str(text).map_err(|error| {
         error.location().map_or_else(String::new, |at| format!(": line {}, column {}", at.line(), at.column()))
     })?;
+    let mut values = of_tree(&read).ok_or_else(String::new)?;
+    values.retain(|_, value| !value.is_empty());
+    Ok(values)
+}
+
+/// The settings of a config file that was read, also those that are no text; `None` where it is no table.
+pub(super) fn of_tree(tree: &Value) -> Option<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
-    let table = match read {
+    let table = match tree {
         Value::Mapping(table) => table,
         // A file without any key is null to YAML.
-        Value::Null => return Ok(values),
-        _ => return Err(String::new()),
+        Value::Null => return Some(values),
+        _ => return None,
     };
-    let mut add = |name: String, value: &Value| {
-        if let Some(value) = text_of(value).filter(|value| !value.is_empty() && is_setting(&name)) {
-            values.insert(name.clone(), normal(&name, &value));
+    let mut add = |section: Option<&str>, (key, value): (&Value, &Value)| {
+        let Some(name) = key.as_str().and_then(|key| name_of_key(section, key)) else { return };
+        if let Some(value) = text_of(value) {
+            values.insert(name.to_owned(), normal_of_key(name, &value));
         }
     };
-    for (key, value) in &table {
-        let Some(key) = key.as_str() else { continue };
-        match (key, value) {
-            ("client-transport-security", Value::Mapping(table)) => {
-                table.iter().for_each(|(name, value)| add(name.as_str().unwrap_or_default().to_owned(), value));
+    for (key, value) in table {
+        match (key.as_str(), value) {
+            (Some(section), Value::Mapping(table)) if is_section(section) => {
+                table.iter().for_each(|entry| add(Some(section), entry));
             }
-            ("peer-transport-security", Value::Mapping(table)) => {
-                table
-                    .iter()
-                    .for_each(|(name, value)| add(format!("peer-{}", name.as_str().unwrap_or_default()), value));
-            }
-            _ => add(key.to_owned(), value),
+            _ => add(None, (key, value)),
         }
     }
-    Ok(values)
+    Some(values)
 }
 
 /// `None` of what has no value, and of what etcd takes from no flag.
@@ -160,11 +253,29 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Go takes `1`, `t` and `True` for true, too (`strconv.ParseBool`); so does what writes them: `True` is Ansible's.
-fn normal(name: &str, value: &str) -> String {
-    match value {
-        "1" | "t" | "T" | "TRUE" | "True" if is_boolean(name) => "true".to_owned(),
-        "0" | "f" | "F" | "FALSE" | "False" if is_boolean(name) => "false".to_owned(),
+/// The one text of all that mean the same to etcd. Go takes `1`, `t` and `True` for true, too (`strconv.ParseBool`); so does
+/// what writes them: `True` is Ansible's. `300s` is `5m0s`.
+pub(super) fn normal(name: &str, value: &str) -> String {
+    match setting_kind(name) {
+        Some(SettingKind::Bool) => match value {
+            "1" | "t" | "T" | "TRUE" | "True" => "true".to_owned(),
+            "0" | "f" | "F" | "FALSE" | "False" => "false".to_owned(),
+            _ => value.to_owned(),
+        },
+        Some(SettingKind::Nanoseconds) => duration::nanoseconds(value).map_or_else(|| value.to_owned(), duration::text),
+        _ => value.to_owned(),
+    }
+}
+
+/// The same of a value in a config file. Go's YAML has more words for true, and a duration is a number of nanoseconds there.
+fn normal_of_key(name: &str, value: &str) -> String {
+    match setting_kind(name) {
+        Some(SettingKind::Bool) => match value {
+            "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => "true".to_owned(),
+            "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => "false".to_owned(),
+            _ => normal(name, value),
+        },
+        Some(SettingKind::Nanoseconds) => value.parse().map_or_else(|_| value.to_owned(), duration::text),
         _ => value.to_owned(),
     }
 }
@@ -221,6 +332,8 @@ mod tests {
             ["auto-tls=false", "experimental-initial-corrupt-check=true"]
         );
         assert_eq!(of("--name a -- --data-dir /d"), ["name=a"]);
+        assert_eq!(of("--name=a --data-dir=/d --name="), ["data-dir=/d"]);
+        assert_eq!(of("--watch-progress-notify-interval=300s"), ["watch-progress-notify-interval=5m0s"]);
         // The one that has no value was never there: etcd does not start with it.
         assert_eq!(
             of("--initial-cluster=a=https://x:1,b=https://y:2 --name"),
@@ -234,6 +347,8 @@ mod tests {
         let both = told(&running("--snapshot-count=7", &variables, None)).unwrap();
         assert_eq!(both.by, Medium::FlagsAndVariables);
         assert_eq!(values(&both), ["name=of-env", "peer-client-cert-auth=true", "snapshot-count=7"]);
+        // etcd asks for names in capitals alone.
+        assert_eq!(values(&told(&running("", &[("ETCD_Name", "a"), ("ETCD_data_dir", "/d")], None)).unwrap()), [""; 0]);
         assert_eq!(told(&running("", &variables, None)).unwrap().by, Medium::Variables);
         assert_eq!(told(&running("--name a", &[], None)).unwrap().by, Medium::Flags);
     }
@@ -282,6 +397,36 @@ mod tests {
         let text =
             "name: a\nwal-dir:\ndiscovery:\nclient-transport-security:\n  cert-file:\n  auto-tls: true\nnope: 1\n";
         assert_eq!(values(&told(&running("", &[], Some(text))).unwrap()), ["auto-tls=true", "name=a"]);
+    }
+
+    /// What stands in a section has another name there, or means nothing outside.
+    #[test]
+    fn each_key_of_a_file_has_its_place() {
+        let text = "cert-file: /outside\nclient-transport-security: {allowed-hostname: [a, b], auto-tls: yes}\n\
+                    peer-transport-security:\n  allowed-cn: [x]\n  skip-client-san-verification: true\n\
+                    socket-options: {reuse-port: true}\nwatch-progress-notify-interval: 5000000000\n\
+                    config-file: /x\n";
+        assert_eq!(
+            values(&told(&running("", &[], Some(text))).unwrap()),
+            [
+                "auto-tls=true",
+                "client-cert-allowed-hostname=a,b",
+                "peer-cert-allowed-cn=x",
+                "peer-skip-client-san-verification=true",
+                "socket-reuse-port=true",
+                "watch-progress-notify-interval=5s"
+            ]
+        );
+        for (section, key, flag) in IN_SECTIONS {
+            assert!(is_setting(flag), "{flag}");
+            assert_eq!(key_of_name(flag), Some((Some(section), key)));
+            assert_eq!(name_of_key(Some(section), key), Some(flag));
+        }
+        for flag in FLAGS_ALONE {
+            assert!(is_setting(flag) && key_of_name(flag).is_none(), "{flag}");
+        }
+        assert_eq!(key_of_name("data-dir"), Some((None, "data-dir")));
+        assert_eq!(name_of_variable(&variable("peer-cert-file")).as_deref(), Some("peer-cert-file"));
     }
 
     #[test]

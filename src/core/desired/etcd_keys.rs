@@ -129,14 +129,29 @@ const SWITCHES: [&str; 10] = [
     "unsafe-no-fsync",
 ];
 
+/// What etcd takes for the setting of that name, in whichever version; `None` where it has no such setting.
+pub(crate) fn kind(name: &str) -> Option<Kind> {
+    if let Some(key) = find(name) {
+        return Some(key.kind);
+    }
+    match name {
+        _ if SWITCHES.contains(&name) => Some(Bool),
+        "heartbeat-interval" | "election-timeout" | "self-signed-cert-validity" => Some(Unsigned),
+        "quota-backend-bytes" => Some(Integer),
+        "client-cert-allowed-hostname" | "peer-cert-allowed-cn" | "peer-cert-allowed-hostname" => Some(Texts),
+        "client-transport-security" | "peer-transport-security" => Some(Table),
+        _ => (owner(name).is_some() || FLAGS.contains(&name)).then_some(Text),
+    }
+}
+
 /// Whether etcd has a setting of that name, in whichever version.
 pub(crate) fn is_setting(name: &str) -> bool {
-    find(name).is_some() || owner(name).is_some() || FLAGS.contains(&name)
+    kind(name).is_some()
 }
 
 /// Whether etcd takes only true or false for the setting of that name, in whichever version.
 pub(crate) fn is_boolean(name: &str) -> bool {
-    SWITCHES.contains(&name) || find(name).is_some_and(|key| key.kind == Bool)
+    kind(name) == Some(Bool)
 }
 
 /// The key of that name, in whichever version.

@@ -29,7 +29,9 @@ mod vault;
 pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub use consumers::Consumer;
-pub(crate) use etcd_keys::{Kind as SettingKind, is_boolean, is_setting, owner, settings as etcd_settings};
+pub(crate) use etcd_keys::{
+    Kind as SettingKind, is_boolean, is_setting, kind as setting_kind, owner, settings as etcd_settings,
+};
 pub use place::{Place, Places};
 pub use schedule::{Schedule, parser};
 pub use vault::{Vault, VaultLogin};

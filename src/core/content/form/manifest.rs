@@ -1,0 +1,220 @@
+//! The manifest of a static pod, as kubeadm writes it: etcd's flags are the command of its container, an item a line.
+//!
+//! Source: cmd/kubeadm/app/phases/etcd/local.go of Kubernetes; how `$(NAME)` is read: third_party/forked/golang/expansion.
+
+use std::ops::Range;
+
+use yaml_serde::Value;
+
+use super::scalar::{self, is_blank};
+use super::words::{self, Hand, Piece, Word};
+use super::{Edit, Line, Unreadable, line_at, line_end, lines, settings, without_lines};
+
+/// The container of etcd.
+struct Pod {
+    tree: Value,
+    /// Which of the containers.
+    container: usize,
+    /// What is started: the program, and then the flags.
+    items: Vec<Item>,
+}
+
+/// An item of a list, in its line.
+struct Item {
+    line: Line,
+    /// Where its text stands, in quotes or not.
+    raw: Range<usize>,
+}
+
+fn pod(text: &str) -> Result<Pod, Unreadable> {
+    if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
+        return Err(Unreadable::of_no_line("a manifest in brackets, as JSON has it"));
+    }
+    let tree = scalar::tree(text)?;
+    let none = Vec::new();
+    let containers = tree.get("spec").and_then(|spec| spec.get("containers")).and_then(Value::as_sequence);
+    let of_etcd: Vec<_> = containers.unwrap_or(&none).iter().enumerate().filter(|(_, of)| is_etcd(of)).collect();
+    let (container, of) = match of_etcd[..] {
+        [one] => one,
+        [] => return Err(Unreadable::of_no_line("no container of this pod starts etcd")),
+        _ => return Err(Unreadable::of_no_line("more than one container of this pod may be etcd's")),
+    };
+    let list = |key: &str| -> Result<Option<Vec<&str>>, Unreadable> {
+        match of.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(list) => {
+                let texts = list.as_sequence().and_then(|list| list.iter().map(Value::as_str).collect());
+                texts.map(Some).ok_or_else(|| Unreadable::of_no_line(format!("`{key}` of etcd is no list of text")))
+            }
+        }
+    };
+    let (command, arguments) = (list("command")?, list("args")?.filter(|list| !list.is_empty()));
+    let Some(command) = command.filter(|command| !command.is_empty()) else {
+        return Err(Unreadable::of_no_line("without `command` the image says what is started"));
+    };
+    let mut items = block(text, "command", &command)?;
+    if program(command[0]) != "etcd" {
+        let what = "etcd is started by another program here, and what that makes of its words is not known";
+        return Err(Unreadable::at(text, items.first().map_or(0, |item| item.raw.start), what));
+    }
+    if let Some(arguments) = arguments {
+        items.extend(block(text, "args", &arguments)?);
+    }
+    let variables = of.get("env").and_then(Value::as_sequence).unwrap_or(&none);
+    let names = variables.iter().filter_map(|variable| variable.get("name").and_then(Value::as_str));
+    if let Some(name) = names.filter_map(settings::name_of_variable).next() {
+        return Err(Unreadable::of_no_line(format!("`env` of the container sets {name}, beside the flags")));
+    }
+    Ok(Pod { container, items, tree: tree.clone() })
+}
+
+fn program(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or_default()
+}
+
+fn is_etcd(container: &Value) -> bool {
+    let first = |key: &str| container.get(key).and_then(|list| list.get(0)).and_then(Value::as_str).map(program);
+    container.get("name").and_then(Value::as_str) == Some("etcd")
+        || first("command") == Some("etcd")
+        || first("command").is_none() && first("args") == Some("etcd")
+}
+
+/// The lines of the one list under `key` that says what the parser read.
+fn block(text: &str, key: &str, texts: &[&str]) -> Result<Vec<Item>, Unreadable> {
+    let all: Vec<_> = lines(text).collect();
+    let mut found = Vec::new();
+    for (index, line) in all.iter().enumerate() {
+        let content = &text[line.content.clone()];
+        let indent = content.len() - content.trim_start_matches([' ', '-']).len();
+        let behind = content[indent..].strip_prefix(key).and_then(|rest| rest.strip_prefix(':'));
+        if behind.is_some_and(is_blank) {
+            found.extend(items(text, &all[index + 1..], indent, texts));
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (Some(items), true) => Ok(items),
+        _ => Err(Unreadable::of_no_line(format!("`{key}` of etcd is not written with one item a line"))),
+    }
+}
+
+/// The items in these lines, where they are these.
+fn items(text: &str, lines: &[Line], indent: usize, texts: &[&str]) -> Option<Vec<Item>> {
+    let mut found = Vec::new();
+    for line in lines {
+        let content = &text[line.content.clone()];
+        let own = content.len() - content.trim_start_matches(' ').len();
+        if is_blank(content) {
+            continue;
+        }
+        let Some(rest) = content[own..].strip_prefix("- ").filter(|_| own >= indent) else {
+            // Something deeper belongs to an item, which then is not in one line.
+            if own > indent {
+                return None;
+            }
+            break;
+        };
+        let place = scalar::place(rest)?;
+        let raw = &rest[place.clone()];
+        let expected = texts.get(found.len())?;
+        if !scalar::says(raw, &Value::String((*expected).to_owned())) {
+            return None;
+        }
+        let begin = line.content.start + own + 2;
+        found.push(Item { line: line.clone(), raw: begin + place.start..begin + place.end });
+    }
+    (found.len() == texts.len()).then_some(found)
+}
+
+fn words(text: &str, pod: &Pod) -> Vec<Word> {
+    pod.items.iter().skip(1).map(|item| word(text, item)).collect()
+}
+
+/// The flags of etcd. A word is put anew as a whole, so its pieces have no places of their own.
+pub(super) fn list(text: &str) -> Result<Vec<Word>, Unreadable> {
+    Ok(words(text, &pod(text)?))
+}
+
+fn word(text: &str, item: &Item) -> Word {
+    let read = match yaml_serde::from_str(&text[item.raw.clone()]) {
+        Ok(Value::String(read)) => read,
+        _ => String::new(),
+    };
+    let mut pieces = Vec::new();
+    let mut chars = read.chars().peekable();
+    let mut is_open = false;
+    while let Some(char) = chars.next() {
+        let is_dollar = char == '$' && !is_open;
+        if is_dollar && chars.next_if_eq(&'$').is_none() && chars.peek() == Some(&'(') {
+            is_open = true;
+        }
+        pieces.push(Piece { char, at: item.raw.clone(), quote: None, is_open });
+        is_open &= char != ')';
+    }
+    Word::new(pieces, item.raw.clone())
+}
+
+/// All that is no flag of etcd.
+pub(super) fn rest(text: &str) -> Result<String, Unreadable> {
+    let Pod { mut tree, container, .. } = pod(text)?;
+    let of = tree.get_mut("spec").and_then(|spec| spec.get_mut("containers")).and_then(|all| all.get_mut(container));
+    let of = of.and_then(Value::as_mapping_mut);
+    let program = of.and_then(|of| {
+        of.remove("args");
+        of.remove("command")
+    });
+    Ok(format!("{tree:?} {:?}", program.as_ref().and_then(|command| command.get(0))))
+}
+
+pub(super) fn change(text: &str, name: &str, value: Option<&str>) -> Result<Vec<Edit>, Unreadable> {
+    let pod = pod(text)?;
+    let words = words(text, &pod);
+    words::change(text, &words, &InItems { text, items: &pod.items }, name, value)
+}
+
+struct InItems<'a> {
+    text: &'a str,
+    items: &'a [Item],
+}
+
+impl InItems<'_> {
+    fn write(&self, word: &str, like: &Item) -> String {
+        scalar::written(word, scalar::quote_of(&self.text[like.raw.clone()]), false)
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('$', "$$")
+}
+
+impl Hand for InItems<'_> {
+    fn put(&self, word: &Word, from: usize, value: &str) -> Result<Vec<Edit>, Unreadable> {
+        let new = escaped(&word.text[..from]) + &escaped(value);
+        let quote = scalar::quote_of(&self.text[word.at.clone()]);
+        Ok(vec![Edit::new(word.at.clone(), scalar::written(&new, quote, false))])
+    }
+
+    fn remove(&self, words: Range<usize>) -> Result<Vec<Edit>, Unreadable> {
+        // The first item is the program.
+        let items = &self.items[words.start + 1..words.end + 1];
+        let mut spans: Vec<Range<usize>> = Vec::new();
+        for line in items.iter().map(|item| &item.line) {
+            match spans.last_mut().filter(|span| line_at(self.text, span.end).whole.end == line.whole.start) {
+                Some(span) => span.end = line.content.end,
+                None => spans.push(line.content.clone()),
+            }
+        }
+        Ok(spans.iter().map(|span| without_lines(self.text, span)).collect())
+    }
+
+    fn add(&self, name: &str, words: &[String]) -> Result<Vec<Edit>, Unreadable> {
+        let Some(last) = self.items.last() else {
+            return Err(Unreadable::of_no_line(format!("there is no list to add {name} to")));
+        };
+        // The program is no example.
+        let like = if self.items.len() > 1 { last } else { &self.items[0] };
+        let dash = &self.text[last.line.whole.start..last.raw.start];
+        let end = line_end(self.text);
+        let new: String = words.iter().map(|word| format!("{end}{dash}{}", self.write(&escaped(word), like))).collect();
+        Ok(vec![Edit::insert(last.line.content.end, new)])
+    }
+}
