@@ -17,6 +17,7 @@ mod crash;
 mod doctor;
 mod drift;
 mod expired;
+mod forms;
 mod lock;
 mod membership;
 mod moves;
