@@ -92,7 +92,8 @@ pub(super) struct Flag<'a> {
     pub value_at: usize,
 }
 
-/// `--name x`, `--name=x`, `-name=x`, and a boolean alone; and the first argument that is no flag any more.
+/// `--name x`, `--name=x`, `-name=x`, and a boolean alone; and the first argument that is no flag any more, or one without
+/// its value.
 pub(super) fn flags<'a>(arguments: &[&'a str]) -> (Vec<Flag<'a>>, usize) {
     let mut found = Vec::new();
     let mut at = 0;
@@ -109,17 +110,18 @@ pub(super) fn flags<'a>(arguments: &[&'a str]) -> (Vec<Flag<'a>>, usize) {
             Some((name, value)) => (name, Some(value)),
             None if is_boolean(name) => (name, Some("true")),
             // One that nobody knows may be a boolean, too.
-            None if !is_setting(name) && arguments.get(at).is_some_and(|next| next.starts_with('-')) => continue,
+            None if !is_setting(name) && arguments.get(at).is_none_or(|next| next.starts_with('-')) => continue,
+            None if at == arguments.len() => return (found, name_at),
             None => {
                 at += 1;
-                (name, arguments.get(at - 1).copied())
+                (name, Some(arguments[at - 1]))
             }
         };
         if let Some(value) = value.filter(|_| is_setting(name)) {
             found.push(Flag { name, value, name_at, value_at: at - 1 });
         }
     }
-    (found, at.min(arguments.len()))
+    (found, at)
 }
 
 /// `ETCD_DATA_DIR` is `data-dir`. An empty one counts as not set, and what is no setting is not etcd's: images and Kubernetes

@@ -108,7 +108,7 @@ pub(super) fn change(
         }
         (None, Some(value)) => match words.get(end) {
             Some(word) => {
-                let what = "etcd takes no flag from here on, as this is none: it does not start with it";
+                let what = "etcd does not start with what stands here, and would take no flag behind it";
                 Err(Unreadable::at(text, word.at.start, what))
             }
             None => hand.add(name, &new(words, &flags, name, value)),

@@ -241,7 +241,11 @@ pub(super) fn change(text: &str, name: &str, value: Option<&str>) -> Result<Vec<
         is_all && scalar::says(&line[place.clone()], in_tree)
     });
     let Some(place) = place else {
-        return Err(Unreadable::at(text, entry.value_at, format!("the value of {name} goes over several lines")));
+        return Err(Unreadable::at(
+            text,
+            entry.value_at,
+            format!("the value of {name} is more than a plain value in its line"),
+        ));
     };
     let Some(value) = value else { return Ok(vec![without_lines(text, &entry.line.content)]) };
     let written = written(name, value, scalar::quote_of(&line[place.clone()]))?;
