@@ -56,9 +56,10 @@ fn variables(host: &Host) {
         fs::create_dir_all(host.root_dir().join("forms")).expect("a host's disk can be written");
         fs::write(host.root_dir().join(format!("forms/{index}.env")), text).expect("a host's disk can be written");
     }
+    // A host may give every service a name for etcd.
     host.write(
         "/etc/systemd/system/forms-env@.service",
-        "[Service]\nType=oneshot\nEnvironmentFile=/forms/%i.env\nExecStart=/bin/sh -c 'exec /usr/bin/env -0 >/forms/%i.out'\n",
+        "[Service]\nType=oneshot\nEnvironment=ETCD_NAME=\nEnvironmentFile=/forms/%i.env\nExecStart=/bin/sh -c 'exec /usr/bin/env -0 >/forms/%i.out'\n",
     );
     let last = texts.len() - 1;
     host.sh(&format!("systemctl daemon-reload; systemctl start $(printf 'forms-env@%s ' $(seq 0 {last}))"));
