@@ -27,8 +27,8 @@ struct Item {
 }
 
 fn pod(text: &str) -> Result<Pod, Unreadable> {
-    if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
-        return Err(Unreadable::of_no_line("a manifest in brackets, as JSON has it"));
+    if let Some(at) = scalar::bracket(text) {
+        return Err(Unreadable::at(text, at, "a manifest in brackets, as JSON has it"));
     }
     let tree = scalar::tree(text)?;
     let none = Vec::new();
@@ -44,7 +44,7 @@ fn pod(text: &str) -> Result<Pod, Unreadable> {
             None | Some(Value::Null) => Ok(None),
             Some(list) => {
                 let texts = list.as_sequence().and_then(|list| list.iter().map(Value::as_str).collect());
-                texts.map(Some).ok_or_else(|| Unreadable::of_no_line(format!("`{key}` of etcd is no list of text")))
+                texts.map(Some).ok_or_else(|| near(text, key, format!("`{key}` of etcd is no list of text")))
             }
         }
     };
@@ -63,9 +63,22 @@ fn pod(text: &str) -> Result<Pod, Unreadable> {
     let variables = of.get("env").and_then(Value::as_sequence).unwrap_or(&none);
     let names = variables.iter().filter_map(|variable| variable.get("name").and_then(Value::as_str));
     if let Some(name) = names.filter_map(settings::name_of_variable).next() {
-        return Err(Unreadable::of_no_line(format!("`env` of the container sets {name}, beside the flags")));
+        return Err(near(text, "env", format!("`env` of the container sets {name}, beside the flags")));
     }
     Ok(Pod { container, items, tree: tree.clone() })
+}
+
+/// At the line with that key, where only one has it.
+fn near(text: &str, key: &str, what: String) -> Unreadable {
+    let has_it = |line: &Line| {
+        let content = text[line.content.clone()].trim_start_matches([' ', '-']);
+        content.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'))
+    };
+    let mut with_key = lines(text).filter(has_it);
+    match (with_key.next(), with_key.next()) {
+        (Some(line), None) => Unreadable::at(text, line.whole.start, what),
+        _ => Unreadable::of_no_line(what),
+    }
 }
 
 fn program(word: &str) -> &str {
@@ -93,7 +106,7 @@ fn block(text: &str, key: &str, texts: &[&str]) -> Result<Vec<Item>, Unreadable>
     }
     match (found.pop(), found.is_empty()) {
         (Some(items), true) => Ok(items),
-        _ => Err(Unreadable::of_no_line(format!("`{key}` of etcd is not written with one item a line"))),
+        _ => Err(near(text, key, format!("`{key}` of etcd is not written with one item a line"))),
     }
 }
 

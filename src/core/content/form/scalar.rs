@@ -35,6 +35,12 @@ pub(super) fn is_one_document(text: &str) -> Result<(), Unreadable> {
     Ok(())
 }
 
+/// The bracket in which the whole text stands, as JSON has it.
+pub(super) fn bracket(text: &str) -> Option<usize> {
+    let at = text.find(|c: char| !c.is_whitespace() && c != '\u{feff}')?;
+    text[at..].starts_with(['{', '[']).then_some(at)
+}
+
 /// Whether the line says nothing.
 pub(super) fn is_blank(content: &str) -> bool {
     let content = content.trim_start_matches([' ', '\t']);

@@ -229,11 +229,15 @@ fn a_manifest_of_kubeadm() {
         (
             "    image:",
             "    env:\n    - name: ETCD_NAME\n      value: a\n    image:",
-            "`env` of the container sets name",
+            "line 24: `env` of the container sets name",
         ),
-        ("- --name=node-1", "- >-\n      --name=node-1", "is not written with one item a line"),
+        (
+            "- --name=node-1",
+            "- >-\n      --name=node-1",
+            "line 14: `command` of etcd is not written with one item a line",
+        ),
         ("- --name=node-1", "- &a --name=node-1", "is not written with one item a line"),
-        ("- --snapshot-count=10000", "- 10000", "is no list of text"),
+        ("- --snapshot-count=10000", "- 10000", "line 14: `command` of etcd is no list of text"),
         ("apiVersion", "---\nb: c\n---\napiVersion", "line 3: more than one document"),
         (
             "    - --name=node-1\n",
@@ -252,7 +256,7 @@ fn a_manifest_of_kubeadm() {
         assert!(why.contains(words), "{to}: {why}");
     }
     let why = refusal(Form::Manifest, "{\"kind\":\"Pod\"}", &[]);
-    assert_eq!(why, "a manifest in brackets, as JSON has it");
+    assert_eq!(why, "line 1: a manifest in brackets, as JSON has it");
     assert_eq!(refusal(Form::Manifest, "kind: Pod\n", &[]), "no container of this pod starts etcd");
 }
 
@@ -603,7 +607,7 @@ fn a_config_file() {
     for (text, of, words) in [
         ("name: a\nname: b\n", ("name", "c"), "line 2: a key that is in line 1, too"),
         ("name: a\n---\nname: b\n", ("name", "c"), "line 2: more than one document"),
-        ("{name: a}\n", ("name", "c"), "the whole file is in brackets"),
+        ("{name: a}\n", ("name", "c"), "line 1: the whole file is in brackets"),
         ("name: |\n  a\n", ("name", "c"), "line 1: the value of name is more than a plain value in its line"),
         ("name: a\n  b\n", ("name", "c"), "line 1: the value of name is more than a plain value in its line"),
         ("name: &x a\n", ("name", "c"), "line 1: the value of name is more than a plain value in its line"),
@@ -631,7 +635,11 @@ fn a_config_file() {
             ("name", "c"),
             "changed in this place the file would not say what was asked for: what else it holds",
         ),
-        ("a: \"x\nname: b\"\n", ("name", "c"), "a key or a value that goes over several lines"),
+        (
+            "a: \"x\nname: b\"\n",
+            ("name", "c"),
+            "line 2: a key that stands inside of a value, or a value that hides one",
+        ),
     ] {
         let why = refusal(Form::Yaml, text, &[of]);
         assert!(why.starts_with(words), "{text}: {why}");

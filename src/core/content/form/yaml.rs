@@ -82,9 +82,8 @@ struct File {
 }
 
 fn file(text: &str) -> Result<File, Unreadable> {
-    let begins_in = |bracket: char| text.trim_start_matches('\u{feff}').trim_start().starts_with(bracket);
-    if begins_in('{') || begins_in('[') {
-        return Err(Unreadable::of_no_line("the whole file is in brackets"));
+    if let Some(at) = scalar::bracket(text) {
+        return Err(Unreadable::at(text, at, "the whole file is in brackets"));
     }
     scalar::is_one_document(text)?;
     let tree = match scalar::tree(text) {
@@ -95,7 +94,7 @@ fn file(text: &str) -> Result<File, Unreadable> {
         Err(why) => return Err(entries(text, 0..text.len()).err().unwrap_or(why)),
     };
     let top = entries(text, 0..text.len())?;
-    are_found(&tree, &top)?;
+    are_found(text, &tree, &top)?;
     let mut sections = Vec::new();
     for entry in &top {
         known(None, entry, text)?;
@@ -106,7 +105,7 @@ fn file(text: &str) -> Result<File, Unreadable> {
             match (tree.get(entry.key.as_str()), scalar::place(&text[entry.value_at..entry.line.content.end])) {
                 (Some(Value::Mapping(table)), Some(place)) if place.is_empty() => {
                     let children = entries(text, entry.line.whole.end..entry.end)?;
-                    are_found(table, &children)?;
+                    are_found(text, table, &children)?;
                     children
                 }
                 (Some(Value::Null), Some(_)) => Vec::new(),
@@ -126,13 +125,16 @@ fn file(text: &str) -> Result<File, Unreadable> {
 }
 
 /// What was found in the text is what the parser found.
-fn are_found(table: &Mapping, entries: &[Entry]) -> Result<(), Unreadable> {
-    let same = table.len() == entries.len()
-        && table
-            .keys()
-            .zip(entries)
-            .all(|(key, entry)| key.as_str() == Some(&entry.key) || scalar::says(&entry.key, key));
-    if same { Ok(()) } else { Err(Unreadable::of_no_line("a key or a value that goes over several lines")) }
+fn are_found(text: &str, table: &Mapping, entries: &[Entry]) -> Result<(), Unreadable> {
+    let is_same = |key: &Value, entry: &Entry| key.as_str() == Some(&entry.key) || scalar::says(&entry.key, key);
+    let mut keys = table.keys();
+    match entries.iter().find(|entry| !keys.next().is_some_and(|key| is_same(key, entry))) {
+        None if keys.next().is_none() => Ok(()),
+        other => {
+            let at = other.or(entries.last()).map_or(0, |entry| entry.line.whole.start);
+            Err(Unreadable::at(text, at, "a key that stands inside of a value, or a value that hides one"))
+        }
+    }
 }
 
 /// etcd takes `Name` for `name`, and which of both counts is not said.
