@@ -160,6 +160,12 @@ codes! {
          [nodes]: each member keeps the address that it has, and a new machine has one of its own. To move\ntwo members to \
          each other's machines, move one of them to a third machine first. To rename a member, change its name\nin [nodes] \
          and keep the address; a name that another member has must be free before.";
+    FileInUse = "file-in-use", Refused,
+        "A file that cluster.toml calls by a new name (`names` in [paths]) would have the name of another one that the member \
+         uses.\n\netcd reads its certificates and keys at every handshake: what is put there would be shown to clients or peers at \
+         once, as\nthe certificate of somebody else. Nothing of it is written.\n\nChoose a name that none of the member's files has. \
+         To exchange two names, give one of them a third name first, and apply. A certificate and\nits key are issued together, \
+         so both of them get new names.";
     NewCluster = "new-cluster", Refused,
         "Every host is bare, and something shows that this cluster has existed: its CA has signed certificates, or there are \
          snapshots.\n\nA new cluster would be empty. If the old one is lost, restore it:\n\n    quorate backup list\n    quorate \

@@ -111,6 +111,8 @@ pub enum Guard {
     BackupIsMounted,
     /// Nothing is touched while one of the given certificates is wrong.
     GivenIsWhole,
+    /// No file is put where a member has another one in use.
+    NamesApart,
     /// A leaf of the new authority is issued only when every running member has loaded that authority.
     TrustedBeforeIssued,
     /// The old authority is dropped only when every leaf is the new one's.

@@ -76,6 +76,11 @@ impl RemotePath {
         RemotePath(format!("{}/{name}", self.0.trim_end_matches('/')))
     }
 
+    /// The last part of it: `server.crt`.
+    pub fn name(&self) -> &str {
+        self.0.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+
     /// The folder that holds this path; `/` for a path directly below it.
     pub fn parent(&self) -> RemotePath {
         match self.0.trim_end_matches('/').rsplit_once('/') {

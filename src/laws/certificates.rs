@@ -290,7 +290,7 @@ fn every_plan_with_given_certificates_keeps_the_laws() {
 fn on_nodes() -> Vec<World> {
     let node = |nodes: usize| {
         let mut desired = sample::desired(nodes);
-        let certificate = crate::core::content::layout::path(&desired, crate::core::observed::File::Trust);
+        let certificate = crate::core::content::layout::common_path(&desired, crate::core::observed::File::Trust);
         let key = certificate.parent().join("ca.key");
         desired.authority = AuthoritySource::Node { certificate, key };
         desired

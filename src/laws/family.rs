@@ -73,6 +73,7 @@ impl Family {
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::OthersEtcd => Self::Others,
             Guard::GivenIsWhole
+            | Guard::NamesApart
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped
             | Guard::OldDroppedByName

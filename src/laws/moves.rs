@@ -138,8 +138,9 @@ pub(super) fn removes_on_a_guess(desired: &Desired, before: &Observed, step: &St
         let Action::Member(MemberAction::Remove { member: id, removal, .. }) = action else { return None };
         let member = membership.by_id(*id)?;
         let title = member.title();
-        let lacks =
-            |host: &Host| staged::missing(desired, host).map(|file| format!("{title} goes before {file} is there"));
+        let lacks = |host: &Host| {
+            staged::missing(desired, host).map(|_| format!("{title} goes before all that it starts with is there"))
+        };
         if member.declared {
             return before.host(&member.host).filter(|host| host.process.is_none()).and_then(lacks);
         }

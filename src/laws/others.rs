@@ -244,6 +244,6 @@ fn a_former_host_that_is_anothers_now_is_not_cleared_away() {
     let host = observed.host_mut(&name).expect("it is seen");
     host.others = vec![other(Runner::Session, true)];
     host.process = None;
-    assert!(host.files.contains_key(&File::Config), "{}", layout::path(&desired, File::Config));
+    assert!(host.files.contains_key(&File::Config), "{}", layout::common_path(&desired, File::Config));
     assert!(!touches(&observed));
 }

@@ -59,6 +59,7 @@ pub fn desired(nodes: usize) -> Desired {
             certificates: RemotePath::new("/etc/etcd/pki"),
             service: "etcd.service".to_owned(),
             binaries: RemotePath::new("/opt/etcd"),
+            names: BTreeMap::new(),
         },
         places: Places { file: "cluster.toml".to_owned(), lines: BTreeMap::new() },
         request: Request::default(),

@@ -116,7 +116,7 @@ fn serve_again(desired: &Desired, observed: &mut Observed, name: &HostName, is_r
     let Some(host) = observed.host_mut(name) else { return };
     for role in Role::ALL.iter().copied().filter(|role| is_readable(*role)) {
         if let Some(serial) = host.certificates.get(&role).map(|certificate| certificate.serial.clone()) {
-            model::serve_serial(desired, host, role, &serial);
+            model::serve_serial(desired, name, host, role, &serial);
         }
     }
 }

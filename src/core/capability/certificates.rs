@@ -25,9 +25,10 @@ pub fn trust(view: &View) -> Ruling {
     let action = |name: &HostName| Action::Certificate(CertificateAction::InstallTrust { host: name.clone(), trust });
     let without: Vec<_> = view.hosts_to_lay_ready().filter(|(_, host)| host.trusted.is_empty()).collect();
     if !without.is_empty() || trust.is_current() {
+        let called = layout::called(view.desired, File::Trust);
         let why = match without.iter().any(|(_, host)| host.files.contains_key(&File::Trust)) {
-            true => "ca.crt holds no CA certificate that is still valid",
-            false => "ca.crt is missing or unreadable",
+            true => format!("{called} holds no CA certificate that is still valid"),
+            false => format!("{called} is missing or unreadable"),
         };
         let actions = without.into_iter().map(|(name, _)| action(name)).collect();
         return Ruling::steps_for(actions, vec![view.reason(why, Place::Ca)]);
@@ -210,7 +211,7 @@ pub fn effect(
     let Some(host) = observed.host_mut(name) else { return };
     let wanted = wanted(desired, name, role, also);
     let issued = issued(desired, &authority, at, wanted, host.certificates.get(&role));
-    serve_serial(desired, host, role, &issued.serial);
+    serve_serial(desired, name, host, role, &issued.serial);
     host.certificates.insert(role, issued);
     for file in [role.certificate(), role.key()] {
         let digest = Digest::of(format!("{name} {file:?} to be issued"));

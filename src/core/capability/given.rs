@@ -128,7 +128,7 @@ pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, role:
         return;
     };
     let Some(host) = observed.host_mut(name) else { return };
-    serve_serial(desired, host, role, &certificate.serial);
+    serve_serial(desired, name, host, role, &certificate.serial);
     host.certificates.insert(role, certificate);
     let key = Digest::of(format!("{name} {role} as configured"));
     for (file, digest) in [(role.certificate(), digest), (role.key(), key)] {

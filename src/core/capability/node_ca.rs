@@ -61,7 +61,7 @@ pub fn create_effect(desired: &Desired, observed: &mut Observed, name: &HostName
     let AuthoritySource::Node { certificate, .. } = &desired.authority else { return };
     let Some(authority) = observed.workstation.authority.known().cloned().flatten() else { return };
     // Where the pair lies is also where etcd looks for whom to trust.
-    if *certificate == layout::path(desired, File::Trust)
+    if *certificate == layout::common_path(desired, File::Trust)
         && let Some(host) = observed.host_mut(name)
     {
         host.trusted = authority.trusted();

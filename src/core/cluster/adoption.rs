@@ -17,6 +17,7 @@ use crate::core::content::settings::{Medium, Told};
 use crate::core::names::{PeerUrl, RemotePath, Version, canonical};
 use crate::core::observed::survey::{Asked, KeptFiles, RunningEtcd, Survey};
 use crate::core::observed::{Certificate, MemberEntry, Runner, Seen};
+use crate::core::url;
 
 /// A member, with all that its host showed of it.
 #[derive(Clone, Debug)]
@@ -105,6 +106,7 @@ pub fn declaration(members: &[Shown]) -> Result<Declaration, Vec<String>> {
         }
     }
     values.extend(backup(members, &mut all.refused));
+    values.extend(names(members, &mut all.refused));
     values.extend(certificates(&read));
     let (Some(cluster), Some(version), true) = (cluster, version, all.refused.is_empty()) else {
         return Err(all.refused);
@@ -283,6 +285,57 @@ fn certificates(members: &[Member]) -> BTreeMap<(&'static str, &'static str), Va
         hours => format!("{hours}h"),
     };
     BTreeMap::from([(("certificates", "validity"), Value::String(validity))])
+}
+
+/// The key of `names`, the setting that names the file, and the file's usual name.
+const NAMED: [(&str, &str, &str); 5] = [
+    ("ca", "trusted-ca-file", "ca.crt"),
+    ("server", "cert-file", "server.crt"),
+    ("server-key", "key-file", "server.key"),
+    ("peer", "peer-cert-file", "peer.crt"),
+    ("peer-key", "peer-key-file", "peer.key"),
+];
+
+/// `names` of `[paths]`: what the files are called on all members, with a placeholder where each has one of its own.
+fn names(members: &[Shown], refused: &mut Vec<String>) -> BTreeMap<(&'static str, &'static str), Value> {
+    let mut declared = toml::Table::new();
+    for (key, setting, usual) in NAMED {
+        let name = |shown: &Shown| {
+            let path = shown.told.as_ref().ok()?.value(setting)?;
+            Some(RemotePath::new(path).name().to_owned())
+        };
+        let of_member = |shown: &Shown| shown.told.as_ref().ok()?.value("name").map(str::to_owned);
+        let of_host = |shown: &Shown| shown.ssh.as_deref().map(|ssh| url::host_of(ssh).to_owned());
+        let in_words = |own: &dyn Fn(&Shown) -> Option<String>, placeholder: &str| {
+            let general = |shown: &Shown| with_placeholder(&name(shown)?, &own(shown)?, placeholder);
+            same_of_all(members, general)
+        };
+        let is_of_a_member = key != "ca";
+        let found = same_of_all(members, name);
+        let found = found.or_else(|| in_words(&of_member, "{member}").filter(|_| is_of_a_member));
+        match found.or_else(|| in_words(&of_host, "{host}").filter(|_| is_of_a_member)) {
+            Some(name) if name == usual => {}
+            Some(name) => drop(declared.insert(key.to_owned(), Value::String(name))),
+            None => refused.push(format!("the files of `{setting}` have names that nothing common is found in")),
+        }
+    }
+    if declared.is_empty() { BTreeMap::new() } else { [(("paths", "names"), Value::Table(declared))].into() }
+}
+
+/// `word` stands in a name where neither a letter nor a digit is beside it.
+fn with_placeholder(name: &str, word: &str, placeholder: &str) -> Option<String> {
+    let is_part = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let (at, _) = name.rmatch_indices(word).find(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|at| name.as_bytes().get(at).copied());
+        !is_part(before) && !is_part(name.as_bytes().get(at + word.len()).copied())
+    })?;
+    Some(format!("{}{placeholder}{}", &name[..at], &name[at + word.len()..]))
+}
+
+fn same_of_all(members: &[Shown], of: impl Fn(&Shown) -> Option<String>) -> Option<String> {
+    let mut all = members.iter().map(of);
+    let first = all.next()??;
+    all.all(|one| one.as_ref() == Some(&first)).then_some(first)
 }
 
 /// `[backup]`: the units are the same on every node that has them.

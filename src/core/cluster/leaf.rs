@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::{process, trust};
 use crate::core::code::Code;
+use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::names::{ClientUrl, HostName, PeerUrl, UnixSeconds, canonical, listed};
 use crate::core::observed::auth::BACKUP;
@@ -79,7 +80,7 @@ pub fn also(desired: &Desired, observed: &Observed, name: &HostName) -> BTreeSet
 }
 
 pub fn not_served(desired: &Desired, name: &HostName, host: &Host, role: Role) -> Option<Blocked> {
-    if process::shows_other_files(desired, host) {
+    if process::shows_other_files(desired, name, host) {
         return None;
     }
     let on_disk = &host.certificates.get(&role)?.serial;
@@ -127,40 +128,40 @@ pub fn fault(
     if let AuthoritySource::External { .. } = desired.authority {
         return difference_from_given(observed, name, host, role);
     }
-    let stem = role.file_stem();
+    let [crt, key] = [role.certificate(), role.key()].map(|file| layout::called(desired, file));
     if !host.files.contains_key(&role.certificate()) {
-        return Some(format!("{stem}.crt is missing"));
+        return Some(format!("{crt} is missing"));
     }
     if !host.files.contains_key(&role.key()) {
-        return Some(format!("{stem}.key is missing"));
+        return Some(format!("{key} is missing"));
     }
     let Some(certificate) = host.certificates.get(&role) else {
-        return Some(format!("{stem}.crt is not a certificate"));
+        return Some(format!("{crt} is not a certificate"));
     };
     let wanted = wanted(desired, name, role, also);
     if certificate.matches_key == Seen::Known(false) {
-        return Some(format!("{stem}.crt and {stem}.key do not match"));
+        return Some(format!("{crt} and {key} do not match"));
     }
     let signer = certificate.signed_by.filter(|signer| trust::is_ours(observed, signer));
     if signer.is_none() {
-        return Some(format!("{stem}.crt is not signed by the cluster's CA"));
+        return Some(format!("{crt} is not signed by the cluster's CA"));
     }
     let due = trust::signer(observed);
     if due == SignedBy::Next && signer != trust::authority(observed, due).map(|next| next.fingerprint) {
-        return Some(format!("{stem}.crt is not signed by the new CA"));
+        return Some(format!("{crt} is not signed by the new CA"));
     }
     if certificate.common_name != wanted.common_name {
-        return Some(format!("the common name in {stem}.crt: {} → {}", certificate.common_name, wanted.common_name));
+        return Some(format!("the common name in {crt}: {} → {}", certificate.common_name, wanted.common_name));
     }
     if certificate.names != wanted.names {
-        return Some(format!("the names in {stem}.crt: {}", changed_names(&certificate.names, &wanted.names)));
+        return Some(format!("the names in {crt}: {}", changed_names(&certificate.names, &wanted.names)));
     }
     let is_usable = match desired.authority {
         AuthoritySource::Vault(_) => certificate.usages.is_superset(&wanted.usages),
         _ => certificate.usages == wanted.usages,
     };
     if !is_usable {
-        return Some(format!("{stem}.crt has the wrong key usages"));
+        return Some(format!("{crt} has the wrong key usages"));
     }
     let asked =
         desired.request.renewals.get(name).is_some_and(|serials| {
@@ -170,7 +171,7 @@ pub fn fault(
         return Some("requested with `--renew-certs`".to_owned());
     }
     let authority = trust::authority(observed, due)?;
-    is_due(desired, observed, certificate, authority).map(|when| format!("{stem}.crt {when}"))
+    is_due(desired, observed, certificate, authority).map(|when| format!("{crt} {when}"))
 }
 
 /// `+ etcd.example, - 10.0.0.9`: what is to be added, and what is to go.

@@ -28,6 +28,7 @@ pub mod leaf;
 pub mod locked;
 pub mod lost;
 pub mod model;
+pub mod named;
 pub mod next_start;
 pub mod others;
 pub mod outline;

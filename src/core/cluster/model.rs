@@ -39,8 +39,8 @@ pub fn stop_for_good(observed: &mut Observed, name: &HostName) {
 }
 
 /// A running etcd reads the pair again at the next handshake, if it is the one that it was told of.
-pub fn serve_serial(desired: &Desired, host: &mut Host, role: Role, serial: &str) {
-    if process::shows_other_files(desired, host) {
+pub fn serve_serial(desired: &Desired, name: &HostName, host: &mut Host, role: Role, serial: &str) {
+    if process::shows_other_files(desired, name, host) {
         return;
     }
     if let Some(process) = host.process.as_mut().filter(|_| role.is_served()) {

@@ -280,7 +280,8 @@ pub fn missing(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocke
     if upheld(Guard::ComesBack, staged::is_staged(desired, host)) {
         return None;
     }
-    let path = staged::missing(desired, host).unwrap_or_else(|| desired.paths.data.join("member"));
+    let missing = staged::missing(desired, host).map(|missing| missing.path(desired, name));
+    let path = missing.unwrap_or_else(|| desired.paths.data.join("member"));
     let what = format!("etcd on {name} could not start again: {path} is missing");
     Some(Blocked::new(Code::CannotStart, what).on(name).hint("what keeps it from being put there is told beside this"))
 }

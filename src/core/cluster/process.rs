@@ -3,6 +3,7 @@
 use crate::core::cluster::version;
 use crate::core::content::{self, layout, runtime};
 use crate::core::desired::{Desired, Place};
+use crate::core::names::HostName;
 use crate::core::observed::{File, Host, ServiceState};
 
 pub fn is_stopped(host: &Host) -> bool {
@@ -12,9 +13,9 @@ pub fn is_stopped(host: &Host) -> bool {
 
 /// Whether the running process shows other files than the declared certificates, or may: it was started with another
 /// etcd.yaml, or with one that names others. What is put at the declared paths is shown once it has restarted.
-pub fn shows_other_files(desired: &Desired, host: &Host) -> bool {
+pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> bool {
     let is_foreign = host.process.as_ref().is_some_and(|process| process.foreign_config);
-    is_foreign || host.text_of(File::Config).is_some_and(|text| !content::names_declared_pairs(desired, text))
+    is_foreign || host.text_of(File::Config).is_some_and(|text| !content::names_declared_pairs(desired, name, text))
 }
 
 /// Whether a crash would bring up what no process has tried: what systemd would start is not what runs. A process that
@@ -84,21 +85,25 @@ mod tests {
     #[test]
     fn certificates_at_another_place_are_shown_after_a_restart() {
         let (mut desired, host) = healthy();
-        assert!(!shows_other_files(&desired, &host));
+        assert!(!shows_other_files(&desired, &sample::name(0), &host));
         let text = host
             .text_of(File::Config)
             .expect("it is text")
             .replace("-file: /etc", "-file: \"/etc")
             .replace(".crt\n", ".crt\"\n");
         assert!(
-            !shows_other_files(&desired, &with_config(host.clone(), &text.replace(".key\n", ".key\"\n"))),
+            !shows_other_files(
+                &desired,
+                &sample::name(0),
+                &with_config(host.clone(), &text.replace(".key\n", ".key\"\n"))
+            ),
             "quoted"
         );
         let mut foreign = host.clone();
         foreign.process.as_mut().expect("it runs").foreign_config = true;
-        assert!(shows_other_files(&desired, &foreign));
+        assert!(shows_other_files(&desired, &sample::name(0), &foreign));
         desired.paths.certificates = RemotePath::new("/srv/pki");
-        assert!(shows_other_files(&desired, &host));
+        assert!(shows_other_files(&desired, &sample::name(0), &host));
     }
 
     /// Another program or another etcd.yaml than the declared one comes up again as it is.

@@ -23,15 +23,30 @@ pub fn is_staged(desired: &Desired, host: &Host) -> bool {
     missing(desired, host).is_none() && may_start(host)
 }
 
+/// What a start would not find.
+pub enum Missing {
+    Program(RemotePath),
+    File(File),
+}
+
+impl Missing {
+    pub fn path(&self, desired: &Desired, name: &HostName) -> RemotePath {
+        match self {
+            Self::Program(path) => path.clone(),
+            Self::File(file) => layout::path(desired, name, *file),
+        }
+    }
+}
+
 /// The first program or file that a start would not find.
-pub fn missing(desired: &Desired, host: &Host) -> Option<RemotePath> {
+pub fn missing(desired: &Desired, host: &Host) -> Option<Missing> {
     let version = version::on_disk(desired, host);
     if !host.installed.contains_key(&version) {
-        return Some(desired.binaries_folder_of(version).join("etcd"));
+        return Some(Missing::Program(desired.binaries_folder_of(version).join("etcd")));
     }
     let pairs = [Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]);
     let mut files = runtime::loaded_at_start(desired).iter().copied().chain(pairs);
-    files.find(|file| !host.files.contains_key(file)).map(|file| layout::path(desired, file))
+    files.find(|file| !host.files.contains_key(file)).map(Missing::File)
 }
 
 /// It has its data, or the marker that allows it: what its unit asks for, too.

@@ -20,7 +20,7 @@ pub static SCRIPT_DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(SCRIPT)
 /// - A run that hangs would keep its place in the queue for ever, so it has an end.
 /// - Compressing must not take from the member what it needs to answer.
 pub fn service(desired: &Desired, backup: &Backup) -> String {
-    let path = |file| layout::path(desired, file);
+    let path = |file| layout::common_path(desired, file);
     let mut text = format!(
         "{BANNER}\
 [Unit]

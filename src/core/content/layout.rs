@@ -3,7 +3,7 @@
 //! A new file is a variant of [`File`] and its row here; without the row, or with a column left out, nothing compiles.
 
 use crate::core::desired::{Consumer, Desired, Paths};
-use crate::core::names::{Digest, RemotePath};
+use crate::core::names::{Digest, HostName, RemotePath};
 use crate::core::observed::{Access, File, Folder, Needed, Stored};
 
 /// The user and group that etcd runs as.
@@ -168,9 +168,26 @@ impl Columns {
     }
 }
 
-/// The path of `file` on every host.
-pub fn path(desired: &Desired, file: File) -> RemotePath {
+/// The path of `file` on `host`.
+///
+/// # Panics
+/// If `host` is not declared.
+pub fn path(desired: &Desired, host: &HostName, file: File) -> RemotePath {
+    match desired.paths.names.get(&file) {
+        Some(name) => {
+            let name = name.replace("{member}", host.as_str()).replace("{host}", desired.nodes[host].ssh_host());
+            desired.paths.certificates.join(&name)
+        }
+        None => common_path(desired, file),
+    }
+}
+
+/// The path of a `file` that is called the same on every host: of all but the pairs of the members.
+pub fn common_path(desired: &Desired, file: File) -> RemotePath {
     let paths = &desired.paths;
+    if let Some(name) = paths.names.get(&file) {
+        return paths.certificates.join(name);
+    }
     match row(file).at {
         At::Config => paths.config.clone(),
         At::Unit => paths.unit(),
@@ -180,6 +197,11 @@ pub fn path(desired: &Desired, file: File) -> RemotePath {
         At::InPrograms(name) => RemotePath::new(PROGRAMS_FOLDER).join(name),
         At::InUnits(name) => RemotePath::new(UNITS_FOLDER).join(name),
     }
+}
+
+/// What `file` is called on the hosts, with the placeholders as declared.
+pub fn called(desired: &Desired, file: File) -> &str {
+    desired.paths.names.get(&file).map_or(row(file).word, String::as_str)
 }
 
 /// What says on the host of a consumer that it was not told of its new files yet.
@@ -298,8 +320,9 @@ mod tests {
     #[test]
     fn every_file_has_a_path_and_words_of_its_own() {
         let desired = sample::desired(1);
+        let host = sample::name(0);
         let of = |column: &dyn Fn(File) -> String| File::ALL.iter().map(|file| column(*file)).collect::<BTreeSet<_>>();
-        assert_eq!(of(&|file| path(&desired, file).to_string()).len(), File::ALL.len());
+        assert_eq!(of(&|file| path(&desired, &host, file).to_string()).len(), File::ALL.len());
         assert_eq!(of(&|file| row(file).word.to_owned()).len(), File::ALL.len());
         assert_eq!(of(&|file| row(file).title.to_owned()).len(), File::ALL.len());
     }

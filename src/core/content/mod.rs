@@ -76,14 +76,14 @@ pub fn advertised_peer_url(text: &str) -> Option<&str> {
 }
 
 /// Whether a member with this etcd.yaml shows the certificates that are declared, and not others.
-pub fn names_declared_pairs(desired: &Desired, text: &str) -> bool {
+pub fn names_declared_pairs(desired: &Desired, host: &HostName, text: &str) -> bool {
     let value = |line: &str| {
         let (key, value) = line.trim_start().split_once(':')?;
         ["cert-file", "key-file"].contains(&key).then(|| value.trim().trim_matches(['"', '\'']).to_owned())
     };
     let named: BTreeSet<_> = text.lines().filter_map(value).collect();
     let files = [File::ServerCertificate, File::ServerKey, File::PeerCertificate, File::PeerKey];
-    named == files.map(|file| layout::path(desired, file).to_string()).into()
+    named == files.map(|file| layout::path(desired, host, file).to_string()).into()
 }
 
 /// The quota in this etcd.yaml, in bytes; `None` where etcd's default holds.
@@ -127,7 +127,7 @@ fn declared_members(desired: &Desired) -> String {
 /// etcd.yaml for one host. The file is complete: with `--config-file` etcd reads neither flags nor environment.
 pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> String {
     let address = &desired.nodes[host].address;
-    let path = |file| layout::path(desired, file);
+    let path = |file| layout::path(desired, host, file);
     let mut text = String::from(BANNER);
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
         writeln!(text, "{key}: {value}").expect("a String takes every write");

@@ -72,6 +72,11 @@ pub fn told(running: &RunningEtcd) -> Result<Told, String> {
     Ok(Told { by, values })
 }
 
+/// What a configuration file says, by the names of flags; nothing where it cannot be read.
+pub fn in_file(text: &str) -> BTreeMap<String, String> {
+    of_file(text).unwrap_or_default()
+}
+
 /// The last one counts, also an empty one: it sets nothing. What is no setting of etcd is left out: it may be anybody's
 /// secret, in the arguments of a program that only has etcd's name.
 fn of_flags(arguments: &[String]) -> BTreeMap<String, String> {

@@ -23,7 +23,7 @@ pub(super) const DESCRIPTION: &str = "etcd, a member of cluster ";
 /// - The process carries the digests of what it loaded in its environment, taken at its start.
 /// - Type=notify reports a start only when the member has found a quorum, so the start has no timeout of its own.
 pub(super) fn unit(desired: &Desired, version: Version) -> String {
-    let path = |file| layout::path(desired, file);
+    let path = |file| layout::common_path(desired, file);
     let loaded: Vec<_> = LOADED_AT_START.map(|file| path(file).to_string()).into();
     format!(
         "{BANNER}\
@@ -73,7 +73,7 @@ ConditionPathExists=|{new_data_marker}
 RequiresMountsFor={data}
 ",
         data = desired.paths.data,
-        new_data_marker = layout::path(desired, File::NewDataMarker),
+        new_data_marker = layout::common_path(desired, File::NewDataMarker),
     )
 }
 
@@ -86,7 +86,7 @@ ConditionPathExists=|{data}/member
 ConditionPathExists=|{new_data_marker}
 ",
         data = desired.paths.data,
-        new_data_marker = layout::path(desired, File::NewDataMarker),
+        new_data_marker = layout::common_path(desired, File::NewDataMarker),
     )
 }
 

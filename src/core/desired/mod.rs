@@ -13,7 +13,7 @@ use crate::core::names::{
     Architecture, ClientUrl, ClusterName, ConsumerName, Digest, HostName, MemberId, PeerUrl, RemotePath, Token,
     UserName, Version,
 };
-use crate::core::observed::Role;
+use crate::core::observed::{File, Role};
 use crate::core::url;
 
 mod auth;
@@ -187,6 +187,11 @@ impl Node {
     /// What ssh connects to.
     pub fn ssh_destination(&self) -> &str {
         self.ssh.as_deref().unwrap_or(&self.address)
+    }
+
+    /// The same without a user and a port: `etcd-1.example`.
+    pub fn ssh_host(&self) -> &str {
+        url::host_of(self.ssh_destination())
     }
 }
 
@@ -389,6 +394,9 @@ pub struct Paths {
     pub service: String,
     /// The folder that holds one folder a version, and `current`.
     pub binaries: RemotePath,
+    /// What files in `certificates` are called where that is not the usual name: `{member}` stands for the node's name,
+    /// `{host}` for the host that ssh connects to.
+    pub names: BTreeMap<File, String>,
 }
 
 impl Paths {

@@ -13,7 +13,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::risk::{during, risk};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{insurance, lost, others, restoration, trust};
+use crate::core::cluster::{insurance, lost, named, others, restoration, trust};
 use crate::core::content::backup::SCRIPT;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
@@ -126,6 +126,11 @@ fn ruling(view: &View) -> Ruling {
     if !faults.is_empty() {
         ruling.blocked.extend(authority::next(view).blocked);
         ruling.blocked.extend(faults);
+        return ruling;
+    }
+    // Every file would be written, or waited for, by names that cannot stay.
+    if let Some(crossed) = named::in_use(view) {
+        ruling.blocked.push(crossed);
         return ruling;
     }
     if view.situation == Situation::New {
@@ -264,7 +269,7 @@ pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<File
     };
     Some(FileDiff {
         host: host.clone(),
-        path: layout::path(desired, *file),
+        path: layout::path(desired, host, *file),
         before: before(),
         after: text.to_owned(),
         access_before: seen.and_then(|seen| Some(seen.files.get(file)?.access.to_string())),

@@ -97,7 +97,7 @@ pub fn document(desired: &Desired, observed: &Observed) -> Document {
         seconds_left: certificate.not_after.0.saturating_sub(at.0),
     };
     let of_host = |(node, host): (&HostName, &Host)| -> Vec<Row> {
-        let path = |role: Role| layout::path(desired, role.certificate()).to_string();
+        let path = |role: Role| layout::path(desired, node, role.certificate()).to_string();
         let of_role =
             |(role, certificate): (&Role, &Certificate)| row(node, role.to_string(), path(*role), certificate);
         host.certificates.iter().map(of_role).collect()

@@ -236,7 +236,7 @@ impl Machines {
     /// A file that is on this host, by the last part of its path.
     fn file(&mut self, file: &str, name: &HostName) -> Result<File, String> {
         let found = self.host(name)?.files.keys().copied().collect::<Vec<_>>();
-        let named = |which: &File| layout::path(&self.desired, *which).as_str().rsplit('/').next() == Some(file);
+        let named = |which: &File| layout::path(&self.desired, name, *which).name() == file;
         found.into_iter().find(named).ok_or_else(|| format!("{name} has no file {file}"))
     }
 
@@ -380,8 +380,9 @@ fn follow(answer: &mut Answer, leader: Option<MemberId>, roster: &[MemberEntry])
 
 /// What lies where it was declared before is not to be seen where it is declared now.
 fn move_away(before: &Desired, after: &Desired, world: &mut Observed) {
-    let gone: Vec<_> =
-        File::ALL.iter().copied().filter(|file| layout::path(before, *file) != layout::path(after, *file)).collect();
+    // A name with a placeholder is another one on every host, and changes on all of them.
+    let stays = |file: &File| layout::common_path(before, *file) == layout::common_path(after, *file);
+    let gone: Vec<_> = File::ALL.iter().copied().filter(|file| !stays(file)).collect();
     let folders = Folder::ALL.iter().filter(|folder| {
         **folder != Folder::Data && layout::folder_path(before, **folder) != layout::folder_path(after, **folder)
     });

@@ -138,7 +138,7 @@ fn a_broken_guard_breaks_its_scenario() {
 }
 
 /// The guards that a scenario is there to show.
-const SHOWN: [(Guard, &str); 19] = [
+const SHOWN: [(Guard, &str); 20] = [
     (Guard::AllSeenBeforeBootstrap, "bootstrap.txt"),
     (Guard::HealthyBeforeRestart, "quorum-back.txt"),
     (Guard::HealthyBeforeRemoval, "removal-refused.txt"),
@@ -156,6 +156,7 @@ const SHOWN: [(Guard, &str); 19] = [
     (Guard::NewClusterByName, "all-wiped.txt"),
     (Guard::SuccessorIsReady, "address-mistyped.txt"),
     (Guard::AddressIsFree, "address-taken.txt"),
+    (Guard::NamesApart, "names-changed.txt"),
     (Guard::DiskNotFull, "disk-full.txt"),
     (Guard::RoomBeforeStep, "disk-full.txt"),
 ];

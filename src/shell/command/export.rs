@@ -141,7 +141,7 @@ fn env(args: &EnvArgs, context: &Context, desired: &Desired, stdout: &mut dyn Wr
                     .warn("authentication is on, and gives the health check's certificate no rights: use --as");
             }
             let files = [File::Trust, Role::HealthcheckClient.certificate(), Role::HealthcheckClient.key()];
-            let files = files.map(|file| layout::path(desired, file).to_string());
+            let files = files.map(|file| layout::common_path(desired, file).to_string());
             (desired.client_url(&node).to_string(), files)
         }
         (None, user) => {

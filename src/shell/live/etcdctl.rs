@@ -50,7 +50,7 @@ impl Live {
             None => {
                 let desired = &self.hosts.desired;
                 let files = [File::Trust, Role::HealthcheckClient.certificate(), Role::HealthcheckClient.key()];
-                ["there".to_owned()].into_iter().chain(files.map(|file| layout::path(desired, file).to_string()))
+                ["there".to_owned()].into_iter().chain(files.map(|file| layout::common_path(desired, file).to_string()))
             }
             Some(user) => {
                 let (issued, trusted) = self.issue(&leaf::client(user), TTL_SECONDS, at).await?;

@@ -113,7 +113,7 @@ impl Lender {
         if trust.is_empty() {
             return Ok(None);
         }
-        let path = format!("{host}:{}", layout::path(&hosts.desired, File::Trust));
+        let path = format!("{host}:{}", layout::common_path(&hosts.desired, File::Trust));
         // What is wrong there is no reason to change it: two of them are a CA that is being replaced.
         let hint = "bring the files of the CA, ca.crt and ca.key, to the location in [ca]; while it is being replaced, ca.next.crt \
                     and ca.next.key, too";
@@ -197,17 +197,17 @@ async fn ask(hosts: &Hosts) -> Asked {
 /// `None` where the node cannot be asked.
 async fn read(hosts: &Hosts, host: &HostName) -> Option<Option<Text>> {
     let remote = hosts.on(host).await.ok()?;
-    let script = remote::with_arguments(READ, paths(&hosts.desired).iter().map(String::as_str));
+    let script = remote::with_arguments(READ, paths(&hosts.desired, host).iter().map(String::as_str));
     let output = remote.exec("reading a client certificate", &script, Vec::new(), READ_TAKES).await.ok()?;
     Some(parse(&Zeroizing::new(output.stdout)))
 }
 
 /// ca.crt, and the pairs in the order in which they are wanted: that with the least right that suffices first.
-fn paths(desired: &Desired) -> Vec<String> {
+fn paths(desired: &Desired, host: &HostName) -> Vec<String> {
     let backup = is_asked_for_users(desired).then_some(Role::BackupClient);
     let roles = backup.into_iter().chain([Role::HealthcheckClient, Role::Peer]);
     let files = [File::Trust].into_iter().chain(roles.flat_map(|role| [role.certificate(), role.key()]));
-    files.map(|file| layout::path(desired, file).to_string()).collect()
+    files.map(|file| layout::path(desired, host, file).to_string()).collect()
 }
 
 /// Whether there is a user who may, and does nothing else than take snapshots.
@@ -251,8 +251,10 @@ mod tests {
     #[test]
     fn the_least_right_is_asked_for() {
         let desired = sample::desired(3);
-        let files: Vec<_> =
-            paths(&desired).iter().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()).collect();
+        let files: Vec<_> = paths(&desired, &sample::name(0))
+            .iter()
+            .map(|path| path.rsplit('/').next().unwrap_or_default().to_owned())
+            .collect();
         assert_eq!(files, ["ca.crt", "healthcheck-client.crt", "healthcheck-client.key", "peer.crt", "peer.key"]);
     }
 

@@ -121,8 +121,8 @@ async fn certificate(
     action: &CertificateAction,
 ) -> Result<Command, Diagnostic> {
     match action {
-        CertificateAction::InstallTrust { trust, .. } => {
-            Ok(Command::write(desired, File::Trust, &trust_text(credentials, *trust).await?))
+        CertificateAction::InstallTrust { host, trust, .. } => {
+            Ok(Command::write(desired, host, File::Trust, &trust_text(credentials, *trust).await?))
         }
         CertificateAction::Issue { host, role, also, by } => issue(desired, credentials, host, *role, also, *by).await,
         CertificateAction::Install { host, role } => install_pair(desired, credentials, host, *role).await,
@@ -131,14 +131,14 @@ async fn certificate(
 
 fn file(desired: &Desired, action: &FileAction) -> Command {
     match action {
-        FileAction::Write { file, text, .. } => Command::write(desired, *file, text),
-        FileAction::RestoreAccess { file, .. } => {
-            Command::restore_access(&layout::path(desired, *file), layout::access(*file))
+        FileAction::Write { host, file, text } => Command::write(desired, host, *file, text),
+        FileAction::RestoreAccess { host, file } => {
+            Command::restore_access(&layout::path(desired, host, *file), layout::access(*file))
         }
         FileAction::RestoreFolderAccess { folder, .. } => {
             Command::restore_access(&layout::folder_path(desired, *folder), layout::folder_access(*folder))
         }
-        FileAction::Remove { file, .. } => Command::remove(desired, *file),
+        FileAction::Remove { host, file } => Command::remove(desired, host, *file),
     }
 }
 
@@ -166,7 +166,7 @@ async fn data(hosts: &Hosts, credentials: &Credentials, action: &DataAction) -> 
 fn departure(desired: &Desired, action: &DepartureAction) -> Command {
     match action {
         DepartureAction::SetDataAside { .. } => Command::set_data_aside(desired, "removed"),
-        DepartureAction::Retire { .. } => Command::retire(desired),
+        DepartureAction::Retire { host, .. } => Command::retire(desired, host),
     }
 }
 
@@ -213,7 +213,7 @@ async fn consumer(
 
 fn scheduled(desired: &Desired, action: &BackupAction) -> Command {
     match action {
-        BackupAction::InstallScript { .. } => Command::install_backup_script(desired),
+        BackupAction::InstallScript { host } => Command::install_backup_script(desired, host),
         BackupAction::Enable { .. } => Command::enable_backup(),
         BackupAction::Remove { .. } => Command::remove_backup(desired),
     }
@@ -285,7 +285,7 @@ async fn issue(
 ) -> Result<Command, Diagnostic> {
     let issued = signed(desired, credentials, &wanted(desired, host, role, also), by).await?;
     lives_long_enough(desired, &issued, &format!("the {role} certificate of {host}"))?;
-    Ok(Command::replace_pair(desired, role, &issued.certificate_pem, &issued.key_pem))
+    Ok(Command::replace_pair(desired, host, role, &issued.certificate_pem, &issued.key_pem))
 }
 
 async fn signed(
@@ -367,7 +367,7 @@ async fn install_pair(
         return Err(failed().with_cause(fault));
     }
     let text = pki::read_pair(pair).map_err(|why| failed().with_cause(why))?;
-    Ok(Command::replace_pair(desired, role, &text.certificate, &text.key))
+    Ok(Command::replace_pair(desired, host, role, &text.certificate, &text.key))
 }
 
 async fn install(live: &Live, version: Version, architecture: Architecture) -> Result<Command, Diagnostic> {

@@ -109,8 +109,8 @@ impl Command {
     }
 
     /// Writes `text`, and tells who must hear of it.
-    pub fn write(desired: &Desired, file: File, text: &str) -> Self {
-        let path = layout::path(desired, file);
+    pub fn write(desired: &Desired, host: &HostName, file: File, text: &str) -> Self {
+        let path = layout::path(desired, host, file);
         let Access { mode, owner, group } = layout::access(file);
         let row = layout::row(file);
         let then = match row.listener {
@@ -124,10 +124,11 @@ impl Command {
     }
 
     /// Replaces the certificate and the key of a role together.
-    pub fn replace_pair(desired: &Desired, role: Role, certificate: &str, key: &SecretString) -> Self {
-        let stem = role.file_stem();
+    pub fn replace_pair(desired: &Desired, host: &HostName, role: Role, certificate: &str, key: &SecretString) -> Self {
         let key = key.expose_secret();
-        let mut arguments = vec![desired.paths.certificates.to_string(), format!("{stem}.crt"), format!("{stem}.key")];
+        let [certificate_name, key_name] =
+            [role.certificate(), role.key()].map(|file| layout::path(desired, host, file).name().to_owned());
+        let mut arguments = vec![desired.paths.certificates.to_string(), certificate_name.clone(), key_name.clone()];
         for (file, length) in [(role.certificate(), certificate.len()), (role.key(), key.len())] {
             let Access { mode, owner, group } = layout::access(file);
             arguments.extend([length.to_string(), mode, owner, group]);
@@ -135,7 +136,7 @@ impl Command {
         let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + key.len()));
         both.extend_from_slice(certificate.as_bytes());
         both.extend_from_slice(key.as_bytes());
-        let what = format!("replacing {stem}.crt and {stem}.key");
+        let what = format!("replacing {certificate_name} and {key_name}");
         Self { stdin: Stdin::Bytes(both), ..Self::new(what, include_str!("script/pair.sh"), arguments) }
     }
 

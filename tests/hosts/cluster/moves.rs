@@ -29,11 +29,21 @@ fn everything_moves() {
     scene.etcdctl(scene.first(), "put /kept yes");
     let ids = scene.etcdctl(scene.first(), "member list");
 
-    println!("certificates");
-    scene.declare(|scene| scene.more = "[paths]\ncertificates = \"/etc/etcd-pki\"\n".to_owned());
-    let plan = scene.plan().exits(2);
+    println!("certificates, and their names");
+    let folder = "[paths]\ncertificates = \"/etc/etcd-pki\"\n";
+    let names = "names = { ca = \"ca.pem\", server = \"{member}.pem\", server-key = \"{member}-key.pem\" }\n";
+    scene.declare(|scene| scene.more = format!("{folder}{names}"));
+    let plan = scene.plan().exits(2).says(&["{member}.pem is missing"]);
     assert_eq!(plan.stdout.matches("] restart etcd").count(), 3, "{}", plan.stdout);
     is_moved(&scene);
+    assert_eq!(all(&scene, "ls /etc/etcd-pki/*.pem | wc -l"), ["3"; 3]);
+    println!("names that others of its files have: nothing is changed");
+    let crossed = names.replace("{member}", "peer").replace("peer.pem", "peer.crt").replace("peer-key.pem", "peer.key");
+    let crossed = crossed.replace(" }", ", peer = \"p.crt\", peer-key = \"p.key\" }");
+    scene.declare(|scene| scene.more = format!("{folder}{crossed}"));
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["file-in-use", "where its peer.crt is in use"]);
+    scene.declare(|scene| scene.more = format!("{folder}{names}"));
+    scene.is_in_sync();
 
     println!("etcd.yaml and the programs");
     scene.declare(|scene| {

@@ -114,5 +114,23 @@ pub(super) const PATHS: Section = Section {
         Key::new("service", Shape::Text, "The name of the systemd unit").default("\"etcd.service\""),
         Key::new("binaries", Shape::RemotePath, "The folder of the binaries, with one folder for each version")
             .default("\"/opt/etcd\""),
+        Key::new("names", Shape::Table { keys: NAMES, one_of: &[] }, "What the files in `certificates` are called")
+            .otherwise("kubeadm's names")
+            .example("{ ca = \"ca.pem\", server = \"{member}.pem\", server-key = \"{member}-key.pem\" }"),
     ],
 };
+
+const NAMES: &[Key] = &[
+    Key::new("ca", Shape::Text, "The CA's certificate").default("\"ca.crt\""),
+    Key::new("server", Shape::Text, "The certificate for clients")
+        .default("\"server.crt\"")
+        .more("`{member}` stands for the node's name, `{host}` for the host that ssh connects to."),
+    Key::new("server-key", Shape::Text, "Its key").default("\"server.key\""),
+    Key::new("peer", Shape::Text, "The certificate for the other members").default("\"peer.crt\""),
+    Key::new("peer-key", Shape::Text, "Its key").default("\"peer.key\""),
+    Key::new("healthcheck-client", Shape::Text, "The client certificate for health checks")
+        .default("\"healthcheck-client.crt\""),
+    Key::new("healthcheck-client-key", Shape::Text, "Its key").default("\"healthcheck-client.key\""),
+    Key::new("backup-client", Shape::Text, "The client certificate for snapshots").default("\"backup-client.crt\""),
+    Key::new("backup-client-key", Shape::Text, "Its key").default("\"backup-client.key\""),
+];

@@ -6,13 +6,14 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::kinds::{Local, remote_path};
+use super::paths::NAMES;
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, one_of};
 use super::vault::{self, vault};
-use crate::core::desired::{Age, AuthoritySource, KeyCare, Pair, Passphrase};
+use crate::core::desired::{Age, AuthoritySource, KeyCare, Pair, Passphrase, Paths};
 use crate::core::names::{HostName, RemotePath};
-use crate::core::observed::Role;
+use crate::core::observed::{File, Role};
 
 /// `[nodes.X.certificates]`, and where the node is declared.
 pub(super) struct Given {
@@ -61,18 +62,13 @@ pub(super) struct Authorities {
     pub reader: Option<Pair>,
 }
 
-/// `folder_there` is where certificates lie on the hosts.
-pub(super) fn ca(
-    table: &mut Table,
-    local: Local,
-    given: &BTreeMap<HostName, Given>,
-    folder_there: &RemotePath,
-) -> Authorities {
+/// `paths` are those on the hosts.
+pub(super) fn ca(table: &mut Table, local: Local, given: &BTreeMap<HostName, Given>, paths: &Paths) -> Authorities {
     let previous = table.section("previous", |table| {
         let span = table.is_present().then(|| table.span())?;
-        Some((span, authority(table, local, &BTreeMap::new(), folder_there)))
+        Some((span, authority(table, local, &BTreeMap::new(), paths)))
     });
-    let Declared { source: declared, key: authority_key, reader } = authority(table, local, given, folder_there);
+    let Declared { source: declared, key: authority_key, reader } = authority(table, local, given, paths);
     check_given(table, given, matches!(declared, AuthoritySource::External { .. }));
     let Some((span, Declared { source: previous, key: previous_key, reader: of_previous })) = previous else {
         let previous_key = KeyCare::default();
@@ -101,12 +97,7 @@ struct Declared {
     reader: Option<Pair>,
 }
 
-fn authority(
-    table: &mut Table,
-    local: Local,
-    given: &BTreeMap<HostName, Given>,
-    folder_there: &RemotePath,
-) -> Declared {
+fn authority(table: &mut Table, local: Local, given: &BTreeMap<HostName, Given>, paths: &Paths) -> Declared {
     let source = table.get_spanned("source", one_of(&SOURCES));
     let word = source.as_ref().map_or("generated", |source| word(*source.get_ref()));
     let source = source.map_or(Source::Generated, Spanned::into_inner);
@@ -153,7 +144,7 @@ fn authority(
             let nodes = given.iter().map(|(name, given)| (name.clone(), given.pairs.clone())).collect();
             AuthoritySource::External { certificate, client, nodes }
         }
-        Source::Node => node(table, folder_there),
+        Source::Node => node(table, paths),
         // What is missing was reported, and nothing is made of it then.
         Source::Vault => vault.map_or_else(
             || AuthoritySource::Generated { folder: local.folder.join("pki") },
@@ -200,21 +191,25 @@ fn age(table: &mut Table, local: Local) -> Option<Age> {
 }
 
 /// Where the authority's pair lies on every node.
-fn node(table: &mut Table, folder: &RemotePath) -> AuthoritySource {
+fn node(table: &mut Table, paths: &Paths) -> AuthoritySource {
+    let folder = &paths.certificates;
+    let name =
+        |(_, file, usual): &(_, File, &str)| (*file, folder.join(paths.names.get(file).map_or(*usual, String::as_str)));
+    let named: BTreeMap<File, RemotePath> = NAMES.iter().map(name).collect();
     let certificate = table.get_spanned("certificate", remote_path);
     let key = table.get_spanned("key", remote_path);
-    let certificate_path = certificate.as_ref().map_or_else(|| folder.join("ca.crt"), |path| path.get_ref().clone());
+    let certificate_path =
+        certificate.as_ref().map_or_else(|| named[&File::Trust].clone(), |path| path.get_ref().clone());
     let key_path = key.as_ref().map_or_else(|| folder.join("ca.key"), |path| path.get_ref().clone());
-    let span = key.or(certificate).map(|path| path.span());
-    let stems = Role::ALL.iter().copied().map(Role::file_stem);
-    let is_taken = stems
-        .flat_map(|stem| [format!("{stem}.crt"), format!("{stem}.key")])
-        .map(|name| folder.join(&name))
-        .any(|leaf| leaf == certificate_path || leaf == key_path);
+    let span = key.or(certificate).map_or(table.span(), |path| path.span());
+    // Where the pair lies is also where etcd may look for whom to trust.
+    let is_taken =
+        named.iter().any(|(file, path)| *path == key_path || *path == certificate_path && *file != File::Trust);
     let is_pair = certificate_path.parent() == key_path.parent() && certificate_path != key_path;
-    if let Some(span) = span.filter(|_| is_taken || !is_pair) {
+    if is_taken || !is_pair {
         let problem = Problem::new(span, "`certificate` and `key` must be two different files in the same directory");
-        table.report(problem.hint(format!("the defaults are {} and {}", folder.join("ca.crt"), folder.join("ca.key"))));
+        let trust = &named[&File::Trust];
+        table.report(problem.hint(format!("the defaults are {trust} and {}", folder.join("ca.key"))));
     }
     AuthoritySource::Node { certificate: certificate_path, key: key_path }
 }

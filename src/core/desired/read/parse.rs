@@ -44,7 +44,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     });
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
     let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
-        root.section("ca", |table| ca::ca(table, local, &given, &paths.certificates));
+        root.section("ca", |table| ca::ca(table, local, &given, &paths));
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));

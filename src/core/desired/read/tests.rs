@@ -964,6 +964,34 @@ fn the_authority_on_the_nodes() {
 }
 
 #[test]
+fn names_of_the_files_of_certificates() {
+    let named = "[paths.names]\nca = \"ca.pem\"\nserver = \"member-{host}.pem\"\npeer-key = \"peer.key\"\n";
+    let desired = read(&format!("{VALID}[ca]\nsource = \"node\"\n{named}")).unwrap();
+    let AuthoritySource::Node { certificate, .. } = &desired.authority else { panic!("{:?}", desired.authority) };
+    assert_eq!(certificate.as_str(), "/etc/etcd/pki/ca.pem");
+    // The usual name is no other one.
+    assert_eq!(desired.paths.names.len(), 2);
+    let hint =
+        "letters, digits, `-`, `_` and `.`, in the folder `certificates`; {member} is the node's name, {host} its host";
+    for name in ["", "a/b.pem", "../ca.crt", ".hidden", "-x", "a b", "{node}.pem", "/etc/ca.pem"] {
+        let refused = format!("7:10 {name:?} is not a valid file name -> {hint}");
+        check(&format!("[paths.names]\nserver = \"{name}\"\n"), &[&refused]);
+    }
+    check(
+        "[paths.names]\nca = \"{member}.pem\"\nserver = \"peer.crt\"\n",
+        &[
+            "6:8 two files are called \"peer.crt\" -> each file in `certificates` needs a name of its own",
+            "7:6 `ca` is the same file on every host -> only `server`, `server-key`, `peer` and `peer-key` take {member} and \
+             {host}",
+        ],
+    );
+    // The key of a CA that lies there is none of them.
+    let key = "`certificate` and `key` must be two different files in the same directory -> the defaults are \
+               /etc/etcd/pki/ca.crt and /etc/etcd/pki/ca.key";
+    check("[ca]\nsource = \"node\"\n[paths.names]\nserver-key = \"ca.key\"\n", &[&format!("6:2 {key}")]);
+}
+
+#[test]
 fn authorities_that_are_half_declared() {
     check(
         "[ca]\nsource = \"files\"\ndir = \"pki\"\nclient = \"c\"\npassphrase = { env = \"a b\", prompt = true }\n",

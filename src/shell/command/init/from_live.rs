@@ -469,6 +469,10 @@ mod tests {
             format!("{PLAIN}[certificates]\nvalidity = \"5m\"\n"),
             format!("{PLAIN}[etcd]\nauto-compaction = {{ mode = \"revision\", retention = 1000 }}\n"),
             PLAIN.replace("[ssh]", "layout = \"canonical\"\n[ssh]"),
+            format!(
+                "{PLAIN}[paths]\nnames = {{ ca = \"ca.pem\", server = \"member-{{member}}.pem\", server-key = \
+                 \"member-{{member}}-key.pem\", peer = \"peer-{{host}}.pem\" }}\n"
+            ),
         ] {
             let desired = read(&text);
             let found = text_of(&hosts_of(&desired)).expect("it can be declared");

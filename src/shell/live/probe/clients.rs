@@ -22,7 +22,10 @@ impl Section for Look {
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let port = of.desired.ports.client;
-        Some(vec![("q_client_port", port.to_string()), ("q_trust", layout::path(of.desired, File::Trust).to_string())])
+        Some(vec![
+            ("q_client_port", port.to_string()),
+            ("q_trust", layout::common_path(of.desired, File::Trust).to_string()),
+        ])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeSet<Client>, Trouble> {

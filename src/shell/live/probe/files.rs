@@ -34,35 +34,34 @@ impl Section for Look {
         let folders = Folder::ALL.iter().map(|folder| layout::folder_path(of.desired, *folder).to_string());
         Some(vec![
             ("q_folders", folders.collect::<Vec<_>>().join(" ")),
-            ("q_texts", paths(of.desired, |file| !is_key(file))),
-            ("q_keys", keys(of.desired)),
+            ("q_texts", paths(of, |file| !is_key(file))),
+            ("q_keys", keys(of)),
         ])
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Files, Trouble> {
-        let desired = of.desired;
-        let certificate = |role: Role| Some((role, text(desired, answer, role.certificate())?.to_owned()));
+        let certificate = |role: Role| Some((role, text(of, answer, role.certificate())?.to_owned()));
         Ok(Files {
-            folders: folders(desired, answer),
-            files: files(desired, answer)?,
+            folders: folders(of.desired, answer),
+            files: files(of, answer)?,
             certificates: Role::ALL.iter().copied().filter_map(certificate).collect(),
-            trust: text(desired, answer, File::Trust).map(pki::authorities).unwrap_or_default(),
+            trust: text(of, answer, File::Trust).map(pki::authorities).unwrap_or_default(),
         })
     }
 }
 
 /// The paths of all keys.
-pub(super) fn keys(desired: &Desired) -> String {
-    paths(desired, is_key)
+pub(super) fn keys(of: &Subject<'_>) -> String {
+    paths(of, is_key)
 }
 
 fn is_key(file: File) -> bool {
     layout::row(file).compared == Compared::Unread
 }
 
-fn paths(desired: &Desired, which: impl Fn(File) -> bool) -> String {
+fn paths(of: &Subject<'_>, which: impl Fn(File) -> bool) -> String {
     let files = File::ALL.iter().filter(|file| which(**file));
-    files.map(|file| layout::path(desired, *file).to_string()).collect::<Vec<_>>().join(" ")
+    files.map(|file| layout::path(of.desired, of.host, *file).to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn folders(desired: &Desired, answer: &Answer<'_>) -> BTreeMap<Folder, Access> {
@@ -71,18 +70,18 @@ fn folders(desired: &Desired, answer: &Answer<'_>) -> BTreeMap<Folder, Access> {
 }
 
 /// The text of a file that is no key; `None` when it is not there or is no text.
-fn text<'a>(desired: &Desired, answer: &Answer<'a>, file: File) -> Option<&'a str> {
-    core::str::from_utf8(answer.bodies.get(layout::path(desired, file).as_str())?).ok()
+fn text<'a>(of: &Subject<'_>, answer: &Answer<'a>, file: File) -> Option<&'a str> {
+    core::str::from_utf8(answer.bodies.get(layout::path(of.desired, of.host, file).as_str())?).ok()
 }
 
-fn files(desired: &Desired, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFact>, Trouble> {
+fn files(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFact>, Trouble> {
     // What is there but could not be measured must not look absent.
     if let Some(path) = answer.lines("known").find(|path| !answer.stats.contains_key(path)) {
         return Err(Trouble::Changed(path.to_owned()));
     }
     let mut files = BTreeMap::new();
     for &file in File::ALL {
-        let path = layout::path(desired, file);
+        let path = layout::path(of.desired, of.host, file);
         let Some(Stat { access, bytes, .. }) = answer.stats.get(path.as_str()) else { continue };
         let digest = *answer.sums.get(path.as_str()).ok_or_else(|| Trouble::Changed(path.to_string()))?;
         let body = answer.bodies.get(path.as_str());

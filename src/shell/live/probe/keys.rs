@@ -20,12 +20,12 @@ impl Section for Look {
     const SHELL: &'static str = include_str!("keys.sh");
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_keys", files::keys(of.desired))])
+        Some(vec![("q_keys", files::keys(of))])
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<Role, Digest>, Trouble> {
         let by_path: BTreeMap<_, _> = answer.lines("keys").filter_map(public_digest).collect();
-        let of_role = |role: Role| Some((role, *by_path.get(layout::path(of.desired, role.key()).as_str())?));
+        let of_role = |role: Role| Some((role, *by_path.get(layout::path(of.desired, of.host, role.key()).as_str())?));
         Ok(Role::ALL.iter().copied().filter_map(of_role).collect())
     }
 }

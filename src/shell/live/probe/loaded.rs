@@ -33,7 +33,7 @@ impl Section for Look {
 fn recorded(of: &Subject<'_>, answer: &Answer<'_>) -> BTreeMap<File, Digest> {
     let of_file = |(digest, name): (Digest, &str)| {
         let files = runtime::loaded_at_start(of.desired);
-        let file = *files.iter().find(|file| layout::path(of.desired, **file).as_str() == name)?;
+        let file = *files.iter().find(|file| layout::path(of.desired, of.host, **file).as_str() == name)?;
         Some((file, digest))
     };
     answer.lines("loaded").filter_map(digest_and_path).filter_map(of_file).collect()
@@ -41,7 +41,7 @@ fn recorded(of: &Subject<'_>, answer: &Answer<'_>) -> BTreeMap<File, Digest> {
 
 fn guessed(of: &Subject<'_>, answer: &Answer<'_>, started: UnixSeconds) -> BTreeMap<File, Digest> {
     let guess = |file: File| {
-        let path = layout::path(of.desired, file);
+        let path = layout::path(of.desired, of.host, file);
         let modified = answer.stats.get(path.as_str())?.modified;
         let on_disk = *answer.sums.get(path.as_str())?;
         Some((file, if modified > started { SOMETHING_ELSE } else { on_disk }))

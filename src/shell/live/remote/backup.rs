@@ -7,12 +7,12 @@ use crate::core::cluster::snapshot::Facts;
 use crate::core::content::backup::SCRIPT;
 use crate::core::content::layout;
 use crate::core::desired::Desired;
-use crate::core::names::RemotePath;
+use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{Drill, File};
 
 impl Command {
-    pub fn install_backup_script(desired: &Desired) -> Self {
-        Self::write(desired, File::BackupScript, SCRIPT)
+    pub fn install_backup_script(desired: &Desired, host: &HostName) -> Self {
+        Self::write(desired, host, File::BackupScript, SCRIPT)
     }
 
     pub fn enable_backup() -> Self {
@@ -22,7 +22,7 @@ impl Command {
 
     /// A run that is under way is ended: its certificate goes, too.
     pub fn remove_backup(desired: &Desired) -> Self {
-        let files = FILES.map(|file| layout::path(desired, file).to_string());
+        let files = FILES.map(|file| layout::common_path(desired, file).to_string());
         let units = [layout::BACKUP_TIMER, layout::BACKUP_SERVICE].map(str::to_owned);
         let arguments = units.into_iter().chain(files).collect();
         Self::new("removing the backup timer", include_str!("../script/backup-remove.sh"), arguments)

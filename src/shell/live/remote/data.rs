@@ -46,7 +46,7 @@ impl Source {
     fn words(&self, desired: &Desired) -> ([String; 5], Stdin) {
         let (certificate, key) = (&self.client.certificate, self.client.key.expose_secret());
         let ([certificate, key], stdin) = together([certificate, key]);
-        let trust = layout::path(desired, File::Trust).to_string();
+        let trust = layout::common_path(desired, File::Trust).to_string();
         ([self.binaries.join("etcdctl").to_string(), self.endpoint.clone(), trust, certificate, key], stdin)
     }
 

@@ -18,7 +18,7 @@ fn leaving(desired: &Desired, script: &str) -> String {
 impl Command {
     /// Under a name with `word` in it, which says why.
     pub fn set_data_aside(desired: &Desired, word: &str) -> Self {
-        let (data, new_data_marker) = (&desired.paths.data, layout::path(desired, File::NewDataMarker));
+        let (data, new_data_marker) = (&desired.paths.data, layout::common_path(desired, File::NewDataMarker));
         let words = [data.as_str(), new_data_marker.as_str(), word].map(str::to_owned).into();
         let script = leaving(desired, include_str!("../script/aside.sh"));
         Self::new(format!("moving {data} aside"), script, words)
@@ -27,8 +27,8 @@ impl Command {
     /// Stops etcd first, for good. `bytes` of its database, if that is known.
     pub fn move_data(desired: &Desired, from: &RemotePath, bytes: Option<u64>) -> Self {
         let to = &desired.paths.data;
-        let mark = layout::path(desired, File::RestoreMark);
-        let beside = mark.as_str().rsplit('/').next().unwrap_or_default();
+        let mark = layout::common_path(desired, File::RestoreMark);
+        let beside = mark.name();
         let words = [from.as_str(), to.as_str(), layout::MOVED_FROM, beside, layout::ACCOUNT].map(str::to_owned).into();
         let script = leaving(desired, include_str!("../script/move.sh"));
         let command = Self::new(format!("moving the data from {from} to {to}"), script, words);
@@ -56,7 +56,7 @@ impl Command {
     pub fn restore_data(desired: &Desired, host: &HostName, restoration: &Restoration, bytes: u64) -> Self {
         let initial = Initial::new_cluster(desired, restoration.token.clone());
         let mark = content::restore_mark(restoration);
-        let path = layout::path(desired, File::RestoreMark);
+        let path = layout::common_path(desired, File::RestoreMark);
         let words = [
             desired.paths.data.to_string(),
             desired.binaries_folder().to_string(),
@@ -67,7 +67,7 @@ impl Command {
             desired.peer_url(host).to_string(),
             layout::ACCOUNT.to_owned(),
             mark.len().to_string(),
-            path.as_str().rsplit('/').next().unwrap_or_default().to_owned(),
+            path.name().to_owned(),
             restoration.revisions_ahead().to_string(),
         ];
         let script = leaving(desired, include_str!("../script/restore.sh"));
@@ -76,13 +76,13 @@ impl Command {
     }
 
     pub fn forget_restore(desired: &Desired) -> Self {
-        let note = layout::path(desired, File::RestoreNote).to_string();
+        let note = layout::common_path(desired, File::RestoreNote).to_string();
         let words = vec![note, format!("{}.restore-", desired.paths.data), layout::SNAPSHOTS_FOLDER.to_owned()];
         Self::new("finishing the restore", include_str!("../script/restored.sh"), words)
     }
 
     /// Everything but binaries and folders; the data under another name.
-    pub fn retire(desired: &Desired) -> Self {
+    pub fn retire(desired: &Desired, host: &HostName) -> Self {
         let paths = &desired.paths;
         let words = [paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
         let definition = runtime::definition(desired);
@@ -93,15 +93,15 @@ impl Command {
             AuthoritySource::Node { key, .. } => Some(key.to_string()),
             _ => None,
         };
-        let files = first.chain(last).map(|file| layout::path(desired, file).to_string());
+        let files = first.chain(last).map(|file| layout::path(desired, host, file).to_string());
         let files = authority.into_iter().chain(files);
         let words = words.into_iter().map(str::to_owned).chain(files).collect();
         let script = leaving(desired, include_str!("../script/retire.sh"));
         Self { allowed: STOP_TAKES, ..Self::new("cleaning up the removed member", script, words) }
     }
 
-    pub fn remove(desired: &Desired, file: File) -> Self {
-        let path = layout::path(desired, file);
+    pub fn remove(desired: &Desired, host: &HostName, file: File) -> Self {
+        let path = layout::path(desired, host, file);
         let then = if layout::row(file).listener == Listener::Nobody { "" } else { "reload" };
         let what = format!("removing {path}");
         Self::new(what, include_str!("../script/remove.sh"), vec![path.to_string(), then.to_owned()])

@@ -16,7 +16,7 @@ pub(super) const STOP_TAKES: Duration = Duration::from_secs(240);
 /// The functions that scripts rely on which must know whether etcd runs.
 pub(super) fn library(desired: &Desired) -> String {
     let name = quoted(runtime::name(desired));
-    let definition = quoted(layout::path(desired, runtime::definition(desired)).as_str());
+    let definition = quoted(layout::common_path(desired, runtime::definition(desired)).as_str());
     let functions = match desired.cluster.runtime {
         Runtime::Systemd => include_str!("../script/systemd.sh"),
     };
