@@ -15,6 +15,7 @@ pub(super) enum Family {
     Quotas,
     Timing,
     Unwritten,
+    Names,
     Alarms,
     Starts,
     Sources,
@@ -69,11 +70,11 @@ impl Family {
             Guard::QuotaHoldsDatabase => Self::Quotas,
             Guard::ElectionCanEnd => Self::Timing,
             Guard::WrittenBeforeUpgrade => Self::Unwritten,
+            Guard::NamesApart => Self::Names,
             Guard::RoomBeforeStep | Guard::DiskNotFull => Self::Room,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::OthersEtcd => Self::Others,
             Guard::GivenIsWhole
-            | Guard::NamesApart
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped
             | Guard::OldDroppedByName

@@ -28,6 +28,7 @@ mod connections;
 mod family;
 mod lost_data;
 mod moves;
+mod names;
 mod new_cluster;
 mod next_start;
 mod others;
@@ -447,7 +448,7 @@ fn a_broken_guard_breaks_a_law() {
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let of_moves = || noticed(&moves::any_complaint);
     let of_room = || noticed(&room::any_complaint);
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 16] = [
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 17] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -456,6 +457,7 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Quotas, &of_quotas),
         (Family::Timing, &|| noticed(&timing::any_complaint)),
         (Family::Unwritten, &|| noticed(&unwritten::any_complaint)),
+        (Family::Names, &|| noticed(&names::any_complaint)),
         (Family::Alarms, &of_alarms),
         (Family::Starts, &of_starts),
         (Family::Sources, &of_sources),

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::file_names::NAMES;
 use super::kinds::{Local, remote_path};
-use super::paths::NAMES;
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, one_of};

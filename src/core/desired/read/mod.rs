@@ -8,6 +8,7 @@ mod backup;
 mod ca;
 mod consumers;
 mod etcd;
+mod file_names;
 mod kinds;
 mod parse;
 mod paths;

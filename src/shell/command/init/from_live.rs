@@ -4,6 +4,7 @@
 //! HOST ─► its member ─► the member list ─► each member's host ─► one declaration ─► text ─► its plan: empty? ─► the file
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
@@ -52,8 +53,9 @@ pub async fn run(args: &InitArgs, context: &Context, stdout: &mut Out) -> Result
     let desired = check(&text, file, &folder)?;
     let trust = Trust::of(&desired, &members)?;
     let is_empty = unchanged(&desired, &trust, context).await?;
-    write_new(file, &text)?;
+    // The certificate alone is no cluster.toml that stands in the way of the next run.
     let written = trust.write()?;
+    write_new(file, &text)?;
     print(stdout, &said(&desired, file, written.as_deref(), is_empty))?;
     Ok(0)
 }
@@ -107,6 +109,9 @@ struct Found {
 async fn members(ways: &Ways) -> Result<Vec<Found>, Diagnostic> {
     let given = join_all(ways.given.iter().map(|(word, target)| look(word, target, None))).await;
     let mut found = given.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // One host under two names is one member.
+    let mut seen = BTreeSet::new();
+    found.retain(|one| one.shown.asked.member.is_none_or(|id| seen.insert(id)));
     let first = &found[0];
     // Why it cannot be kept goes before what it did not say.
     if let Some(why) = adoption::refusal(&first.shown) {
@@ -226,7 +231,7 @@ fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, 
     let Declaration { cluster, version, nodes, values } = declaration;
     let mut known = args.ssh(ways.first().user.as_ref());
     known.extend(values.iter().map(|(key, value)| (*key, value.to_string())));
-    let preface = "It was read from the hosts of the cluster, and a plan of it changed nothing then. What no host shows is not in it: \
+    let preface = "It was read from the hosts of the cluster, and a plan of it changed nothing then, but for certificates that were due. What no host shows is not in it: \
                    users and roles, certificates of consumers, copies of snapshots elsewhere, and where the CA's key is kept.";
     Sketch { preface: preface.to_owned(), known, archive, ..Sketch::new(cluster.clone(), *version, nodes.clone()) }
 }
@@ -314,19 +319,19 @@ fn said(desired: &Desired, file: &Path, trust: Option<&Path>, is_empty: bool) ->
         let key = trust.with_file_name("ca.key");
         text.push_str(&format!("wrote {}: the certificate of the cluster's CA\n", shown(trust)));
         text.push_str(&format!(
-            "The CA's key is not on the hosts. `plan` and `status` do without it; to issue certificates, `apply` needs it at {}, \
+            "The CA's key was not found beside its certificate on the hosts. `plan` and `status` do without it; to issue certificates, `apply` needs it at {}, \
              or another `source` in [ca].\n",
             shown(&key)
         ));
     }
-    text.push_str("Not seen on hosts, so not in it: users, consumers, `offsite` of [backup].\n");
+    text.push_str("Not seen on hosts, so not in it: users, consumers, `renew-before`, `downtime`, `offsite` and `max-age` of [backup].\n");
     text.push_str(&format!("next: quorate plan{}\n", option(file)));
     text
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::core::cluster::leaf;
