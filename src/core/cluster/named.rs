@@ -2,7 +2,7 @@
 
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
-use crate::core::content::{layout, settings};
+use crate::core::content::{self, layout, settings};
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RemotePath};
@@ -41,6 +41,10 @@ impl Used {
 
 /// The first file that would be put where another one is that the same member uses.
 fn crossed(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    // Asked at every step of a plan, where mostly nothing moves.
+    if host.text_of(File::Config)?.contains(&content::transport_security(desired, name)) {
+        return None;
+    }
     let used = Used::of(host)?;
     let declared = |file: File| layout::path(desired, name, file);
     let word = |file| layout::row(file).word;

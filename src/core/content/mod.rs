@@ -127,7 +127,6 @@ fn declared_members(desired: &Desired) -> String {
 /// etcd.yaml for one host. The file is complete: with `--config-file` etcd reads neither flags nor environment.
 pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> String {
     let address = &desired.nodes[host].address;
-    let path = |file| layout::path(desired, host, file);
     let mut text = String::from(BANNER);
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
         writeln!(text, "{key}: {value}").expect("a String takes every write");
@@ -143,16 +142,10 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
     line(MEMBERS_KEY, &initial.cluster);
     line("initial-cluster-state", &initial.state);
     line(TOKEN_KEY, &yaml_text(initial.token.as_str()));
-    for (section, certificate, key) in [
-        ("client-transport-security", File::ServerCertificate, File::ServerKey),
-        ("peer-transport-security", File::PeerCertificate, File::PeerKey),
-    ] {
-        line(section, &"");
-        line("  cert-file", &path(certificate));
-        line("  key-file", &path(key));
-        line("  client-cert-auth", &true);
-        line("  trusted-ca-file", &path(File::Trust));
-    }
+    text.push_str(&transport_security(desired, host));
+    let mut line = |key: &str, value: &dyn std::fmt::Display| {
+        writeln!(text, "{key}: {value}").expect("a String takes every write");
+    };
     let settings = &desired.etcd;
     for (key, value) in [
         ("quota-backend-bytes", settings.quota_backend_bytes),
@@ -171,11 +164,25 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
         line("auto-compaction-mode", &mode);
         line("auto-compaction-retention", &format_args!("\"{}\"", compaction.retention));
     }
-    text = text.replace("security: \n", "security:\n");
     if !settings.extra.is_empty() {
         text.push_str(&yaml_serde::to_string(&settings.extra).expect("settings are plain data"));
     }
     text
+}
+
+/// The part of etcd.yaml that names the files of certificates.
+pub fn transport_security(desired: &Desired, host: &HostName) -> String {
+    let path = |file| layout::path(desired, host, file);
+    let section = |name: &str, certificate: File, key: File| {
+        format!(
+            "{name}:\n  cert-file: {}\n  key-file: {}\n  client-cert-auth: true\n  trusted-ca-file: {}\n",
+            path(certificate),
+            path(key),
+            path(File::Trust)
+        )
+    };
+    section("client-transport-security", File::ServerCertificate, File::ServerKey)
+        + &section("peer-transport-security", File::PeerCertificate, File::PeerKey)
 }
 
 /// A client port answers on loopback too, for etcdctl on the host itself.

@@ -45,13 +45,13 @@ pub async fn run(args: &InitArgs, context: &Context, stdout: &mut Out) -> Result
     }
     let ways = Ways::of(args)?;
     let members = members(&ways).await?;
-    let declaration = adoption::declaration(&members.iter().map(|member| member.shown.clone()).collect::<Vec<_>>());
-    let declaration = declaration.map_err(refused)?;
+    let (members, authorities): (Vec<_>, Vec<_>) = members.into_iter().map(|one| (one.shown, one.authority)).unzip();
+    let declaration = adoption::declaration(&members).map_err(refused)?;
     let archive = archive(args, &declaration, &folder)?;
     let sketch = sketch(&declaration, archive, args, &ways);
     let text = template::text(&sketch);
     let desired = check(&text, file, &folder)?;
-    let trust = Trust::of(&desired, &members)?;
+    let trust = Trust::of(&desired, authorities.into_iter().flatten().next())?;
     let is_empty = unchanged(&desired, &trust, context).await?;
     // The certificate alone is no cluster.toml that stands in the way of the next run.
     let written = trust.write()?;
@@ -244,8 +244,7 @@ struct Trust {
 }
 
 impl Trust {
-    fn of(desired: &Desired, members: &[Found]) -> Result<Self, Diagnostic> {
-        let text = members.iter().find_map(|member| member.authority.clone());
+    fn of(desired: &Desired, text: Option<String>) -> Result<Self, Diagnostic> {
         let place = match &desired.authority {
             AuthoritySource::Generated { folder } => Some(folder.join("ca.crt")).filter(|file| !file.exists()),
             _ => None,
