@@ -11,7 +11,7 @@ while [ $# -ge 2 ]; do
     esac
     echo "name=$1"
     if [ -r "$at" ] && [ -f "$at" ]; then
-        head -c 1048576 "$at" | sed -n -e '/^-----BEGIN .*PRIVATE KEY-----/,/^-----END .*PRIVATE KEY-----/d' \
+        head -c 1048576 "$at" | sed -n -e '/^-----BEGIN .*PRIVATE[ ]KEY-----/,/^-----END .*PRIVATE[ ]KEY-----/d' \
             -e '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/p'
     fi
     shift 2
