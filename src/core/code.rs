@@ -123,6 +123,26 @@ codes! {
          A\nmember uses its peer certificate as a client, too.";
     CertificateExpires = "certificate-expires", Refused,
         "A certificate expires soon: one that quorate did not issue, or one with less than an hour left.\n\nquorate cannot renew what it did not issue, and a certificate that expires during an apply can stop it.\n\nOne that you provide (`source = \"external\"`): reissue it and replace the file; the next apply installs it without a\nrestart. One that quorate issues: renew it first, on its own, with `quorate apply --renew-certs`.";
+    NotInLayout = "not-in-layout", Refused,
+        "Somebody else set this cluster's etcd up (`layout` in [cluster]), and quorate does not do there what is asked for, or\nit is not as cluster.toml says.\n\n\
+         In such a layout quorate keeps the settings of [etcd] in the file that is there, restarts the members for them one at a time, keeps users,\nand tells what differs. \
+         Names, addresses, places of files, members, versions, certificates and snapshots stay with the tool that set\nthe cluster up: the message says what differs. Change it \
+         with that tool, or declare in cluster.toml what is there. `quorate status\n--from-live HOST` shows what etcd was started with, and `quorate init --from-live HOST` \
+         declares it.";
+    AlsoWritten = "also-written", Refused,
+        "Another program writes the file that this plan changes: the tool that set the cluster up, or a package.\n\nquorate changes only what \
+         [etcd] declares, and finds it again when somebody has changed it back; until then both are at work on one\nfile. Make the same change in that \
+         tool (for kubespray its variables `etcd_quota_backend_bytes`, `etcd_heartbeat_interval` and\nso on), or stop it from writing, as the \
+         message says.";
+    SettingsUnreadable = "settings-unreadable", Refused,
+        "The file that holds etcd's settings (`config` in [paths]) cannot be read or changed without a guess.\n\nquorate reads \
+         such a file as systemd and etcd do, and changes one setting with every other byte kept. What it would have to\nguess it leaves alone: a value that a shell would \
+         put in, a line that systemd does not read as it looks, two commands in one\nunit. So it does where the file holds a\nsecret, which a plan of the change would show. The message names the line. Write the setting plainly, or change \
+         it by hand: once the file says what is declared, there is\nnothing to change.";
+    SettingElsewhere = "setting-elsewhere", Refused,
+        "A setting of [etcd] is not given by the file that quorate keeps (`config` in [paths]), but by a flag, a variable of the\nunit, or another file.\n\nWritten into \
+         the file it would not decide anything, or etcd would not start any more: it refuses a setting that is both a flag and a\nvariable. Move it into the file by hand, one member at a time \
+         with a restart each, or take it out of [etcd]: then it stays as it is.";
     NotServed = "certificate-not-served", Refused,
         "A member serves a different certificate from the one on disk, or the one it serves could not be \
          checked.\n\netcd rereads its certificate and key for every TLS handshake, so a replaced pair is served at \

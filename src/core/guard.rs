@@ -28,6 +28,11 @@ pub enum Guard {
     NoStartWithoutData,
     /// A member is stopped or started, and made ready for that, only where etcd can start again.
     ComesBack,
+    /// A setting of somebody else's service is written only where nothing else gives it: etcd does not start with one that is
+    /// both a flag and a variable.
+    SettingGivenOnce,
+    /// Nobody else's service is restarted into a version that was only laid there.
+    NoUpgradeByRestart,
     /// No member is started in a directory that its data is not in.
     DataStaysWithMember,
     /// A host that holds data of an unknown origin is not touched.

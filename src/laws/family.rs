@@ -24,6 +24,7 @@ pub(super) enum Family {
     Data,
     Moves,
     Room,
+    Adopted,
 }
 
 impl Family {
@@ -74,6 +75,7 @@ impl Family {
             Guard::RoomBeforeStep | Guard::DiskNotFull => Self::Room,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::OthersEtcd => Self::Others,
+            Guard::SettingGivenOnce | Guard::NoUpgradeByRestart => Self::Adopted,
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped

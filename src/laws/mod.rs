@@ -23,6 +23,7 @@ pub(crate) mod sample;
 pub(crate) mod simulated;
 pub(crate) mod backup;
 mod certificates;
+mod adopted;
 mod alarms;
 mod connections;
 mod family;
@@ -448,7 +449,7 @@ fn a_broken_guard_breaks_a_law() {
         || certificates::worlds().any(|world| noticed(&|| !certificates::complaints(&world).is_empty()));
     let of_moves = || noticed(&moves::any_complaint);
     let of_room = || noticed(&room::any_complaint);
-    let families: [(Family, &(dyn Fn() -> bool + Sync)); 17] = [
+    let families: [(Family, &(dyn Fn() -> bool + Sync)); 18] = [
         (Family::AtRest, &at_rest),
         (Family::Rolling, &rolling),
         (Family::Users, &of_users),
@@ -466,6 +467,7 @@ fn a_broken_guard_breaks_a_law() {
         (Family::Data, &|| noticed(&sameness::any_complaint)),
         (Family::Moves, &of_moves),
         (Family::Room, &of_room),
+        (Family::Adopted, &|| noticed(&adopted::any_complaint)),
     ];
     let missed = |guard: Guard| {
         let begun = std::time::Instant::now();

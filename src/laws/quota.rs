@@ -58,8 +58,8 @@ fn world(case: Case) -> (Desired, Observed) {
     (desired, observed)
 }
 
-fn quota_of(host: &Host) -> u64 {
-    let declared = content::quota_backend(host.text_of(File::Config).expect("it has an etcd.yaml"));
+fn quota_of(desired: &Desired, host: &Host) -> u64 {
+    let declared = content::quota_backend(desired, host.text_of(File::Config).expect("it has an etcd.yaml"));
     declared.map_or(2 * GIB, |bytes| u64::try_from(bytes).expect("no case has less than nothing"))
 }
 
@@ -72,7 +72,7 @@ fn complaint(case: Case) -> Option<String> {
     let mut now = observed;
     for action in plan.actions() {
         planner::effect(action, &desired, &mut now);
-        let quota = |name: &HostName| quota_of(now.host(name).expect("it is there"));
+        let quota = |name: &HostName| quota_of(&desired, now.host(name).expect("it is there"));
         let (name, why, too_small) = match action {
             Action::Service(ServiceAction::Restart { host }) => {
                 let own = now.host(host).and_then(Host::answer).map_or(0, |answer| answer.database_bytes);

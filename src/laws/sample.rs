@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::core::desired::{
     ArchiveLocation, AuthoritySource, Backup, Binaries, CertificatePolicy, Cluster, Compression, Desired, Downtime,
-    EtcdSettings, KeyCare, Node, Paths, Pinned, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
+    EtcdSettings, KeyCare, Layout, Node, Paths, Pinned, Places, Ports, Request, Restore, Runtime, Schedule, Ssh,
 };
 use crate::core::guard::{Guard, broken};
 use crate::core::names::{Architecture, ClusterName, Digest, HostName, RemotePath, Token, UnixSeconds, Version};
@@ -23,11 +23,17 @@ pub fn name(index: usize) -> HostName {
 
 /// A cluster of `nodes` with every default.
 pub fn desired(nodes: usize) -> Desired {
-    let node = |index: usize| Node { address: format!("10.0.0.{}", index + 11), ssh: None, peer_names: Vec::new() };
+    let node = |index: usize| Node {
+        address: format!("10.0.0.{}", index + 11),
+        ssh: None,
+        hostname: None,
+        peer_names: Vec::new(),
+    };
     Desired {
         cluster: Cluster {
             name: ClusterName::new("prod"),
             version: Version::new(3, 5, 16),
+            layout: Layout::Default,
             runtime: Runtime::Systemd,
             downtime: Downtime::Never,
         },

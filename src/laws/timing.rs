@@ -90,7 +90,7 @@ fn complaint(case: &Case) -> Option<String> {
     let plan = plan(&desired, &observed);
     for action in plan.actions() {
         let Action::File(FileAction::Write { host, text, .. }) = action else { continue };
-        let given = content::election_timeout(text).unwrap_or(1_000);
+        let given = content::election_timeout(&desired, text).unwrap_or(1_000);
         if !case.elects_within(given) && case.before != case.declared {
             return Some(format!("{host} is given an election timeout of {given} ms"));
         }

@@ -7,9 +7,10 @@ use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{first_start, former_life, quota, restoration, timing, turn, upgrade};
 use crate::core::code::Code;
-use crate::core::content::{self, layout};
+use crate::core::content::form::Form;
+use crate::core::content::{self, adopted, layout};
 use crate::core::count::size;
-use crate::core::desired::Place;
+use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, Token};
 use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
@@ -153,12 +154,14 @@ pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -
     done_when(observed, name, |host| host.text_of(file) == Some(text))
 }
 
-pub fn effect(observed: &mut Observed, name: &HostName, file: File, text: &str) {
+pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, file: File, text: &str) {
     let Some(host) = observed.host_mut(name) else { return };
-    let fact = FileFact { access: layout::access(file), digest: Digest::of(text), text: Some(text.to_owned()) };
+    let access = layout::access_after(file, host.files.get(&file));
+    let fact = FileFact { access, digest: Digest::of(text), text: Some(text.to_owned()) };
     host.files.insert(file, fact);
     match (file, &mut host.scheduled) {
         (File::Unit, _) => host.service.needs_reload = false,
+        (File::Settings, _) => host.service.needs_reload |= adopted::form(desired) == Some(Form::Flags),
         (File::BackupService | File::BackupTimer, Some(scheduled)) => scheduled.needs_reload = false,
         _ => {}
     }

@@ -30,6 +30,10 @@ const OVERRIDING: [&str; 14] = [
 ];
 
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    // What somebody else's unit and its drop-ins say is theirs.
+    if desired.cluster.layout.is_adopted() {
+        return Vec::new();
+    }
     let unit = runtime::name(desired);
     let drop_ins = observed.seen_hosts().flat_map(|(name, host)| {
         host.service.drop_ins.iter().map(move |(path, settings)| of(unit, name, path, settings))

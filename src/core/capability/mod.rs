@@ -5,6 +5,7 @@ use crate::core::observed::{Host, Observed};
 use crate::core::plan::action::Readiness;
 
 pub mod access;
+pub mod adopted;
 pub mod authority;
 pub mod backup;
 pub mod certificates;

@@ -139,7 +139,8 @@ pub fn start(view: &View) -> Ruling {
         .partition(|(_, host)| !host.taken_ports.is_empty());
     let mut blocked: Vec<_> = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
     let mut has_room = |(name, host): &(&HostName, &Host)| {
-        let refusal = room::to_start(view.desired, name, host).or_else(|| next_start::overridden(name, host));
+        let refusal =
+            room::to_start(view.desired, name, host).or_else(|| next_start::overridden(view.desired, name, host));
         let has_room = refusal.is_none();
         blocked.extend(refusal);
         has_room
@@ -210,7 +211,7 @@ pub fn restart(view: &View) -> Ruling {
             continue;
         }
         let may = may_restart(view.desired, view.observed, &view.situation, name);
-        let may = may.and_then(|()| quota::outgrown(name, host).map_or(Ok(()), Err));
+        let may = may.and_then(|()| quota::outgrown(view.desired, name, host).map_or(Ok(()), Err));
         let may = may.and_then(|()| next_start::missing(view.desired, name, host).map_or(Ok(()), Err));
         let may = may.and_then(|()| room::to_start(view.desired, name, host).map_or(Ok(()), Err));
         let refused = || source::before_start(view.desired, view.observed, name, &format!("{name} is not restarted"));

@@ -14,10 +14,17 @@ use crate::core::cluster::layouts::{self, Kept};
 use crate::core::cluster::leaf::BACKDATED_SECONDS;
 use crate::core::content::declared;
 use crate::core::content::settings::{Medium, Told};
+use crate::core::desired::Layout;
 use crate::core::names::{PeerUrl, RemotePath, Version, canonical};
 use crate::core::observed::survey::{Asked, KeptFiles, RunningEtcd, Survey};
 use crate::core::observed::{Certificate, MemberEntry, Runner, Seen};
 use crate::core::url;
+
+mod theirs;
+
+pub use theirs::in_words;
+
+type Values = BTreeMap<(&'static str, &'static str), Value>;
 
 /// A member, with all that its host showed of it.
 #[derive(Clone, Debug)]
@@ -38,7 +45,9 @@ pub struct Declaration {
     pub version: Version,
     pub nodes: Vec<DeclaredNode>,
     /// Of the other sections: the value of each key that is not to be the default, by section and key.
-    pub values: BTreeMap<(&'static str, &'static str), Value>,
+    pub values: Values,
+    /// Settings that it does not say, and that stay as they are.
+    pub left: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -46,13 +55,15 @@ pub struct DeclaredNode {
     pub name: String,
     pub address: String,
     pub ssh: Option<String>,
+    /// The host's own name, where its files have that in theirs.
+    pub hostname: Option<String>,
     pub peer_names: Vec<String>,
 }
 
 impl DeclaredNode {
     /// With nothing but what every node needs.
     pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
-        Self { name: name.into(), address: address.into(), ssh: None, peer_names: Vec::new() }
+        Self { name: name.into(), address: address.into(), ssh: None, hostname: None, peer_names: Vec::new() }
     }
 }
 
@@ -60,9 +71,11 @@ impl DeclaredNode {
 pub fn refusal(shown: &Shown) -> Option<String> {
     let layout = layouts::recognised(&shown.survey, &shown.running, shown.told.as_ref().ok());
     let host = &shown.survey.host;
+    // kubespray may have it in a container of docker's.
+    let is_service = matches!(shown.running.runner, Runner::Unit(_));
     match layout.kept {
-        Kept::Yes => None,
-        Kept::NotYet => Some(format!(
+        Kept::Yes if is_service => None,
+        Kept::Yes | Kept::NotYet => Some(format!(
             "the etcd on {host} is {} [{}]: quorate keeps none that lies on a host in this way yet",
             layout.what, layout.name
         )),
@@ -105,23 +118,36 @@ pub fn declaration(members: &[Shown]) -> Result<Declaration, Vec<String>> {
             values.insert(*key, value);
         }
     }
-    values.extend(backup(members, &mut all.refused));
-    values.extend(names(members, &mut all.refused));
-    values.extend(certificates(&read));
+    let is_adopted = values.contains_key(&("cluster", "layout"));
+    let mut left = BTreeSet::new();
+    let names = names(members, &mut all.refused);
+    values.extend(names.values);
+    match version.filter(|_| is_adopted) {
+        Some(version) => {
+            let (settings, others) = theirs::settings(members, version);
+            values.extend(settings);
+            left = others;
+        }
+        None => {
+            values.extend(backup(members, &mut all.refused));
+            values.extend(certificates(&read));
+        }
+    }
     let (Some(cluster), Some(version), true) = (cluster, version, all.refused.is_empty()) else {
         return Err(all.refused);
     };
     let for_all = server_names(&read);
-    if !for_all.is_empty() {
+    if !for_all.is_empty() && !is_adopted {
         values.insert(("certificates", "server-names"), texts(&for_all));
     }
     let nodes = read.iter().map(|member| DeclaredNode {
         name: member.name.clone(),
         address: member.address.clone(),
         ssh: member.ssh.clone(),
-        peer_names: member.peer_names.iter().cloned().collect(),
+        hostname: names.by_hostname.then(|| member.hostname.clone()),
+        peer_names: member.peer_names.iter().filter(|_| !is_adopted).cloned().collect(),
     });
-    Ok(Declaration { cluster, version, nodes: nodes.collect(), values })
+    Ok(Declaration { cluster, version, nodes: nodes.collect(), values, left })
 }
 
 /// What one member says that one declaration has to say for all.
@@ -129,9 +155,11 @@ struct Member {
     name: String,
     address: String,
     ssh: Option<String>,
+    /// What the host calls itself.
+    hostname: String,
     cluster: String,
     version: Version,
-    values: BTreeMap<(&'static str, &'static str), Value>,
+    values: Values,
     /// Names of its certificates that follow from nothing else.
     peer_names: BTreeSet<String>,
     server_names: BTreeSet<String>,
@@ -143,14 +171,17 @@ impl Member {
     fn read(shown: &Shown) -> Result<Self, String> {
         let told = shown.told.as_ref().map_err(Clone::clone)?;
         let value = |name: &str| told.value(name).ok_or_else(|| format!("its settings have no `{name}`"));
+        let layout = layouts::recognised(&shown.survey, &shown.running, Some(told));
+        if let Some(layout) = Layout::of_name(layout.name).filter(|layout| layout.is_adopted()) {
+            let values = theirs::places(shown, told, layout)?;
+            return Self::with(shown, told, theirs::cluster_name(told), values);
+        }
         let (Medium::File(config), Runner::Unit(unit)) = (&told.by, &shown.running.runner) else {
             return Err("it takes its settings from no file, or no unit runs it".to_owned());
         };
         let text = shown.running.config.as_ref().and_then(|config| config.text.as_deref()).unwrap_or_default();
         let of_unit = shown.kept.unit.as_deref().and_then(declared::cluster_name);
         let cluster = of_unit.ok_or_else(|| format!("{unit} names no cluster in its Description"))?.to_owned();
-        let name = value("name")?.to_owned();
-        let address = PeerUrl::new(value("initial-advertise-peer-urls")?).address().to_owned();
         let certificates = RemotePath::new(value("trusted-ca-file")?).parent();
         let mut values = BTreeMap::from([
             (("ports", "client"), port(value("advertise-client-urls")?)?),
@@ -170,6 +201,14 @@ impl Member {
         if shown.kept.has_authority_key {
             values.insert(("ca", "source"), Value::String("node".to_owned()));
         }
+        Self::with(shown, told, cluster, values)
+    }
+
+    fn with(shown: &Shown, told: &Told, cluster: String, values: Values) -> Result<Self, String> {
+        let value = |name: &str| told.value(name).ok_or_else(|| format!("its settings have no `{name}`"));
+        let name = value("name")?.to_owned();
+        let address = PeerUrl::new(value("initial-advertise-peer-urls")?).address().to_owned();
+        let version = version(shown)?;
         let own = [canonical(&name), canonical(&address)];
         let beyond = |setting: &str, known: &[&str]| -> BTreeSet<String> {
             let certificate = certificate(shown, setting);
@@ -181,6 +220,7 @@ impl Member {
             server_names: beyond("cert-file", &["localhost", "127.0.0.1", "::1"]),
             validity: certificate(shown, "cert-file").map(|facts| facts.not_after.0 - facts.not_before.0),
             ssh: shown.ssh.clone().filter(|ssh| *ssh != address),
+            hostname: shown.survey.host.clone(),
             name,
             address,
             cluster,
@@ -203,7 +243,7 @@ fn version(shown: &Shown) -> Result<Version, String> {
 }
 
 /// Where its program is: `/opt/etcd/3.6.16/etcd` is in the folder `/opt/etcd`, any other one in a folder of somebody else.
-fn binaries(executable: &RemotePath, version: Version) -> BTreeMap<(&'static str, &'static str), Value> {
+fn binaries(executable: &RemotePath, version: Version) -> Values {
     let folder = executable.parent();
     let is_ours = folder.as_str().rsplit('/').next() == Some(version.to_string().as_str());
     let declared = match is_ours {
@@ -214,7 +254,7 @@ fn binaries(executable: &RemotePath, version: Version) -> BTreeMap<(&'static str
 }
 
 /// `[etcd]`.
-fn settings(told: &Told, text: &str) -> Result<BTreeMap<(&'static str, &'static str), Value>, String> {
+fn settings(told: &Told, text: &str) -> Result<Values, String> {
     let mut values = BTreeMap::new();
     let mut add = |key: &'static str, value: String| values.insert(("etcd", key), Value::String(value));
     if let Some(bytes) = told.value("quota-backend-bytes") {
@@ -272,7 +312,7 @@ fn server_names(members: &[Member]) -> BTreeSet<String> {
 
 /// Those that were issued for another time than by default. An authority that ends before may have cut one short, so it is the
 /// longest.
-fn certificates(members: &[Member]) -> BTreeMap<(&'static str, &'static str), Value> {
+fn certificates(members: &[Member]) -> Values {
     const HOUR: i64 = 60 * 60;
     const DEFAULT: i64 = 365 * 24 * HOUR;
     let longest = members.iter().filter_map(|member| member.validity).max().unwrap_or(DEFAULT) - BACKDATED_SECONDS;
@@ -297,8 +337,9 @@ const NAMED: [(&str, &str, &str); 5] = [
 ];
 
 /// `names` of `[paths]`: what the files are called on all members, with a placeholder where each has one of its own.
-fn names(members: &[Shown], refused: &mut Vec<String>) -> BTreeMap<(&'static str, &'static str), Value> {
+fn names(members: &[Shown], refused: &mut Vec<String>) -> Named {
     let mut declared = toml::Table::new();
+    let mut by_hostname = false;
     for (key, setting, usual) in NAMED {
         let name = |shown: &Shown| {
             let path = shown.told.as_ref().ok()?.value(setting)?;
@@ -306,6 +347,7 @@ fn names(members: &[Shown], refused: &mut Vec<String>) -> BTreeMap<(&'static str
         };
         let of_member = |shown: &Shown| shown.told.as_ref().ok()?.value("name").map(str::to_owned);
         let of_host = |shown: &Shown| shown.ssh.as_deref().map(|ssh| url::host_of(ssh).to_owned());
+        let of_host_itself = |shown: &Shown| Some(shown.survey.host.clone());
         let in_words = |own: &dyn Fn(&Shown) -> Option<String>, placeholder: &str| {
             let general = |shown: &Shown| with_placeholder(&name(shown)?, &own(shown)?, placeholder);
             same_of_all(members, general)
@@ -313,13 +355,25 @@ fn names(members: &[Shown], refused: &mut Vec<String>) -> BTreeMap<(&'static str
         let is_of_a_member = key != "ca";
         let found = same_of_all(members, name);
         let found = found.or_else(|| in_words(&of_member, "{member}").filter(|_| is_of_a_member));
-        match found.or_else(|| in_words(&of_host, "{host}").filter(|_| is_of_a_member)) {
+        let found = found.or_else(|| in_words(&of_host, "{host}").filter(|_| is_of_a_member));
+        let itself = found.is_none().then(|| in_words(&of_host_itself, "{host}").filter(|_| is_of_a_member)).flatten();
+        by_hostname |= itself.is_some();
+        match found.or(itself) {
             Some(name) if name == usual => {}
             Some(name) => drop(declared.insert(key.to_owned(), Value::String(name))),
             None => refused.push(format!("the files of `{setting}` have names that nothing common is found in")),
         }
     }
-    if declared.is_empty() { BTreeMap::new() } else { [(("paths", "names"), Value::Table(declared))].into() }
+    let values =
+        if declared.is_empty() { Values::new() } else { [(("paths", "names"), Value::Table(declared))].into() };
+    Named { values, by_hostname }
+}
+
+/// What the files are called.
+struct Named {
+    values: Values,
+    /// `{host}` is what each host calls itself, which is not what ssh connects to.
+    by_hostname: bool,
 }
 
 /// `word` stands in a name where neither a letter nor a digit is beside it.
@@ -339,7 +393,7 @@ fn same_of_all(members: &[Shown], of: impl Fn(&Shown) -> Option<String>) -> Opti
 }
 
 /// `[backup]`: the units are the same on every node that has them.
-fn backup(members: &[Shown], refused: &mut Vec<String>) -> BTreeMap<(&'static str, &'static str), Value> {
+fn backup(members: &[Shown], refused: &mut Vec<String>) -> Values {
     let mut values = BTreeMap::new();
     let with = || members.iter().filter_map(|member| Some((member, member.kept.backup.as_ref()?)));
     let Some((first, units)) = with().next() else { return values };

@@ -182,7 +182,7 @@ const LAYOUTS: [Layout; 18] = [
             "every run of kubespray: it writes settings and unit again, and issues all certificates anew \
              (`force_etcd_cert_refresh: false` stops that)",
         ),
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| {
             let in_docker = || {
                 shown.is_container_of("docker")
@@ -203,28 +203,28 @@ const LAYOUTS: [Layout; 18] = [
         name: "etcdadm",
         what: "etcdadm's service, with its settings in /etc/etcd/etcd.env",
         also: None,
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| shown.takes_from("/etc/etcd/etcd.env"),
     },
     Layout {
         name: "autobase",
         what: "a service with its settings in /etc/etcd/etcd.conf, as autobase and the packages of Fedora have it",
         also: Some("the playbooks of autobase, or the package, where they made it"),
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| shown.takes_from("/etc/etcd/etcd.conf"),
     },
     Layout {
         name: "debian",
         what: "the service of the distribution's package, with its settings in /etc/default/etcd",
         also: Some("dpkg: an upgrade of the package restarts etcd (`apt-mark hold etcd-server` stops that)"),
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| shown.takes_from("/etc/default/etcd") && ["etcd-server", "etcd"].contains(&shown.package()),
     },
     Layout {
         name: "unit",
         what: "a service of this host, set up by hand",
         also: None,
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| shown.is_unit(),
     },
     Layout {
@@ -243,6 +243,11 @@ const LAYOUTS: [Layout; 18] = [
 pub fn recognised(survey: &Survey, running: &RunningEtcd, told: Option<&Told>) -> &'static Layout {
     let shown = Shown { running, told, survey };
     LAYOUTS.iter().find(|layout| (layout.fits)(&shown)).expect("the last row fits everything")
+}
+
+/// Who else writes the files of the layout of that name, when, and what stops it.
+pub fn also_written_by(name: &str) -> Option<&'static str> {
+    LAYOUTS.iter().find(|layout| layout.name == name)?.also
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! - [`outline`]: a look in lines that can be compared; [`overview`]: what its headline says
 
 pub mod adoption;
+pub mod adopted;
 pub mod alarms;
 pub mod changed;
 pub mod checkup;

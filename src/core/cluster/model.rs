@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::core::cluster::quorum::quorum;
 use crate::core::cluster::{process, version};
 use crate::core::code::Code;
-use crate::core::content::runtime;
+use crate::core::content::form::Form;
+use crate::core::content::{adopted, runtime};
 use crate::core::desired::Desired;
 use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
     Alarm, Answer, Authority, Cause, Certificate, DataDirectory, File, Folder, Host, Location, MemberEntry, Needed,
-    Observed, Process, Role, Seen, ServiceState, V2Store,
+    Observed, Process, Role, Seen, ServiceState, StartedWith, V2Store,
 };
 
 pub fn set_aside(observed: &mut Observed, name: &HostName) {
@@ -88,6 +89,16 @@ pub fn make_authority(observed: &mut Observed) {
     }));
 }
 
+/// What the next process of somebody else's service is started with: what its file says, before what the last one had.
+fn started_with(desired: &Desired, host: &Host) -> Option<StartedWith> {
+    let form = adopted::form(desired)?;
+    let said = host.text_of(File::Settings).and_then(|text| adopted::read(desired, text).ok()).unwrap_or_default();
+    let before = host.process.as_ref().and_then(|process| process.started_with.clone());
+    let mut with = before.unwrap_or(StartedWith { reads_declared_file: true, ..StartedWith::default() });
+    if form == Form::Flags { &mut with.flags } else { &mut with.variables }.extend(said);
+    Some(with)
+}
+
 /// A fresh process that has loaded what lies on disk.
 pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     let at = observed.at;
@@ -105,6 +116,7 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
         executable_replaced: false,
         foreign_config: false,
         loaded: on_disk.collect(),
+        started_with: started_with(desired, host),
         served: host.certificates.iter().filter(|(role, _)| role.is_served()).map(served).collect(),
         work: None,
     });
@@ -162,7 +174,9 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
         let Some(host) = observed.host_mut(name) else { continue };
         host.service.state = ServiceState::Active;
         host.files.remove(&File::NewDataMarker);
-        let version = version::on_disk(desired, host);
+        // Whoever runs already goes on with what it runs.
+        let runs = host.answer().filter(|_| name != acted_on).map(|before| before.version);
+        let version = runs.unwrap_or_else(|| version::on_disk(desired, host));
         let mut answer = predicted_answer(version, cluster, &members[*index], leader, &members);
         // A start changes neither the database nor any alarm.
         if let Some(before) = host.answer() {

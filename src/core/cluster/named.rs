@@ -41,6 +41,10 @@ impl Used {
 
 /// The first file that would be put where another one is that the same member uses.
 fn crossed(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    // Nothing is put there.
+    if desired.cluster.layout.is_adopted() {
+        return None;
+    }
     // Asked at every step of a plan, where mostly nothing moves.
     if host.text_of(File::Config)?.contains(&content::transport_security(desired, name)) {
         return None;

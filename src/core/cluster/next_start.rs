@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::core::cluster::adopted::obstacles as adopted_obstacles;
 use crate::core::cluster::{staged, version};
 use crate::core::code::Code;
-use crate::core::content::{self, layout};
-use crate::core::desired::{Desired, Place};
+use crate::core::content::{self, adopted, layout};
+use crate::core::desired::{Desired, Layout, Place};
 use crate::core::forbidden;
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RemotePath};
@@ -19,12 +20,16 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
     if !upheld(Guard::DataStaysWithMember, false) {
         found.extend(data_elsewhere(desired, name, host));
     }
+    found.extend(adopted_obstacles(desired, name, host));
     if !upheld(Guard::ComesBack, false) {
         let at = |(needed, location): (&Needed, &Location)| obstacle(desired, name, host, *needed, location);
         found.extend(host.locations.iter().filter_map(at));
-        found.extend(lacks_address(desired, name, host));
-        found.extend(privileged(desired, name, host));
-        found.extend(another_user(name, host));
+        // Where somebody else's etcd listens, and as whom it runs, is theirs.
+        if !desired.cluster.layout.is_adopted() {
+            found.extend(lacks_address(desired, name, host));
+            found.extend(privileged(desired, name, host));
+            found.extend(another_user(name, host));
+        }
         found.extend(another_program(desired, name, host));
         // One that is stopped is told so when it is to be started.
         if host.process.is_some() {
@@ -127,7 +132,11 @@ fn another_user(name: &HostName, host: &Host) -> Option<Blocked> {
 pub const DECLARE_SETTINGS: &str = "declare etcd's settings in [etcd], [ports] and [paths] of cluster.toml";
 
 /// What a drop-in has in the place of our ExecStart is not what cluster.toml says, and whether it starts nobody knows.
-pub fn overridden(name: &HostName, host: &Host) -> Option<Blocked> {
+pub fn overridden(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    // A file of variables is read whatever a drop-in starts.
+    if desired.cluster.layout.is_adopted() && desired.cluster.layout != Layout::Unit {
+        return None;
+    }
     let overrides = |(_, settings): &(&RemotePath, &BTreeSet<String>)| settings.contains("ExecStart");
     let (path, _) = host.service.drop_ins.iter().find(overrides).filter(|_| !upheld(Guard::ComesBack, false))?;
     let what = format!("etcd on {name} would not start as cluster.toml says: {path} overrides ExecStart of its unit");
@@ -163,7 +172,8 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
     };
     let cannot = format!("etcd on {name} could not start again");
     let other = another(needed);
-    if let Some((directive, folder)) = forbidden::hidden(&location.real) {
+    let is_adopted = desired.cluster.layout.is_adopted();
+    if let Some((directive, folder)) = forbidden::hidden(&location.real).filter(|_| !is_adopted) {
         let why = format!("{cannot}: its unit hides {folder} ({}), and {its}", directive.line);
         return refused(Code::CannotStart, why, format!("{other}, outside of {folder}"));
     }
@@ -179,9 +189,12 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
         );
     }
     // Owners and modes of our own directories are put back before a start.
-    let is_ours = |path: &RemotePath| Folder::ALL.iter().any(|folder| layout::folder_path(desired, *folder) == *path);
+    let is_ours = |path: &RemotePath| {
+        !is_adopted && Folder::ALL.iter().any(|folder| layout::folder_path(desired, *folder) == *path)
+    };
     if let Some(closed) = location.closed.as_ref().filter(|closed| !is_ours(&closed.path)) {
-        let (account, at, access) = (layout::ACCOUNT, &closed.path, &closed.access);
+        let account = host.service.runs_as.as_deref().filter(|_| is_adopted).unwrap_or(layout::ACCOUNT);
+        let (at, access) = (&closed.path, &closed.access);
         if needed == Needed::Data && at.is_within(&path) {
             let why = format!("{cannot}: it runs as the user {account}, and {at} is {access}");
             return refused(Code::CannotStart, why, format!("`chown -R {account}:{account} {path}` on the host"));
@@ -191,8 +204,8 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
         return refused(Code::CannotStart, why, format!("`chmod {way} {at}` on the host, or {other}"));
     }
     if let Some((does, restriction)) = restricted(host, needed, &location.real) {
-        let why =
-            format!("{cannot}: a drop-in of its unit {does} {} ({}), and {its}", restriction.path, restriction.line);
+        let what = if is_adopted { "its unit" } else { "a drop-in of its unit" };
+        let why = format!("{cannot}: {what} {does} {} ({}), and {its}", restriction.path, restriction.line);
         return refused(
             Code::CannotStart,
             why,
@@ -241,7 +254,7 @@ fn lost_at_boot(location: &Location) -> Option<String> {
 fn is_there(desired: &Desired, host: &Host, needed: Needed) -> bool {
     match needed {
         Needed::Binary => host.installed.contains_key(&desired.cluster.version),
-        Needed::Config => host.files.contains_key(&File::Config),
+        Needed::Config => host.files.contains_key(&adopted::settings_file(desired)),
         Needed::Certificates => host.files.contains_key(&File::Trust),
         Needed::Data => host.data == DataDirectory::Member,
     }

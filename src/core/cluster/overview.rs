@@ -26,7 +26,8 @@ pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
     let not_connected = membership.as_ref().and_then(|membership| connections::words(&membership.gaps));
     let answers_ssh = |cause: &Cause| cause.code != Code::HostUnreachable;
     let not_looked_at = observed.hosts.values().filter(|host| host.unknown().is_some_and(answers_ssh)).count();
-    Overview { state, hosts, running, voters, leader, refused_for, not_connected, not_looked_at }
+    let adopted = desired.cluster.layout.is_adopted();
+    Overview { state, hosts, running, voters, leader, refused_for, not_connected, not_looked_at, adopted }
 }
 
 /// Source: `applierV3Capped` and `applierV3Corrupt` in etcd's apply.go, the same from 3.4 to 3.7.

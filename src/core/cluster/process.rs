@@ -1,7 +1,7 @@
 //! Whether etcd runs on a host, and whether it runs what lies on disk.
 
 use crate::core::cluster::version;
-use crate::core::content::{self, layout, runtime};
+use crate::core::content::{self, adopted, layout, runtime};
 use crate::core::desired::{Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{File, Host, ServiceState};
@@ -14,7 +14,13 @@ pub fn is_stopped(host: &Host) -> bool {
 /// Whether the running process shows other files than the declared certificates, or may: it was started with another
 /// etcd.yaml, or with one that names others. What is put at the declared paths is shown once it has restarted.
 pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> bool {
-    let is_foreign = host.process.as_ref().is_some_and(|process| process.foreign_config);
+    let process = host.process.as_ref();
+    if let Some(with) = process.and_then(|process| process.started_with.as_ref()) {
+        let names_files =
+            adopted::identity(desired, name).into_iter().filter(|(setting, _)| setting.ends_with("-file"));
+        return names_files.into_iter().any(|(setting, path)| with.value(setting) != Some(path.as_str()));
+    }
+    let is_foreign = process.is_some_and(|process| process.foreign_config);
     is_foreign || host.text_of(File::Config).is_some_and(|text| !content::names_declared_pairs(desired, name, text))
 }
 
@@ -22,6 +28,9 @@ pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> boo
 /// runs another program or another configuration file than declared would come up as it is, until the unit says otherwise.
 pub fn is_untried(desired: &Desired, host: &Host) -> bool {
     let Some(process) = &host.process else { return false };
+    if process.started_with.is_some() {
+        return process.executable_replaced || unread_setting(desired, host).is_some();
+    }
     let definition = runtime::definition(desired);
     let changed = unloaded(desired, host);
     changed.contains(&definition) || process.executable_replaced || (!changed.is_empty() && !process.foreign_config)
@@ -38,6 +47,13 @@ fn unloaded(desired: &Desired, host: &Host) -> Vec<File> {
     runtime::loaded_at_start(desired).iter().copied().filter(differs).collect()
 }
 
+/// A setting that the file of somebody else's service says otherwise than the process was started with.
+fn unread_setting(desired: &Desired, host: &Host) -> Option<String> {
+    let with = host.process.as_ref()?.started_with.as_ref()?;
+    let said = adopted::read(desired, host.text_of(File::Settings)?).ok()?;
+    said.into_iter().find(|(name, value)| with.value(name) != Some(value.as_str())).map(|(name, _)| name)
+}
+
 /// What the running process has not loaded, and where in cluster.toml that is declared; `None` when it runs what lies on
 /// disk, or does not run at all.
 pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)> {
@@ -51,6 +67,11 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
     }
     if process.executable_replaced {
         return Some((format!("{executable} was replaced since etcd started"), Place::Version));
+    }
+    if process.started_with.is_some() {
+        let setting = unread_setting(desired, host)?;
+        let path = &desired.paths.config;
+        return Some((format!("etcd is still running with another `{setting}` than {path} says"), Place::Etcd));
     }
     let changed = unloaded(desired, host);
     let declared = match changed.first()? {

@@ -267,7 +267,8 @@ fn runs(seen: &Host, host: &HostName, entry: &MemberEntry) -> bool {
         Some(answer) => answer.member == entry.id,
         None => {
             let named = entry.name.as_ref() == Some(host);
-            named && (seen.has_data() || seen.data.has_remains()) && seen.files.contains_key(&File::Config)
+            let has_settings = [File::Config, File::Settings].iter().any(|file| seen.files.contains_key(file));
+            named && (seen.has_data() || seen.data.has_remains()) && has_settings
         }
     }
 }

@@ -5,7 +5,7 @@
 //! in 3.4), the same from 3.4 to 3.7; there 0 stands for the default.
 
 use crate::core::code::Code;
-use crate::core::content;
+use crate::core::content::{self, adopted};
 use crate::core::count::size;
 use crate::core::desired::{Desired, Place, Setting};
 use crate::core::guard::{Guard, upheld};
@@ -27,8 +27,8 @@ pub fn declared(desired: &Desired) -> u64 {
 }
 
 /// What a member may fill that was started with this etcd.yaml; one without a limit may fill everything.
-fn of_config(text: &str) -> u64 {
-    match content::quota_backend(text) {
+fn of_config(desired: &Desired, text: &str) -> u64 {
+    match content::quota_backend(desired, text) {
         None | Some(0) => DEFAULT_BYTES,
         Some(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
     }
@@ -37,7 +37,8 @@ fn of_config(text: &str) -> u64 {
 /// What the member of a host may fill, as its etcd.yaml says, or as is declared where that is not to be read; `None` without
 /// a limit.
 pub fn of_host(desired: &Desired, host: &Host) -> Option<u64> {
-    let bytes = host.text_of(File::Config).map_or_else(|| declared(desired), of_config);
+    let text = host.text_of(adopted::settings_file(desired));
+    let bytes = text.map_or_else(|| declared(desired), |text| of_config(desired, text));
     (bytes < u64::MAX).then_some(bytes)
 }
 
@@ -62,8 +63,7 @@ fn largest(observed: &Observed) -> Option<Largest<'_>> {
 /// One that is over a quota it has had before is not held back by this: there is nothing left to prevent.
 pub fn too_small(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     let quota = declared(desired);
-    let changes =
-        observed.seen_hosts().any(|(_, host)| host.text_of(File::Config).map(of_config).is_some_and(|is| is != quota));
+    let changes = observed.seen_hosts().any(|(_, host)| changes(desired, host, quota));
     let largest = largest(observed).filter(|largest| changes && largest.bytes >= quota)?;
     if upheld(Guard::QuotaHoldsDatabase, false) {
         return None;
@@ -71,20 +71,39 @@ pub fn too_small(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     Some(refusal(desired, &largest))
 }
 
+/// Whether the host is to have another quota. In somebody else's file one that is not declared stays as it is.
+fn changes(desired: &Desired, host: &Host, quota: u64) -> bool {
+    if desired.cluster.layout.is_adopted() && desired.etcd.quota_backend_bytes.is_none() {
+        return false;
+    }
+    host.text_of(adopted::settings_file(desired)).is_some_and(|text| of_config(desired, text) != quota)
+}
+
 /// Why a member must not be restarted with the etcd.yaml that lies there: its database has outgrown the quota in it, which
 /// the process has not loaded.
-pub fn outgrown(host_name: &HostName, host: &Host) -> Option<Blocked> {
-    let loaded = host.process.as_ref()?.loaded.get(&File::Config);
-    let fact = host.files.get(&File::Config)?;
-    let quota = of_config(fact.text.as_deref()?);
+pub fn outgrown(desired: &Desired, host_name: &HostName, host: &Host) -> Option<Blocked> {
+    let process = host.process.as_ref()?;
+    let fact = host.files.get(&adopted::settings_file(desired))?;
+    let quota = of_config(desired, fact.text.as_deref()?);
     let answer = host
         .answer()
         .filter(|answer| answer.database_bytes >= quota && !answer.alarms.iter().any(|alarm| alarm.kind == NO_SPACE))?;
-    if loaded == Some(&fact.digest) || upheld(Guard::QuotaHoldsDatabase, false) {
+    let is_loaded = match &process.started_with {
+        Some(with) => {
+            let is = with.value("quota-backend-bytes");
+            is == adopted::setting(desired, fact.text.as_deref()?, "quota-backend-bytes").as_deref()
+        }
+        None => process.loaded.get(&File::Config) == Some(&fact.digest),
+    };
+    if is_loaded || upheld(Guard::QuotaHoldsDatabase, false) {
         return None;
     }
     let what = format!(
-        "{host_name} is not restarted: its etcd.yaml has a quota of {}, and its database has {}",
+        "{host_name} is not restarted: {} has a quota of {}, and its database has {}",
+        match desired.cluster.layout.is_adopted() {
+            true => desired.paths.config.as_str(),
+            false => "its etcd.yaml",
+        },
         size(quota),
         size(answer.database_bytes)
     );
@@ -196,9 +215,10 @@ mod tests {
 
     #[test]
     fn a_quota_is_read_as_etcd_takes_it() {
-        assert_eq!(of_config("name: a\n"), 2 << 30);
-        assert_eq!(of_config("quota-backend-bytes: 0\n"), 2 << 30);
-        assert_eq!(of_config("quota-backend-bytes: 8589934592\n"), 8 << 30);
-        assert_eq!(of_config("quota-backend-bytes: -1\n"), u64::MAX);
+        let desired = crate::laws::sample::desired(1);
+        assert_eq!(of_config(&desired, "name: a\n"), 2 << 30);
+        assert_eq!(of_config(&desired, "quota-backend-bytes: 0\n"), 2 << 30);
+        assert_eq!(of_config(&desired, "quota-backend-bytes: 8589934592\n"), 8 << 30);
+        assert_eq!(of_config(&desired, "quota-backend-bytes: -1\n"), u64::MAX);
     }
 }

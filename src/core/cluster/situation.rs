@@ -6,6 +6,7 @@ use crate::core::cluster::quorum::{self, Membership};
 use crate::core::cluster::standing::{Standing, foreign_data, out_of_sight, standing, unknown_data};
 use crate::core::cluster::{next_start, others, restoration, room, staged, trust};
 use crate::core::code::Code;
+use crate::core::content::adopted;
 use crate::core::desired::{AuthoritySource, Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, listed};
@@ -93,7 +94,8 @@ fn has_served(host: &Host) -> bool {
 /// The new-data marker comes before every other file and goes when the member serves, so files without it and without data
 /// are never those of a first start that was cut off.
 pub fn has_lost_data(host: &Host) -> bool {
-    let staged = host.files.contains_key(&File::Config) || host.files.contains_key(&File::Unit);
+    let has = |file: File| host.files.contains_key(&file);
+    let staged = has(File::Config) || has(File::Unit) || has(File::Settings);
     let lost = !host.has_data() && (host.data.is_lost() || host.data.is_out_of_sight());
     let was_member = staged || host.data.has_remains();
     let may_lose = lost && was_member && !host.files.contains_key(&File::NewDataMarker);
@@ -244,7 +246,8 @@ fn missing_authority(observed: &Observed, trusting: &[&HostName]) -> Blocked {
 fn down(desired: &Desired, observed: &Observed, unseen: Vec<Blocked>) -> (Situation, Vec<Blocked>) {
     let mut blocked = with(unseen, foreign_authority(desired, observed));
     let of_this_cluster = |host: &Host| {
-        let named = host.files.contains_key(&File::Config) || host.process.is_some();
+        let settings = adopted::settings_file(desired);
+        let named = host.files.contains_key(&settings) || host.process.is_some();
         upheld(Guard::DataOfThisCluster, named)
     };
     let has_member = observed.seen_hosts().any(|(_, host)| has_served(host) && of_this_cluster(host));

@@ -45,7 +45,7 @@ pub fn missing(desired: &Desired, host: &Host) -> Option<Missing> {
         return Some(Missing::Program(desired.binaries_folder_of(version).join("etcd")));
     }
     let pairs = [Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]);
-    let mut files = runtime::loaded_at_start(desired).iter().copied().chain(pairs);
+    let mut files = runtime::needed_at_start(desired).iter().copied().chain(pairs);
     files.find(|file| !host.files.contains_key(file)).map(Missing::File)
 }
 

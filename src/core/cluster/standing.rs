@@ -149,7 +149,8 @@ fn outside(desired: &Desired, observed: &Observed, name: &HostName, host: &Host)
 
 /// Whether what lies on this host was put there for this cluster: it trusts our authority, and has our etcd.yaml.
 pub fn is_ours(observed: &Observed, host: &Host) -> bool {
-    trust::trusts_ours(observed, host) && host.text_of(File::Config).is_some_and(content::is_kept)
+    let is_kept = host.text_of(File::Config).is_some_and(content::is_kept) || host.files.contains_key(&File::Settings);
+    trust::trusts_ours(observed, host) && is_kept
 }
 
 /// A folder that holds something is not to be renamed while a program works in it, whoever that is.

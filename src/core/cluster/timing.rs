@@ -5,12 +5,12 @@
 //! timeout below the round trip no election ends.
 
 use crate::core::code::Code;
-use crate::core::content;
+use crate::core::content::{self, adopted};
 use crate::core::count::micros;
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
-use crate::core::observed::{File, MemberEntry, Observed};
+use crate::core::observed::{Host, MemberEntry, Observed};
 use crate::core::plan::ruling::{Blocked, Finding};
 
 /// etcd's own defaults, 3.4 to 3.7.
@@ -98,9 +98,12 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 /// for election would begin anew before a majority can have answered it.
 pub fn never_elects(desired: &Desired, observed: &Observed) -> Option<Blocked> {
     let election = Timing::declared(desired).election;
-    let is = |text: &str| content::election_timeout(text).unwrap_or(ELECTION_MS);
-    let changes =
-        observed.seen_hosts().any(|(_, host)| host.text_of(File::Config).is_some_and(|text| is(text) != election));
+    let is = |text: &str| content::election_timeout(desired, text).unwrap_or(ELECTION_MS);
+    // In somebody else's file one that is not declared stays as it is.
+    let may_change = !desired.cluster.layout.is_adopted() || desired.etcd.election_timeout_ms.is_some();
+    let file = adopted::settings_file(desired);
+    let differs = |host: &Host| host.text_of(file).is_some_and(|text| is(text) != election);
+    let changes = may_change && observed.seen_hosts().any(|(_, host)| differs(host));
     // Asked for by every plan again and again, and nearly never so.
     if !changes {
         return None;

@@ -32,7 +32,8 @@ pub fn turn(view: &View, name: &HostName) -> Result<(), Blocked> {
         return Ok(());
     }
     if let Some(host) = view.observed.host(name)
-        && let Some(why) = room::to_start(view.desired, name, host).or_else(|| next_start::overridden(name, host))
+        && let Some(why) =
+            room::to_start(view.desired, name, host).or_else(|| next_start::overridden(view.desired, name, host))
     {
         return Err(why);
     }
@@ -135,7 +136,7 @@ pub fn may_restart(
     name: &HostName,
 ) -> Result<(), Blocked> {
     let has_served = observed.host(name).is_some_and(|host| host.service.state == ServiceState::Active);
-    if let Some(why) = observed.host(name).and_then(|host| next_start::overridden(name, host)) {
+    if let Some(why) = observed.host(name).and_then(|host| next_start::overridden(desired, name, host)) {
         return Err(why);
     }
     match situation {

@@ -1,7 +1,7 @@
 //! Spans of time as Go writes them: flags and variables of etcd have them in this form, its config file in nanoseconds.
 
 /// The nanoseconds of `1h30m`, `1.5s` or `100ms`; `None` of what Go's `time.ParseDuration` refuses.
-pub(super) fn nanoseconds(text: &str) -> Option<i64> {
+pub fn nanoseconds(text: &str) -> Option<i64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),

@@ -2,9 +2,9 @@
 //!
 //! A new file is a variant of [`File`] and its row here; without the row, or with a column left out, nothing compiles.
 
-use crate::core::desired::{Consumer, Desired, Paths};
+use crate::core::desired::{Consumer, Desired, Node, Paths};
 use crate::core::names::{Digest, HostName, RemotePath};
-use crate::core::observed::{Access, File, Folder, Needed, Stored};
+use crate::core::observed::{Access, File, FileFact, Folder, Needed, Stored};
 
 /// The user and group that etcd runs as.
 pub const ACCOUNT: &str = "etcd";
@@ -111,6 +111,9 @@ pub fn row(file: File) -> FileRow {
     use Previous::{Kept, KeptIfForeign, Replaced};
     match file {
         File::Config => of(At::Config, Public, AsText, KeptIfForeign, Nobody).called("etcd.yaml", "write etcd.yaml"),
+        File::Settings => {
+            of(At::Config, Public, AsText, KeptIfForeign, Nobody).called("the settings", "change etcd's settings")
+        }
         File::Unit => of(At::Unit, Public, AsText, KeptIfForeign, Units).called("the unit", "write the systemd unit"),
         File::NewDataMarker => of(BesideConfig("may-create-data"), Public, AsText, Replaced, Nobody)
             .called("the marker for a new data directory", "allow etcd to start with an empty data directory"),
@@ -168,14 +171,12 @@ impl Columns {
     }
 }
 
-/// The path of `file` on `host`.
-///
-/// # Panics
-/// If `host` is not declared.
+/// The path of `file` on `host`. One that is not declared was, until lately, under its name.
 pub fn path(desired: &Desired, host: &HostName, file: File) -> RemotePath {
     match desired.paths.names.get(&file) {
         Some(name) => {
-            let name = name.replace("{member}", host.as_str()).replace("{host}", desired.nodes[host].ssh_host());
+            let own = desired.nodes.get(host).map_or(host.as_str(), Node::host_in_names);
+            let name = name.replace("{member}", host.as_str()).replace("{host}", own);
             desired.paths.certificates.join(&name)
         }
         None => common_path(desired, file),
@@ -212,6 +213,52 @@ pub fn reload_due(consumer: &Consumer) -> RemotePath {
 /// Who may read `file`.
 pub fn access(file: File) -> Access {
     row(file).owned.access()
+}
+
+/// The same once it was written in the place of what is there: in somebody else's file that stays as it is.
+pub fn access_after(file: File, before: Option<&FileFact>) -> Access {
+    let theirs = before.filter(|_| file == File::Settings);
+    theirs.map_or_else(|| access(file), |fact| fact.access.clone())
+}
+
+/// The files that there are to be on a host: in a service that somebody else has set up, only what it uses.
+pub fn files(desired: &Desired) -> &'static [File] {
+    use File::{
+        BackupCertificate, BackupKey, BackupScript, BackupService, BackupTimer, Config, Departures,
+        HealthcheckCertificate, HealthcheckKey, NewDataMarker, PeerCertificate, PeerKey, RestoreMark, RestoreNote,
+        ServerCertificate, ServerKey, Settings, Trust, Unit,
+    };
+    const OURS: [File; 18] = [
+        Config,
+        Unit,
+        Trust,
+        ServerCertificate,
+        ServerKey,
+        PeerCertificate,
+        PeerKey,
+        HealthcheckCertificate,
+        HealthcheckKey,
+        NewDataMarker,
+        Departures,
+        RestoreNote,
+        RestoreMark,
+        BackupScript,
+        BackupService,
+        BackupTimer,
+        BackupCertificate,
+        BackupKey,
+    ];
+    const ADOPTED: [File; 8] = [
+        Settings,
+        Trust,
+        ServerCertificate,
+        ServerKey,
+        PeerCertificate,
+        PeerKey,
+        HealthcheckCertificate,
+        HealthcheckKey,
+    ];
+    if desired.cluster.layout.is_adopted() { &ADOPTED } else { &OURS }
 }
 
 impl Owned {
@@ -322,7 +369,10 @@ mod tests {
         let desired = sample::desired(1);
         let host = sample::name(0);
         let of = |column: &dyn Fn(File) -> String| File::ALL.iter().map(|file| column(*file)).collect::<BTreeSet<_>>();
-        assert_eq!(of(&|file| path(&desired, &host, file).to_string()).len(), File::ALL.len());
+        let paths: BTreeSet<_> = files(&desired).iter().map(|file| path(&desired, &host, *file)).collect();
+        assert_eq!(paths.len(), files(&desired).len());
+        // All but the one that is in the place of etcd.yaml.
+        assert_eq!(files(&desired).len(), File::ALL.len() - 1);
         assert_eq!(of(&|file| row(file).word.to_owned()).len(), File::ALL.len());
         assert_eq!(of(&|file| row(file).title.to_owned()).len(), File::ALL.len());
     }

@@ -11,9 +11,10 @@ use crate::core::names::{Digest, HostName, PeerUrl, Token};
 use crate::core::observed::File;
 use crate::core::url;
 
+pub mod adopted;
 pub mod backup;
 pub mod declared;
-mod duration;
+pub mod duration;
 pub mod form;
 pub mod layout;
 pub mod runtime;
@@ -86,14 +87,14 @@ pub fn names_declared_pairs(desired: &Desired, host: &HostName, text: &str) -> b
     named == files.map(|file| layout::path(desired, host, file).to_string()).into()
 }
 
-/// The quota in this etcd.yaml, in bytes; `None` where etcd's default holds.
-pub fn quota_backend(text: &str) -> Option<i64> {
-    value_of("quota-backend-bytes", text)?.parse().ok()
+/// The quota in this file of settings, in bytes; `None` where etcd's default holds.
+pub fn quota_backend(desired: &Desired, text: &str) -> Option<i64> {
+    adopted::setting(desired, text, "quota-backend-bytes")?.parse().ok()
 }
 
-/// The election timeout in this etcd.yaml, in milliseconds; `None` where etcd's default holds.
-pub fn election_timeout(text: &str) -> Option<u64> {
-    value_of("election-timeout", text)?.parse().ok()
+/// The election timeout in this file of settings, in milliseconds; `None` where etcd's default holds.
+pub fn election_timeout(desired: &Desired, text: &str) -> Option<u64> {
+    adopted::setting(desired, text, "election-timeout")?.parse().ok()
 }
 
 /// From the first line `key: value`.
@@ -142,7 +143,12 @@ pub fn etcd_yaml(desired: &Desired, host: &HostName, initial: &Initial) -> Strin
     line(MEMBERS_KEY, &initial.cluster);
     line("initial-cluster-state", &initial.state);
     line(TOKEN_KEY, &yaml_text(initial.token.as_str()));
-    text.push_str(&transport_security(desired, host));
+    text + &transport_security(desired, host) + &etcd_section(desired)
+}
+
+/// The part of etcd.yaml that `[etcd]` declares.
+fn etcd_section(desired: &Desired) -> String {
+    let mut text = String::new();
     let mut line = |key: &str, value: &dyn std::fmt::Display| {
         writeln!(text, "{key}: {value}").expect("a String takes every write");
     };

@@ -37,9 +37,19 @@ pub fn runs_alike(desired: &Desired, file: File, loaded: Digest, text: &str) -> 
     file == definition(desired) && before.is_some_and(|before| Digest::of(before) == loaded)
 }
 
+/// The files without which etcd does not start, beside its pairs of certificates.
+pub fn needed_at_start(desired: &Desired) -> &'static [File] {
+    match desired.cluster.layout.is_adopted() {
+        true => &[File::Settings, File::Trust],
+        false => loaded_at_start(desired),
+    }
+}
+
 /// The files whose content a running etcd has read once, at its start.
 pub fn loaded_at_start(desired: &Desired) -> &'static [File] {
     match desired.cluster.runtime {
+        // What somebody else's process has loaded, it does not tell.
+        _ if desired.cluster.layout.is_adopted() => &[],
         Runtime::Systemd => &systemd::LOADED_AT_START,
     }
 }

@@ -79,7 +79,7 @@ pub fn in_file(text: &str) -> BTreeMap<String, String> {
 
 /// The last one counts, also an empty one: it sets nothing. What is no setting of etcd is left out: it may be anybody's
 /// secret, in the arguments of a program that only has etcd's name.
-fn of_flags(arguments: &[String]) -> BTreeMap<String, String> {
+pub fn of_flags(arguments: &[String]) -> BTreeMap<String, String> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let values = flags(&arguments).0.into_iter().map(|flag| (flag.name.to_owned(), normal(flag.name, flag.value)));
     let mut values: BTreeMap<_, _> = values.collect();
@@ -131,7 +131,7 @@ pub(super) fn flags<'a>(arguments: &[&'a str]) -> (Vec<Flag<'a>>, usize) {
 
 /// `ETCD_DATA_DIR` is `data-dir`. An empty one counts as not set, and what is no setting is not etcd's: images and Kubernetes
 /// give theirs the same beginning (`ETCD_ROOT_PASSWORD`, `ETCD_SERVICE_HOST`).
-fn of_variables(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub fn of_variables(variables: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let setting = |(variable, value): (&String, &String)| {
         let name = name_of_variable(variable)?;
         (!value.is_empty()).then(|| (name.clone(), normal(&name, value)))

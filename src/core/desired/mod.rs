@@ -21,6 +21,7 @@ mod backup;
 mod consumers;
 mod etcd_keys;
 pub mod keys;
+mod layout;
 mod place;
 pub mod read;
 mod schedule;
@@ -32,6 +33,7 @@ pub use consumers::Consumer;
 pub(crate) use etcd_keys::{
     Kind as SettingKind, is_boolean, is_setting, kind as setting_kind, owner, settings as etcd_settings,
 };
+pub use layout::Layout;
 pub use place::{Place, Places};
 pub use schedule::{Schedule, parser};
 pub use vault::{Vault, VaultLogin};
@@ -154,6 +156,7 @@ impl Request {
 pub struct Cluster {
     pub name: ClusterName,
     pub version: Version,
+    pub layout: Layout,
     pub runtime: Runtime,
     pub downtime: Downtime,
 }
@@ -179,6 +182,8 @@ pub struct Node {
     pub address: String,
     /// Host, alias in the ssh config, or `user@host:port`; the address when absent.
     pub ssh: Option<String>,
+    /// The host's own name, where that is not what ssh connects to and its files have it in their names.
+    pub hostname: Option<String>,
     /// Extra names for its peer certificate, sorted, each once.
     pub peer_names: Vec<String>,
 }
@@ -192,6 +197,11 @@ impl Node {
     /// The same without a user and a port: `etcd-1.example`.
     pub fn ssh_host(&self) -> &str {
         url::host_of(self.ssh_destination())
+    }
+
+    /// What `{host}` stands for in the names of files.
+    pub fn host_in_names(&self) -> &str {
+        self.hostname.as_deref().unwrap_or_else(|| self.ssh_host())
     }
 }
 

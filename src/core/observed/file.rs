@@ -29,6 +29,8 @@ impl Folder {
 pub enum File {
     /// etcd.yaml.
     Config,
+    /// The file with the settings of a service that somebody else has set up: /etc/etcd.env.
+    Settings,
     /// The systemd unit.
     Unit,
     /// ca.crt: the authorities that etcd trusts, for clients and peers alike.

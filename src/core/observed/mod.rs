@@ -44,7 +44,7 @@ pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
 pub use other::{OtherEtcd, Runner};
 pub use peer::Peer;
-pub use process::{Ended, Process, Work};
+pub use process::{Ended, Process, StartedWith, Work};
 pub use room::{Room, Stored};
 
 /// A fact, or why it could not be had.

@@ -26,9 +26,32 @@ pub struct Process {
     /// at only where the member answers. Volatile, but for whether it is the one on disk.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub served: BTreeMap<Role, Seen<String>>,
+    /// What it was started with; `None` where the unit is quorate's, whose process tells what it has loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_with: Option<StartedWith>,
     /// What it has done since it was started. Volatile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work: Option<Work>,
+}
+
+/// The settings that a process of somebody else's service was given, by the names of flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedWith {
+    pub flags: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
+    /// It was told to take its settings from a file, and so none from flags or variables.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config_file: bool,
+    /// Its unit takes variables from the file that is declared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_declared_file: bool,
+}
+
+impl StartedWith {
+    /// A flag goes before a variable.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.flags.get(name).or_else(|| self.variables.get(name)).map(String::as_str)
+    }
 }
 
 /// Of a process, since it was started.

@@ -29,6 +29,9 @@ pub struct Overview {
     /// something there.
     #[serde(default)]
     pub not_looked_at: usize,
+    /// Somebody else set etcd up: of its files, only the settings are compared.
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 /// What life a cluster is in, as far as it could be seen.

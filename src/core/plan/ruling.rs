@@ -64,7 +64,8 @@ impl Finding {
     /// It follows from the code.
     pub fn severity(&self) -> Severity {
         match self.code {
-            Code::AuthorityReplaced
+            Code::AlsoWritten
+            | Code::AuthorityReplaced
             | Code::CompressorMissing
             | Code::Departed
             | Code::DiskFilling

@@ -112,7 +112,7 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
             certificates::effect(desired, observed, host, *role, also, *by);
         }
         Action::Certificate(CertificateAction::Install { host, role }) => given::effect(desired, observed, host, *role),
-        Action::File(FileAction::Write { host, file, text }) => config::effect(observed, host, *file, text),
+        Action::File(FileAction::Write { host, file, text }) => config::effect(desired, observed, host, *file, text),
         Action::File(FileAction::RestoreAccess { host, file }) => access::effect(desired, observed, host, *file),
         Action::File(FileAction::RestoreFolderAccess { host, folder }) => {
             access::folder_effect(desired, observed, host, *folder)

@@ -1,6 +1,6 @@
 //! What an operator should know although no step changes it.
 
-use crate::core::capability::{access, backup, drop_ins, expiry, given, recovery, restore, rotation, users};
+use crate::core::capability::{access, adopted, backup, drop_ins, expiry, given, recovery, restore, rotation, users};
 use crate::core::cluster::quorum::{Health, Membership};
 use crate::core::cluster::{
     clients, connections, crash, departed, former_life, locked, lost, next_start, others, quota, room, source, timing,
@@ -50,6 +50,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(timing::findings(desired, observed));
     findings.extend(given::findings(desired, observed));
     findings.extend(expiry::findings(observed));
+    findings.extend(adopted::findings(desired, observed));
     findings.extend(next_start::findings(desired, observed));
     findings.extend(crash::findings(observed));
     findings.extend(rotation::findings(observed));

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use crate::core::capability::{
-    access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
-    raft_log, recovery, relocation, restore, room, rotation, service, users, version,
+    access, adopted, authority, backup, certificates, config, consumers, departure, given, membership, node_ca,
+    prepare, raft_log, recovery, relocation, restore, room, rotation, service, users, version,
 };
 use crate::core::cluster::overview::{is_bare, overview};
 use crate::core::cluster::quorum::Membership;
@@ -105,6 +105,18 @@ const RESTORE_RULES: &[Rule] = &[
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
+/// The rules for a service that somebody else has set up: what is declared of its settings, and of users.
+const ADOPTED_RULES: &[Rule] = &[
+    Rule { name: "tell what stays with others", next: adopted::obstacles },
+    Rule { name: "change settings", next: adopted::next },
+    Rule { name: "reload units", next: service::reload },
+    Rule { name: "start members", next: service::start },
+    Rule { name: "restart members", next: service::restart },
+    Rule { name: "keep users, roles and authentication", next: users::next },
+    Rule { name: "tell what is served", next: certificates::served },
+    Rule { name: "tell what stays wrong", next: service::health },
+];
+
 /// The next step in this world and everything that is blocked in it.
 pub fn next(desired: &Desired, observed: &Observed) -> Ruling {
     let view = View::new(desired, observed);
@@ -133,7 +145,8 @@ fn ruling(view: &View) -> Ruling {
         ruling.blocked.push(crossed);
         return ruling;
     }
-    if view.situation == Situation::New {
+    let is_adopted = desired.cluster.layout.is_adopted();
+    if view.situation == Situation::New && !is_adopted {
         // What is needed from outside must be there before the first step: no half-made hosts are left behind.
         ruling.blocked.extend(
             [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles, service::obstacles]
@@ -145,6 +158,7 @@ fn ruling(view: &View) -> Ruling {
         }
     }
     let rules = match &desired.request.restore {
+        _ if is_adopted => ADOPTED_RULES,
         // A restore is one thing; what else differs is for a plan of its own.
         Some(_) if restoration::under_way(desired, observed).is_none() => &[],
         Some(_) => RESTORE_RULES,
@@ -189,6 +203,7 @@ const STEPS_MAX: usize = 1000;
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let (steps, blocked) = to_the_end(desired, observed);
     let mut findings = findings(desired, observed);
+    findings.extend(adopted::second_owner(desired, &steps));
     findings.extend(trust::opening(desired, observed, trust::needs_key(desired, &steps)));
     Plan {
         cluster: desired.cluster.name.clone(),
@@ -273,7 +288,7 @@ pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<File
         before: before(),
         after: text.to_owned(),
         access_before: seen.and_then(|seen| Some(seen.files.get(file)?.access.to_string())),
-        access: Some(layout::access(*file).to_string()),
+        access: Some(layout::access_after(*file, seen.and_then(|seen| seen.files.get(file))).to_string()),
     })
 }
 

@@ -378,8 +378,12 @@ pub fn checked(plan: &Plan) -> String {
     let unseen =
         not_seen(&plan.overview, plan.unseen, &format!(" {}", if plan.unseen == 1 { "host" } else { "hosts" }));
     let unseen = unseen.map_or_else(String::new, |words| format!("; {words}"));
+    let compared = match plan.overview.adopted {
+        true => "settings, running process",
+        false => "binaries, certificates, etcd.yaml, unit, service, running process",
+    };
     format!(
-        "{}: binaries, certificates, etcd.yaml, unit, service, running process{health}{connected}, {running}{unseen}",
+        "{}: {compared}{health}{connected}, {running}{unseen}",
         count(plan.hosts.saturating_sub(plan.unseen), "host"),
     )
 }
@@ -429,6 +433,7 @@ mod tests {
                 refused_for,
                 not_connected: None,
                 not_looked_at: 0,
+                adopted: false,
             };
             versions(version("3.6.16"), &overview)
         };

@@ -45,10 +45,14 @@ pub struct InitArgs {
     /// HOST is what ssh takes: host, alias, or user@host:port. Its member names the others, whose hosts are looked at, too, by
     /// the address of each and then by its name; give --from-live once more for one that ssh knows by another word. The
     /// file is written only if a plan of it changes nothing. Nothing on the hosts is changed.
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["nodes", "name", "version"])]
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["nodes", "version"])]
     pub from_live: Vec<String>,
 
-    /// The cluster's name [default: the folder's name, or "etcd"]
+    /// Of several etcd on the host, the one that this unit of systemd runs: etcd-events.service
+    #[arg(long, value_name = "UNIT", requires = "from_live")]
+    pub unit: Option<String>,
+
+    /// The cluster's name [default: the folder's name, or "etcd"; with --from-live, what its members call it]
     #[arg(long)]
     pub name: Option<String>,
 

@@ -41,6 +41,7 @@ mod scheduled;
 mod section;
 mod snapshots;
 mod sources;
+mod started_with;
 mod tools;
 mod unit;
 mod v2store;
@@ -78,7 +79,7 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host installed tools unit complaint process data elsewhere loaded others v2store log listeners clients sources snapshots
+    host installed tools unit complaint process started_with data elsewhere loaded others v2store log listeners clients sources snapshots
     pushed scheduled keys account locations room authority lock consumers files
 }
 
@@ -188,6 +189,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         unit,
         complaint,
         process,
+        started_with,
         elsewhere,
         loaded,
         others,
@@ -212,6 +214,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
     let is_ours = [File::Unit, File::Config]
         .iter()
         .any(|file| files.files.get(file).and_then(|fact| fact.text.as_deref()).is_some_and(content::is_kept));
+    let is_ours = is_ours || of.desired.cluster.layout.is_adopted();
     let (others, main_is_foreign) = others.foreign(is_ours);
     // What another's unit runs is none of ours, whatever that is called.
     let process = process.filter(|_| !main_is_foreign);
@@ -233,7 +236,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         taken_ports: listeners.others(uid),
         privileged_ports: listeners.privileged(of.desired.ports, uid),
         others,
-        process: process.map(|Running { process, .. }| Process { loaded, ..process }),
+        process: process.map(|Running { process, .. }| Process { loaded, started_with, ..process }),
         data,
         data_elsewhere: elsewhere,
         locations,

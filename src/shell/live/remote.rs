@@ -111,7 +111,11 @@ impl Command {
     /// Writes `text`, and tells who must hear of it.
     pub fn write(desired: &Desired, host: &HostName, file: File, text: &str) -> Self {
         let path = layout::path(desired, host, file);
-        let Access { mode, owner, group } = layout::access(file);
+        // Somebody else's file keeps whose it is.
+        let Access { mode, owner, group } = match file {
+            File::Settings => Access::new("", "", ""),
+            _ => layout::access(file),
+        };
         let row = layout::row(file);
         let then = match row.listener {
             Listener::Nobody => "",

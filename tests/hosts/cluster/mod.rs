@@ -6,6 +6,7 @@ mod scene;
 mod secrets;
 
 mod addresses;
+mod adopted;
 mod auth;
 mod backup_policy;
 mod backup_shared;

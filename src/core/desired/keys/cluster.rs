@@ -16,9 +16,17 @@ pub(super) const CLUSTER: Section = Section {
         Key::new("downtime", Shape::Choice(&["never", "allowed"]), "Whether a step may interrupt service")
             .default("\"never\"")
             .more("Clusters of one or two members cannot restart a member without an outage, so they need `\"allowed\"` for it."),
-        Key::new("layout", Shape::Choice(&["default", "canonical"]), "Which paths are the defaults of [paths]")
-            .default("\"default\"")
-            .more("`canonical`: the paths of Canonical Kubernetes."),
+        Key::new(
+            "layout",
+            Shape::Choice(&["default", "canonical", "kubespray", "etcdadm", "autobase", "debian", "unit"]),
+            "Who set etcd up, and so where its files are",
+        )
+        .default("\"default\"")
+        .more(
+            "`canonical`: quorate, in the folders of Canonical Kubernetes. All others are a service that somebody else set up, \
+             whose settings stay where they are: /etc/etcd.env, /etc/etcd/etcd.env, /etc/etcd/etcd.conf, /etc/default/etcd, or \
+             flags in the unit. `quorate init --from-live HOST` writes it.",
+        ),
         Key::new("runtime", Shape::Choice(&["systemd"]), "What runs etcd on the hosts").default("\"systemd\""),
         Key::new("topology", Shape::Choice(&["external"]), "etcd runs outside the Kubernetes that uses it")
             .default("\"external\""),
@@ -36,6 +44,9 @@ pub(super) const NODE: Section = Section {
         Key::new("ssh", Shape::Text, "Where to connect: a host, an alias of your ssh config, or user@host:port")
             .otherwise("the address")
             .example("\"etcd-1.example\""),
+        Key::new("hostname", Shape::Text, "What `{host}` stands for in `names` of [paths]")
+            .otherwise("what ssh connects to")
+            .example("\"node-1\""),
         Key::new("peer-names", Shape::List(&Shape::Text), "More names for the peer certificate of this node")
             .default("[]")
             .more(

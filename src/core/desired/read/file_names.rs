@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::problem::Problem;
 use super::table::Table;
 use super::value::Value;
+use crate::core::desired::Layout;
 use crate::core::observed::File;
 
 /// `names`: the key of each file in `certificates`, and what it is called without it. The pairs that each member has of its
@@ -25,13 +26,15 @@ pub(super) const NAMES: [(&str, File, &str); 9] = [
 
 const PLACEHOLDERS: [&str; 2] = ["{member}", "{host}"];
 
-pub(super) fn file_names(table: &mut Table) -> BTreeMap<File, String> {
+pub(super) fn file_names(table: &mut Table, layout: Layout) -> BTreeMap<File, String> {
     let mut names = BTreeMap::new();
     let mut taken: BTreeSet<String> = BTreeSet::new();
     for (key, file, usual) in NAMES {
         let declared = table.get_spanned(key, |value| file_name(value, is_of_a_member(file)));
         let name = declared.as_ref().map_or(usual, |name| name.get_ref().as_str()).to_owned();
-        if !taken.insert(name.clone()) {
+        // Others give both ports one pair.
+        let is_shared = layout.is_adopted() && matches!(file, File::PeerCertificate | File::PeerKey);
+        if !taken.insert(name.clone()) && !is_shared {
             let span = declared.as_ref().map_or(table.span(), Spanned::span);
             let problem = Problem::new(span, format!("two files are called {name:?}"));
             table.report(problem.hint("each file in `certificates` needs a name of its own"));

@@ -219,6 +219,13 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// A path on the hosts: absolute, in its shortest spelling, and of characters that a unit file takes as they are.
+/// A name as it may stand in that of a file.
+pub(super) fn host_name(value: &Value) -> Result<String, Problem> {
+    let text = value.text()?;
+    check_name(text).map_err(|why| value.problem(format!("{text:?} is not a valid host name")).hint(why))?;
+    Ok(text.to_owned())
+}
+
 pub(super) fn remote_path(value: &Value) -> Result<RemotePath, Problem> {
     let text = value.text()?;
     let problem = |hint: String| Err(value.problem(format!("`{}` is not a usable path", value.key())).hint(hint));

@@ -2,6 +2,7 @@
 //!
 //! It uses the types of a declaration; they know nothing of it.
 
+mod adopted;
 mod archive;
 mod auth;
 mod backup;

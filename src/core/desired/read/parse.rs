@@ -7,8 +7,8 @@ use toml::de::DeTable;
 use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
-use super::{archive, auth, backup, ca, consumers, etcd, paths, sections};
-use crate::core::desired::{AuthoritySource, Cluster, Desired, Pinned, Places, Request};
+use super::{adopted, archive, auth, backup, ca, consumers, etcd, paths, sections};
+use crate::core::desired::{AuthoritySource, Cluster, Desired, Layout, Pinned, Places, Request};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -45,6 +45,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
     let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
         root.section("ca", |table| ca::ca(table, local, &given, &paths));
+    adopted::check(root, cluster.layout, &authority, &binaries);
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
@@ -67,6 +68,8 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let cluster = Cluster {
         name: cluster.name?,
         version: cluster.version?,
+        // Where its own files are, [paths] says.
+        layout: if cluster.layout.is_adopted() { cluster.layout } else { Layout::Default },
         runtime: cluster.runtime,
         downtime: cluster.downtime,
     };

@@ -8,10 +8,9 @@ use toml::Spanned;
 use super::file_names::file_names;
 use super::kinds::remote_path;
 use super::problem::Problem;
-use super::sections::Layout;
 use super::table::Table;
 use super::value::Value;
-use crate::core::desired::Paths;
+use crate::core::desired::{Layout, Paths};
 use crate::core::forbidden;
 use crate::core::names::RemotePath;
 
@@ -57,10 +56,13 @@ const SHARED: &[&str] = &[
 pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
     let default = of_layout(layout);
     let declared = |found: &Option<Spanned<RemotePath>>| found.as_ref().map(Spanned::span);
-    let config = table.get_spanned("config", config_file);
-    let data = table.get_spanned("data", readable_folder);
-    let certificates = table.get_spanned("certificates", readable_folder);
-    let binaries = table.get_spanned("binaries", readable_folder);
+    // What somebody else has set up lies where it lies: nothing of it is made, owned or replaced by us.
+    let is_adopted = layout.is_adopted();
+    let folder = if is_adopted { remote_path } else { readable_folder };
+    let config = table.get_spanned("config", if is_adopted { remote_path } else { config_file });
+    let data = table.get_spanned("data", folder);
+    let certificates = table.get_spanned("certificates", folder);
+    let binaries = table.get_spanned("binaries", folder);
     let spans = [declared(&config), declared(&data), declared(&certificates), declared(&binaries)];
     let names = ["config", "data", "certificates", "binaries"];
     let all_good = names.iter().zip(&spans).all(|(name, span)| span.is_some() || table.declares(name).is_none());
@@ -70,16 +72,16 @@ pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
         certificates: certificates.map_or(default.certificates, Spanned::into_inner),
         service: table.get("service", service).unwrap_or(default.service),
         binaries: binaries.map_or(default.binaries, Spanned::into_inner),
-        names: table.section("names", file_names),
+        names: table.section("names", |table| file_names(table, layout)),
     };
     // The default in the place of a bad path would be compared with what the user meant.
-    if all_good {
+    if all_good && !is_adopted {
         report_nested(table, &paths, spans);
     }
     paths
 }
 
-/// design.md's table of layouts.
+/// Where each layout has its files, and the name of its unit.
 fn of_layout(layout: Layout) -> Paths {
     let (config, data, certificates) = match layout {
         Layout::Default => ("/etc/etcd/etcd.yaml", "/var/lib/etcd", "/etc/etcd/pki"),
@@ -88,6 +90,11 @@ fn of_layout(layout: Layout) -> Paths {
             "/var/snap/k8s/common/var/lib/etcd/data",
             "/etc/kubernetes/pki/etcd",
         ),
+        Layout::Kubespray => ("/etc/etcd.env", "/var/lib/etcd", "/etc/ssl/etcd/ssl"),
+        Layout::Etcdadm => ("/etc/etcd/etcd.env", "/var/lib/etcd", "/etc/etcd/pki"),
+        Layout::Autobase => ("/etc/etcd/etcd.conf", "/var/lib/etcd", "/etc/etcd/tls"),
+        Layout::Debian => ("/etc/default/etcd", "/var/lib/etcd/default", "/etc/etcd/pki"),
+        Layout::Unit => ("/etc/systemd/system/etcd.service", "/var/lib/etcd", "/etc/etcd"),
     };
     Paths {
         config: RemotePath::new(config),

@@ -9,7 +9,7 @@ use super::kinds::{self, Local};
 use super::problem::Problem;
 use super::table::Table;
 use super::value::{Value, duration, one_of, port};
-use crate::core::desired::{CertificatePolicy, Downtime, EtcdAccess, Node, Ports, Runtime, Ssh, SshClient};
+use crate::core::desired::{CertificatePolicy, Downtime, EtcdAccess, Layout, Node, Ports, Runtime, Ssh, SshClient};
 use crate::core::names::{ClusterName, HostName, Version};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -23,20 +23,14 @@ pub(super) struct ClusterSection {
     pub layout: Layout,
 }
 
-/// Which paths and file names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    Default,
-    Canonical,
-}
-
 pub(super) fn cluster(table: &mut Table) -> ClusterSection {
     let name = table.require("name", "\"prod\"", kinds::name);
     let version = table.require("version", "\"3.6.16\"", kinds::version);
     let runtimes = [("systemd", Some(Runtime::Systemd)), ("static-pod", None)];
     let runtime = table.get("runtime", one_of(&runtimes)).unwrap_or(Runtime::Systemd);
     table.get("topology", one_of(&[("external", Some(())), ("stacked", None)]));
-    let layouts = [("default", Some(Layout::Default)), ("canonical", Some(Layout::Canonical)), ("kubeadm", None)];
+    let layouts: Vec<_> = Layout::ALL.iter().map(|layout| (layout.name(), Some(*layout))).collect();
+    let layouts = [&layouts[..], &[("kubeadm", None)]].concat();
     let downtimes = [("never", Some(Downtime::Never)), ("allowed", Some(Downtime::Allowed))];
     ClusterSection {
         name: name.map(|name| ClusterName::new(name.into_inner())),
@@ -61,6 +55,7 @@ pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node
         }
         let address = table.require("address", "\"10.0.0.11\"", kinds::address);
         let ssh = table.get_spanned("ssh", kinds::ssh_destination);
+        let hostname = table.get("hostname", kinds::host_name);
         let peer_names = names(table, "peer-names");
         let host = HostName::new(*name.get_ref());
         let (section, pairs) =
@@ -76,7 +71,7 @@ pub(super) fn nodes(table: &mut Table, local: Local) -> (BTreeMap<HostName, Node
         {
             table.report(problem);
         }
-        let node = Node { address: address.into_inner(), ssh: ssh.map(Spanned::into_inner), peer_names };
+        let node = Node { address: address.into_inner(), ssh: ssh.map(Spanned::into_inner), hostname, peer_names };
         nodes.insert(host, node);
     });
     if !declared {

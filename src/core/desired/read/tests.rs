@@ -176,7 +176,7 @@ fn keys_cannot_write_to_the_terminal() {
         "[nodes.\"\\u001b\"]\nx = 1\naddress = \"h\"\n",
         &[
             "6:8 \"\\u{1b}\" is not a valid node name -> use letters, digits, `-`, `.` and `_` only",
-            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh`, `peer-names` and `certificates`",
+            "7:1 unknown key `x` in [nodes.\\u{1b}] [not known] -> [nodes.\\u{1b}] knows `address`, `ssh`, `hostname`, `peer-names` and `certificates`",
         ],
     );
 }
@@ -207,7 +207,8 @@ fn the_cluster() {
         not_yet,
         &[
             "4:11 `runtime = \"static-pod\"` is not supported yet -> supported: `systemd`",
-            "5:10 `layout = \"kubeadm\"` is not supported yet -> supported: `default` and `canonical`",
+            "5:10 `layout = \"kubeadm\"` is not supported yet -> supported: `default`, `canonical`, `kubespray`, \
+             `etcdadm`, `autobase`, `debian` and `unit`",
             "6:12 `topology = \"stacked\"` is not supported yet -> supported: `external`",
             "7:12 \"nevr\" is not a valid value of `downtime` -> did you mean \"never\"?",
         ],

@@ -41,7 +41,7 @@ impl FileAction {
 
     pub fn effect(&self) -> &'static str {
         match self {
-            Self::Write { file: File::Config | File::Unit, .. } => UNTIL_RESTART,
+            Self::Write { file: File::Config | File::Settings | File::Unit, .. } => UNTIL_RESTART,
             Self::Write { .. }
             | Self::RestoreAccess { .. }
             | Self::RestoreFolderAccess { .. }

@@ -18,8 +18,8 @@ use crate::core::content::settings;
 use crate::core::desired::{AuthoritySource, Desired};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{MemberId, listed};
-use crate::core::observed::Seen;
 use crate::core::observed::survey::MemberSeen;
+use crate::core::observed::{Runner, Seen};
 use crate::core::plan::Plan;
 use crate::core::planner;
 use crate::shell::command::context::Context;
@@ -64,6 +64,8 @@ pub async fn run(args: &InitArgs, context: &Context, stdout: &mut Out) -> Result
 struct Ways {
     /// In the order in which they were given.
     given: Vec<(String, Target)>,
+    /// Of several etcd on the given hosts, the one that this unit runs.
+    unit: Option<String>,
 }
 
 impl Ways {
@@ -76,7 +78,8 @@ impl Ways {
             let target = Target { user, config: config.clone(), known_hosts: known_hosts.clone(), ..target };
             Ok((word(&target.alias, target.port), target))
         };
-        Ok(Self { given: args.from_live.iter().map(target).collect::<Result<_, Diagnostic>>()? })
+        let given = args.from_live.iter().map(target).collect::<Result<_, Diagnostic>>()?;
+        Ok(Self { given, unit: args.unit.clone() })
     }
 
     fn first(&self) -> &Target {
@@ -107,7 +110,8 @@ struct Found {
 
 /// Every member of the cluster, each seen on its own host.
 async fn members(ways: &Ways) -> Result<Vec<Found>, Diagnostic> {
-    let given = join_all(ways.given.iter().map(|(word, target)| look(word, target, None))).await;
+    let given =
+        join_all(ways.given.iter().map(|(word, target)| look(word, target, Which::Given(ways.unit.as_deref())))).await;
     let mut found = given.into_iter().collect::<Result<Vec<_>, _>>()?;
     // One host under two names is one member.
     let mut seen = BTreeSet::new();
@@ -155,7 +159,7 @@ async fn reach(ways: &Ways, member: &MemberSeen, by_name: bool) -> Result<Found,
     let mut missed: Option<Diagnostic> = None;
     for way in adoption::ways(&member.entry, by_name) {
         let (word, target) = ways.to(&way);
-        match look(&word, &target, Some(member.entry.id)).await {
+        match look(&word, &target, Which::Member(member.entry.id)).await {
             Ok(found) => return Ok(found),
             Err(failure) => drop(missed.get_or_insert(failure)),
         }
@@ -169,33 +173,56 @@ async fn reach(ways: &Ways, member: &MemberSeen, by_name: bool) -> Result<Found,
     Err(told.hint(hint))
 }
 
-/// The member on one host: the one with this id, or the only one there that can be kept.
-async fn look(word: &str, target: &Target, id: Option<MemberId>) -> Result<Found, Diagnostic> {
+/// Which etcd on a host is meant.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// The one that this unit runs; without one the only one that can be kept, or the one that quorate has set up itself.
+    Given(Option<&'a str>),
+    Member(MemberId),
+}
+
+/// The member on one host.
+async fn look(word: &str, target: &Target, which: Which<'_>) -> Result<Found, Diagnostic> {
     let surveyor = Surveyor::connect(target, Elevation::Sudo).await?;
     let survey = surveyor.survey().await?;
     let mut found = Vec::new();
     for running in &survey.running {
         let told = settings::told(running);
         let asked = surveyor.ask(running, told.as_ref().ok()).await;
-        if id.is_none() || asked.member == id {
+        let is_meant = match which {
+            Which::Given(None) => true,
+            Which::Given(Some(unit)) => running.runner == Runner::Unit(unit.to_owned()),
+            Which::Member(id) => asked.member == Some(id),
+        };
+        if is_meant {
             found.push((running.clone(), told, asked));
         }
     }
-    let is_kept = |(running, told, _): &(_, Result<settings::Told, String>, _)| {
-        layouts::recognised(&survey, running, told.as_ref().ok()).kept == layouts::Kept::Yes
+    let layout = |(running, told, _): &(_, Result<settings::Told, String>, _)| {
+        layouts::recognised(&survey, running, told.as_ref().ok())
     };
-    if found.len() > 1 && found.iter().filter(|one| is_kept(one)).count() == 1 {
-        found.retain(is_kept);
+    let is_kept = |one: &_| layout(one).kept == layouts::Kept::Yes;
+    let is_ours = |one: &_| layout(one).name == "default";
+    for fits in [&is_kept as &dyn Fn(&_) -> bool, &is_ours] {
+        if found.len() > 1 && found.iter().filter(|one| fits(one)).count() == 1 {
+            found.retain(fits);
+        }
     }
     let (running, told, asked) = match (found.pop(), found.is_empty()) {
         (Some(one), true) => one,
         (Some(_), false) => {
-            let what = format!("several etcd run on {word}, and none of them is the only one that quorate can keep");
-            return Err(Diagnostic::failure(what).hint(format!("`quorate status --from-live {word}` shows them")));
+            let what = format!("several etcd run on {word}");
+            let hint = format!(
+                "name the unit of the one that is meant: `--unit etcd.service`; `quorate status --from-live {word}` shows them"
+            );
+            return Err(Diagnostic::failure(what).hint(hint));
         }
         (None, _) => {
-            let what = match id {
-                Some(_) if !survey.running.is_empty() => format!("no etcd on {word} says that it is this member"),
+            let what = match which {
+                Which::Member(_) if !survey.running.is_empty() => {
+                    format!("no etcd on {word} says that it is this member")
+                }
+                Which::Given(Some(unit)) => format!("no etcd is run by {unit} on {word}"),
                 _ => format!("no etcd runs on {word}"),
             };
             let hint = "name a host on which it runs; a stopped one is not looked for";
@@ -227,13 +254,27 @@ fn archive(args: &InitArgs, declaration: &Declaration, folder: &Path) -> Result<
     }
 }
 
+const THEIRS: &str = "It was read from the hosts of the cluster, and a plan of it changed nothing then. Somebody else set etcd up \
+                      there (`layout`): quorate keeps the settings of [etcd] in the file that is there, restarts the members for them \
+                      one at a time, keeps users, and tells what differs. Members, versions and certificates stay with the tool that \
+                      set it up.";
+
 fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, ways: &Ways) -> Sketch {
-    let Declaration { cluster, version, nodes, values } = declaration;
+    let Declaration { cluster, version, nodes, values, left } = declaration;
     let mut known = args.ssh(ways.first().user.as_ref());
     known.extend(values.iter().map(|(key, value)| (*key, value.to_string())));
     let preface = "It was read from the hosts of the cluster, and a plan of it changed nothing then, but for certificates that were due. What no host shows is not in it: \
                    users and roles, certificates of consumers, copies of snapshots elsewhere, and where the CA's key is kept.";
-    Sketch { preface: preface.to_owned(), known, archive, ..Sketch::new(cluster.clone(), *version, nodes.clone()) }
+    let preface = match (values.contains_key(&("cluster", "layout")), adoption::in_words(left)) {
+        (false, _) => preface.to_owned(),
+        (true, left) => format!("{THEIRS} {}", left.unwrap_or_default()).trim_end().to_owned(),
+    };
+    Sketch {
+        preface,
+        known,
+        archive,
+        ..Sketch::new(args.name.clone().unwrap_or_else(|| cluster.clone()), *version, nodes.clone())
+    }
 }
 
 /// The certificate of the CA, which is to lie beside the file where the CA's key will.
@@ -317,13 +358,23 @@ fn said(desired: &Desired, file: &Path, trust: Option<&Path>, is_empty: bool) ->
     if let Some(trust) = trust {
         let key = trust.with_file_name("ca.key");
         text.push_str(&format!("wrote {}: the certificate of the cluster's CA\n", shown(trust)));
-        text.push_str(&format!(
-            "The CA's key was not found beside its certificate on the hosts. `plan` and `status` do without it; to issue certificates, `apply` needs it at {}, \
+        let note = match desired.cluster.layout.is_adopted() {
+            true => "The CA's key is not needed: certificates stay with the tool that issued them.\n".to_owned(),
+            false => format!(
+                "The CA's key was not found beside its certificate on the hosts. `plan` and `status` do without it; to issue certificates, `apply` needs it at {}, \
              or another `source` in [ca].\n",
-            shown(&key)
-        ));
+                shown(&key)
+            ),
+        };
+        text.push_str(&note);
     }
-    text.push_str("Not seen on hosts, so not in it: users, consumers, `renew-before`, `downtime`, `offsite` and `max-age` of [backup].\n");
+    text.push_str(match desired.cluster.layout.is_adopted() {
+        true => "Not seen on hosts, so not in it: users and roles, `downtime`.\n",
+        false => "Not seen on hosts, so not in it: users, consumers, `renew-before`, `downtime`, `offsite` and `max-age` of [backup].\n",
+    });
+    if let Some(also) = layouts::also_written_by(desired.cluster.layout.name()) {
+        text.push_str(&format!("{} is also written by others: {also}\n", desired.paths.config));
+    }
     text.push_str(&format!("next: quorate plan{}\n", option(file)));
     text
 }
@@ -509,7 +560,12 @@ mod tests {
                 .starts_with("3: etcd.service names no cluster"),
         );
         let foreign = refused(&|hosts| hosts[0].running.is_ours = false);
-        assert!(foreign.contains("the etcd on 3 is a service of this host, set up by hand [unit]"), "{foreign}");
+        assert_eq!(
+            foreign,
+            "3: it takes its settings from the configuration file /etc/etcd/etcd.yaml, and quorate keeps none that somebody else wrote yet"
+        );
+        let pod = refused(&|hosts| hosts[0].running.runner = Runner::Kubelet(None));
+        assert!(pod.contains("the etcd on 3 is a pod of the kubelet [pod]"), "{pod}");
     }
 
     /// Whoever logs in elsewhere is declared once, and a port where ssh needs it.

@@ -85,7 +85,10 @@ fn cluster(sketch: &Sketch) -> String {
         text.push_str(&match key.name {
             "name" => setting("name", &quoted(&sketch.name), ""),
             "version" => setting("version", &quoted(&sketch.version.to_string()), key.about),
-            _ => commented(key),
+            name => match sketch.known.get(&("cluster", name)) {
+                Some(value) => setting(name, value, key.about),
+                None => commented(key),
+            },
         });
     }
     text + "\n"
@@ -99,6 +102,10 @@ fn nodes(sketch: &Sketch) -> String {
         for key in known.keys {
             let about = if index == 0 { key.about } else { "" };
             match (key.name, &node.ssh) {
+                ("hostname", _) if node.hostname.is_some() => {
+                    let hostname = node.hostname.as_deref().unwrap_or_default();
+                    text.push_str(&setting("hostname", &quoted(hostname), about));
+                }
                 ("address", _) => text.push_str(&setting("address", &quoted(&node.address), about)),
                 ("ssh", Some(ssh)) => text.push_str(&setting("ssh", &quoted(ssh), about)),
                 ("peer-names", _) if !node.peer_names.is_empty() => {

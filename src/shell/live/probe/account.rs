@@ -6,6 +6,11 @@ use crate::core::content::layout;
 
 pub(super) struct Look;
 
+/// Empty where somebody else has set the service up, whose unit says it.
+pub(super) fn declared(of: &Subject<'_>) -> String {
+    if of.desired.cluster.layout.is_adopted() { String::new() } else { layout::ACCOUNT.to_owned() }
+}
+
 impl Section for Look {
     type Fact = bool;
 
@@ -13,8 +18,8 @@ impl Section for Look {
 
     const NEEDS: &'static [&'static str] = &["getent"];
 
-    fn words(_: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_account", layout::ACCOUNT.to_owned())])
+    fn words(of: &Subject<'_>) -> Option<Words> {
+        Some(vec![("q_account", declared(of))])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<bool, Trouble> {

@@ -60,7 +60,7 @@ fn is_key(file: File) -> bool {
 }
 
 fn paths(of: &Subject<'_>, which: impl Fn(File) -> bool) -> String {
-    let files = File::ALL.iter().filter(|file| which(**file));
+    let files = layout::files(of.desired).iter().filter(|file| which(**file));
     files.map(|file| layout::path(of.desired, of.host, *file).to_string()).collect::<Vec<_>>().join(" ")
 }
 
@@ -80,7 +80,7 @@ fn files(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFac
         return Err(Trouble::Changed(path.to_owned()));
     }
     let mut files = BTreeMap::new();
-    for &file in File::ALL {
+    for &file in layout::files(of.desired) {
         let path = layout::path(of.desired, of.host, file);
         let Some(Stat { access, bytes, .. }) = answer.stats.get(path.as_str()) else { continue };
         let digest = *answer.sums.get(path.as_str()).ok_or_else(|| Trouble::Changed(path.to_string()))?;

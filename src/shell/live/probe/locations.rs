@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::section::{Section, Subject, Words};
-use super::{Answer, Trouble, missing};
+use super::{Answer, Trouble, account, missing};
 use crate::core::content::layout;
 use crate::core::names::RemotePath;
 use crate::core::observed::{Access, Closed, Location, Mount, Needed};
@@ -20,7 +20,7 @@ impl Section for Look {
     fn words(of: &Subject<'_>) -> Option<Words> {
         let paths = Needed::ALL.iter().map(|needed| layout::needed_path(of.desired, *needed).to_string());
         Some(vec![
-            ("q_account", layout::ACCOUNT.to_owned()),
+            ("q_account", account::declared(of)),
             ("q_data", of.desired.paths.data.to_string()),
             ("q_locations", paths.collect::<Vec<_>>().join(" ")),
             ("q_written", layout::stored_paths(of.desired)),
@@ -40,6 +40,9 @@ impl Section for Look {
             let path = layout::needed_path(of.desired, *needed);
             let real = *reals.get(path.as_str())?;
             let closed = [path.as_str(), real].iter().find_map(|path| closed_place(closed.get(path)?));
+            // Variables and units are read by systemd, and not by etcd's account.
+            let is_systemds = *needed == Needed::Config && of.desired.cluster.layout.is_adopted();
+            let closed = closed.filter(|_| !is_systemds);
             let real = RemotePath::new(real);
             let mount = mounted(answer, &real)?.mount;
             let is_link = links.contains(&path.as_str());

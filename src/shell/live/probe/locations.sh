@@ -42,9 +42,11 @@ look_locations() {
         done
     done
     IFS=" $tab$newline"
-    # Only the kernel knows all that may keep an account out.
+    # Only the kernel knows all that may keep an account out. Whose the data is matters to all but root.
+    owned=$q_data
+    [ "$q_account" != root ] || owned=''
     if ! closed=$(setpriv "--reuid=$q_account" "--regid=$q_account" --init-groups \
-        sh -c "$q_walk" sh "$q_data" $q_locations $needed 2>/dev/null); then
+        sh -c "$q_walk" sh "$owned" $q_locations $needed 2>/dev/null); then
         # Before there is one, somebody who owns nothing is asked.
         set -- --reuid=65534 --regid=65534 --clear-groups
         data=''
@@ -54,7 +56,7 @@ look_locations() {
             set -- $entry
             IFS=" $tab$newline"
             set -- "--reuid=$3" "--regid=$4" --init-groups
-            data=$q_data
+            data=$owned
         fi
         closed=$(setpriv "$@" sh -c "$q_walk" sh "$data" $q_locations $needed) || echo unasked=yes
     fi

@@ -27,7 +27,7 @@ impl Section for Look {
         Some(vec![("q_config", paths.config.to_string()), ("q_data", paths.data.to_string())])
     }
 
-    fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Running>, Trouble> {
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Running>, Trouble> {
         let said = |key: &str| answer.value("process", key);
         let pid = answer.value("unit", "MainPID").and_then(|text| text.parse().ok()).unwrap_or(0);
         // It may have ended between two lines of the answer.
@@ -43,9 +43,10 @@ impl Section for Look {
             started: started(answer).ok_or_else(|| missing("when etcd was started"))?,
             executable: RemotePath::new(path),
             executable_replaced: said("replaced").is_some(),
-            foreign_config: said("foreign-config").is_some(),
+            foreign_config: !of.desired.cluster.layout.is_adopted() && said("foreign-config").is_some(),
             loaded: BTreeMap::new(),
             served: BTreeMap::new(),
+            started_with: None,
             work: work(said),
         };
         Ok(Some(Running { process, uid: said("uid").and_then(|text| text.parse().ok()) }))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::section::{Section, Subject, Words};
-use super::{Answer, Trouble, missing};
+use super::{Answer, Trouble, account, missing};
 use crate::core::content::layout;
 use crate::core::names::RemotePath;
 use crate::core::observed::{Ended, Restricted, Restriction, Service, ServiceState};
@@ -17,7 +17,7 @@ impl Section for Look {
     const SHELL: &'static str = include_str!("unit.sh");
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_service", of.desired.paths.service.clone())])
+        Some(vec![("q_service", of.desired.paths.service.clone()), ("q_account", account::declared(of))])
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Service, Trouble> {
@@ -39,9 +39,13 @@ impl Section for Look {
         };
         // Without any, our unit does only what it says, which is known; another's is replaced.
         let is_ours = said("FragmentPath") == Some(of.desired.paths.unit().as_str());
-        let is_changed = is_ours && drop_ins.clone().next().is_some();
+        let is_adopted = of.desired.cluster.layout.is_adopted();
+        let is_changed = is_adopted || is_ours && drop_ins.clone().next().is_some();
         let restrictions = if is_changed { restrictions(said) } else { Vec::new() };
-        let runs_as = said("User").filter(|user| is_changed && *user != layout::ACCOUNT).map(str::to_owned);
+        let runs_as = match is_adopted {
+            true => said("account").map(str::to_owned),
+            false => said("User").filter(|user| is_changed && *user != layout::ACCOUNT).map(str::to_owned),
+        };
         Ok(Service {
             state,
             enabled: said("UnitFileState") == Some("enabled"),

@@ -5,7 +5,7 @@ look_unit() {
     properties=$properties,ProtectHome,ProtectSystem,InaccessiblePaths,TemporaryFileSystem,ReadOnlyPaths,ReadWritePaths
     properties=$properties,BindPaths,StateDirectory,NoExecPaths,ExecPaths,User
     properties=$properties,ExecMainPID,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic
-    properties=$properties,Result,ExecMainStatus,ExecStartPre,InvocationID
+    properties=$properties,Result,ExecMainStatus,ExecStartPre,InvocationID,EnvironmentFiles
     unit=$(systemctl show --no-pager -p "$properties" -- "$q_service")
     echo "$unit"
     pid="$newline$unit"
@@ -14,6 +14,18 @@ look_unit() {
     case $pid in
     0 | *[!0-9]*) pid='' ;;
     esac
+    # As whom a service runs that somebody else has set up.
+    if [ -z "$q_account" ]; then
+        case "$newline$unit" in
+        *"${newline}User="[!"$newline"]*)
+            q_account="$newline$unit$newline"
+            q_account=${q_account#*"${newline}User="}
+            q_account=${q_account%%"$newline"*}
+            ;;
+        *) q_account=root ;;
+        esac
+        echo "account=$q_account"
+    fi
     # Which settings they have, and not what these are: an environment may hold a secret.
     paths="$newline$unit$newline"
     paths=${paths#*"$newline"DropInPaths=}

@@ -1,6 +1,11 @@
 # shellcheck shell=dash disable=SC2034,SC2154
-# Writes one file whole: staged beside it, synced, renamed. The content comes on stdin.
+# Writes one file whole: staged beside it, synced, renamed. The content comes on stdin. Without a mode it is somebody else's,
+# and stays where a link to it leads, with its mode, owner and group.
 path=$1 bytes=$2 mode=$3 owner=$4 group=$5 previous=$6 then=$7
+if [ -z "$mode" ]; then
+    path=$(readlink -e -- "$path") || refuse "$1 is not there any more"
+    mode=$(stat -c %a -- "$path") owner=$(stat -c %u -- "$path") group=$(stat -c %g -- "$path")
+fi
 folder=${path%/*}
 staged=$folder/.${path##*/}.quorate
 if [ "$(readlink "$path")" = /dev/null ]; then

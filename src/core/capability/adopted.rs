@@ -1,0 +1,184 @@
+//! The settings of a service that somebody else has set up, and what quorate leaves to whoever that is.
+
+use crate::core::cluster::adopted::given_elsewhere;
+use crate::core::cluster::situation::Situation;
+use crate::core::cluster::standing::Standing;
+use crate::core::cluster::view::View;
+use crate::core::cluster::{layouts, quota, timing, turn};
+use crate::core::code::Code;
+use crate::core::content::adopted;
+use crate::core::desired::{Desired, Place};
+use crate::core::names::{HostName, listed};
+use crate::core::observed::{File, Observed};
+use crate::core::plan::action::{Action, FileAction};
+use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
+use crate::core::plan::step::Step;
+use crate::core::span::days;
+
+/// Changes what is declared in the file that is there, one member at a time.
+pub fn next(view: &View) -> Ruling {
+    let mut wanted = Vec::new();
+    let mut blocked = Vec::new();
+    let unfit = quota::too_small(view.desired, view.observed);
+    let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
+    for (name, host) in turn::with_data(turn::in_turn(view)) {
+        let Some(before) = host.text_of(File::Settings) else { continue };
+        let after = match adopted::text(view.desired, before) {
+            Ok(after) if after == before => continue,
+            Ok(after) => after,
+            Err(why) => {
+                let path = &view.desired.paths.config;
+                let what = format!("{path} on {name} cannot be changed without a guess: {why}");
+                let hint = "make that change by hand, then run `quorate plan` again";
+                let refusal = Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint);
+                blocked.push(refusal.declared_at(Place::Etcd));
+                continue;
+            }
+        };
+        if let Some((line, variable)) = adopted::secret(before) {
+            let path = &view.desired.paths.config;
+            let what = format!(
+                "{path} on {name} holds a secret by its name ({variable}, line {line}), and a plan shows what it writes"
+            );
+            let hint = "move that variable into a file of its own (one more EnvironmentFile=); etcd itself needs none";
+            blocked
+                .push(Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig));
+            continue;
+        }
+        if let Some(why) = unfit.clone().or_else(|| given_elsewhere(view.desired, name, host)) {
+            blocked.push(why);
+            continue;
+        }
+        let because = reasons(view, before);
+        let write = FileAction::Write { host: name.clone(), file: File::Settings, text: after };
+        wanted.push((Action::File(write), because));
+    }
+    let mut ruling = turn::due(view, wanted);
+    ruling.blocked.extend(blocked);
+    ruling
+}
+
+fn reasons(view: &View, before: &str) -> Vec<Reason> {
+    let declared = adopted::declared(view.desired).into_iter();
+    let changed = declared.filter_map(|(setting, value)| {
+        let is = adopted::setting(view.desired, before, &setting);
+        let place = match setting.as_str() {
+            "quota-backend-bytes" => Place::QuotaBackend,
+            "heartbeat-interval" => Place::HeartbeatInterval,
+            "election-timeout" => Place::ElectionTimeout,
+            "auto-compaction-mode" | "auto-compaction-retention" => Place::AutoCompaction,
+            other => Place::EtcdExtraKey(other),
+        };
+        (is.as_deref() != Some(value.as_str()))
+            .then(|| view.reason(format!("{setting}: {} → {value}", is.as_deref().unwrap_or("not set")), place))
+    });
+    changed.collect()
+}
+
+/// What is asked for, and stays with whoever has set etcd up.
+pub fn obstacles(view: &View) -> Ruling {
+    let mut blocked: Vec<_> = asked_in_vain(view.desired).into_iter().collect();
+    let layout = view.desired.cluster.layout.name();
+    let refused =
+        |what: String, hint: &str, place: Place| Blocked::new(Code::NotInLayout, what).hint(hint).declared_at(place);
+    if view.situation == Situation::New {
+        let what = format!("no member of this cluster was found, and in the layout {layout} quorate sets up none");
+        let hint = "set the cluster up with the tool of that layout; or use `layout = \"default\"`, which sets it up";
+        blocked.push(refused(what, hint, Place::Nodes));
+    }
+    let standing = |name: &HostName| matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed));
+    let newcomers: Vec<_> = view.desired.nodes.keys().filter(|name| standing(name)).collect();
+    if !newcomers.is_empty() {
+        let are = if newcomers.len() == 1 { "is" } else { "are" };
+        let what = format!(
+            "{} {are} declared and no member: in the layout {layout} quorate adds none yet",
+            listed(&newcomers)
+        );
+        let hint = "add it with the tool that set the others up, then run `quorate plan` again; or take it out of cluster.toml";
+        blocked.push(refused(what, hint, Place::Nodes));
+    }
+    for name in view.desired.nodes.keys() {
+        let Some(Standing::Failed(why)) = view.standing(name) else { continue };
+        let what = format!("{name} has failed: {why}; in the layout {layout} quorate replaces no member yet");
+        let hint = "do not start it as it is; remove the member and add it again with the tool that set it up";
+        blocked.push(Blocked::new(Code::DataLost, what).on(name).hint(hint));
+    }
+    let Some(membership) = view.membership() else { return Ruling { step: None, blocked } };
+    let undeclared = membership.members.iter().filter(|member| !view.desired.nodes.contains_key(&member.host));
+    let undeclared: Vec<_> = undeclared.map(|member| &member.host).collect();
+    if !undeclared.is_empty() {
+        let what = format!(
+            "{} {} declared: in the layout {layout} quorate removes none yet",
+            listed(&undeclared),
+            if undeclared.len() == 1 { "is a member and not" } else { "are members and not" }
+        );
+        let hint = "declare it; or remove it with the tool that set it up";
+        blocked.push(refused(what, hint, Place::Nodes));
+    }
+    let declared = view.desired.cluster.version;
+    let others: Vec<_> = view
+        .hosts()
+        .filter(|(_, host)| host.answer().is_some_and(|answer| answer.version != declared))
+        .map(|(name, _)| name)
+        .collect();
+    if !others.is_empty() {
+        let what = format!(
+            "etcd {declared} is declared, and {} {} another version: in the layout {layout} quorate upgrades none yet",
+            listed(&others),
+            if others.len() == 1 { "runs" } else { "run" }
+        );
+        let hint = "upgrade with the tool that set it up, then set `version` in [cluster] to what runs";
+        blocked.push(refused(what, hint, Place::Version));
+    }
+    Ruling { step: None, blocked }
+}
+
+/// What the command line asks for.
+fn asked_in_vain(desired: &Desired) -> Option<Blocked> {
+    let request = &desired.request;
+    let asked = [
+        (!request.lost.is_empty(), "--lost", "gives up no member"),
+        (
+            !request.renewals.is_empty() || !request.consumer_renewals.is_empty(),
+            "--renew-certs",
+            "issues no certificate",
+        ),
+        (request.rotation.is_some(), "--rotate-ca", "replaces no CA"),
+        (request.restore.is_some(), "restore", "restores no snapshot"),
+    ];
+    let (_, option, does) = asked.into_iter().find(|(is_asked, _, _)| *is_asked)?;
+    let what = format!("`{option}` was asked for: in the layout {} quorate {does} yet", desired.cluster.layout.name());
+    let hint = "use the tool that set the cluster up, or etcdctl and etcdutl on its hosts";
+    Some(Blocked::new(Code::NotInLayout, what).hint(hint).declared_at(Place::Nodes))
+}
+
+/// Who else writes the file that these steps change: the next run of that may take the change back.
+pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
+    let is_change = |action: &Action| matches!(action, Action::File(FileAction::Write { file: File::Settings, .. }));
+    let also = layouts::also_written_by(desired.cluster.layout.name())?;
+    steps.iter().flat_map(|step| &step.actions).any(is_change).then(|| Finding {
+        code: Code::AlsoWritten,
+        hosts: Vec::new(),
+        what: format!("{} is also written by others: {also}", desired.paths.config),
+        hint: Some("make the same change there, or the next run takes it back".to_owned()),
+    })
+}
+
+/// Certificates that quorate would have renewed in a service of its own.
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    if !desired.cluster.layout.is_adopted() {
+        return Vec::new();
+    }
+    let soon = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
+    let of_host = observed.seen_hosts().filter_map(|(name, host)| {
+        let first = host.certificates.values().map(|certificate| certificate.not_after.0 - observed.at.0).min()?;
+        (first > 0 && first < soon).then(|| (name.clone(), first))
+    });
+    let due: Vec<_> = of_host.collect();
+    let Some(first) = due.iter().map(|(_, left)| *left).min() else { return Vec::new() };
+    let layout = desired.cluster.layout.name();
+    let hosts: Vec<_> = due.into_iter().map(|(name, _)| name).collect();
+    let what = format!("certificates of etcd on {} expire in {}", listed(&hosts), days(first));
+    let hint = format!("in the layout {layout} quorate renews none yet: renew them with the tool that issued them");
+    vec![Finding { code: Code::CertificateExpires, hosts, what, hint: Some(hint) }]
+}

@@ -1,0 +1,125 @@
+//! A service that somebody else has set up: whether it is the member that is declared, and whether a change of its settings
+//! would reach it.
+//!
+//! Nothing on a host is touched where one of these stands in the way. What quorate does not do in such a layout is told
+//! by the rule that would do it elsewhere.
+
+use crate::core::cluster::version;
+use crate::core::code::Code;
+use crate::core::content::adopted;
+use crate::core::desired::{Desired, Place};
+use crate::core::guard::{Guard, upheld};
+use crate::core::names::HostName;
+use crate::core::observed::{File, Host, StartedWith};
+use crate::core::plan::ruling::Blocked;
+
+/// What keeps quorate from everything on this host.
+pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked> {
+    if !desired.cluster.layout.is_adopted() {
+        return Vec::new();
+    }
+    let text = host.text_of(File::Settings);
+    let said = match text.map(|text| adopted::read(desired, text)) {
+        Some(Err(why)) => return vec![unreadable(desired, name, &why.to_string())],
+        Some(Ok(said)) => said,
+        None => Default::default(),
+    };
+    let with = host.process.as_ref().and_then(|process| process.started_with.as_ref());
+    let takes_them = with.and_then(|with| takes_no_settings(desired, name, with));
+    let is = |setting: &str| match with {
+        Some(with) => with.value(setting).map(str::to_owned),
+        None => said.get(setting).cloned(),
+    };
+    // What is neither there nor runs is told as that.
+    if with.is_none() && text.is_none() {
+        return Vec::new();
+    }
+    let differing = adopted::identity(desired, name).into_iter().find_map(|(setting, declared)| {
+        let is = is(setting);
+        let is_so = is.as_deref().is_some_and(|is| is.split(',').any(|one| one == declared));
+        // Variables of the unit itself may say what a file does not.
+        let is_unknown = with.is_none() && is.is_none();
+        (!is_so && !is_unknown).then(|| differs(desired, name, setting, is.as_deref(), &declared))
+    });
+    let [trust, peer_trust] = ["trusted-ca-file", "peer-trusted-ca-file"].map(is);
+    let two_authorities = (trust != peer_trust && peer_trust.is_some()).then(|| {
+        let what = format!("etcd on {name} trusts one CA for clients and another for peers, and [ca] declares one");
+        Blocked::new(Code::NotInLayout, what).on(name).hint("give both the same file").declared_at(Place::Ca)
+    });
+    [takes_them, differing, two_authorities, another_version(desired, name, host)].into_iter().flatten().collect()
+}
+
+fn unreadable(desired: &Desired, name: &HostName, why: &str) -> Blocked {
+    let what = format!("{} on {name} cannot be read without a guess: {why}", desired.paths.config);
+    let hint = "write that setting plainly, as systemd and etcd read it, and restart nothing for it";
+    Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig)
+}
+
+/// The file that is declared is not where this etcd has its settings from: a change there would not reach it.
+fn takes_no_settings(desired: &Desired, name: &HostName, with: &StartedWith) -> Option<Blocked> {
+    let path = &desired.paths.config;
+    let why = match with {
+        StartedWith { config_file: true, .. } => {
+            "it was started with a configuration file, beside which etcd reads no other setting"
+        }
+        StartedWith { reads_declared_file: false, .. } => "its unit does not read that file",
+        _ => return None,
+    };
+    let what = format!("etcd on {name} does not have its settings from {path}: {why}");
+    let hint =
+        "set `config` in [paths], or `layout` in [cluster], to how it is; `quorate status --from-live HOST` shows it";
+    Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsConfig))
+}
+
+fn differs(desired: &Desired, name: &HostName, setting: &str, is: Option<&str>, declared: &str) -> Blocked {
+    let layout = desired.cluster.layout.name();
+    let is = is.map_or_else(|| "is not set".to_owned(), |is| format!("is {is}"));
+    let what = format!("`{setting}` of etcd on {name} {is}, and cluster.toml declares {declared}");
+    let hint = format!(
+        "declare what is there: in the layout {layout} quorate changes neither names nor addresses, nor where files are"
+    );
+    let place = match setting {
+        "data-dir" => Place::PathsData,
+        "name" => Place::Node(name),
+        "advertise-client-urls" => Place::ClientPort,
+        "initial-advertise-peer-urls" => Place::PeerPort,
+        _ => Place::PathsCertificates,
+    };
+    Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place)
+}
+
+/// Somebody has put another version there while etcd runs: its next start would be an upgrade that nobody has prepared.
+fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let running = host.answer()?.version;
+    let installed = version::on_disk(desired, host);
+    if installed == running || host.installed.is_empty() || upheld(Guard::NoUpgradeByRestart, false) {
+        return None;
+    }
+    let what =
+        format!("etcd {running} runs on {name}, and its next start brings {installed}, which was installed since");
+    let hint =
+        "finish the upgrade with the tool that installed it, one member at a time; then set `version` in [cluster]";
+    Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Version))
+}
+
+/// Why `setting` is not written into the file: the process has it from elsewhere, so that the file would not decide it, or
+/// etcd would not start with it given twice.
+pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let with = host.process.as_ref()?.started_with.as_ref()?;
+    let said = adopted::read(desired, host.text_of(File::Settings)?).ok()?;
+    let is_flags = adopted::form(desired) == Some(crate::core::content::form::Form::Flags);
+    let elsewhere = |setting: &String| {
+        let other = if is_flags { &with.variables } else { &with.flags };
+        other.contains_key(setting) || with.value(setting).is_some() && !said.contains_key(setting)
+    };
+    let declared = adopted::declared(desired).into_iter();
+    let mut changed = declared.filter(|(setting, value)| said.get(setting) != Some(value));
+    let (setting, _) =
+        changed.find(|(setting, _)| elsewhere(setting)).filter(|_| !upheld(Guard::SettingGivenOnce, false))?;
+    let path = &desired.paths.config;
+    let what = format!("`{setting}` is not changed on {name}: etcd there has it from elsewhere than {path}");
+    let hint = format!(
+        "etcd does not start with a setting that is both a flag and a variable: move it into {path}, or take it out of [etcd]"
+    );
+    Some(Blocked::new(Code::SettingElsewhere, what).on(name).hint(hint).declared_at(Place::Etcd))
+}

@@ -1,0 +1,162 @@
+//! The settings of a service that somebody else has set up: in which file and form they stand, and which of them
+//! cluster.toml declares.
+//!
+//! ```text
+//! [etcd] ─► quota-backend-bytes=…, heartbeat-interval=… ─► changed in the file, all else in it stays
+//! [nodes], [ports], [paths] ─► compared, and never changed
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::form::{self, Form, Unreadable};
+use super::{layout, settings};
+use crate::core::desired::{Desired, Layout};
+use crate::core::names::HostName;
+use crate::core::observed::File;
+use crate::core::url;
+
+/// The form of the file that holds the settings; `None` where quorate writes the whole of it.
+pub fn form(desired: &Desired) -> Option<Form> {
+    match desired.cluster.layout {
+        Layout::Default | Layout::Canonical => None,
+        Layout::Kubespray | Layout::Etcdadm | Layout::Autobase | Layout::Debian => Some(Form::Environment),
+        // Flags of the unit, or variables in a file that it reads.
+        Layout::Unit => {
+            Some(if desired.paths.config == desired.paths.unit() { Form::Flags } else { Form::Environment })
+        }
+    }
+}
+
+/// The file that etcd's settings stand in.
+pub fn settings_file(desired: &Desired) -> File {
+    if desired.cluster.layout.is_adopted() { File::Settings } else { File::Config }
+}
+
+/// What that file says of one setting, by the name of its flag; `None` where it does not set it, or cannot be read.
+pub fn setting(desired: &Desired, text: &str, name: &str) -> Option<String> {
+    match form(desired) {
+        Some(form) => form::read(form, text).ok()?.remove(name)?.value,
+        None => super::value_of(name, text).map(str::to_owned),
+    }
+}
+
+/// All that the file says to what; a part that is only put in at the start (`${ADDRESS}`) is left out.
+///
+/// # Errors
+/// What in it cannot be read without a guess.
+pub fn read(desired: &Desired, text: &str) -> Result<BTreeMap<String, String>, Unreadable> {
+    let form = form(desired).unwrap_or(Form::Yaml);
+    let settings = form::read(form, text)?.into_iter();
+    Ok(settings.filter_map(|(name, setting)| Some((name, setting.value?))).collect())
+}
+
+/// What `[etcd]` declares, by the names of flags.
+pub fn declared(desired: &Desired) -> BTreeMap<String, String> {
+    settings::in_file(&super::etcd_section(desired))
+}
+
+/// The text of the file with all that is declared.
+///
+/// # Errors
+/// What cannot be changed in it without a guess.
+pub fn text(desired: &Desired, before: &str) -> Result<String, Unreadable> {
+    let form = form(desired).unwrap_or(Form::Yaml);
+    let wanted = declared(desired).into_iter().map(|(name, value)| (name, Some(value)));
+    form::with(form, before, &wanted.collect())
+}
+
+/// The line, from 1, and the name of a variable in the file that is a secret by its name. A plan shows what it writes.
+pub fn secret(text: &str) -> Option<(usize, &str)> {
+    const WORDS: [&str; 5] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "ETCDCTL_USER"];
+    let is_secret = |name: &&str| {
+        let name = name.to_ascii_uppercase();
+        WORDS.iter().any(|word| name.contains(word))
+    };
+    text.lines().zip(1..).find_map(|(line, number)| {
+        let assigned = line.match_indices('=').map(|(at, _)| {
+            let begin =
+                line[..at].rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |before| before + 1);
+            &line[begin..at]
+        });
+        assigned.filter(|_| !line.trim_start().starts_with(['#', ';'])).find(is_secret).map(|name| (number, name))
+    })
+}
+
+/// What makes a member the one that is declared, by the names of flags: its name, its addresses, and where its files lie.
+///
+/// # Panics
+/// If `host` is not declared.
+pub fn identity(desired: &Desired, host: &HostName) -> [(&'static str, String); 9] {
+    let path = |file| layout::path(desired, host, file).to_string();
+    [
+        ("name", host.to_string()),
+        ("data-dir", desired.paths.data.to_string()),
+        ("initial-advertise-peer-urls", desired.peer_url(host).as_str().to_owned()),
+        ("advertise-client-urls", url::https(&desired.nodes[host].address, desired.ports.client)),
+        ("trusted-ca-file", path(File::Trust)),
+        ("cert-file", path(File::ServerCertificate)),
+        ("key-file", path(File::ServerKey)),
+        ("peer-cert-file", path(File::PeerCertificate)),
+        ("peer-key-file", path(File::PeerKey)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::desired::{AutoCompaction, CompactionMode, Setting};
+    use crate::laws::sample;
+
+    fn desired(layout: Layout) -> Desired {
+        let mut desired = sample::desired(1);
+        desired.cluster.layout = layout;
+        desired.etcd.quota_backend_bytes = Some(4 << 30);
+        desired.etcd.heartbeat_interval_ms = Some(250);
+        let retention = "8h".to_owned();
+        desired.etcd.auto_compaction = Some(AutoCompaction { mode: CompactionMode::Periodic, retention });
+        let extra = [
+            ("max-request-bytes", Setting::Integer(1_572_864)),
+            ("enable-pprof", Setting::Bool(true)),
+            ("grpc-keepalive-interval", Setting::Integer(7_200_000_000_000)),
+            ("cipher-suites", Setting::List(vec![Setting::Text("A".to_owned()), Setting::Text("B".to_owned())])),
+        ];
+        desired.etcd.extra = extra.map(|(name, value)| (name.to_owned(), value)).into();
+        desired
+    }
+
+    #[test]
+    fn what_is_declared_has_the_names_and_the_spelling_of_flags() {
+        let declared: Vec<_> = declared(&desired(Layout::Kubespray)).into_iter().collect();
+        let expected = [
+            ("auto-compaction-mode", "periodic"),
+            ("auto-compaction-retention", "8h"),
+            ("cipher-suites", "A,B"),
+            ("enable-pprof", "true"),
+            ("grpc-keepalive-interval", "2h0m0s"),
+            ("heartbeat-interval", "250"),
+            ("max-request-bytes", "1572864"),
+            ("quota-backend-bytes", "4294967296"),
+        ];
+        assert_eq!(declared, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn only_what_is_declared_is_changed_in_the_file() {
+        let mut desired = desired(Layout::Kubespray);
+        desired.etcd.extra.clear();
+        desired.etcd.auto_compaction = None;
+        let before = "# Ansible managed\nETCD_NAME=etcd1\nETCD_QUOTA_BACKEND_BYTES=2147483648\nETCD_METRICS=basic\n";
+        let after = text(&desired, before).expect("it can be changed");
+        let expected = before.replace("2147483648", "4294967296") + "ETCD_HEARTBEAT_INTERVAL=250\n";
+        assert_eq!(after, expected);
+        assert_eq!(text(&desired, &after).as_deref(), Ok(after.as_str()));
+        assert_eq!(setting(&desired, &after, "metrics").as_deref(), Some("basic"));
+    }
+
+    #[test]
+    fn a_secret_is_known_by_its_name() {
+        assert_eq!(secret("ETCD_NAME=a\n#ETCDCTL_PASSWORD=x\nETCDCTL_CERT=/x\nETCD_INITIAL_CLUSTER_TOKEN=t\n"), None);
+        assert_eq!(secret("ETCD_NAME=a\nETCDCTL_PASSWORD=x\n"), Some((2, "ETCDCTL_PASSWORD")));
+        assert_eq!(secret("[Service]\nEnvironment=\"A=b\" db_password=c\n"), Some((2, "db_password")));
+    }
+}

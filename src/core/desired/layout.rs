@@ -1,0 +1,49 @@
+//! In which way etcd lies on the hosts.
+
+use strum::VariantArray;
+
+/// Who has set etcd up, and so where its settings and files are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
+pub enum Layout {
+    /// quorate, in folders and a unit of its own.
+    #[default]
+    Default,
+    /// The same, in the folders of Canonical Kubernetes.
+    Canonical,
+    /// kubespray, as a service of the host.
+    Kubespray,
+    Etcdadm,
+    /// autobase, or a package of Fedora.
+    Autobase,
+    /// The package of Debian or Ubuntu.
+    Debian,
+    /// Somebody by hand: a unit that gives etcd its settings as flags.
+    Unit,
+}
+
+impl Layout {
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// As `layout` in `[cluster]` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Canonical => "canonical",
+            Self::Kubespray => "kubespray",
+            Self::Etcdadm => "etcdadm",
+            Self::Autobase => "autobase",
+            Self::Debian => "debian",
+            Self::Unit => "unit",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|layout| layout.name() == name)
+    }
+
+    /// Whether somebody else has set the service up: quorate then keeps what is declared in the file that is there, and
+    /// leaves the rest as it found it.
+    pub fn is_adopted(self) -> bool {
+        !matches!(self, Self::Default | Self::Canonical)
+    }
+}

@@ -1,0 +1,34 @@
+//! What can be declared of a service that somebody else has set up: its settings, users, and where its files lie.
+
+use super::problem::Problem;
+use super::table::Table;
+use crate::core::desired::{AuthoritySource, Binaries, Layout};
+
+/// The sections for which quorate would put files of its own beside theirs.
+const NOT_YET: [(&str, &str); 2] = [("backup", "scheduled snapshots"), ("consumers", "certificates of consumers")];
+
+/// Reports what `layout` does not take.
+pub(super) fn check(root: &mut Table, layout: Layout, authority: &AuthoritySource, binaries: &Binaries) {
+    if !layout.is_adopted() {
+        return;
+    }
+    let name = layout.name();
+    let declared = |table: &Table, section| table.declares(section);
+    for (section, what) in NOT_YET {
+        let Some(span) = declared(root, section) else { continue };
+        let problem = Problem::new(span, format!("[{section}] is not supported yet with `layout = \"{name}\"`"));
+        root.report(problem.hint(format!("{what} stay with whoever set etcd up")));
+    }
+    if !matches!(authority, AuthoritySource::Generated { .. } | AuthoritySource::Files { .. }) {
+        let span = declared(root, "ca").unwrap_or_default();
+        let problem = Problem::new(span, format!("this source is not supported yet with `layout = \"{name}\"`"));
+        root.report(problem.hint("put the CA's certificate into `dir` of [ca] as ca.crt: that is enough to look"));
+    }
+    if !matches!(binaries, Binaries::Preinstalled { .. }) {
+        let span = declared(root, "etcd").or_else(|| declared(root, "cluster")).unwrap_or_default();
+        let problem = Problem::new(span, format!("`layout = \"{name}\"` needs the folder of the programs"));
+        let hint =
+            "add [etcd.archive] with `preinstalled = \"/usr/local/bin\"`, or wherever the service starts etcd from";
+        root.report_missing(problem.hint(hint));
+    }
+}

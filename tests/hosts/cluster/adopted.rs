@@ -1,0 +1,263 @@
+//! A cluster that somebody else has set up: taken over with an empty plan and no file touched, then its settings changed one
+//! member at a time, in the file and the form that are there.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::certificates::killed_after_every_step;
+use super::scene::{Scene, until};
+use crate::lab::{Host, Series};
+use crate::traffic::{Credentials, Endpoint, Writer};
+
+/// Names of members, which are not those of their hosts.
+const MEMBERS: [&str; 3] = ["etcd1", "etcd2", "etcd3"];
+const PKI: &str = "/etc/ssl/etcd/ssl";
+
+/// Three members that quorate has bootstrapped, and of which it knows nothing any more: no cluster.toml, and no CA.
+fn forgotten(test: &str) -> Option<(Scene, Writer)> {
+    let mut scene = Scene::installed(test, 3, Series::V3_5)?;
+    scene.declare(|scene| {
+        for (node, name) in scene.nodes.iter_mut().zip(MEMBERS) {
+            name.clone_into(&mut node.0);
+        }
+    });
+    scene.apply().exits(0);
+    let pki = scene.lab.dir().join("pki");
+    let writer = Writer::begin(Credentials::issue(&pki), "/writer/");
+    std::fs::rename(&pki, pki.with_extension("of-theirs")).expect("the lab's folder can be written");
+    std::fs::remove_file(scene.file()).expect("the lab's folder can be written");
+    let endpoint = |(name, host): (&str, &Host)| Endpoint {
+        name: name.to_owned(),
+        addresses: vec![(host.address(), 2379).into()],
+    };
+    writer.aim(MEMBERS.into_iter().zip(scene.lab.hosts()).map(endpoint).collect());
+    Some((scene, writer))
+}
+
+/// The settings of a member as kubespray writes them, by the names of flags.
+fn settings(scene: &Scene, index: usize) -> Vec<(&'static str, String)> {
+    let host = &scene.lab.hosts()[index];
+    let (name, at) = (host.name(), host.address());
+    let all = MEMBERS.into_iter().zip(scene.lab.hosts());
+    let all: Vec<_> = all.map(|(member, host)| format!("{member}=https://{}:2380", host.address())).collect();
+    vec![
+        ("data-dir", "/var/lib/etcd".to_owned()),
+        ("advertise-client-urls", format!("https://{at}:2379")),
+        ("initial-advertise-peer-urls", format!("https://{at}:2380")),
+        ("initial-cluster-state", "existing".to_owned()),
+        ("metrics", "basic".to_owned()),
+        ("listen-client-urls", format!("https://{at}:2379,https://127.0.0.1:2379")),
+        ("election-timeout", "5000".to_owned()),
+        ("heartbeat-interval", "250".to_owned()),
+        ("initial-cluster-token", "k8s_etcd".to_owned()),
+        ("listen-peer-urls", format!("https://{at}:2380")),
+        ("name", MEMBERS[index].to_owned()),
+        ("initial-cluster", all.join(",")),
+        ("auto-compaction-retention", "8".to_owned()),
+        ("quota-backend-bytes", "2147483648".to_owned()),
+        ("trusted-ca-file", format!("{PKI}/ca.pem")),
+        ("cert-file", format!("{PKI}/member-{name}.pem")),
+        ("key-file", format!("{PKI}/member-{name}-key.pem")),
+        ("client-cert-auth", "true".to_owned()),
+        ("peer-trusted-ca-file", format!("{PKI}/ca.pem")),
+        ("peer-cert-file", format!("{PKI}/member-{name}.pem")),
+        ("peer-key-file", format!("{PKI}/member-{name}-key.pem")),
+        ("peer-client-cert-auth", "True".to_owned()),
+    ]
+}
+
+/// The file of variables as kubespray writes it, with what is not etcd's in it.
+fn variables(scene: &Scene, index: usize) -> String {
+    let mut text = String::from("# Environment file for etcd\n");
+    for (name, value) in settings(scene, index) {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        writeln!(text, "ETCD_{name}={value}").expect("a String takes every write");
+    }
+    text + "\n# Flannel need etcd v2 API\n#ETCD_ENABLE_V2=true\nETCDCTL_ENDPOINTS=https://127.0.0.1:2379\nETCD_PROXY=off"
+}
+
+/// The same as flags of a unit, in all spellings.
+fn flags(scene: &Scene, index: usize) -> String {
+    let mut text = String::from(
+        "[Unit]\nDescription=etcd\n\n[Service]\nType=notify\nUnsetEnvironment=ETCD_NAME\nExecStart=/usr/local/bin/etcd",
+    );
+    for (index, (name, value)) in settings(scene, index).into_iter().enumerate() {
+        let flag = match (index % 3, value.as_str()) {
+            (_, "true" | "True") => format!("--{name}"),
+            (0, value) => format!("--{name} {value}"),
+            (1, value) => format!("--{name}={value}"),
+            (_, value) => format!("-{name}={value}"),
+        };
+        write!(text, " \\\n  {flag}").expect("a String takes every write");
+    }
+    text + "\nRestart=on-failure\nRestartSec=5\n\n[Install]\nWantedBy=multi-user.target\n"
+}
+
+const UNIT: &str = "[Unit]\nDescription=etcd\nAfter=network.target\n\n[Service]\nType=notify\nUser=root\n\
+                    EnvironmentFile=/etc/etcd.env\nExecStart=/usr/local/bin/etcd\nNotifyAccess=all\nRestart=always\n\
+                    RestartSec=10s\nLimitNOFILE=40000\n\n[Install]\nWantedBy=multi-user.target\n";
+
+/// As kubespray leaves it: its own unit as root, one pair for both ports, and nothing of quorate's.
+fn like_kubespray(scene: &Scene, index: usize) {
+    let host = &scene.lab.hosts()[index];
+    let name = host.name();
+    host.sh(&format!(
+        "systemctl stop etcd && rm -f /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+         cp /opt/etcd/*/etcd /opt/etcd/*/etcdctl /opt/etcd/*/etcdutl /usr/local/bin/ && chmod 755 /usr/local/bin/etcd*
+         mkdir -p -m 755 /etc/ssl/etcd && install -d -m 700 -o etcd -g root {PKI} && cd /etc/etcd/pki
+         put() {{ install -m 640 -o etcd -g root \"$1\" \"{PKI}/$2\"; }}
+         put ca.crt ca.pem && put server.crt member-{name}.pem && put server.key member-{name}-key.pem
+         cd / && rm -rf /etc/etcd /opt/etcd"
+    ));
+    host.write("/etc/etcd.env", variables(scene, index));
+    host.write("/etc/systemd/system/etcd.service", UNIT);
+    host.sh(
+        "chmod 640 /etc/etcd.env; systemctl daemon-reload; systemctl enable -q etcd; systemctl start --no-block etcd",
+    );
+}
+
+fn on_all(scene: &Scene, change: impl Fn(usize) + Sync) {
+    std::thread::scope(|scope| {
+        (0..3).for_each(|index| {
+            let change = &change;
+            drop(scope.spawn(move || change(index)));
+        });
+    });
+    let serve = || scene.lab.hosts().iter().all(|host| host.exec("systemctl is-active --quiet etcd").succeeded());
+    until("all members serve", Duration::from_secs(30), serve);
+}
+
+/// Every file of the hosts but what changes by itself, with its times.
+fn files(scene: &Scene) -> Vec<BTreeMap<PathBuf, impl PartialEq + use<>>> {
+    let of = |host: &Host| {
+        let mut files = host.snapshot_files();
+        let stays = ["etc", "usr/local", "opt", "root"];
+        files.retain(|path, _| {
+            let path = path.strip_prefix("/").unwrap_or(path);
+            stays.iter().any(|folder| path.starts_with(folder))
+        });
+        files
+    };
+    scene.lab.hosts().iter().map(of).collect()
+}
+
+/// Takes the cluster over, with nothing touched on its hosts.
+#[track_caller]
+fn is_taken_over(scene: &Scene, layout: &str) {
+    let _before = std::fs::remove_file(scene.file());
+    let _before = std::fs::remove_dir_all(scene.lab.dir().join("pki"));
+    let (files_before, starts) = (files(scene), scene.starts());
+    let path = |path: PathBuf| path.display().to_string();
+    let (config, known) = (path(scene.lab.ssh_config()), path(scene.lab.known_hosts()));
+    let first = scene.first().name();
+    let init = ["init", "--from-live", first, "--offline", "--ssh-config", &config, "--known-hosts", &known];
+    scene.quorate(&init).exits(0).says(&["a plan of it changes nothing"]);
+    scene.is_in_sync();
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+    assert!(files_before == files(scene), "a file of the hosts was touched");
+    assert_eq!(starts, scene.starts(), "a member was restarted");
+    let text = declared(scene);
+    assert!(text.contains(&format!("layout = \"{layout}\"")), "{text}");
+}
+
+fn declared(scene: &Scene) -> String {
+    std::fs::read_to_string(scene.file()).expect("it was written")
+}
+
+fn declare(scene: &Scene, is: &str, wanted: &str) {
+    let text = declared(scene);
+    assert_eq!(text.matches(is).count(), 1, "{is} in {text}");
+    std::fs::write(scene.file(), text.replace(is, wanted)).expect("the lab's folder can be written");
+}
+
+/// Every write was acknowledged.
+#[track_caller]
+fn nothing_failed(writer: &Writer, what: &str) {
+    assert!(writer.settles(Duration::from_secs(30)), "{what}: nothing is written");
+    let tally = writer.take_tally();
+    assert!(tally.failed == 0 && tally.acknowledged > 20, "{what}: {tally:?}");
+}
+
+/// Apply is killed after every step; then every member has been restarted just once, and `wanted` is all that differs.
+#[track_caller]
+fn settings_are_changed(scene: &Scene, writer: &Writer, path: &str, wanted: &[(&str, &str)]) {
+    let texts = || scene.lab.hosts().iter().map(|host| host.read(path).expect("it is there")).collect::<Vec<_>>();
+    let (before, starts) = (texts(), scene.starts());
+    let access = scene.first().sh(&format!("stat -c '%a %U %G' {path}"));
+    // Until now all members were down together.
+    assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+    let _until_now = writer.take_tally();
+    let kills = killed_after_every_step(scene, &[]);
+    assert!(kills >= 6, "{kills}");
+    nothing_failed(writer, "settings changed");
+    scene.is_in_sync();
+    for (after, before) in texts().into_iter().zip(before) {
+        let expected = wanted.iter().fold(before, |text, (is, wanted)| text.replace(is, wanted));
+        assert_eq!(after, expected);
+    }
+    assert_eq!(access, scene.first().sh(&format!("stat -c '%a %U %G' {path}")));
+    let changed = scene.starts().into_iter().zip(starts).filter(|(after, before)| after != before);
+    assert_eq!(changed.count(), 3);
+    let count = |host: &Host| host.sh("journalctl -u etcd --no-pager -b | grep -c 'Started etcd' || true");
+    assert!(scene.lab.hosts().iter().all(|host| count(host).trim() != "0"));
+}
+
+#[test]
+fn a_cluster_that_somebody_else_has_set_up_is_kept() {
+    let Some((scene, writer)) = forgotten("a_cluster_that_somebody_else_has_set_up_is_kept") else { return };
+    println!("as kubespray has it");
+    on_all(&scene, |index| like_kubespray(&scene, index));
+    is_taken_over(&scene, "kubespray");
+    declare(&scene, "quota-backend = \"2GiB\"", "quota-backend = \"4GiB\"");
+    let changed = [("QUOTA_BACKEND_BYTES=2147483648", "QUOTA_BACKEND_BYTES=4294967296")];
+    settings_are_changed(&scene, &writer, "/etc/etcd.env", &changed);
+    drift_is_found(&scene);
+    what_would_do_harm_is_left(&scene);
+
+    println!("by hand, with flags in the unit");
+    on_all(&scene, |index| {
+        let host = &scene.lab.hosts()[index];
+        host.write("/etc/systemd/system/etcd.service", flags(&scene, index));
+        host.sh("rm -f /etc/etcd.env*; systemctl daemon-reload; systemctl restart --no-block etcd");
+    });
+    is_taken_over(&scene, "unit");
+    declare(&scene, "heartbeat-interval = \"250ms\"", "heartbeat-interval = \"300ms\"");
+    declare(&scene, "quota-backend = \"2GiB\"", "quota-backend = \"4GiB\"");
+    let changed = [
+        ("heartbeat-interval=250", "heartbeat-interval=300"),
+        ("--heartbeat-interval 250", "--heartbeat-interval 300"),
+        ("quota-backend-bytes=2147483648", "quota-backend-bytes=4294967296"),
+        ("quota-backend-bytes 2147483648", "quota-backend-bytes 4294967296"),
+    ];
+    settings_are_changed(&scene, &writer, "/etc/systemd/system/etcd.service", &changed);
+}
+
+/// What somebody has changed by hand is put back; what nobody declares is only brought to the process.
+fn drift_is_found(scene: &Scene) {
+    let host = &scene.lab.hosts()[1];
+    host.sh("sed -i 's/QUOTA_BACKEND_BYTES=.*/QUOTA_BACKEND_BYTES=1073741824/' /etc/etcd.env");
+    let plan = scene.plan().exits(2).says(&["change etcd's settings on etcd2", "1073741824 → 4294967296"]);
+    assert!(plan.stdout.contains("Plan: 1 step"), "the process never had it: {}", plan.stdout);
+    scene.apply().exits(0);
+    host.sh("printf '\\nETCD_LOG_LEVEL=warn\\n' >>/etc/etcd.env");
+    let plan = scene.plan().exits(2).says(&["restart etcd on etcd2", "another `log-level` than /etc/etcd.env says"]);
+    assert!(plan.stdout.contains("Plan: 1 step"), "{}", plan.stdout);
+    scene.apply().exits(0);
+    scene.is_in_sync();
+}
+
+/// Nothing is changed where it would not reach etcd, or keep it from starting.
+fn what_would_do_harm_is_left(scene: &Scene) {
+    let host = &scene.lab.hosts()[2];
+    println!("a member whose data is gone");
+    host.sh("systemctl stop etcd; mv /var/lib/etcd/member /root/member");
+    scene.plan().exits(3).says(&["etcd3 has failed", "quorate replaces no member yet"]);
+    scene.quorate(&["apply", "--yes"]).exits(3);
+    assert!(!host.exec("systemctl is-active --quiet etcd").succeeded());
+    host.sh("mv /root/member /var/lib/etcd/member");
+    println!("the same, stopped");
+    scene.apply().exits(0);
+    scene.is_in_sync();
+}
