@@ -4,7 +4,7 @@ use crate::core::cluster::adopted::given_elsewhere;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{layouts, quota, timing, turn};
+use crate::core::cluster::{layouts, next_start, quota, timing, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
 use crate::core::desired::{Desired, Place};
@@ -45,7 +45,9 @@ pub fn next(view: &View) -> Ruling {
                 .push(Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig));
             continue;
         }
-        if let Some(why) = unfit.clone().or_else(|| given_elsewhere(view.desired, name, host)) {
+        let could_not_start = || next_start::missing(view.desired, name, host);
+        let why = unfit.clone().or_else(|| given_elsewhere(view.desired, name, host)).or_else(could_not_start);
+        if let Some(why) = why {
             blocked.push(why);
             continue;
         }

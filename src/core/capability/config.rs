@@ -161,6 +161,10 @@ pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, file:
     host.files.insert(file, fact);
     match (file, &mut host.scheduled) {
         (File::Unit, _) => host.service.needs_reload = false,
+        (File::Settings, _) if adopted::form(desired) == Some(Form::Yaml) => {
+            let with = host.process.as_mut().and_then(|process| process.started_with.as_mut());
+            with.into_iter().for_each(|with| with.written_since = true);
+        }
         (File::Settings, _) => host.service.needs_reload |= adopted::form(desired) == Some(Form::Flags),
         (File::BackupService | File::BackupTimer, Some(scheduled)) => scheduled.needs_reload = false,
         _ => {}

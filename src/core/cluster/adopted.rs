@@ -7,6 +7,7 @@
 use crate::core::cluster::version;
 use crate::core::code::Code;
 use crate::core::content::adopted;
+use crate::core::content::form::Form;
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -59,7 +60,7 @@ fn unreadable(desired: &Desired, name: &HostName, why: &str) -> Blocked {
 fn takes_no_settings(desired: &Desired, name: &HostName, with: &StartedWith) -> Option<Blocked> {
     let path = &desired.paths.config;
     let why = match with {
-        StartedWith { config_file: true, .. } => {
+        StartedWith { config_file: true, .. } if adopted::form(desired) != Some(Form::Yaml) => {
             "it was started with a configuration file, beside which etcd reads no other setting"
         }
         StartedWith { reads_declared_file: false, .. } => "its unit does not read that file",
@@ -107,7 +108,7 @@ fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
 pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let with = host.process.as_ref()?.started_with.as_ref()?;
     let said = adopted::read(desired, host.text_of(File::Settings)?).ok()?;
-    let is_flags = adopted::form(desired) == Some(crate::core::content::form::Form::Flags);
+    let is_flags = adopted::form(desired) == Some(Form::Flags);
     let elsewhere = |setting: &String| {
         let other = if is_flags { &with.variables } else { &with.flags };
         other.contains_key(setting) || with.value(setting).is_some() && !said.contains_key(setting)

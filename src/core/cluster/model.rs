@@ -95,7 +95,8 @@ fn started_with(desired: &Desired, host: &Host) -> Option<StartedWith> {
     let said = host.text_of(File::Settings).and_then(|text| adopted::read(desired, text).ok()).unwrap_or_default();
     let before = host.process.as_ref().and_then(|process| process.started_with.clone());
     let mut with = before.unwrap_or(StartedWith { reads_declared_file: true, ..StartedWith::default() });
-    if form == Form::Flags { &mut with.flags } else { &mut with.variables }.extend(said);
+    with.written_since = false;
+    if form == Form::Environment { &mut with.variables } else { &mut with.flags }.extend(said);
     Some(with)
 }
 

@@ -29,7 +29,8 @@ pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> boo
 pub fn is_untried(desired: &Desired, host: &Host) -> bool {
     let Some(process) = &host.process else { return false };
     if process.started_with.is_some() {
-        return process.executable_replaced || unread_setting(desired, host).is_some();
+        let is_written = process.started_with.as_ref().is_some_and(|with| with.written_since);
+        return process.executable_replaced || is_written || unread_setting(desired, host).is_some();
     }
     let definition = runtime::definition(desired);
     let changed = unloaded(desired, host);
@@ -68,9 +69,12 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
     if process.executable_replaced {
         return Some((format!("{executable} was replaced since etcd started"), Place::Version));
     }
-    if process.started_with.is_some() {
-        let setting = unread_setting(desired, host)?;
+    if let Some(with) = &process.started_with {
         let path = &desired.paths.config;
+        if with.written_since {
+            return Some((format!("{path} was written after etcd had started"), Place::Etcd));
+        }
+        let setting = unread_setting(desired, host)?;
         return Some((format!("etcd is still running with another `{setting}` than {path} says"), Place::Etcd));
     }
     let changed = unloaded(desired, host);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::form::{self, Form, Unreadable};
 use super::{layout, settings};
 use crate::core::desired::{Desired, Layout};
-use crate::core::names::HostName;
+use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::File;
 use crate::core::url;
 
@@ -20,11 +20,17 @@ pub fn form(desired: &Desired) -> Option<Form> {
     match desired.cluster.layout {
         Layout::Default | Layout::Canonical => None,
         Layout::Kubespray | Layout::Etcdadm | Layout::Autobase | Layout::Debian => Some(Form::Environment),
-        // Flags of the unit, or variables in a file that it reads.
+        // Flags of the unit, a configuration file, or variables in a file that the unit reads.
+        Layout::Unit if is_yaml(&desired.paths.config) => Some(Form::Yaml),
         Layout::Unit => {
             Some(if desired.paths.config == desired.paths.unit() { Form::Flags } else { Form::Environment })
         }
     }
+}
+
+/// Whether a file with settings is etcd's own configuration file, by its name.
+pub fn is_yaml(path: &RemotePath) -> bool {
+    [".yaml", ".yml"].iter().any(|end| path.as_str().ends_with(end))
 }
 
 /// The file that etcd's settings stand in.

@@ -42,9 +42,12 @@ pub struct StartedWith {
     /// It was told to take its settings from a file, and so none from flags or variables.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub config_file: bool,
-    /// Its unit takes variables from the file that is declared.
+    /// That is, or its unit takes variables from, the file that is declared.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_declared_file: bool,
+    /// That file was written after the process had read it, which tells no other setting of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub written_since: bool,
 }
 
 impl StartedWith {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Value;
 
 use super::{Shown, Values, port, size, text_of};
-use crate::core::content::duration;
-use crate::core::content::settings::{Medium, Told};
+use crate::core::content::settings::{Medium, Told, of_flags, of_variables};
+use crate::core::content::{adopted, duration};
 use crate::core::desired::{EtcdSettings, Layout, Setting, SettingKind, etcd_settings, owner, setting_kind};
 use crate::core::names::{RemotePath, Version};
 use crate::core::observed::Runner;
@@ -55,8 +55,12 @@ pub(super) fn places(shown: &Shown, told: &Told, layout: Layout) -> Result<Value
 fn settings_file(shown: &Shown, told: &Told, layout: Layout, unit: &str) -> Result<RemotePath, String> {
     let files = &shown.running.variable_files;
     match (&told.by, files.as_slice()) {
+        (Medium::File(path), _) if layout == Layout::Unit && adopted::is_yaml(path) => Ok(path.clone()),
+        (Medium::File(path), _) if layout == Layout::Unit => Err(format!(
+            "its settings are in {path}, whose name does not end in .yaml or .yml: quorate does not take it for YAML"
+        )),
         (Medium::File(path), _) => Err(format!(
-            "it takes its settings from the configuration file {path}, and quorate keeps none that somebody else wrote yet"
+            "it takes its settings from the configuration file {path}, beside which etcd reads nothing of its layout's"
         )),
         (Medium::Flags, _) if layout != Layout::Unit => {
             Err("its settings are flags of its unit, and none is in the file of its layout".to_owned())
@@ -82,9 +86,10 @@ pub(super) fn settings(members: &[Shown], version: Version) -> (Values, BTreeSet
     let told: Vec<_> = members.iter().filter_map(|member| member.told.as_ref().ok()).collect();
     let names: BTreeSet<_> = told.iter().flat_map(|told| told.values.keys()).collect();
     let (mut values, mut extra, mut left) = (Values::new(), BTreeMap::new(), BTreeSet::new());
+    let beside: BTreeSet<_> = members.iter().flat_map(beside_the_file).collect();
     for name in names.into_iter().filter(|name| !is_elsewhere(name)) {
         let first = told.first().and_then(|told| told.value(name));
-        let is_common = told.iter().all(|told| told.value(name) == first);
+        let is_common = told.iter().all(|told| told.value(name) == first) && !beside.contains(name);
         let Some(text) = first.filter(|_| is_common) else {
             left.insert(name.clone());
             continue;
@@ -114,6 +119,17 @@ pub(super) fn settings(members: &[Shown], version: Version) -> (Values, BTreeSet
         values.insert(("etcd", "extra"), extra);
     }
     (values, left)
+}
+
+/// The settings of a member that are not in the file of the others: flags where that has variables, and the other way round.
+fn beside_the_file(member: &Shown) -> BTreeSet<String> {
+    // Beside a configuration file nothing counts.
+    if member.running.config.is_some() {
+        return BTreeSet::new();
+    }
+    let (flags, variables) = (of_flags(&member.running.arguments), of_variables(&member.running.variables));
+    let has_file = !member.running.variable_files.is_empty() && !variables.is_empty();
+    if has_file { flags } else { variables }.into_keys().collect()
 }
 
 /// What other sections say, and what etcd reads only at its first start.

@@ -387,7 +387,7 @@ mod tests {
     use crate::core::cluster::leaf;
     use crate::core::content::{Initial, backup, etcd_yaml, runtime};
     use crate::core::desired::read::parse;
-    use crate::core::names::{ClusterId, HostName, UnixSeconds};
+    use crate::core::names::{ClusterId, HostName, RemotePath, UnixSeconds};
     use crate::core::observed::survey::{Asked, BackupUnits, ConfigFile, KeptFiles, RunningEtcd, Survey};
     use crate::core::observed::{Answer, Certificate, MemberEntry, Role, Runner};
 
@@ -559,10 +559,13 @@ mod tests {
             refused(&|hosts| hosts[0].kept.unit = Some("[Unit]\nDescription=etcd\n".to_owned()))
                 .starts_with("3: etcd.service names no cluster"),
         );
-        let foreign = refused(&|hosts| hosts[0].running.is_ours = false);
+        let foreign = refused(&|hosts| {
+            hosts[0].running.is_ours = false;
+            hosts[0].running.variable_files.push(RemotePath::new("/etc/etcd.env"));
+        });
         assert_eq!(
             foreign,
-            "3: it takes its settings from the configuration file /etc/etcd/etcd.yaml, and quorate keeps none that somebody else wrote yet"
+            "3: it takes its settings from the configuration file /etc/etcd/etcd.yaml, beside which etcd reads nothing of its layout's"
         );
         let pod = refused(&|hosts| hosts[0].running.runner = Runner::Kubelet(None));
         assert!(pod.contains("the etcd on 3 is a pod of the kubelet [pod]"), "{pod}");

@@ -135,7 +135,11 @@ fn section(path: &'static str, head: Head, without: &[&str], known: &Known) -> S
     let mark = if head == Head::Commented { "# " } else { "" };
     text.push_str(&format!("{mark}[{}]\n", path.replace("NAME", "app")));
     for key in section.keys {
-        let is_default = |value: &&String| matches!(key.default, Default::Value(default) if default == value.as_str());
+        // Other layouts have other paths by default.
+        let has_own = path == "paths" && known.contains_key(&("cluster", "layout"));
+        let is_default = |value: &&String| {
+            matches!(key.default, Default::Value(default) if default == value.as_str()) && !has_own
+        };
         match known.get(&(path, key.name)).filter(|value| !is_default(value)) {
             Some(value) => text.push_str(&setting(key.name, value, key.about)),
             None if without.contains(&key.name) => {}

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::section::{Section, Subject, Words};
-use super::{Answer, Trouble};
+use super::{Answer, Trouble, account};
 use crate::core::desired::{Binaries, Desired};
 use crate::core::names::{Digest, Version};
 use crate::core::observed::Installed;
@@ -28,6 +28,7 @@ impl Section for Look {
         let preinstalled = if is_preinstalled(of.desired) { "yes" } else { "" };
         Some(vec![
             binaries(of.desired),
+            ("q_account", account::declared(of)),
             ("q_folder", of.desired.binaries_folder().to_string()),
             ("q_preinstalled", preinstalled.to_owned()),
         ])

@@ -12,7 +12,11 @@ find_versions() {
         fi
         checked=$((checked + 1))
         [ "$checked" -le 50 ] || break
-        if [ -f "$folder/etcd" ] && [ -x "$folder/etcd" ] && [ -f "$folder/etcdctl" ] && [ -x "$folder/etcdctl" ]; then
+        if [ ! -f "$folder/etcd" ] || [ ! -x "$folder/etcd" ]; then
+            continue
+        fi
+        # Others may have etcdctl elsewhere, or nowhere: Debian has a package for it.
+        if [ -z "$q_account" ] || { [ -f "$folder/etcdctl" ] && [ -x "$folder/etcdctl" ]; }; then
             folders="$folders $folder"
         fi
     done

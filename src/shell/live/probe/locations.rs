@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, account, missing};
-use crate::core::content::layout;
+use crate::core::content::form::Form;
+use crate::core::content::{adopted, layout};
 use crate::core::names::RemotePath;
 use crate::core::observed::{Access, Closed, Location, Mount, Needed};
 
@@ -41,7 +42,8 @@ impl Section for Look {
             let real = *reals.get(path.as_str())?;
             let closed = [path.as_str(), real].iter().find_map(|path| closed_place(closed.get(path)?));
             // Variables and units are read by systemd, and not by etcd's account.
-            let is_systemds = *needed == Needed::Config && of.desired.cluster.layout.is_adopted();
+            let is_read_by_systemd = adopted::form(of.desired).is_some_and(|form| form != Form::Yaml);
+            let is_systemds = *needed == Needed::Config && is_read_by_systemd;
             let closed = closed.filter(|_| !is_systemds);
             let real = RemotePath::new(real);
             let mount = mounted(answer, &real)?.mount;

@@ -47,6 +47,11 @@ look_others() {
         case " $units $q_service quorate-backup.service " in
         *" $name "*) continue ;;
         esac
+        # Another name of ours: Debian's etcd2.service.
+        if [ -L "$file" ]; then
+            real=$(readlink -f -- "$file")
+            [ "${real##*/}" != "$q_service" ] || continue
+        fi
         units="$units $name"
         echo "unit=$name"
         systemctl show -p ActiveState,UnitFileState -- "$name"
