@@ -19,8 +19,8 @@ const OTHERS_TAKE: Duration = Duration::from_secs(3600);
 
 /// What a fresh image is changed to. Host keys, machine id, name and resolver belong to a host, not to the image; the
 /// masked units do nothing useful here, write to the disk at times of their own, or wait for hardware. Generators run at
-/// each boot and each daemon-reload, to find nothing: one core spends a tenth of a second on them; the scripts for
-/// the message of the day run at each login.
+/// each boot and each daemon-reload, to find nothing: one core spends a tenth of a second on them; the message of the day
+/// would be made anew at each login, by three programs.
 const CUSTOMISE: &str = r#"
 cd "$1"
 rm -f etc/ssh/ssh_host_* etc/resolv.conf etc/hostname etc/machine-id var/lib/dbus/machine-id
@@ -36,6 +36,7 @@ for what in cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-l
     ln -sf /dev/null "etc/systemd/system-generators/systemd-$what-generator"
 done
 chmod -x etc/update-motd.d/*
+sed -i 's|pam_motd.so *motd=|pam_motd.so noupdate motd=|' etc/pam.d/sshd
 ln -sf /lib/systemd/system/multi-user.target etc/systemd/system/default.target
 "#;
 

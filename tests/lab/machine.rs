@@ -63,7 +63,8 @@ pub fn start(machine: &Machine<'_>) -> Result<u32> {
     command.arg(format!("--network-namespace-path=/run/netns/{}", machine.label));
     command.arg(format!("--machine={}", machine.label)).arg(format!("--hostname={}", machine.hostname));
     command.arg("--directory").arg(machine.root);
-    command.env("TERM", "dumb").current_dir("/");
+    // Without nspawn's filter of system calls, which costs each of them, and which no real host has. It is for nspawn alone.
+    command.env("TERM", "dumb").env("SYSTEMD_SECCOMP", "0").current_dir("/");
     command.stdin(Stdio::null()).stdout(log).stderr(log_too);
     let shown = super::command::shown(&command);
     let status = command.status().map_err(|error| Failure::new(&shown, error))?;

@@ -1,11 +1,11 @@
 //! The files that certificates and keys are read from.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::core::code::Code;
 use crate::core::observed::Cause;
@@ -19,14 +19,30 @@ pub(super) struct Content {
 const FILE_BYTES_MAX: usize = 64 << 10;
 
 /// All that `from` gives, or `None` where that is more than `most` bytes. With room for it from the beginning: what grows
-/// leaves copies of a secret behind.
+/// leaves copies of a secret behind. Of that room only what was used is cleared.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn read_secret(from: impl io::Read, most: usize) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
-    from.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    let (mut room, mut used) = (vec![0; most + 1], 0);
+    let read = fill(from, &mut room, &mut used);
+    let bytes = Zeroizing::new(room[..used].to_vec());
+    room[..used].zeroize();
+    read?;
     Ok(Some(bytes).filter(|bytes| bytes.len() <= most))
+}
+
+/// Reads until `room` is full or there is no more, and counts.
+fn fill(mut from: impl io::Read, room: &mut [u8], used: &mut usize) -> io::Result<()> {
+    while *used < room.len() {
+        match from.read(&mut room[*used..]) {
+            Ok(0) => break,
+            Ok(read) => *used += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// The file's content, or `None` when it does not exist.

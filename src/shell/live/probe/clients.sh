@@ -15,8 +15,22 @@ look_clients() {
         echo "$address"
     done
     set +f
-    if [ "$(grep -cse '^-----BEGIN CERTIFICATE' -- "$q_trust")" -gt 1 ] 2>/dev/null; then
+    if has_two "$q_trust"; then
         echo '[programs]'
         ss -tnpH state established "( dport = :$q_client_port )" 2>/dev/null | head -n 500
     fi
+}
+
+# has_two FILE: whether it holds more than one certificate.
+has_two() {
+    begun=''
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+        '-----BEGIN CERTIFICATE'*)
+            [ -z "$begun" ] || return 0
+            begun=yes
+            ;;
+        esac
+    done 2>/dev/null <"$1"
+    return 1
 }

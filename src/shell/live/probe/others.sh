@@ -38,10 +38,12 @@ look_others() {
         take_words "$(sed -n 's/^ *- \(--[a-z-]*=[^ ]*\)$/\1/p' "$manifest")"
         tell_record ''
     done
-    # The same unit lies in two folders where one is a link to the other.
+    # Most hosts have /lib as a link to /usr/lib, and what lies there is read once.
+    set -- /usr/lib/systemd/system/*.service
+    [ /lib/systemd/system -ef /usr/lib/systemd/system ] || set -- /lib/systemd/system/*.service "$@"
+    # The same unit may lie in two folders.
     units=''
-    files=$(grep -l -s -E '^ExecStart=.*[/ .]etcd([ :]|$)' /etc/systemd/system/*.service \
-        /lib/systemd/system/*.service /usr/lib/systemd/system/*.service)
+    files=$(grep -l -s -E '^ExecStart=.*[/ .]etcd([ :]|$)' /etc/systemd/system/*.service "$@")
     for file in $files; do
         name=${file##*/}
         case " $units $q_service quorate-backup.service " in
