@@ -108,11 +108,14 @@ fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
 pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let with = host.process.as_ref()?.started_with.as_ref()?;
     let said = adopted::read(desired, host.text_of(File::Settings)?).ok()?;
-    let is_flags = adopted::form(desired) == Some(Form::Flags);
-    let elsewhere = |setting: &String| {
-        let other = if is_flags { &with.variables } else { &with.flags };
-        other.contains_key(setting) || with.value(setting).is_some() && !said.contains_key(setting)
+    let other = match adopted::form(desired)? {
+        Form::Flags => &with.variables,
+        Form::Environment => &with.flags,
+        // Beside a configuration file nothing counts.
+        _ => return None,
     };
+    let elsewhere =
+        |setting: &String| other.contains_key(setting) || with.value(setting).is_some() && !said.contains_key(setting);
     let declared = adopted::declared(desired).into_iter();
     let mut changed = declared.filter(|(setting, value)| said.get(setting) != Some(value));
     let (setting, _) =

@@ -15,6 +15,9 @@ use crate::traffic::{Credentials, Endpoint, Writer};
 const MEMBERS: [&str; 3] = ["etcd1", "etcd2", "etcd3"];
 const PKI: &str = "/etc/ssl/etcd/ssl";
 
+/// Where the others have them.
+const OTHER_PKI: &str = "/etc/etcd/pki";
+
 /// Three members that quorate has bootstrapped, and of which it knows nothing any more: no cluster.toml, and no CA.
 fn forgotten(test: &str) -> Option<(Scene, Writer)> {
     let mut scene = Scene::installed(test, 3, Series::V3_5)?;
@@ -49,7 +52,7 @@ fn settings(scene: &Scene, index: usize) -> Vec<(&'static str, String)> {
         ("initial-cluster-state", "existing".to_owned()),
         ("metrics", "basic".to_owned()),
         ("listen-client-urls", format!("https://{at}:2379,https://127.0.0.1:2379")),
-        ("election-timeout", "5000".to_owned()),
+        ("election-timeout", "2500".to_owned()),
         ("heartbeat-interval", "250".to_owned()),
         ("initial-cluster-token", "k8s_etcd".to_owned()),
         ("listen-peer-urls", format!("https://{at}:2380")),
@@ -232,6 +235,115 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
         ("quota-backend-bytes 2147483648", "quota-backend-bytes 4294967296"),
     ];
     settings_are_changed(&scene, &writer, "/etc/systemd/system/etcd.service", &changed);
+}
+
+/// The other ways, one after the other on the same hosts: each is taken over, and a setting changed in its file.
+#[test]
+fn every_way_in_which_a_service_has_its_settings_is_kept() {
+    let Some((scene, writer)) = forgotten("every_way_in_which_a_service_has_its_settings_is_kept") else { return };
+    on_all(&scene, |index| like_kubespray(&scene, index));
+    for (layout, path, make) in [
+        ("autobase", "/etc/etcd/etcd.conf", like_autobase as fn(&Scene, usize)),
+        ("debian", "/etc/default/etcd", like_debian),
+        ("unit", "/etc/etcd/etcd.conf.yml", with_a_configuration_file),
+    ] {
+        println!("{layout}: {path}");
+        on_all(&scene, |index| make(&scene, index));
+        is_taken_over(&scene, layout);
+        assert!(declared(&scene).contains(&format!("config = \"{path}\"")), "{}", declared(&scene));
+        declare(&scene, "quota-backend = \"2GiB\"", "quota-backend = \"4GiB\"");
+        let texts = || scene.lab.hosts().iter().map(|host| host.read(path).expect("it is there")).collect::<Vec<_>>();
+        let (before, starts) = (texts(), scene.starts());
+        assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+        let _until_now = writer.take_tally();
+        scene.apply().exits(0);
+        nothing_failed(&writer, layout);
+        scene.is_in_sync();
+        for (after, before) in texts().into_iter().zip(before) {
+            assert_eq!(after, before.replace("2147483648", "4294967296"));
+        }
+        assert!(scene.starts().into_iter().zip(starts).all(|(after, before)| after != before), "all are restarted");
+    }
+}
+
+/// The certificates in a folder of /etc/etcd, for the account etcd.
+fn others_pki(host: &Host) {
+    let name = host.name();
+    host.sh(&format!(
+        "systemctl stop etcd; mkdir -p -m 755 /etc/etcd {OTHER_PKI}
+         [ -e {OTHER_PKI}/ca.pem ] || cp {PKI}/* {OTHER_PKI}/
+         chown -R etcd:etcd {OTHER_PKI} /var/lib/etcd && chmod 600 {OTHER_PKI}/member-{name}-key.pem && rm -f /etc/etcd.env*"
+    ));
+}
+
+/// A shell starts etcd, and the values are quoted.
+fn like_autobase(scene: &Scene, index: usize) {
+    let host = &scene.lab.hosts()[index];
+    others_pki(host);
+    let mut text = String::new();
+    for (name, value) in settings(scene, index) {
+        let (name, value) = (name.to_ascii_uppercase().replace('-', "_"), value.replace(PKI, OTHER_PKI));
+        writeln!(text, "ETCD_{name}=\"{value}\"").expect("a String takes every write");
+    }
+    host.write("/etc/etcd/etcd.conf", text);
+    host.write(
+        "/etc/systemd/system/etcd.service",
+        "[Service]\nType=notify\nWorkingDirectory=/var/lib/etcd/\nEnvironmentFile=-/etc/etcd/etcd.conf\nUser=etcd\n\
+         ExecStart=/bin/bash -c \"GOMAXPROCS=$(nproc) /usr/local/bin/etcd\"\nRestart=on-failure\nLimitNOFILE=65536\n\
+         Nice=-20\n\n[Install]\nWantedBy=multi-user.target\n",
+    );
+    host.sh("chmod 644 /etc/etcd/etcd.conf; systemctl daemon-reload; systemctl start --no-block etcd");
+}
+
+/// The unit of the package, under its two names and outside of /etc, with a flag in the file of variables; etcdctl is in another
+/// package.
+fn like_debian(scene: &Scene, index: usize) {
+    let host = &scene.lab.hosts()[index];
+    others_pki(host);
+    host.sh(
+        "rm -f /etc/systemd/system/etcd.service /etc/etcd/etcd.conf* && mv /usr/local/bin/etcd /usr/bin/etcd
+         mkdir -p /usr/lib/systemd/system /var/lib/dpkg/info && ln -sf /usr/lib/systemd/system/etcd.service /etc/systemd/system/etcd2.service
+         echo /usr/bin/etcd >/var/lib/dpkg/info/etcd-server.list
+         printf 'Package: etcd-server\\nStatus: install ok installed\\nArchitecture: amd64\\nMaintainer: x <x@x>\\nVersion: 3.5.30-2\\nDescription: etcd\\n\\n' \
+             >>/var/lib/dpkg/status",
+    );
+    host.write(
+        "/usr/lib/systemd/system/etcd.service",
+        "[Unit]\nDescription=etcd - highly-available key value store\n\n[Service]\nEnvironment=DAEMON_ARGS=\n\
+         Environment=ETCD_NAME=%H\nEnvironment=ETCD_DATA_DIR=/var/lib/etcd/default\nEnvironmentFile=-/etc/default/%p\n\
+         Type=notify\nUser=etcd\nPermissionsStartOnly=true\nExecStart=/usr/bin/etcd $DAEMON_ARGS\nRestart=on-abnormal\n\
+         LimitNOFILE=65536\n\n[Install]\nWantedBy=multi-user.target\nAlias=etcd2.service\n",
+    );
+    let text = variables(scene, index).replace(PKI, OTHER_PKI);
+    host.write("/etc/default/etcd", format!("DAEMON_ARGS=\"--enable-pprof\"\n{text}"));
+    host.sh("chmod 644 /etc/default/etcd; systemctl daemon-reload; systemctl start --no-block etcd");
+}
+
+/// etcd's own configuration file, as its documentation has it.
+fn with_a_configuration_file(scene: &Scene, index: usize) {
+    let host = &scene.lab.hosts()[index];
+    host.sh("systemctl stop etcd; mv /usr/bin/etcd /usr/local/bin/etcd
+         rm -f /usr/lib/systemd/system/etcd.service /etc/systemd/system/etcd2.service /etc/default/etcd*");
+    let mut text = String::from("# This is the configuration file for the etcd server.\n");
+    let mut security = [String::from("client-transport-security:\n"), String::from("peer-transport-security:\n")];
+    for (name, value) in settings(scene, index) {
+        let value = value.replace(PKI, OTHER_PKI).to_lowercase();
+        let is_peers = name.starts_with("peer-");
+        let key = name.trim_start_matches("peer-");
+        let line = match ["-file", "cert-auth"].iter().any(|end| name.ends_with(end)) {
+            true => (&mut security[usize::from(is_peers)], format!("  {key}: {value}\n")),
+            false if name == "auto-compaction-retention" => (&mut text, format!("{name}: \"{value}\"\n")),
+            false => (&mut text, format!("{name}: {value}\n")),
+        };
+        line.0.push_str(&line.1);
+    }
+    host.write("/etc/etcd/etcd.conf.yml", text + &security.concat());
+    host.write(
+        "/etc/systemd/system/etcd.service",
+        "[Service]\nType=notify\nUser=etcd\nExecStart=/usr/local/bin/etcd --config-file /etc/etcd/etcd.conf.yml\nRestart=always\n\n\
+         [Install]\nWantedBy=multi-user.target\n",
+    );
+    host.sh("chmod 644 /etc/etcd/etcd.conf.yml; systemctl daemon-reload; systemctl start --no-block etcd");
 }
 
 /// What somebody has changed by hand is put back; what nobody declares is only brought to the process.

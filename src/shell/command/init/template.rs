@@ -137,9 +137,8 @@ fn section(path: &'static str, head: Head, without: &[&str], known: &Known) -> S
     for key in section.keys {
         // Other layouts have other paths by default.
         let has_own = path == "paths" && known.contains_key(&("cluster", "layout"));
-        let is_default = |value: &&String| {
-            matches!(key.default, Default::Value(default) if default == value.as_str()) && !has_own
-        };
+        let is_default =
+            |value: &&String| matches!(key.default, Default::Value(default) if default == value.as_str()) && !has_own;
         match known.get(&(path, key.name)).filter(|value| !is_default(value)) {
             Some(value) => text.push_str(&setting(key.name, value, key.about)),
             None if without.contains(&key.name) => {}
