@@ -1,5 +1,6 @@
 //! The settings of a service that somebody else has set up, and what quorate leaves to whoever that is.
 
+use super::config::readable;
 use crate::core::cluster::adopted::given_elsewhere;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
@@ -71,8 +72,10 @@ fn reasons(view: &View, before: &str) -> Vec<Reason> {
             "auto-compaction-mode" | "auto-compaction-retention" => Place::AutoCompaction,
             other => Place::EtcdExtraKey(other),
         };
-        (is.as_deref() != Some(value.as_str()))
-            .then(|| view.reason(format!("{setting}: {} → {value}", is.as_deref().unwrap_or("not set")), place))
+        (is.as_deref() != Some(value.as_str())).then(|| {
+            let is = is.map_or_else(|| "not set".to_owned(), |is| readable(&setting, &is));
+            view.reason(format!("{setting}: {is} → {}", readable(&setting, &value)), place)
+        })
     });
     changed.collect()
 }

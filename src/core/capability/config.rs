@@ -125,7 +125,8 @@ fn change(key: &str, before: &str, after: &str) -> String {
 /// Longer values are in the difference of the file anyway.
 const VALUE_SHOWN_BYTES: usize = 64;
 
-fn readable(key: &str, value: &str) -> String {
+/// With its unit, where it has one.
+pub(super) fn readable(key: &str, value: &str) -> String {
     match (key, value.parse()) {
         (_, Ok(bytes)) if key.ends_with("-bytes") => size(bytes),
         ("heartbeat-interval" | "election-timeout", Ok(_)) => format!("{value} ms"),

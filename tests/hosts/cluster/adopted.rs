@@ -350,7 +350,7 @@ fn with_a_configuration_file(scene: &Scene, index: usize) {
 fn drift_is_found(scene: &Scene) {
     let host = &scene.lab.hosts()[1];
     host.sh("sed -i 's/QUOTA_BACKEND_BYTES=.*/QUOTA_BACKEND_BYTES=1073741824/' /etc/etcd.env");
-    let plan = scene.plan().exits(2).says(&["change etcd's settings on etcd2", "1073741824 → 4294967296"]);
+    let plan = scene.plan().exits(2).says(&["change etcd's settings on etcd2", "1.0 GiB → 4.0 GiB"]);
     assert!(plan.stdout.contains("Plan: 1 step"), "the process never had it: {}", plan.stdout);
     scene.apply().exits(0);
     host.sh("printf '\\nETCD_LOG_LEVEL=warn\\n' >>/etc/etcd.env");
