@@ -1,7 +1,7 @@
 //! The settings of a service that somebody else has set up, and what quorate leaves to whoever that is.
 
-use super::config::readable;
 use crate::core::cluster::adopted::given_elsewhere;
+use crate::core::cluster::changed::readable;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;

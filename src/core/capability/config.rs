@@ -3,13 +3,13 @@
 use super::done_when;
 
 use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::changed::readable;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{first_start, former_life, quota, restoration, timing, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::form::Form;
 use crate::core::content::{self, adopted, layout};
-use crate::core::count::size;
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, Token};
@@ -124,15 +124,6 @@ fn change(key: &str, before: &str, after: &str) -> String {
 
 /// Longer values are in the difference of the file anyway.
 const VALUE_SHOWN_BYTES: usize = 64;
-
-/// With its unit, where it has one.
-pub(super) fn readable(key: &str, value: &str) -> String {
-    match (key, value.parse()) {
-        (_, Ok(bytes)) if key.ends_with("-bytes") => size(bytes),
-        ("heartbeat-interval" | "election-timeout", Ok(_)) => format!("{value} ms"),
-        _ => value.to_owned(),
-    }
-}
 
 /// Where in cluster.toml a key of etcd.yaml comes from.
 fn declared_at<'a>(view: &View, key: &'a str) -> Place<'a> {

@@ -1,6 +1,6 @@
 //! What the new text of a unit changes, setting by setting, in the words of a reason: `RestartSec: 5 → 2`.
 
-use crate::core::count::count;
+use crate::core::count::{count, size};
 
 /// More are counted: the difference of the file has them all.
 const CHANGES_SHOWN: usize = 4;
@@ -46,6 +46,15 @@ fn differing<'a>(text: &'a str, other: &str) -> Vec<(&'a str, &'a str)> {
 /// Our own variables as cluster.toml calls what is in them.
 fn named(key: &str) -> String {
     key.strip_prefix("QUORATE_").map_or_else(|| key.to_owned(), |key| key.to_ascii_lowercase().replace('_', "-"))
+}
+
+/// The value of a setting with its unit, where it has one: `4.0 GiB`.
+pub fn readable(key: &str, value: &str) -> String {
+    match (key, value.parse()) {
+        (_, Ok(bytes)) if key.ends_with("-bytes") => size(bytes),
+        ("heartbeat-interval" | "election-timeout", Ok(_)) => format!("{value} ms"),
+        _ => value.to_owned(),
+    }
 }
 
 #[cfg(test)]
