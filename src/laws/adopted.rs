@@ -12,7 +12,7 @@ use crate::core::desired::{Binaries, Desired, Layout, Setting};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{Digest, HostName, RemotePath, Version};
 use crate::core::observed::{
-    DataDirectory, File, FileFact, Host, Installed, Observed, Seen, ServiceState, StartedWith,
+    Cause, DataDirectory, File, FileFact, Host, Installed, Observed, Seen, ServiceState, StartedWith,
 };
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, FileAction, ServiceAction};
@@ -166,6 +166,7 @@ fn complaints(states: [State; 3], desired: &Desired, observed: &Observed) -> Vec
         only_settings_are_changed(desired, &plan),
         whoever_is_not_as_declared_is_left_alone(states, &plan),
         nothing_is_given_twice(states, &plan),
+        all_or_none_is_changed(desired, states, &plan),
         quorum_is_kept(&plan),
         it_ends(desired, observed, states, &plan),
     ]
@@ -221,6 +222,18 @@ fn nothing_is_given_twice(states: [State; 3], plan: &Plan) -> Option<String> {
     })
 }
 
+/// Where one cannot be changed, none is.
+fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) -> Option<String> {
+    let changes = desired.etcd.extra.contains_key("snapshot-count");
+    let holds = |state: &State| match state {
+        State::OtherName | State::OtherFile | State::Unreadable | State::Upgraded => true,
+        State::FlagGiven | State::VariableOfAnother => changes,
+        State::Healthy | State::Stopped | State::NotRestarted | State::Edited | State::DataLost => false,
+    };
+    let is_write = |action: &Action| matches!(action, Action::File(FileAction::Write { .. }));
+    (states.iter().any(holds) && plan.actions().any(is_write)).then(|| "only some are changed".to_owned())
+}
+
 fn quorum_is_kept(plan: &Plan) -> Option<String> {
     let mut steps = plan.steps.iter();
     let lost = steps
@@ -263,6 +276,19 @@ fn a_service_of_others_keeps_all_that_is_not_declared() {
         let noticed = || std::panic::catch_unwind(any_complaint).unwrap_or(true);
         assert!(with_broken(guard, noticed), "no law misses {guard:?}");
     }
+}
+
+/// Whoever may not ask, as authentication is on, changes nothing: not one file.
+#[test]
+fn nothing_is_changed_while_no_member_says_who_belongs_to_it() {
+    let (desired, mut observed) = world([State::Healthy; 3], Layout::Kubespray, true);
+    for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
+        let cause = Cause { code: Code::AuthUnknown, summary: "it may not ask".to_owned(), hint: None };
+        host.member = Seen::Unknown(cause);
+    }
+    let plan = plan(&desired, &observed);
+    assert_eq!(plan.steps, []);
+    assert!(plan.blocked.iter().all(|blocked| blocked.code == Code::AuthUnknown), "{:?}", plan.blocked);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{layouts, next_start, quota, timing, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
+use crate::core::content::form::Form;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{File, Observed};
@@ -16,8 +17,12 @@ use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
 use crate::core::plan::step::Step;
 use crate::core::span::days;
 
-/// Changes what is declared in the file that is there, one member at a time.
+/// Changes what is declared in the file that is there, one member at a time: in a cluster that says who belongs to it, and
+/// only where it can be done on all of them.
 pub fn next(view: &View) -> Ruling {
+    if view.membership().is_none() {
+        return Ruling::default();
+    }
     let mut wanted = Vec::new();
     let mut blocked = Vec::new();
     let unfit = quota::too_small(view.desired, view.observed);
@@ -36,12 +41,11 @@ pub fn next(view: &View) -> Ruling {
                 continue;
             }
         };
-        if let Some((line, variable)) = adopted::secret(before) {
+        let form = adopted::form(view.desired).unwrap_or(Form::Environment);
+        if let Some(line) = adopted::secret(form, before) {
             let path = &view.desired.paths.config;
-            let what = format!(
-                "{path} on {name} holds a secret by its name ({variable}, line {line}), and a plan shows what it writes"
-            );
-            let hint = "move that variable into a file of its own (one more EnvironmentFile=); etcd itself needs none";
+            let what = format!("line {line} of {path} on {name} may hold a secret, and a plan shows what it writes");
+            let hint = "move what is not etcd's into a file of its own (one more EnvironmentFile=, before this one)";
             blocked
                 .push(Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig));
             continue;
@@ -56,9 +60,11 @@ pub fn next(view: &View) -> Ruling {
         let write = FileAction::Write { host: name.clone(), file: File::Settings, text: after };
         wanted.push((Action::File(write), because));
     }
-    let mut ruling = turn::due(view, wanted);
-    ruling.blocked.extend(blocked);
-    ruling
+    let is_held = |one: &Blocked| matches!(one.code, Code::NotInLayout | Code::SettingsUnreadable);
+    if !blocked.is_empty() || view.blocked.iter().any(is_held) {
+        return Ruling { step: None, blocked };
+    }
+    turn::due(view, wanted)
 }
 
 fn reasons(view: &View, before: &str) -> Vec<Reason> {

@@ -169,7 +169,17 @@ pub fn start(view: &View) -> Ruling {
     }
     let because = match view.situation {
         Situation::New => view.reason("no member is running: all are started together", Place::Nodes),
-        _ => view.reason(format!("the service is not running{}", last_words(&stopped)), Place::Nodes),
+        _ => {
+            let words = last_words(&stopped);
+            let changed = &view.desired.paths.config;
+            let before = match view.desired.cluster.layout.is_adopted() && !words.is_empty() {
+                true => format!(
+                    "; its settings are in {changed}, and as they were before the last change in {changed}.previous"
+                ),
+                false => String::new(),
+            };
+            view.reason(format!("the service is not running{words}{before}"), Place::Nodes)
+        }
     };
     let actions =
         stopped.iter().map(|(name, _)| Action::Service(ServiceAction::Start { host: (*name).clone() })).collect();

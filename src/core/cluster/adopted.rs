@@ -47,7 +47,8 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         let what = format!("etcd on {name} trusts one CA for clients and another for peers, and [ca] declares one");
         Blocked::new(Code::NotInLayout, what).on(name).hint("give both the same file").declared_at(Place::Ca)
     });
-    [takes_them, differing, two_authorities, another_version(desired, name, host)].into_iter().flatten().collect()
+    let program = another_version(desired, name, host).or_else(|| another_program(desired, name, host));
+    [takes_them, differing, two_authorities, program].into_iter().flatten().collect()
 }
 
 fn unreadable(desired: &Desired, name: &HostName, why: &str) -> Blocked {
@@ -63,7 +64,9 @@ fn takes_no_settings(desired: &Desired, name: &HostName, with: &StartedWith) -> 
         StartedWith { config_file: true, .. } if adopted::form(desired) != Some(Form::Yaml) => {
             "it was started with a configuration file, beside which etcd reads no other setting"
         }
-        StartedWith { reads_declared_file: false, .. } => "its unit does not read that file",
+        StartedWith { reads_declared_file: false, .. } => {
+            "its unit does not read that file, or reads another one after it"
+        }
         _ => return None,
     };
     let what = format!("etcd on {name} does not have its settings from {path}: {why}");
@@ -89,6 +92,17 @@ fn differs(desired: &Desired, name: &HostName, setting: &str, is: Option<&str>, 
     Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place)
 }
 
+/// What is known of the declared folder says nothing of what its next start brings.
+fn another_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let process = host.process.as_ref()?;
+    let declared = desired.binaries_folder().join("etcd");
+    let is = process.executable.parent();
+    let what = format!("etcd on {name} was started from {is}, and cluster.toml declares {declared}");
+    let hint = format!("set `preinstalled = \"{is}\"` in [etcd.archive], or the folder of a link that leads there");
+    let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::ArchivePreinstalled);
+    (process.executable != declared).then_some(blocked)
+}
+
 /// Somebody has put another version there while etcd runs: its next start would be an upgrade that nobody has prepared.
 fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let running = host.answer()?.version;
@@ -109,7 +123,7 @@ pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Optio
     let with = host.process.as_ref()?.started_with.as_ref()?;
     let said = adopted::read(desired, host.text_of(File::Settings)?).ok()?;
     let other = match adopted::form(desired)? {
-        Form::Flags => &with.variables,
+        Form::Flags | Form::Arguments => &with.variables,
         Form::Environment => &with.flags,
         // Beside a configuration file nothing counts.
         _ => return None,

@@ -172,7 +172,11 @@ impl Member {
         let told = shown.told.as_ref().map_err(Clone::clone)?;
         let value = |name: &str| told.value(name).ok_or_else(|| format!("its settings have no `{name}`"));
         let layout = layouts::recognised(&shown.survey, &shown.running, Some(told));
-        if let Some(layout) = Layout::of_name(layout.name).filter(|layout| layout.is_adopted()) {
+        let layout = match layout.name {
+            "canonical" => Some(Layout::CanonicalSnap),
+            name => Layout::of_name(name),
+        };
+        if let Some(layout) = layout.filter(|layout| layout.is_adopted()) {
             let values = theirs::places(shown, told, layout)?;
             return Self::with(shown, told, theirs::cluster_name(told), values);
         }

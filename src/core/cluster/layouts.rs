@@ -149,7 +149,7 @@ const LAYOUTS: [Layout; 18] = [
         name: "canonical",
         what: "Canonical Kubernetes' service, with its settings in /var/snap/k8s/common/args/etcd",
         also: Some("k8sd, when a node joins or leaves; snapd, at a refresh (`snap refresh --hold k8s` stops that)"),
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| shown.data_within("/var/snap/k8s"),
     },
     Layout {

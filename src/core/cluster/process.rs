@@ -60,7 +60,8 @@ fn unread_setting(desired: &Desired, host: &Host) -> Option<String> {
 pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)> {
     let process = host.process.as_ref()?;
     let executable = desired.binaries_folder_of(version::on_disk(desired, host)).join("etcd");
-    if process.executable != executable {
+    // Which program somebody else's service starts is theirs.
+    if process.executable != executable && process.started_with.is_none() {
         return Some((format!("etcd is running from {}, not {executable}", process.executable), Place::Version));
     }
     if process.foreign_config {

@@ -9,7 +9,7 @@ use crate::core::desired::{AuthoritySource, Desired, KeyCare, Passphrase};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Digest, HostName, listed};
 use crate::core::observed::{
-    Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, OpenedBy, Role, Seen, Unable, Workstation,
+    Authority, Cause, ConsumerFiles, File, Host, Lent, Observed, OpenedBy, Process, Role, Seen, Unable, Workstation,
 };
 use crate::core::plan::action::{Action, SignedBy, Trust};
 use crate::core::plan::ruling::Finding;
@@ -292,7 +292,10 @@ pub fn holds_alone(host: &Host, authority: &Authority) -> bool {
 
 pub fn has_loaded_trust(host: &Host) -> bool {
     let on_disk = host.files.get(&File::Trust).map(|fact| fact.digest);
-    host.process.as_ref().is_none_or(|process| process.loaded.get(&File::Trust).copied() == on_disk)
+    // Somebody else's process does not tell what it has loaded.
+    let has =
+        |process: &Process| process.started_with.is_some() || process.loaded.get(&File::Trust).copied() == on_disk;
+    host.process.as_ref().is_none_or(has)
 }
 
 pub fn is_issued_everywhere(observed: &Observed, authority: &Authority) -> bool {

@@ -20,6 +20,7 @@ pub fn form(desired: &Desired) -> Option<Form> {
     match desired.cluster.layout {
         Layout::Default | Layout::Canonical => None,
         Layout::Kubespray | Layout::Etcdadm | Layout::Autobase | Layout::Debian => Some(Form::Environment),
+        Layout::CanonicalSnap => Some(Form::Arguments),
         // Flags of the unit, a configuration file, or variables in a file that the unit reads.
         Layout::Unit if is_yaml(&desired.paths.config) => Some(Form::Yaml),
         Layout::Unit => {
@@ -71,21 +72,34 @@ pub fn text(desired: &Desired, before: &str) -> Result<String, Unreadable> {
     form::with(form, before, &wanted.collect())
 }
 
-/// The line, from 1, and the name of a variable in the file that is a secret by its name. A plan shows what it writes.
-pub fn secret(text: &str) -> Option<(usize, &str)> {
-    const WORDS: [&str; 5] = ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "ETCDCTL_USER"];
-    let is_secret = |name: &&str| {
-        let name = name.to_ascii_uppercase();
-        WORDS.iter().any(|word| name.contains(word))
+/// The line, from 1, of what may be a secret in the file: a plan shows what it writes. In a file of variables only those are
+/// known to hold none that are etcd's own, or name files and addresses.
+pub fn secret(form: Form, text: &str) -> Option<usize> {
+    const WORDS: [&str; 6] = ["PASSW", "PASSPHRASE", "SECRET", "PRIVATE KEY", "CREDENTIAL", "ETCDCTL_USER"];
+    const PLAIN: [&str; 12] = [
+        "DAEMON_ARGS",
+        "ETCDCTL_API",
+        "ETCDCTL_CACERT",
+        "ETCDCTL_CERT",
+        "ETCDCTL_ENDPOINTS",
+        "ETCDCTL_KEY",
+        "ETCDCTL_WRITE_OUT",
+        "GOGC",
+        "GOMAXPROCS",
+        "GOMEMLIMIT",
+        "LANG",
+        "TZ",
+    ];
+    let is_plain = |line: &str| match line.split_once('=') {
+        _ if line.is_empty() || line.starts_with(['#', ';']) => true,
+        Some((name, _)) => name.starts_with("ETCD_") || PLAIN.contains(&name),
+        None => false,
     };
-    text.lines().zip(1..).find_map(|(line, number)| {
-        let assigned = line.match_indices('=').map(|(at, _)| {
-            let begin =
-                line[..at].rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |before| before + 1);
-            &line[begin..at]
-        });
-        assigned.filter(|_| !line.trim_start().starts_with(['#', ';'])).find(is_secret).map(|name| (number, name))
-    })
+    let may_be = |line: &str| {
+        let upper = line.to_ascii_uppercase();
+        WORDS.iter().any(|word| upper.contains(word)) || form == Form::Environment && !is_plain(line)
+    };
+    text.lines().zip(1..).find(|(line, _)| may_be(line.trim())).map(|(_, number)| number)
 }
 
 /// What makes a member the one that is declared, by the names of flags: its name, its addresses, and where its files lie.
@@ -160,9 +174,24 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_by_its_name() {
-        assert_eq!(secret("ETCD_NAME=a\n#ETCDCTL_PASSWORD=x\nETCDCTL_CERT=/x\nETCD_INITIAL_CLUSTER_TOKEN=t\n"), None);
-        assert_eq!(secret("ETCD_NAME=a\nETCDCTL_PASSWORD=x\n"), Some((2, "ETCDCTL_PASSWORD")));
-        assert_eq!(secret("[Service]\nEnvironment=\"A=b\" db_password=c\n"), Some((2, "db_password")));
+    fn what_may_be_a_secret_is_told_by_its_line() {
+        let of = |text: &str| secret(Form::Environment, text);
+        assert_eq!(
+            of("# Ansible managed\nETCD_NAME=a\n\nETCDCTL_CERT=/x\nETCD_INITIAL_CLUSTER_TOKEN=t\nGOMAXPROCS=2\n"),
+            None
+        );
+        for line in [
+            "ETCDCTL_PASSWORD=x",
+            "#ETCDCTL_PASSWORD=x",
+            "# root password: x",
+            "PGPASS=x",
+            "S3_KEY=x",
+            "MIIEow",
+            "ETCD_ROOT_PASSWORD=x",
+        ] {
+            assert_eq!(of(&format!("ETCD_NAME=a\n{line}\n")), Some(2), "{line}");
+        }
+        assert_eq!(secret(Form::Flags, "[Service]\nUser=etcd\nEnvironment=\"A=b\" db_password=c\n"), Some(3));
+        assert_eq!(secret(Form::Yaml, "name: a\nlog-level: info\n"), None);
     }
 }

@@ -10,6 +10,8 @@ pub enum Layout {
     Default,
     /// The same, in the folders of Canonical Kubernetes.
     Canonical,
+    /// The snap of Canonical Kubernetes, as a service of its own; told from the one before by the file with its settings.
+    CanonicalSnap,
     /// kubespray, as a service of the host.
     Kubespray,
     Etcdadm,
@@ -28,7 +30,7 @@ impl Layout {
     pub fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
-            Self::Canonical => "canonical",
+            Self::Canonical | Self::CanonicalSnap => "canonical",
             Self::Kubespray => "kubespray",
             Self::Etcdadm => "etcdadm",
             Self::Autobase => "autobase",

@@ -95,13 +95,19 @@ pub struct InitArgs {
 
 impl InitArgs {
     /// The keys of [ssh] that were said; the user may come from elsewhere.
-    fn ssh(&self, user: Option<&String>) -> Known {
+    fn ssh(&self, user: Option<&String>, folder: &Path) -> Known {
+        // Paths in the file start in its folder, those on the command line do not.
+        let is_here = std::env::current_dir().is_ok_and(|here| here == folder);
+        let from = |path: &String| match is_here || path.starts_with('~') {
+            true => path.clone(),
+            false => std::path::absolute(path).map_or_else(|_| path.clone(), |path| path.display().to_string()),
+        };
         let said = [
-            ("user", user.or(self.ssh_user.as_ref())),
-            ("config", self.ssh_config.as_ref()),
-            ("known-hosts", self.known_hosts.as_ref()),
+            ("user", user.or(self.ssh_user.as_ref()).cloned()),
+            ("config", self.ssh_config.as_ref().map(from)),
+            ("known-hosts", self.known_hosts.as_ref().map(from)),
         ];
-        said.into_iter().filter_map(|(key, value)| Some((("ssh", key), quoted(value?)))).collect()
+        said.into_iter().filter_map(|(key, value)| Some((("ssh", key), quoted(&value?)))).collect()
     }
 }
 
@@ -144,7 +150,7 @@ pub fn run(args: &InitArgs, file: &Path, stdout: &mut dyn Write) -> Result<u8, D
     };
     let nodes = args.nodes.iter().map(|node| DeclaredNode::new(&node.name, &node.address)).collect();
     let name = args.name.clone().unwrap_or_else(|| name_of(&folder));
-    let sketch = Sketch { known: args.ssh(None), archive, ..Sketch::new(name, version, nodes) };
+    let sketch = Sketch { known: args.ssh(None, &folder), archive, ..Sketch::new(name, version, nodes) };
     let text = template::text(&sketch);
     let desired = check(&text, file, &folder)?;
     write_new(file, &text)?;

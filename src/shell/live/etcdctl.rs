@@ -49,8 +49,11 @@ impl Live {
         let pair = match asked.user {
             None => {
                 let desired = &self.hosts.desired;
-                let files = [File::Trust, Role::HealthcheckClient.certificate(), Role::HealthcheckClient.key()];
-                ["there".to_owned()].into_iter().chain(files.map(|file| layout::common_path(desired, file).to_string()))
+                // Somebody else's service has no pair for health checks that is known of.
+                let is_adopted = desired.cluster.layout.is_adopted();
+                let role = if is_adopted { Role::Peer } else { Role::HealthcheckClient };
+                let files = [File::Trust, role.certificate(), role.key()];
+                ["there".to_owned()].into_iter().chain(files.map(|file| layout::path(desired, host, file).to_string()))
             }
             Some(user) => {
                 let (issued, trusted) = self.issue(&leaf::client(user), TTL_SECONDS, at).await?;

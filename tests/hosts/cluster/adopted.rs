@@ -246,6 +246,7 @@ fn every_way_in_which_a_service_has_its_settings_is_kept() {
         ("autobase", "/etc/etcd/etcd.conf", like_autobase as fn(&Scene, usize)),
         ("debian", "/etc/default/etcd", like_debian),
         ("unit", "/etc/etcd/etcd.conf.yml", with_a_configuration_file),
+        ("canonical", "/var/snap/k8s/common/args/etcd", like_canonical),
     ] {
         println!("{layout}: {path}");
         on_all(&scene, |index| make(&scene, index));
@@ -344,6 +345,54 @@ fn with_a_configuration_file(scene: &Scene, index: usize) {
          [Install]\nWantedBy=multi-user.target\n",
     );
     host.sh("chmod 644 /etc/etcd/etcd.conf.yml; systemctl daemon-reload; systemctl start --no-block etcd");
+}
+
+/// The snap of Canonical Kubernetes: a script of it gives etcd the words of a file.
+fn like_canonical(scene: &Scene, index: usize) {
+    const ARGUMENTS: &str = "/var/snap/k8s/common/args/etcd";
+    let host = &scene.lab.hosts()[index];
+    let (name, data, pki) = (host.name(), "/var/snap/k8s/common/var/lib/etcd/data", "/etc/kubernetes/pki/etcd");
+    host.sh(&format!(
+        "systemctl stop etcd; rm -f /etc/systemd/system/etcd.service /etc/etcd/etcd.conf.yml*
+         mkdir -p /snap/k8s/4565/bin /var/snap/k8s/common/args {data} {pki} && ln -sfn 4565 /snap/k8s/current
+         mv /usr/local/bin/etcd /snap/k8s/4565/bin/etcd && mv /var/lib/etcd/member {data}/ && chown -R root:root {data} && chmod 700 {data}
+         cd {OTHER_PKI} && cp ca.pem {pki}/ca.crt
+         for pair in server peer; do cp member-{name}.pem {pki}/$pair.crt; cp member-{name}-key.pem {pki}/$pair.key; done
+         chown root:root {pki}/* && chmod 600 {pki}/*"
+    ));
+    let mut text = String::new();
+    for (setting, value) in settings(scene, index) {
+        let value = match setting {
+            "data-dir" => data.to_owned(),
+            setting if setting.ends_with("-file") => {
+                let pair = if setting.starts_with("peer-") { "peer" } else { "server" };
+                let file = match setting.trim_start_matches("peer-") {
+                    "trusted-ca-file" => "ca.crt".to_owned(),
+                    "cert-file" => format!("{pair}.crt"),
+                    _ => format!("{pair}.key"),
+                };
+                format!("{pki}/{file}")
+            }
+            _ => value,
+        };
+        writeln!(text, "--{setting}=\"{value}\"").expect("a String takes every write");
+    }
+    host.write(ARGUMENTS, text);
+    host.write(
+        "/snap/k8s/4565/bin/start",
+        format!(
+            "#!/bin/bash -e\ndeclare -a args=\"($(cat {ARGUMENTS}))\"\nexec /snap/k8s/4565/bin/etcd \"${{args[@]}}\"\n"
+        ),
+    );
+    host.write(
+        "/etc/systemd/system/snap.k8s.etcd.service",
+        "[Service]\nType=simple\nUnsetEnvironment=ETCD_NAME\nExecStart=/snap/k8s/4565/bin/start\nRestart=always\n\n[Install]\nWantedBy=multi-user.target\n",
+    );
+    // The tests look at it by the other name.
+    host.sh(&format!(
+        "chmod 600 {ARGUMENTS}; chmod 755 /snap/k8s/4565/bin/start; ln -sf snap.k8s.etcd.service /etc/systemd/system/etcd.service
+         systemctl daemon-reload; systemctl start --no-block snap.k8s.etcd.service"
+    ));
 }
 
 /// What somebody has changed by hand is put back; what nobody declares is only brought to the process.

@@ -40,7 +40,7 @@ pub(super) fn places(shown: &Shown, told: &Told, layout: Layout) -> Result<Value
         (("paths", "data"), Value::String(value("data-dir")?.to_owned())),
         (("paths", "certificates"), text_of(&folder)),
         (("paths", "service"), Value::String(unit.clone())),
-        (("etcd.archive", "preinstalled"), text_of(&shown.running.executable.parent())),
+        (("etcd.archive", "preinstalled"), text_of(&programs(&shown.running.executable))),
     ]);
     if let Some(urls) = told.value("listen-metrics-urls") {
         values.insert(("ports", "metrics"), port(urls)?);
@@ -49,6 +49,17 @@ pub(super) fn places(shown: &Shown, told: &Told, layout: Layout) -> Result<Value
         values.insert(("auth", "enabled"), Value::Boolean(true));
     }
     Ok(values)
+}
+
+/// The folder of its programs. That of a snap has a link that stays: `/snap/k8s/4565/bin` is `/snap/k8s/current/bin`.
+fn programs(executable: &RemotePath) -> RemotePath {
+    let folder = executable.parent();
+    match folder.as_str().split('/').collect::<Vec<_>>()[..] {
+        ["", "snap", name, revision, ref rest @ ..] if revision.bytes().all(|byte| byte.is_ascii_digit()) => {
+            RemotePath::new(["/snap", name, "current"].iter().chain(rest).copied().collect::<Vec<_>>().join("/"))
+        }
+        _ => folder,
+    }
 }
 
 /// The file that its settings stand in: one of variables that its unit reads, or the unit.
@@ -62,6 +73,7 @@ fn settings_file(shown: &Shown, told: &Told, layout: Layout, unit: &str) -> Resu
         (Medium::File(path), _) => Err(format!(
             "it takes its settings from the configuration file {path}, beside which etcd reads nothing of its layout's"
         )),
+        (Medium::Flags, _) if layout == Layout::CanonicalSnap => Ok(RemotePath::new("/var/snap/k8s/common/args/etcd")),
         (Medium::Flags, _) if layout != Layout::Unit => {
             Err("its settings are flags of its unit, and none is in the file of its layout".to_owned())
         }

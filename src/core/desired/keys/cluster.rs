@@ -23,8 +23,8 @@ pub(super) const CLUSTER: Section = Section {
         )
         .default("\"default\"")
         .more(
-            "`canonical`: quorate, in the folders of Canonical Kubernetes. All others are a service that somebody else set up, \
-             whose settings stay where they are: /etc/etcd.env, /etc/etcd/etcd.env, /etc/etcd/etcd.conf, /etc/default/etcd, or \
+            "`canonical`: quorate, in the folders of Canonical Kubernetes; with `config = \"/var/snap/k8s/common/args/etcd\"`, its \
+             snap. All others are a service that somebody else set up, whose settings stay where they are: /etc/etcd.env, /etc/etcd/etcd.env, /etc/etcd/etcd.conf, /etc/default/etcd, or \
              flags in the unit. `quorate init --from-live HOST` writes it.",
         ),
         Key::new("runtime", Shape::Choice(&["systemd"]), "What runs etcd on the hosts").default("\"systemd\""),

@@ -42,10 +42,10 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let (etcd, binaries) = root.section("etcd", |table| {
         (etcd::settings(table, cluster.version), table.section("archive", |table| archive::archive(table, local)))
     });
-    let paths = root.section("paths", |table| paths::paths(table, cluster.layout));
+    let (paths, layout) = root.section("paths", |table| paths::paths(table, cluster.layout));
     let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
         root.section("ca", |table| ca::ca(table, local, &given, &paths));
-    adopted::check(root, cluster.layout, &authority, &binaries);
+    adopted::check(root, layout, &authority, &binaries);
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
@@ -69,7 +69,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         name: cluster.name?,
         version: cluster.version?,
         // Where its own files are, [paths] says.
-        layout: if cluster.layout.is_adopted() { cluster.layout } else { Layout::Default },
+        layout: if layout.is_adopted() { layout } else { Layout::Default },
         runtime: cluster.runtime,
         downtime: cluster.downtime,
     };

@@ -53,7 +53,15 @@ const SHARED: &[&str] = &[
     "/var/tmp",
 ];
 
-pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
+/// Where the snap of Canonical Kubernetes has etcd's arguments.
+pub(super) const SNAP_ARGUMENTS: &str = "/var/snap/k8s/common/args/etcd";
+
+/// The paths, and the layout that is meant by them.
+pub(super) fn paths(table: &mut Table, layout: Layout) -> (Paths, Layout) {
+    let layout = match layout {
+        Layout::Canonical if table.text_at("config") == Some(SNAP_ARGUMENTS) => Layout::CanonicalSnap,
+        layout => layout,
+    };
     let default = of_layout(layout);
     let declared = |found: &Option<Spanned<RemotePath>>| found.as_ref().map(Spanned::span);
     // What somebody else has set up lies where it lies: nothing of it is made, owned or replaced by us.
@@ -78,7 +86,7 @@ pub(super) fn paths(table: &mut Table, layout: Layout) -> Paths {
     if all_good && !is_adopted {
         report_nested(table, &paths, spans);
     }
-    paths
+    (paths, layout)
 }
 
 /// Where each layout has its files, and the name of its unit.
@@ -90,6 +98,7 @@ fn of_layout(layout: Layout) -> Paths {
             "/var/snap/k8s/common/var/lib/etcd/data",
             "/etc/kubernetes/pki/etcd",
         ),
+        Layout::CanonicalSnap => (SNAP_ARGUMENTS, "/var/snap/k8s/common/var/lib/etcd/data", "/etc/kubernetes/pki/etcd"),
         Layout::Kubespray => ("/etc/etcd.env", "/var/lib/etcd", "/etc/ssl/etcd/ssl"),
         Layout::Etcdadm => ("/etc/etcd/etcd.env", "/var/lib/etcd", "/etc/etcd/pki"),
         Layout::Autobase => ("/etc/etcd/etcd.conf", "/var/lib/etcd", "/etc/etcd/tls"),

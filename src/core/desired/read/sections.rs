@@ -29,7 +29,8 @@ pub(super) fn cluster(table: &mut Table) -> ClusterSection {
     let runtimes = [("systemd", Some(Runtime::Systemd)), ("static-pod", None)];
     let runtime = table.get("runtime", one_of(&runtimes)).unwrap_or(Runtime::Systemd);
     table.get("topology", one_of(&[("external", Some(())), ("stacked", None)]));
-    let layouts: Vec<_> = Layout::ALL.iter().map(|layout| (layout.name(), Some(*layout))).collect();
+    let named = Layout::ALL.iter().filter(|layout| Layout::of_name(layout.name()) == Some(**layout));
+    let layouts: Vec<_> = named.map(|layout| (layout.name(), Some(*layout))).collect();
     let layouts = [&layouts[..], &[("kubeadm", None)]].concat();
     let downtimes = [("never", Some(Downtime::Never)), ("allowed", Some(Downtime::Allowed))];
     ClusterSection {

@@ -72,6 +72,14 @@ impl<'t, 'n> Table<'t, 'n> {
         }
     }
 
+    /// The text of `key`, for what decides how it is read; what is no text is told when it is.
+    pub fn text_at(&self, key: &str) -> Option<&str> {
+        match self.content {
+            Content::Present(entries) => entries.get(key)?.get_ref().as_str(),
+            Content::Absent | Content::Broken => None,
+        }
+    }
+
     pub fn has_keys(&self) -> bool {
         matches!(self.content, Content::Present(entries) if !entries.is_empty())
     }

@@ -48,7 +48,7 @@ pub async fn run(args: &InitArgs, context: &Context, stdout: &mut Out) -> Result
     let (members, authorities): (Vec<_>, Vec<_>) = members.into_iter().map(|one| (one.shown, one.authority)).unzip();
     let declaration = adoption::declaration(&members).map_err(refused)?;
     let archive = archive(args, &declaration, &folder)?;
-    let sketch = sketch(&declaration, archive, args, &ways);
+    let sketch = sketch(&declaration, archive, args, &ways, &folder);
     let text = template::text(&sketch);
     let desired = check(&text, file, &folder)?;
     let trust = Trust::of(&desired, authorities.into_iter().flatten().next())?;
@@ -79,7 +79,9 @@ impl Ways {
             Ok((word(&target.alias, target.port), target))
         };
         let given = args.from_live.iter().map(target).collect::<Result<_, Diagnostic>>()?;
-        Ok(Self { given, unit: args.unit.clone() })
+        // As systemctl takes it.
+        let whole = |unit: &String| if unit.contains('.') { unit.clone() } else { format!("{unit}.service") };
+        Ok(Self { given, unit: args.unit.as_ref().map(whole) })
     }
 
     fn first(&self) -> &Target {
@@ -259,9 +261,9 @@ const THEIRS: &str = "It was read from the hosts of the cluster, and a plan of i
                       one at a time, keeps users, and tells what differs. Members, versions and certificates stay with the tool that \
                       set it up.";
 
-fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, ways: &Ways) -> Sketch {
+fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, ways: &Ways, folder: &Path) -> Sketch {
     let Declaration { cluster, version, nodes, values, left } = declaration;
-    let mut known = args.ssh(ways.first().user.as_ref());
+    let mut known = args.ssh(ways.first().user.as_ref(), folder);
     known.extend(values.iter().map(|(key, value)| (*key, value.to_string())));
     let preface = "It was read from the hosts of the cluster, and a plan of it changed nothing then, but for certificates that were due. What no host shows is not in it: \
                    users and roles, certificates of consumers, copies of snapshots elsewhere, and where the CA's key is kept.";
@@ -498,7 +500,13 @@ mod tests {
     fn text_of(hosts: &[Shown]) -> Result<String, Vec<String>> {
         let declaration = adoption::declaration(hosts)?;
         let args = args(&["--ssh-user", "ops"]);
-        Ok(template::text(&sketch(&declaration, None, &args, &Ways::of(&args).expect("it can be read"))))
+        Ok(template::text(&sketch(
+            &declaration,
+            None,
+            &args,
+            &Ways::of(&args).expect("it can be read"),
+            Path::new("/ops"),
+        )))
     }
 
     const PLAIN: &str = "[cluster]\nname = \"prod\"\nversion = \"3.6.16\"\n[ssh]\nuser = \"ops\"\n[nodes.a]\naddress = \

@@ -131,12 +131,13 @@ enum Head {
 /// A section with all its keys but some, each in a comment unless its value is known and not the default.
 fn section(path: &'static str, head: Head, without: &[&str], known: &Known) -> String {
     let section = keys::section(path).expect("it is in the table");
-    let mut text = comment(section.about);
+    let is_adopted = known.contains_key(&("cluster", "layout"));
+    let mut text = comment(if is_adopted && path == "etcd" { KEPT_SETTINGS } else { section.about });
     let mark = if head == Head::Commented { "# " } else { "" };
     text.push_str(&format!("{mark}[{}]\n", path.replace("NAME", "app")));
     for key in section.keys {
         // Other layouts have other paths by default.
-        let has_own = path == "paths" && known.contains_key(&("cluster", "layout"));
+        let has_own = path == "paths" && is_adopted;
         let is_default =
             |value: &&String| matches!(key.default, Default::Value(default) if default == value.as_str()) && !has_own;
         match known.get(&(path, key.name)).filter(|value| !is_default(value)) {
@@ -147,6 +148,10 @@ fn section(path: &'static str, head: Head, without: &[&str], known: &Known) -> S
     }
     text + "\n"
 }
+
+/// Of `[etcd]`, where somebody else has set it up.
+const KEPT_SETTINGS: &str = "etcd's own settings. What is left out stays as it is in the file on each host. A change is a \
+                             rolling restart, one member at a time.";
 
 fn archive(archive: Option<&Archive>, known: &Known) -> String {
     let section = keys::section("etcd.archive").expect("it is in the table");

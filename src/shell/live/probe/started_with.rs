@@ -33,12 +33,16 @@ impl Section for Look {
             .collect();
         let config = of.desired.paths.config.as_str();
         let reads_declared_file = match form {
-            // `EnvironmentFiles=/etc/etcd.env (ignore_errors=no)`, a line for each.
+            // `EnvironmentFiles=/etc/etcd.env (ignore_errors=no)`, a line for each; of two that set one variable the last counts.
             Form::Environment => answer
                 .values("unit", "EnvironmentFiles")
-                .any(|line| line.rsplit_once(" (").map_or(line, |(path, _)| path) == config),
+                .last()
+                .is_some_and(|line| line.rsplit_once(" (").map_or(line, |(path, _)| path) == config),
             Form::Yaml => config_file(&arguments, &variables) == Some(config),
-            _ => answer.value("unit", "FragmentPath") == Some(config),
+            Form::Flags => answer.value("unit", "FragmentPath") == Some(config),
+            // Who reads them is a script of the snap, whose unit does not say so: what it was started with does.
+            Form::Arguments => true,
+            Form::Manifest => false,
         };
         // What etcd has read from it is what it says, unless it was written since.
         let (text, written_since) = match form {

@@ -10,6 +10,8 @@ etcd_processes() {
         k3s-server) [ -d /var/lib/rancher/k3s/server/db/etcd ] || continue ;;
         *) continue ;;
         esac
+        # Somebody asks a program for its version.
+        ! grep -qzxE -e '--?version' "${name%comm}cmdline" 2>/dev/null || continue
         name=${name#/proc/}
         echo "${name%/comm}"
     done

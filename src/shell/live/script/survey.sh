@@ -42,6 +42,11 @@ config_file() {
 for pid in $(etcd_processes); do
     folder=/proc/$pid
     program=$(readlink "$folder/exe") || continue
+    # As it was called, where that is a link on this host: what it leads to changes with the next version.
+    called=$(tr '\n\0' ' \n' <"$folder/cmdline" 2>/dev/null | head -n 1)
+    case $called in
+    /*) [ ! "$called" -ef "$folder/exe" ] || program=$called ;;
+    esac
     echo "pid=$pid"
     printf 'executable=%s\n' "$(one_line "$program")"
     echo "account=$(stat -c %U "$folder" 2>/dev/null)"
