@@ -154,11 +154,11 @@ pub(super) fn tell(desired: &Desired, observed: &mut Observed) {
         Some(path) => (format!("the client certificate {path}"), "give its user the role root"),
         None => {
             let other = match &desired.backup {
-                None => {
+                None if !desired.cluster.layout.is_adopted() => {
                     "declare [backup], whose certificate may ask, or a `reader` in [ca] whose user has the role root"
                 }
-                // It is not on the nodes yet, or its user is not.
-                Some(_) => "declare a `reader` in [ca] whose user has the role root",
+                // It is not on the nodes yet, or its user is not; or somebody else's service has none.
+                _ => "declare a `reader` in [ca] whose user has the role root",
             };
             ("the client certificate that lies there".to_owned(), other)
         }
