@@ -52,6 +52,7 @@
 //! - *allowance*: a dangerous step that the operator named with `--allow`
 //! - *standing*: what a declared host is to the member list; *newcomer*: one that is to join
 //! - *former*: a machine whose member has left, or is to leave; *departure*: the record of one on the other hosts
+//! - *adopted*: a service that somebody else has set up, of which quorate keeps what is declared
 //! - *new-data marker*: the file with which etcd may start with an empty data directory
 //! - *drill*: a test restore; *lab*: the hosts of the tests; *seam*: where another implementation may take over
 

@@ -12,7 +12,7 @@ use crate::core::desired::{Binaries, Desired, Layout, Setting};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{Digest, HostName, RemotePath, Version};
 use crate::core::observed::{
-    Cause, DataDirectory, File, FileFact, Host, Installed, Observed, Seen, ServiceState, StartedWith,
+    Cause, DataDirectory, File, FileFact, Host, Installed, Observed, Role, Seen, ServiceState, StartedWith,
 };
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, FileAction, ServiceAction};
@@ -317,6 +317,14 @@ fn what_stays_with_others_is_said() {
         ["etcd-3 is a member and not declared: in the layout kubespray quorate removes none yet"]
     );
     desired.nodes.insert(sample::name(2), gone);
+    let mut due = observed.clone();
+    let host = due.host_mut(&sample::name(1)).expect("it is there");
+    let certificate = host.certificates.get_mut(&Role::Server).expect("it has one");
+    certificate.not_after = sample::AT.plus_seconds(10 * 24 * 3600);
+    let plan_of_due = plan(&desired, &due);
+    assert!(plan_of_due.steps.is_empty() && plan_of_due.blocked.is_empty(), "{:?}", plan_of_due.steps);
+    let told = plan_of_due.findings.iter().find(|finding| finding.code == Code::CertificateExpires);
+    assert_eq!(told.map(|finding| finding.what.as_str()), Some("certificates of etcd on etcd-2 expire in 10 days"));
     desired.request.renewals.insert(sample::name(0), None);
     assert_eq!(
         said(&desired),

@@ -17,18 +17,16 @@ use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
 use crate::core::plan::step::Step;
 use crate::core::span::days;
 
-/// Changes what is declared in the file that is there, one member at a time: in a cluster that says who belongs to it, and
-/// only where it can be done on all of them.
+/// Changes what is declared in the file that is there, one member at a time, and only where it can be done on all of them.
+/// While no member says who belongs to the cluster, that is only done where none runs.
 pub fn next(view: &View) -> Ruling {
-    if view.membership().is_none() {
-        return Ruling::default();
-    }
     let mut wanted = Vec::new();
     let mut blocked = Vec::new();
     let unfit = quota::too_small(view.desired, view.observed);
     let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
     for (name, host) in turn::with_data(turn::in_turn(view)) {
-        let Some(before) = host.text_of(File::Settings) else { continue };
+        let may_change = view.membership().is_some() || host.process.is_none();
+        let Some(before) = host.text_of(File::Settings).filter(|_| may_change) else { continue };
         let after = match adopted::text(view.desired, before) {
             Ok(after) if after == before => continue,
             Ok(after) => after,

@@ -71,11 +71,9 @@ impl DeclaredNode {
 pub fn refusal(shown: &Shown) -> Option<String> {
     let layout = layouts::recognised(&shown.survey, &shown.running, shown.told.as_ref().ok());
     let host = &shown.survey.host;
-    // kubespray may have it in a container of docker's.
-    let is_service = matches!(shown.running.runner, Runner::Unit(_));
     match layout.kept {
-        Kept::Yes if is_service => None,
-        Kept::Yes | Kept::NotYet => Some(format!(
+        Kept::Yes => None,
+        Kept::NotYet => Some(format!(
             "the etcd on {host} is {} [{}]: quorate keeps none that lies on a host in this way yet",
             layout.what, layout.name
         )),
@@ -162,7 +160,10 @@ struct Member {
     values: Values,
     /// Names of its certificates that follow from nothing else.
     peer_names: BTreeSet<String>,
+    /// All but those of the loopback.
     server_names: BTreeSet<String>,
+    /// Its name and its address.
+    own: BTreeSet<String>,
     /// How long its server certificate was issued for, in seconds.
     validity: Option<i64>,
 }
@@ -214,14 +215,15 @@ impl Member {
         let address = PeerUrl::new(value("initial-advertise-peer-urls")?).address().to_owned();
         let version = version(shown)?;
         let own = [canonical(&name), canonical(&address)];
-        let beyond = |setting: &str, known: &[&str]| -> BTreeSet<String> {
-            let certificate = certificate(shown, setting);
-            let names = certificate.map(|facts| facts.names.clone()).unwrap_or_default();
-            names.into_iter().filter(|name| !own.contains(name) && !known.contains(&name.as_str())).collect()
-        };
+        let names = |setting: &str| certificate(shown, setting).map(|facts| facts.names.clone()).unwrap_or_default();
+        let loopback = ["localhost", "127.0.0.1", "::1"];
+        let (mut peer_names, mut server_names) = (names("peer-cert-file"), names("cert-file"));
+        peer_names.retain(|name| !own.contains(name));
+        server_names.retain(|name| !loopback.contains(&name.as_str()));
         Ok(Self {
-            peer_names: beyond("peer-cert-file", &[]),
-            server_names: beyond("cert-file", &["localhost", "127.0.0.1", "::1"]),
+            peer_names,
+            server_names,
+            own: own.into(),
             validity: certificate(shown, "cert-file").map(|facts| facts.not_after.0 - facts.not_before.0),
             ssh: shown.ssh.clone().filter(|ssh| *ssh != address),
             hostname: shown.survey.host.clone(),
@@ -310,8 +312,10 @@ fn texts<'a>(names: impl IntoIterator<Item = &'a String>) -> Value {
 
 /// What every server certificate names. A name that one alone has is none of `server-names`, which are for all.
 fn server_names(members: &[Member]) -> BTreeSet<String> {
-    let sets = members.iter().map(|member| member.server_names.clone());
-    sets.reduce(|all, of_one| all.intersection(&of_one).cloned().collect()).unwrap_or_default()
+    // That of each member is in its own certificate alone, unless it is declared for all. One member declares none.
+    let own = if let [only] = members { only.own.clone() } else { BTreeSet::new() };
+    let sets = members.iter().map(|member| &member.server_names - &own);
+    sets.reduce(|all, of_one| &all & &of_one).unwrap_or_default()
 }
 
 /// Those that were issued for another time than by default. An authority that ends before may have cut one short, so it is the

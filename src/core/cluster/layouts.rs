@@ -82,7 +82,7 @@ pub const MARKS: [&str; 4] = [
     "/etc/kubernetes/manifests/etcd.yaml",
 ];
 
-const LAYOUTS: [Layout; 18] = [
+const LAYOUTS: [Layout; 19] = [
     Layout {
         name: "default",
         what: "the service of quorate, as it sets it up itself",
@@ -183,13 +183,17 @@ const LAYOUTS: [Layout; 18] = [
              (`force_etcd_cert_refresh: false` stops that)",
         ),
         kept: Kept::Yes,
+        fits: |shown| shown.takes_from("/etc/etcd.env") || shown.takes_from("/etc/etcd-events.env"),
+    },
+    Layout {
+        name: "kubespray-docker",
+        what: "kubespray's container, with its settings in /etc/etcd.env",
+        also: Some("every run of kubespray, as where it is a service"),
+        kept: Kept::NotYet,
         fits: |shown| {
-            let in_docker = || {
-                shown.is_container_of("docker")
-                    && shown.has("/etc/etcd.env")
-                    && shown.setting_within("cert-file", "/etc/ssl/etcd")
-            };
-            shown.takes_from("/etc/etcd.env") || in_docker()
+            shown.is_container_of("docker")
+                && shown.has("/etc/etcd.env")
+                && shown.setting_within("cert-file", "/etc/ssl/etcd")
         },
     },
     Layout {
@@ -292,7 +296,7 @@ mod tests {
         assert_eq!(of(pod(), &[("data-dir", "/var/lib/rancher/rke2/server/db/etcd")], &[], None), "rke2");
         let pair = [("cert-file", "/etc/ssl/etcd/ssl/member-a.pem")];
         assert_eq!(of(unit(), &[], &["/etc/etcd.env"], None), "kubespray");
-        assert_eq!(of(Runner::Container("docker".to_owned()), &pair, &["/etc/etcd.env"], None), "kubespray");
+        assert_eq!(of(Runner::Container("docker".to_owned()), &pair, &["/etc/etcd.env"], None), "kubespray-docker");
         assert_eq!(of(Runner::Container("docker".to_owned()), &[("initial-cluster-token", "cke")], &[], None), "cke");
         assert_eq!(of(Runner::Container("podman".to_owned()), &[], &[], None), "container");
         assert_eq!(of(unit(), &[], &["/etc/default/etcd"], Some("etcd-server")), "debian");

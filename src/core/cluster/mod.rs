@@ -4,7 +4,8 @@
 //!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`], [`connections`]
 //! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
 //!   [`turn`]
-//! - what the database may fill: [`quota`]; what is free on disks: [`room`]; who else runs an etcd: [`others`]; who else is at work: [`locked`]; what a
+//! - what the database may fill: [`quota`]; what is free on disks: [`room`]; who else runs an etcd: [`others`], in which ways: [`layouts`],
+//!   [`adoption`], [`adopted`]; who else is at work: [`locked`]; what a
 //!   check-up means: [`checkup`]
 //! - who trusts whom: [`trust`], [`leaf`]; how far a rotation is: [`rotation`]; whom its end would shut out: [`clients`]
 //! - snapshots: [`snapshot`], [`saved`], [`insurance`], [`restoration`]; what shows a cluster that is gone: [`former_life`]

@@ -102,7 +102,8 @@ fn departed(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         code: Code::NotLost,
         hosts: vec![name.clone()],
         what: format!("--lost={name} is ignored: {name} is healthy"),
-        hint: Some(format!("to remove it, delete [nodes.{name}] from cluster.toml")),
+        hint: (!desired.cluster.layout.is_adopted())
+            .then(|| format!("to remove it, delete [nodes.{name}] from cluster.toml")),
     });
     left.chain(well).collect()
 }

@@ -82,13 +82,10 @@ fn settings_file(shown: &Shown, told: &Told, layout: Layout, unit: &str) -> Resu
             Ok(RemotePath::new("/etc/systemd/system").join(unit))
         }
         (Medium::Flags, _) => Err(format!("its flags are in {unit}, which is not in /etc/systemd/system")),
-        (Medium::Variables | Medium::FlagsAndVariables, [file]) => Ok(file.clone()),
+        // Of two that set one variable the last counts.
+        (Medium::Variables | Medium::FlagsAndVariables, [.., file]) => Ok(file.clone()),
         (Medium::Variables | Medium::FlagsAndVariables, []) => {
             Err("its settings are variables of its unit, and in no file".to_owned())
-        }
-        (Medium::Variables | Medium::FlagsAndVariables, files) => {
-            let names: Vec<_> = files.iter().map(ToString::to_string).collect();
-            Err(format!("its unit reads variables from several files: {}", names.join(", ")))
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::shell::command::load::{folder_of, named, shown};
 use crate::shell::command::output::{Out, print};
 use crate::shell::command::validate::summary;
 use crate::shell::live::Live;
+use crate::shell::live::pki;
 use crate::shell::live::remote::Elevation;
 use crate::shell::live::ssh::Target;
 use crate::shell::live::survey::Surveyor;
@@ -168,11 +169,12 @@ async fn reach(ways: &Ways, member: &MemberSeen, by_name: bool) -> Result<Found,
     }
     let failure = missed.unwrap_or_else(|| Diagnostic::new(Kind::Unseen, "it tells no address"));
     let name = member.entry.title();
+    let own = failure.hint.as_ref().map_or_else(String::new, |hint| format!("{hint}; "));
     let mut told = Diagnostic::new(failure.kind, format!("the host of the member {name} could not be looked at"))
         .with_cause(failure.summary);
     told.causes.extend(failure.causes);
     let hint = "a cluster is taken over as a whole: start the member, or name its host as ssh knows it with one more --from-live HOST";
-    Err(told.hint(hint))
+    Err(told.hint(format!("{own}{hint}")))
 }
 
 /// Which etcd on a host is meant.
@@ -289,10 +291,18 @@ struct Trust {
 impl Trust {
     fn of(desired: &Desired, text: Option<String>) -> Result<Self, Diagnostic> {
         let place = match &desired.authority {
-            AuthoritySource::Generated { folder } => Some(folder.join("ca.crt")).filter(|file| !file.exists()),
+            AuthoritySource::Generated { folder } => Some(folder.join("ca.crt")),
             _ => None,
         };
-        match (place, text) {
+        if let (Some(here), Some(text)) = (&place, &text)
+            && let Ok(other) = std::fs::read_to_string(here)
+            && !pki::trusted(&other).iter().any(|one| pki::trusted(text).contains(one))
+        {
+            let refusal =
+                Diagnostic::new(Kind::Refused, "another CA than the cluster's lies where its certificate would");
+            return Err(refusal.at(shown(here)).hint("write to another folder with --output, or move that file away"));
+        }
+        match (place.filter(|file| !file.exists()), text) {
             (Some(_), None) => Err(Diagnostic::failure("the CA's certificate could not be read on any host")),
             (place, text) => Ok(Self { place, text: text.unwrap_or_default() }),
         }
@@ -530,6 +540,7 @@ mod tests {
             format!("{PLAIN}[ca]\nsource = \"node\"\n"),
             format!("{PLAIN}[etcd.archive]\npreinstalled = \"/usr/bin\"\n"),
             format!("{PLAIN}[certificates]\nvalidity = \"5m\"\n"),
+            format!("{PLAIN}[certificates]\nserver-names = [\"3\", \"a\", \"b\", \"etcd.example\"]\n"),
             format!("{PLAIN}[etcd]\nauto-compaction = {{ mode = \"revision\", retention = 1000 }}\n"),
             PLAIN.replace("[ssh]", "layout = \"canonical\"\n[ssh]"),
             format!(
