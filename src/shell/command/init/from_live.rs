@@ -540,7 +540,7 @@ mod tests {
             format!("{PLAIN}[ca]\nsource = \"node\"\n"),
             format!("{PLAIN}[etcd.archive]\npreinstalled = \"/usr/bin\"\n"),
             format!("{PLAIN}[certificates]\nvalidity = \"5m\"\n"),
-            format!("{PLAIN}[certificates]\nserver-names = [\"3\", \"a\", \"b\", \"etcd.example\"]\n"),
+            format!("{PLAIN}[certificates]\nserver-names = [\"a\", \"b\", \"etcd.example\"]\n"),
             format!("{PLAIN}[etcd]\nauto-compaction = {{ mode = \"revision\", retention = 1000 }}\n"),
             PLAIN.replace("[ssh]", "layout = \"canonical\"\n[ssh]"),
             format!(
