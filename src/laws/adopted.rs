@@ -83,7 +83,7 @@ fn text(desired: &Desired, name: &HostName) -> String {
 
 fn adopt(desired: &Desired, host: &mut Host, text: String) {
     let access = host.files[&File::Config].access.clone();
-    host.files.retain(|file, _| crate::core::content::layout::files(desired).contains(file));
+    host.files.retain(|file, _| crate::core::content::layout::files(desired).any(|one| one == *file));
     let with = adopted::read(desired, &text).expect("it is plain");
     write(host, text, access);
     let version = Version::new(3, 5, 16);

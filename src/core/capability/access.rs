@@ -19,7 +19,7 @@ pub fn next(view: &View) -> Ruling {
                 return Ruling::step(Draft::of(action, view.reason(what, Place::Paths)));
             }
         }
-        for &file in layout::files(view.desired) {
+        for file in layout::files(view.desired) {
             if let Some(what) = file_fault(host, file) {
                 let action = Action::File(FileAction::RestoreAccess { host: name.clone(), file });
                 return Ruling::step(Draft::of(action, view.reason(what, Place::Paths)));

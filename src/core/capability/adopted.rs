@@ -1,14 +1,13 @@
 //! The settings of a service that somebody else has set up, and what quorate leaves to whoever that is.
 
 use crate::core::cluster::adopted::given_elsewhere;
-use crate::core::cluster::changed::readable;
+use crate::core::cluster::changed::{declared_at, readable};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{layouts, next_start, quota, timing, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
-use crate::core::content::form::Form;
 use crate::core::desired::{Desired, Place};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{File, Observed};
@@ -39,8 +38,7 @@ pub fn next(view: &View) -> Ruling {
                 continue;
             }
         };
-        let form = adopted::form(view.desired).unwrap_or(Form::Environment);
-        if let Some(line) = adopted::secret(form, before) {
+        if let Some(line) = adopted::secret(view.desired, before) {
             let path = &view.desired.paths.config;
             let what = format!("line {line} of {path} on {name} may hold a secret, and a plan shows what it writes");
             let hint = "move what is not etcd's into a file of its own (one more EnvironmentFile=, before this one)";
@@ -69,16 +67,12 @@ fn reasons(view: &View, before: &str) -> Vec<Reason> {
     let declared = adopted::declared(view.desired).into_iter();
     let changed = declared.filter_map(|(setting, value)| {
         let is = adopted::setting(view.desired, before, &setting);
-        let place = match setting.as_str() {
-            "quota-backend-bytes" => Place::QuotaBackend,
-            "heartbeat-interval" => Place::HeartbeatInterval,
-            "election-timeout" => Place::ElectionTimeout,
-            "auto-compaction-mode" | "auto-compaction-retention" => Place::AutoCompaction,
-            other => Place::EtcdExtraKey(other),
-        };
         (is.as_deref() != Some(value.as_str())).then(|| {
             let is = is.map_or_else(|| "not set".to_owned(), |is| readable(&setting, &is));
-            view.reason(format!("{setting}: {is} → {}", readable(&setting, &value)), place)
+            view.reason(
+                format!("{setting}: {is} → {}", readable(&setting, &value)),
+                declared_at(view.desired, &setting),
+            )
         })
     });
     changed.collect()

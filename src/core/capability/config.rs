@@ -3,7 +3,7 @@
 use super::done_when;
 
 use crate::core::allowance::{AllowKind, Allowance};
-use crate::core::cluster::changed::readable;
+use crate::core::cluster::changed::{declared_at, readable};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{first_start, former_life, quota, restoration, timing, turn, upgrade};
@@ -101,7 +101,7 @@ fn reasons<'a>(view: &View, before: Option<&'a str>, after: &'a str) -> Vec<Reas
     let gone = differing(before, after).filter(|key| !keys.contains(key));
     keys.extend(gone.collect::<Vec<_>>());
     let mut reasons: Vec<_> =
-        keys.iter().map(|key| view.reason(change(key, before, after), declared_at(view, key.trim()))).collect();
+        keys.iter().map(|key| view.reason(change(key, before, after), declared_at(view.desired, key.trim()))).collect();
     if reasons.is_empty() {
         reasons.push(view.reason("etcd.yaml differs from cluster.toml", Place::Etcd));
     }
@@ -124,23 +124,6 @@ fn change(key: &str, before: &str, after: &str) -> String {
 
 /// Longer values are in the difference of the file anyway.
 const VALUE_SHOWN_BYTES: usize = 64;
-
-/// Where in cluster.toml a key of etcd.yaml comes from.
-fn declared_at<'a>(view: &View, key: &'a str) -> Place<'a> {
-    match key {
-        "quota-backend-bytes" => Place::QuotaBackend,
-        "heartbeat-interval" => Place::HeartbeatInterval,
-        "election-timeout" => Place::ElectionTimeout,
-        "auto-compaction-mode" | "auto-compaction-retention" => Place::AutoCompaction,
-        "listen-client-urls" | "advertise-client-urls" => Place::ClientPort,
-        "listen-peer-urls" | "initial-advertise-peer-urls" => Place::PeerPort,
-        "listen-metrics-urls" => Place::MetricsPort,
-        "data-dir" => Place::PathsData,
-        "cert-file" | "key-file" | "trusted-ca-file" => Place::PathsCertificates,
-        key if view.desired.etcd.extra.contains_key(key) => Place::EtcdExtraKey(key),
-        _ => Place::Etcd,
-    }
-}
 
 pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -> Readiness {
     done_when(observed, name, |host| host.text_of(file) == Some(text))

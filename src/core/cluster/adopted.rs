@@ -61,7 +61,7 @@ fn unreadable(desired: &Desired, name: &HostName, why: &str) -> Blocked {
 fn takes_no_settings(desired: &Desired, name: &HostName, with: &StartedWith) -> Option<Blocked> {
     let path = &desired.paths.config;
     let why = match with {
-        StartedWith { config_file: true, .. } if adopted::form(desired) != Some(Form::Yaml) => {
+        _ if with.value("config-file").is_some() && adopted::form(desired) != Some(Form::Yaml) => {
             "it was started with a configuration file, beside which etcd reads no other setting"
         }
         StartedWith { reads_declared_file: false, .. } => {

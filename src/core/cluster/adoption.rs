@@ -273,13 +273,7 @@ fn settings(told: &Told, text: &str) -> Result<Values, String> {
     }
     if let (Some(mode), Some(retention)) = (told.value("auto-compaction-mode"), told.value("auto-compaction-retention"))
     {
-        // A number of revisions is one in cluster.toml, and a duration is text.
-        let retention = match retention.parse() {
-            Ok(revisions) if mode == "revision" => Value::Integer(revisions),
-            _ => Value::String(retention.to_owned()),
-        };
-        let table = [("mode".to_owned(), Value::String(mode.to_owned())), ("retention".to_owned(), retention)];
-        values.insert(("etcd", "auto-compaction"), Value::Table(table.into_iter().collect()));
+        values.insert(("etcd", "auto-compaction"), compaction(mode, retention));
     }
     let extra = declared::extra(text).ok_or("its settings cannot be read")?;
     if !extra.is_empty() {
@@ -287,6 +281,16 @@ fn settings(told: &Told, text: &str) -> Result<Values, String> {
         values.insert(("etcd", "extra"), extra);
     }
     Ok(values)
+}
+
+/// `auto-compaction`: a number of revisions is one in cluster.toml, and a duration is text.
+fn compaction(mode: &str, retention: &str) -> Value {
+    let retention = match retention.parse() {
+        Ok(revisions) if mode == "revision" => Value::Integer(revisions),
+        _ => Value::String(retention.to_owned()),
+    };
+    let table = [("mode".to_owned(), Value::String(mode.to_owned())), ("retention".to_owned(), retention)];
+    Value::Table(table.into_iter().collect())
 }
 
 /// The largest unit that needs no fraction.

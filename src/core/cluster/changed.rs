@@ -1,6 +1,7 @@
 //! What the new text of a unit changes, setting by setting, in the words of a reason: `RestartSec: 5 → 2`.
 
 use crate::core::count::{count, size};
+use crate::core::desired::{Desired, Place};
 
 /// More are counted: the difference of the file has them all.
 const CHANGES_SHOWN: usize = 4;
@@ -54,6 +55,23 @@ pub fn readable(key: &str, value: &str) -> String {
         (_, Ok(bytes)) if key.ends_with("-bytes") => size(bytes),
         ("heartbeat-interval" | "election-timeout", Ok(_)) => format!("{value} ms"),
         _ => value.to_owned(),
+    }
+}
+
+/// Where in cluster.toml a key of etcd.yaml comes from.
+pub fn declared_at<'a>(desired: &Desired, key: &'a str) -> Place<'a> {
+    match key {
+        "quota-backend-bytes" => Place::QuotaBackend,
+        "heartbeat-interval" => Place::HeartbeatInterval,
+        "election-timeout" => Place::ElectionTimeout,
+        "auto-compaction-mode" | "auto-compaction-retention" => Place::AutoCompaction,
+        "listen-client-urls" | "advertise-client-urls" => Place::ClientPort,
+        "listen-peer-urls" | "initial-advertise-peer-urls" => Place::PeerPort,
+        "listen-metrics-urls" => Place::MetricsPort,
+        "data-dir" => Place::PathsData,
+        "cert-file" | "key-file" | "trusted-ca-file" => Place::PathsCertificates,
+        key if desired.etcd.extra.contains_key(key) => Place::EtcdExtraKey(key),
+        _ => Place::Etcd,
     }
 }
 

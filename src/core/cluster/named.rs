@@ -52,7 +52,7 @@ fn crossed(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let used = Used::of(host)?;
     let declared = |file: File| layout::path(desired, name, file);
     let word = |file| layout::row(file).word;
-    let taken = layout::files(desired).iter().find_map(|&file| {
+    let taken = layout::files(desired).find_map(|file| {
         let path = declared(file);
         let other = used.other(&path, file)?;
         Some(format!("`names` in [paths] puts {} of {name} at {path}, where its {} is in use", word(file), word(other)))

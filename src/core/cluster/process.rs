@@ -16,9 +16,8 @@ pub fn is_stopped(host: &Host) -> bool {
 pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> bool {
     let process = host.process.as_ref();
     if let Some(with) = process.and_then(|process| process.started_with.as_ref()) {
-        let names_files =
-            adopted::identity(desired, name).into_iter().filter(|(setting, _)| setting.ends_with("-file"));
-        return names_files.into_iter().any(|(setting, path)| with.value(setting) != Some(path.as_str()));
+        let mut files = adopted::identity(desired, name).into_iter().filter(|(setting, _)| setting.ends_with("-file"));
+        return files.any(|(setting, path)| with.value(setting) != Some(path.as_str()));
     }
     let is_foreign = process.is_some_and(|process| process.foreign_config);
     is_foreign || host.text_of(File::Config).is_some_and(|text| !content::names_declared_pairs(desired, name, text))
@@ -28,9 +27,8 @@ pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> boo
 /// runs another program or another configuration file than declared would come up as it is, until the unit says otherwise.
 pub fn is_untried(desired: &Desired, host: &Host) -> bool {
     let Some(process) = &host.process else { return false };
-    if process.started_with.is_some() {
-        let is_written = process.started_with.as_ref().is_some_and(|with| with.written_since);
-        return process.executable_replaced || is_written || unread_setting(desired, host).is_some();
+    if let Some(with) = &process.started_with {
+        return process.executable_replaced || with.written_since || unread_setting(desired, host).is_some();
     }
     let definition = runtime::definition(desired);
     let changed = unloaded(desired, host);

@@ -74,7 +74,8 @@ pub fn text(desired: &Desired, before: &str) -> Result<String, Unreadable> {
 
 /// The line, from 1, of what may be a secret in the file: a plan shows what it writes. In a file of variables only those are
 /// known to hold none that are etcd's own, or name files and addresses.
-pub fn secret(form: Form, text: &str) -> Option<usize> {
+pub fn secret(desired: &Desired, text: &str) -> Option<usize> {
+    let has_variables = form(desired) == Some(Form::Environment);
     const WORDS: [&str; 6] = ["PASSW", "PASSPHRASE", "SECRET", "PRIVATE KEY", "CREDENTIAL", "ETCDCTL_USER"];
     const PLAIN: [&str; 12] = [
         "DAEMON_ARGS",
@@ -97,7 +98,7 @@ pub fn secret(form: Form, text: &str) -> Option<usize> {
     };
     let may_be = |line: &str| {
         let upper = line.to_ascii_uppercase();
-        WORDS.iter().any(|word| upper.contains(word)) || form == Form::Environment && !is_plain(line)
+        WORDS.iter().any(|word| upper.contains(word)) || has_variables && !is_plain(line)
     };
     text.lines().zip(1..).find(|(line, _)| may_be(line.trim())).map(|(_, number)| number)
 }
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret_is_told_by_its_line() {
-        let of = |text: &str| secret(Form::Environment, text);
+        let of = |text: &str| secret(&desired(Layout::Kubespray), text);
         assert_eq!(
             of("# Ansible managed\nETCD_NAME=a\n\nETCDCTL_CERT=/x\nETCD_INITIAL_CLUSTER_TOKEN=t\nGOMAXPROCS=2\n"),
             None
@@ -191,7 +192,11 @@ mod tests {
         ] {
             assert_eq!(of(&format!("ETCD_NAME=a\n{line}\n")), Some(2), "{line}");
         }
-        assert_eq!(secret(Form::Flags, "[Service]\nUser=etcd\nEnvironment=\"A=b\" db_password=c\n"), Some(3));
-        assert_eq!(secret(Form::Yaml, "name: a\nlog-level: info\n"), None);
+        let mut with_flags = desired(Layout::Unit);
+        with_flags.paths.config = with_flags.paths.unit();
+        assert_eq!(secret(&with_flags, "[Service]\nUser=etcd\nEnvironment=\"A=b\" db_password=c\n"), Some(3));
+        let mut with_yaml = desired(Layout::Unit);
+        with_yaml.paths.config = RemotePath::new("/etc/etcd/etcd.conf.yml");
+        assert_eq!(secret(&with_yaml, "name: a\nlog-level: info\n"), None);
     }
 }

@@ -222,43 +222,29 @@ pub fn access_after(file: File, before: Option<&FileFact>) -> Access {
 }
 
 /// The files that there are to be on a host: in a service that somebody else has set up, only what it uses.
-pub fn files(desired: &Desired) -> &'static [File] {
-    use File::{
-        BackupCertificate, BackupKey, BackupScript, BackupService, BackupTimer, Config, Departures,
-        HealthcheckCertificate, HealthcheckKey, NewDataMarker, PeerCertificate, PeerKey, RestoreMark, RestoreNote,
-        ServerCertificate, ServerKey, Settings, Trust, Unit,
-    };
-    const OURS: [File; 18] = [
-        Config,
-        Unit,
-        Trust,
-        ServerCertificate,
-        ServerKey,
-        PeerCertificate,
-        PeerKey,
-        HealthcheckCertificate,
-        HealthcheckKey,
-        NewDataMarker,
-        Departures,
-        RestoreNote,
-        RestoreMark,
-        BackupScript,
-        BackupService,
-        BackupTimer,
-        BackupCertificate,
-        BackupKey,
-    ];
-    const ADOPTED: [File; 8] = [
-        Settings,
-        Trust,
-        ServerCertificate,
-        ServerKey,
-        PeerCertificate,
-        PeerKey,
-        HealthcheckCertificate,
-        HealthcheckKey,
-    ];
-    if desired.cluster.layout.is_adopted() { &ADOPTED } else { &OURS }
+pub fn files(desired: &Desired) -> impl Iterator<Item = File> + use<> {
+    let is_adopted = desired.cluster.layout.is_adopted();
+    File::ALL.iter().copied().filter(move |file| match file {
+        File::Settings => is_adopted,
+        File::Trust
+        | File::ServerCertificate
+        | File::ServerKey
+        | File::PeerCertificate
+        | File::PeerKey
+        | File::HealthcheckCertificate
+        | File::HealthcheckKey => true,
+        File::Config
+        | File::Unit
+        | File::NewDataMarker
+        | File::Departures
+        | File::RestoreNote
+        | File::RestoreMark
+        | File::BackupScript
+        | File::BackupService
+        | File::BackupTimer
+        | File::BackupCertificate
+        | File::BackupKey => !is_adopted,
+    })
 }
 
 impl Owned {
@@ -369,10 +355,10 @@ mod tests {
         let desired = sample::desired(1);
         let host = sample::name(0);
         let of = |column: &dyn Fn(File) -> String| File::ALL.iter().map(|file| column(*file)).collect::<BTreeSet<_>>();
-        let paths: BTreeSet<_> = files(&desired).iter().map(|file| path(&desired, &host, *file)).collect();
-        assert_eq!(paths.len(), files(&desired).len());
+        let paths: BTreeSet<_> = files(&desired).map(|file| path(&desired, &host, file)).collect();
+        assert_eq!(paths.len(), files(&desired).count());
         // All but the one that is in the place of etcd.yaml.
-        assert_eq!(files(&desired).len(), File::ALL.len() - 1);
+        assert_eq!(files(&desired).count(), File::ALL.len() - 1);
         assert_eq!(of(&|file| row(file).word.to_owned()).len(), File::ALL.len());
         assert_eq!(of(&|file| row(file).title.to_owned()).len(), File::ALL.len());
     }

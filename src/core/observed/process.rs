@@ -39,10 +39,7 @@ pub struct Process {
 pub struct StartedWith {
     pub flags: BTreeMap<String, String>,
     pub variables: BTreeMap<String, String>,
-    /// It was told to take its settings from a file, and so none from flags or variables.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub config_file: bool,
-    /// That is, or its unit takes variables from, the file that is declared.
+    /// It has its settings from the file that is declared, or its unit takes variables from that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_declared_file: bool,
     /// That file was written after the process had read it, which tells no other setting of it.

@@ -182,23 +182,22 @@ fn declared(name: &str, text: &str, version: Version) -> Option<Setting> {
 
 /// `auto-compaction`, where it is written as cluster.toml would write it.
 fn compaction(told: &[&Told]) -> Option<Value> {
-    let both = |told: &Told| {
-        Some((told.value("auto-compaction-mode")?.to_owned(), told.value("auto-compaction-retention")?.to_owned()))
+    let both = |told: &Told| -> Option<[String; 2]> {
+        Some([told.value("auto-compaction-mode")?.to_owned(), told.value("auto-compaction-retention")?.to_owned()])
     };
-    let (mode, retention) = both(told.first()?)?;
-    if told.iter().any(|one| both(one).as_ref() != Some(&(mode.clone(), retention.clone()))) {
+    let first = both(told.first()?)?;
+    if told.iter().any(|one| both(one).as_ref() != Some(&first)) {
         return None;
     }
+    let [mode, retention] = first;
     let digits = retention.trim_end_matches(['h', 'm', 's']);
     let number = digits.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == digits)?;
-    let value = match (mode.as_str(), &retention[digits.len()..]) {
-        ("revision", "") => Value::Integer(number),
-        ("periodic", "h") => Value::String(retention.clone()),
-        ("periodic", "m" | "s") if number % 60 != 0 => Value::String(retention.clone()),
-        _ => return None,
+    let is_so_written = match (mode.as_str(), &retention[digits.len()..]) {
+        ("revision", "") | ("periodic", "h") => true,
+        ("periodic", "m" | "s") => number % 60 != 0,
+        _ => false,
     };
-    let table = [("mode".to_owned(), Value::String(mode)), ("retention".to_owned(), value)];
-    Some(Value::Table(table.into_iter().collect()))
+    is_so_written.then(|| super::compaction(&mode, &retention))
 }
 
 /// A name for the cluster: what its members call it, where that is not only what etcd calls every one.

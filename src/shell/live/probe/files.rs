@@ -60,8 +60,8 @@ fn is_key(file: File) -> bool {
 }
 
 fn paths(of: &Subject<'_>, which: impl Fn(File) -> bool) -> String {
-    let files = layout::files(of.desired).iter().filter(|file| which(**file));
-    files.map(|file| layout::path(of.desired, of.host, *file).to_string()).collect::<Vec<_>>().join(" ")
+    let files = layout::files(of.desired).filter(|file| which(*file));
+    files.map(|file| layout::path(of.desired, of.host, file).to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn folders(desired: &Desired, answer: &Answer<'_>) -> BTreeMap<Folder, Access> {
@@ -80,7 +80,7 @@ fn files(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFac
         return Err(Trouble::Changed(path.to_owned()));
     }
     let mut files = BTreeMap::new();
-    for &file in layout::files(of.desired) {
+    for file in layout::files(of.desired) {
         let path = layout::path(of.desired, of.host, file);
         let Some(Stat { access, bytes, .. }) = answer.stats.get(path.as_str()) else { continue };
         let digest = *answer.sums.get(path.as_str()).ok_or_else(|| Trouble::Changed(path.to_string()))?;

@@ -31,6 +31,8 @@ impl Section for Look {
         let variables: BTreeMap<_, _> = said("variable")
             .filter_map(|variable| variable.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
             .collect();
+        let (flags, variables) = (settings::of_flags(&arguments), settings::of_variables(&variables));
+        let config_file = flags.get("config-file").or_else(|| variables.get("config-file"));
         let config = of.desired.paths.config.as_str();
         let reads_declared_file = match form {
             // `EnvironmentFiles=/etc/etcd.env (ignore_errors=no)`, a line for each; of two that set one variable the last counts.
@@ -38,7 +40,7 @@ impl Section for Look {
                 .values("unit", "EnvironmentFiles")
                 .last()
                 .is_some_and(|line| line.rsplit_once(" (").map_or(line, |(path, _)| path) == config),
-            Form::Yaml => config_file(&arguments, &variables) == Some(config),
+            Form::Yaml => config_file.map(String::as_str) == Some(config),
             Form::Flags => answer.value("unit", "FragmentPath") == Some(config),
             // Who reads them is a script of the snap, whose unit does not say so: what it was started with does.
             Form::Arguments => true,
@@ -50,9 +52,8 @@ impl Section for Look {
             _ => (None, false),
         };
         Ok(Some(StartedWith {
-            flags: text.map_or_else(|| settings::of_flags(&arguments), settings::in_file),
-            config_file: config_file(&arguments, &variables).is_some(),
-            variables: settings::of_variables(&variables),
+            flags: text.map_or(flags, settings::in_file),
+            variables,
             reads_declared_file,
             written_since,
         }))
@@ -65,16 +66,4 @@ fn text<'a>(answer: &Answer<'a>, path: &str) -> Option<&'a str> {
 
 fn modified(answer: &Answer<'_>, path: &str) -> Option<UnixSeconds> {
     answer.stats.get(path).map(|stat| stat.modified)
-}
-
-/// The configuration file that it was told to read.
-fn config_file<'a>(arguments: &'a [String], variables: &'a BTreeMap<String, String>) -> Option<&'a str> {
-    let flag = |argument: &'a String| argument.strip_prefix("--").or(argument.strip_prefix('-'));
-    let mut named = arguments.iter().enumerate().filter_map(|(at, argument)| match flag(argument)?.split_once('=') {
-        Some(("config-file", path)) => Some(path),
-        None if flag(argument) == Some("config-file") => arguments.get(at + 1).map(String::as_str),
-        _ => None,
-    });
-    let variable = || variables.get("ETCD_CONFIG_FILE").map(String::as_str).filter(|path| !path.is_empty());
-    named.next_back().or_else(variable)
 }

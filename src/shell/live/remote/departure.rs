@@ -87,7 +87,7 @@ impl Command {
         let words = [paths.data.as_str(), paths.binaries.as_str(), layout::TOOLS_FOLDER];
         let definition = runtime::definition(desired);
         let last = [File::Config, File::Trust];
-        let first = layout::files(desired).iter().copied().filter(|file| *file != definition && !last.contains(file));
+        let first = layout::files(desired).filter(|file| *file != definition && !last.contains(file));
         // The others hold it, too: a member goes only while its authority is known.
         let authority = match &desired.authority {
             AuthoritySource::Node { key, .. } => Some(key.to_string()),
