@@ -168,4 +168,16 @@ for name in "${groups[@]}"; do
     printf '%6s %6s  %s\n' "$(clock "$begun")" "$(clock "$took")" "$words"
 done
 printf '%6s %6s  %s\n' '' "$(clock "$SECONDS")" "all, on ${QUORATE_SERIES:-every series of} etcd"
+
+# Once more and last, because what is between is long: where each test that failed gave up, or how the group ended.
+for name in "${groups[@]}"; do
+    failed "$name" || continue
+    step "what failed: $name"
+    awk '/^failures:$/ { failures = 1 }
+         failures && /^---- .* stdout ----$/ { test = $2; left = 0 }
+         failures && test && /panicked at/ { print test; left = 16 }
+         left-- > 0
+         { last[NR % 16] = $0 }
+         END { if (!test) for (line = NR - 15; line <= NR; line++) if (line > 0) print last[line % 16] }' "$logs/$name.log"
+done
 exit "$status"

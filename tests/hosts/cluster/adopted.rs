@@ -128,12 +128,20 @@ fn on_all(scene: &Scene, change: impl Fn(usize) + Sync) {
             drop(scope.spawn(move || change(index)));
         });
     });
-    let serve = || scene.lab.hosts().iter().all(|host| host.exec("systemctl is-active --quiet etcd").succeeded());
-    until("all members serve", Duration::from_secs(30), serve);
+    // Not by the unit alone: one of `Type=simple` is active before etcd has a leader.
+    let serves = |host: &Host| {
+        let (address, pair) = (host.address(), format!("{PKI}/member-{}", host.name()));
+        let health = format!(
+            "ETCDCTL_API=3 etcdctl --endpoints=https://{address}:2379 --cacert={PKI}/ca.pem --cert={pair}.pem \
+             --key={pair}-key.pem endpoint health && systemctl is-active --quiet etcd"
+        );
+        host.exec(&health).succeeded()
+    };
+    until("all members serve", Duration::from_secs(60), || scene.lab.hosts().iter().all(serves));
 }
 
 /// Every file of the hosts but what changes by itself, with its times.
-fn files(scene: &Scene) -> Vec<BTreeMap<PathBuf, impl PartialEq + use<>>> {
+pub fn files(scene: &Scene) -> Vec<BTreeMap<PathBuf, impl PartialEq + use<>>> {
     let of = |host: &Host| {
         let mut files = host.snapshot_files();
         let stays = ["etc", "usr/local", "opt", "root"];
@@ -169,7 +177,7 @@ fn declared(scene: &Scene) -> String {
     std::fs::read_to_string(scene.file()).expect("it was written")
 }
 
-fn declare(scene: &Scene, is: &str, wanted: &str) {
+pub fn declare(scene: &Scene, is: &str, wanted: &str) {
     let text = declared(scene);
     assert_eq!(text.matches(is).count(), 1, "{is} in {text}");
     std::fs::write(scene.file(), text.replace(is, wanted)).expect("the lab's folder can be written");
@@ -177,7 +185,7 @@ fn declare(scene: &Scene, is: &str, wanted: &str) {
 
 /// Every write was acknowledged.
 #[track_caller]
-fn nothing_failed(writer: &Writer, what: &str) {
+pub fn nothing_failed(writer: &Writer, what: &str) {
     assert!(writer.settles(Duration::from_secs(30)), "{what}: nothing is written");
     let tally = writer.take_tally();
     assert!(tally.failed == 0 && tally.acknowledged > 20, "{what}: {tally:?}");
