@@ -44,10 +44,15 @@ enum Verb {
         /// Size of a disk in MiB.
         #[arg(long, default_value_t = 2048)]
         disk_mib: u64,
+        /// Hosts with containerd, a kubelet and kubeadm.
+        #[arg(long)]
+        kubelet: bool,
         /// Does not mention the etcd archives. (The hosts never have etcd installed.)
         #[arg(long)]
         etcd_free: bool,
     },
+    /// Makes hosts that have a kubelet members of one etcd cluster, by kubeadm's own phases.
+    Kubeadm,
     /// A shell or a command on a host, over ssh as the lab's user.
     Ssh {
         host: String,
@@ -76,7 +81,7 @@ enum Verb {
     Status,
     /// Ends the lab.
     Down,
-    /// Makes the hosts' image and every etcd archive, so that tests need not wait for them.
+    /// Makes the hosts' images and every etcd archive, so that tests need not wait for them.
     Prepare,
     /// Which etcd archives there are.
     Versions,
@@ -115,16 +120,22 @@ fn with_lab(verb: Verb, id: Option<u8>) -> ExitCode {
         (None, ids) => panic!("several labs are up, say which: --lab {ids:?}"),
     };
     match verb {
-        Verb::Up { hosts, user, no_sudo, idle, disk_mib, etcd_free } => {
+        Verb::Up { hosts, user, no_sudo, idle, disk_mib, kubelet, etcd_free } => {
             let user = match user {
                 None => User::Root,
                 Some(name) if no_sudo => User::WithoutSudo(name),
                 Some(name) => User::WithSudo(name),
             };
             let lab = lab::Lab::builder().hosts(hosts).idle(idle).user(user).disk_bytes(disk_mib << 20).weight(0);
+            let lab = if kubelet { lab.kubelet() } else { lab };
             // Whoever tries something by hand meets no oddity that was not asked for.
             let is_asked = std::env::var_os("QUORATE_ODDITIES").is_some();
             up(if is_asked { lab } else { lab.plain() }, etcd_free);
+        }
+        Verb::Kubeadm => {
+            let started = Instant::now();
+            lab::kubeadm::members(kept().hosts());
+            eprintln!("all are members after {:.1} s", started.elapsed().as_secs_f64());
         }
         Verb::Ssh { host, command } => {
             let error = kept().ssh_command(&host).args(command).exec();
@@ -188,6 +199,10 @@ fn prepare() -> ExitCode {
             Ok(archive) => println!("etcd {series}: {}", archive.version),
             Err(skip) => println!("etcd {series} cannot be had: {skip}"),
         }
+    }
+    match lab::kubelet::available() {
+        Ok(()) => println!("kubelet: {}", lab::kubelet::KUBERNETES),
+        Err(skip) => println!("{skip}"),
     }
     ExitCode::SUCCESS
 }

@@ -89,7 +89,7 @@ optimised=(--config 'profile.dev.package.quorate.opt-level=1' --config 'profile.
     --config 'profile.dev.package.quorate.codegen-units=8' --config 'profile.dev.incremental=false')
 wait_for format cargo fmt --check
 wait_for clippy cargo clippy --locked --all-targets --quiet -- -D warnings
-wait_for shellcheck shellcheck examples/*.sh tests/*.sh .ci/run "${scripts[@]}"
+wait_for shellcheck shellcheck examples/*.sh tests/*.sh tests/lab/kubelet/*.sh .ci/run "${scripts[@]}"
 wait_for build cargo build --locked --quiet --bins --examples --test offline --test local --test hosts
 for name in "${groups[@]}"; do
     if failed "$name"; then

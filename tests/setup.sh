@@ -2,7 +2,8 @@
 # Installs what the build and the lab need and this machine lacks. Debian, as root; without root it only says what is missing.
 #
 # The build: a C compiler, OpenSSL's headers (libssh2), protoc with its include files (etcd's API).
-# The lab: mmdebstrap makes the hosts' image, systemd-nspawn boots it, iproute2 and nftables make its network.
+# The lab: mmdebstrap makes the hosts' image, systemd-nspawn boots it, iproute2 and nftables make its network; go builds
+# what nobody else has built.
 set -euo pipefail
 
 packages=(
@@ -11,6 +12,9 @@ packages=(
     mmdebstrap systemd-container nftables iproute2 procps debian-archive-keyring
     shellcheck dash busybox zstd age python3-pip python3-venv
 )
+
+# Not beside one that did not come from Debian.
+command -v go >/dev/null || packages+=(golang-go)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::lab::{self, Host, Lab, Process, Series, User, etcd_archive};
+use crate::lab::{self, Host, Lab, Process, Series, User, etcd_archive, kubeadm};
 
 #[test]
 fn three_hosts_boot_and_root_logs_in() {
@@ -207,6 +207,32 @@ fn every_etcd_archive_runs_on_a_host() {
         let has_etcdutl = host.exec(&format!("{folder}/etcdutl version")).stdout.contains(&version);
         assert_eq!(has_etcdutl, series != Series::V3_4, "etcdutl of {version}");
     }
+}
+
+#[test]
+fn a_kubelet_runs_the_etcd_that_kubeadm_sets_up() {
+    if !Lab::can_run_kubelet("a_kubelet_runs_the_etcd_that_kubeadm_sets_up") {
+        return;
+    }
+    let lab = Lab::builder().hosts(2).kubelet().up();
+    let [member, other] = lab.hosts() else { panic!("two hosts") };
+    kubeadm::members(std::slice::from_ref(member));
+    assert!(kubeadm::etcdctl(member, "put key value").succeeded());
+    assert!(member.snapshot_files().contains_key(std::path::Path::new("/etc/kubernetes/manifests/etcd.yaml")));
+    let runs_etcd = |host: &Host| {
+        host.processes().iter().any(|process| process.command.first().is_some_and(|program| program == "etcd"))
+    };
+    assert!(runs_etcd(member) && !runs_etcd(other));
+    assert_eq!(other.sh("crictl images --output json | jq '.images | length'"), "2");
+
+    member.power_off();
+    assert!(!member.is_on() && member.read("/etc/kubernetes/manifests/etcd.yaml").is_some());
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("control groups").flatten();
+    let groups = hierarchies.map(|hierarchy| hierarchy.path().join(format!("qlab{}-1", lab.id())));
+    assert_eq!(groups.filter(|group| group.exists()).collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+    member.power_on();
+    kubeadm::wait_until_ready(member);
+    assert_eq!(kubeadm::etcdctl(member, "get key --print-value-only").stdout, "value\n");
 }
 
 /// Whether sshd on that host accepts a connection from here.

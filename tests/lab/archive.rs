@@ -11,8 +11,8 @@
 //! Each is made once, under a lock, and only if a test asks for it. What cannot be had is a [`Skip`] with the reason.
 
 pub mod debian;
-mod gomod;
-mod pack;
+pub mod gomod;
+pub mod pack;
 mod pypi;
 
 use std::fmt;
@@ -146,25 +146,26 @@ fn try_archive(series: Series) -> Result<Archive> {
     if let Some(archive) = found_in(&folder)? {
         return Ok(archive);
     }
-    let skipped = folder.join("skipped");
-    let skipped_recently = fs::metadata(&skipped)
+    let started = Instant::now();
+    let archive = unless_skipped(&folder.join("skipped"), || {
+        eprintln!("lab: making the archive of etcd {series}");
+        make(series, &folder)
+    })?;
+    eprintln!("lab: etcd {} is packed after {:.1} s", archive.version, started.elapsed().as_secs_f64());
+    Ok(archive)
+}
+
+/// Makes something, and keeps in the file `skipped` why it could not be made.
+pub(super) fn unless_skipped<T>(skipped: &Path, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let skipped_recently = fs::metadata(skipped)
         .and_then(|facts| facts.modified())
         .is_ok_and(|when| when.elapsed().is_ok_and(|age| age < SKIP_HOLDS));
     if skipped_recently {
-        return Err(Failure(fs::read_to_string(&skipped).unwrap_or_default()));
+        return Err(Failure(fs::read_to_string(skipped).unwrap_or_default()));
     }
-    let started = Instant::now();
-    eprintln!("lab: making the archive of etcd {series}");
-    match make(series, &folder) {
-        Ok(archive) => {
-            eprintln!("lab: etcd {} is packed after {:.1} s", archive.version, started.elapsed().as_secs_f64());
-            Ok(archive)
-        }
-        Err(failure) => {
-            let _only_saves_time = fs::write(&skipped, &failure.0);
-            Err(failure)
-        }
-    }
+    make().inspect_err(|failure| {
+        let _only_saves_time = fs::write(skipped, &failure.0);
+    })
 }
 
 fn make(series: Series, folder: &Path) -> Result<Archive> {

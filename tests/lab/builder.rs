@@ -5,10 +5,13 @@ use std::thread;
 use super::command::must;
 use super::oddities::{self, Wishes};
 use super::registry::{HostState, State, User};
-use super::{Host, Lab, Result, image, keys, machine, network, places, registry};
+use super::{Host, Lab, Result, image, keys, kubelet, machine, network, places, registry};
 
 /// 2 GiB: room for two versions of etcd, its data and a few snapshots. It is taken from memory only when written.
 const DISK_BYTES: u64 = 2 << 30;
+
+/// A containerd and a kubelet have as much to do as an etcd and its systemd.
+const PLACES_OF_A_KUBELET_HOST: usize = 2;
 
 /// What `Lab::builder` returns; `up` boots it.
 #[derive(Debug, Clone)]
@@ -20,6 +23,7 @@ pub struct Builder {
     disk_bytes: u64,
     small_disks: Vec<(String, u64)>,
     weight: Option<usize>,
+    kubelet: bool,
     wishes: Wishes,
 }
 
@@ -33,6 +37,7 @@ impl Default for Builder {
             disk_bytes: DISK_BYTES,
             small_disks: Vec::new(),
             weight: None,
+            kubelet: false,
             wishes: Wishes::default(),
         }
     }
@@ -94,6 +99,13 @@ impl Builder {
         self
     }
 
+    /// Hosts as `kubeadm` finds them, without oddities: with containerd, a kubelet that runs static pods, and the images
+    /// of etcd and pause. [`Lab::can_run_kubelet`] says whether there can be any; `kubeadm::members` makes a cluster.
+    pub fn kubelet(mut self) -> Builder {
+        self.kubelet = true;
+        self.plain()
+    }
+
     /// Boots the hosts, all at once, and returns when their systemd is done and their sshd answers.
     #[track_caller]
     pub fn up(self) -> Lab {
@@ -101,11 +113,13 @@ impl Builder {
     }
 
     fn try_up(self) -> Result<Lab> {
-        let image = image::path()?;
+        let image = if self.kubelet { kubelet::image()? } else { image::path()? };
         machine::allow_many_hosts();
-        let places = places::take(&registry::places_dir(), self.weight.unwrap_or(self.hosts))?;
+        let each = if self.kubelet { PLACES_OF_A_KUBELET_HOST } else { 1 };
+        let places = places::take(&registry::places_dir(), self.weight.unwrap_or(self.hosts * each))?;
         let lock = registry::take_id()?;
-        let state = State { id: lock.id, user: self.user.clone(), image, hosts: self.host_states() };
+        let (user, kubelet, hosts) = (self.user.clone(), self.kubelet, self.host_states());
+        let state = State { id: lock.id, user, image, kubelet, hosts };
         let hosts = Host::all(&state);
         // From here on the lab removes what it made, also when the next line fails.
         let lab = Lab { state, hosts, lock: Some(lock), places: Some(places) };

@@ -1,7 +1,7 @@
 //! A host's disk: an overlay on a tmpfs over the image.
 //!
 //! ```text
-//! hosts/etcd-1/disk   tmpfs, its size is the disk's: upper/ (what the host wrote) and work/
+//! hosts/etcd-1/disk   tmpfs, its size is the disk's: upper/ (what the host wrote), work/, and containers/ where needed
 //! hosts/etcd-1/root   overlay of image and upper: the host's root directory
 //! ```
 //! The mounts stay while a host is off, so a power cut loses nothing that was written. (It loses too little: what was
@@ -34,6 +34,12 @@ impl Disk {
         self.dir.join("disk/upper")
     }
 
+    /// What the host sees as /var/lib/containerd, if it has containers: their file systems are overlays, too, and an
+    /// overlay cannot lie on another.
+    pub fn containers(&self) -> PathBuf {
+        self.dir.join("disk/containers")
+    }
+
     pub fn console_log(&self) -> PathBuf {
         self.dir.join("console.log")
     }
@@ -49,6 +55,7 @@ impl Disk {
         let work = disk.join("work");
         create_dir(&self.upper())?;
         create_dir(&work)?;
+        create_dir(&self.containers())?;
         let upper = self.upper();
         let options = format!("lowerdir={},upperdir={},workdir={}", image.display(), upper.display(), work.display());
         let mut overlay = Command::new("mount");

@@ -212,9 +212,14 @@ impl Host {
         // A host that shut itself down left its network and its control group.
         self.try_power_off()?;
         network::plug_in(self.lab.id, self.state.number)?;
-        let (label, root, console_log) = (self.label(), disk.root(), disk.console_log());
-        let (label, hostname) = (label.as_str(), self.name());
-        let init = machine::start(&machine::Machine { label, hostname, root: &root, console_log: &console_log })?;
+        let (label, root, console_log, containers) = (self.label(), disk.root(), disk.console_log(), disk.containers());
+        let init = machine::start(&machine::Machine {
+            label: &label,
+            hostname: self.name(),
+            root: &root,
+            console_log: &console_log,
+            containers: self.lab.kubelet.then_some(containers.as_path()),
+        })?;
         self.wait_until_booted(init)
     }
 

@@ -1,4 +1,4 @@
-//! The Debian image under all hosts: made once, cached outside the repository under a digest of its recipe.
+//! The Debian images under all hosts: each made once, cached outside the repository under a digest of its recipe.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::{Result, archive, cache_dir};
 const SUITE: &str = "bookworm";
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,openssh-server,sudo,nftables,iproute2,procps,ca-certificates,zstd,tcsh,fish,busybox";
-/// Takes 30 to 40 s; a slow mirror gets ten minutes.
+/// Takes 30 to 40 s, and a minute with a container runtime; a slow mirror gets ten.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// For another process to make what we wait for: an image, or three programs built with go on a busy machine.
 const OTHERS_TAKE: Duration = Duration::from_secs(3600);
@@ -42,30 +42,43 @@ ln -sf /lib/systemd/system/multi-user.target etc/systemd/system/default.target
 
 /// The image's root directory, made now if the cache has none.
 pub fn path() -> Result<PathBuf> {
+    cached("image", PACKAGES, CUSTOMISE, None)
+}
+
+/// Another image, called `name`: with more packages, and with lines of shell that run after the others and take what
+/// they need from the folder `files`, their `$2`, whose name changes with what is in it.
+pub fn with(name: &str, packages: &str, customise: &str, files: &Path) -> Result<PathBuf> {
+    cached(name, &format!("{PACKAGES},{packages}"), &format!("{CUSTOMISE}{customise}"), Some(files))
+}
+
+fn cached(name: &str, packages: &str, customise: &str, files: Option<&Path>) -> Result<PathBuf> {
     let cache = cache_dir();
     fs::create_dir_all(&cache).map_err(|error| Failure::new(cache.display(), error))?;
-    let recipe = archive::hex_sha256(format!("{SUITE} {PACKAGES} {CUSTOMISE}").as_bytes());
-    let image = cache.join(format!("image-{}", &recipe[..12]));
+    let from = files.and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let recipe = archive::hex_sha256(format!("{SUITE} {packages} {customise}{from}").as_bytes());
+    let image = cache.join(format!("{name}-{}", &recipe[..12]));
     let _waits_for_others = lock(&image)?;
     if !image.exists() {
-        make(&image)?;
+        make(&image, packages, customise, files)?;
     }
     Ok(image)
 }
 
-fn make(image: &Path) -> Result<()> {
-    eprintln!("lab: making the Debian image {} (about 40 s, once)", image.display());
+fn make(image: &Path, packages: &str, customise: &str, files: Option<&Path>) -> Result<()> {
+    let takes = if files.is_none() { "about 40 s" } else { "about a minute" };
+    eprintln!("lab: making the Debian image {} ({takes}, once)", image.display());
     let unfinished = image.with_extension("unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(|error| Failure::new(unfinished.display(), error))?;
     }
     let hook = image.with_extension("customise");
-    fs::write(&hook, format!("set -eu{CUSTOMISE}")).map_err(|error| Failure::new(hook.display(), error))?;
+    fs::write(&hook, format!("set -eu{customise}")).map_err(|error| Failure::new(hook.display(), error))?;
     let mirror = archive::debian::mirror();
     let source = format!("deb [signed-by={}] {mirror} {SUITE} main", archive::debian::KEYRING);
     let mut mmdebstrap = Command::new("mmdebstrap");
-    mmdebstrap.args(["--quiet", "--variant=minbase", "--format=directory", &format!("--include={PACKAGES}")]);
-    mmdebstrap.arg(format!("--customize-hook=sh {} \"$1\"", hook.display()));
+    mmdebstrap.args(["--quiet", "--variant=minbase", "--format=directory", &format!("--include={packages}")]);
+    let files = files.unwrap_or(Path::new("")).display();
+    mmdebstrap.arg(format!("--customize-hook=sh {} \"$1\" {files}", hook.display()));
     mmdebstrap.arg(SUITE).arg(&unfinished).arg(source);
     succeed(&mut mmdebstrap, b"", DEADLINE)?;
     fs::rename(&unfinished, image).map_err(|error| Failure::new(image.display(), error))

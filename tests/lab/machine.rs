@@ -6,6 +6,9 @@
 //!
 //! The hosts have a pure cgroup2, as Debian 12 has it. On a machine that mounts version 1 controllers, too, nspawn
 //! would follow the machine; there it runs in a mount namespace of its own, where /sys/fs/cgroup is cgroup2.
+//!
+//! Only hosts that run containers follow it: a kubelet wants controllers, and those that version 1 has on this machine
+//! are not to be had in cgroup2. Such a host has a group `qlabID-N` in every hierarchy.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -23,12 +26,28 @@ const KILL_TAKES: Duration = Duration::from_secs(20);
 
 /// Where the cgroup2 file system is mounted: /sys/fs/cgroup, or a folder there beside version 1 controllers.
 pub fn cgroup2_root() -> Option<PathBuf> {
+    mounted("cgroup2").into_iter().next()
+}
+
+/// Where file systems of this type are mounted.
+fn mounted(kind: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mut cgroup2 = mounts.lines().filter_map(|line| match line.split(' ').collect::<Vec<&str>>()[..] {
-        [_, root, "cgroup2", ..] => Some(PathBuf::from(root)),
+    let found = mounts.lines().filter_map(|line| match line.split(' ').collect::<Vec<&str>>()[..] {
+        [_, root, its_kind, ..] if its_kind == kind => Some(PathBuf::from(root)),
         _ => None,
     });
-    cgroup2.next()
+    found.collect()
+}
+
+/// The roots of all hierarchies, cgroup2 first: it has a host's processes, whatever other groups they are in.
+fn hierarchies() -> Vec<PathBuf> {
+    let version_1 = mounted("cgroup").into_iter().filter(|root| root.starts_with("/sys/fs/cgroup"));
+    cgroup2_root().into_iter().chain(version_1).collect()
+}
+
+/// Whether containers can be given memory by a controller of version 1: with those of cgroup2 it was not tried.
+pub fn has_memory_controller() -> bool {
+    hierarchies().iter().any(|root| root.join("memory.limit_in_bytes").exists())
 }
 
 fn cgroup_of(label: &str) -> Result<PathBuf> {
@@ -36,8 +55,33 @@ fn cgroup_of(label: &str) -> Result<PathBuf> {
     Ok(root.join(label))
 }
 
-/// $0 is the control group, the rest is nspawn and its arguments.
-const ENTER_GROUP: &str = "echo $$ >\"$0/cgroup.procs\" || exit 1; \
+/// The control groups of a machine, made now.
+fn create_groups(machine: &Machine<'_>) -> Result<Vec<PathBuf>> {
+    let group = cgroup_of(machine.label)?;
+    if machine.containers.is_none() {
+        fs::create_dir_all(&group).map_err(|error| Failure::new(group.display(), error))?;
+        return Ok(vec![group]);
+    }
+    let groups = hierarchies().into_iter().map(|root| create_group(&root, machine.label));
+    groups.collect()
+}
+
+fn create_group(root: &Path, label: &str) -> Result<PathBuf> {
+    let group = root.join(label);
+    fs::create_dir_all(&group).map_err(|error| Failure::new(group.display(), error))?;
+    // In version 1, a group without processors takes no process.
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if let Ok(all) = fs::read(root.join(file)) {
+            fs::write(group.join(file), all).map_err(|error| Failure::new(group.display(), error))?;
+        }
+    }
+    Ok(group)
+}
+
+/// $0 is the control groups, the rest is nspawn and its arguments.
+const ENTER_GROUPS: &str = "for group in $0; do echo $$ >\"$group/cgroup.procs\" || exit 1; done; exec \"$@\"";
+/// The same where nspawn is to see nothing but cgroup2.
+const ENTER_CGROUP2: &str = "echo $$ >\"$0/cgroup.procs\" || exit 1; \
      [ -e /sys/fs/cgroup/cgroup.procs ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 1; exec \"$@\"";
 
 /// What nspawn is told.
@@ -47,19 +91,30 @@ pub struct Machine<'a> {
     pub hostname: &'a str,
     pub root: &'a Path,
     pub console_log: &'a Path,
+    /// Where its containers are kept, if it runs any.
+    pub containers: Option<&'a Path>,
 }
 
 /// Starts nspawn, detached from this process, and returns the host's first process as seen from here.
 pub fn start(machine: &Machine<'_>) -> Result<u32> {
-    let group = cgroup_of(machine.label)?;
-    fs::create_dir_all(&group).map_err(|error| Failure::new(group.display(), error))?;
+    let groups = create_groups(machine)?;
+    let groups: Vec<String> = groups.iter().map(|group| group.display().to_string()).collect();
+    let enter = if machine.containers.is_some() { ENTER_GROUPS } else { ENTER_CGROUP2 };
     let log = File::create(machine.console_log).map_err(|error| Failure::new(machine.console_log.display(), error))?;
     let log_too = log.try_clone().map_err(|error| Failure::new(machine.console_log.display(), error))?;
     let mut command = Command::new("setsid");
-    command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "sh", "-c", ENTER_GROUP]).arg(group);
+    command.args(["--fork", "unshare", "--mount", "--propagation", "slave", "sh", "-c", enter, &groups.join(" ")]);
     command.args(["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"]);
     command.args(["--kill-signal=SIGRTMIN+3", "--console=read-only", "--link-journal=no"]);
-    command.args(["--resolv-conf=off", "--timezone=off", "--capability=CAP_NET_ADMIN"]);
+    command.args(["--resolv-conf=off", "--timezone=off"]);
+    match machine.containers {
+        None => command.arg("--capability=CAP_NET_ADMIN"),
+        // The kubelet reads there whom the kernel killed for want of memory.
+        Some(containers) => {
+            command.args(["--capability=all", "--bind-ro=/dev/kmsg"]);
+            command.arg(format!("--bind={}:/var/lib/containerd", containers.display()))
+        }
+    };
     command.arg(format!("--network-namespace-path=/run/netns/{}", machine.label));
     command.arg(format!("--machine={}", machine.label)).arg(format!("--hostname={}", machine.hostname));
     command.arg("--directory").arg(machine.root);
@@ -128,15 +183,18 @@ pub fn enter(init: u32) -> Command {
 
 /// Kills all processes of a machine, as a power cut does, and waits until they are gone.
 pub fn kill(label: &str) -> Result<()> {
-    kill_groups(&[cgroup_of(label)?])
+    kill_groups(&hierarchies().iter().map(|root| root.join(label)).collect::<Vec<PathBuf>>())
 }
 
 /// Kills all machines whose label starts with this.
 pub fn kill_all(label_prefix: &str) -> Result<()> {
-    let root = cgroup_of("")?;
-    let entries = fs::read_dir(&root).map_err(|error| Failure::new(root.display(), error))?;
-    let ours = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(label_prefix));
-    kill_groups(&ours.map(|entry| entry.path()).collect::<Vec<PathBuf>>())
+    let mut ours = Vec::new();
+    for root in hierarchies() {
+        let entries = fs::read_dir(&root).map_err(|error| Failure::new(root.display(), error))?;
+        let entries = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(label_prefix));
+        ours.extend(entries.map(|entry| entry.path()));
+    }
+    kill_groups(&ours)
 }
 
 /// First the signals and then the waiting, so that many hosts die as fast as one.

@@ -14,6 +14,13 @@
 //! the id in its name, so what a crashed run left behind can be found and removed. It needs root, and the Debian packages
 //! in README.md.
 //!
+//! Hosts with a kubelet have a second image (`kubelet`), and an etcd in a static pod where a test asks for it:
+//!
+//! ```text
+//! let lab = Lab::builder().hosts(3).kubelet().up();
+//! kubeadm::members(lab.hosts());
+//! ```
+//!
 //! The methods of [`Lab`] and [`Host`] panic with what was run and what it said: a test cannot go on without its lab.
 #![allow(dead_code, unused_imports, reason = "each test binary includes the whole lab and uses a part of it")]
 
@@ -24,6 +31,8 @@ mod disk;
 mod host;
 mod image;
 mod keys;
+pub mod kubeadm;
+pub mod kubelet;
 mod machine;
 mod network;
 mod oddities;
@@ -78,6 +87,20 @@ impl Lab {
             Ok(()) => true,
             Err(why) => {
                 eprintln!("skipped: {test}: {why}");
+                false
+            }
+        }
+    }
+
+    /// The same for a lab of hosts with a kubelet; what these need is built now if the cache has it not, in minutes.
+    pub fn can_run_kubelet(test: &str) -> bool {
+        if !Lab::can_run(test) {
+            return false;
+        }
+        match kubelet::available() {
+            Ok(()) => true,
+            Err(skip) => {
+                eprintln!("skipped: {test}: {skip}");
                 false
             }
         }

@@ -42,6 +42,8 @@ pub struct State {
     pub id: u8,
     pub user: User,
     pub image: PathBuf,
+    /// Whether the hosts run containers, and a kubelet.
+    pub kubelet: bool,
     pub hosts: Vec<HostState>,
 }
 

@@ -87,26 +87,49 @@ fn state_of(path: &Path) -> std::io::Result<FileState> {
     Ok(FileState { mode: facts.mode(), uid: facts.uid(), gid: facts.gid(), size, mtime_ns, sha256 })
 }
 
-/// All processes in the pid namespace of this one, in order of their number in the host.
+/// All processes in the pid namespace of this one, those of its containers included, in order of their number in the host.
 pub fn processes(init: u32) -> Vec<Process> {
-    let namespace_of = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let Some(namespace) = namespace_of(init) else {
+    let (Some(namespace), Some(depth)) = (namespace_of(init), numbers_of(init).map(|numbers| numbers.len())) else {
         return Vec::new();
     };
     let entries = fs::read_dir("/proc").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
     let pids = entries.iter().filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
-    let inside = pids.filter(|pid| namespace_of(*pid).as_ref() == Some(&namespace));
-    let mut processes: Vec<Process> = inside.filter_map(process).collect();
+    let mut processes: Vec<Process> =
+        pids.filter(|pid| is_inside(*pid, &namespace, depth)).filter_map(|pid| process(pid, depth)).collect();
     processes.sort_by_key(|process| process.pid);
     processes
 }
 
-/// None when the process ends while we look.
-fn process(outside_pid: u32) -> Option<Process> {
-    let status = fs::read_to_string(format!("/proc/{outside_pid}/status")).ok()?;
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-    let pid = field("NSpid:")?.split_whitespace().last()?.parse().ok()?;
-    let uid = field("Uid:")?.split_whitespace().next()?.parse().ok()?;
+/// A container has a namespace of its own, and a parent in that of its host.
+fn is_inside(pid: u32, namespace: &Path, depth: usize) -> bool {
+    if namespace_of(pid).as_deref() == Some(namespace) {
+        return true;
+    }
+    if numbers_of(pid).is_none_or(|numbers| numbers.len() <= depth) {
+        return false;
+    }
+    let parent = field_of(pid, "PPid:").and_then(|parent| parent.parse().ok());
+    parent.is_some_and(|parent: u32| parent > 0 && is_inside(parent, namespace, depth))
+}
+
+fn namespace_of(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+/// How each pid namespace numbers a process, from this machine's to its own.
+fn numbers_of(pid: u32) -> Option<Vec<u32>> {
+    field_of(pid, "NSpid:")?.split_whitespace().map(|number| number.parse().ok()).collect()
+}
+
+fn field_of(pid: u32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+}
+
+/// None when the process ends while we look. The host's own namespace is `depth` deep.
+fn process(outside_pid: u32, depth: usize) -> Option<Process> {
+    let pid = *numbers_of(outside_pid)?.get(depth - 1)?;
+    let uid = field_of(outside_pid, "Uid:")?.split_whitespace().next()?.parse().ok()?;
     let stat = fs::read_to_string(format!("/proc/{outside_pid}/stat")).ok()?;
     // The name in parentheses may hold spaces; the start time is the 20th word after it (proc(5), field 22).
     let started = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;

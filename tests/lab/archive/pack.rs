@@ -35,7 +35,7 @@ fn try_pack(binaries: &Path, name: &str, to: &Path) -> io::Result<()> {
 }
 
 /// Owner root and time 0, so that nothing but the content tells two archives apart.
-fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+pub fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
