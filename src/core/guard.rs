@@ -33,6 +33,8 @@ pub enum Guard {
     SettingGivenOnce,
     /// Nobody else's service is restarted into a version that was only laid there.
     NoUpgradeByRestart,
+    /// A static pod is changed and restarted only where the kubelet runs, and reads that manifest.
+    KubeletRunsIt,
     /// No member is started in a directory that its data is not in.
     DataStaysWithMember,
     /// A host that holds data of an unknown origin is not touched.

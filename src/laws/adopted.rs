@@ -8,11 +8,11 @@ use strum::VariantArray;
 use crate::core::code::Code;
 use crate::core::content::adopted;
 use crate::core::content::form::{self, Form};
-use crate::core::desired::{Binaries, Desired, Layout, Setting};
+use crate::core::desired::{Binaries, Desired, Layout, Runtime, Setting};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{Digest, HostName, RemotePath, Version};
 use crate::core::observed::{
-    Cause, DataDirectory, File, FileFact, Host, Installed, Observed, Role, Seen, ServiceState, StartedWith,
+    Cause, DataDirectory, File, FileFact, Host, Installed, Kubelet, Observed, Role, Seen, ServiceState, StartedWith,
 };
 use crate::core::plan::Plan;
 use crate::core::plan::action::{Action, FileAction, ServiceAction};
@@ -40,16 +40,30 @@ enum State {
     /// Its unit reads another file.
     OtherFile,
     Unreadable,
+    /// Of a static pod: the kubelet does not run.
+    KubeletStopped,
+    /// Of a static pod: the kubelet reads manifests from another folder.
+    OtherManifests,
+    /// Of a static pod: its manifest was set aside, and a run that was killed has not put it back.
+    ManifestAside,
 }
 
-/// Three members as kubespray sets them up, and what is to change: nothing, or `snapshot-count`.
+/// The states that only a static pod is in.
+const OF_PODS: [State; 3] = [State::KubeletStopped, State::OtherManifests, State::ManifestAside];
+
+/// Three members as the tool of the layout sets them up, and what is to change: nothing, or `snapshot-count`.
 fn world(states: [State; 3], layout: Layout, changes: bool) -> (Desired, Observed) {
     let mut desired = sample::desired(3);
     let mut observed = sample::healthy(&desired);
     desired.cluster.layout = layout;
-    desired.binaries = Binaries::Preinstalled { folder: RemotePath::new("/usr/local/bin") };
+    desired.cluster.runtime = layout.runtime();
+    desired.binaries = match layout.runtime() {
+        Runtime::Systemd => Binaries::Preinstalled { folder: RemotePath::new("/usr/local/bin") },
+        Runtime::StaticPod => Binaries::Image,
+    };
     desired.paths.config = match layout {
         Layout::Unit => desired.paths.unit(),
+        Layout::Kubeadm => RemotePath::new("/etc/kubernetes/manifests/etcd.yaml"),
         _ => RemotePath::new("/etc/etcd.env"),
     };
     desired.etcd.quota_backend_bytes = Some(4 << 30);
@@ -75,6 +89,18 @@ fn text(desired: &Desired, name: &HostName) -> String {
             let flags: String = settings.map(|(name, value)| format!(" \\\n  --{name}={value}")).collect();
             format!("[Service]\nExecStart=/usr/local/bin/etcd{flags}\n")
         }
+        Some(Form::Manifest) => {
+            let flags: String = settings.map(|(name, value)| format!("    - --{name}={value}\n")).collect();
+            let paths = [&desired.paths.data, &desired.paths.certificates];
+            let mounts = paths.map(|path| format!("    - mountPath: {path}\n      name: v{path}\n"));
+            let volumes = paths.map(|path| format!("  - hostPath:\n      path: {path}\n    name: v{path}\n"));
+            format!(
+                "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\nspec:\n  containers:\n  - command:\n    - etcd\n{flags}    \
+                 image: registry.k8s.io/etcd:3.5.16-0\n    name: etcd\n    volumeMounts:\n{}  volumes:\n{}",
+                mounts.concat(),
+                volumes.concat()
+            )
+        }
         _ => settings
             .map(|(name, value)| format!("ETCD_{}={value}\n", name.to_ascii_uppercase().replace('-', "_")))
             .collect(),
@@ -86,8 +112,13 @@ fn adopt(desired: &Desired, host: &mut Host, text: String) {
     host.files.retain(|file, _| crate::core::content::layout::files(desired).any(|one| one == *file));
     let with = adopted::read(desired, &text).expect("it is plain");
     write(host, text, access);
-    let version = Version::new(3, 5, 16);
-    host.installed = [(version, Installed { archive: None })].into();
+    if desired.cluster.runtime == Runtime::StaticPod {
+        let manifests = Some(desired.paths.config_folder());
+        host.kubelet = Some(Kubelet { runs: true, manifests, manifest_aside: false });
+        host.installed.clear();
+    } else {
+        host.installed = [(Version::new(3, 5, 16), Installed { archive: None })].into();
+    }
     let process = host.process.as_mut().expect("it runs");
     process.executable = RemotePath::new("/usr/local/bin/etcd");
     process.loaded.clear();
@@ -98,7 +129,7 @@ fn adopt(desired: &Desired, host: &mut Host, text: String) {
 
 /// What its form gives it by.
 fn given<'a>(desired: &Desired, with: &'a mut StartedWith) -> &'a mut std::collections::BTreeMap<String, String> {
-    if adopted::form(desired) == Some(Form::Flags) { &mut with.flags } else { &mut with.variables }
+    if adopted::form(desired) == Some(Form::Environment) { &mut with.variables } else { &mut with.flags }
 }
 
 fn write(host: &mut Host, text: String, access: crate::core::observed::Access) {
@@ -123,7 +154,7 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
             write(host, text.replace("4294967296", "1073741824"), fact.access);
         }
         State::FlagGiven | State::VariableOfAnother => {
-            let is_flags = adopted::form(desired) == Some(Form::Flags);
+            let is_flags = adopted::form(desired) != Some(Form::Environment);
             let is_other = (state == State::FlagGiven) != is_flags;
             let place = match is_other {
                 true if is_flags => &mut with.variables,
@@ -131,6 +162,10 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
                 false => given(desired, with),
             };
             place.insert("snapshot-count".to_owned(), "5000".to_owned());
+        }
+        // The kubelet has not come to its new manifest yet.
+        State::Upgraded if host.kubelet.is_some() => {
+            write(host, text.replace("etcd:3.5.16-0", "etcd:3.6.4-0"), fact.access)
         }
         State::Upgraded => {
             host.installed = [(Version::new(3, 6, 4), Installed { archive: None })].into();
@@ -145,17 +180,35 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
         }
         State::OtherFile => with.reads_declared_file = false,
         State::Unreadable => write(host, format!("{text}\0"), fact.access),
+        State::KubeletStopped => host.kubelet.as_mut().expect("it has one").runs = false,
+        State::OtherManifests => {
+            host.kubelet.as_mut().expect("it has one").manifests = Some(RemotePath::new("/etc/kubelet.d"));
+        }
+        State::ManifestAside => {
+            stop(host);
+            host.service.enabled = false;
+            host.kubelet.as_mut().expect("it has one").manifest_aside = true;
+        }
     }
 }
 
 fn worlds() -> impl Iterator<Item = ([State; 3], Desired, Observed)> {
     let all = State::VARIANTS;
     let pairs = all.iter().flat_map(move |a| all.iter().map(move |b| [State::Healthy, *a, *b]));
-    pairs.flat_map(|states| {
-        [(Layout::Kubespray, true), (Layout::Kubespray, false), (Layout::Unit, true)].map(|(layout, changes)| {
-            let (desired, observed) = world(states, layout, changes);
-            (states, desired, observed)
-        })
+    const KINDS: [(Layout, bool); 5] = [
+        (Layout::Kubespray, true),
+        (Layout::Kubespray, false),
+        (Layout::Unit, true),
+        (Layout::Kubeadm, true),
+        (Layout::Kubeadm, false),
+    ];
+    let all = pairs.flat_map(|states| KINDS.map(|(layout, changes)| (states, layout, changes)));
+    let is_possible = |(states, layout, _): &([State; 3], Layout, bool)| {
+        *layout == Layout::Kubeadm || !states.iter().any(|state| OF_PODS.contains(state))
+    };
+    all.filter(is_possible).map(|(states, layout, changes)| {
+        let (desired, observed) = world(states, layout, changes);
+        (states, desired, observed)
     })
 }
 
@@ -182,7 +235,10 @@ fn only_settings_are_changed(desired: &Desired, plan: &Plan) -> Option<String> {
         match action {
             Action::File(FileAction::Write { file: File::Settings, .. })
             | Action::Service(
-                ServiceAction::ReloadUnits { .. } | ServiceAction::Start { .. } | ServiceAction::Restart { .. },
+                ServiceAction::ReloadUnits { .. }
+                | ServiceAction::Start { .. }
+                | ServiceAction::Restart { .. }
+                | ServiceAction::ReplaceManifest { .. },
             ) => {}
             other => return Some(format!("{other:?}")),
         }
@@ -203,7 +259,15 @@ fn touched(plan: &Plan) -> BTreeSet<HostName> {
 }
 
 fn whoever_is_not_as_declared_is_left_alone(states: [State; 3], plan: &Plan) -> Option<String> {
-    let foreign = [State::OtherName, State::OtherFile, State::Unreadable, State::Upgraded, State::DataLost];
+    let foreign = [
+        State::OtherName,
+        State::OtherFile,
+        State::Unreadable,
+        State::Upgraded,
+        State::DataLost,
+        State::KubeletStopped,
+        State::OtherManifests,
+    ];
     let is_foreign = |index: &usize| foreign.contains(&states[*index]);
     let mut foreign = (0..3).filter(is_foreign).map(sample::name);
     foreign.find(|name| touched(plan).contains(name)).map(|name| format!("{name} is touched"))
@@ -213,7 +277,8 @@ fn whoever_is_not_as_declared_is_left_alone(states: [State; 3], plan: &Plan) -> 
 fn nothing_is_given_twice(states: [State; 3], plan: &Plan) -> Option<String> {
     let given = [State::FlagGiven, State::VariableOfAnother];
     plan.actions().find_map(|action| match action {
-        Action::File(FileAction::Write { host, text, .. }) => {
+        Action::File(FileAction::Write { host, text, .. })
+        | Action::Service(ServiceAction::ReplaceManifest { host, text }) => {
             let index = (0..3).find(|index| sample::name(*index) == *host)?;
             let is_written = text.contains("SNAPSHOT_COUNT") || text.contains("snapshot-count");
             (given.contains(&states[index]) && is_written).then(|| format!("{host} is given snapshot-count twice"))
@@ -226,11 +291,26 @@ fn nothing_is_given_twice(states: [State; 3], plan: &Plan) -> Option<String> {
 fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) -> Option<String> {
     let changes = desired.etcd.extra.contains_key("snapshot-count");
     let holds = |state: &State| match state {
-        State::OtherName | State::OtherFile | State::Unreadable | State::Upgraded => true,
+        State::OtherName
+        | State::OtherFile
+        | State::Unreadable
+        | State::Upgraded
+        | State::KubeletStopped
+        | State::OtherManifests => true,
         State::FlagGiven | State::VariableOfAnother => changes,
-        State::Healthy | State::Stopped | State::NotRestarted | State::Edited | State::DataLost => false,
+        State::Healthy
+        | State::Stopped
+        | State::NotRestarted
+        | State::Edited
+        | State::DataLost
+        | State::ManifestAside => false,
     };
-    let is_write = |action: &Action| matches!(action, Action::File(FileAction::Write { .. }));
+    let is_write = |action: &Action| {
+        matches!(
+            action,
+            Action::File(FileAction::Write { .. }) | Action::Service(ServiceAction::ReplaceManifest { .. })
+        )
+    };
     (states.iter().any(holds) && plan.actions().any(is_write)).then(|| "only some are changed".to_owned())
 }
 
@@ -251,7 +331,7 @@ fn it_ends(desired: &Desired, observed: &Observed, states: [State; 3], before: &
     if !after.steps.is_empty() {
         return Some(format!("something is left to do: {:?}", after.steps));
     }
-    let in_order = [State::Healthy, State::Stopped, State::NotRestarted, State::Edited];
+    let in_order = [State::Healthy, State::Stopped, State::NotRestarted, State::Edited, State::ManifestAside];
     let is_in_order = states.iter().all(|state| in_order.contains(state));
     // Two that are stopped are started together, and until then nobody knows the members.
     (is_in_order && !after.blocked.is_empty()).then(|| format!("{:?}", after.blocked))
@@ -270,8 +350,9 @@ fn a_service_of_others_keeps_all_that_is_not_declared() {
         assert!(found.is_empty(), "{states:?} {:?}: {found:?}", desired.cluster.layout);
         count += 1;
     }
-    assert_eq!(count, State::VARIANTS.len() * State::VARIANTS.len() * 3);
-    for guard in [Guard::SettingGivenOnce, Guard::NoUpgradeByRestart] {
+    let (all, of_services) = (State::VARIANTS.len(), State::VARIANTS.len() - OF_PODS.len());
+    assert_eq!(count, of_services * of_services * 3 + all * all * 2);
+    for guard in [Guard::SettingGivenOnce, Guard::NoUpgradeByRestart, Guard::KubeletRunsIt] {
         // A plan that does not end panics: that is noticed, too.
         let noticed = || std::panic::catch_unwind(any_complaint).unwrap_or(true);
         assert!(with_broken(guard, noticed), "no law misses {guard:?}");

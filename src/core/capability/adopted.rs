@@ -5,13 +5,13 @@ use crate::core::cluster::changed::{declared_at, readable};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{layouts, next_start, quota, timing, turn};
+use crate::core::cluster::{layouts, next_start, quota, restart, timing, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
-use crate::core::desired::{Desired, Place};
+use crate::core::desired::{Desired, Place, Runtime};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{File, Observed};
-use crate::core::plan::action::{Action, FileAction};
+use crate::core::plan::action::{Action, FileAction, Impact, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
 use crate::core::plan::step::Step;
 use crate::core::span::days;
@@ -25,7 +25,9 @@ pub fn next(view: &View) -> Ruling {
     let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
     for (name, host) in turn::with_data(turn::in_turn(view)) {
         let may_change = view.membership().is_some() || host.process.is_none();
-        let Some(before) = host.text_of(File::Settings).filter(|_| may_change) else { continue };
+        // A manifest that was set aside is put back first.
+        let is_aside = host.kubelet.as_ref().is_some_and(|kubelet| kubelet.manifest_aside);
+        let Some(before) = host.text_of(File::Settings).filter(|_| may_change && !is_aside) else { continue };
         let after = match adopted::text(view.desired, before) {
             Ok(after) if after == before => continue,
             Ok(after) => after,
@@ -53,14 +55,30 @@ pub fn next(view: &View) -> Ruling {
             continue;
         }
         let because = reasons(view, before);
-        let write = FileAction::Write { host: name.clone(), file: File::Settings, text: after };
-        wanted.push((Action::File(write), because));
+        let host = name.clone();
+        let change = match view.desired.cluster.runtime {
+            Runtime::Systemd => Action::File(FileAction::Write { host, file: File::Settings, text: after }),
+            Runtime::StaticPod => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
+        };
+        wanted.push((change, because));
     }
-    let is_held = |one: &Blocked| matches!(one.code, Code::NotInLayout | Code::SettingsUnreadable);
+    let is_held = |one: &Blocked| matches!(one.code, Code::NotInLayout | Code::SettingsUnreadable | Code::CannotStart);
     if !blocked.is_empty() || view.blocked.iter().any(is_held) {
         return Ruling { step: None, blocked };
     }
-    turn::due(view, wanted)
+    let ruling = turn::due(view, wanted);
+    let refusal = ruling.step.iter().flat_map(|step| &step.actions).find_map(|action| interrupts(view, action));
+    match refusal {
+        None => ruling,
+        Some(why) => Ruling { step: None, blocked: ruling.blocked.into_iter().chain([why]).collect() },
+    }
+}
+
+/// Why a change waits that restarts etcd by itself.
+fn interrupts(view: &View, action: &Action) -> Option<Blocked> {
+    let name = action.host().filter(|_| action.impact() == Impact::Restart)?;
+    let host = view.observed.host(name).filter(|host| host.process.is_some())?;
+    restart::refusal(view, name, host)
 }
 
 fn reasons(view: &View, before: &str) -> Vec<Reason> {
@@ -157,7 +175,10 @@ fn asked_in_vain(desired: &Desired) -> Option<Blocked> {
 
 /// Who else writes the file that these steps change: the next run of that may take the change back.
 pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
-    let is_change = |action: &Action| matches!(action, Action::File(FileAction::Write { file: File::Settings, .. }));
+    let is_change = |action: &Action| {
+        let is_manifest = matches!(action, Action::Service(ServiceAction::ReplaceManifest { .. }));
+        is_manifest || matches!(action, Action::File(FileAction::Write { file: File::Settings, .. }))
+    };
     let also = layouts::also_written_by(desired.cluster.layout.name())?;
     steps.iter().flat_map(|step| &step.actions).any(is_change).then(|| Finding {
         code: Code::AlsoWritten,

@@ -17,12 +17,12 @@ use crate::core::cluster::staged::{is_staged, may_start, port_taken};
 use crate::core::cluster::turn::{due, in_turn, in_turn_to_lay_ready, may_restart, rank, with_data};
 use crate::core::cluster::upgrade;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{quorum_lost, quota, room, sameness, source, trust};
+use crate::core::cluster::{quorum_lost, restart, room, sameness, source, trust};
 use crate::core::code::Code;
 use crate::core::content::runtime;
-use crate::core::desired::{Desired, Place};
+use crate::core::desired::{Desired, Place, Runtime};
 use crate::core::names::{HostName, PeerUrl};
-use crate::core::observed::{Answer, Host, MemberEntry, Observed, ServiceState};
+use crate::core::observed::{Answer, File, Host, MemberEntry, Observed, ServiceState};
 use crate::core::plan::action::{Action, FileAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
@@ -139,8 +139,9 @@ pub fn start(view: &View) -> Ruling {
         .partition(|(_, host)| !host.taken_ports.is_empty());
     let mut blocked: Vec<_> = taken.iter().flat_map(|(name, host)| port_taken(name, host)).collect();
     let mut has_room = |(name, host): &(&HostName, &Host)| {
-        let refusal =
-            room::to_start(view.desired, name, host).or_else(|| next_start::overridden(view.desired, name, host));
+        let refusal = room::to_start(view.desired, name, host)
+            .or_else(|| next_start::overridden(view.desired, name, host))
+            .or_else(|| exits_in_its_pod(view.desired, name, host));
         let has_room = refusal.is_none();
         blocked.extend(refusal);
         has_room
@@ -174,16 +175,30 @@ pub fn start(view: &View) -> Ruling {
             let changed = &view.desired.paths.config;
             let before = match view.desired.cluster.layout.is_adopted() && !words.is_empty() {
                 true => format!(
-                    "; its settings are in {changed}, and as they were before the last change in {changed}.previous"
+                    "; its settings are in {changed}, and as they were before the last change in {}.previous",
+                    runtime::kept_beside(view.desired)
                 ),
                 false => String::new(),
             };
-            view.reason(format!("the service is not running{words}{before}"), Place::Nodes)
+            let what = if view.desired.cluster.runtime == Runtime::Systemd { "the service" } else { "its pod" };
+            view.reason(format!("{what} is not running{words}{before}"), Place::Nodes)
         }
     };
     let actions =
         stopped.iter().map(|(name, _)| Action::Service(ServiceAction::Start { host: (*name).clone() })).collect();
     Ruling { step: Some(Draft { actions, because: vec![because], needs: BTreeSet::new() }), blocked }
+}
+
+/// One that exits with its manifest where the kubelet looks: that starts it again at its own pace, and nothing else helps.
+fn exits_in_its_pod(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let is_in_place = host.kubelet.as_ref().is_some_and(|kubelet| !kubelet.manifest_aside);
+    let said = host.service.complaint.as_ref().filter(|_| is_in_place)?;
+    let what = format!("etcd on {name} exited, and the kubelet starts it again after a pause: {said}");
+    let kept = runtime::kept_beside(desired);
+    let hint = format!(
+        "where etcd refuses a setting, correct it in cluster.toml; {kept}.previous has its manifest before the last change"
+    );
+    Some(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).declared_at(Place::PathsConfig))
 }
 
 /// What etcd said where it ended by itself: a start alone may not be what it needs.
@@ -220,22 +235,13 @@ pub fn restart(view: &View) -> Ruling {
             blocked.push(Blocked::new(Code::DropIn, what).on(name).hint("remove the drop-in that overrides ExecStart"));
             continue;
         }
-        let may = may_restart(view.desired, view.observed, &view.situation, name);
-        let may = may.and_then(|()| quota::outgrown(view.desired, name, host).map_or(Ok(()), Err));
-        let may = may.and_then(|()| next_start::missing(view.desired, name, host).map_or(Ok(()), Err));
-        let may = may.and_then(|()| room::to_start(view.desired, name, host).map_or(Ok(()), Err));
-        let refused = || source::before_start(view.desired, view.observed, name, &format!("{name} is not restarted"));
-        let may = may.and_then(|()| refused().map_or(Ok(()), Err));
-        match may.and_then(|()| upgrade::may_start(view, host)) {
-            Ok(()) => {
-                let draft = Draft::of(
-                    Action::Service(ServiceAction::Restart { host: name.clone() }),
-                    view.reason(what, declared),
-                );
-                return Ruling { step: Some(draft), blocked };
-            }
-            Err(why) => blocked.push(why),
+        if let Some(why) = restart::refusal(view, name, host) {
+            blocked.push(why);
+            continue;
         }
+        let action = Action::Service(ServiceAction::Restart { host: name.clone() });
+        let draft = Draft::of(action, view.reason(what, declared));
+        return Ruling { step: Some(draft), blocked };
     }
     Ruling { step: None, blocked }
 }
@@ -248,6 +254,18 @@ fn due_to_restart(desired: &Desired, name: &HostName, host: &Host) -> Option<(St
         .get(name)
         .is_some_and(|pid| host.process.as_ref().is_some_and(|process| pid.is_none_or(|pid| pid == process.pid)));
     stale(desired, host).or_else(|| asked.then(|| ("requested with `--restart`".to_owned(), Place::Nodes)))
+}
+
+/// Of a manifest that was replaced: the kubelet has restarted etcd with it, and it serves.
+pub fn manifest_readiness(desired: &Desired, observed: &Observed, name: &HostName, text: &str) -> Readiness {
+    let Some(host) = observed.host(name) else { return unreachable(name) };
+    if host.text_of(File::Settings) != Some(text) {
+        return may_be_interrupted(desired, observed, name, host);
+    }
+    match stale(desired, host) {
+        None if serves(host) => Readiness::Done,
+        _ => Readiness::Refused(format!("{name} is not serving yet")),
+    }
 }
 
 pub fn reload_readiness(observed: &Observed, name: &HostName) -> Readiness {
@@ -298,6 +316,11 @@ pub fn restart_readiness(desired: &Desired, observed: &Observed, name: &HostName
     if host.process.is_some() && due_to_restart(desired, name, host).is_none() {
         return if serves(host) { Readiness::Done } else { Readiness::Refused(format!("{name} is not serving yet")) };
     }
+    may_be_interrupted(desired, observed, name, host)
+}
+
+/// Whether it comes back, and the others go on without it.
+fn may_be_interrupted(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Readiness {
     let obstacles = next_start::obstacles(desired, name, host).into_iter();
     let obstacles = obstacles.chain(next_start::missing(desired, name, host));
     if let Some(obstacle) = obstacles.chain(room::to_start(desired, name, host)).next() {

@@ -131,7 +131,7 @@ pub fn tools(view: &View) -> Ruling {
 /// Also when there is nothing for us to link.
 fn has_link(desired: &Desired, host: &Host, version: Version) -> bool {
     match (&desired.binaries, &host.tools) {
-        (Binaries::Preinstalled { .. }, _) | (_, Tools::Foreign) => true,
+        (Binaries::Preinstalled { .. } | Binaries::Image, _) | (_, Tools::Foreign) => true,
         (_, Tools::Absent) => false,
         (_, Tools::Link(folder)) => *folder == desired.binaries_folder_of(version),
     }

@@ -6,9 +6,9 @@
 
 use crate::core::cluster::version;
 use crate::core::code::Code;
-use crate::core::content::adopted;
-use crate::core::content::form::Form;
-use crate::core::desired::{Desired, Place};
+use crate::core::content::form::{self, Form};
+use crate::core::content::{adopted, runtime};
+use crate::core::desired::{Binaries, Desired, Place, Runtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
 use crate::core::observed::{File, Host, StartedWith};
@@ -33,7 +33,7 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
     };
     // What is neither there nor runs is told as that.
     if with.is_none() && text.is_none() {
-        return Vec::new();
+        return kubelet(desired, name, host).or_else(|| no_manifest(desired, name)).into_iter().collect();
     }
     let differing = adopted::identity(desired, name).into_iter().find_map(|(setting, declared)| {
         let is = is(setting);
@@ -48,7 +48,9 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         Blocked::new(Code::NotInLayout, what).on(name).hint("give both the same file").declared_at(Place::Ca)
     });
     let program = another_version(desired, name, host).or_else(|| another_program(desired, name, host));
-    [takes_them, differing, two_authorities, program].into_iter().flatten().collect()
+    let pod = text.and_then(|text| kept_outside(desired, name, text));
+    let found = [takes_them, differing, two_authorities, program, kubelet(desired, name, host), pod];
+    found.into_iter().flatten().collect()
 }
 
 fn unreadable(desired: &Desired, name: &HostName, why: &str) -> Blocked {
@@ -94,7 +96,8 @@ fn differs(desired: &Desired, name: &HostName, setting: &str, is: Option<&str>, 
 
 /// What is known of the declared folder says nothing of what its next start brings.
 fn another_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
-    let process = host.process.as_ref()?;
+    // What an image has in which folder is its own affair.
+    let process = host.process.as_ref().filter(|_| desired.binaries != Binaries::Image)?;
     let declared = desired.binaries_folder().join("etcd");
     let is = process.executable.parent();
     let what = format!("etcd on {name} was started from {is}, and cluster.toml declares {declared}");
@@ -107,7 +110,8 @@ fn another_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
 fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let running = host.answer()?.version;
     let installed = version::on_disk(desired, host);
-    if installed == running || host.installed.is_empty() || upheld(Guard::NoUpgradeByRestart, false) {
+    let is_known = !host.installed.is_empty() || desired.binaries == Binaries::Image;
+    if installed == running || !is_known || upheld(Guard::NoUpgradeByRestart, false) {
         return None;
     }
     let what =
@@ -117,13 +121,56 @@ fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
     Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Version))
 }
 
+/// What keeps the kubelet from running etcd by the declared manifest.
+fn kubelet(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let kubelet = host.kubelet.as_ref().filter(|_| !upheld(Guard::KubeletRunsIt, false))?;
+    let folder = desired.paths.config_folder();
+    if let Some(other) = kubelet.manifests.as_ref().filter(|manifests| **manifests != folder) {
+        let what = format!("the kubelet on {name} runs the static pods of {other}, and cluster.toml declares {folder}");
+        let hint = "set `config` in [paths] to the manifest in that folder";
+        return Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsConfig));
+    }
+    let service = &desired.paths.service;
+    let what = format!("etcd on {name} could not start again: its kubelet ({service}) does not run");
+    let log = runtime::log_of_kubelet(desired);
+    let hint = format!("`systemctl start {service}` on the host; `{log}` says why it has ended");
+    let blocked = Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::PathsService);
+    (!kubelet.runs).then_some(blocked)
+}
+
+/// Nobody runs a pod without one.
+fn no_manifest(desired: &Desired, name: &HostName) -> Option<Blocked> {
+    let path = &desired.paths.config;
+    let what = format!("etcd on {name} is not started: its manifest {path} is not there");
+    let hint = "move it back there; kubeadm writes one for a new member only, and quorate writes none";
+    let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsConfig);
+    (desired.cluster.runtime == Runtime::StaticPod).then_some(blocked)
+}
+
+/// Data or certificates that the pod has from another place of the host than quorate looks at, or not from the host at all.
+fn kept_outside(desired: &Desired, name: &HostName, text: &str) -> Option<Blocked> {
+    let pod = form::pod(text).ok().filter(|_| desired.cluster.runtime == Runtime::StaticPod)?;
+    let paths = [(&desired.paths.data, Place::PathsData), (&desired.paths.certificates, Place::PathsCertificates)];
+    paths.into_iter().find_map(|(path, place)| {
+        let on_host = pod.on_host(path);
+        let why = match &on_host {
+            Some(on_host) if on_host == path => return None,
+            Some(on_host) => format!("{on_host} of the host"),
+            None => "in its image alone, and gone with the pod".to_owned(),
+        };
+        let what = format!("{path} of etcd's pod on {name} is {why}: quorate looks at {path} of the host");
+        let hint = "mount it by a `hostPath` of the same path";
+        Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place))
+    })
+}
+
 /// Why `setting` is not written into the file: the process has it from elsewhere, so that the file would not decide it, or
 /// etcd would not start with it given twice.
 pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let with = host.process.as_ref()?.started_with.as_ref()?;
     let said = adopted::read(desired, host.text_of(File::Settings)?).ok()?;
     let other = match adopted::form(desired)? {
-        Form::Flags | Form::Arguments => &with.variables,
+        Form::Flags | Form::Arguments | Form::Manifest => &with.variables,
         Form::Environment => &with.flags,
         // Beside a configuration file nothing counts.
         _ => return None,

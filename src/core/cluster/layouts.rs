@@ -159,7 +159,7 @@ const LAYOUTS: [Layout; 19] = [
             "kubeadm: `kubeadm upgrade` (`--etcd-upgrade=false` leaves etcd out) and `kubeadm certs renew` (renews \
              nothing of etcd where etcd/ca.key is not on the node)",
         ),
-        kept: Kept::NotYet,
+        kept: Kept::Yes,
         fits: |shown| {
             shown.is_pod()
                 && (shown.has("/etc/kubernetes/manifests/etcd.yaml"))

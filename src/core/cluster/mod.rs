@@ -39,6 +39,7 @@ pub mod process;
 pub mod quorum;
 pub mod quorum_lost;
 pub mod quota;
+pub mod restart;
 pub mod restoration;
 pub mod risk;
 pub mod room;

@@ -124,6 +124,11 @@ pub fn run(desired: &Desired, observed: &mut Observed, name: &HostName) {
     host.service.state = ServiceState::Activating;
     host.service.complaint = None;
     host.service.ended = None;
+    // A manifest that was set aside is put back.
+    if let Some(kubelet) = &mut host.kubelet {
+        kubelet.manifest_aside = false;
+        host.service.enabled = true;
+    }
     host.data = DataDirectory::Member;
     host.v2store = version::needs_v2store_check(desired, version).then_some(V2Store::Clean);
 }

@@ -47,8 +47,9 @@ pub fn depends_on<'a>(observed: &Observed, mut actions: impl Iterator<Item = &'a
     let is_risky = |action: &Action| {
         matches!(
             action,
-            Action::Service(ServiceAction::Restart { .. } | ServiceAction::Stop { .. })
-                | Action::Member(MemberAction::Remove { .. })
+            Action::Service(
+                ServiceAction::Restart { .. } | ServiceAction::ReplaceManifest { .. } | ServiceAction::Stop { .. }
+            ) | Action::Member(MemberAction::Remove { .. })
         )
     };
     answering > 1 && actions.any(is_risky)

@@ -24,6 +24,8 @@ pub enum Sighting {
     Inactive,
     /// systemd starts the service, and has not come to etcd yet.
     BeforeEtcd,
+    /// Its manifest is there, and the kubelet has no etcd running: it lets some seconds pass after each change and each exit.
+    BeforePod,
     /// The process that is to end, or to be replaced.
     OldProcess,
     Starting {
@@ -55,6 +57,7 @@ pub fn of(observed: &Observed, name: &HostName, old: Option<u32>) -> Option<Sigh
         return Some(Sighting::Exited(exit));
     }
     Some(match (&host.process, &host.member) {
+        (None, _) if host.service.state == ServiceState::Activating && host.kubelet.is_some() => Sighting::BeforePod,
         (None, _) if host.service.state == ServiceState::Activating => Sighting::BeforeEtcd,
         (None, _) => Sighting::Inactive,
         (Some(process), _) if old == Some(process.pid) => Sighting::OldProcess,
@@ -127,6 +130,7 @@ impl Sighting {
             Self::Exited(exit) => exited(exit, exits),
             Self::Inactive => "its service is not running".to_owned(),
             Self::BeforeEtcd => "systemd is starting its service".to_owned(),
+            Self::BeforePod => "the kubelet has not started it yet".to_owned(),
             Self::OldProcess => "the etcd from before this step has not ended yet".to_owned(),
             Self::Starting { disk_bytes: Some(read), database_bytes: Some(database) }
                 if *read > 0 && *database >= LARGE_BYTES =>

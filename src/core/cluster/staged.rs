@@ -3,7 +3,7 @@
 use crate::core::cluster::version;
 use crate::core::code::Code;
 use crate::core::content::{layout, runtime};
-use crate::core::desired::Desired;
+use crate::core::desired::{Binaries, Desired};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{DataDirectory, File, Host, Role};
@@ -41,7 +41,8 @@ impl Missing {
 /// The first program or file that a start would not find.
 pub fn missing(desired: &Desired, host: &Host) -> Option<Missing> {
     let version = version::on_disk(desired, host);
-    if !host.installed.contains_key(&version) {
+    // That an image is on its node, the kubelet sees to.
+    if desired.binaries != Binaries::Image && !host.installed.contains_key(&version) {
         return Some(Missing::Program(desired.binaries_folder_of(version).join("etcd")));
     }
     let pairs = [Role::Server, Role::Peer].into_iter().flat_map(|role| [role.certificate(), role.key()]);

@@ -148,7 +148,7 @@ fn stops(desired: &Desired, observed: &Observed, running: Version) -> Result<Vec
     let declared = desired.cluster.version;
     let via = match &desired.binaries {
         Binaries::Archive { via, .. } => Some(via),
-        Binaries::Preinstalled { .. } | Binaries::Undeclared => None,
+        Binaries::Preinstalled { .. } | Binaries::Image | Binaries::Undeclared => None,
     };
     let mut stops = Vec::new();
     let mut missing = Vec::new();
@@ -405,7 +405,7 @@ pub enum Want {
 pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, version: Version) -> Want {
     let installed = host.installed.get(&version);
     match (&desired.binaries, installed) {
-        (Binaries::Preinstalled { .. } | Binaries::Undeclared, Some(_)) => Want::Nothing,
+        (Binaries::Preinstalled { .. } | Binaries::Undeclared, Some(_)) | (Binaries::Image, _) => Want::Nothing,
         (Binaries::Preinstalled { folder }, None) => {
             let what = format!("{folder} on {name} does not contain etcd {version}");
             let hint = "install it there, or configure an archive in [etcd.archive]";

@@ -21,6 +21,7 @@ pub fn form(desired: &Desired) -> Option<Form> {
         Layout::Default | Layout::Canonical => None,
         Layout::Kubespray | Layout::Etcdadm | Layout::Autobase | Layout::Debian => Some(Form::Environment),
         Layout::CanonicalSnap => Some(Form::Arguments),
+        Layout::Kubeadm => Some(Form::Manifest),
         // Flags of the unit, a configuration file, or variables in a file that the unit reads.
         Layout::Unit if is_yaml(&desired.paths.config) => Some(Form::Yaml),
         Layout::Unit => {

@@ -2,7 +2,7 @@
 //!
 //! A new file is a variant of [`File`] and its row here; without the row, or with a column left out, nothing compiles.
 
-use crate::core::desired::{Consumer, Desired, Node, Paths};
+use crate::core::desired::{Binaries, Consumer, Desired, Node, Paths};
 use crate::core::names::{Digest, HostName, RemotePath};
 use crate::core::observed::{Access, File, FileFact, Folder, Needed, Stored};
 
@@ -283,6 +283,23 @@ pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
 
 pub fn folder_access(folder: Folder) -> Access {
     folder_row(folder).owned.access()
+}
+
+/// Where the manifest of a static pod waits while the kubelet is not to run it, and the folder of what is beside it. The kubelet
+/// reads every file in the folder of its manifests, so it is beside that folder: a rename leads there and back.
+pub fn aside_of_manifest(desired: &Desired) -> RemotePath {
+    manifests_aside(desired).join(desired.paths.config.name())
+}
+
+/// The folder of that: `/etc/kubernetes/quorate`.
+pub fn manifests_aside(desired: &Desired) -> RemotePath {
+    desired.paths.config_folder().parent().join("quorate")
+}
+
+/// What etcd needs on the disk of its host: of a static pod, the program is in its image.
+pub fn needed(desired: &Desired) -> impl Iterator<Item = Needed> + use<> {
+    let has_binary = desired.binaries != Binaries::Image;
+    Needed::ALL.iter().copied().filter(move |needed| has_binary || *needed != Needed::Binary)
 }
 
 /// Where what etcd needs at its start is declared to be.

@@ -2,29 +2,32 @@
 //!
 //! One answer a question for each runtime. Whoever needs one of them asks here, and names no unit of its own.
 
-use super::systemd;
+use super::form;
+use super::{layout, systemd};
 use crate::core::desired::{Desired, Runtime};
-use crate::core::names::{Digest, Version};
+use crate::core::names::{Digest, RemotePath, Version};
 use crate::core::observed::File;
 
 /// The file by which etcd is started, and which says of which version.
 pub fn definition(desired: &Desired) -> File {
     match desired.cluster.runtime {
         Runtime::Systemd => File::Unit,
+        Runtime::StaticPod => File::Settings,
     }
 }
 
-/// The text of [`definition`], the same on every host that runs `version`.
+/// The text of a [`definition`] that quorate writes, the same on every host that runs `version`. It writes no manifest: that
+/// is somebody else's, in which it changes settings.
 pub fn text(desired: &Desired, version: Version) -> String {
-    match desired.cluster.runtime {
-        Runtime::Systemd => systemd::unit(desired, version),
-    }
+    systemd::unit(desired, version)
 }
 
-/// The version that a text of [`definition`] starts; `None` when it starts none that was installed by us.
+/// The version that a text of [`definition`] starts; `None` when it starts none that was installed by us, or an image whose
+/// tag does not say it.
 pub fn version_in(desired: &Desired, text: &str) -> Option<Version> {
     match desired.cluster.runtime {
         Runtime::Systemd => systemd::unit_version(desired, text),
+        Runtime::StaticPod => form::pod(text).ok()?.version(),
     }
 }
 
@@ -33,6 +36,7 @@ pub fn version_in(desired: &Desired, text: &str) -> Option<Version> {
 pub fn runs_alike(desired: &Desired, file: File, loaded: Digest, text: &str) -> bool {
     let before = match desired.cluster.runtime {
         Runtime::Systemd => systemd::unit_before(desired, text),
+        Runtime::StaticPod => None,
     };
     file == definition(desired) && before.is_some_and(|before| Digest::of(before) == loaded)
 }
@@ -51,20 +55,31 @@ pub fn loaded_at_start(desired: &Desired) -> &'static [File] {
         // What somebody else's process has loaded, it does not tell.
         _ if desired.cluster.layout.is_adopted() => &[],
         Runtime::Systemd => &systemd::LOADED_AT_START,
+        Runtime::StaticPod => &[],
     }
 }
 
-/// The name of the environment variable in which a process carries the digests of [`loaded_at_start`].
-pub fn loaded_variable(desired: &Desired) -> &'static str {
+/// The name of the environment variable in which a process carries the digests of [`loaded_at_start`], where it does.
+pub fn loaded_variable(desired: &Desired) -> Option<&'static str> {
     match desired.cluster.runtime {
-        Runtime::Systemd => systemd::LOADED_VARIABLE,
+        Runtime::Systemd => Some(systemd::LOADED_VARIABLE),
+        Runtime::StaticPod => None,
     }
 }
 
-/// What an operator on the host knows the running etcd by: `etcd.service`.
+/// Beside what, and under which name, a file of settings is kept as it was before: `/etc/etcd.env`.
+pub fn kept_beside(desired: &Desired) -> RemotePath {
+    match desired.cluster.runtime {
+        Runtime::Systemd => desired.paths.config.clone(),
+        Runtime::StaticPod => layout::aside_of_manifest(desired),
+    }
+}
+
+/// What an operator on the host knows the running etcd by: `etcd.service`, or the path of its manifest.
 pub fn name(desired: &Desired) -> &str {
     match desired.cluster.runtime {
         Runtime::Systemd => &desired.paths.service,
+        Runtime::StaticPod => desired.paths.config.as_str(),
     }
 }
 
@@ -72,13 +87,20 @@ pub fn name(desired: &Desired) -> &str {
 pub fn log(desired: &Desired) -> String {
     match desired.cluster.runtime {
         Runtime::Systemd => format!("journalctl -u {}", desired.paths.service),
+        Runtime::StaticPod => "tail /var/log/pods/*_etcd-*/etcd/*.log".to_owned(),
     }
+}
+
+/// The command that shows what the kubelet says, on the host where it is to run etcd.
+pub fn log_of_kubelet(desired: &Desired) -> String {
+    format!("journalctl -u {}", desired.paths.service)
 }
 
 /// The command that stops etcd on a host.
 pub fn stop(desired: &Desired) -> String {
     match desired.cluster.runtime {
         Runtime::Systemd => format!("systemctl stop {}", desired.paths.service),
+        Runtime::StaticPod => format!("mv {} {}", desired.paths.config, layout::aside_of_manifest(desired)),
     }
 }
 

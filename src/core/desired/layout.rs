@@ -2,6 +2,8 @@
 
 use strum::VariantArray;
 
+use super::Runtime;
+
 /// Who has set etcd up, and so where its settings and files are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum Layout {
@@ -12,6 +14,8 @@ pub enum Layout {
     Canonical,
     /// The snap of Canonical Kubernetes, as a service of its own; told from the one before by the file with its settings.
     CanonicalSnap,
+    /// kubeadm, as a static pod of the kubelet: stacked, or external after its guide.
+    Kubeadm,
     /// kubespray, as a service of the host.
     Kubespray,
     Etcdadm,
@@ -31,6 +35,7 @@ impl Layout {
         match self {
             Self::Default => "default",
             Self::Canonical | Self::CanonicalSnap => "canonical",
+            Self::Kubeadm => "kubeadm",
             Self::Kubespray => "kubespray",
             Self::Etcdadm => "etcdadm",
             Self::Autobase => "autobase",
@@ -41,6 +46,21 @@ impl Layout {
 
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|layout| layout.name() == name)
+    }
+
+    /// What runs etcd in it.
+    pub fn runtime(self) -> Runtime {
+        match self {
+            Self::Kubeadm => Runtime::StaticPod,
+            Self::Default
+            | Self::Canonical
+            | Self::CanonicalSnap
+            | Self::Kubespray
+            | Self::Etcdadm
+            | Self::Autobase
+            | Self::Debian
+            | Self::Unit => Runtime::Systemd,
+        }
     }
 
     /// Whether somebody else has set the service up: quorate then keeps what is declared in the file that is there, and

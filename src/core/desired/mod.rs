@@ -167,6 +167,18 @@ pub struct Cluster {
 pub enum Runtime {
     /// A service of systemd, under the unit's name in [`Paths`].
     Systemd,
+    /// A pod that the kubelet runs from a manifest in a folder of the host.
+    StaticPod,
+}
+
+impl Runtime {
+    /// As `runtime` in `[cluster]` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::StaticPod => "static-pod",
+        }
+    }
 }
 
 /// Whether a step may make the cluster unavailable. A cluster of one or two members cannot restart one without it.
@@ -279,6 +291,9 @@ pub enum Setting {
     Table(BTreeMap<String, Setting>),
 }
 
+/// Where the images of etcd have its programs.
+const IN_IMAGE: &str = "/usr/local/bin";
+
 /// Where the etcd binaries come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Binaries {
@@ -292,6 +307,8 @@ pub enum Binaries {
     },
     /// Already on the hosts, in this folder, and kept there by someone else.
     Preinstalled { folder: RemotePath },
+    /// In the image of a static pod, which its manifest names.
+    Image,
     /// Nothing is declared: whatever is installed under `paths.binaries` must do.
     Undeclared,
 }
@@ -447,6 +464,7 @@ impl Desired {
     pub fn binaries_folder_of(&self, version: Version) -> RemotePath {
         match &self.binaries {
             Binaries::Preinstalled { folder } => folder.clone(),
+            Binaries::Image => RemotePath::new(IN_IMAGE),
             Binaries::Archive { .. } | Binaries::Undeclared => self.paths.binaries.join(&version.to_string()),
         }
     }
@@ -461,7 +479,7 @@ impl Desired {
         match &self.binaries {
             Binaries::Archive { sha256, .. } if version == self.cluster.version => sha256.get(&architecture).copied(),
             Binaries::Archive { via, .. } => via.get(&version)?.get(&architecture).copied(),
-            Binaries::Preinstalled { .. } | Binaries::Undeclared => None,
+            Binaries::Preinstalled { .. } | Binaries::Image | Binaries::Undeclared => None,
         }
     }
 }

@@ -24,6 +24,7 @@ mod data;
 pub mod departure;
 mod file;
 mod installed;
+mod kubelet;
 mod lent;
 mod location;
 mod lock;
@@ -39,6 +40,7 @@ pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
 pub use installed::{Installed, Tools};
+pub use kubelet::Kubelet;
 pub use lent::{Lent, OpenedBy, Unable};
 pub use location::{Closed, Location, Mount, Needed, Restricted, Restriction};
 pub use lock::LockHolder;
@@ -263,6 +265,9 @@ pub struct Host {
     pub installed: BTreeMap<Version, Installed>,
     pub tools: Tools,
     pub service: Service,
+    /// Looked at only where a kubelet is to run etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubelet: Option<Kubelet>,
     /// The running etcd, if its unit has a main process.
     pub process: Option<Process>,
     pub data: DataDirectory,

@@ -72,6 +72,7 @@ pub struct Work {
 /// The end of a process that nobody asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
+    /// What tells it from every other one: of a static pod, of whose processes no id stays, the inode of its log.
     pub pid: u32,
     /// How long it ran.
     pub ran_ms: Option<u64>,

@@ -6,7 +6,7 @@ use crate::core::capability::{
 };
 use crate::core::cluster::model;
 use crate::core::desired::Desired;
-use crate::core::observed::Observed;
+use crate::core::observed::{File, Observed};
 use crate::core::plan::action::{
     Action, AuthAction, AuthorityAction, BackupAction, CertificateAction, ConsumerAction, DataAction, DepartureAction,
     FileAction, HostAction, MemberAction, NodeCaAction, RaftLogAction, Readiness, RecoveryAction, RestoreAction,
@@ -46,6 +46,9 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
         Action::Service(ServiceAction::Enable { host }) => service::enable_readiness(observed, host),
         Action::Service(ServiceAction::Start { host }) => service::start_readiness(desired, observed, host),
         Action::Service(ServiceAction::Restart { host }) => service::restart_readiness(desired, observed, host),
+        Action::Service(ServiceAction::ReplaceManifest { host, text }) => {
+            service::manifest_readiness(desired, observed, host, text)
+        }
         Action::Data(DataAction::Move { host, from, .. }) => relocation::readiness(desired, observed, host, from),
         Action::Member(MemberAction::Add { host, peer_url }) => {
             membership::add_readiness(desired, observed, host, peer_url)
@@ -121,6 +124,10 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
         Action::Service(ServiceAction::Enable { host }) => service::enable_effect(observed, host),
         Action::Service(ServiceAction::Start { host } | ServiceAction::Restart { host }) => {
             service::start_effect(desired, observed, host)
+        }
+        Action::Service(ServiceAction::ReplaceManifest { host, text }) => {
+            config::effect(desired, observed, host, File::Settings, text);
+            service::start_effect(desired, observed, host);
         }
         Action::Data(DataAction::Move { host, .. }) => relocation::effect(observed, host),
         Action::Member(MemberAction::Add { peer_url, .. }) => membership::add_effect(observed, peer_url),

@@ -20,7 +20,7 @@ use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Observed};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, BackupAction, FileAction};
+use crate::core::plan::action::{Action, BackupAction, FileAction, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 use crate::core::plan::step::{FileDiff, Margin, Step};
 
@@ -273,6 +273,7 @@ fn take(desired: &Desired, first: &Observed, world: &mut Observed, draft: Draft)
 pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
     let (host, file, text) = match action {
         Action::File(FileAction::Write { host, file, text }) => (host, file, text.as_str()),
+        Action::Service(ServiceAction::ReplaceManifest { host, text }) => (host, &File::Settings, text.as_str()),
         // Root will run it.
         Action::Backup(BackupAction::InstallScript { host }) => (host, &File::BackupScript, SCRIPT),
         _ => return None,

@@ -27,7 +27,7 @@ pub fn bare(desired: &Desired, at: UnixSeconds) -> Observed {
             let via = via.iter().map(|(version, of)| (*version, at_hand(of)));
             via.chain([(desired.cluster.version, at_hand(sha256))]).collect()
         }
-        Binaries::Preinstalled { .. } | Binaries::Undeclared => BTreeMap::new(),
+        Binaries::Preinstalled { .. } | Binaries::Image | Binaries::Undeclared => BTreeMap::new(),
     };
     let hosts = desired.nodes.keys().map(|name| (name.clone(), Seen::Known(bare_host())));
     Observed {
@@ -120,6 +120,7 @@ pub fn bare_host() -> Host {
         trusted: Vec::new(),
         installed: BTreeMap::new(),
         tools: Tools::Absent,
+        kubelet: None,
         service: Service {
             state: ServiceState::Inactive,
             enabled: false,

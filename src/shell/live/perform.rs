@@ -152,6 +152,10 @@ async fn service(hosts: &Hosts, credentials: &Credentials, action: &ServiceActio
             handover::hand_over(hosts, credentials, host).await?;
             Command::restart(desired)
         }
+        ServiceAction::ReplaceManifest { host, text } => {
+            handover::hand_over(hosts, credentials, host).await?;
+            Command::replace_manifest(desired, text)
+        }
         ServiceAction::Stop { .. } => Command::stop(desired),
     })
 }

@@ -34,6 +34,7 @@ mod locations;
 mod lock;
 mod log;
 mod others;
+mod pod;
 mod process;
 mod pushed;
 mod room;
@@ -79,7 +80,7 @@ macro_rules! sections {
 
 // Later ones go on from what earlier ones have found; the bytes that `files` ends with come last.
 sections! {
-    host installed tools unit complaint process started_with data elsewhere loaded others v2store log listeners clients sources snapshots
+    host installed tools unit pod complaint process started_with data elsewhere loaded others v2store log listeners clients sources snapshots
     pushed scheduled keys account locations room authority lock consumers files
 }
 
@@ -187,6 +188,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         installed,
         tools,
         unit,
+        pod,
         complaint,
         process,
         started_with,
@@ -230,6 +232,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         installed,
         tools,
         service: Service { complaint, ..unit },
+        kubelet: pod,
         clients,
         sources,
         lookups: BTreeMap::new(),

@@ -106,14 +106,15 @@ impl Surveyor {
     pub async fn kept(&self, running: &RunningEtcd, told: &Told) -> Result<(KeptFiles, Option<String>), Cause> {
         let units = RemotePath::new(layout::UNITS_FOLDER);
         let unit = match &running.runner {
-            Runner::Unit(name) => units.join(name),
+            Runner::Unit(name) => Some(units.join(name)),
+            Runner::Kubelet(_) => None,
             _ => return Ok((KeptFiles::default(), None)),
         };
         let trust = told.value("trusted-ca-file").map(RemotePath::new);
         let beside = trust.as_ref().map(|trust| trust.parent().join("ca.key"));
         let what = "reading quorate's files";
         let (service, timer) = (units.join(layout::BACKUP_SERVICE), units.join(layout::BACKUP_TIMER));
-        let files = [Some(&unit), Some(&service), Some(&timer), trust.as_ref()];
+        let files = [unit.as_ref(), Some(&service), Some(&timer), trust.as_ref()];
         let files = files.map(|file| file.map_or("", RemotePath::as_str));
         let words = [beside.as_ref().map_or("", RemotePath::as_str)].into_iter().chain(files);
         let script = remote::with_arguments(include_str!("script/kept.sh"), words);
@@ -122,7 +123,7 @@ impl Surveyor {
         let texts = lines(&String::from_utf8_lossy(&output.stdout));
         let text = |file: &RemotePath| texts.get(file.as_str()).cloned();
         let kept = KeptFiles {
-            unit: text(&unit),
+            unit: unit.as_ref().and_then(text),
             backup: text(&service).zip(text(&timer)).map(|(service, timer)| BackupUnits { service, timer }),
             has_authority_key: beside.is_some_and(|key| texts.contains_key(key.as_str())),
         };

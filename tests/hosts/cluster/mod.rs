@@ -19,6 +19,7 @@ mod doctor;
 mod drift;
 mod expired;
 mod forms;
+mod kubeadm;
 mod lock;
 mod membership;
 mod moves;

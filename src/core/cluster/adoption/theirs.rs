@@ -8,7 +8,7 @@ use toml::Value;
 use super::{Shown, Values, port, size, text_of};
 use crate::core::content::settings::{Medium, Told, of_flags, of_variables};
 use crate::core::content::{adopted, duration};
-use crate::core::desired::{EtcdSettings, Layout, Setting, SettingKind, etcd_settings, owner, setting_kind};
+use crate::core::desired::{EtcdSettings, Layout, Runtime, Setting, SettingKind, etcd_settings, owner, setting_kind};
 use crate::core::names::{RemotePath, Version};
 use crate::core::observed::Runner;
 
@@ -17,9 +17,6 @@ const FILES: [&str; 5] = ["trusted-ca-file", "cert-file", "key-file", "peer-cert
 
 /// Where the service and its files lie.
 pub(super) fn places(shown: &Shown, told: &Told, layout: Layout) -> Result<Values, String> {
-    let Runner::Unit(unit) = &shown.running.runner else {
-        return Err("no unit of its host runs it".to_owned());
-    };
     let value = |name: &str| told.value(name).ok_or_else(|| format!("its settings have no `{name}`"));
     for name in ["initial-advertise-peer-urls", "advertise-client-urls"] {
         if value(name)?.starts_with("http://") {
@@ -36,12 +33,24 @@ pub(super) fn places(shown: &Shown, told: &Told, layout: Layout) -> Result<Value
         (("cluster", "layout"), Value::String(layout.name().to_owned())),
         (("ports", "client"), port(value("advertise-client-urls")?)?),
         (("ports", "peer"), port(value("initial-advertise-peer-urls")?)?),
-        (("paths", "config"), text_of(&settings_file(shown, told, layout, unit)?)),
         (("paths", "data"), Value::String(value("data-dir")?.to_owned())),
         (("paths", "certificates"), text_of(&folder)),
-        (("paths", "service"), Value::String(unit.clone())),
-        (("etcd.archive", "preinstalled"), text_of(&programs(&shown.running.executable))),
     ]);
+    match (&shown.running.runner, layout.runtime()) {
+        (Runner::Unit(unit), Runtime::Systemd) => values.extend([
+            (("paths", "config"), text_of(&settings_file(shown, told, layout, unit)?)),
+            (("paths", "service"), Value::String(unit.clone())),
+            (("etcd.archive", "preinstalled"), text_of(&programs(&shown.running.executable))),
+        ]),
+        (Runner::Kubelet(Some(manifest)), Runtime::StaticPod) if told.by == Medium::Flags => {
+            values.insert(("paths", "config"), text_of(manifest));
+        }
+        (Runner::Kubelet(Some(manifest)), Runtime::StaticPod) => {
+            return Err(format!("not all of its settings are flags in {manifest}"));
+        }
+        (_, Runtime::StaticPod) => return Err("which manifest its pod is of is not known".to_owned()),
+        (_, Runtime::Systemd) => return Err("no unit of its host runs it".to_owned()),
+    }
     if let Some(urls) = told.value("listen-metrics-urls") {
         values.insert(("ports", "metrics"), port(urls)?);
     }

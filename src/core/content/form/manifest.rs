@@ -9,13 +9,70 @@ use yaml_serde::Value;
 use super::scalar::{self, is_blank};
 use super::words::{self, Hand, Piece, Word};
 use super::{Edit, Line, Unreadable, line_at, line_end, lines, settings, without_lines};
+use crate::core::names::{RemotePath, Version};
 
-/// The container of etcd.
-struct Pod {
+/// What a manifest says beside etcd's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// `registry.k8s.io/etcd:3.6.8-0`
+    pub image: Option<String>,
+    pub mounts: Vec<Mounted>,
+}
+
+/// A path of the host that the container sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    pub inside: RemotePath,
+    pub on_host: RemotePath,
+}
+
+impl Pod {
+    /// What the tag of the image says: `3.6.8-0` is 3.6.8, and `v3.6.8` is, too.
+    pub fn version(&self) -> Option<Version> {
+        let image = self.image.as_deref()?;
+        let (_, tag) = image.split('@').next()?.rsplit('/').next()?.rsplit_once(':')?;
+        tag.strip_prefix('v').unwrap_or(tag).split('-').next()?.parse().ok()
+    }
+
+    /// Where on the host a path of the container is; `None` where it is in the image, and gone with the pod.
+    pub fn on_host(&self, path: &RemotePath) -> Option<RemotePath> {
+        let within = self.mounts.iter().filter(|mounted| path.is_within(&mounted.inside));
+        let mounted = within.max_by_key(|mounted| mounted.inside.as_str().len())?;
+        let rest = path.as_str().strip_prefix(mounted.inside.as_str())?.trim_start_matches('/');
+        Some(if rest.is_empty() { mounted.on_host.clone() } else { mounted.on_host.join(rest) })
+    }
+}
+
+/// What the manifest of a static pod says of the container that runs etcd.
+///
+/// # Errors
+/// When it has none, or more than one that may be it.
+pub fn pod(text: &str) -> Result<Pod, Unreadable> {
+    let tree = scalar::tree(text)?;
+    let container = container(&tree)?.1;
+    let text_at = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let list = |of: &Value, key: &str| of.get(key).and_then(Value::as_sequence).cloned().unwrap_or_default();
+    let volumes = tree.get("spec").map(|spec| list(spec, "volumes")).unwrap_or_default();
+    let host_path = |name: &str| {
+        let volume = volumes.iter().find(|volume| text_at(volume, "name").as_deref() == Some(name))?;
+        text_at(volume.get("hostPath")?, "path")
+    };
+    let mounted = |mount: &Value| {
+        let sub_path = text_at(mount, "subPath").map(|path| format!("/{path}")).unwrap_or_default();
+        let on_host = format!("{}{sub_path}", host_path(&text_at(mount, "name")?)?.trim_end_matches('/'));
+        let inside = text_at(mount, "mountPath")?;
+        Some(Mounted { inside: RemotePath::new(inside.trim_end_matches('/')), on_host: RemotePath::new(on_host) })
+    };
+    let mounts = list(container, "volumeMounts").iter().filter_map(mounted).collect();
+    Ok(Pod { image: text_at(container, "image"), mounts })
+}
+
+/// What starts etcd in its container.
+struct Started {
     tree: Value,
     /// Which of the containers.
     container: usize,
-    /// What is started: the program, and then the flags.
+    /// The program, and then the flags.
     items: Vec<Item>,
 }
 
@@ -26,19 +83,24 @@ struct Item {
     raw: Range<usize>,
 }
 
-fn pod(text: &str) -> Result<Pod, Unreadable> {
+/// The container that runs etcd, and its number.
+fn container(tree: &Value) -> Result<(usize, &Value), Unreadable> {
+    let containers = tree.get("spec").and_then(|spec| spec.get("containers")).and_then(Value::as_sequence);
+    let of_etcd: Vec<_> = containers.into_iter().flatten().enumerate().filter(|(_, of)| is_etcd(of)).collect();
+    match of_etcd[..] {
+        [one] => Ok(one),
+        [] => Err(Unreadable::of_no_line("no container of this pod starts etcd")),
+        _ => Err(Unreadable::of_no_line("more than one container of this pod may be etcd's")),
+    }
+}
+
+fn started(text: &str) -> Result<Started, Unreadable> {
     if let Some(at) = scalar::bracket(text) {
         return Err(Unreadable::at(text, at, "a manifest in brackets, as JSON has it"));
     }
     let tree = scalar::tree(text)?;
+    let (container, of) = container(&tree)?;
     let none = Vec::new();
-    let containers = tree.get("spec").and_then(|spec| spec.get("containers")).and_then(Value::as_sequence);
-    let of_etcd: Vec<_> = containers.unwrap_or(&none).iter().enumerate().filter(|(_, of)| is_etcd(of)).collect();
-    let (container, of) = match of_etcd[..] {
-        [one] => one,
-        [] => return Err(Unreadable::of_no_line("no container of this pod starts etcd")),
-        _ => return Err(Unreadable::of_no_line("more than one container of this pod may be etcd's")),
-    };
     let list = |key: &str| -> Result<Option<Vec<&str>>, Unreadable> {
         match of.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -65,7 +127,7 @@ fn pod(text: &str) -> Result<Pod, Unreadable> {
     if let Some(name) = names.filter_map(settings::name_of_variable).next() {
         return Err(near(text, "env", format!("`env` of the container sets {name}, beside the flags")));
     }
-    Ok(Pod { container, items, tree: tree.clone() })
+    Ok(Started { container, items, tree: tree.clone() })
 }
 
 /// At the line with that key, where only one has it.
@@ -138,13 +200,13 @@ fn items(text: &str, lines: &[Line], indent: usize, texts: &[&str]) -> Option<Ve
     (found.len() == texts.len()).then_some(found)
 }
 
-fn words(text: &str, pod: &Pod) -> Vec<Word> {
-    pod.items.iter().skip(1).map(|item| word(text, item)).collect()
+fn words(text: &str, started: &Started) -> Vec<Word> {
+    started.items.iter().skip(1).map(|item| word(text, item)).collect()
 }
 
 /// The flags of etcd. A word is put anew as a whole, so its pieces have no places of their own.
 pub(super) fn list(text: &str) -> Result<Vec<Word>, Unreadable> {
-    Ok(words(text, &pod(text)?))
+    Ok(words(text, &started(text)?))
 }
 
 fn word(text: &str, item: &Item) -> Word {
@@ -168,7 +230,7 @@ fn word(text: &str, item: &Item) -> Word {
 
 /// All that is no flag of etcd.
 pub(super) fn rest(text: &str) -> Result<String, Unreadable> {
-    let Pod { mut tree, container, .. } = pod(text)?;
+    let Started { mut tree, container, .. } = started(text)?;
     let of = tree.get_mut("spec").and_then(|spec| spec.get_mut("containers")).and_then(|all| all.get_mut(container));
     let of = of.and_then(Value::as_mapping_mut);
     let program = of.and_then(|of| {
@@ -179,9 +241,9 @@ pub(super) fn rest(text: &str) -> Result<String, Unreadable> {
 }
 
 pub(super) fn change(text: &str, name: &str, value: Option<&str>) -> Result<Vec<Edit>, Unreadable> {
-    let pod = pod(text)?;
-    let words = words(text, &pod);
-    words::change(text, &words, &InItems { text, items: &pod.items }, name, value)
+    let started = started(text)?;
+    let words = words(text, &started);
+    words::change(text, &words, &InItems { text, items: &started.items }, name, value)
 }
 
 struct InItems<'a> {

@@ -31,6 +31,8 @@ mod unit;
 mod words;
 mod yaml;
 
+pub use manifest::{Mounted, Pod, pod};
+
 /// How a file holds settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {

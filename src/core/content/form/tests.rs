@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::names::{RemotePath, Version};
 
 /// kubeadm 1.33.
 const MANIFEST: &str = "\
@@ -188,6 +189,29 @@ fn a_changed_setting_is_one_changed_line_in_every_form() {
         let back = with(form, &changed, &changes(&[("wal-dir", ""), ("name", old)])).unwrap();
         assert_eq!(back, unended);
     }
+}
+
+#[test]
+fn the_image_of_a_manifest_says_a_version_and_its_volumes_where_a_path_is() {
+    let version = |image: &str| Pod { image: Some(image.to_owned()), mounts: Vec::new() }.version();
+    let known = Some(Version::new(3, 6, 8));
+    for image in ["registry.k8s.io/etcd:3.6.8-0", "quay.io/coreos/etcd:v3.6.8", "host:5000/etcd:3.6.8@sha256:0a"] {
+        assert_eq!(version(image), known, "{image}");
+    }
+    for image in ["registry.k8s.io/etcd", "host:5000/etcd", "etcd:latest", "etcd@sha256:0a", "etcd:3.6"] {
+        assert_eq!(version(image), None, "{image}");
+    }
+    let text = "spec:\n  containers:\n  - name: helper\n    image: a\n  - name: etcd\n    image: b:3.5.1\n    volumeMounts:\n\
+                \x20   - {name: data, mountPath: /var/lib/etcd/}\n    - {name: pki, mountPath: /pki, subPath: etcd}\n    - \
+                {name: other, mountPath: /tmp}\n  volumes:\n  - {name: data, hostPath: {path: /srv/etcd}}\n  - {name: pki, \
+                hostPath: {path: /etc/pki/}}\n  - {name: other, emptyDir: {}}\n";
+    let pod = pod(text).unwrap();
+    assert_eq!(pod.image.as_deref(), Some("b:3.5.1"));
+    let on_host = |path: &str| pod.on_host(&RemotePath::new(path)).map(|path| path.to_string());
+    assert_eq!(on_host("/var/lib/etcd").as_deref(), Some("/srv/etcd"));
+    assert_eq!(on_host("/var/lib/etcd/member").as_deref(), Some("/srv/etcd/member"));
+    assert_eq!(on_host("/pki/ca.crt").as_deref(), Some("/etc/pki/etcd/ca.crt"));
+    assert_eq!((on_host("/tmp/x"), on_host("/var/lib/etcd-2")), (None, None));
 }
 
 #[test]

@@ -18,16 +18,19 @@ pub(super) const CLUSTER: Section = Section {
             .more("Clusters of one or two members cannot restart a member without an outage, so they need `\"allowed\"` for it."),
         Key::new(
             "layout",
-            Shape::Choice(&["default", "canonical", "kubespray", "etcdadm", "autobase", "debian", "unit"]),
-            "Who set etcd up, and so where its files are",
+            Shape::Choice(&["default", "canonical", "kubeadm", "kubespray", "etcdadm", "autobase", "debian", "unit"]),
+            "Who set etcd up",
         )
         .default("\"default\"")
         .more(
             "`canonical`: quorate, in the folders of Canonical Kubernetes; with `config = \"/var/snap/k8s/common/args/etcd\"`, its \
-             snap. All others are a service that somebody else set up, whose settings stay where they are: /etc/etcd.env, /etc/etcd/etcd.env, /etc/etcd/etcd.conf, /etc/default/etcd, or \
+             snap. All others are an etcd that somebody else set up, whose settings stay where they are: the manifest of kubeadm's static pod, /etc/etcd.env, /etc/etcd/etcd.env, /etc/etcd/etcd.conf, /etc/default/etcd, or \
              flags in the unit. `quorate init --from-live HOST` writes it.",
         ),
-        Key::new("runtime", Shape::Choice(&["systemd"]), "What runs etcd on the hosts").default("\"systemd\""),
+        Key::new("runtime", Shape::Choice(&["systemd", "static-pod"]), "What runs etcd on the hosts")
+            .otherwise("what the layout has")
+            .example("\"systemd\"")
+            .more("`static-pod` with `layout = \"kubeadm\"`, `systemd` with all others."),
         Key::new("topology", Shape::Choice(&["external"]), "etcd runs outside the Kubernetes that uses it")
             .default("\"external\""),
     ],
@@ -122,7 +125,8 @@ pub(super) const PATHS: Section = Section {
             .default("\"/var/lib/etcd\"")
             .more("When it is changed, the data of each member is moved there, one member at a time."),
         Key::new("certificates", Shape::RemotePath, "The folder of certificates and keys").default("\"/etc/etcd/pki\""),
-        Key::new("service", Shape::Text, "The name of the systemd unit").default("\"etcd.service\""),
+        Key::new("service", Shape::Text, "The name of the systemd unit: etcd's, or that of the kubelet which runs it")
+            .default("\"etcd.service\""),
         Key::new("binaries", Shape::RemotePath, "The folder of the binaries, with one folder for each version")
             .default("\"/opt/etcd\""),
         Key::new("names", Shape::Table { keys: NAMES, one_of: &[] }, "What the files in `certificates` are called")

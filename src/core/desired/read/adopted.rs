@@ -2,15 +2,15 @@
 
 use super::problem::Problem;
 use super::table::Table;
-use crate::core::desired::{AuthoritySource, Binaries, Layout};
+use crate::core::desired::{AuthoritySource, Binaries, Layout, Runtime};
 
 /// The sections for which quorate would put files of its own beside theirs.
 const NOT_YET: [(&str, &str); 2] = [("backup", "scheduled snapshots"), ("consumers", "certificates of consumers")];
 
-/// Reports what `layout` does not take.
-pub(super) fn check(root: &mut Table, layout: Layout, authority: &AuthoritySource, binaries: &Binaries) {
+/// Reports what `layout` does not take; where its programs are.
+pub(super) fn check(root: &mut Table, layout: Layout, authority: &AuthoritySource, binaries: Binaries) -> Binaries {
     if !layout.is_adopted() {
-        return;
+        return binaries;
     }
     let name = layout.name();
     let declared = |table: &Table, section| table.declares(section);
@@ -24,6 +24,14 @@ pub(super) fn check(root: &mut Table, layout: Layout, authority: &AuthoritySourc
         let problem = Problem::new(span, format!("this source is not supported yet with `layout = \"{name}\"`"));
         root.report(problem.hint("put the CA's certificate into `dir` of [ca] as ca.crt: that is enough to look"));
     }
+    if layout.runtime() == Runtime::StaticPod {
+        if !matches!(binaries, Binaries::Undeclared) {
+            let span = declared(root, "etcd").unwrap_or_default();
+            let problem = Problem::new(span, format!("[etcd.archive] is not supported with `layout = \"{name}\"`"));
+            root.report(problem.hint("the programs are in the image that the manifest names: omit it"));
+        }
+        return Binaries::Image;
+    }
     if !matches!(binaries, Binaries::Preinstalled { .. }) {
         let span = declared(root, "etcd").or_else(|| declared(root, "cluster")).unwrap_or_default();
         let problem = Problem::new(span, format!("`layout = \"{name}\"` needs the folder of the programs"));
@@ -31,4 +39,5 @@ pub(super) fn check(root: &mut Table, layout: Layout, authority: &AuthoritySourc
             "add [etcd.archive] with `preinstalled = \"/usr/local/bin\"`, or wherever the service starts etcd from";
         root.report_missing(problem.hint(hint));
     }
+    binaries
 }

@@ -45,7 +45,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let (paths, layout) = root.section("paths", |table| paths::paths(table, cluster.layout));
     let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
         root.section("ca", |table| ca::ca(table, local, &given, &paths));
-    adopted::check(root, layout, &authority, &binaries);
+    let binaries = adopted::check(root, layout, &authority, binaries);
     let certificates = root.section("certificates", sections::certificates);
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));
@@ -70,7 +70,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
         version: cluster.version?,
         // Where its own files are, [paths] says.
         layout: if layout.is_adopted() { layout } else { Layout::Default },
-        runtime: cluster.runtime,
+        runtime: layout.runtime(),
         downtime: cluster.downtime,
     };
     let places = Places::default();

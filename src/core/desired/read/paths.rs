@@ -10,7 +10,7 @@ use super::kinds::remote_path;
 use super::problem::Problem;
 use super::table::Table;
 use super::value::Value;
-use crate::core::desired::{Layout, Paths};
+use crate::core::desired::{Layout, Paths, Runtime};
 use crate::core::forbidden;
 use crate::core::names::RemotePath;
 
@@ -99,6 +99,7 @@ fn of_layout(layout: Layout) -> Paths {
             "/etc/kubernetes/pki/etcd",
         ),
         Layout::CanonicalSnap => (SNAP_ARGUMENTS, "/var/snap/k8s/common/var/lib/etcd/data", "/etc/kubernetes/pki/etcd"),
+        Layout::Kubeadm => ("/etc/kubernetes/manifests/etcd.yaml", "/var/lib/etcd", "/etc/kubernetes/pki/etcd"),
         Layout::Kubespray => ("/etc/etcd.env", "/var/lib/etcd", "/etc/ssl/etcd/ssl"),
         Layout::Etcdadm => ("/etc/etcd/etcd.env", "/var/lib/etcd", "/etc/etcd/pki"),
         Layout::Autobase => ("/etc/etcd/etcd.conf", "/var/lib/etcd", "/etc/etcd/tls"),
@@ -109,7 +110,11 @@ fn of_layout(layout: Layout) -> Paths {
         config: RemotePath::new(config),
         data: RemotePath::new(data),
         certificates: RemotePath::new(certificates),
-        service: "etcd.service".to_owned(),
+        service: match layout.runtime() {
+            Runtime::Systemd => "etcd.service",
+            Runtime::StaticPod => "kubelet.service",
+        }
+        .to_owned(),
         binaries: RemotePath::new("/opt/etcd"),
         names: BTreeMap::new(),
     }

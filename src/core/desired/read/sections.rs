@@ -18,7 +18,6 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 pub(super) struct ClusterSection {
     pub name: Option<ClusterName>,
     pub version: Option<Version>,
-    pub runtime: Runtime,
     pub downtime: Downtime,
     pub layout: Layout,
 }
@@ -26,19 +25,23 @@ pub(super) struct ClusterSection {
 pub(super) fn cluster(table: &mut Table) -> ClusterSection {
     let name = table.require("name", "\"prod\"", kinds::name);
     let version = table.require("version", "\"3.6.16\"", kinds::version);
-    let runtimes = [("systemd", Some(Runtime::Systemd)), ("static-pod", None)];
-    let runtime = table.get("runtime", one_of(&runtimes)).unwrap_or(Runtime::Systemd);
+    let runtimes = [("systemd", Some(Runtime::Systemd)), ("static-pod", Some(Runtime::StaticPod))];
+    let runtime = table.get_spanned("runtime", one_of(&runtimes));
     table.get("topology", one_of(&[("external", Some(())), ("stacked", None)]));
     let named = Layout::ALL.iter().filter(|layout| Layout::of_name(layout.name()) == Some(**layout));
     let layouts: Vec<_> = named.map(|layout| (layout.name(), Some(*layout))).collect();
-    let layouts = [&layouts[..], &[("kubeadm", None)]].concat();
+    let layout = table.get("layout", one_of(&layouts)).unwrap_or(Layout::Default);
+    if let Some(runtime) = runtime.filter(|runtime| *runtime.get_ref() != layout.runtime()) {
+        let (name, is) = (layout.name(), layout.runtime().name());
+        let problem = Problem::new(runtime.span(), format!("with `layout = \"{name}\"`, etcd is run by {is}"));
+        table.report(problem.hint(format!("omit `runtime`: it is \"{is}\" there")));
+    }
     let downtimes = [("never", Some(Downtime::Never)), ("allowed", Some(Downtime::Allowed))];
     ClusterSection {
         name: name.map(|name| ClusterName::new(name.into_inner())),
         version: version.map(Spanned::into_inner),
-        runtime,
         downtime: table.get("downtime", one_of(&downtimes)).unwrap_or(Downtime::Never),
-        layout: table.get("layout", one_of(&layouts)).unwrap_or(Layout::Default),
+        layout,
     }
 }
 

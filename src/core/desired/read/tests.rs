@@ -201,13 +201,14 @@ fn the_cluster() {
     );
     check_changed("\"prod\"", "\"\"", &["2:8 \"\" is not a valid name -> it is empty"]);
     check_changed("\"prod\"", "\"-a\"", &["2:8 \"-a\" is not a valid name -> it must start with a letter or a digit"]);
-    let not_yet = "version = \"3.5.16\"\nruntime = \"static-pod\"\nlayout = \"kubeadm\"\ntopology = \"stacked\"\ndowntime = \"nevr\"";
+    let not_yet =
+        "version = \"3.5.16\"\nruntime = \"static-pod\"\nlayout = \"pod\"\ntopology = \"stacked\"\ndowntime = \"nevr\"";
     check_changed(
         "version = \"3.5.16\"",
         not_yet,
         &[
-            "4:11 `runtime = \"static-pod\"` is not supported yet -> supported: `systemd`",
-            "5:10 `layout = \"kubeadm\"` is not supported yet -> supported: `default`, `canonical`, `kubespray`, \
+            "4:11 with `layout = \"default\"`, etcd is run by systemd -> omit `runtime`: it is \"systemd\" there",
+            "5:10 \"pod\" is not a valid value of `layout` -> use one of `default`, `canonical`, `kubeadm`, `kubespray`, \
              `etcdadm`, `autobase`, `debian` and `unit`",
             "6:12 `topology = \"stacked\"` is not supported yet -> supported: `external`",
             "7:12 \"nevr\" is not a valid value of `downtime` -> did you mean \"never\"?",

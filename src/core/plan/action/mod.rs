@@ -257,6 +257,9 @@ impl Action {
             Self::File(FileAction::Write { host, file, text }) => {
                 format!("write-file {host} {} {}", file.name_in_id(), digest_of(*file, text))
             }
+            Self::Service(ServiceAction::ReplaceManifest { host, text }) => {
+                format!("replace-manifest {host} {}", digest_of(File::Settings, text))
+            }
             // Which follower it is taken from depends on who leads.
             Self::Snapshot(SnapshotAction::Save { before, .. }) => format!("save-snapshot before {before}"),
             Self::RaftLog(RaftLogAction::Fill { before, .. }) => format!("fill-log before {before}"),

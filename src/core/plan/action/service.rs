@@ -20,6 +20,8 @@ pub enum ServiceAction {
     Start { host: HostName },
     /// Hand leadership over if it leads, restart etcd and wait until it serves.
     Restart { host: HostName },
+    /// Change settings in the manifest of a static pod, which has the kubelet restart etcd, and wait until it serves.
+    ReplaceManifest { host: HostName, text: String },
     /// Stop etcd, and do not start it at boot any more.
     Stop { host: HostName },
 }
@@ -30,6 +32,7 @@ impl ServiceAction {
         | Self::Enable { host }
         | Self::Start { host }
         | Self::Restart { host }
+        | Self::ReplaceManifest { host, .. }
         | Self::Stop { host }) = self;
         host
     }
@@ -38,7 +41,7 @@ impl ServiceAction {
         match self {
             Self::ReloadUnits { .. } | Self::Enable { .. } => Impact::Nothing,
             Self::Start { .. } => Impact::Start,
-            Self::Restart { .. } => Impact::Restart,
+            Self::Restart { .. } | Self::ReplaceManifest { .. } => Impact::Restart,
             Self::Stop { .. } => Impact::Stop,
         }
     }
@@ -48,6 +51,9 @@ impl ServiceAction {
             Self::ReloadUnits { .. } | Self::Enable { .. } => NO_IMPACT,
             Self::Start { .. } => "starts etcd",
             Self::Restart { .. } => "restarts etcd; transfers leadership first if it is the leader",
+            Self::ReplaceManifest { .. } => {
+                "the kubelet restarts etcd, which takes up to a minute; transfers leadership first if it is the leader"
+            }
             Self::Stop { .. } => "stops etcd",
         }
     }
@@ -60,6 +66,7 @@ impl fmt::Display for ServiceAction {
             Self::Enable { .. } => "enable the service at boot",
             Self::Start { .. } => "start etcd",
             Self::Restart { .. } => "restart etcd",
+            Self::ReplaceManifest { .. } => "change etcd's settings in its manifest",
             Self::Stop { .. } => "stop and disable etcd",
         })
     }

@@ -84,7 +84,7 @@ pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<
             to
         }
         Binaries::Preinstalled { folder } => PathBuf::from(folder.as_str()),
-        Binaries::Undeclared => {
+        Binaries::Image | Binaries::Undeclared => {
             let what = "no etcd archive is configured for the test restore";
             return Err(Diagnostic::failure(what).hint("add [etcd.archive] with `url` or `path`, and `sha256`"));
         }

@@ -13,7 +13,7 @@ impl Section for Look {
 
     const SHELL: &'static str = include_str!("complaint.sh");
 
-    const NEEDS: &'static [&'static str] = &["grep", "tail"];
+    const NEEDS: &'static [&'static str] = &["grep", "sed", "tail"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         Some(vec![("q_service", of.desired.paths.service.clone())])

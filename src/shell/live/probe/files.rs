@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::answer::Stat;
 use super::section::{Section, Subject, Words};
-use super::{Answer, Trouble};
+use super::{Answer, Trouble, pod};
 use crate::core::content::layout;
 use crate::core::content::layout::Compared;
-use crate::core::desired::Desired;
-use crate::core::names::Digest;
+use crate::core::desired::{Desired, Runtime};
+use crate::core::names::{Digest, RemotePath};
 use crate::core::observed::{Access, File, FileFact, Folder, Role};
 use crate::shell::live::pki::{self, KnownAuthority};
 
@@ -61,7 +61,20 @@ fn is_key(file: File) -> bool {
 
 fn paths(of: &Subject<'_>, which: impl Fn(File) -> bool) -> String {
     let files = layout::files(of.desired).filter(|file| which(*file));
-    files.map(|file| layout::path(of.desired, of.host, file).to_string()).collect::<Vec<_>>().join(" ")
+    let places = files.flat_map(|file| [Some(layout::path(of.desired, of.host, file)), aside(of, file)]);
+    places.flatten().map(|path| path.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Where a file is while what runs etcd is not to find it.
+fn aside(of: &Subject<'_>, file: File) -> Option<RemotePath> {
+    let is_manifest = file == File::Settings && of.desired.cluster.runtime == Runtime::StaticPod;
+    is_manifest.then(|| layout::aside_of_manifest(of.desired))
+}
+
+/// Where a file lies now.
+fn place(of: &Subject<'_>, answer: &Answer<'_>, file: File) -> RemotePath {
+    let aside = aside(of, file).filter(|_| pod::is_aside(answer));
+    aside.unwrap_or_else(|| layout::path(of.desired, of.host, file))
 }
 
 fn folders(desired: &Desired, answer: &Answer<'_>) -> BTreeMap<Folder, Access> {
@@ -81,7 +94,7 @@ fn files(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<File, FileFac
     }
     let mut files = BTreeMap::new();
     for file in layout::files(of.desired) {
-        let path = layout::path(of.desired, of.host, file);
+        let path = place(of, answer, file);
         let Some(Stat { access, bytes, .. }) = answer.stats.get(path.as_str()) else { continue };
         let digest = *answer.sums.get(path.as_str()).ok_or_else(|| Trouble::Changed(path.to_string()))?;
         let body = answer.bodies.get(path.as_str());

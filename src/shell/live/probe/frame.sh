@@ -22,9 +22,9 @@ newline='
 tab='	'
 
 # What one section has found and later ones go on from: folders with an etcd, where data is instead, their records and binaries, what systemd says
-# of the unit, its main process and that one's executable and user, and whether it has noted what it loads; who is connected
+# of the unit, its main process and that one's executable and user, the log of a pod that has failed, and whether the process has noted what it loads; who is connected
 # to the client port; all paths that are there, what to take the SHA-256 of, and what stat says.
-folders='' elsewhere='' written='' records='' binaries='' unit='' pid='' executable='' uid='' recorded='' connected='' known='' summed='' stat=''
+folders='' elsewhere='' written='' records='' binaries='' unit='' pid='' executable='' uid='' exited='' recorded='' connected='' known='' summed='' stat=''
 # Set where nothing that comes later can be looked at.
 over=''
 

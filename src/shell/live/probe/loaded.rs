@@ -20,7 +20,7 @@ impl Section for Look {
     const NEEDS: &'static [&'static str] = &["grep"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_loaded", runtime::loaded_variable(of.desired).to_owned())])
+        Some(vec![("q_loaded", runtime::loaded_variable(of.desired)?.to_owned())])
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<BTreeMap<File, Digest>, Trouble> {

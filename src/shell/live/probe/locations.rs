@@ -19,7 +19,7 @@ impl Section for Look {
     const NEEDS: &'static [&'static str] = &["cat", "getent", "readlink", "setpriv", "stat"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        let paths = Needed::ALL.iter().map(|needed| layout::needed_path(of.desired, *needed).to_string());
+        let paths = layout::needed(of.desired).map(|needed| layout::needed_path(of.desired, needed).to_string());
         Some(vec![
             ("q_account", account::declared(of)),
             ("q_data", of.desired.paths.data.to_string()),
@@ -37,20 +37,20 @@ impl Section for Look {
         if answer.value("locations", "unasked").is_some() {
             return Err(missing("whether etcd's user can reach its files"));
         }
-        let location = |needed: &Needed| {
-            let path = layout::needed_path(of.desired, *needed);
+        let location = |needed: Needed| {
+            let path = layout::needed_path(of.desired, needed);
             let real = *reals.get(path.as_str())?;
             let closed = [path.as_str(), real].iter().find_map(|path| closed_place(closed.get(path)?));
-            // Variables and units are read by systemd, and not by etcd's account.
+            // Variables and units are read by systemd, a manifest by the kubelet, and not by etcd's account.
             let is_read_by_systemd = adopted::form(of.desired).is_some_and(|form| form != Form::Yaml);
-            let is_systemds = *needed == Needed::Config && is_read_by_systemd;
+            let is_systemds = needed == Needed::Config && is_read_by_systemd;
             let closed = closed.filter(|_| !is_systemds);
             let real = RemotePath::new(real);
             let mount = mounted(answer, &real)?.mount;
             let is_link = links.contains(&path.as_str());
-            Some((*needed, Location { real, is_link, closed, mount }))
+            Some((needed, Location { real, is_link, closed, mount }))
         };
-        let locations: Option<_> = Needed::ALL.iter().map(location).collect();
+        let locations: Option<_> = layout::needed(of.desired).map(location).collect();
         locations.ok_or_else(|| missing("what its directories are mounted on"))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
-use crate::core::desired::Ports;
+use crate::core::desired::{Ports, Runtime};
 use crate::core::names::RemotePath;
 use crate::core::observed::{OtherEtcd, Runner};
 
@@ -26,7 +26,12 @@ impl Section for Look {
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let paths = &of.desired.paths;
-        Some(vec![("q_data", paths.data.to_string()), ("q_service", paths.service.clone())])
+        let words = [
+            ("q_config", paths.config.to_string()),
+            ("q_data", paths.data.to_string()),
+            ("q_service", paths.service.clone()),
+        ];
+        Some(words.into())
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Others, Trouble> {
@@ -111,7 +116,11 @@ impl<'a> Record<'a> {
         let is_drill = |data: &str| data.contains("/.drill.quorate/") || data.contains("/quorate-drill-");
         let is_ours = matches!(&runner, Runner::Unit(name) if name.starts_with("quorate-"));
         // Our unit's own, which has started since its main process was asked for.
-        let is_later = !is_main && pid.is_some() && runner == Runner::Unit(of.desired.paths.service.clone());
+        let is_ours_by_runner = match of.desired.cluster.runtime {
+            Runtime::Systemd => runner == Runner::Unit(of.desired.paths.service.clone()),
+            Runtime::StaticPod => matches!(runner, Runner::Kubelet(_)) && self.value("same-data").is_some(),
+        };
+        let is_later = !is_main && pid.is_some() && is_ours_by_runner;
         if is_ours || is_later || self.value("data").is_some_and(is_drill) {
             return None;
         }

@@ -33,6 +33,7 @@ look_others() {
         manifests=$(grep -l -s -E '^ *- ([^ ]*/)?etcd$' "$@")
     fi
     for manifest in $manifests; do
+        [ "$manifest" != "$q_config" ] || continue
         echo "manifest=$manifest"
         begin_record
         take_words "$(sed -n 's/^ *- \(--[a-z-]*=[^ ]*\)$/\1/p' "$manifest")"

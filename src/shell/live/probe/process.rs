@@ -1,9 +1,10 @@
-//! Which etcd the main process of the unit is.
+//! Which etcd the main process of the unit is, or the one in the pod.
 
 use std::collections::BTreeMap;
 
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, missing};
+use crate::core::desired::Runtime;
 use crate::core::names::{RemotePath, UnixSeconds};
 use crate::core::observed::{Process, Work};
 
@@ -29,7 +30,11 @@ impl Section for Look {
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Running>, Trouble> {
         let said = |key: &str| answer.value("process", key);
-        let pid = answer.value("unit", "MainPID").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let pid = match of.desired.cluster.runtime {
+            Runtime::Systemd => answer.value("unit", "MainPID"),
+            Runtime::StaticPod => answer.value("pod", "pid"),
+        };
+        let pid = pid.and_then(|text| text.parse().ok()).unwrap_or(0);
         // It may have ended between two lines of the answer.
         let (1.., Some(executable)) = (pid, said("executable")) else { return Ok(None) };
         let path = executable.strip_suffix(" (deleted)").unwrap_or(executable);
@@ -64,6 +69,9 @@ fn work<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Option<Work> {
 }
 
 pub(super) fn started(answer: &Answer<'_>) -> Option<UnixSeconds> {
+    if answer.has("pod") {
+        return answer.value("pod", "started")?.parse().ok().map(UnixSeconds);
+    }
     answer.value("unit", "ExecMainStartTimestamp").and_then(instant)
 }
 

@@ -10,7 +10,8 @@ look_process() {
     done
     if [ -z "$executable" ]; then
         executable=$(readlink "/proc/$pid/exe") || return
-        [ "$executable" -ef "/proc/$pid/exe" ] || echo replaced=yes
+        # In a container it has files of its own.
+        [ "/proc/$pid/root$executable" -ef "/proc/$pid/exe" ] || echo replaced=yes
     fi
     echo "executable=$executable"
     grep -qzxF -e "--config-file=$q_config" "/proc/$pid/cmdline" || echo foreign-config=yes

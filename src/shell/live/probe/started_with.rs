@@ -44,7 +44,8 @@ impl Section for Look {
             Form::Flags => answer.value("unit", "FragmentPath") == Some(config),
             // Who reads them is a script of the snap, whose unit does not say so: what it was started with does.
             Form::Arguments => true,
-            Form::Manifest => false,
+            // Whether the kubelet reads that folder is told of the kubelet.
+            Form::Manifest => true,
         };
         // What etcd has read from it is what it says, unless it was written since.
         let (text, written_since) = match form {

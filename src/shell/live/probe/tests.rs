@@ -383,11 +383,14 @@ fn every_section_is_in_the_list_and_says_what_its_lines_are_told() {
         "the bytes that it ends with end the answer"
     );
     let mut adopted = everything();
-    adopted.cluster.layout = Layout::Kubespray;
-    let mut told: BTreeMap<&str, String> = BTreeMap::new();
+    adopted.cluster.layout = Layout::Kubeadm;
+    adopted.cluster.runtime = Layout::Kubeadm.runtime();
+    let mut told: BTreeMap<(bool, &str), String> = BTreeMap::new();
     for Lines { name, shell, words, .. } in SECTIONS {
         assert!(shell.contains(&format!("\nlook_{name}() {{\n")), "{name}.sh has no function look_{name}");
-        let words = words(&of(&desired)).or_else(|| words(&of(&adopted)));
+        let of_ours = words(&of(&desired));
+        let is_ours = of_ours.is_some();
+        let words = of_ours.or_else(|| words(&of(&adopted)));
         let words = words.unwrap_or_else(|| panic!("{name} is not looked at where all is declared"));
         for word in shell.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
             let is_told = words.iter().any(|(told, _)| *told == word);
@@ -396,7 +399,7 @@ fn every_section_is_in_the_list_and_says_what_its_lines_are_told() {
         for (word, value) in words {
             assert!(shell.contains(word), "{name}.sh does not read {word}, which {name}.rs gives");
             assert_eq!(
-                told.entry(word).or_insert_with(|| value.clone()),
+                told.entry((is_ours, word)).or_insert_with(|| value.clone()),
                 &value,
                 "{word} of {name} is another elsewhere"
             );
@@ -504,6 +507,55 @@ fn every_shell_sees_what_is_mounted_at_the_root() {
     assert_eq!(said, "/\nyes\n/proc\n");
 }
 
+/// The newest log is of the manifest that is there, or of an earlier pod, which says nothing of a start.
+#[test]
+fn every_shell_tells_which_log_is_of_a_start_that_has_failed() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let at = folder.path().display();
+    let logs = folder.path().join("kube-system_etcd-a_1/etcd");
+    std::fs::create_dir_all(&logs).expect("it can be made");
+    std::fs::write(folder.path().join("etcd.yaml"), "kind: Pod\n").expect("it can be written");
+    let section = include_str!("pod.sh").replace("/var/log/pods", &at.to_string());
+    let with = |time: &str| {
+        std::fs::write(logs.join("3.log"), format!("{time}.5Z stderr F {{\"level\":\"fatal\"}}\n"))
+            .expect("it can be written");
+        in_every_shell(&format!(
+            "pid='' exited='' q_config={at}/etcd.yaml q_aside={at}/none q_data=/d\npod_etcd() {{ :; }}\n{section}\nlook_pod || :\n\
+             echo \"$exited\"\n"
+        ))
+    };
+    let told = with("2099-01-01T00:00:00");
+    assert!(told.starts_with("exit=") && told.ends_with("/3.log\n"), "{told}");
+    assert_eq!(with("2020-01-01T00:00:00"), "\n");
+}
+
+#[test]
+fn a_pod_is_seen_as_a_service_that_starts_with_its_manifest() {
+    let mut desired = desired("");
+    (desired.cluster.layout, desired.cluster.runtime) = (Layout::Kubeadm, Layout::Kubeadm.runtime());
+    let said = |lines: &str, has_manifest: bool| {
+        let stat = match has_manifest {
+            true => format!("{}\tregular file\t600\troot\troot\t1\t1\n", desired.paths.config),
+            false => String::new(),
+        };
+        let text = format!("quorate-probe 1\n[unit]\naccount=root\n[pod]\n{lines}[stat]\n{stat}quorate-end\n");
+        let answer = Answer::read(text.as_bytes()).expect("it is whole");
+        let kubelet = pod::Look::read(&of(&desired), &answer).expect("it can be read").expect("one is asked for");
+        let service = pod::service(&of(&desired), &answer);
+        (kubelet, service.state, service.enabled, service.ended.map(|ended| ended.pid))
+    };
+    let (kubelet, state, enabled, ended) = said("runs=yes\nmanifests=/etc/kubernetes/manifests/\npid=7\n", true);
+    assert!(kubelet.runs && !kubelet.manifest_aside);
+    assert_eq!(kubelet.manifests, Some(RemotePath::new("/etc/kubernetes/manifests")));
+    assert_eq!((state, enabled, ended), (ServiceState::Active, true, None));
+    let (_, state, _, ended) = said("runs=yes\nexit=4294967303\n", true);
+    assert_eq!((state, ended), (ServiceState::Activating, Some(7)));
+    let (kubelet, state, enabled, _) = said("runs=yes\naside=yes\n", false);
+    assert!(kubelet.manifest_aside);
+    assert_eq!((state, enabled), (ServiceState::Inactive, false));
+    assert!(!said("", true).0.runs);
+}
+
 #[test]
 fn an_address_that_the_host_does_not_have_is_told() {
     let lacks = |lines: &str| {
@@ -572,16 +624,17 @@ fn what_is_not_declared_on_a_host_is_not_looked_at() {
         let names = SECTIONS.iter().map(|section| section.name);
         names.filter(|name| !sent.iter().any(|sent| sent == name)).collect::<Vec<_>>()
     };
-    // What somebody else's process was started with.
-    let theirs = "started_with";
-    assert_eq!(missing(&everything(), "etcd-1"), [theirs]);
-    assert_eq!(missing(&everything(), "etcd-2"), [theirs, "consumers"]);
+    // Somebody else's pod, and what their process was started with.
+    let theirs = ["pod", "started_with"];
+    let with = |others: &[&'static str]| [&theirs, others].concat();
+    assert_eq!(missing(&everything(), "etcd-1"), with(&[]));
+    assert_eq!(missing(&everything(), "etcd-2"), with(&["consumers"]));
     assert_eq!(
         missing(&everything(), "etcd-9"),
-        [theirs, "authority", "consumers"],
+        with(&["authority", "consumers"]),
         "a member that left is no place for a key"
     );
-    assert_eq!(missing(&desired(""), "etcd-1"), [theirs, "v2store", "log", "scheduled", "authority", "consumers"]);
+    assert_eq!(missing(&desired(""), "etcd-1"), with(&["v2store", "log", "scheduled", "authority", "consumers"]));
 
     let desired = everything();
     let on = |host: &'static str| HostName::new(host);

@@ -1,10 +1,11 @@
-//! What systemd says of the unit.
+//! What systemd says of the unit: etcd's, or the kubelet's where that runs etcd.
 
 use std::collections::BTreeSet;
 
 use super::section::{Section, Subject, Words};
-use super::{Answer, Trouble, account, missing};
+use super::{Answer, Trouble, account, missing, pod};
 use crate::core::content::layout;
+use crate::core::desired::Runtime;
 use crate::core::names::RemotePath;
 use crate::core::observed::{Ended, Restricted, Restriction, Service, ServiceState};
 
@@ -21,6 +22,9 @@ impl Section for Look {
     }
 
     fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Service, Trouble> {
+        if of.desired.cluster.runtime == Runtime::StaticPod {
+            return Ok(pod::service(of, answer));
+        }
         let said = |key: &str| answer.value("unit", key);
         let state = match said("ActiveState") {
             Some("inactive") => ServiceState::Inactive,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Command, LONG, quoted};
 use crate::core::content::{layout, runtime};
-use crate::core::desired::{Desired, Runtime};
+use crate::core::desired::{Desired, Paths, Runtime};
 use crate::core::names::RemotePath;
 
 /// systemd kills a service that has not stopped within its own deadline, which is 90 s unless the host says otherwise.
@@ -17,10 +17,21 @@ pub(super) const STOP_TAKES: Duration = Duration::from_secs(240);
 pub(super) fn library(desired: &Desired) -> String {
     let name = quoted(runtime::name(desired));
     let definition = quoted(layout::common_path(desired, runtime::definition(desired)).as_str());
-    let functions = match desired.cluster.runtime {
-        Runtime::Systemd => include_str!("../script/systemd.sh"),
+    let (words, functions) = match desired.cluster.runtime {
+        Runtime::Systemd => (String::new(), include_str!("../script/systemd.sh")),
+        Runtime::StaticPod => {
+            let Paths { data, service, .. } = &desired.paths;
+            let aside = layout::aside_of_manifest(desired);
+            let [data, kubelet, aside] = [data.as_str(), service, aside.as_str()].map(quoted);
+            let functions = concat!(
+                include_str!("../script/processes.sh"),
+                include_str!("../script/pods.sh"),
+                include_str!("../script/static-pod.sh")
+            );
+            (format!(" data={data} kubelet={kubelet} aside={aside}"), functions)
+        }
     };
-    format!("etcd={name} definition={definition}\n{functions}")
+    format!("etcd={name} definition={definition}{words}\n{functions}")
 }
 
 impl Command {
@@ -46,10 +57,24 @@ impl Command {
 
     fn verb(verb: &str, desired: &Desired) -> Self {
         let name = runtime::name(desired);
-        let (what, script) = match desired.cluster.runtime {
-            Runtime::Systemd => (format!("systemctl {verb} {name}"), include_str!("../script/service.sh")),
-        };
-        Self::new(what, script, vec![verb.to_owned(), name.to_owned()])
+        let arguments = vec![verb.to_owned(), name.to_owned()];
+        match desired.cluster.runtime {
+            Runtime::Systemd => {
+                Self::new(format!("systemctl {verb} {name}"), include_str!("../script/service.sh"), arguments)
+            }
+            Runtime::StaticPod => Self::of_pod(desired, format!("{verb} of the static pod"), arguments),
+        }
+    }
+
+    /// Changes the manifest of a static pod, for which the kubelet restarts etcd.
+    pub fn replace_manifest(desired: &Desired, text: &str) -> Self {
+        let arguments = vec!["replace".to_owned(), text.len().to_string()];
+        Self { stdin: text.into(), ..Self::of_pod(desired, format!("writing {}", runtime::name(desired)), arguments) }
+    }
+
+    fn of_pod(desired: &Desired, what: String, arguments: Vec<String>) -> Self {
+        let script = format!("{}\n{}", library(desired), include_str!("../script/pod.sh"));
+        Self { allowed: STOP_TAKES, ..Self::new(what, script, arguments) }
     }
 
     /// Returns when etcd is dead, and does not start with the host any more.
@@ -67,6 +92,7 @@ impl Command {
             [runtime::name(desired), etcd.as_str(), paths.config.as_str(), paths.data.as_str(), layout::ACCOUNT];
         let script = match desired.cluster.runtime {
             Runtime::Systemd => include_str!("../script/force.sh"),
+            Runtime::StaticPod => "refuse 'etcd is a static pod here, in which no one-member cluster is started yet'",
         };
         let command = Self::new("starting the one-member cluster", script, words.map(str::to_owned).into());
         Self { allowed: LONG, ..command }

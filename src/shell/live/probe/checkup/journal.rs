@@ -1,6 +1,7 @@
 //! What etcd has complained of in the last hour.
 
 use super::unreadable;
+use crate::core::desired::Runtime;
 use crate::core::observed::checkup::Complaint;
 use crate::shell::live::probe::Trouble;
 use crate::shell::live::probe::answer::Answer;
@@ -13,10 +14,14 @@ impl Section for Look {
 
     const SHELL: &'static str = include_str!("journal.sh");
 
-    const NEEDS: &'static [&'static str] = &["grep", "head", "journalctl", "sort", "timeout", "uniq"];
+    const NEEDS: &'static [&'static str] = &["grep", "head", "journalctl", "sed", "sort", "tail", "timeout", "uniq"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
-        Some(vec![("q_unit", of.desired.paths.service.clone())])
+        let unit = match of.desired.cluster.runtime {
+            Runtime::Systemd => of.desired.paths.service.clone(),
+            Runtime::StaticPod => String::new(),
+        };
+        Some(vec![("q_unit", unit)])
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Vec<Complaint>, Trouble> {

@@ -1,0 +1,16 @@
+//! The kubelet of a host, where it is to run etcd from a manifest.
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::names::RemotePath;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kubelet {
+    pub runs: bool,
+    /// The folder that it reads manifests of static pods from; absent where that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<RemotePath>,
+    /// The manifest was moved out of that folder to stop etcd, and not back yet: its text is that of the settings still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub manifest_aside: bool,
+}

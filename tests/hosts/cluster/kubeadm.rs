@@ -1,0 +1,164 @@
+//! etcd in static pods, as kubeadm sets it up under a real kubelet: taken over with an empty plan and no file touched, then its
+//! settings changed one member at a time, each restarted once by its kubelet.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
+
+use super::adopted::{declare, files, nothing_failed};
+use super::certificates::killed_after_every_step;
+use super::scene::{Scene, until};
+use crate::lab::{Host, Lab, Series, kubeadm};
+use crate::traffic::{Credentials, Endpoint, Writer};
+
+const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
+/// Where it waits while etcd is stopped.
+const ASIDE: &str = "/etc/kubernetes/quorate/etcd.yaml";
+
+/// A client with a certificate of kubeadm's CA.
+fn writer(scene: &Scene) -> Writer {
+    let folder = scene.lab.dir().join("of-kubeadm");
+    std::fs::create_dir(&folder).expect("the lab's folder can be written");
+    for file in ["ca.crt", "ca.key"] {
+        let text = scene.first().read(&format!("/etc/kubernetes/pki/etcd/{file}")).expect("kubeadm made a CA");
+        let mut options = std::fs::OpenOptions::new();
+        let mut file =
+            options.write(true).create_new(true).mode(0o600).open(folder.join(file)).expect("it can be made");
+        file.write_all(text.as_bytes()).expect("it can be written");
+    }
+    let writer = Writer::begin(Credentials::issue(&folder), "/writer/");
+    let endpoint =
+        |host: &Host| Endpoint { name: host.name().to_owned(), addresses: vec![(host.address(), 2379).into()] };
+    writer.aim(scene.lab.hosts().iter().map(endpoint).collect());
+    writer
+}
+
+/// How often each host has started an etcd.
+fn starts(scene: &Scene) -> Vec<u32> {
+    let count = "journalctl -u containerd --no-pager | grep -c 'StartContainer for .* returns successfully' || :";
+    scene.lab.hosts().iter().map(|host| host.sh(count).parse().expect("a number")).collect()
+}
+
+fn manifests(scene: &Scene) -> Vec<String> {
+    scene.lab.hosts().iter().map(|host| host.read(MANIFEST).expect("kubeadm wrote one")).collect()
+}
+
+fn runs(host: &Host) -> bool {
+    host.exec("pgrep -x etcd").succeeded()
+}
+
+#[test]
+fn what_kubeadm_has_set_up_is_kept() {
+    const TEST: &str = "what_kubeadm_has_set_up_is_kept";
+    if !Lab::can_run_kubelet(TEST) {
+        return;
+    }
+    let Some(scene) = Scene::on(TEST, Lab::builder().hosts(3).kubelet(), Series::V3_5) else { return };
+    kubeadm::members(scene.lab.hosts());
+    let writer = writer(&scene);
+    is_taken_over(&scene);
+    settings_are_changed(&scene, &writer);
+    what_operators_do(&scene);
+    without_a_kubelet_nothing_is_touched(&scene);
+    a_refused_value_has_a_way_back(&scene);
+    assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+}
+
+fn is_taken_over(scene: &Scene) {
+    let before = (files(scene), starts(scene));
+    std::fs::remove_file(scene.file()).expect("the scene wrote it");
+    let path = |path: std::path::PathBuf| path.display().to_string();
+    let (config, known) = (path(scene.lab.ssh_config()), path(scene.lab.known_hosts()));
+    let first = scene.first().name();
+    let init = ["init", "--from-live", first, "--offline", "--ssh-config", &config, "--known-hosts", &known];
+    scene.quorate(&init).exits(0).says(&["a plan of it changes nothing", "kubeadm upgrade"]);
+    scene.is_in_sync();
+    assert!(before == (files(scene), starts(scene)), "a file was touched, or a member restarted");
+    let text = std::fs::read_to_string(scene.file()).expect("it was written");
+    assert!(text.contains("layout = \"kubeadm\"") && !text.contains("\npreinstalled"), "{text}");
+}
+
+/// Apply is killed while the kubelet is at work, and then after every step.
+fn settings_are_changed(scene: &Scene, writer: &Writer) {
+    let (before, starts_before) = (manifests(scene), starts(scene));
+    let access = scene.first().sh(&format!("stat -c '%a %U %G' {MANIFEST}"));
+    declare(scene, "\n# quota-backend = \"2GiB\"", "\nquota-backend = \"4GiB\"");
+    let _until_now = writer.take_tally();
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
+    until("a manifest is replaced", Duration::from_secs(60), || manifests(scene) != before);
+    apply.kill().expect("it runs still");
+    apply.wait().expect("it ends");
+    let kills = killed_after_every_step(scene, &[]);
+    assert!(kills == 3, "{kills}");
+    nothing_failed(writer, "settings changed");
+    scene.is_in_sync();
+    for (after, before) in manifests(scene).into_iter().zip(&before) {
+        let image = "    image: registry.k8s.io/etcd";
+        assert_eq!(after, before.replace(image, &format!("    - --quota-backend-bytes=4294967296\n{image}")));
+    }
+    assert_eq!(access, scene.first().sh(&format!("stat -c '%a %U %G' {MANIFEST}")));
+    let once: Vec<_> = starts_before.iter().map(|starts| starts + 1).collect();
+    assert_eq!(starts(scene), once, "each member is restarted once");
+    for (host, before) in scene.lab.hosts().iter().zip(before) {
+        assert_eq!(host.sh(&format!("ls -A {}", MANIFEST.trim_end_matches("/etcd.yaml"))), "etcd.yaml");
+        assert_eq!(host.read(&format!("{ASIDE}.previous")), Some(before));
+    }
+}
+
+fn what_operators_do(scene: &Scene) {
+    let other = &scene.lab.hosts()[1];
+    let list = scene.quorate(&["etcdctl", "--node", other.name(), "--", "member", "list"]).exits(0);
+    assert_eq!(list.stdout.matches(", started, ").count(), 3, "{}", list.stdout);
+    scene.quorate(&["logs", other.name(), "--lines", "5"]).exits(0).says(&["\"level\":"]);
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+    let before = starts(scene);
+    scene.quorate(&["apply", "--yes", "--restart", other.name()]).exits(0).says(&["1 restart"]);
+    assert_eq!(starts(scene), [before[0], before[1] + 1, before[2]]);
+    scene.is_in_sync();
+
+    println!("a manifest that was set aside is put back, and one that somebody moved away is not made anew");
+    other.sh(&format!("mv {MANIFEST} {ASIDE}"));
+    until("its kubelet ends it", Duration::from_secs(60), || !runs(other));
+    scene.apply().exits(0).says(&["start etcd on etcd-2"]);
+    scene.is_in_sync();
+    other.sh(&format!("mv {MANIFEST} /root/"));
+    until("its kubelet ends it", Duration::from_secs(60), || !runs(other));
+    scene.plan().exits(3).says(&["etcd on etcd-2 is not started: its manifest"]);
+    other.sh(&format!("mv /root/etcd.yaml {MANIFEST}"));
+    kubeadm::wait_until_ready(other);
+}
+
+/// What would not come back is not changed; nor is any other member, then.
+fn without_a_kubelet_nothing_is_touched(scene: &Scene) {
+    let before = (manifests(scene), starts(scene));
+    let last = &scene.lab.hosts()[2];
+    last.sh("systemctl stop kubelet");
+    declare(scene, "\nquota-backend = \"4GiB\"", "\nquota-backend = \"5GiB\"");
+    for arguments in [&["apply", "--yes"][..], &["apply", "--yes", "--restart", "etcd-3"]] {
+        scene.quorate(arguments).exits(3).says(&["its kubelet (kubelet.service) does not run"]);
+    }
+    last.sh("systemctl start kubelet");
+    declare(scene, "\nquota-backend = \"5GiB\"", "\nquota-backend = \"4GiB\"");
+    scene.is_in_sync();
+    assert!(before == (manifests(scene), starts(scene)), "something was changed");
+}
+
+/// One member has it, the others are not given it, and the log of its pod is told.
+fn a_refused_value_has_a_way_back(scene: &Scene) {
+    let text = std::fs::read_to_string(scene.file()).expect("it was written");
+    let with = |suite: &str| text.replace("extra = { ", &format!("extra = {{ cipher-suites = [\"{suite}\"], "));
+    let write = |text: String| std::fs::write(scene.file(), text).expect("the lab's folder can be written");
+    let before = manifests(scene);
+    write(with("TLS_RSA_WITH_NULL_SHA"));
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
+    let exited = "the kubelet starts it again after a pause: discovery failed: unexpected TLS cipher suite";
+    until("it is told", Duration::from_secs(90), || scene.plan().stdout.contains(exited));
+    apply.kill().expect("it waits still");
+    apply.wait().expect("it ends");
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&[exited, ".previous"]);
+    let changed = manifests(scene).into_iter().zip(before).filter(|(after, before)| after != before);
+    assert_eq!(changed.count(), 1);
+    write(with("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"));
+    scene.apply().exits(0);
+    scene.is_in_sync();
+}
