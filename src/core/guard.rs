@@ -35,6 +35,8 @@ pub enum Guard {
     NoUpgradeByRestart,
     /// A static pod is changed and restarted only where the kubelet runs, and reads that manifest.
     KubeletRunsIt,
+    /// A static pod is changed only where its data and certificates are those of the host that were looked at.
+    PodSeesHost,
     /// No member is started in a directory that its data is not in.
     DataStaysWithMember,
     /// A host that holds data of an unknown origin is not touched.

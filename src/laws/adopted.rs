@@ -46,10 +46,12 @@ enum State {
     OtherManifests,
     /// Of a static pod: its manifest was set aside, and a run that was killed has not put it back.
     ManifestAside,
+    /// Of a static pod: it has its data from another folder of the host.
+    OtherVolume,
 }
 
 /// The states that only a static pod is in.
-const OF_PODS: [State; 3] = [State::KubeletStopped, State::OtherManifests, State::ManifestAside];
+const OF_PODS: [State; 4] = [State::KubeletStopped, State::OtherManifests, State::ManifestAside, State::OtherVolume];
 
 /// Three members as the tool of the layout sets them up, and what is to change: nothing, or `snapshot-count`.
 fn world(states: [State; 3], layout: Layout, changes: bool) -> (Desired, Observed) {
@@ -184,6 +186,10 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
         State::OtherManifests => {
             host.kubelet.as_mut().expect("it has one").manifests = Some(RemotePath::new("/etc/kubelet.d"));
         }
+        State::OtherVolume => {
+            let is = format!("hostPath:\n      path: {}\n", desired.paths.data);
+            write(host, text.replace(&is, "hostPath:\n      path: /srv/etcd\n"), fact.access);
+        }
         State::ManifestAside => {
             stop(host);
             host.service.enabled = false;
@@ -267,6 +273,7 @@ fn whoever_is_not_as_declared_is_left_alone(states: [State; 3], plan: &Plan) -> 
         State::DataLost,
         State::KubeletStopped,
         State::OtherManifests,
+        State::OtherVolume,
     ];
     let is_foreign = |index: &usize| foreign.contains(&states[*index]);
     let mut foreign = (0..3).filter(is_foreign).map(sample::name);
@@ -296,7 +303,8 @@ fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) ->
         | State::Unreadable
         | State::Upgraded
         | State::KubeletStopped
-        | State::OtherManifests => true,
+        | State::OtherManifests
+        | State::OtherVolume => true,
         State::FlagGiven | State::VariableOfAnother => changes,
         State::Healthy
         | State::Stopped
@@ -352,7 +360,7 @@ fn a_service_of_others_keeps_all_that_is_not_declared() {
     }
     let (all, of_services) = (State::VARIANTS.len(), State::VARIANTS.len() - OF_PODS.len());
     assert_eq!(count, of_services * of_services * 3 + all * all * 2);
-    for guard in [Guard::SettingGivenOnce, Guard::NoUpgradeByRestart, Guard::KubeletRunsIt] {
+    for guard in [Guard::SettingGivenOnce, Guard::NoUpgradeByRestart, Guard::KubeletRunsIt, Guard::PodSeesHost] {
         // A plan that does not end panics: that is noticed, too.
         let noticed = || std::panic::catch_unwind(any_complaint).unwrap_or(true);
         assert!(with_broken(guard, noticed), "no law misses {guard:?}");

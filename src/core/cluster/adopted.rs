@@ -149,17 +149,26 @@ fn no_manifest(desired: &Desired, name: &HostName) -> Option<Blocked> {
 
 /// Data or certificates that the pod has from another place of the host than quorate looks at, or not from the host at all.
 fn kept_outside(desired: &Desired, name: &HostName, text: &str) -> Option<Blocked> {
-    let pod = form::pod(text).ok().filter(|_| desired.cluster.runtime == Runtime::StaticPod)?;
+    let is_pod = desired.cluster.runtime == Runtime::StaticPod && !upheld(Guard::PodSeesHost, false);
+    let pod = form::pod(text).ok().filter(|_| is_pod)?;
     let paths = [(&desired.paths.data, Place::PathsData), (&desired.paths.certificates, Place::PathsCertificates)];
     paths.into_iter().find_map(|(path, place)| {
         let on_host = pod.on_host(path);
-        let why = match &on_host {
+        // Neither way out moves data, or has etcd start without it.
+        let (why, hint) = match &on_host {
             Some(on_host) if on_host == path => return None,
-            Some(on_host) => format!("{on_host} of the host"),
-            None => "in its image alone, and gone with the pod".to_owned(),
+            Some(on_host) => (
+                format!("{on_host} of the host"),
+                format!(
+                    "set etcd's flags and the `mountPath` in the manifest to {on_host}, too: what lies there stays"
+                ),
+            ),
+            None => (
+                "not of the host, and gone with the pod".to_owned(),
+                "save a snapshot (`quorate etcdctl -- snapshot save /root/etcd.db`) before anybody stops it".to_owned(),
+            ),
         };
         let what = format!("{path} of etcd's pod on {name} is {why}: quorate looks at {path} of the host");
-        let hint = "mount it by a `hostPath` of the same path";
         Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place))
     })
 }
