@@ -48,10 +48,21 @@ enum State {
     ManifestAside,
     /// Of a static pod: it has its data from another folder of the host.
     OtherVolume,
+    /// Of a static pod: its manifest is a link.
+    Linked,
+    /// Of a static pod: nobody runs containers.
+    NoRuntime,
 }
 
 /// The states that only a static pod is in.
-const OF_PODS: [State; 4] = [State::KubeletStopped, State::OtherManifests, State::ManifestAside, State::OtherVolume];
+const OF_PODS: [State; 6] = [
+    State::KubeletStopped,
+    State::OtherManifests,
+    State::ManifestAside,
+    State::OtherVolume,
+    State::Linked,
+    State::NoRuntime,
+];
 
 /// Three members as the tool of the layout sets them up, and what is to change: nothing, or `snapshot-count`.
 fn world(states: [State; 3], layout: Layout, changes: bool) -> (Desired, Observed) {
@@ -116,7 +127,7 @@ fn adopt(desired: &Desired, host: &mut Host, text: String) {
     write(host, text, access);
     if desired.cluster.runtime == Runtime::StaticPod {
         let manifests = Some(desired.paths.config_folder());
-        host.kubelet = Some(Kubelet { runs: true, manifests, manifest_aside: false });
+        host.kubelet = Some(Kubelet { runs: true, manifests, manifest_aside: false, fixed: None, deaf_runtime: None });
         host.installed.clear();
     } else {
         host.installed = [(Version::new(3, 5, 16), Installed { archive: None })].into();
@@ -185,6 +196,11 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
         State::KubeletStopped => host.kubelet.as_mut().expect("it has one").runs = false,
         State::OtherManifests => {
             host.kubelet.as_mut().expect("it has one").manifests = Some(RemotePath::new("/etc/kubelet.d"));
+        }
+        State::Linked => host.kubelet.as_mut().expect("it has one").fixed = Some("it is a link".to_owned()),
+        State::NoRuntime => {
+            host.kubelet.as_mut().expect("it has one").deaf_runtime =
+                Some("/run/containerd/containerd.sock".to_owned());
         }
         State::OtherVolume => {
             let is = format!("hostPath:\n      path: {}\n", desired.paths.data);
@@ -274,6 +290,7 @@ fn whoever_is_not_as_declared_is_left_alone(states: [State; 3], plan: &Plan) -> 
         State::KubeletStopped,
         State::OtherManifests,
         State::OtherVolume,
+        State::NoRuntime,
     ];
     let is_foreign = |index: &usize| foreign.contains(&states[*index]);
     let mut foreign = (0..3).filter(is_foreign).map(sample::name);
@@ -304,8 +321,9 @@ fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) ->
         | State::Upgraded
         | State::KubeletStopped
         | State::OtherManifests
-        | State::OtherVolume => true,
-        State::FlagGiven | State::VariableOfAnother => changes,
+        | State::OtherVolume
+        | State::NoRuntime => true,
+        State::FlagGiven | State::VariableOfAnother | State::Linked => changes,
         State::Healthy
         | State::Stopped
         | State::NotRestarted

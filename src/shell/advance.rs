@@ -38,7 +38,9 @@ impl Advance {
             self.ended.insert(host.clone());
         }
         let Some(process) = &seen.process else {
-            return seen.service.state == ServiceState::Activating && !self.ended.contains(host);
+            // What a kubelet waits for, nobody tells.
+            let is_begun = seen.service.state == ServiceState::Activating && seen.kubelet.is_none();
+            return is_begun && !self.ended.contains(host);
         };
         let Some(work) = process.work else { return false };
         let now = Look { at: Instant::now(), pid: process.pid, work };

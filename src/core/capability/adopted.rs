@@ -1,11 +1,11 @@
 //! The settings of a service that somebody else has set up, and what quorate leaves to whoever that is.
 
-use crate::core::cluster::adopted::given_elsewhere;
+use crate::core::cluster::adopted::{given_elsewhere, irreplaceable};
 use crate::core::cluster::changed::{declared_at, readable};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{layouts, next_start, quota, restart, timing, turn};
+use crate::core::cluster::{crash, layouts, next_start, quota, restart, timing, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
 use crate::core::desired::{Desired, Place, Runtime};
@@ -49,7 +49,12 @@ pub fn next(view: &View) -> Ruling {
             continue;
         }
         let could_not_start = || next_start::missing(view.desired, name, host);
-        let why = unfit.clone().or_else(|| given_elsewhere(view.desired, name, host)).or_else(could_not_start);
+        let why = unfit
+            .clone()
+            .or_else(|| given_elsewhere(view.desired, name, host))
+            .or_else(|| irreplaceable(view.desired, name, host))
+            .or_else(|| crash::is_past_mending(view.desired, name, host))
+            .or_else(could_not_start);
         if let Some(why) = why {
             blocked.push(why);
             continue;

@@ -91,7 +91,10 @@ pub fn health(view: &View) -> Ruling {
     for member in view.membership().iter().flat_map(|membership| &membership.members).filter(is_ours) {
         // Why one does not answer, or could not be asked, is told already.
         if let (Health::Unhealthy(why), host, false) = (&member.health, &member.host, silent.contains(&member.host)) {
-            let hint = format!("run `{}` on the host", runtime::log(view.desired));
+            // Of a pod that does not run, the kubelet knows more.
+            let is_gone = view.observed.host(host).is_some_and(|host| host.kubelet.is_some() && host.process.is_none());
+            let log = if is_gone { runtime::log_of_kubelet } else { runtime::log };
+            let hint = format!("run `{}` on the host", log(view.desired));
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is unhealthy: {why}")).on(host).hint(hint));
         }
     }
@@ -264,7 +267,8 @@ pub fn manifest_readiness(desired: &Desired, observed: &Observed, name: &HostNam
     }
     match stale(desired, host) {
         None if serves(host) => Readiness::Done,
-        _ => Readiness::Refused(format!("{name} is not serving yet")),
+        Some(_) => Readiness::Refused(format!("the kubelet on {name} has not ended the etcd from before yet")),
+        None => Readiness::Refused(format!("{name} is not serving yet")),
     }
 }
 

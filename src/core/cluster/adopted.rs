@@ -11,7 +11,7 @@ use crate::core::content::{adopted, runtime};
 use crate::core::desired::{Binaries, Desired, Place, Runtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
-use crate::core::observed::{File, Host, StartedWith};
+use crate::core::observed::{DataDirectory, File, Host, StartedWith};
 use crate::core::plan::ruling::Blocked;
 
 /// What keeps quorate from everything on this host.
@@ -33,7 +33,7 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
     };
     // What is neither there nor runs is told as that.
     if with.is_none() && text.is_none() {
-        return kubelet(desired, name, host).or_else(|| no_manifest(desired, name)).into_iter().collect();
+        return kubelet(desired, name, host).or_else(|| no_manifest(desired, name, host)).into_iter().collect();
     }
     let differing = adopted::identity(desired, name).into_iter().find_map(|(setting, declared)| {
         let is = is(setting);
@@ -48,14 +48,24 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         Blocked::new(Code::NotInLayout, what).on(name).hint("give both the same file").declared_at(Place::Ca)
     });
     let program = another_version(desired, name, host).or_else(|| another_program(desired, name, host));
-    let pod = text.and_then(|text| kept_outside(desired, name, text));
-    let found = [takes_them, differing, two_authorities, program, kubelet(desired, name, host), pod];
+    let pod = text.filter(|_| differing.is_none()).and_then(|text| kept_outside(desired, name, text));
+    let urls = is("listen-metrics-urls");
+    let is_elsewhere =
+        |urls: &String| !urls.split(',').any(|url| url.ends_with(&format!(":{}", desired.ports.metrics)));
+    let metrics = urls.filter(is_elsewhere).map(|urls| {
+        let declared = format!("port {}", desired.ports.metrics);
+        differs(desired, name, "listen-metrics-urls", Some(&urls), &declared)
+    });
+    let found = [takes_them, differing, metrics, two_authorities, program, kubelet(desired, name, host), pod];
     found.into_iter().flatten().collect()
 }
 
 fn unreadable(desired: &Desired, name: &HostName, why: &str) -> Blocked {
     let what = format!("{} on {name} cannot be read without a guess: {why}", desired.paths.config);
-    let hint = "write that setting plainly, as systemd and etcd read it, and restart nothing for it";
+    let hint = match desired.cluster.runtime {
+        Runtime::Systemd => "write that setting plainly, as systemd and etcd read it, and restart nothing for it",
+        Runtime::StaticPod => "write it as kubeadm does: one Pod, and etcd's flags one a line in `command`",
+    };
     Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig)
 }
 
@@ -89,6 +99,7 @@ fn differs(desired: &Desired, name: &HostName, setting: &str, is: Option<&str>, 
         "name" => Place::Node(name),
         "advertise-client-urls" => Place::ClientPort,
         "initial-advertise-peer-urls" => Place::PeerPort,
+        "listen-metrics-urls" => Place::MetricsPort,
         _ => Place::PathsCertificates,
     };
     Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place)
@@ -108,8 +119,16 @@ fn another_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
 
 /// Somebody has put another version there while etcd runs: its next start would be an upgrade that nobody has prepared.
 fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
-    let running = host.answer()?.version;
     let installed = version::on_disk(desired, host);
+    // Of a pod that does not run, its manifest says what would.
+    let Some(running) = host.answer().map(|answer| answer.version) else {
+        let declared = desired.cluster.version;
+        let what = format!("the manifest of etcd on {name} is for {installed}, and cluster.toml declares {declared}");
+        let hint = "put the image back, or finish the upgrade with the tool that has begun it; then set `version` in [cluster]";
+        let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Version);
+        let is_another = desired.binaries == Binaries::Image && installed != declared;
+        return (is_another && !upheld(Guard::NoUpgradeByRestart, false)).then_some(blocked);
+    };
     let is_known = !host.installed.is_empty() || desired.binaries == Binaries::Image;
     if installed == running || !is_known || upheld(Guard::NoUpgradeByRestart, false) {
         return None;
@@ -130,6 +149,12 @@ fn kubelet(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
         let hint = "set `config` in [paths] to the manifest in that folder";
         return Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsConfig));
     }
+    if let Some(socket) = &kubelet.deaf_runtime {
+        let what = format!("etcd on {name} could not start again: no container runtime listens at {socket}");
+        let hint =
+            "start the container runtime on the host (containerd, CRI-O), without which the kubelet does nothing";
+        return Some(Blocked::new(Code::CannotStart, what).on(name).hint(hint).declared_at(Place::PathsService));
+    }
     let service = &desired.paths.service;
     let what = format!("etcd on {name} could not start again: its kubelet ({service}) does not run");
     let log = runtime::log_of_kubelet(desired);
@@ -138,13 +163,23 @@ fn kubelet(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     (!kubelet.runs).then_some(blocked)
 }
 
-/// Nobody runs a pod without one.
-fn no_manifest(desired: &Desired, name: &HostName) -> Option<Blocked> {
+/// Why the manifest of a static pod is not changed: told before any other is.
+pub fn irreplaceable(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let kubelet = host.kubelet.as_ref().filter(|_| !upheld(Guard::KubeletRunsIt, false))?;
+    let path = &desired.paths.config;
+    let what = format!("{path} on {name} is not changed: {}", kubelet.fixed.as_ref()?);
+    let hint = "quorate replaces a manifest by one rename, from a folder that the kubelet does not read: change what stands in its way, or make \
+         the change by hand on every member";
+    Some(Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig))
+}
+
+/// Nobody runs a pod without one. Where its data is gone, too, that is told instead: a manifest would start it without.
+fn no_manifest(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let path = &desired.paths.config;
     let what = format!("etcd on {name} is not started: its manifest {path} is not there");
     let hint = "move it back there; kubeadm writes one for a new member only, and quorate writes none";
     let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsConfig);
-    (desired.cluster.runtime == Runtime::StaticPod).then_some(blocked)
+    (desired.cluster.runtime == Runtime::StaticPod && host.data == DataDirectory::Member).then_some(blocked)
 }
 
 /// Data or certificates that the pod has from another place of the host than quorate looks at, or not from the host at all.

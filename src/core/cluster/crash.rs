@@ -13,7 +13,7 @@ use crate::core::content::runtime;
 use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::{Host, Observed};
-use crate::core::plan::ruling::Finding;
+use crate::core::plan::ruling::{Blocked, Finding};
 
 /// One end of a process that nobody asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
     let mend = if is_of_full_disk(cause) {
         format!("free space on {host} (`quorate explain {}` says what may go)", Code::DiskFull)
     } else if is_of_damaged_data(cause) {
-        return replaced(host);
+        return replaced(desired, host);
     } else if says(cause, &["address already in use"]) {
         format!("see what has the port (`ss -ltnp` on {host}), and end that")
     } else if says(cause, &["permission denied"]) {
@@ -125,7 +125,14 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
 }
 
 /// Of a member with damaged data.
-fn replaced(host: &HostName) -> String {
+fn replaced(desired: &Desired, host: &HostName) -> String {
+    if desired.cluster.layout.is_adopted() {
+        let stop = runtime::stop(desired);
+        return format!(
+            "stop it (`{stop}` on {host}), so that nothing starts it without its data; then remove the member and add it again with \
+             the tool that set it up"
+        );
+    }
     format!(
         "if the other members serve, replace it: `quorate plan --lost={host}` shows how, and its data is kept aside; if too few \
          are left to be a quorum, move its data directory aside on the host first, then see `quorate explain {}`",
@@ -133,13 +140,22 @@ fn replaced(host: &HostName) -> String {
     )
 }
 
+fn damage(name: &HostName, host: &Host) -> Option<String> {
+    let said = host.service.complaint.as_ref().filter(|words| host.process.is_none() && is_of_damaged_data(words))?;
+    Some(format!("the data of {name} is damaged, as etcd there said when it ended: {said}"))
+}
+
+/// Why another setting is no help to one that does not run.
+pub fn is_past_mending(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    let hint = || replaced(desired, name);
+    damage(name, host).map(|what| Blocked::new(Code::CannotStart, what).on(name).hint(hint()))
+}
+
 /// Members whose data is damaged, as they said when they ended: a start is no way out for them.
-pub fn findings(observed: &Observed) -> Vec<Finding> {
+pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let damaged = |(name, host): (&HostName, &Host)| {
-        let complaint =
-            host.service.complaint.as_ref().filter(|words| host.process.is_none() && is_of_damaged_data(words))?;
-        let what = format!("the data of {name} is damaged, as etcd there said when it ended: {complaint}");
-        Some(Finding { code: Code::CannotStart, hosts: vec![name.clone()], what, hint: Some(replaced(name)) })
+        let what = damage(name, host)?;
+        Some(Finding { code: Code::CannotStart, hosts: vec![name.clone()], what, hint: Some(replaced(desired, name)) })
     };
     observed.seen_hosts().filter_map(damaged).collect()
 }
@@ -226,8 +242,8 @@ mod tests {
         host.member = Seen::Known(None);
         host.service.state = ServiceState::Failed;
         host.service.complaint = Some("fatal error: fault".to_owned());
-        let found: Vec<_> = findings(&observed).into_iter().map(|finding| finding.what).collect();
+        let found: Vec<_> = findings(&desired, &observed).into_iter().map(|finding| finding.what).collect();
         assert_eq!(found, ["the data of etcd-2 is damaged, as etcd there said when it ended: fatal error: fault"]);
-        assert!(findings(&sample::healthy(&desired)).is_empty());
+        assert!(findings(&desired, &sample::healthy(&desired)).is_empty());
     }
 }

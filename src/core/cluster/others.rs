@@ -3,9 +3,9 @@
 
 use crate::core::code::Code;
 use crate::core::content::runtime;
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Runtime};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{HostName, listed};
+use crate::core::names::{HostName, RemotePath, listed};
 use crate::core::observed::{Host, Observed, OtherEtcd, Runner};
 use crate::core::plan::ruling::{Blocked, Finding};
 
@@ -30,6 +30,13 @@ pub fn refusals(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
         }
         let verb = if other.runs() { "is run" } else { "is to be run" };
         let what = format!("etcd on {name} {verb} {}, not by quorate: {}", by(&other.runner), details(other));
+        let beside = |path: &RemotePath| path.parent() == desired.paths.config_folder();
+        if let (Runtime::StaticPod, Runner::Kubelet(Some(manifest))) = (desired.cluster.runtime, &other.runner)
+            && beside(manifest)
+        {
+            let hint = format!("the kubelet runs every file in that folder: move {manifest} out of it");
+            return Some(Blocked::new(Code::OtherEtcd, what).on(name).hint(hint));
+        }
         let hint = format!(
             "nothing on {name} is changed: quorate does not take over an etcd that another program runs. Declare another \
              host; or, to run {} beside it, other [ports] and another `data`, `config`, `certificates` and `service` in \

@@ -13,4 +13,10 @@ pub struct Kubelet {
     /// The manifest was moved out of that folder to stop etcd, and not back yet: its text is that of the settings still.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub manifest_aside: bool,
+    /// Why the manifest cannot be replaced by a rename: `it is a link`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+    /// The socket of its container runtime, where nobody listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaf_runtime: Option<String>,
 }

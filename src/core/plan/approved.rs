@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::core::names::Digest;
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, FileAction};
+use crate::core::plan::action::{Action, FileAction, Impact, ServiceAction};
 use crate::core::plan::step::FileDiff;
 
 /// One action of a plan, with what it replaces.
@@ -54,7 +54,8 @@ fn items(plan: &Plan) -> Vec<Item<'_>> {
 }
 
 fn is_write(action: &Action) -> bool {
-    matches!(action, Action::File(FileAction::Write { .. }))
+    let is_manifest = matches!(action, Action::Service(ServiceAction::ReplaceManifest { .. }));
+    is_manifest || matches!(action, Action::File(FileAction::Write { .. }))
 }
 
 /// What is in `fresh` and was not saved so, each in a line; nothing when `fresh` is the saved plan, or what is left of it.
@@ -104,7 +105,13 @@ impl<'a> Approved<'a> {
     }
 
     pub fn holds(&self, action: &Action) -> bool {
-        action.is_precaution() || self.identities.contains(&action.identity())
+        action.is_precaution() || self.identities.contains(&action.identity()) || self.is_rest_of_a_restart(action)
+    }
+
+    /// Who approves a restart approves the start in it: a kubelet, or a crash, may have ended the process meanwhile.
+    fn is_rest_of_a_restart(&self, action: &Action) -> bool {
+        let Action::Service(ServiceAction::Start { host }) = action else { return false };
+        self.plan.actions().any(|approved| approved.impact() == Impact::Restart && approved.host() == Some(host))
     }
 
     /// Whether a file that is to be written over is one that the plan shows.

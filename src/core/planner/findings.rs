@@ -52,7 +52,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(expiry::findings(observed));
     findings.extend(adopted::findings(desired, observed));
     findings.extend(next_start::findings(desired, observed));
-    findings.extend(crash::findings(observed));
+    findings.extend(crash::findings(desired, observed));
     findings.extend(rotation::findings(observed));
     findings.extend(trust::extra(observed));
     findings.extend(clients::finding(desired, observed));

@@ -132,8 +132,22 @@ fn what_operators_do(scene: &Scene) {
 fn without_a_kubelet_nothing_is_touched(scene: &Scene) {
     let before = (manifests(scene), starts(scene));
     let last = &scene.lab.hosts()[2];
-    last.sh("systemctl stop kubelet");
     declare(scene, "\nquota-backend = \"4GiB\"", "\nquota-backend = \"5GiB\"");
+    let folder = MANIFEST.trim_end_matches("/etcd.yaml");
+    for (broken, mended, said) in [
+        (
+            "systemctl stop containerd".to_owned(),
+            "systemctl start containerd".to_owned(),
+            "no container runtime listens",
+        ),
+        (format!("mount --bind {folder} {folder}"), format!("umount {folder}"), "is another mount than"),
+        (format!("chattr +i {MANIFEST}"), format!("chattr -i {MANIFEST}"), "it is immutable"),
+    ] {
+        last.sh(&broken);
+        scene.quorate(&["apply", "--yes"]).exits(3).says(&[said]);
+        last.sh(&mended);
+    }
+    last.sh("systemctl stop kubelet");
     for arguments in [&["apply", "--yes"][..], &["apply", "--yes", "--restart", "etcd-3"]] {
         scene.quorate(arguments).exits(3).says(&["its kubelet (kubelet.service) does not run"]);
     }

@@ -99,6 +99,13 @@ fn started(text: &str) -> Result<Started, Unreadable> {
         return Err(Unreadable::at(text, at, "a manifest in brackets, as JSON has it"));
     }
     let tree = scalar::tree(text)?;
+    if tree.get("kind").and_then(Value::as_str) != Some("Pod") {
+        return Err(near(
+            text,
+            "kind",
+            "a manifest of another kind than Pod, which the kubelet does not run".to_owned(),
+        ));
+    }
     let (container, of) = container(&tree)?;
     let none = Vec::new();
     let list = |key: &str| -> Result<Option<Vec<&str>>, Unreadable> {

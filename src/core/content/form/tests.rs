@@ -233,16 +233,16 @@ fn a_manifest_of_kubeadm() {
     let apart = MANIFEST.replace("    - --name=node-1\n", "    - --name\n    - node-1\n");
     assert_eq!(difference(Form::Manifest, &apart, &[("name", "c")]), ["-    - node-1\n", "+    - c\n"]);
     assert_eq!(difference(Form::Manifest, &apart, &[("name", "")]), ["-    - --name\n", "-    - node-1\n"]);
-    let arguments = "spec:\n  containers:\n    - name: etcd\n      command: # the program\n        - /usr/local/bin/etcd\n      args:\n\
+    let arguments = "kind: Pod\nspec:\n  containers:\n    - name: etcd\n      command: # the program\n        - /usr/local/bin/etcd\n      args:\n\
                      \x20       - --name=$(NODE)\n        # its place\n        - --data-dir=/a$$b\n";
-    assert_eq!(values(Form::Manifest, arguments), ["9:data-dir=/a$b", "7:name=?"]);
+    assert_eq!(values(Form::Manifest, arguments), ["10:data-dir=/a$b", "8:name=?"]);
     assert_eq!(
         difference(Form::Manifest, arguments, &[("data-dir", "/c$(d)")])[1],
         "+        - \"--data-dir=/c$$(d)\"\n"
     );
     assert!(
         refusal(Form::Manifest, arguments, &[("name", "b")])
-            .starts_with("line 7: a part of the value of name is put in")
+            .starts_with("line 8: a part of the value of name is put in")
     );
     assert_eq!(difference(Form::Manifest, arguments, &[("name", "")]), ["-        - --name=$(NODE)\n"]);
     let refused = |from: &str, to: &str| refusal(Form::Manifest, &MANIFEST.replacen(from, to, 1), &[("name", "b")]);

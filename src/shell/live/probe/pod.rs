@@ -18,7 +18,7 @@ impl Section for Look {
     const SHELL: &'static str =
         concat!(include_str!("../script/processes.sh"), include_str!("../script/pods.sh"), include_str!("pod.sh"));
 
-    const NEEDS: &'static [&'static str] = &["grep", "head", "ls", "sed", "stat", "tr"];
+    const NEEDS: &'static [&'static str] = &["grep", "head", "ls", "sed", "ss", "stat", "tr"];
 
     fn words(of: &Subject<'_>) -> Option<Words> {
         let paths = &of.desired.paths;
@@ -38,6 +38,8 @@ impl Section for Look {
             runs: said("runs").is_some(),
             manifests: said("manifests").map(|path| RemotePath::new(path.trim_end_matches('/'))),
             manifest_aside: is_aside(answer),
+            fixed: said("fixed").map(str::to_owned),
+            deaf_runtime: said("deaf-runtime").map(str::to_owned),
         }))
     }
 }

@@ -2,7 +2,8 @@
 # Whether the kubelet, whose unit the declared one is, runs; and the etcd in a pod of it.
 look_pod() {
     kubelet=$pid pid=''
-    if [ -n "$kubelet" ]; then
+    # One that somebody has stopped by a signal (T) does nothing.
+    if [ -n "$kubelet" ] && ! grep -q '^State:[[:space:]]*T' "/proc/$kubelet/status"; then
         echo runs=yes
         words=$({ tr '\0' '\n' <"/proc/$kubelet/cmdline"; } 2>/dev/null)
         config=$(printf '%s\n' "$words" | sed -n -e 's/^--config=//p' -e '/^--config$/{n;p;}')
@@ -10,13 +11,23 @@ look_pod() {
         [ ! -f "$config" ] || sed -n "s/^staticPodPath: *[\"']\{0,1\}\([^\"'# ]*\).*/manifests=\1/p" "$config"
         printf '%s\n' "$words" |
             sed -n -e 's/^--pod-manifest-path=/manifests=/p' -e '/^--pod-manifest-path$/{n;s/^/manifests=/p;}'
+        # What it has its containers run by.
+        socket=$(sed -n "s|^containerRuntimeEndpoint: *[\"']\{0,1\}unix://\([^\"'# ]*\).*|\1|p" "$config" 2>/dev/null)
+        flag=$(printf '%s\n' "$words" | sed -n -e 's|^--container-runtime-endpoint=unix://||p')
+        socket=${flag:-$socket}
+        # /var/run is a link to /run.
+        listening=$(ss -xlH 2>/dev/null | grep -F -e " $socket " -e " ${socket#/var} ")
+        [ -z "$socket" ] || [ -n "$listening" ] || echo "deaf-runtime=$socket"
     fi
+    tell_fixed
     if [ ! -e "$q_config" ] && [ -e "$q_aside" ]; then
         echo aside=yes
     fi
     for one in $(pod_etcd "$q_data"); do
         pid=$one
     done
+    # The only one is the one that is meant, wherever its data is: that is told of it then.
+    [ -n "$pid" ] || pid=$(only_pod_etcd)
     if [ -z "$pid" ] && [ -e "$q_config" ]; then
         find_exit
     fi
@@ -28,6 +39,28 @@ look_pod() {
     '' | UNKNOWN) ;;
     *) q_account=$account ;;
     esac
+}
+
+# What keeps a rename from replacing the manifest. Root may write everywhere but where a mount or an attribute forbids it.
+tell_fixed() {
+    aside=${q_aside%/*}
+    folder=${q_config%/*}
+    [ -e "$aside" ] || aside=${aside%/*}
+    if [ -L "$q_config" ]; then
+        echo 'fixed=it is a link'
+    elif [ ! -e "$q_config" ]; then
+        return
+    elif grep -q -F " $q_config " /proc/self/mounts; then
+        echo 'fixed=it is a mount of its own'
+    elif [ ! -w "$folder" ]; then
+        echo "fixed=$folder cannot be written to: it is mounted read-only, or immutable (lsattr)"
+    elif [ ! -w "$q_config" ]; then
+        echo 'fixed=it is immutable (lsattr)'
+    elif [ "$aside" -ef "$folder" ]; then
+        echo "fixed=${q_aside%/*} leads to the same folder"
+    elif [ "$(stat -L -c %d "$aside")" != "$(stat -L -c %d "$folder")" ] || grep -q -F " $folder " /proc/self/mounts; then
+        echo "fixed=$folder is another mount than $aside"
+    fi
 }
 
 # The log of a start that has failed: it began after the manifest was put there, so it is of no earlier pod.

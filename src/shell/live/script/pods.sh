@@ -10,6 +10,17 @@ pod_etcd() {
     done
 }
 
+# The only etcd in a pod, if there is just one.
+only_pod_etcd() {
+    found=''
+    for one in $(etcd_processes); do
+        grep -q -s kubepods "/proc/$one/cgroup" || continue
+        [ -z "$found" ] || return 0
+        found=$one
+    done
+    echo "$found"
+}
+
 # When a process was started, in seconds since 1970.
 started_at() {
     { read -r stat_line <"/proc/$1/stat"; } 2>/dev/null || return
