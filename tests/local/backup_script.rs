@@ -409,8 +409,8 @@ fn a_name_that_another_cluster_has_taken_is_not_taken_from_it() {
         // It takes the names of these seconds while ours is being made: a busy machine takes some until then.
         node.write(
             "etcd/after-save",
-            "here=${0%/*}\nfor seconds in 0 1 2 3 4 5 6 7 8 9; do\n\
-             echo theirs >\"$here/../snapshots/snapshot-$(TZ=UTC date -d \"@$(($(date +%s) - seconds))\" +%Y%m%d_%H%M%S).db.gz\"\ndone\n",
+            "here=${0%/*}\nnow=$(date +%s)\nfor seconds in 0 1 2 3 4 5 6 7 8 9; do\n\
+             echo theirs >\"$here/../snapshots/snapshot-$(TZ=UTC date -d \"@$((now - seconds))\" +%Y%m%d_%H%M%S).db.gz\"\ndone\n",
         );
         let output = node.run();
         assert!(output.status.success(), "{}", words(&output));

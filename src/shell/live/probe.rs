@@ -54,7 +54,6 @@ pub use consumers::Lying as ConsumerLying;
 use host::Machine;
 pub use lock::Held as LockHeld;
 pub(super) use others::runner;
-use process::Running;
 pub use section::Subject;
 use section::{Lines, Section};
 pub use snapshots::{Saved, newest as newest_saved};
@@ -220,7 +219,8 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
     let (others, main_is_foreign) = others.foreign(is_ours);
     // What another's unit runs is none of ours, whatever that is called.
     let process = process.filter(|_| !main_is_foreign);
-    let uid = process.as_ref().and_then(|running| running.uid);
+    // The shell of our unit, which becomes etcd, has its user already: what that listens on by now is ours.
+    let uid = process::uid(&answer).filter(|_| !main_is_foreign);
     let host = Host {
         architecture,
         clock_offset_seconds: 0,
@@ -239,7 +239,7 @@ pub fn parse(of: &Subject<'_>, bytes: &[u8]) -> Result<Sight, Trouble> {
         taken_ports: listeners.others(uid),
         privileged_ports: listeners.privileged(of.desired.ports, uid),
         others,
-        process: process.map(|Running { process, .. }| Process { loaded, started_with, ..process }),
+        process: process.map(|process| Process { loaded, started_with, ..process }),
         data,
         data_elsewhere: elsewhere,
         locations,

@@ -10,14 +10,9 @@ use crate::core::observed::{Process, Work};
 
 pub(super) struct Look;
 
-pub(super) struct Running {
-    /// Without what it has loaded, and what it serves.
-    pub process: Process,
-    pub uid: Option<u32>,
-}
-
 impl Section for Look {
-    type Fact = Option<Running>;
+    /// Without what it has loaded, and what it serves.
+    type Fact = Option<Process>;
 
     const SHELL: &'static str = include_str!("process.sh");
 
@@ -28,7 +23,7 @@ impl Section for Look {
         Some(vec![("q_config", paths.config.to_string()), ("q_data", paths.data.to_string())])
     }
 
-    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Running>, Trouble> {
+    fn read(of: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<Process>, Trouble> {
         let said = |key: &str| answer.value("process", key);
         let pid = match of.desired.cluster.runtime {
             Runtime::Systemd => answer.value("unit", "MainPID"),
@@ -43,7 +38,7 @@ impl Section for Look {
         if is_starting && !path.ends_with("/etcd") {
             return Ok(None);
         }
-        let process = Process {
+        Ok(Some(Process {
             pid,
             started: started(answer).ok_or_else(|| missing("when etcd was started"))?,
             executable: RemotePath::new(path),
@@ -53,9 +48,13 @@ impl Section for Look {
             served: BTreeMap::new(),
             started_with: None,
             work: work(said),
-        };
-        Ok(Some(Running { process, uid: said("uid").and_then(|text| text.parse().ok()) }))
+        }))
     }
+}
+
+/// The user of the main process, whatever that is by now.
+pub(super) fn uid(answer: &Answer<'_>) -> Option<u32> {
+    answer.value("process", "uid")?.parse().ok()
 }
 
 fn work<'a>(said: impl Fn(&str) -> Option<&'a str>) -> Option<Work> {
