@@ -22,6 +22,7 @@ look_complaint() {
     esac
 }
 
+# Nor that a locale is not there, which bash says of itself wherever a service has the name of one.
 without_traces() {
-    grep -v -E -e '^\[' -e '^[[:space:]]+[^[:space:]]+\.go:[0-9]+' -e '^[^ {]+\(.*\)$' -e '^created by ' | tail -n 40
+    grep -v -E -e '^\[' -e ': warning: setlocale: ' -e '^[[:space:]]+[^[:space:]]+\.go:[0-9]+' -e '^[^ {]+\(.*\)$' -e '^created by ' | tail -n 40
 }
