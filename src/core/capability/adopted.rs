@@ -180,10 +180,7 @@ fn asked_in_vain(desired: &Desired) -> Option<Blocked> {
 
 /// Who else writes the file that these steps change: the next run of that may take the change back.
 pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
-    let is_change = |action: &Action| {
-        let is_manifest = matches!(action, Action::Service(ServiceAction::ReplaceManifest { .. }));
-        is_manifest || matches!(action, Action::File(FileAction::Write { file: File::Settings, .. }))
-    };
+    let is_change = |action: &Action| action.written().is_some_and(|(_, file, _)| file == File::Settings);
     let also = layouts::also_written_by(desired.cluster.layout.name())?;
     steps.iter().flat_map(|step| &step.actions).any(is_change).then(|| Finding {
         code: Code::AlsoWritten,

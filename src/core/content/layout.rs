@@ -285,15 +285,11 @@ pub fn folder_access(folder: Folder) -> Access {
     folder_row(folder).owned.access()
 }
 
-/// Where the manifest of a static pod waits while the kubelet is not to run it, and the folder of what is beside it. The kubelet
+/// Where the manifest of a static pod waits while the kubelet is not to run it: `/etc/kubernetes/quorate/etcd.yaml`. The kubelet
 /// reads every file in the folder of its manifests, so it is beside that folder: a rename leads there and back.
 pub fn aside_of_manifest(desired: &Desired) -> RemotePath {
-    manifests_aside(desired).join(desired.paths.config.name())
-}
-
-/// The folder of that: `/etc/kubernetes/quorate`.
-pub fn manifests_aside(desired: &Desired) -> RemotePath {
-    desired.paths.config_folder().parent().join("quorate")
+    let config = &desired.paths.config;
+    desired.paths.config_folder().parent().join("quorate").join(config.name())
 }
 
 /// What etcd needs on the disk of its host: of a static pod, the program is in its image.

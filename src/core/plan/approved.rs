@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::core::names::Digest;
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, FileAction, Impact, ServiceAction};
+use crate::core::plan::action::{Action, Impact, ServiceAction};
 use crate::core::plan::step::FileDiff;
 
 /// One action of a plan, with what it replaces.
@@ -43,7 +43,7 @@ fn items(plan: &Plan) -> Vec<Item<'_>> {
     for (step, of) in plan.steps.iter().enumerate() {
         let mut diffs = of.diffs.iter();
         for (index, action) in of.actions.iter().enumerate() {
-            let diff = if is_write(action) { diffs.next() } else { None };
+            let diff = action.written().and_then(|_| diffs.next());
             let bound = of.bound.get(index).copied().flatten();
             if !action.is_precaution() {
                 items.push(Item { step, action, diff, bound });
@@ -51,11 +51,6 @@ fn items(plan: &Plan) -> Vec<Item<'_>> {
         }
     }
     items
-}
-
-fn is_write(action: &Action) -> bool {
-    let is_manifest = matches!(action, Action::Service(ServiceAction::ReplaceManifest { .. }));
-    is_manifest || matches!(action, Action::File(FileAction::Write { .. }))
 }
 
 /// What is in `fresh` and was not saved so, each in a line; nothing when `fresh` is the saved plan, or what is left of it.

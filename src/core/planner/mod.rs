@@ -20,7 +20,7 @@ use crate::core::desired::Desired;
 use crate::core::names::HostName;
 use crate::core::observed::{File, Observed};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, BackupAction, FileAction, ServiceAction};
+use crate::core::plan::action::{Action, BackupAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 use crate::core::plan::step::{FileDiff, Margin, Step};
 
@@ -272,24 +272,22 @@ fn take(desired: &Desired, first: &Observed, world: &mut Observed, draft: Draft)
 /// What becomes of a file that is written whole; `None` for every other action.
 pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<FileDiff> {
     let (host, file, text) = match action {
-        Action::File(FileAction::Write { host, file, text }) => (host, file, text.as_str()),
-        Action::Service(ServiceAction::ReplaceManifest { host, text }) => (host, &File::Settings, text.as_str()),
         // Root will run it.
-        Action::Backup(BackupAction::InstallScript { host }) => (host, &File::BackupScript, SCRIPT),
-        _ => return None,
+        Action::Backup(BackupAction::InstallScript { host }) => (host, File::BackupScript, SCRIPT),
+        _ => action.written()?,
     };
     let seen = world.host(host);
-    let before = || match seen?.text_of(*file) {
+    let before = || match seen?.text_of(file) {
         Some(text) => Some(text.to_owned()),
-        None => Some(format!("(not read, SHA-256 {})\n", seen?.files.get(file)?.digest)),
+        None => Some(format!("(not read, SHA-256 {})\n", seen?.files.get(&file)?.digest)),
     };
     Some(FileDiff {
         host: host.clone(),
-        path: layout::path(desired, host, *file),
+        path: layout::path(desired, host, file),
         before: before(),
         after: text.to_owned(),
-        access_before: seen.and_then(|seen| Some(seen.files.get(file)?.access.to_string())),
-        access: Some(layout::access_after(*file, seen.and_then(|seen| seen.files.get(file))).to_string()),
+        access_before: seen.and_then(|seen| Some(seen.files.get(&file)?.access.to_string())),
+        access: Some(layout::access_after(file, seen.and_then(|seen| seen.files.get(&file))).to_string()),
     })
 }
 

@@ -234,6 +234,15 @@ impl Action {
         }
     }
 
+    /// The text that it puts into a file, whole.
+    pub fn written(&self) -> Option<(&HostName, File, &str)> {
+        match self {
+            Self::File(FileAction::Write { host, file, text }) => Some((host, *file, text)),
+            Self::Service(ServiceAction::ReplaceManifest { host, text }) => Some((host, File::Settings, text)),
+            _ => None,
+        }
+    }
+
     /// Whether nothing is decided by it.
     pub fn is_precaution(&self) -> bool {
         if let Self::Snapshot(action) = self { action.is_precaution() } else { false }

@@ -1,8 +1,16 @@
 # shellcheck shell=dash
-# pod_etcd DATA: the ids of every etcd in a pod of the kubelet that has this data directory, one a line. processes.sh goes before.
-pod_etcd() {
+# etcd_in_pods: the ids of every etcd that a kubelet runs, one a line. processes.sh goes before.
+etcd_in_pods() {
     for one in $(etcd_processes); do
-        grep -q -s kubepods "/proc/$one/cgroup" || continue
+        if grep -q -s kubepods "/proc/$one/cgroup"; then
+            echo "$one"
+        fi
+    done
+}
+
+# pod_etcd DATA: of these, those with this data directory.
+pod_etcd() {
+    for one in $(etcd_in_pods); do
         words=$({ tr '\0' ' ' <"/proc/$one/cmdline"; } 2>/dev/null)
         case " $words" in
         *" -data-dir=$1 "* | *" --data-dir=$1 "* | *" -data-dir $1 "* | *" --data-dir $1 "*) echo "$one" ;;
@@ -10,15 +18,11 @@ pod_etcd() {
     done
 }
 
-# The only etcd in a pod, if there is just one.
+# The only one, if there is just one.
 only_pod_etcd() {
-    found=''
-    for one in $(etcd_processes); do
-        grep -q -s kubepods "/proc/$one/cgroup" || continue
-        [ -z "$found" ] || return 0
-        found=$one
-    done
-    echo "$found"
+    # shellcheck disable=SC2046 # one word an id
+    set -- $(etcd_in_pods)
+    [ $# != 1 ] || echo "$1"
 }
 
 # When a process was started, in seconds since 1970.
