@@ -34,12 +34,16 @@ fn root() -> PathBuf {
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
+    files(folder, "rs")
+}
+
+fn files(folder: &Path, wanted: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of the repository can be read") {
         let path = entry.expect("its entries too").path();
         if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(files(&path, wanted));
+        } else if path.extension().is_some_and(|extension| extension == wanted) {
             found.push(path);
         }
     }
@@ -134,4 +138,29 @@ fn only_the_runtime_knows_where_the_log_is() {
         }
     }
     assert!(found.is_empty(), "a log is named past the runtime:\n{}", found.join("\n"));
+}
+
+/// bash, which is `sh` on many hosts, reads a block, and goes back to behind the line; the kernel has written the file anew by then,
+/// and a line has another length: the next one begins in its middle. What is read as a whole is one text.
+#[test]
+fn no_script_reads_a_file_of_the_kernel_line_by_line() {
+    let mut found = Vec::new();
+    for path in files(&root().join("src"), "sh") {
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        for (index, line) in text.lines().enumerate() {
+            let is_loop = line.trim_start().starts_with("done ")
+                && line.split_once('<').is_some_and(|(_, from)| {
+                    let from = from.trim_start_matches(['"', '\'']);
+                    from.starts_with("/proc") || from.starts_with("/sys")
+                });
+            if is_loop {
+                found.push(format!("{}:{}: {}", path.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "read at once, with $(cat …) or grep, what another process may change:\n{}",
+        found.join("\n")
+    );
 }

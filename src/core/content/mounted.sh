@@ -5,7 +5,8 @@ mounted() {
     # What an automounter stands for is mounted once it is looked into.
     mount_of=$(cd "$1" 2>/dev/null && pwd -P) || mount_of=$1
     mount=/ mount_kind=''
-    # 36 35 98:0 / /mnt/backup rw,noatime master:1 - ext4 /dev/sdb1 rw; later lines are above earlier ones.
+    # 36 35 98:0 / /mnt/backup rw,noatime master:1 - ext4 /dev/sdb1 rw; later lines are above earlier ones. Read at once: while a
+    # shell reads line by line, others come and go, and it goes on in the middle of one.
     while read -r _ _ _ _ mount_point mount_rest; do
         case $mount_of/ in
         "${mount_point%/}/"*)
@@ -15,7 +16,9 @@ mounted() {
             fi
             ;;
         esac
-    done </proc/self/mountinfo
+    done <<EOF
+$(cat /proc/self/mountinfo)
+EOF
     [ "$mount_kind" != autofs ] || return 1
     [ "$mount" != "$mount_of" ] || return 0
     case $2/ in

@@ -38,7 +38,9 @@ pub struct Run {
 impl Run {
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        let (is, out) = (self.code, &self.stdout);
+        // What went wrong first: of a test that failed, a run shows the first lines again at its end.
+        assert!(is == code, "exits with {is}, not with {code}, stderr:\n{}\nstdout:\n{out}", self.stderr);
         self
     }
 

@@ -126,6 +126,8 @@ is_above() {
 is_mounted() {
     while read -r _ mounted _; do
         [ "$mounted" != "${1%/}" ] || return 0
-    done </proc/self/mounts
+    done <<EOF
+$(cat /proc/self/mounts)
+EOF
     return 1
 }

@@ -15,21 +15,21 @@ look_process() {
     fi
     echo "executable=$executable"
     grep -qzxF -e "--config-file=$q_config" "/proc/$pid/cmdline" || echo foreign-config=yes
-    while read -r name value _; do
-        if [ "$name" = Uid: ]; then
-            uid=$value
-            break
-        fi
-    done <"/proc/$pid/status"
-    echo "uid=$uid"
-    # What it has done so far: whether a start goes on is told by that.
-    bytes=0
-    while read -r name value; do
-        case $name in
-        rchar:) bytes=$((bytes + value)) ;;
-        read_bytes:) bytes=$((bytes + value)) && echo "disk=$value" ;;
+    # As whom it runs, and what it has read so far: whether a start goes on is told by that. Each file is read at once: a shell
+    # that reads line by line goes back in it, and the kernel has written it anew by then, shorter by a letter perhaps.
+    bytes=''
+    # shellcheck disable=SC2046 # words without blanks
+    set -- $(grep -hsE '^(Uid|rchar|read_bytes):' "/proc/$pid/status" "/proc/$pid/io")
+    while [ $# -ge 2 ]; do
+        case $1 in
+        Uid:) uid=$2 ;;
+        rchar:) bytes=$2 ;;
+        read_bytes:) bytes=$((bytes + $2)) && echo "disk=$2" ;;
         esac
-    done <"/proc/$pid/io" && echo "read=$bytes"
+        shift
+    done
+    echo "uid=$uid"
+    [ -z "$bytes" ] || echo "read=$bytes"
     case $unit in
     *ActiveState=activating*) [ ! -f "$q_data/member/snap/db" ] || stat -L -c 'database=%s' "$q_data/member/snap/db" ;;
     esac

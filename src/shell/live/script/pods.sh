@@ -31,9 +31,6 @@ started_at() {
     # 4242 (etcd) S 4200 …: behind the name, the twentieth word, in ticks since the host was started.
     # shellcheck disable=SC2086
     set -- ${stat_line##*) }
-    while read -r key value _; do
-        if [ "$key" = btime ]; then
-            echo "$((value + ${20} / $(getconf CLK_TCK 2>/dev/null || echo 100)))"
-        fi
-    done </proc/stat
+    booted=$(sed -n 's/^btime //p' /proc/stat)
+    echo "$((booted + ${20} / $(getconf CLK_TCK 2>/dev/null || echo 100)))"
 }

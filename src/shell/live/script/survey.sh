@@ -15,9 +15,7 @@ set -u
 }
 echo "host=$(uname -n)"
 echo "now=$(date +%s)"
-while read -r key value _; do
-    [ "$key" != btime ] || echo "boot=$value"
-done </proc/stat
+sed -n 's/^btime /boot=/p' /proc/stat
 echo "ticks=$(getconf CLK_TCK 2>/dev/null || echo 100)"
 for mark in "$@"; do
     [ ! -e "$mark" ] || printf 'mark=%s\n' "$mark"

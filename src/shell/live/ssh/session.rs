@@ -35,8 +35,9 @@ const SCRATCH_BYTES: usize = 256 << 10;
 const PASSES_MAX: usize = 16;
 /// A session that just closed may not be free yet: sshd clears it up after it has read what we sent next.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
-/// After so many refusals in a row, with nothing of ours running, a session is not to be had.
-const REFUSALS_MAX: u32 = 5;
+/// After so many refusals in a row, with nothing of ours running, a session is not to be had. That takes three seconds, which a
+/// busy host may need to clear one up.
+const REFUSALS_MAX: u32 = 60;
 /// How long the server may wait for an answer to something it asked while no channel is open.
 const IDLE_ANSWER: Duration = Duration::from_secs(2);
 /// How long a server may take to answer a request: libssh2's own default.
