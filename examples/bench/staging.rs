@@ -70,6 +70,7 @@ fn certify(cluster: &Cluster, host: &Host, name: &str) {
             common_name: name.to_owned(),
             names: BTreeSet::from(names.clone()),
             usages: BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]),
+            like: None,
         };
         let issued = signer.issue(&wanted, 365 * 24 * 3600, at).expect("a certificate can be issued");
         host.write(&format!("/etc/etcd/pki/{role}.crt"), issued.certificate_pem);

@@ -33,6 +33,8 @@ pub enum Guard {
     SettingGivenOnce,
     /// Nobody else's service is restarted into a version that was only laid there.
     NoUpgradeByRestart,
+    /// A certificate in somebody else's service is replaced only by one of a CA that every member trusts.
+    SignerIsTrusted,
     /// A static pod is changed and restarted only where the kubelet runs, and reads that manifest.
     KubeletRunsIt,
     /// A static pod is changed only where its data and certificates are those of the host that were looked at.

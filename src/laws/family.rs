@@ -75,9 +75,11 @@ impl Family {
             Guard::RoomBeforeStep | Guard::DiskNotFull => Self::Room,
             Guard::ComesBack | Guard::DataStaysWithMember => Self::Starts,
             Guard::OthersEtcd => Self::Others,
-            Guard::SettingGivenOnce | Guard::NoUpgradeByRestart | Guard::KubeletRunsIt | Guard::PodSeesHost => {
-                Self::Adopted
-            }
+            Guard::SettingGivenOnce
+            | Guard::NoUpgradeByRestart
+            | Guard::SignerIsTrusted
+            | Guard::KubeletRunsIt
+            | Guard::PodSeesHost => Self::Adopted,
             Guard::GivenIsWhole
             | Guard::TrustedBeforeIssued
             | Guard::IssuedBeforeDropped

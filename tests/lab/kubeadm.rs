@@ -27,6 +27,7 @@ pub fn members(hosts: &[Host]) {
         for file in CA {
             host.write(file, first.read(file).expect("kubeadm made a CA"));
         }
+        host.sh(&format!("chmod 600 {}", CA[1]));
         configure(host, &hosts[..=number]);
         certificates(host);
         join(first, host);

@@ -80,8 +80,12 @@ fn current(folder: &Path) -> Signer {
 }
 
 fn issued(signer: &Signer, user: &str) -> Issued {
-    let wanted =
-        Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
+    let wanted = Wanted {
+        common_name: user.to_owned(),
+        names: BTreeSet::new(),
+        usages: BTreeSet::from([Usage::ClientAuth]),
+        like: None,
+    };
     signer.issue(&wanted, VALIDITY_SECONDS, now()).expect("a client certificate can be issued")
 }
 

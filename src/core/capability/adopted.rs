@@ -5,7 +5,7 @@ use crate::core::cluster::changed::{declared_at, readable};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{crash, layouts, next_start, quota, restart, timing, turn};
+use crate::core::cluster::{crash, layouts, next_start, quota, restart, timing, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
 use crate::core::desired::{Desired, Place, Runtime};
@@ -164,11 +164,7 @@ fn asked_in_vain(desired: &Desired) -> Option<Blocked> {
     let request = &desired.request;
     let asked = [
         (!request.lost.is_empty(), "--lost", "gives up no member"),
-        (
-            !request.renewals.is_empty() || !request.consumer_renewals.is_empty(),
-            "--renew-certs",
-            "issues no certificate",
-        ),
+        (!request.consumer_renewals.is_empty(), "--renew-certs", "issues no certificate of a consumer"),
         (request.rotation.is_some(), "--rotate-ca", "replaces no CA"),
         (request.restore.is_some(), "restore", "restores no snapshot"),
     ];
@@ -190,11 +186,11 @@ pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
     })
 }
 
-/// Certificates that quorate would have renewed in a service of its own.
+/// Certificates that are due, and that quorate renews only once it has the key of their CA.
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    if !desired.cluster.layout.is_adopted() {
+    let Some(lent) = trust::without_key(observed).filter(|_| desired.cluster.layout.is_adopted()) else {
         return Vec::new();
-    }
+    };
     let soon = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
     let of_host = observed.seen_hosts().filter_map(|(name, host)| {
         let first = host.certificates.values().map(|certificate| certificate.not_after.0 - observed.at.0).min()?;
@@ -202,9 +198,11 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     });
     let due: Vec<_> = of_host.collect();
     let Some(first) = due.iter().map(|(_, left)| *left).min() else { return Vec::new() };
-    let layout = desired.cluster.layout.name();
     let hosts: Vec<_> = due.into_iter().map(|(name, _)| name).collect();
     let what = format!("certificates of etcd on {} expire in {}", listed(&hosts), days(first));
-    let hint = format!("in the layout {layout} quorate renews none yet: renew them with the tool that issued them");
+    let hint = format!(
+        "renew them with the tool that issued them; or put the CA's key where [ca] has it ({}), and `quorate apply` does",
+        lent.key
+    );
     vec![Finding { code: Code::CertificateExpires, hosts, what, hint: Some(hint) }]
 }

@@ -3,11 +3,11 @@
 use super::unreachable;
 use std::collections::BTreeSet;
 
-use crate::core::cluster::leaf::{also, fault, issued, not_served, wanted, works};
+use crate::core::cluster::leaf::{alike, also, fault, is_kept, issued, next_one, not_served, works};
 use crate::core::cluster::model::{self, serve_serial};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{clients, trust, turn};
+use crate::core::cluster::{adopted, clients, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place};
@@ -113,10 +113,16 @@ pub fn next(view: &View) -> Ruling {
         let mut because = Vec::new();
         for (name, host) in turn::in_turn_to_lay_ready(view).into_iter().filter(|(_, host)| host.account) {
             let also = also(view.desired, view.observed, name);
-            if role == Role::BackupClient && view.desired.backup_on(name).is_none() {
+            if !is_kept(view.desired, name, host, role) {
                 continue;
             }
             let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };
+            if view.desired.cluster.layout.is_adopted()
+                && let Some(why) = adopted::not_issued(view.observed, name, host, role, &fault)
+            {
+                ruling.blocked.push(why);
+                continue;
+            }
             let silent = view.observed.seen_hosts().find(|(_, host)| host.process.is_some() && host.answer().is_none());
             if let (Some((silent, _)), true) = (silent, works(view.observed, host, role))
                 && role != Role::BackupClient
@@ -189,10 +195,13 @@ pub fn readiness(
             }
         }
         // Half of the change: done is when it is served.
-        (Some(host), Some(_)) => match not_served(desired, name, host, role) {
-            None => Readiness::Done,
-            Some(blocked) => Readiness::Refused(blocked.what),
-        },
+        (Some(host), Some(_)) => {
+            let mut roles = alike(desired, name, role).iter();
+            match roles.find_map(|role| not_served(desired, name, host, *role)) {
+                None => Readiness::Done,
+                Some(blocked) => Readiness::Refused(blocked.what),
+            }
+        }
     }
 }
 
@@ -209,13 +218,17 @@ pub fn effect(
         matches!(desired.authority, AuthoritySource::Generated { .. });
     let at = observed.at;
     let Some(host) = observed.host_mut(name) else { return };
-    let wanted = wanted(desired, name, role, also);
-    let issued = issued(desired, &authority, at, wanted, host.certificates.get(&role));
-    serve_serial(desired, name, host, role, &issued.serial);
-    host.certificates.insert(role, issued);
-    for file in [role.certificate(), role.key()] {
-        let digest = Digest::of(format!("{name} {file:?} to be issued"));
-        host.files.insert(file, FileFact { access: layout::access(file), digest, text: None });
+    let before = host.certificates.get(&role);
+    let wanted = next_one(desired, name, role, also, before);
+    let issued = issued(desired, &authority, at, wanted, before);
+    for &role in alike(desired, name, role) {
+        serve_serial(desired, name, host, role, &issued.serial);
+        host.certificates.insert(role, issued.clone());
+        for file in [role.certificate(), role.key()] {
+            let digest = Digest::of(format!("{name} {file:?} to be issued"));
+            let access = layout::access_after(desired, file, host.files.get(&file));
+            host.files.insert(file, FileFact { access, digest, text: None });
+        }
     }
     // A member that only lacked a certificate to serve with is heard again.
     if role == Role::Server && host.process.is_some() && host.member.known().is_none() {

@@ -131,7 +131,7 @@ pub fn readiness(observed: &Observed, name: &HostName, file: File, text: &str) -
 
 pub fn effect(desired: &Desired, observed: &mut Observed, name: &HostName, file: File, text: &str) {
     let Some(host) = observed.host_mut(name) else { return };
-    let access = layout::access_after(file, host.files.get(&file));
+    let access = layout::access_after(desired, file, host.files.get(&file));
     let fact = FileFact { access, digest: Digest::of(text), text: Some(text.to_owned()) };
     host.files.insert(file, fact);
     match (file, &mut host.scheduled) {

@@ -4,14 +4,14 @@
 //! Nothing on a host is touched where one of these stands in the way. What quorate does not do in such a layout is told
 //! by the rule that would do it elsewhere.
 
-use crate::core::cluster::version;
+use crate::core::cluster::{trust, version};
 use crate::core::code::Code;
 use crate::core::content::form::{self, Form};
 use crate::core::content::{adopted, runtime};
 use crate::core::desired::{Binaries, Desired, Place, Runtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
-use crate::core::observed::{DataDirectory, File, Host, StartedWith};
+use crate::core::observed::{DataDirectory, File, Host, Observed, Role, StartedWith};
 use crate::core::plan::ruling::Blocked;
 
 /// What keeps quorate from everything on this host.
@@ -231,4 +231,28 @@ pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Optio
         "etcd does not start with a setting that is both a flag and a variable: move it into {path}, or take it out of [etcd]"
     );
     Some(Blocked::new(Code::SettingElsewhere, what).on(name).hint(hint).declared_at(Place::Etcd))
+}
+
+/// Why no certificate is issued in the place of one of somebody else's, which has this `fault`.
+pub fn not_issued(observed: &Observed, name: &HostName, host: &Host, role: Role, fault: &str) -> Option<Blocked> {
+    let refused = |code, why: String, hint: &str| {
+        let what = format!("no certificate is issued on {name} ({fault}): {why}");
+        Some(Blocked::new(code, what).on(name).hint(hint).declared_at(Place::Ca))
+    };
+    let certificate = host.certificates.get(&role)?;
+    if let Some(why) = &certificate.no_other_like_it {
+        let hint = "renew it with the tool that issued it";
+        return refused(Code::NotInLayout, format!("none like the one that is there could be: {why}"), hint);
+    }
+    if let Some(lent) = trust::without_key(observed) {
+        let hint = "put the CA's key there, or renew the certificate with the tool that issued it";
+        return refused(Code::KeyNotHere, format!("{} is not here", lent.key), hint);
+    }
+    let is_stranger = |host: &Host| !host.trusted.iter().any(|trusted| trust::is_known(observed, trusted));
+    let (stranger, _) = observed.seen_hosts().find(|(_, host)| is_stranger(host))?;
+    if upheld(Guard::SignerIsTrusted, false) {
+        return None;
+    }
+    let hint = "declare the CA in [ca] that the members trust";
+    refused(Code::AuthorityDiffers, format!("{stranger} does not trust the CA in [ca]"), hint)
 }

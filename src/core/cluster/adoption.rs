@@ -124,6 +124,10 @@ pub fn declaration(members: &[Shown]) -> Result<Declaration, Vec<String>> {
         Some(version) => {
             let (settings, others) = theirs::settings(members, version);
             values.extend(settings);
+            values.extend(theirs::authority(members));
+            if values.get(&("cluster", "layout")).and_then(Value::as_str) != Some(Layout::Kubeadm.name()) {
+                values.extend(certificates(&read));
+            }
             left = others;
         }
         None => {
@@ -203,7 +207,7 @@ impl Member {
         if shown.asked.authenticates {
             values.insert(("auth", "enabled"), Value::Boolean(true));
         }
-        if shown.kept.has_authority_key {
+        if shown.kept.authority_key.as_ref().is_some_and(|key| key.name() == "ca.key") {
             values.insert(("ca", "source"), Value::String("node".to_owned()));
         }
         Self::with(shown, told, cluster, values)
@@ -327,11 +331,13 @@ fn server_names(members: &[Member]) -> BTreeSet<String> {
 fn certificates(members: &[Member]) -> Values {
     const HOUR: i64 = 60 * 60;
     const DEFAULT: i64 = 365 * 24 * HOUR;
+    const LONGEST_HOURS: i64 = 3650 * 24;
     let longest = members.iter().filter_map(|member| member.validity).max().unwrap_or(DEFAULT) - BACKDATED_SECONDS;
     // Who else issues dates back by less.
     let (hours, minutes) = ((longest + HOUR / 4) / HOUR, longest / 60);
     let validity = match hours {
         _ if (longest - DEFAULT).abs() < HOUR => return BTreeMap::new(),
+        hours if hours > LONGEST_HOURS => format!("{}d", LONGEST_HOURS / 24),
         0..=3 => format!("{minutes}m"),
         hours if hours % 24 == 0 => format!("{}d", hours / 24),
         hours => format!("{hours}h"),

@@ -23,6 +23,8 @@ pub struct Wanted {
     /// DNS names in lower case and IP addresses in their shortest form.
     pub names: BTreeSet<String>,
     pub usages: BTreeSet<Usage>,
+    /// The text of the certificate whose form it takes; `None` where it takes quorate's own.
+    pub like: Option<String>,
 }
 
 /// The leaf of `role` on `host`.
@@ -41,16 +43,60 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
         Role::Server => {
             let extra = desired.certificates.server_names.iter().map(|name| canonical(name));
             let names = own().chain(loopback).chain(extra).collect();
-            Wanted { common_name: host.to_string(), names, usages }
+            Wanted { common_name: host.to_string(), names, usages, like: None }
         }
         Role::Peer => {
             let extra = desired.nodes[host].peer_names.iter().map(|name| canonical(name));
-            Wanted { common_name: host.to_string(), names: own().chain(extra).collect(), usages }
+            Wanted { common_name: host.to_string(), names: own().chain(extra).collect(), usages, like: None }
         }
         Role::HealthcheckClient => {
-            Wanted { common_name: "etcd-healthcheck-client".to_owned(), names: BTreeSet::new(), usages }
+            Wanted { common_name: "etcd-healthcheck-client".to_owned(), names: BTreeSet::new(), usages, like: None }
         }
-        Role::BackupClient => Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages },
+        Role::BackupClient => Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages, like: None },
+    }
+}
+
+/// Whether the pair of `role` is kept on a host: of a service that somebody else has set up, only what lies there.
+pub fn is_kept(desired: &Desired, name: &HostName, host: &Host, role: Role) -> bool {
+    let is_there = || {
+        [role.certificate(), role.key()].iter().all(|file| host.files.contains_key(file))
+            && host.certificates.contains_key(&role)
+    };
+    match role {
+        Role::BackupClient => desired.backup_on(name).is_some(),
+        _ if !desired.cluster.layout.is_adopted() => true,
+        // One pair for both ports is issued once, as the server's.
+        Role::Peer => !layout::has_one_pair(desired, name) && is_there(),
+        Role::Server | Role::HealthcheckClient => is_there(),
+    }
+}
+
+/// The roles that one pair is for: a service that somebody else has set up may show one on both its ports.
+pub fn alike(desired: &Desired, name: &HostName, role: Role) -> &'static [Role] {
+    match role {
+        Role::Server if desired.cluster.layout.is_adopted() && layout::has_one_pair(desired, name) => {
+            &[Role::Server, Role::Peer]
+        }
+        Role::Server => &[Role::Server],
+        Role::Peer => &[Role::Peer],
+        Role::HealthcheckClient => &[Role::HealthcheckClient],
+        Role::BackupClient => &[Role::BackupClient],
+    }
+}
+
+/// What is issued in the place of what a host has: to somebody else's service, one that says the same.
+pub fn next_one(
+    desired: &Desired,
+    name: &HostName,
+    role: Role,
+    also: &BTreeSet<String>,
+    before: Option<&Certificate>,
+) -> Wanted {
+    match before.filter(|_| desired.cluster.layout.is_adopted()) {
+        Some(Certificate { common_name, names, usages, .. }) => {
+            Wanted { common_name: common_name.clone(), names: names.clone(), usages: usages.clone(), like: None }
+        }
+        None => wanted(desired, name, role, also),
     }
 }
 
@@ -64,7 +110,12 @@ pub fn usages(role: Role) -> BTreeSet<Usage> {
 
 /// The certificate by which etcd knows a user.
 pub fn client(user: &str) -> Wanted {
-    Wanted { common_name: user.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) }
+    Wanted {
+        common_name: user.to_owned(),
+        names: BTreeSet::new(),
+        usages: BTreeSet::from([Usage::ClientAuth]),
+        like: None,
+    }
 }
 
 /// The addresses at which a member is reached until it has moved to the declared one.
@@ -128,6 +179,9 @@ pub fn fault(
     if let AuthoritySource::External { .. } = desired.authority {
         return difference_from_given(observed, name, host, role);
     }
+    if desired.cluster.layout.is_adopted() {
+        return fault_of_theirs(desired, observed, name, host, role);
+    }
     let [crt, key] = [role.certificate(), role.key()].map(|file| layout::called(desired, file));
     if !host.files.contains_key(&role.certificate()) {
         return Some(format!("{crt} is missing"));
@@ -163,14 +217,36 @@ pub fn fault(
     if !is_usable {
         return Some(format!("{crt} has the wrong key usages"));
     }
-    let asked =
-        desired.request.renewals.get(name).is_some_and(|serials| {
-            serials.as_ref().is_none_or(|serials| serials.get(&role) == Some(&certificate.serial))
-        });
-    if asked {
-        return Some("requested with `--renew-certs`".to_owned());
+    if is_asked_for(desired, name, role, certificate) {
+        return Some(ASKED_FOR.to_owned());
     }
     let authority = trust::authority(observed, due)?;
+    is_due(desired, observed, certificate, authority).map(|when| format!("{crt} {when}"))
+}
+
+const ASKED_FOR: &str = "requested with `--renew-certs`";
+
+fn is_asked_for(desired: &Desired, name: &HostName, role: Role, certificate: &Certificate) -> bool {
+    desired
+        .request
+        .renewals
+        .get(name)
+        .is_some_and(|serials| serials.as_ref().is_none_or(|serials| serials.get(&role) == Some(&certificate.serial)))
+}
+
+/// The same of a pair that somebody else has issued: what it says is theirs to say, and only its age is looked at, and whether
+/// it is a pair.
+fn fault_of_theirs(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, role: Role) -> Option<String> {
+    let certificate = host.certificates.get(&role).filter(|_| is_kept(desired, name, host, role))?;
+    let [crt, key] = [role.certificate(), role.key()].map(|file| layout::path(desired, name, file).name().to_owned());
+    if certificate.matches_key == Seen::Known(false) {
+        return Some(format!("{crt} and {key} do not match"));
+    }
+    if is_asked_for(desired, name, role, certificate) {
+        return Some(ASKED_FOR.to_owned());
+    }
+    // What nobody here can sign is told, and keeps nothing else from being done.
+    let authority = trust::current(observed).filter(|_| trust::without_key(observed).is_none())?;
     is_due(desired, observed, certificate, authority).map(|when| format!("{crt} {when}"))
 }
 
@@ -215,6 +291,7 @@ pub fn issued(
         // Another one than before, whichever.
         serial: before.map_or_else(String::new, |before| format!("{}'", before.serial)),
         matches_key: Seen::Known(true),
+        no_other_like_it: None,
     }
 }
 

@@ -78,6 +78,11 @@ pub fn lent(desired: &Desired, observed: &Observed) -> Option<Finding> {
     Some(Finding { code, hosts: Vec::new(), what, hint: Some(hint) })
 }
 
+/// Where the key is missing here, so that nobody can sign.
+pub fn without_key(observed: &Observed) -> Option<&Lent> {
+    observed.workstation.lent.as_ref().filter(|lent| lent.why == Unable::NotHere)
+}
+
 /// Whether a plan of these steps needs a key that signs: for a certificate, or to log in as root, as which leadership is moved
 /// and users are changed.
 pub fn needs_key(desired: &Desired, steps: &[Step]) -> bool {

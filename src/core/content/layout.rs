@@ -200,6 +200,11 @@ pub fn common_path(desired: &Desired, file: File) -> RemotePath {
     }
 }
 
+/// Whether a member of that host shows one pair on both its ports.
+pub fn has_one_pair(desired: &Desired, host: &HostName) -> bool {
+    path(desired, host, File::ServerCertificate) == path(desired, host, File::PeerCertificate)
+}
+
 /// What `file` is called on the hosts, with the placeholders as declared.
 pub fn called(desired: &Desired, file: File) -> &str {
     desired.paths.names.get(&file).map_or(row(file).word, String::as_str)
@@ -215,9 +220,9 @@ pub fn access(file: File) -> Access {
     row(file).owned.access()
 }
 
-/// The same once it was written in the place of what is there: in somebody else's file that stays as it is.
-pub fn access_after(file: File, before: Option<&FileFact>) -> Access {
-    let theirs = before.filter(|_| file == File::Settings);
+/// The same once it was written in the place of what is there: in somebody else's files that stays as it is.
+pub fn access_after(desired: &Desired, file: File, before: Option<&FileFact>) -> Access {
+    let theirs = before.filter(|_| desired.cluster.layout.is_adopted());
     theirs.map_or_else(|| access(file), |fact| fact.access.clone())
 }
 

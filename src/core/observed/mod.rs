@@ -18,6 +18,7 @@ use crate::core::observed::auth::AuthStore;
 mod archive;
 pub mod auth;
 mod cause;
+mod certificate;
 pub mod checkup;
 mod comparison;
 mod data;
@@ -36,6 +37,7 @@ pub mod survey;
 
 pub use archive::Archive;
 pub use cause::Cause;
+pub use certificate::{Certificate, Usage};
 pub use comparison::{Comparison, MemberHash};
 pub use data::DataDirectory;
 pub use file::{Access, File, FileFact, Folder, Role};
@@ -410,35 +412,6 @@ pub enum V2Store {
     Clean,
     /// It holds something, or the check failed; in the words of etcdutl.
     Refused(String),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Usage {
-    ServerAuth,
-    ClientAuth,
-}
-
-/// A leaf certificate on a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Certificate {
-    /// The fingerprint of the known authority (ours, or one in ca.crt) whose key signed it; `None` when none did.
-    pub signed_by: Option<Digest>,
-    pub common_name: String,
-    /// The common name of who signed it, as it says.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub issuer: String,
-    /// DNS names and IP addresses, as text.
-    pub names: BTreeSet<String>,
-    pub usages: BTreeSet<Usage>,
-    /// Volatile.
-    pub not_before: UnixSeconds,
-    /// Volatile, but for whether it is due.
-    pub not_after: UnixSeconds,
-    /// In hexadecimal. Volatile.
-    pub serial: String,
-    /// Whether the key file beside it is the key of this certificate.
-    pub matches_key: Seen<bool>,
 }
 
 /// The systemd unit.

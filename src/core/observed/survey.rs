@@ -72,8 +72,8 @@ pub struct KeptFiles {
     /// The unit that starts etcd.
     pub unit: Option<String>,
     pub backup: Option<BackupUnits>,
-    /// The CA's key lies beside its certificate.
-    pub has_authority_key: bool,
+    /// The CA's key, where it lies beside its certificate and can be used as it is.
+    pub authority_key: Option<RemotePath>,
 }
 
 /// The units of scheduled snapshots.

@@ -1,7 +1,7 @@
 //! What an action is bound to beyond its own words: what it writes that only cluster.toml or this machine says, and what it
 //! replaces. A plan that was saved is stale when any of it has changed.
 
-use crate::core::cluster::leaf;
+use crate::core::cluster::leaf::{self, Wanted};
 use crate::core::desired::Desired;
 use crate::core::names::{Digest, HostName};
 use crate::core::observed::{Authority, File, Observed, Seen};
@@ -19,7 +19,10 @@ pub fn bound(desired: &Desired, first: &Observed, action: &Action) -> Option<Dig
         }
         Action::Certificate(CertificateAction::Issue { host, role, also, .. }) => {
             let validity = desired.certificates.validity_seconds;
-            format!("{:?} {validity}", leaf::wanted(desired, host, *role, also))
+            let before = first.host(host).and_then(|host| host.certificates.get(role));
+            let Wanted { common_name, names, usages, .. } = leaf::next_one(desired, host, *role, also, before);
+            // The words are those of the first saved plans, whose ids stay.
+            format!("Wanted {{ common_name: {common_name:?}, names: {names:?}, usages: {usages:?} }} {validity}")
         }
         Action::Certificate(CertificateAction::Install { host, role }) => {
             let given = first.workstation.given.as_ref()?.nodes.get(host)?.get(role)?;

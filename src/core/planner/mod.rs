@@ -105,9 +105,11 @@ const RESTORE_RULES: &[Rule] = &[
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
-/// The rules for a service that somebody else has set up: what is declared of its settings, and of users.
+/// The rules for a service that somebody else has set up: what is declared of its settings, and of users, and certificates that
+/// are due.
 const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell what stays with others", next: adopted::obstacles },
+    Rule { name: "renew certificates", next: certificates::next },
     Rule { name: "change settings", next: adopted::next },
     Rule { name: "reload units", next: service::reload },
     Rule { name: "start members", next: service::start },
@@ -287,7 +289,7 @@ pub fn diff(desired: &Desired, world: &Observed, action: &Action) -> Option<File
         before: before(),
         after: text.to_owned(),
         access_before: seen.and_then(|seen| Some(seen.files.get(&file)?.access.to_string())),
-        access: Some(layout::access_after(file, seen.and_then(|seen| seen.files.get(&file))).to_string()),
+        access: Some(layout::access_after(desired, file, seen.and_then(|seen| seen.files.get(&file))).to_string()),
     })
 }
 

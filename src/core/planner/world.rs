@@ -66,6 +66,7 @@ fn workstation(desired: &Desired, at: UnixSeconds, archives: Archives) -> Workst
             not_after: at.plus_seconds(365 * 24 * 3600),
             serial: String::new(),
             matches_key: Seen::Known(true),
+            no_other_like_it: None,
         };
         let digest = Some(Digest::of(&path));
         GivenPair { path, faults: Vec::new(), certificate: Some(certificate), digest }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::core::cluster::leaf::{Wanted, client, wanted};
+use crate::core::cluster::leaf::{Wanted, client, next_one, wanted};
 use crate::core::content::Restoration;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place, Restore};
@@ -21,7 +22,7 @@ use crate::shell::live::credentials::Credentials;
 use crate::shell::live::hosts::Hosts;
 use crate::shell::live::lock::Lock;
 use crate::shell::live::pki::Issued;
-use crate::shell::live::remote::Command;
+use crate::shell::live::remote::{self, Command};
 use crate::shell::live::{Live, backup, handover, membership, pki, raft_log, reach, restored, users};
 
 /// Does one action.
@@ -32,9 +33,7 @@ pub(super) async fn perform(live: &Live, action: &Action) -> Result<(), Diagnost
         Action::Authority(action) => change_authority(hosts, credentials, *action).await,
         Action::NodeCa(action) => run(hosts, action.host(), action, node_ca(desired, credentials, action)).await,
         Action::Host(action) => run(hosts, action.host(), action, prepare(live, action)).await,
-        Action::Certificate(action) => {
-            run(hosts, action.host(), action, certificate(desired, credentials, action)).await
-        }
+        Action::Certificate(action) => run(hosts, action.host(), action, certificate(hosts, credentials, action)).await,
         Action::File(action) => run(hosts, action.host(), action, async { Ok(file(desired, action)) }).await,
         Action::Service(action) => run(hosts, action.host(), action, service(hosts, credentials, action)).await,
         Action::Data(action) => run(hosts, action.host(), action, data(hosts, credentials, action)).await,
@@ -116,15 +115,16 @@ async fn prepare(live: &Live, action: &HostAction) -> Result<Command, Diagnostic
 }
 
 async fn certificate(
-    desired: &Desired,
+    hosts: &Hosts,
     credentials: &Credentials,
     action: &CertificateAction,
 ) -> Result<Command, Diagnostic> {
+    let desired = &hosts.desired;
     match action {
         CertificateAction::InstallTrust { host, trust, .. } => {
             Ok(Command::write(desired, host, File::Trust, &trust_text(credentials, *trust).await?))
         }
-        CertificateAction::Issue { host, role, also, by } => issue(desired, credentials, host, *role, also, *by).await,
+        CertificateAction::Issue { host, role, also, by } => issue(hosts, credentials, host, *role, also, *by).await,
         CertificateAction::Install { host, role } => install_pair(desired, credentials, host, *role).await,
     }
 }
@@ -280,17 +280,37 @@ async fn trust_text(credentials: &Credentials, trust: Trust) -> Result<String, D
 }
 
 async fn issue(
-    desired: &Desired,
+    hosts: &Hosts,
     credentials: &Credentials,
     host: &HostName,
     role: Role,
     also: &BTreeSet<String>,
     by: SignedBy,
 ) -> Result<Command, Diagnostic> {
-    let issued = signed(desired, credentials, &wanted(desired, host, role, also), by).await?;
+    let desired = &hosts.desired;
+    let wanted = match desired.cluster.layout.is_adopted() {
+        true => another_like(hosts, host, role).await?,
+        false => wanted(desired, host, role, also),
+    };
+    let issued = signed(desired, credentials, &wanted, by).await?;
     lives_long_enough(desired, &issued, &format!("the {role} certificate of {host}"))?;
     Ok(Command::replace_pair(desired, host, role, &issued.certificate_pem, &issued.key_pem))
 }
+
+/// What is to take the place of the certificate that lies on a host now, whoever issued that.
+async fn another_like(hosts: &Hosts, host: &HostName, role: Role) -> Result<Wanted, Diagnostic> {
+    let path = layout::path(&hosts.desired, host, role.certificate());
+    let what = format!("reading {path}");
+    let script = remote::with_arguments(include_str!("script/certificates.sh"), ["1", "certificate", path.as_str()]);
+    let read = hosts.on(host).await?.exec(&what, &script, Vec::new(), READING_TAKES).await;
+    let text = read.map_err(|unrun| unrun.cause(host, &what))?.stdout;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let is_none = || Diagnostic::failure(format!("{path} holds no certificate any more")).at(host.as_str());
+    let is = pki::certificate_facts(&text, None, &[]).ok_or_else(is_none)?;
+    Ok(Wanted { like: Some(text), ..next_one(&hosts.desired, host, role, &BTreeSet::new(), Some(&is)) })
+}
+
+const READING_TAKES: Duration = Duration::from_secs(30);
 
 async fn signed(
     desired: &Desired,

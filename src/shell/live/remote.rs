@@ -134,7 +134,11 @@ impl Command {
             [role.certificate(), role.key()].map(|file| layout::path(desired, host, file).name().to_owned());
         let mut arguments = vec![desired.paths.certificates.to_string(), certificate_name.clone(), key_name.clone()];
         for (file, length) in [(role.certificate(), certificate.len()), (role.key(), key.len())] {
-            let Access { mode, owner, group } = layout::access(file);
+            // Somebody else's files keep whose they are.
+            let Access { mode, owner, group } = match desired.cluster.layout.is_adopted() {
+                true => Access::new("", "", ""),
+                false => layout::access(file),
+            };
             arguments.extend([length.to_string(), mode, owner, group]);
         }
         let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + key.len()));

@@ -111,12 +111,13 @@ impl Surveyor {
             _ => return Ok((KeptFiles::default(), None)),
         };
         let trust = told.value("trusted-ca-file").map(RemotePath::new);
-        let beside = trust.as_ref().map(|trust| trust.parent().join("ca.key"));
+        let keys = trust.as_ref().map(keys_beside).unwrap_or_default();
         let what = "reading quorate's files";
         let (service, timer) = (units.join(layout::BACKUP_SERVICE), units.join(layout::BACKUP_TIMER));
         let files = [unit.as_ref(), Some(&service), Some(&timer), trust.as_ref()];
         let files = files.map(|file| file.map_or("", RemotePath::as_str));
-        let words = [beside.as_ref().map_or("", RemotePath::as_str)].into_iter().chain(files);
+        let said_keys = keys.iter().map(RemotePath::as_str).collect::<Vec<_>>().join(" ");
+        let words = [said_keys.as_str()].into_iter().chain(files);
         let script = remote::with_arguments(include_str!("script/kept.sh"), words);
         let output = self.remote.exec(what, &script, Vec::new(), LOOK_TAKES).await;
         let output = output.map_err(|unrun| unrun.cause(&self.remote.host, what))?;
@@ -125,7 +126,7 @@ impl Surveyor {
         let kept = KeptFiles {
             unit: unit.as_ref().and_then(text),
             backup: text(&service).zip(text(&timer)).map(|(service, timer)| BackupUnits { service, timer }),
-            has_authority_key: beside.is_some_and(|key| texts.contains_key(key.as_str())),
+            authority_key: keys.into_iter().find(|key| texts.contains_key(key.as_str())),
         };
         Ok((kept, trust.as_ref().and_then(text)))
     }
@@ -390,6 +391,14 @@ fn lines(said: &str) -> BTreeMap<String, String> {
         }
     }
     texts.into_iter().collect()
+}
+
+/// What the key of an authority is called beside its certificate: ca.key, or ca-key.pem.
+fn keys_beside(trust: &RemotePath) -> Vec<RemotePath> {
+    let (stem, end) = trust.name().rsplit_once('.').unwrap_or((trust.name(), "pem"));
+    let mut names = vec!["ca.key".to_owned(), format!("{stem}.key"), format!("{stem}-key.{end}")];
+    names.dedup();
+    names.into_iter().map(|name| trust.parent().join(&name)).collect()
 }
 
 fn is_loopback(url: &str) -> bool {

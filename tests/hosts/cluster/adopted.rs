@@ -110,9 +110,18 @@ fn like_kubespray(scene: &Scene, index: usize) {
         "systemctl stop etcd && rm -f /usr/local/bin/etcdctl /usr/local/bin/etcdutl
          cp /opt/etcd/*/etcd /opt/etcd/*/etcdctl /opt/etcd/*/etcdutl /usr/local/bin/ && chmod 755 /usr/local/bin/etcd*
          mkdir -p -m 755 /etc/ssl/etcd && install -d -m 700 -o etcd -g root {PKI} && cd /etc/etcd/pki
-         put() {{ install -m 640 -o etcd -g root \"$1\" \"{PKI}/$2\"; }}
-         put ca.crt ca.pem && put server.crt member-{name}.pem && put server.key member-{name}-key.pem
-         cd / && rm -rf /etc/etcd /opt/etcd"
+         install -m 640 -o etcd -g root ca.crt {PKI}/ca.pem && cd / && rm -rf /etc/etcd /opt/etcd"
+    ));
+    let key = std::fs::read(scene.lab.dir().join("pki.of-theirs/ca.key")).expect("quorate made a CA");
+    host.write(&format!("{PKI}/ca-key.pem"), key);
+    host.sh(&format!(
+        "cd {PKI} && chmod 600 ca-key.pem && umask 027
+         openssl req -new -newkey rsa:2048 -nodes -keyout member-{name}-key.pem -subj /CN=etcd-member-{name}/O=theirs -out /tmp/csr 2>/dev/null
+         printf '%s\\n' 'basicConstraints = CA:FALSE' 'keyUsage = nonRepudiation, digitalSignature, keyEncipherment' \
+             'extendedKeyUsage = clientAuth, serverAuth' 'subjectAltName = DNS:localhost,DNS:lb.example,DNS:{name},IP:{address},IP:127.0.0.1' >/tmp/ext
+         openssl x509 -req -in /tmp/csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -out member-{name}.pem -days 365 -extfile /tmp/ext 2>/dev/null
+         rm -f /tmp/csr /tmp/ext *.srl && chown etcd:root *.pem",
+        address = host.address()
     ));
     host.write("/etc/etcd.env", variables(scene, index));
     host.write("/etc/systemd/system/etcd.service", UNIT);
@@ -191,6 +200,65 @@ pub fn nothing_failed(writer: &Writer, what: &str) {
     assert!(tally.failed == 0 && tally.acknowledged > 20, "{what}: {tally:?}");
 }
 
+/// What each certificate in a folder says, but for its time, its number and its key; and whose each file there is.
+pub fn forms(scene: &Scene, folder: &str) -> Vec<String> {
+    let form = format!(
+        "cd {folder} && for file in *.crt *.pem; do [ -f \"$file\" ] || continue; echo \"$file\"
+             openssl x509 -in \"$file\" -noout -subject -issuer 2>/dev/null
+             openssl x509 -in \"$file\" -noout -text 2>/dev/null | sed -n -e '/Public-Key/p' -e '/X509v3/,/^    Signature/p' |
+                 grep -v -e 'Authority Key' -e ' 0[^ ]*$' -e '[0-9A-F][0-9A-F]:[0-9A-F][0-9A-F]:' -e 'Signature'
+         done; stat -c '%n %a %U %G' -- $(ls | grep -v previous)"
+    );
+    scene.lab.hosts().iter().map(|host| host.sh(&form)).collect()
+}
+
+/// Declares what makes every pair due that was issued for a year, and none that is issued from now on.
+pub fn due(scene: &Scene) {
+    declare(scene, "\n# validity = \"365d\"", "\nvalidity = \"730d\"");
+    declare(scene, "\n# renew-before = \"90d\"", "\nrenew-before = \"366d\"");
+}
+
+/// One pair for both ports, with a key of RSA, and a CA whose key lies on the hosts: apply is killed after every one.
+fn certificates_are_renewed(scene: &Scene, writer: &Writer) {
+    let (before, starts) = (forms(scene, PKI), scene.starts());
+    assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+    let _until_now = writer.take_tally();
+    due(scene);
+    scene.plan().exits(2).says(&["member-etcd-1.pem is due for renewal", "no restart"]);
+    let kills = killed_after_every_step(scene, &[]);
+    assert_eq!(kills, 3, "one pair a host");
+    nothing_failed(writer, "certificates renewed");
+    scene.is_in_sync();
+    assert_eq!(forms(scene, PKI), before);
+    assert_eq!(scene.starts(), starts, "nobody is restarted");
+    let host = scene.first();
+    for port in [2379, 2380] {
+        let end = host.sh(&format!(
+            "openssl s_client -connect {}:{port} </dev/null 2>/dev/null | openssl x509 -noout -checkend $((400 * 86400))",
+            host.address()
+        ));
+        assert!(end.contains("will not expire"), "{port}: {end}");
+    }
+    println!("links, and a name in place of another file");
+    host.sh(&format!(
+        "mkdir -m 750 /srv/tls && chown etcd /srv/tls && cd {PKI} && for file in member-etcd-1.pem member-etcd-1-key.pem; do
+             mv $file /srv/tls/ && ln -s /srv/tls/$file $file
+         done"
+    ));
+    scene.quorate(&["apply", "--yes", "--renew-certs=etcd1"]).exits(0);
+    scene.is_in_sync();
+    assert_eq!(
+        host.sh(&format!("ls {PKI}/*.previous | wc -l; ls /srv/tls | wc -l; find {PKI} -type l | wc -l")),
+        "2\n4\n2"
+    );
+    host.sh(&format!("cd {PKI} && rm member-etcd-1-key.pem && mv /srv/tls/member-etcd-1-key.pem ."));
+    let run = scene.quorate(&["apply", "--yes", "--renew-certs=etcd1"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    run.says(&["lie in different folders"]);
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+    host.sh(&format!("cd {PKI} && rm member-etcd-1.pem && mv /srv/tls/member-etcd-1.pem . && rm -r /srv/tls"));
+}
+
 /// Apply is killed after every step; then every member has been restarted just once, and `wanted` is all that differs.
 #[track_caller]
 fn settings_are_changed(scene: &Scene, writer: &Writer, path: &str, wanted: &[(&str, &str)]) {
@@ -224,6 +292,7 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
     declare(&scene, "quota-backend = \"2GiB\"", "quota-backend = \"4GiB\"");
     let changed = [("QUOTA_BACKEND_BYTES=2147483648", "QUOTA_BACKEND_BYTES=4294967296")];
     settings_are_changed(&scene, &writer, "/etc/etcd.env", &changed);
+    certificates_are_renewed(&scene, &writer);
     drift_is_found(&scene);
     what_would_do_harm_is_left(&scene);
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
-use super::adopted::{declare, files, nothing_failed};
+use super::adopted::{declare, due, files, forms, nothing_failed};
 use super::certificates::killed_after_every_step;
 use super::scene::{Scene, until};
 use crate::lab::{Host, Lab, Series, kubeadm};
@@ -58,6 +58,7 @@ fn what_kubeadm_has_set_up_is_kept() {
     let writer = writer(&scene);
     is_taken_over(&scene);
     settings_are_changed(&scene, &writer);
+    certificates_are_renewed(&scene, &writer);
     what_operators_do(&scene);
     without_a_kubelet_nothing_is_touched(&scene);
     a_refused_value_has_a_way_back(&scene);
@@ -103,6 +104,30 @@ fn settings_are_changed(scene: &Scene, writer: &Writer) {
         assert_eq!(host.sh(&format!("ls -A {}", MANIFEST.trim_end_matches("/etcd.yaml"))), "etcd.yaml");
         assert_eq!(host.read(&format!("{ASIDE}.previous")), Some(before));
     }
+}
+
+/// Apply is killed after every pair; kubeadm takes the new ones for its own.
+fn certificates_are_renewed(scene: &Scene, writer: &Writer) {
+    const PKI: &str = "/etc/kubernetes/pki/etcd";
+    let (before, starts_before) = (forms(scene, PKI), starts(scene));
+    let _until_now = writer.take_tally();
+    due(scene);
+    let kills = killed_after_every_step(scene, &[]);
+    assert_eq!(kills, 9, "three pairs on three hosts");
+    nothing_failed(writer, "certificates renewed");
+    scene.is_in_sync();
+    assert_eq!(forms(scene, PKI), before);
+    assert_eq!(starts(scene), starts_before, "nobody is restarted");
+    let host = scene.first();
+    let list = host.sh("kubeadm certs check-expiration --config /root/kubeadm.yaml 2>/dev/null");
+    let years = |name: &str| {
+        list.lines().any(|line| line.starts_with(name) && line.contains(" 729d ") || line.contains(" 1y "))
+    };
+    assert!(["etcd-server", "etcd-peer", "etcd-healthcheck-client"].iter().all(|name| years(name)), "{list}");
+    host.sh("kubeadm certs renew etcd-server --config /root/kubeadm.yaml >/dev/null");
+    scene.plan().exits(2).says(&["issue server.crt with a new key on etcd-1", "server.crt is due for renewal"]);
+    scene.apply().exits(0);
+    scene.is_in_sync();
 }
 
 fn what_operators_do(scene: &Scene) {

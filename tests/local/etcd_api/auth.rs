@@ -181,8 +181,12 @@ async fn strangers_get_nothing_and_the_health_check_goes_on() {
 
 /// The release's own etcdctl, with a certificate for `name`.
 fn etcdctl(cluster: &Cluster, etcd: &Etcd, name: &str, arguments: &[&str]) -> String {
-    let wanted =
-        Wanted { common_name: name.to_owned(), names: BTreeSet::new(), usages: BTreeSet::from([Usage::ClientAuth]) };
+    let wanted = Wanted {
+        common_name: name.to_owned(),
+        names: BTreeSet::new(),
+        usages: BTreeSet::from([Usage::ClientAuth]),
+        like: None,
+    };
     let (certificate, key) = pair(&cluster.signer, &wanted, now());
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

@@ -54,6 +54,7 @@ pub fn names(names: &[&str]) -> Wanted {
         common_name: "etcd".to_owned(),
         names: names.iter().map(|&name| name.to_owned()).collect(),
         usages: BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]),
+        like: None,
     }
 }
 

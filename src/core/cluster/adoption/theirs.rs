@@ -99,6 +99,16 @@ fn settings_file(shown: &Shown, told: &Told, layout: Layout, unit: &str) -> Resu
     }
 }
 
+/// `[ca]`, where the key of the authority lies on a host of a member.
+pub(super) fn authority(members: &[Shown]) -> Values {
+    let Some(key) = members.iter().find_map(|member| member.kept.authority_key.as_ref()) else { return Values::new() };
+    let mut values = Values::from([(("ca", "source"), Value::String("node".to_owned()))]);
+    if key.name() != "ca.key" {
+        values.insert(("ca", "key"), text_of(key));
+    }
+    values
+}
+
 /// What is declared in `[etcd]`, and the names of the settings that are not.
 pub(super) fn settings(members: &[Shown], version: Version) -> (Values, BTreeSet<String>) {
     let told: Vec<_> = members.iter().filter_map(|member| member.told.as_ref().ok()).collect();

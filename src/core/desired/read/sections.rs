@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
+use super::adopted;
 use super::ca::{self, Given};
 use super::kinds::{self, Local};
 use super::problem::Problem;
@@ -143,7 +144,7 @@ pub(super) fn ssh(table: &mut Table, local: Local) -> Ssh {
     }
 }
 
-pub(super) fn certificates(table: &mut Table) -> CertificatePolicy {
+pub(super) fn certificates(table: &mut Table, layout: Layout) -> CertificatePolicy {
     const VALIDITY_MIN_SECONDS: u64 = 60;
     // The authority that we generate lives ten years.
     const VALIDITY_MAX_SECONDS: u64 = 3650 * DAY_SECONDS;
@@ -163,6 +164,10 @@ pub(super) fn certificates(table: &mut Table) -> CertificatePolicy {
             .label("a new certificate would be due at once")
             .hint("a quarter of `validity` is usual");
         table.report(problem.related(validity.span(), "their validity"));
+    }
+    if let Some(span) = table.declares("server-names").filter(|_| layout.is_adopted()) {
+        let what = format!("`server-names` has no effect with `layout = \"{}\"`", layout.name());
+        table.report(adopted::names_stay(Problem::new(span, what)));
     }
     CertificatePolicy {
         validity_seconds,

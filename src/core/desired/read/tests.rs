@@ -937,6 +937,22 @@ fn vaults_that_are_half_declared() {
     );
 }
 
+/// Whatever certificates somebody else has issued say, they go on to say.
+#[test]
+fn names_for_certificates_are_refused_where_they_would_have_no_effect() {
+    let text = "[cluster]\nname = \"prod\"\nversion = \"3.5.16\"\nlayout = \"kubespray\"\n[nodes.a]\naddress = \"10.0.0.1\"\n\
+                [etcd.archive]\npreinstalled = \"/usr/local/bin\"\n[ca]\nsource = \"node\"\n";
+    assert!(matches!(read(text).unwrap().authority, AuthoritySource::Node { .. }));
+    let names = format!("{text}[certificates]\nserver-names = [\"lb.example\"]\n");
+    let names = names.replace("10.0.0.1\"\n", "10.0.0.1\"\npeer-names = [\"x\"]\n");
+    let problems = read(&names).unwrap_err();
+    let told = format!("{problems:?}");
+    assert!(
+        told.contains("`server-names` has no effect") && told.contains("`peer-names` of a have no effect"),
+        "{told}"
+    );
+}
+
 #[test]
 fn the_authority_on_the_nodes() {
     let node = |more: &str| {

@@ -260,8 +260,8 @@ fn archive(args: &InitArgs, declaration: &Declaration, folder: &Path) -> Result<
 
 const THEIRS: &str = "It was read from the hosts of the cluster, and a plan of it changed nothing then. Somebody else set etcd up \
                       there (`layout`): quorate keeps the settings of [etcd] in the file that is there, restarts the members for them \
-                      one at a time, keeps users, and tells what differs. Members, versions and certificates stay with the tool that \
-                      set it up.";
+                      one at a time, renews certificates in the form that they have when they are due, keeps users, and tells what \
+                      differs. Members and versions stay with the tool that set it up.";
 
 fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, ways: &Ways, folder: &Path) -> Sketch {
     let Declaration { cluster, version, nodes, values, left } = declaration;
@@ -370,18 +370,18 @@ fn said(desired: &Desired, file: &Path, trust: Option<&Path>, is_empty: bool) ->
     if let Some(trust) = trust {
         let key = trust.with_file_name("ca.key");
         text.push_str(&format!("wrote {}: the certificate of the cluster's CA\n", shown(trust)));
-        let note = match desired.cluster.layout.is_adopted() {
-            true => "The CA's key is not needed: certificates stay with the tool that issued them.\n".to_owned(),
-            false => format!(
-                "The CA's key was not found beside its certificate on the hosts. `plan` and `status` do without it; to issue certificates, `apply` needs it at {}, \
-             or another `source` in [ca].\n",
-                shown(&key)
-            ),
+        let needed_for = match desired.cluster.layout.is_adopted() {
+            true => "to renew certificates and to change users",
+            false => "to issue certificates",
         };
-        text.push_str(&note);
+        text.push_str(&format!(
+            "The CA's key was not found beside its certificate on the hosts. `plan` and `status` do without it; {needed_for}, `apply` needs it at {}, \
+             or another `source` in [ca].\n",
+            shown(&key)
+        ));
     }
     text.push_str(match desired.cluster.layout.is_adopted() {
-        true => "Not seen on hosts, so not in it: users and roles, `downtime`.\n",
+        true => "Not seen on hosts, so not in it: users and roles, `renew-before`, `downtime`.\n",
         false => "Not seen on hosts, so not in it: users, consumers, `renew-before`, `downtime`, `offsite` and `max-age` of [backup].\n",
     });
     if let Some(also) = layouts::also_written_by(desired.cluster.layout.name()) {
@@ -437,6 +437,7 @@ mod tests {
                 not_after: UnixSeconds(seconds + 300),
                 serial: String::new(),
                 matches_key: Seen::Known(true),
+                no_other_like_it: None,
             })
         };
         let id = MemberId(u64::try_from(index).expect("it is small") + 1);
@@ -488,7 +489,10 @@ mod tests {
                     service: backup::service(desired, policy),
                     timer: backup::timer(desired, policy),
                 }),
-                has_authority_key: matches!(desired.authority, AuthoritySource::Node { .. }),
+                authority_key: match &desired.authority {
+                    AuthoritySource::Node { key, .. } => Some(key.clone()),
+                    _ => None,
+                },
             },
         }
     }

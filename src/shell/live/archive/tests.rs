@@ -253,6 +253,7 @@ fn serve_https(signer: &crate::shell::live::pki::Signer, body: Vec<u8>) -> Strin
         common_name: "mirror".to_owned(),
         names: ["127.0.0.1".to_owned()].into(),
         usages: [crate::core::observed::Usage::ServerAuth].into(),
+        like: None,
     };
     let leaf = signer.issue(&wanted, 3600, now()).unwrap();
     let certificate = CertificateDer::from_pem_slice(leaf.certificate_pem.as_bytes()).unwrap();

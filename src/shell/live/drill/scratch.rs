@@ -264,6 +264,7 @@ pub(super) fn pair(signer: &Signer, common_name: &str, validity_seconds: u64) ->
         common_name: common_name.to_owned(),
         names: BTreeSet::from([LOOPBACK.to_owned()]),
         usages: BTreeSet::from([Usage::ServerAuth, Usage::ClientAuth]),
+        like: None,
     };
     // It is gone with the folder, in minutes.
     signer.issue(&wanted, validity_seconds.min(24 * 3600), now())

@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::date;
-use super::facts::{self, KnownAuthority};
+use super::facts::KnownAuthority;
 use super::file::unusable;
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::{Authority, Cause};
@@ -200,5 +200,5 @@ fn why_no_authority(certificate: &X509Certificate<'_>) -> Option<&'static str> {
 }
 
 pub(super) fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Option<X509Certificate<'a>> {
-    facts::whole(X509Certificate::from_der(certificate))
+    super::whole(X509Certificate::from_der(certificate))
 }

@@ -8,6 +8,8 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
+use super::form::Form;
+use super::whole;
 use crate::core::code::Code;
 use crate::core::names::canonical;
 use crate::core::names::{Digest, UnixSeconds};
@@ -77,17 +79,13 @@ pub fn certificate_facts(pem: &str, key: Option<Digest>, known: &[KnownAuthority
         not_after: UnixSeconds(certificate.validity().not_after.timestamp()),
         serial: hexadecimal(certificate.raw_serial()),
         matches_key: matches_key(&certificate, key),
+        no_other_like_it: Form::of_certificate(&certificate).err(),
     })
 }
 
 /// The serial number of a certificate, as [`Certificate::serial`] has it.
 pub fn serial_of(der: &CertificateDer<'_>) -> Option<String> {
     Some(hexadecimal(whole(X509Certificate::from_der(der))?.raw_serial()))
-}
-
-/// The value of a parse that used up its input.
-pub(super) fn whole<T, E>(parsed: Result<(&[u8], T), E>) -> Option<T> {
-    parsed.ok().and_then(|(rest, value)| rest.is_empty().then_some(value))
 }
 
 /// A P-256 point as it is written in keys and certificates: `04`, X, Y.

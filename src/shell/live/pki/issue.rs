@@ -16,8 +16,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
 use super::ca_certificate::CaCertificate;
-use super::facts::{certificate_facts, whole};
+use super::facts::certificate_facts;
+use super::form::Form;
 use super::signer::Signer;
+use super::whole;
 use super::{rcgen_time, serial_number};
 use crate::core::cluster::leaf::BACKDATED_SECONDS;
 use crate::core::cluster::leaf::{Wanted, client};
@@ -46,7 +48,7 @@ impl fmt::Debug for Issued {
 pub const OPERATOR_VALIDITY_SECONDS: u64 = 600;
 
 impl Signer {
-    /// Issues a leaf with a new P-256 key.
+    /// Issues a leaf with a new key, of P-256 or of the kind that the one has whose form it takes.
     ///
     /// # Errors
     /// When a name cannot be in a certificate, or what was issued does not verify.
@@ -55,8 +57,12 @@ impl Signer {
         let validity = i64::try_from(validity_seconds).unwrap_or(i64::MAX);
         let not_before = at.plus_seconds(-BACKDATED_SECONDS);
         let not_after = at.plus_seconds(validity).min(self.facts().not_after);
-        let mut key = KeyPair::generate().map_err(|error| failed().caused_by(&error))?;
-        let result = self.sign(wanted, not_before, not_after, &key);
+        let form = wanted.like.as_deref().map(Form::of).transpose();
+        let form = form.map_err(|why| failed().with_cause(format!("none like the one that is there: {why}")))?;
+        let key = form.as_ref().map_or_else(KeyPair::generate, Form::new_key);
+        let mut key = key.map_err(|error| failed().caused_by(&error))?;
+        let params = form.map_or_else(|| own_form(wanted), |form| Ok(form.params(&key)));
+        let result = params.and_then(|params| self.sign(params, not_before, not_after, &key));
         let key_pem = SecretString::from(key.serialize_pem());
         let certificate = result.and_then(|certificate| {
             let facts = self.read_back(&certificate, wanted, (not_before, not_after), &key)?;
@@ -78,21 +84,14 @@ impl Signer {
 
     fn sign(
         &self,
-        wanted: &Wanted,
+        mut params: CertificateParams,
         not_before: UnixSeconds,
         not_after: UnixSeconds,
         key: &KeyPair,
     ) -> Result<rcgen::Certificate, String> {
-        let mut params = CertificateParams::default();
         params.not_before = rcgen_time(not_before).map_err(|error| error.to_string())?;
         params.not_after = rcgen_time(not_after).map_err(|error| error.to_string())?;
         params.serial_number = Some(serial_number().map_err(|_| "no random bytes for a serial number")?);
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, wanted.common_name.as_str());
-        params.subject_alt_names = wanted.names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = wanted.usages.iter().map(|usage| purpose(*usage)).collect();
         // The authority's own key identifier is copied; one that it does not have must not be made up.
         params.use_authority_key_identifier_extension = self.has_key_identifier();
         let issuer = Issuer::from_ca_cert_der(self.certificate_der(), &self.key).map_err(|error| error.to_string())?;
@@ -129,6 +128,18 @@ impl Signer {
             Some((_, why)) => Err(format!("the issued certificate is wrong: {why}")),
         }
     }
+}
+
+/// As quorate has its own.
+fn own_form(wanted: &Wanted) -> Result<CertificateParams, String> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, wanted.common_name.as_str());
+    params.subject_alt_names = wanted.names.iter().map(|name| alternative_name(name)).collect::<Result<_, _>>()?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = wanted.usages.iter().map(|usage| purpose(*usage)).collect();
+    Ok(params)
 }
 
 pub(super) fn alternative_name(name: &str) -> Result<SanType, String> {

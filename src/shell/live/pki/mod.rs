@@ -19,6 +19,7 @@ mod encryption;
 mod facts;
 mod file;
 mod folder;
+mod form;
 mod given;
 mod loaded_ca;
 mod issue;
@@ -73,4 +74,9 @@ fn rcgen_time(at: crate::core::names::UnixSeconds) -> Result<time::OffsetDateTim
 fn date(at: crate::core::names::UnixSeconds) -> String {
     jiff::Timestamp::from_second(at.0)
         .map_or_else(|_| format!("second {}", at.0), |timestamp| timestamp.strftime("%Y-%m-%d").to_string())
+}
+
+/// The value of a parse that used up its input.
+fn whole<T, E>(parsed: Result<(&[u8], T), E>) -> Option<T> {
+    parsed.ok().and_then(|(rest, value)| rest.is_empty().then_some(value))
 }

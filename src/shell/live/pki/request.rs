@@ -10,8 +10,9 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroize as _;
 
 use super::ca_certificate::CaCertificate;
-use super::facts::{certificate_facts, whole};
+use super::facts::certificate_facts;
 use super::issue::{Issued, alternative_name, with_chain};
+use super::whole;
 use crate::core::cluster::leaf::Wanted;
 use crate::core::names::{Digest, UnixSeconds};
 use crate::core::observed::Seen;

@@ -6,8 +6,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::*;
 use crate::core::cluster::leaf::Wanted;
@@ -38,11 +41,12 @@ fn server() -> Wanted {
         common_name: "etcd-1".to_owned(),
         names: ["etcd-1", "10.0.0.11", "fd00::11", "localhost"].map(str::to_owned).into(),
         usages: [Usage::ServerAuth, Usage::ClientAuth].into(),
+        like: None,
     }
 }
 
 fn client() -> Wanted {
-    Wanted { common_name: "app".to_owned(), names: BTreeSet::new(), usages: [Usage::ClientAuth].into() }
+    Wanted { common_name: "app".to_owned(), names: BTreeSet::new(), usages: [Usage::ClientAuth].into(), like: None }
 }
 
 fn cause(folder: &Path) -> Cause {
@@ -745,4 +749,99 @@ fn an_authority_that_may_not_sign_for_servers_and_clients_is_refused() {
         assert!(refused.summary.contains(wanted), "{refused:?}");
         assert!(refused.summary.contains("unsuitable certificate purpose"), "{refused:?}");
     }
+}
+
+/// A leaf of somebody else's, as `shape` makes it.
+fn theirs(signer: &Signer, key: &rcgen::KeyPair, shape: impl FnOnce(&mut rcgen::CertificateParams)) -> String {
+    let mut params = rcgen::CertificateParams::new(vec!["lb.example".to_owned(), "10.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    shape(&mut params);
+    let issuer = rcgen::Issuer::from_ca_cert_der(signer.certificate_der(), &signer.key).unwrap();
+    params.signed_by(key, &issuer).unwrap().pem()
+}
+
+/// What `openssl x509` says of its subject and extensions, without what is of its own key.
+fn form_of(pem: &str) -> String {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let of_key = ["2.5.29.35", "2.5.29.14"];
+    let extensions = leaf.extensions().iter().map(|one| {
+        let oid = one.oid.to_id_string();
+        let value = if of_key.contains(&oid.as_str()) { Vec::new() } else { one.value.to_vec() };
+        (oid, one.critical, value)
+    });
+    // Everything has what tells the key of the CA.
+    let mut extensions: Vec<_> = extensions.filter(|(oid, ..)| oid != "2.5.29.35").collect();
+    extensions.sort();
+    let key = leaf.public_key();
+    let bytes = key.subject_public_key.data.len();
+    format!("{:?} {extensions:?} {} {bytes}", leaf.subject().as_raw(), key.algorithm.algorithm.to_id_string())
+}
+
+#[test]
+fn a_certificate_of_others_is_issued_again_in_its_form() {
+    use rcgen::{CustomExtension, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
+    let (_parent, signer) = created();
+    let again = |pem: &str| {
+        let is = certificate_facts(pem, None, &[]).unwrap();
+        assert_eq!(is.no_other_like_it, None);
+        let wanted = Wanted {
+            common_name: is.common_name,
+            names: is.names,
+            usages: is.usages,
+            like: Some(format!("some words before it\n{pem}")),
+        };
+        let issued = signer.issue(&wanted, DAY, now()).unwrap();
+        assert_eq!(form_of(&issued.certificate_pem), form_of(pem));
+        let is_of_its_key = KeyPair::from_pem(issued.key_pem.expose_secret()).unwrap();
+        let public = rcgen::PublicKeyData::subject_public_key_info(&is_of_its_key);
+        assert_eq!(
+            certificate_facts(&issued.certificate_pem, Some(Digest::of(public)), &[]).unwrap().matches_key,
+            Seen::Known(true)
+        );
+        issued
+    };
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    for key in [&rsa, &p384] {
+        again(&theirs(&signer, key, |params| {
+            params.distinguished_name.push(DnType::CountryName, DnValue::PrintableString("DE".try_into().unwrap()));
+            params.distinguished_name.push(DnType::OrganizationName, "system:masters");
+            params.distinguished_name.push(DnType::OrganizationalUnitName, "Äpfel");
+            params.distinguished_name.push(DnType::CommonName, "etcd-member-1");
+            params.subject_alt_names.push(SanType::URI("spiffe://prod/etcd".try_into().unwrap()));
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            params.is_ca = IsCa::ExplicitNoCa;
+            params.custom_extensions =
+                vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0])];
+        }));
+    }
+    // Neither names nor usages.
+    let bare = again(&theirs(&signer, &p384, |params| {
+        params.subject_alt_names.clear();
+        params.distinguished_name.push(DnType::CommonName, "bare");
+    }));
+    assert_eq!(bare.facts.usages, [Usage::ServerAuth, Usage::ClientAuth].into());
+}
+
+#[test]
+fn what_cannot_be_issued_again_is_told_before() {
+    use rcgen::{BasicConstraints, DnType, DnValue, IsCa, KeyPair};
+    let (_parent, signer) = created();
+    let key = KeyPair::generate().unwrap();
+    let why = |shape: &dyn Fn(&mut rcgen::CertificateParams)| {
+        let pem = theirs(&signer, &key, |params| shape(params));
+        let wanted = Wanted { like: Some(pem.clone()), ..server() };
+        let failure = signer.issue(&wanted, DAY, now()).unwrap_err().to_string();
+        let told = certificate_facts(&pem, None, &[]).unwrap().no_other_like_it.expect("it is told");
+        assert!(failure.contains(&told), "{failure}");
+        told
+    };
+    let of_a_ca = why(&|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    assert_eq!(of_a_ca, "it is the certificate of a CA");
+    let old = why(&|params| {
+        params.distinguished_name.push(DnType::CommonName, DnValue::TeletexString("old".try_into().unwrap()));
+    });
+    assert!(old.ends_with("has text of an old kind"), "{old}");
 }
