@@ -307,6 +307,11 @@ codes! {
          the CA waits for it.";
     BackupNotMounted = "backup-not-mounted", Refused,
         "The directory of [backup] must be on a mount of its own (`mount = true`), and on a node it is not.\n\nWithout the mount, snapshots would fill the disk below it, next to etcd's data. So plan refuses, and a timer that runs\ndoes not take a snapshot. Mount it on the node and plan again. A mount is the directory's own when it is at the\ndirectory, or above it and neither at / nor above etcd's data:\n\n    findmnt -T DIRECTORY";
+    EtcdctlMissing = "etcdctl-missing", Refused,
+        "There is no etcdctl beside the etcd that runs on a node, and scheduled snapshots are saved with it.\n\nquorate takes \
+         the etcdctl in the folder of the running etcd, because that is of its version. Distributions\nhave it in a package of its \
+         own: `apt-get install etcd-client` on Debian and Ubuntu. For one that was set up by hand,\nput etcdctl (and etcdutl) of \
+         the same release into that folder.";
     CompressorMissing = "compressor-missing", Refused,
         "The program named by `compression` in [backup] is not installed on a node.\n\nquorate installs no packages. \
          Install it there, for example with `apt-get install zstd`, or set\n`compression = \"gzip\"`, which every \

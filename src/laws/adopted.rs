@@ -316,3 +316,52 @@ fn one_pair_for_both_ports_is_issued_once() {
     assert_eq!(host.certificates[&Role::Server], host.certificates[&Role::Peer]);
     assert!(planner::plan(&desired, &observed).is_empty());
 }
+
+/// Snapshots are ours in any layout: what takes them, and nothing else, comes and goes with `[backup]`.
+#[test]
+fn scheduled_snapshots_are_kept_beside_the_service_of_others() {
+    for layout in [Layout::Kubespray, Layout::Kubeadm] {
+        let (mut desired, mut observed) = world([State::Healthy; 3], layout, false);
+        desired.backup = Some(sample::backup(&desired));
+        let begin = plan(&desired, &observed);
+        assert!(begin.blocked.is_empty(), "{:?}", begin.blocked);
+        let is_ours = |action: &Action| match action {
+            Action::Backup(_) => true,
+            Action::Certificate(CertificateAction::Issue { role, .. }) => *role == Role::BackupClient,
+            Action::File(FileAction::Write { file, .. }) => [File::BackupService, File::BackupTimer].contains(file),
+            Action::Service(ServiceAction::ReloadUnits { .. }) => true,
+            _ => false,
+        };
+        assert!(begin.actions().count() >= 12 && begin.actions().all(is_ours), "{:?}", begin.steps);
+        for action in begin.actions() {
+            planner::effect(action, &desired, &mut observed);
+        }
+        assert!(plan(&desired, &observed).is_empty());
+        let host = observed.host(&sample::name(1)).expect("it is there");
+        let service = host.text_of(File::BackupService).expect("it was written");
+        assert!(service.contains("QUORATE_NODE=etcd-2\n") && !service.contains("QUORATE_CONFIG"), "{service}");
+        assert_eq!(service.contains("QUORATE_POD=yes"), layout == Layout::Kubeadm);
+        let without = |change: &dyn Fn(&mut Host)| {
+            let mut without = observed.clone();
+            let host = without.host_mut(&sample::name(0)).expect("it is there");
+            change(host);
+            plan(&desired, &without)
+        };
+        let no_tool = without(&|host| {
+            host.files.remove(&File::BackupScript);
+            host.scheduled.as_mut().expect("it has a timer").without_etcdctl = true;
+        });
+        assert!(no_tool.steps.is_empty(), "{:?}", no_tool.steps);
+        assert_eq!(no_tool.blocked.iter().map(|one| one.code).collect::<Vec<_>>(), [Code::EtcdctlMissing]);
+        desired.backup = None;
+        let end = plan(&desired, &observed);
+        assert!(end.actions().count() == 3 && end.actions().all(|action| matches!(action, Action::Backup(_))));
+        for action in end.actions() {
+            planner::effect(action, &desired, &mut observed);
+        }
+        // A pair of that name, alone, may be of whoever set etcd up.
+        let host = observed.host_mut(&sample::name(0)).expect("it is there");
+        host.files.insert(File::BackupCertificate, host.files[&File::ServerCertificate].clone());
+        assert!(plan(&desired, &observed).is_empty());
+    }
+}

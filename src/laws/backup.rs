@@ -159,7 +159,7 @@ fn would_fail(desired: &Desired, observed: &Observed, name: &HostName) -> Option
     let digest = |file| host.files.get(&file).map(|fact| fact.digest);
     if digest(File::BackupScript) != Some(*SCRIPT_DIGEST) {
         Some("the script")
-    } else if host.text_of(File::BackupService) != Some(service(desired, backup).as_str()) {
+    } else if host.text_of(File::BackupService) != Some(service(desired, backup, name).as_str()) {
         Some("the service")
     } else if host.text_of(File::BackupTimer) != Some(timer(desired, backup).as_str()) {
         Some("the timer")

@@ -34,7 +34,10 @@ pub const FILES: [File; 5] =
 
 /// What is needed from outside: the program that compresses, and the mount that was declared, on every node.
 pub fn obstacles(view: &View) -> Ruling {
-    let of = |(name, host)| [without_program(view.desired, name, host), without_mount(view.desired, name, host)];
+    let of = |(name, host)| {
+        let (desired, tool) = (view.desired, without_etcdctl(view.desired, name, host));
+        [without_program(desired, name, host), without_mount(desired, name, host), tool]
+    };
     Ruling { step: None, blocked: view.hosts().flat_map(of).flatten().collect() }
 }
 
@@ -69,9 +72,24 @@ fn without_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
     Some(Blocked::new(Code::CompressorMissing, what).on(name).hint(hint).declared_at(Place::BackupCompression))
 }
 
+/// Distributions have it in a package of its own.
+fn without_etcdctl(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
+    desired.backup_on(name)?;
+    let lacks_it = host.scheduled.as_ref().is_some_and(|scheduled| scheduled.without_etcdctl);
+    if upheld(Guard::BackupCanRun, !lacks_it) {
+        return None;
+    }
+    let folder = host.process.as_ref().map(|process| process.executable.parent())?;
+    let what =
+        format!("there is no etcdctl in {folder} on {name}, beside the etcd that runs: snapshots are saved with it");
+    let hint = "install the one of the same version there (Debian: `apt-get install etcd-client`)";
+    Some(Blocked::new(Code::EtcdctlMissing, what).on(name).hint(hint).declared_at(Place::Backup))
+}
+
 /// What a run on this node would lack, though every file were there.
 fn lacks(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
-    if let Some(blocked) = without_program(desired, name, host).or_else(|| without_mount(desired, name, host)) {
+    let blocked = without_program(desired, name, host).or_else(|| without_mount(desired, name, host));
+    if let Some(blocked) = blocked.or_else(|| without_etcdctl(desired, name, host)) {
         return Some(blocked.what);
     }
     let known = match &observed.auth {
@@ -123,7 +141,8 @@ fn draft_for(view: &View, actions: Vec<Action>, what: Vec<String>, place: Place)
 
 /// From hosts that take no snapshots any more.
 fn remove(view: &View) -> Option<Draft> {
-    let of_others = view.hosts().filter(|(name, host)| view.desired.backup_on(name).is_none() && is_there(host));
+    let of_others =
+        view.hosts().filter(|(name, host)| view.desired.backup_on(name).is_none() && is_there(view.desired, host));
     let actions = of_others.map(|(name, _)| Action::Backup(BackupAction::Remove { host: name.clone() })).collect();
     let what = match view.desired.backup {
         Some(_) => "this node is not in `nodes` of [backup]",
@@ -132,8 +151,10 @@ fn remove(view: &View) -> Option<Draft> {
     draft(view, actions, what, Place::BackupNodes)
 }
 
-fn is_there(host: &Host) -> bool {
-    FILES.iter().any(|file| host.files.contains_key(file))
+/// A pair alone may be somebody else's in their folder.
+fn is_there(desired: &Desired, host: &Host) -> bool {
+    let marks = if desired.cluster.layout.is_adopted() { &FILES[..3] } else { &FILES[..] };
+    marks.iter().any(|file| host.files.contains_key(file))
 }
 
 fn install_script(view: &View) -> Option<Draft> {
@@ -161,8 +182,8 @@ fn has_script(host: &Host) -> bool {
 }
 
 /// The text of one of the two units.
-fn text(desired: &Desired, policy: &Backup, file: File) -> String {
-    if file == File::BackupTimer { timer(desired, policy) } else { service(desired, policy) }
+fn text(desired: &Desired, host: &HostName, policy: &Backup, file: File) -> String {
+    if file == File::BackupTimer { timer(desired, policy) } else { service(desired, policy, host) }
 }
 
 fn write(view: &View, file: File) -> Option<Draft> {
@@ -172,7 +193,7 @@ fn write(view: &View, file: File) -> Option<Draft> {
     };
     let (mut actions, mut what) = (Vec::new(), Vec::new());
     for (name, host, policy) in nodes(view) {
-        let text = text(view.desired, policy, file);
+        let text = text(view.desired, name, policy, file);
         let before = host.text_of(file);
         if before == Some(text.as_str()) {
             continue;
@@ -225,7 +246,7 @@ pub fn enable_readiness(desired: &Desired, observed: &Observed, name: &HostName)
         (Some(_), None) => return Readiness::Refused(format!("{name} takes no snapshots according to cluster.toml")),
         (Some(host), Some(policy)) => (host, policy),
     };
-    let as_declared = |file| host.text_of(file) == Some(text(desired, policy, file).as_str());
+    let as_declared = |file| host.text_of(file) == Some(text(desired, name, policy, file).as_str());
     let whole = has_script(host) && as_declared(File::BackupService) && as_declared(File::BackupTimer);
     match lacks(desired, observed, name, host) {
         Some(why) => Readiness::Refused(why),
@@ -250,7 +271,7 @@ pub fn remove_readiness(desired: &Desired, observed: &Observed, name: &HostName)
             "{name} takes snapshots according \
                                                                                     to cluster.toml"
         )),
-        Some(host) if is_there(host) => Readiness::Ready,
+        Some(host) if is_there(desired, host) => Readiness::Ready,
         Some(_) => Readiness::Done,
     }
 }

@@ -233,20 +233,23 @@ pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Optio
     Some(Blocked::new(Code::SettingElsewhere, what).on(name).hint(hint).declared_at(Place::Etcd))
 }
 
-/// Why no certificate is issued in the place of one of somebody else's, which has this `fault`.
+/// Why no certificate is issued for somebody else's service, though it has this `fault`.
 pub fn not_issued(observed: &Observed, name: &HostName, host: &Host, role: Role, fault: &str) -> Option<Blocked> {
     let refused = |code, why: String, hint: &str| {
         let what = format!("no certificate is issued on {name} ({fault}): {why}");
         Some(Blocked::new(code, what).on(name).hint(hint).declared_at(Place::Ca))
     };
-    let certificate = host.certificates.get(&role)?;
-    if let Some(why) = &certificate.no_other_like_it {
+    if let Some(lent) = trust::without_key(observed) {
+        let hint = match role {
+            Role::BackupClient => "put the CA's key there: snapshots are taken with a certificate of their own",
+            _ => "put the CA's key there, or renew the certificate with the tool that issued it",
+        };
+        return refused(Code::KeyNotHere, format!("{} is not here", lent.key), hint);
+    }
+    let certificate = host.certificates.get(&role).filter(|_| role != Role::BackupClient);
+    if let Some(why) = certificate.and_then(|certificate| certificate.no_other_like_it.as_ref()) {
         let hint = "renew it with the tool that issued it";
         return refused(Code::NotInLayout, format!("none like the one that is there could be: {why}"), hint);
-    }
-    if let Some(lent) = trust::without_key(observed) {
-        let hint = "put the CA's key there, or renew the certificate with the tool that issued it";
-        return refused(Code::KeyNotHere, format!("{} is not here", lent.key), hint);
     }
     let is_stranger = |host: &Host| !host.trusted.iter().any(|trusted| trust::is_known(observed, trusted));
     let (stranger, _) = observed.seen_hosts().find(|(_, host)| is_stranger(host))?;

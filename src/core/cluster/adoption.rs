@@ -16,7 +16,7 @@ use crate::core::content::declared;
 use crate::core::content::settings::{Medium, Told};
 use crate::core::desired::Layout;
 use crate::core::names::{PeerUrl, RemotePath, Version, canonical};
-use crate::core::observed::survey::{Asked, KeptFiles, RunningEtcd, Survey};
+use crate::core::observed::survey::{Asked, BackupUnits, KeptFiles, RunningEtcd, Survey};
 use crate::core::observed::{Certificate, MemberEntry, Runner, Seen};
 use crate::core::url;
 
@@ -125,6 +125,7 @@ pub fn declaration(members: &[Shown]) -> Result<Declaration, Vec<String>> {
             let (settings, others) = theirs::settings(members, version);
             values.extend(settings);
             values.extend(theirs::authority(members));
+            values.extend(backup(members, &mut all.refused));
             if values.get(&("cluster", "layout")).and_then(Value::as_str) != Some(Layout::Kubeadm.name()) {
                 values.extend(certificates(&read));
             }
@@ -410,18 +411,19 @@ fn same_of_all(members: &[Shown], of: impl Fn(&Shown) -> Option<String>) -> Opti
     all.all(|one| one.as_ref() == Some(&first)).then_some(first)
 }
 
-/// `[backup]`: the units are the same on every node that has them.
+/// `[backup]`: the units say the same on every node that has them.
 fn backup(members: &[Shown], refused: &mut Vec<String>) -> Values {
     let mut values = BTreeMap::new();
     let with = || members.iter().filter_map(|member| Some((member, member.kept.backup.as_ref()?)));
     let Some((first, units)) = with().next() else { return values };
-    if let Some((other, _)) = with().find(|(_, theirs)| *theirs != units) {
+    let policy = |units: &BackupUnits| declared::schedule(&units.service, &units.timer);
+    if let Some((other, _)) = with().find(|(_, theirs)| policy(theirs) != policy(units)) {
         refused.push(format!(
             "the backup units on {} differ from those on {}: [backup] declares one policy",
             other.survey.host, first.survey.host
         ));
     }
-    let Some(schedule) = declared::schedule(&units.service, &units.timer) else {
+    let Some(schedule) = policy(units) else {
         refused.push(format!("the backup units on {} do not say their schedule", first.survey.host));
         return values;
     };

@@ -92,7 +92,7 @@ pub fn next_one(
     also: &BTreeSet<String>,
     before: Option<&Certificate>,
 ) -> Wanted {
-    match before.filter(|_| desired.cluster.layout.is_adopted()) {
+    match before.filter(|_| layout::is_theirs(desired, role.certificate())) {
         Some(Certificate { common_name, names, usages, .. }) => {
             Wanted { common_name: common_name.clone(), names: names.clone(), usages: usages.clone(), like: None }
         }
@@ -179,7 +179,7 @@ pub fn fault(
     if let AuthoritySource::External { .. } = desired.authority {
         return difference_from_given(observed, name, host, role);
     }
-    if desired.cluster.layout.is_adopted() {
+    if layout::is_theirs(desired, role.certificate()) {
         return fault_of_theirs(desired, observed, name, host, role);
     }
     let [crt, key] = [role.certificate(), role.key()].map(|file| layout::called(desired, file));

@@ -5,21 +5,28 @@ use std::sync::LazyLock;
 
 use super::BANNER;
 use crate::core::content::layout;
-use crate::core::desired::{Backup, Desired, METRICS_FOLDER};
-use crate::core::names::Digest;
+use crate::core::desired::{Backup, Desired, METRICS_FOLDER, Runtime};
+use crate::core::names::{Digest, HostName};
 use crate::core::observed::File;
 
 /// What takes a snapshot, or leaves it to another node.
-pub const SCRIPT: &str = concat!("#!/bin/sh\n", include_str!("mounted.sh"), include_str!("backup.sh"));
+pub const SCRIPT: &str = concat!(
+    "#!/bin/sh\n",
+    include_str!("mounted.sh"),
+    include_str!("processes.sh"),
+    include_str!("pods.sh"),
+    include_str!("backup.sh")
+);
 
 /// Asked for of every node by every rule, and always the same.
 pub static SCRIPT_DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(SCRIPT));
 
-/// The service, the same on every node: which one it is, the script reads in etcd.yaml.
+/// The service. It is the same on every node, where the script reads in etcd.yaml which one it is; of a service that somebody else
+/// has set up, it says so itself.
 ///
 /// - A run that hangs would keep its place in the queue for ever, so it has an end.
 /// - Compressing must not take from the member what it needs to answer.
-pub fn service(desired: &Desired, backup: &Backup) -> String {
+pub fn service(desired: &Desired, backup: &Backup, host: &HostName) -> String {
     let path = |file| layout::common_path(desired, file);
     let mut text = format!(
         "{BANNER}\
@@ -40,10 +47,16 @@ NoNewPrivileges=true
         script = path(File::BackupScript),
     );
     let metrics = backup.metrics.as_ref().map_or(METRICS_FOLDER, |folder| folder.as_str());
-    for (name, value) in [
-        ("CLUSTER", desired.cluster.name.to_string()),
-        ("ETCD", desired.paths.service.clone()),
-        ("CONFIG", path(File::Config).to_string()),
+    let who = match desired.cluster.layout.is_adopted() {
+        false => vec![("CONFIG", path(File::Config).to_string())],
+        true => vec![
+            ("NODE", host.to_string()),
+            ("DATA", desired.paths.data.to_string()),
+            ("ENDPOINT", desired.client_url(host).to_string()),
+        ],
+    };
+    let first = [("CLUSTER", desired.cluster.name.to_string()), ("ETCD", desired.paths.service.clone())];
+    let policy = [
         ("CA", path(File::Trust).to_string()),
         ("CERTIFICATE", path(File::BackupCertificate).to_string()),
         ("KEY", path(File::BackupKey).to_string()),
@@ -52,8 +65,12 @@ NoNewPrivileges=true
         ("COMPRESSION", backup.compression.as_str().to_owned()),
         ("METRICS", metrics.to_owned()),
         ("LAST", layout::BACKUP_LAST.to_owned()),
-    ] {
+    ];
+    for (name, value) in first.into_iter().chain(who).chain(policy) {
         writeln!(text, "Environment=QUORATE_{name}={value}").expect("a String takes every write");
+    }
+    if desired.cluster.runtime == Runtime::StaticPod {
+        text.push_str("Environment=QUORATE_POD=yes\n");
     }
     if backup.mount {
         text.push_str("Environment=QUORATE_MOUNT=yes\n");

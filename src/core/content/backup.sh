@@ -4,8 +4,10 @@
 # Takes a scheduled snapshot of the cluster, unless another node takes it. The service gives the settings:
 #
 #   QUORATE_CLUSTER                    the cluster's name
-#   QUORATE_ETCD                       the systemd unit of etcd
-#   QUORATE_CONFIG                     etcd.yaml, which says who the member of this node is and where it serves
+#   QUORATE_ETCD                       the systemd unit of etcd, or of the kubelet that runs its pod
+#   QUORATE_POD                        "yes" where it is the kubelet's; may be missing
+#   QUORATE_CONFIG                     etcd.yaml, which says who the member of this node is and where it serves; or instead of it
+#   QUORATE_NODE, QUORATE_DATA, QUORATE_ENDPOINT
 #   QUORATE_CA, QUORATE_CERTIFICATE, QUORATE_KEY
 #   QUORATE_DIRECTORY                  the folder of the snapshots
 #   QUORATE_KEEP                       how many of them stay
@@ -89,17 +91,28 @@ is_mounted() {
 
 # The tools of the etcd that runs here, whichever version that is.
 tools() {
-    pid=$(systemctl show -p MainPID --value -- "$QUORATE_ETCD")
-    case $pid in
-    '' | 0) fail "$QUORATE_ETCD does not run here: the other nodes take the snapshot" ;;
-    esac
-    executable=$(readlink "/proc/$pid/exe") || fail "$QUORATE_ETCD has just ended"
+    if [ "${QUORATE_POD-}" = yes ]; then
+        pid=$(pod_etcd "$data") || pid=''
+        case $pid in
+        '' | *[!0-9]*) fail "no pod of the kubelet runs etcd with $data here: the other nodes take the snapshot" ;;
+        esac
+    else
+        pid=$(systemctl show -p MainPID --value -- "$QUORATE_ETCD")
+        case $pid in
+        '' | 0) fail "$QUORATE_ETCD does not run here: the other nodes take the snapshot" ;;
+        esac
+    fi
+    executable=$(readlink "/proc/$pid/exe") || fail "etcd has just ended here"
     folder=${executable%/*}
+    # Those of a pod are in its image.
+    [ "${QUORATE_POD-}" != yes ] || folder=/proc/$pid/root$folder
     [ -x "$folder/etcdctl" ] || fail "there is no etcdctl in $folder"
 }
 
 # Which node this is, and where its member serves and has its data.
 identify() {
+    node=${QUORATE_NODE-} data=${QUORATE_DATA-} endpoint=${QUORATE_ENDPOINT-}
+    [ -z "$node" ] || return 0
     node=$(sed -n 's/^name: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "$QUORATE_CONFIG")
     data=$(sed -n 's/^data-dir: //p' "$QUORATE_CONFIG")
     endpoint=$(sed -n 's/^advertise-client-urls: //p' "$QUORATE_CONFIG")

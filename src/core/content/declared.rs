@@ -33,7 +33,7 @@ pub fn extra(etcd_yaml: &str) -> Option<BTreeMap<String, Setting>> {
     Some(settings.into_iter().filter(|(name, _)| owner(name).is_none()).collect())
 }
 
-/// `[backup]`, from its service and its timer.
+/// `[backup]`, from its service and its timer, without what differs from node to node.
 pub fn schedule(service: &str, timer: &str) -> Option<Schedule> {
     let cron =
         timer.lines().find_map(|line| line.strip_prefix("Description=")?.rsplit_once(" (")?.1.strip_suffix(')'))?;
@@ -41,7 +41,8 @@ pub fn schedule(service: &str, timer: &str) -> Option<Schedule> {
         let (name, value) = line.strip_prefix("Environment=QUORATE_")?.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))
     };
-    let variables = service.lines().filter_map(variable).collect();
+    let of_the_policy = |(name, _): &(String, String)| !["NODE", "DATA", "ENDPOINT"].contains(&name.as_str());
+    let variables = service.lines().filter_map(variable).filter(of_the_policy).collect();
     Some(Schedule { cron: cron.replace("%%", "%"), variables })
 }
 
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(cluster_name(&runtime::text(&desired, Version::new(3, 6, 16))), Some("a.b"));
         let policy = desired.backup.as_ref().expect("it is declared");
         let found =
-            schedule(&backup::service(&desired, policy), &backup::timer(&desired, policy)).expect("it is there");
+            schedule(&backup::service(&desired, policy, &host), &backup::timer(&desired, policy)).expect("it is there");
         assert_eq!(found.cron, "*/5 1,2 * * 1-5");
         let of = |name: &str| found.variable(name).unwrap_or_default().to_owned();
         assert_eq!(

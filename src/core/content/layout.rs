@@ -222,11 +222,20 @@ pub fn access(file: File) -> Access {
 
 /// The same once it was written in the place of what is there: in somebody else's files that stays as it is.
 pub fn access_after(desired: &Desired, file: File, before: Option<&FileFact>) -> Access {
-    let theirs = before.filter(|_| desired.cluster.layout.is_adopted());
+    let theirs = before.filter(|_| is_theirs(desired, file));
     theirs.map_or_else(|| access(file), |fact| fact.access.clone())
 }
 
-/// The files that there are to be on a host: in a service that somebody else has set up, only what it uses.
+/// Whether it was there before quorate: of a service that somebody else has set up. Such a file stays whose it is.
+pub fn is_theirs(desired: &Desired, file: File) -> bool {
+    let is_ours = matches!(
+        file,
+        File::BackupScript | File::BackupService | File::BackupTimer | File::BackupCertificate | File::BackupKey
+    );
+    desired.cluster.layout.is_adopted() && !is_ours
+}
+
+/// The files that there are to be on a host: in a service that somebody else has set up, what it uses, and what takes snapshots.
 pub fn files(desired: &Desired) -> impl Iterator<Item = File> + use<> {
     let is_adopted = desired.cluster.layout.is_adopted();
     File::ALL.iter().copied().filter(move |file| match file {
@@ -237,18 +246,15 @@ pub fn files(desired: &Desired) -> impl Iterator<Item = File> + use<> {
         | File::PeerCertificate
         | File::PeerKey
         | File::HealthcheckCertificate
-        | File::HealthcheckKey => true,
-        File::Config
-        | File::Unit
-        | File::NewDataMarker
-        | File::Departures
-        | File::RestoreNote
-        | File::RestoreMark
+        | File::HealthcheckKey
         | File::BackupScript
         | File::BackupService
         | File::BackupTimer
         | File::BackupCertificate
-        | File::BackupKey => !is_adopted,
+        | File::BackupKey => true,
+        File::Config | File::Unit | File::NewDataMarker | File::Departures | File::RestoreNote | File::RestoreMark => {
+            !is_adopted
+        }
     })
 }
 

@@ -344,6 +344,9 @@ pub struct Scheduled {
     pub needs_reload: bool,
     /// Whether the program of the declared compression is there; true when none is needed.
     pub compressor: bool,
+    /// There is no etcdctl beside the etcd that runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_etcdctl: bool,
     /// Where the declared folder lies, if it must be on a mount of its own and is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmounted: Option<RemotePath>,

@@ -105,8 +105,8 @@ const RESTORE_RULES: &[Rule] = &[
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
-/// The rules for a service that somebody else has set up: what is declared of its settings, and of users, and certificates that
-/// are due.
+/// The rules for a service that somebody else has set up: what is declared of its settings, of users and of snapshots, and
+/// certificates that are due.
 const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell what stays with others", next: adopted::obstacles },
     Rule { name: "renew certificates", next: certificates::next },
@@ -115,6 +115,7 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "start members", next: service::start },
     Rule { name: "restart members", next: service::restart },
     Rule { name: "keep users, roles and authentication", next: users::next },
+    Rule { name: "keep scheduled snapshots", next: backup::next },
     Rule { name: "tell what is served", next: certificates::served },
     Rule { name: "tell what stays wrong", next: service::health },
 ];

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::core::cluster::overview::was_asked;
 use crate::core::cluster::{others, version};
 use crate::core::code::Code;
-use crate::core::desired::EtcdAccess;
-use crate::core::names::{ConsumerName, HostName};
+use crate::core::desired::{EtcdAccess, Runtime};
+use crate::core::names::{ConsumerName, HostName, RemotePath};
 use crate::core::observed::{Answer, Cause, ConsumerFiles, Host, OtherEtcd, Seen};
 use crate::shell::live::etcd::{Tls, Unreached};
 use crate::shell::live::hosts::Hosts;
@@ -252,7 +252,11 @@ fn of_another_program(host: &HostName, seen: &Host, missed: &Unreached) -> Cause
 
 /// Which machine it is, and which etcd runs there, for what is done with the tools beside it.
 fn keep(hosts: &Hosts, host: &HostName, Sight { host: seen, identity, .. }: &Sight) {
-    let running = seen.process.as_ref().map(|process| process.executable.parent());
+    let running = seen.process.as_ref().map(|process| match hosts.desired.cluster.runtime {
+        Runtime::Systemd => process.executable.parent(),
+        // In its image, whose files the kernel shows to root.
+        Runtime::StaticPod => RemotePath::new(format!("/proc/{}/root{}", process.pid, process.executable.parent())),
+    });
     let started = || hosts.desired.binaries_folder_of(version::on_disk(&hosts.desired, seen));
     if let Some(machine) = hosts.machines.get(host) {
         machine.keep(identity.clone(), running.unwrap_or_else(started));

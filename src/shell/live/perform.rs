@@ -288,7 +288,7 @@ async fn issue(
     by: SignedBy,
 ) -> Result<Command, Diagnostic> {
     let desired = &hosts.desired;
-    let wanted = match desired.cluster.layout.is_adopted() {
+    let wanted = match layout::is_theirs(desired, role.certificate()) {
         true => another_like(hosts, host, role).await?,
         false => wanted(desired, host, role, also),
     };

@@ -135,7 +135,7 @@ impl Command {
         let mut arguments = vec![desired.paths.certificates.to_string(), certificate_name.clone(), key_name.clone()];
         for (file, length) in [(role.certificate(), certificate.len()), (role.key(), key.len())] {
             // Somebody else's files keep whose they are.
-            let Access { mode, owner, group } = match desired.cluster.layout.is_adopted() {
+            let Access { mode, owner, group } = match layout::is_theirs(desired, file) {
                 true => Access::new("", "", ""),
                 false => layout::access(file),
             };

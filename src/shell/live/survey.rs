@@ -65,7 +65,7 @@ impl Surveyor {
     /// When the host was lost, or cannot tell.
     pub async fn survey(&self) -> Result<Survey, Cause> {
         let what = "looking for etcd";
-        const SCRIPT: &str = concat!(include_str!("script/processes.sh"), include_str!("script/survey.sh"));
+        const SCRIPT: &str = concat!(include_str!("../../core/content/processes.sh"), include_str!("script/survey.sh"));
         let script = remote::with_arguments(SCRIPT, layouts::MARKS);
         let output = self.remote.exec(what, &script, Vec::new(), LOOK_TAKES).await;
         let output = output.map_err(|unrun| unrun.cause(&self.remote.host, what))?;

@@ -259,6 +259,23 @@ fn certificates_are_renewed(scene: &Scene, writer: &Writer) {
     host.sh(&format!("cd {PKI} && rm member-etcd-1.pem && mv /srv/tls/member-etcd-1.pem . && rm -r /srv/tls"));
 }
 
+/// Snapshots by a timer of ours, saved with the etcdctl that is there; apply is killed after every step.
+pub fn snapshots_are_scheduled(scene: &Scene, writer: &Writer, node: &str) {
+    let before = scene.starts();
+    let _until_now = writer.take_tally();
+    let text = declared(scene) + "\n[backup]\nschedule = \"0 3 * * *\"\ncompression = \"gzip\"\n";
+    std::fs::write(scene.file(), text).expect("the lab's folder can be written");
+    let kills = killed_after_every_step(scene, &[]);
+    assert!((5..=7).contains(&kills), "{kills}");
+    nothing_failed(writer, "snapshots scheduled");
+    scene.is_in_sync();
+    scene.lab.hosts()[1].sh("systemctl start quorate-backup.service");
+    let list = scene.quorate(&["backup", "list"]).exits(0).stdout;
+    assert_eq!(list.matches("snapshot-").count(), 1, "{list}");
+    scene.quorate(&["backup", "verify", "--on", node]).exits(0).says(&["same hash"]);
+    assert_eq!(scene.starts(), before, "nobody is restarted");
+}
+
 /// Apply is killed after every step; then every member has been restarted just once, and `wanted` is all that differs.
 #[track_caller]
 fn settings_are_changed(scene: &Scene, writer: &Writer, path: &str, wanted: &[(&str, &str)]) {
@@ -293,6 +310,7 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
     let changed = [("QUOTA_BACKEND_BYTES=2147483648", "QUOTA_BACKEND_BYTES=4294967296")];
     settings_are_changed(&scene, &writer, "/etc/etcd.env", &changed);
     certificates_are_renewed(&scene, &writer);
+    snapshots_are_scheduled(&scene, &writer, MEMBERS[1]);
     drift_is_found(&scene);
     what_would_do_harm_is_left(&scene);
 
@@ -303,6 +321,7 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
         host.sh("rm -f /etc/etcd.env*; systemctl daemon-reload; systemctl restart --no-block etcd");
     });
     is_taken_over(&scene, "unit");
+    assert!(declared(&scene).contains("\nschedule = \"0 3 * * *\""), "{}", declared(&scene));
     declare(&scene, "heartbeat-interval = \"250ms\"", "heartbeat-interval = \"300ms\"");
     declare(&scene, "quota-backend = \"2GiB\"", "quota-backend = \"4GiB\"");
     let changed = [
@@ -341,6 +360,15 @@ fn every_way_in_which_a_service_has_its_settings_is_kept() {
             assert_eq!(after, before.replace("2147483648", "4294967296"));
         }
         assert!(scene.starts().into_iter().zip(starts).all(|(after, before)| after != before), "all are restarted");
+        if layout == "debian" {
+            let text = declared(&scene) + "\n[backup]\nschedule = \"0 3 * * *\"\n";
+            std::fs::write(scene.file(), text).expect("the lab's folder can be written");
+            scene.plan().exits(3).says(&[
+                "there is no etcdctl in /usr/bin on etcd1",
+                "etcd-client",
+                "[etcdctl-missing]",
+            ]);
+        }
     }
 }
 

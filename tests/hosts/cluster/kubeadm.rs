@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
-use super::adopted::{declare, due, files, forms, nothing_failed};
+use super::adopted::{declare, due, files, forms, nothing_failed, snapshots_are_scheduled};
 use super::certificates::killed_after_every_step;
 use super::scene::{Scene, until};
 use crate::lab::{Host, Lab, Series, kubeadm};
@@ -59,6 +59,7 @@ fn what_kubeadm_has_set_up_is_kept() {
     is_taken_over(&scene);
     settings_are_changed(&scene, &writer);
     certificates_are_renewed(&scene, &writer);
+    snapshots_come_and_go(&scene, &writer);
     what_operators_do(&scene);
     without_a_kubelet_nothing_is_touched(&scene);
     a_refused_value_has_a_way_back(&scene);
@@ -128,6 +129,27 @@ fn certificates_are_renewed(scene: &Scene, writer: &Writer) {
     scene.plan().exits(2).says(&["issue server.crt with a new key on etcd-1", "server.crt is due for renewal"]);
     scene.apply().exits(0);
     scene.is_in_sync();
+}
+
+fn snapshots_come_and_go(scene: &Scene, writer: &Writer) {
+    let theirs = || {
+        scene
+            .lab
+            .hosts()
+            .iter()
+            .map(|host| host.sh("ls /etc/kubernetes/*/* | grep -v backup-client"))
+            .collect::<Vec<_>>()
+    };
+    let (before, text) = (theirs(), std::fs::read_to_string(scene.file()).expect("it was written"));
+    snapshots_are_scheduled(scene, writer, "etcd-2");
+    scene.quorate(&["backup", "run", "--on", "etcd-1"]).exits(0).says(&["verified"]);
+    std::fs::write(scene.file(), text).expect("the lab's folder can be written");
+    scene.apply().exits(0).says(&["cluster.toml has no [backup]"]);
+    scene.is_in_sync();
+    assert_eq!(theirs(), before);
+    let left =
+        "find /etc/systemd/system /usr/local/lib /etc/kubernetes -name '*backup*' | grep -v -e previous -e dpkg || :";
+    assert_eq!(scene.first().sh(left), "", "the units, the script and the pair are gone");
 }
 
 fn what_operators_do(scene: &Scene) {

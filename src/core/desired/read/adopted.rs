@@ -8,7 +8,7 @@ use crate::core::desired::{AuthoritySource, Binaries, Layout, Node, Runtime};
 use crate::core::names::HostName;
 
 /// The sections for which quorate would put files of its own beside theirs.
-const NOT_YET: [(&str, &str); 2] = [("backup", "scheduled snapshots"), ("consumers", "certificates of consumers")];
+const NOT_YET: [(&str, &str); 1] = [("consumers", "certificates of consumers")];
 
 /// Reports what `layout` does not take; where its programs are.
 pub(super) fn check(

@@ -260,7 +260,7 @@ fn archive(args: &InitArgs, declaration: &Declaration, folder: &Path) -> Result<
 
 const THEIRS: &str = "It was read from the hosts of the cluster, and a plan of it changed nothing then. Somebody else set etcd up \
                       there (`layout`): quorate keeps the settings of [etcd] in the file that is there, restarts the members for them \
-                      one at a time, renews certificates in the form that they have when they are due, keeps users, and tells what \
+                      one at a time, renews certificates in the form that they have when they are due, keeps users and scheduled snapshots, and tells what \
                       differs. Members and versions stay with the tool that set it up.";
 
 fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, ways: &Ways, folder: &Path) -> Sketch {
@@ -486,7 +486,7 @@ mod tests {
             kept: KeptFiles {
                 unit: Some(runtime::text(desired, desired.cluster.version)),
                 backup: policy.map(|policy| BackupUnits {
-                    service: backup::service(desired, policy),
+                    service: backup::service(desired, policy, name),
                     timer: backup::timer(desired, policy),
                 }),
                 authority_key: match &desired.authority {

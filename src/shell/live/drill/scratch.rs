@@ -84,7 +84,12 @@ pub(super) async fn tools(desired: &Desired, packages: &Packages, scratch: &Arc<
             to
         }
         Binaries::Preinstalled { folder } => PathBuf::from(folder.as_str()),
-        Binaries::Image | Binaries::Undeclared => {
+        Binaries::Image => {
+            let what = "etcd's programs are in the image of its pods, and not on this machine";
+            return Err(Diagnostic::failure(what)
+                .hint("run the test restore on a node that has the snapshot: `quorate backup verify --on NODE`"));
+        }
+        Binaries::Undeclared => {
             let what = "no etcd archive is configured for the test restore";
             return Err(Diagnostic::failure(what).hint("add [etcd.archive] with `url` or `path`, and `sha256`"));
         }

@@ -20,7 +20,7 @@ pub(super) struct Others {
 impl Section for Look {
     type Fact = Others;
 
-    const SHELL: &'static str = concat!(include_str!("../script/processes.sh"), include_str!("others.sh"));
+    const SHELL: &'static str = concat!(include_str!("../../../core/content/processes.sh"), include_str!("others.sh"));
 
     const NEEDS: &'static [&'static str] = &["grep", "sed", "readlink", "tr", "head"];
 

@@ -15,8 +15,11 @@ impl Section for Look {
     /// `None` where systemd runs etcd.
     type Fact = Option<Kubelet>;
 
-    const SHELL: &'static str =
-        concat!(include_str!("../script/processes.sh"), include_str!("../script/pods.sh"), include_str!("pod.sh"));
+    const SHELL: &'static str = concat!(
+        include_str!("../../../core/content/processes.sh"),
+        include_str!("../../../core/content/pods.sh"),
+        include_str!("pod.sh")
+    );
 
     const NEEDS: &'static [&'static str] = &["grep", "head", "ls", "sed", "ss", "stat", "tr"];
 

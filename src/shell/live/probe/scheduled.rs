@@ -48,6 +48,7 @@ fn scheduled(answer: &Answer<'_>) -> Option<Scheduled> {
         active: said("ActiveState") == Some("active"),
         needs_reload: answer.values("scheduled", "NeedDaemonReload").any(|needs| needs == "yes"),
         compressor: said("compressor") == Some("present"),
+        without_etcdctl: said("etcdctl") == Some("absent"),
         unmounted: said("unmounted").map(RemotePath::new),
         newest: newest(answer.values("scheduled", "snapshot")),
         // The timer's: it is told of first.

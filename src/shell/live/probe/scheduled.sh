@@ -8,6 +8,10 @@ look_scheduled() {
     if [ -n "$q_mount" ] && ! mounted "$q_backup" "$q_data"; then
         echo "unmounted=$mount"
     fi
+    # As the process sees it: that of a pod is in its image.
+    if [ -n "$pid" ] && [ -n "$executable" ] && [ ! -x "/proc/$pid/root${executable%/*}/etcdctl" ] && [ -d "/proc/$pid" ]; then
+        echo etcdctl=absent
+    fi
     clusters=
     # What a clock that was ahead has named says nothing of when the last one was taken. Clocks of hosts differ a little.
     latest=$(date -d '10 minutes' +%Y%m%d%H%M%S 2>/dev/null) || latest=99999999999999

@@ -921,7 +921,7 @@ fn what_a_running_etcd_was_told_is_seen_by_every_shell() {
         running.current_dir(folder.path()).stdin(std::process::Stdio::piped());
         let mut running = running.spawn().expect("it is here");
         let pid = running.id();
-        let lines = concat!(include_str!("../script/processes.sh"), include_str!("others.sh"));
+        let lines = concat!(include_str!("../../../core/content/processes.sh"), include_str!("others.sh"));
         let script = format!(
             "newline='\n'\ntab='\t'\nIFS=\" $tab$newline\"\nq_data={}\nq_service=etcd.service\npid=''\nrecorded=''\n{lines}\nlook_others\n",
             place("data")

@@ -24,8 +24,8 @@ pub(super) fn library(desired: &Desired) -> String {
             let aside = layout::aside_of_manifest(desired);
             let [data, kubelet, aside] = [data.as_str(), service, aside.as_str()].map(quoted);
             let functions = concat!(
-                include_str!("../script/processes.sh"),
-                include_str!("../script/pods.sh"),
+                include_str!("../../../core/content/processes.sh"),
+                include_str!("../../../core/content/pods.sh"),
                 include_str!("../script/static-pod.sh")
             );
             (format!(" data={data} kubelet={kubelet} aside={aside}"), functions)
