@@ -35,6 +35,8 @@ pub enum Guard {
     NoUpgradeByRestart,
     /// A certificate in somebody else's service is replaced only by one of a CA that every member trusts.
     SignerIsTrusted,
+    /// A certificate in somebody else's service is replaced only where no other pair has its key, or the certificate alone.
+    PairsApart,
     /// A static pod is changed and restarted only where the kubelet runs, and reads that manifest.
     KubeletRunsIt,
     /// A static pod is changed only where its data and certificates are those of the host that were looked at.

@@ -146,6 +146,8 @@ fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) ->
         | State::DataLost
         | State::CertificateDue
         | State::CertificateOdd
+        | State::CertificateOfAnother
+        | State::OneKeyForTwo
         | State::OtherAuthority
         | State::ManifestAside => false,
     };
@@ -207,6 +209,7 @@ fn a_service_of_others_keeps_all_that_is_not_declared() {
         Guard::SettingGivenOnce,
         Guard::NoUpgradeByRestart,
         Guard::SignerIsTrusted,
+        Guard::PairsApart,
         Guard::KubeletRunsIt,
         Guard::PodSeesHost,
     ] {

@@ -78,6 +78,7 @@ impl Family {
             Guard::SettingGivenOnce
             | Guard::NoUpgradeByRestart
             | Guard::SignerIsTrusted
+            | Guard::PairsApart
             | Guard::KubeletRunsIt
             | Guard::PodSeesHost => Self::Adopted,
             Guard::GivenIsWhole

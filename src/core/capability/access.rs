@@ -32,6 +32,7 @@ pub fn next(view: &View) -> Ruling {
 /// Private keys that others can read until the plan has taken that from them, and may have read before.
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let is_given = matches!(desired.authority, AuthoritySource::External { .. });
+    let is_adopted = desired.cluster.layout.is_adopted();
     let of_nodes = observed.seen_hosts().flat_map(|(name, host)| {
         let keys = host.files.iter().filter(|(file, _)| layout::row(**file).compared == Compared::Unread);
         keys.filter_map(move |(file, fact)| {
@@ -39,7 +40,12 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
                 true => "have it issued anew where it comes from".to_owned(),
                 false => format!("after this plan, `quorate apply --renew-certs={name}` issues a new one; {OLD_ONE}"),
             };
-            readable(name, layout::row(*file).word, &fact.access, &layout::access(*file), &new)
+            if !layout::is_theirs(desired, *file) {
+                return readable(name, layout::row(*file).word, &fact.access, &layout::access(*file), &new);
+            }
+            let path = layout::path(desired, name, *file);
+            let new = format!("`chmod 600 {path}` there; then {new}");
+            readable(name, path.name(), &fact.access, &as_theirs(&fact.access), &new)
         })
     });
     let of_consumers = desired.consumers.iter().filter_map(|(name, consumer)| {
@@ -48,12 +54,22 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         readable(&consumer.host, consumer.key.as_str(), is, &wanted, &format!("the plan issues a new one; {OLD_ONE}"))
     });
     let of_authority = observed.workstation.ca_keys.iter().filter_map(|(name, held)| match held {
+        Held::Key(is) if is_adopted => {
+            let AuthoritySource::Node { key, .. } = &desired.authority else { return None };
+            let new = format!("`chmod 600 {key}` there, and have the CA replaced");
+            readable(name, key.name(), is, &as_theirs(is), &new)
+        }
         Held::Key(is) => {
             readable(name, "ca.key", is, &layout::authority_key_access(), "plan the replacement of the CA")
         }
         Held::Nothing => None,
     });
     of_nodes.chain(of_consumers).chain(of_authority).collect()
+}
+
+/// As whom somebody else's service runs is theirs to say: its owner and group are.
+fn as_theirs(is: &Access) -> Access {
+    Access::new("600", &is.owner, &is.group)
 }
 
 /// etcd asks no list of revoked certificates.

@@ -10,7 +10,7 @@ use crate::core::code::Code;
 use crate::core::content::adopted;
 use crate::core::desired::{Desired, Place, Runtime};
 use crate::core::names::{HostName, listed};
-use crate::core::observed::{File, Observed};
+use crate::core::observed::{File, Observed, Seen};
 use crate::core::plan::action::{Action, FileAction, Impact, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
 use crate::core::plan::step::Step;
@@ -104,6 +104,14 @@ fn reasons(view: &View, before: &str) -> Vec<Reason> {
 /// What is asked for, and stays with whoever has set etcd up.
 pub fn obstacles(view: &View) -> Ruling {
     let mut blocked: Vec<_> = asked_in_vain(view.desired).into_iter().collect();
+    if !view.desired.request.renewals.is_empty()
+        && has_none(view.observed)
+        && !view.is_blocked_by(Code::AuthorityMissing)
+    {
+        let what = "`--renew-certs` was asked for, and the CA in [ca] is not there";
+        let hint = "put its certificate and key where [ca] has them";
+        blocked.push(Blocked::new(Code::AuthorityMissing, what).hint(hint).declared_at(Place::Ca));
+    }
     let layout = view.desired.cluster.layout.name();
     let refused =
         |what: String, hint: &str, place: Place| Blocked::new(Code::NotInLayout, what).hint(hint).declared_at(place);
@@ -188,9 +196,9 @@ pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
 
 /// Certificates that are due, and that quorate renews only once it has the key of their CA.
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    let Some(lent) = trust::without_key(observed).filter(|_| desired.cluster.layout.is_adopted()) else {
-        return Vec::new();
-    };
+    let key = trust::without_key(observed).map(|lent| format!("at {}", lent.key));
+    let key = key.or_else(|| has_none(observed).then(|| "where [ca] has it".to_owned()));
+    let Some(key) = key.filter(|_| desired.cluster.layout.is_adopted()) else { return Vec::new() };
     let soon = i64::try_from(desired.certificates.renew_before_seconds).unwrap_or(i64::MAX);
     let of_host = observed.seen_hosts().filter_map(|(name, host)| {
         let first = host.certificates.values().map(|certificate| certificate.not_after.0 - observed.at.0).min()?;
@@ -200,9 +208,12 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let Some(first) = due.iter().map(|(_, left)| *left).min() else { return Vec::new() };
     let hosts: Vec<_> = due.into_iter().map(|(name, _)| name).collect();
     let what = format!("certificates of etcd on {} expire in {}", listed(&hosts), days(first));
-    let hint = format!(
-        "renew them with the tool that issued them; or put the CA's key where [ca] has it ({}), and `quorate apply` does",
-        lent.key
-    );
+    let hint =
+        format!("renew them with the tool that issued them; or put the CA's key {key}, and `quorate apply` does");
     vec![Finding { code: Code::CertificateExpires, hosts, what, hint: Some(hint) }]
+}
+
+/// Nobody has the CA.
+fn has_none(observed: &Observed) -> bool {
+    observed.workstation.authority == Seen::Known(None)
 }

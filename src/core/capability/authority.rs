@@ -37,6 +37,14 @@ pub fn next(view: &View) -> Ruling {
     }
 }
 
+/// Only what is wrong with it: none is made for a cluster that somebody else has set up.
+pub fn fault(view: &View) -> Ruling {
+    match view.observed.workstation.authority {
+        Seen::Unknown(_) => next(view),
+        Seen::Known(_) => Ruling::default(),
+    }
+}
+
 pub fn readiness(observed: &Observed) -> Readiness {
     match &observed.workstation.authority {
         Seen::Known(Some(_)) => Readiness::Done,

@@ -118,7 +118,7 @@ pub fn next(view: &View) -> Ruling {
             }
             let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };
             if view.desired.cluster.layout.is_adopted()
-                && let Some(why) = adopted::not_issued(view.observed, name, host, role, &fault)
+                && let Some(why) = adopted::not_issued(view.desired, view.observed, name, host, role, &fault)
             {
                 ruling.blocked.push(why);
                 continue;

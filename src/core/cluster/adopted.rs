@@ -7,7 +7,7 @@
 use crate::core::cluster::{trust, version};
 use crate::core::code::Code;
 use crate::core::content::form::{self, Form};
-use crate::core::content::{adopted, runtime};
+use crate::core::content::{adopted, layout, runtime};
 use crate::core::desired::{Binaries, Desired, Place, Runtime};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -233,8 +233,25 @@ pub fn given_elsewhere(desired: &Desired, name: &HostName, host: &Host) -> Optio
     Some(Blocked::new(Code::SettingElsewhere, what).on(name).hint(hint).declared_at(Place::Etcd))
 }
 
+/// Whether the pairs of the two ports have one file in common and not the other: a new one of the first would break the second.
+fn shares_half(desired: &Desired, name: &HostName, host: &Host) -> bool {
+    let same_path = |one, other| layout::path(desired, name, one) == layout::path(desired, name, other);
+    let [certificate, key] = [(File::ServerCertificate, File::PeerCertificate), (File::ServerKey, File::PeerKey)];
+    let digest = |file| host.files.get(&file).map(|fact| fact.digest);
+    // Under two names that lead to one file, or as a copy.
+    let same_key = digest(key.0) == digest(key.1) && digest(certificate.0) != digest(certificate.1);
+    same_path(certificate.0, certificate.1) != same_path(key.0, key.1) || same_key
+}
+
 /// Why no certificate is issued for somebody else's service, though it has this `fault`.
-pub fn not_issued(observed: &Observed, name: &HostName, host: &Host, role: Role, fault: &str) -> Option<Blocked> {
+pub fn not_issued(
+    desired: &Desired,
+    observed: &Observed,
+    name: &HostName,
+    host: &Host,
+    role: Role,
+    fault: &str,
+) -> Option<Blocked> {
     let refused = |code, why: String, hint: &str| {
         let what = format!("no certificate is issued on {name} ({fault}): {why}");
         Some(Blocked::new(code, what).on(name).hint(hint).declared_at(Place::Ca))
@@ -247,9 +264,19 @@ pub fn not_issued(observed: &Observed, name: &HostName, host: &Host, role: Role,
         return refused(Code::KeyNotHere, format!("{} is not here", lent.key), hint);
     }
     let certificate = host.certificates.get(&role).filter(|_| role != Role::BackupClient);
+    let with_their_tool = "renew it with the tool that issued it";
     if let Some(why) = certificate.and_then(|certificate| certificate.no_other_like_it.as_ref()) {
-        let hint = "renew it with the tool that issued it";
-        return refused(Code::NotInLayout, format!("none like the one that is there could be: {why}"), hint);
+        return refused(Code::NotInLayout, format!("none like the one that is there could be: {why}"), with_their_tool);
+    }
+    if let Some(other) = certificate.filter(|certificate| certificate.signed_by.is_none()) {
+        let why = format!("the one that is there was issued by {}, and not by the CA in [ca] itself", other.issuer);
+        return refused(Code::NotInLayout, why, with_their_tool);
+    }
+    if certificate.is_some() && shares_half(desired, name, host) && !upheld(Guard::PairsApart, false) {
+        let why =
+            "its two ports have one key for two certificates, or one certificate in two pairs of files".to_owned();
+        let hint = "give each port a certificate and a key of its own, or both ports the same two files";
+        return refused(Code::NotInLayout, why, hint);
     }
     let is_stranger = |host: &Host| !host.trusted.iter().any(|trusted| trust::is_known(observed, trusted));
     let (stranger, _) = observed.seen_hosts().find(|(_, host)| is_stranger(host))?;

@@ -186,9 +186,12 @@ fn foreign_authority(desired: &Desired, observed: &Observed) -> Vec<Blocked> {
             blocked.extend(succeeded(desired, observed));
             blocked.extend(foreign.into_iter().map(|name| {
                 let what = format!("{name} trusts a different CA from the one in [ca]");
-                Blocked::new(Code::AuthorityDiffers, what).on(name).hint(
-                    "declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]",
-                )
+                Blocked::new(Code::AuthorityDiffers, what).on(name).hint(match desired.cluster.layout.is_adopted() {
+                    true => "declare in [ca] the CA that the members trust",
+                    false => {
+                        "declare the right CA in [ca]; or, to replace theirs by this one, declare theirs in [ca.previous]"
+                    }
+                })
             }));
         }
     }

@@ -197,7 +197,7 @@ pub fn may_issue_anew(observed: &Observed) -> bool {
 }
 
 /// A CA that members trust beside ours, and that has signed nothing that was seen: who has its key is let in.
-pub fn extra(observed: &Observed) -> Option<Finding> {
+pub fn extra(desired: &Desired, observed: &Observed) -> Option<Finding> {
     current(observed)?;
     if !succeeded(observed).is_empty() {
         return None;
@@ -212,8 +212,16 @@ pub fn extra(observed: &Observed) -> Option<Finding> {
         _ => format!("the ca.crt files on {}", listed(&hosts)),
     };
     let what = format!("{of} also {} a CA that is not in [ca]", if hosts.len() == 1 { "holds" } else { "hold" });
-    let hint = "leave it there if a replacement of the CA was begun somewhere else, and go on with that there; otherwise whoever has \
-                its key is let in: take its certificate out of ca.crt on one host, and `apply` restarts etcd there; then on the next";
+    let hint = match desired.cluster.layout.is_adopted() {
+        true => {
+            "who has its key is let in: if nobody is to be, take its certificate out of the file on one host, and restart etcd there with \
+             `quorate apply --restart=NODE`; then on the next"
+        }
+        false => {
+            "leave it there if a replacement of the CA was begun somewhere else, and go on with that there; otherwise whoever has \
+             its key is let in: take its certificate out of ca.crt on one host, and `apply` restarts etcd there; then on the next"
+        }
+    };
     Some(Finding { code: Code::AuthorityDiffers, hosts, what, hint: Some(hint.to_owned()) })
 }
 

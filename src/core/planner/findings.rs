@@ -54,7 +54,7 @@ pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     findings.extend(next_start::findings(desired, observed));
     findings.extend(crash::findings(desired, observed));
     findings.extend(rotation::findings(observed));
-    findings.extend(trust::extra(observed));
+    findings.extend(trust::extra(desired, observed));
     findings.extend(clients::finding(desired, observed));
     findings.extend(access::findings(desired, observed));
     findings.extend(drop_ins::findings(desired, observed));

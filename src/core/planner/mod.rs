@@ -109,6 +109,7 @@ const RESTORE_RULES: &[Rule] = &[
 /// certificates that are due.
 const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell what stays with others", next: adopted::obstacles },
+    Rule { name: "tell what is wrong with the authority", next: authority::fault },
     Rule { name: "renew certificates", next: certificates::next },
     Rule { name: "change settings", next: adopted::next },
     Rule { name: "reload units", next: service::reload },

@@ -36,6 +36,10 @@ pub enum State {
     CertificateDue,
     /// The same, of a form that quorate cannot make.
     CertificateOdd,
+    /// The same, issued by somebody in between.
+    CertificateOfAnother,
+    /// The same, and its peers' certificate is for the same key.
+    OneKeyForTwo,
     /// Its bundle holds another CA alone.
     OtherAuthority,
     /// Of a static pod: the kubelet does not run.
@@ -194,11 +198,18 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
         }
         State::OtherFile => with.reads_declared_file = false,
         State::Unreadable => write(host, format!("{text}\0"), fact.access),
-        State::CertificateDue | State::CertificateOdd => {
+        State::CertificateDue | State::CertificateOdd | State::CertificateOfAnother | State::OneKeyForTwo => {
             let certificate = host.certificates.get_mut(&Role::Server).expect("it has one");
             certificate.not_after = sample::AT.plus_seconds(10 * 24 * 3600);
             "their.name".clone_into(&mut certificate.common_name);
             certificate.no_other_like_it = (state == State::CertificateOdd).then(|| "it is odd".to_owned());
+            if state == State::CertificateOfAnother {
+                certificate.signed_by = None;
+            }
+            if state == State::OneKeyForTwo {
+                let key = host.files[&File::ServerKey].clone();
+                host.files.insert(File::PeerKey, key);
+            }
         }
         State::OtherAuthority => host.trusted = vec![Digest::of("another CA")],
         State::KubeletStopped => host.kubelet.as_mut().expect("it has one").runs = false,

@@ -141,6 +141,11 @@ impl Command {
             };
             arguments.extend([length.to_string(), mode, owner, group]);
         }
+        if layout::is_theirs(desired, role.certificate()) {
+            let others = [Role::Server, Role::Peer, Role::HealthcheckClient].into_iter().filter(|other| *other != role);
+            let files = others.flat_map(|other| [other.certificate(), other.key()]);
+            arguments.extend(files.map(|file| layout::path(desired, host, file).to_string()));
+        }
         let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + key.len()));
         both.extend_from_slice(certificate.as_bytes());
         both.extend_from_slice(key.as_bytes());

@@ -251,12 +251,30 @@ fn certificates_are_renewed(scene: &Scene, writer: &Writer) {
         host.sh(&format!("ls {PKI}/*.previous | wc -l; ls /srv/tls | wc -l; find {PKI} -type l | wc -l")),
         "2\n4\n2"
     );
+    let half =
+        "ln -s /srv/tls/member-etcd-1-key.pem healthcheck-client.key && cp -L member-etcd-1.pem healthcheck-client.crt";
+    host.sh(&format!("cd {PKI} && {half}"));
+    let run = scene.quorate(&["apply", "--yes", "--renew-certs=etcd1"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    run.says(&["have one of these two files in common"]);
+    host.sh(&format!("cd {PKI} && rm healthcheck-client.key healthcheck-client.crt"));
     host.sh(&format!("cd {PKI} && rm member-etcd-1-key.pem && mv /srv/tls/member-etcd-1-key.pem ."));
     let run = scene.quorate(&["apply", "--yes", "--renew-certs=etcd1"]);
     assert_ne!(run.code, 0, "{run:?}");
     run.says(&["lie in different folders"]);
     scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
     host.sh(&format!("cd {PKI} && rm member-etcd-1.pem && mv /srv/tls/member-etcd-1.pem . && rm -r /srv/tls"));
+    println!("a key that is not the CA's");
+    host.sh(&format!(
+        "cd {PKI} && cp -p ca-key.pem /root/ca-key.pem && openssl genrsa -out ca-key.pem 2048 2>/dev/null"
+    ));
+    let plan = scene.plan();
+    assert_ne!(plan.code, 0, "{plan:?}");
+    println!("{}{}", plan.stdout, plan.stderr);
+    let run = scene.quorate(&["apply", "--yes", "--renew-certs=etcd1"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    host.sh(&format!("mv /root/ca-key.pem {PKI}/ca-key.pem"));
+    scene.is_in_sync();
 }
 
 /// Snapshots by a timer of ours, saved with the etcdctl that is there; apply is killed after every step.

@@ -15,7 +15,7 @@ pub(super) fn check(
     root: &mut Table,
     layout: Layout,
     nodes: &BTreeMap<HostName, Node>,
-    authority: &AuthoritySource,
+    (authority, previous): (&AuthoritySource, Option<&AuthoritySource>),
     binaries: Binaries,
 ) -> Binaries {
     if !layout.is_adopted() {
@@ -34,6 +34,11 @@ pub(super) fn check(
             span,
             format!("`peer-names` of {node} have no effect with `layout = \"{name}\"`"),
         )));
+    }
+    if previous.is_some() {
+        let span = declared(root, "ca").unwrap_or_default();
+        let problem = Problem::new(span, format!("[ca.previous] is not supported yet with `layout = \"{name}\"`"));
+        root.report(problem.hint("declare in [ca] the CA that the members trust: quorate replaces none there"));
     }
     if matches!(authority, AuthoritySource::External { .. } | AuthoritySource::Vault(_)) {
         let span = declared(root, "ca").unwrap_or_default();

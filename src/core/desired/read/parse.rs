@@ -45,7 +45,7 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let (paths, layout) = root.section("paths", |table| paths::paths(table, cluster.layout));
     let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
         root.section("ca", |table| ca::ca(table, local, &given, &paths));
-    let binaries = adopted::check(root, layout, &nodes, &authority, binaries);
+    let binaries = adopted::check(root, layout, &nodes, (&authority, previous_authority.as_ref()), binaries);
     let certificates = root.section("certificates", |table| sections::certificates(table, layout));
     let enabled = root.section("auth", auth::enabled);
     let users = root.section("users", |table| auth::users(table, local));

@@ -4,12 +4,13 @@
 //! of its own key or signature alone are made anew, or left out.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
     PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm,
 };
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use x509_parser::der_parser::asn1_rs::Tag;
 use x509_parser::oid_registry::{
     OID_CT_LIST_SCT, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519,
@@ -76,6 +77,12 @@ impl Form {
 
     pub(super) fn new_key(&self) -> Result<KeyPair, rcgen::Error> {
         match self.key {
+            // The form of RFC 5958, which rcgen writes it in, is one that OpenSSL 3.0 does not read.
+            KeyKind::Named(algorithm) if *algorithm == PKCS_ED25519 => {
+                let plain = Ed25519KeyPair::generate().and_then(|key| key.to_pkcs8v1());
+                let plain = plain.map_err(|_| rcgen::Error::KeyGenerationUnavailable)?;
+                KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_ref()), algorithm)
+            }
             KeyKind::Named(algorithm) => KeyPair::generate_for(algorithm),
             KeyKind::Rsa(size) => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size),
         }

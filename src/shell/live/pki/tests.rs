@@ -781,7 +781,7 @@ fn form_of(pem: &str) -> String {
 #[test]
 fn a_certificate_of_others_is_issued_again_in_its_form() {
     use rcgen::{CustomExtension, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
-    let (_parent, signer) = created();
+    let (parent, signer) = created();
     let again = |pem: &str| {
         let is = certificate_facts(pem, None, &[]).unwrap();
         assert_eq!(is.no_other_like_it, None);
@@ -795,6 +795,9 @@ fn a_certificate_of_others_is_issued_again_in_its_form() {
         assert_eq!(form_of(&issued.certificate_pem), form_of(pem));
         let is_of_its_key = KeyPair::from_pem(issued.key_pem.expose_secret()).unwrap();
         let public = rcgen::PublicKeyData::subject_public_key_info(&is_of_its_key);
+        fs::write(parent.path().join("leaf.key"), issued.key_pem.expose_secret()).unwrap();
+        let key = openssl(parent.path(), "pkey -in leaf.key -noout -text");
+        assert!(key.is_none_or(|key| key.contains("Private")), "openssl reads it");
         assert_eq!(
             certificate_facts(&issued.certificate_pem, Some(Digest::of(public)), &[]).unwrap().matches_key,
             Seen::Known(true)
@@ -803,7 +806,8 @@ fn a_certificate_of_others_is_issued_again_in_its_form() {
     };
     let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
-    for key in [&rsa, &p384] {
+    let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    for key in [&rsa, &p384, &ed25519] {
         again(&theirs(&signer, key, |params| {
             params.distinguished_name.push(DnType::CountryName, DnValue::PrintableString("DE".try_into().unwrap()));
             params.distinguished_name.push(DnType::OrganizationName, "system:masters");

@@ -3,17 +3,26 @@
 #
 # They are staged in a folder beside their place, so that one process renames both, back to back: etcd reads them anew
 # for every handshake, and one that meets an odd pair fails. Without a mode they are somebody else's, and stay where links to
-# them lead, with owner, mode and access list.
+# them lead, with owner, mode and access list; then come the paths of other pairs there, certificate and key in turn.
 folder=$1 certificate=$2 key=$3
 certificate_bytes=$4 certificate_mode=$5 certificate_owner=$6 certificate_group=$7
 key_bytes=$8 key_mode=$9
 shift 9
 key_owner=$1 key_group=$2
+shift 2
 if [ -z "$certificate_mode" ]; then
     real=$(readlink -e -- "$folder/$certificate") || refuse "$folder/$certificate is not there any more"
     real_key=$(readlink -e -- "$folder/$key") || refuse "$folder/$key is not there any more"
     [ "${real_key%/*}" = "${real%/*}" ] ||
         refuse "$real and $real_key lie in different folders: nothing replaces both at once"
+    while [ $# -ge 2 ]; do
+        same=no same_key=no
+        [ "$(readlink -e -- "$1")" != "$real" ] || same=yes
+        [ "$(readlink -e -- "$2")" != "$real_key" ] || same_key=yes
+        [ "$same" = "$same_key" ] ||
+            refuse "$1 and $2 have one of these two files in common, and not the other: a new pair would break that one"
+        shift 2
+    done
     folder=${real%/*} certificate=${real##*/} key=${real_key##*/}
 fi
 staged=$folder/.${certificate%.crt}.quorate
@@ -27,13 +36,22 @@ if [ -n "$certificate_mode" ]; then
     stage "$staged/$certificate" "$certificate_bytes" "$certificate_mode" "$certificate_owner" "$certificate_group"
     stage "$staged/$key" "$key_bytes" "$key_mode" "$key_owner" "$key_group"
 else
-    (umask 077 && stage "$staged/$certificate" "$certificate_bytes" 600 0 0 && stage "$staged/$key" "$key_bytes" 600 0 0)
+    (
+        umask 077
+        stage "$staged/$certificate" "$certificate_bytes" 600 0 0
+        stage "$staged/$key" "$key_bytes" 600 0 0
+    )
     for file in "$certificate" "$key"; do
         cp --attributes-only --preserve=all -- "$folder/$file" "$staged/$file"
         touch -- "$staged/$file"
     done
 fi
-keep "$folder/$certificate"
-keep "$folder/$key"
+# What was kept before goes only once both can be kept: a file that is immutable, or mounted, cannot.
+for file in "$certificate" "$key"; do
+    [ ! -e "$folder/$file" ] || ln -- "$folder/$file" "$staged/$file.previous"
+done
+for file in "$certificate" "$key"; do
+    [ ! -e "$staged/$file.previous" ] || mv -T -f -- "$staged/$file.previous" "$folder/$file.previous"
+done
 mv -f -t "$folder" -- "$staged/$certificate" "$staged/$key"
 sync "$folder"
