@@ -46,9 +46,11 @@ else
         touch -- "$staged/$file"
     done
 fi
-# What was kept before goes only once both can be kept: a file that is immutable, or mounted, cannot.
+# What was kept before goes only once both can be kept: a file that is immutable, or mounted, cannot. A run that was killed may
+# have kept one already.
 for file in "$certificate" "$key"; do
-    [ ! -e "$folder/$file" ] || ln -- "$folder/$file" "$staged/$file.previous"
+    [ ! -e "$folder/$file" ] || [ "$folder/$file" -ef "$folder/$file.previous" ] ||
+        ln -- "$folder/$file" "$staged/$file.previous"
 done
 for file in "$certificate" "$key"; do
     [ ! -e "$staged/$file.previous" ] || mv -T -f -- "$staged/$file.previous" "$folder/$file.previous"
