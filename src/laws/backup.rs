@@ -3,8 +3,9 @@
 use super::State;
 use strum::VariantArray;
 
-use crate::core::capability::backup::{FILES, remove_effect};
+use crate::core::capability::backup::remove_effect;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
+use crate::core::content::layout::OF_BACKUPS;
 use crate::core::desired::{Auth, Backup, DeclaredUser, Desired};
 use crate::core::names::{Digest, HostName, RemotePath, RoleName, UserName};
 use crate::core::observed::auth::{AuthStore, BACKUP, ROOT};
@@ -230,7 +231,7 @@ fn the_end_is_as_declared(world: &super::World, plan: &Plan, case: Case) -> Vec<
         let wanted = world.desired.backup.as_ref().is_some_and(|backup| backup.nodes.contains(name));
         let runs = host.scheduled.as_ref().is_some_and(|is| is.enabled && is.active && !is.needs_reload);
         if !wanted {
-            let left = FILES.iter().any(|file| host.files.contains_key(file)) || runs;
+            let left = OF_BACKUPS.iter().any(|file| host.files.contains_key(file)) || runs;
             return left.then(|| format!("something is left on {name}"));
         }
         if matches!(on, On::WithoutProgram | On::AbsentWithoutProgram | On::Unmounted | On::DisabledUnmounted) {

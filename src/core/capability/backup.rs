@@ -15,7 +15,7 @@ use crate::core::cluster::snapshot;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
 use crate::core::content::backup::{SCRIPT_DIGEST, service, timer};
-use crate::core::content::layout;
+use crate::core::content::layout::{self, OF_BACKUPS};
 use crate::core::count::size;
 use crate::core::desired::{Backup, Compression, Desired, Place};
 use crate::core::guard::{Guard, upheld};
@@ -28,17 +28,15 @@ use crate::core::plan::action::{Action, BackupAction, FileAction, Readiness};
 use crate::core::plan::ruling::{Blocked, Draft, Finding, Ruling};
 use crate::core::span;
 
-/// Everything that it puts on a node.
-pub const FILES: [File; 5] =
-    [File::BackupScript, File::BackupService, File::BackupTimer, File::BackupCertificate, File::BackupKey];
-
-/// What is needed from outside: the program that compresses, and the mount that was declared, on every node.
+/// What is needed from outside, on every node.
 pub fn obstacles(view: &View) -> Ruling {
-    let of = |(name, host)| {
-        let (desired, tool) = (view.desired, without_etcdctl(view.desired, name, host));
-        [without_program(desired, name, host), without_mount(desired, name, host), tool]
-    };
-    Ruling { step: None, blocked: view.hosts().flat_map(of).flatten().collect() }
+    Ruling { step: None, blocked: view.hosts().flat_map(|(name, host)| missing(view.desired, name, host)).collect() }
+}
+
+/// Of the program that compresses, the mount that was declared, and etcdctl, what is not there.
+fn missing(desired: &Desired, name: &HostName, host: &Host) -> impl Iterator<Item = Blocked> + use<> {
+    let of = [without_program, without_mount, without_etcdctl].map(|of| of(desired, name, host));
+    of.into_iter().flatten()
 }
 
 /// Whoever declares a mount does not want the snapshots on the disk below it.
@@ -88,8 +86,7 @@ fn without_etcdctl(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
 
 /// What a run on this node would lack, though every file were there.
 fn lacks(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<String> {
-    let blocked = without_program(desired, name, host).or_else(|| without_mount(desired, name, host));
-    if let Some(blocked) = blocked.or_else(|| without_etcdctl(desired, name, host)) {
+    if let Some(blocked) = missing(desired, name, host).next() {
         return Some(blocked.what);
     }
     let known = match &observed.auth {
@@ -153,7 +150,7 @@ fn remove(view: &View) -> Option<Draft> {
 
 /// A pair alone may be somebody else's in their folder.
 fn is_there(desired: &Desired, host: &Host) -> bool {
-    let marks = if desired.cluster.layout.is_adopted() { &FILES[..3] } else { &FILES[..] };
+    let marks = if desired.cluster.layout.is_adopted() { &OF_BACKUPS[..3] } else { &OF_BACKUPS[..] };
     marks.iter().any(|file| host.files.contains_key(file))
 }
 
@@ -279,7 +276,7 @@ pub fn remove_readiness(desired: &Desired, observed: &Observed, name: &HostName)
 /// The snapshots stay.
 pub fn remove_effect(observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
-    for file in FILES {
+    for file in OF_BACKUPS {
         host.files.remove(&file);
     }
     host.certificates.remove(&Role::BackupClient);

@@ -26,6 +26,10 @@ pub const BACKUP_TIMER: &str = "quorate-backup.timer";
 /// How the last run of the timer ended. In memory: it tells nothing of a time before the host was started.
 pub const BACKUP_LAST: &str = "/run/quorate-backup.last";
 
+/// All that takes scheduled snapshots on a node, in any layout: the script, its two units, and a pair.
+pub const OF_BACKUPS: [File; 5] =
+    [File::BackupScript, File::BackupService, File::BackupTimer, File::BackupCertificate, File::BackupKey];
+
 /// Programs of ours that the host runs by itself.
 const PROGRAMS_FOLDER: &str = "/usr/local/lib/quorate";
 
@@ -228,11 +232,7 @@ pub fn access_after(desired: &Desired, file: File, before: Option<&FileFact>) ->
 
 /// Whether it was there before quorate: of a service that somebody else has set up. Such a file stays whose it is.
 pub fn is_theirs(desired: &Desired, file: File) -> bool {
-    let is_ours = matches!(
-        file,
-        File::BackupScript | File::BackupService | File::BackupTimer | File::BackupCertificate | File::BackupKey
-    );
-    desired.cluster.layout.is_adopted() && !is_ours
+    desired.cluster.layout.is_adopted() && !OF_BACKUPS.contains(&file)
 }
 
 /// The files that there are to be on a host: in a service that somebody else has set up, what it uses, and what takes snapshots.

@@ -89,6 +89,14 @@ fn word_of(previous: Previous) -> &'static str {
     }
 }
 
+/// What a script is told of who may read a file: nothing of somebody else's, which keeps whose it is.
+fn given_access(desired: &Desired, file: File) -> Access {
+    match layout::is_theirs(desired, file) {
+        true => Access::new("", "", ""),
+        false => layout::access(file),
+    }
+}
+
 impl Command {
     fn new(what: impl Into<String>, script: impl Into<Cow<'static, str>>, arguments: Vec<String>) -> Self {
         Self { what: what.into(), script: script.into(), arguments, stdin: Stdin::Empty, allowed: QUICK }
@@ -111,11 +119,7 @@ impl Command {
     /// Writes `text`, and tells who must hear of it.
     pub fn write(desired: &Desired, host: &HostName, file: File, text: &str) -> Self {
         let path = layout::path(desired, host, file);
-        // Somebody else's file keeps whose it is.
-        let Access { mode, owner, group } = match file {
-            File::Settings => Access::new("", "", ""),
-            _ => layout::access(file),
-        };
+        let Access { mode, owner, group } = given_access(desired, file);
         let row = layout::row(file);
         let then = match row.listener {
             Listener::Nobody => "",
@@ -134,11 +138,7 @@ impl Command {
             [role.certificate(), role.key()].map(|file| layout::path(desired, host, file).name().to_owned());
         let mut arguments = vec![desired.paths.certificates.to_string(), certificate_name.clone(), key_name.clone()];
         for (file, length) in [(role.certificate(), certificate.len()), (role.key(), key.len())] {
-            // Somebody else's files keep whose they are.
-            let Access { mode, owner, group } = match layout::is_theirs(desired, file) {
-                true => Access::new("", "", ""),
-                false => layout::access(file),
-            };
+            let Access { mode, owner, group } = given_access(desired, file);
             arguments.extend([length.to_string(), mode, owner, group]);
         }
         if layout::is_theirs(desired, role.certificate()) {

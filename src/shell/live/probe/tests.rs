@@ -71,7 +71,7 @@ fn a_running_member_is_seen_whole() {
     assert_eq!(host.data, DataDirectory::Member);
     let not_there = [File::Settings, File::NewDataMarker, File::Departures, File::RestoreNote, File::RestoreMark]
         .into_iter()
-        .chain(crate::core::capability::backup::FILES);
+        .chain(crate::core::content::layout::OF_BACKUPS);
     let not_there: Vec<_> = not_there.collect();
     for &file in File::ALL.iter().filter(|file| !not_there.contains(file)) {
         assert_eq!(host.files[&file].access, layout::access(file), "{file:?}");

@@ -2,7 +2,6 @@
 
 use super::data::mount_wanted;
 use super::{Command, LONG};
-use crate::core::capability::backup::FILES;
 use crate::core::cluster::snapshot::Facts;
 use crate::core::content::backup::SCRIPT;
 use crate::core::content::layout;
@@ -22,7 +21,7 @@ impl Command {
 
     /// A run that is under way is ended: its certificate goes, too.
     pub fn remove_backup(desired: &Desired) -> Self {
-        let files = FILES.map(|file| layout::common_path(desired, file).to_string());
+        let files = layout::OF_BACKUPS.map(|file| layout::common_path(desired, file).to_string());
         let units = [layout::BACKUP_TIMER, layout::BACKUP_SERVICE].map(str::to_owned);
         let arguments = units.into_iter().chain(files).collect();
         Self::new("removing the backup timer", include_str!("../script/backup-remove.sh"), arguments)
