@@ -37,6 +37,10 @@ pub enum Guard {
     SignerIsTrusted,
     /// A certificate in somebody else's service is replaced only where no other pair has its key, or the certificate alone.
     PairsApart,
+    /// A member whose log is not in its data directory is never taken for one that has lost it.
+    LogIsWithData,
+    /// A member of somebody else's service goes only where another one can begin by the file of settings that is there.
+    NewcomerCanBegin,
     /// A static pod is changed and restarted only where the kubelet runs, and reads that manifest.
     KubeletRunsIt,
     /// A static pod is changed only where its data and certificates are those of the host that were looked at.

@@ -13,9 +13,11 @@ use crate::core::content::form;
 use crate::core::desired::{Desired, Layout, Rotation};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{HostName, Version};
-use crate::core::observed::{Cause, File, Host, Lent, Observed, Role, Seen, Unable};
+use crate::core::observed::{Cause, File, Host, Installed, Lent, Observed, Role, Seen, Unable};
 use crate::core::plan::Plan;
-use crate::core::plan::action::{Action, CertificateAction, FileAction, ServiceAction};
+use crate::core::plan::action::{
+    Action, CertificateAction, DepartureAction, FileAction, MemberAction, ServiceAction, SnapshotAction,
+};
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
 use worlds::{OF_PODS, PLAIN, State, adopt, text, world, worlds};
@@ -24,7 +26,8 @@ use worlds::{OF_PODS, PLAIN, State, adopt, text, world, worlds};
 fn complaints(states: [State; 3], desired: &Desired, observed: &Observed) -> Vec<String> {
     let plan = plan(desired, observed);
     [
-        only_settings_and_certificates_are_changed(desired, &plan),
+        only_settings_and_certificates_are_changed(desired, states, &plan),
+        only_who_has_lost_its_data_is_replaced(states, &plan),
         certificates_are_renewed_where_all_trust_them(states, desired, observed, &plan),
         whoever_is_not_as_declared_is_left_alone(states, &plan),
         nothing_is_given_twice(states, &plan),
@@ -37,23 +40,31 @@ fn complaints(states: [State; 3], desired: &Desired, observed: &Observed) -> Vec
     .collect()
 }
 
-/// Nothing else is done on a host than to renew a pair, to change the file, have systemd read it, and start etcd anew; and in the
-/// file nothing else is changed than what is declared.
-fn only_settings_and_certificates_are_changed(desired: &Desired, plan: &Plan) -> Option<String> {
+/// Nothing else is done on a host than to renew a pair, to change the file, have systemd read it, start etcd anew, and replace a
+/// member; and in the file nothing else is changed than what is declared, and what the first start of a new member reads.
+fn only_settings_and_certificates_are_changed(desired: &Desired, states: [State; 3], plan: &Plan) -> Option<String> {
     for action in plan.actions() {
         match action {
-            Action::File(FileAction::Write { file: File::Settings, .. })
+            Action::File(FileAction::Write { file: File::Settings | File::NewDataMarker, .. })
+            | Action::Member(MemberAction::Remove { .. } | MemberAction::Add { .. } | MemberAction::Promote { .. })
+            | Action::Departure(DepartureAction::SetDataAside { .. })
+            | Action::Snapshot(SnapshotAction::Save { .. })
             | Action::Certificate(CertificateAction::Issue { role: Role::Server, .. })
             | Action::Service(
                 ServiceAction::ReloadUnits { .. }
                 | ServiceAction::Start { .. }
                 | ServiceAction::Restart { .. }
+                | ServiceAction::Stop { .. }
+                | ServiceAction::Enable { .. }
                 | ServiceAction::ReplaceManifest { .. },
             ) => {}
             other => return Some(format!("{other:?}")),
         }
     }
-    let declared: BTreeSet<_> = adopted::declared(desired).into_keys().collect();
+    let mut declared: BTreeSet<_> = adopted::declared(desired).into_keys().collect();
+    if states.contains(&State::DataLost) {
+        declared.extend(["initial-cluster", "initial-cluster-state"].map(str::to_owned));
+    }
     plan.steps.iter().flat_map(|step| &step.diffs).find_map(|diff| {
         let form = adopted::form(desired)?;
         let (before, after) = (form::read(form, diff.before.as_deref()?).ok()?, form::read(form, &diff.after).ok()?);
@@ -91,6 +102,30 @@ fn certificates_are_renewed_where_all_trust_them(
     })
 }
 
+/// Nobody else is stopped, taken out, or has its data moved; and it does not start before it was added again.
+fn only_who_has_lost_its_data_is_replaced(states: [State; 3], plan: &Plan) -> Option<String> {
+    let mut added = BTreeSet::new();
+    plan.actions().find_map(|action| {
+        let name = action.host()?;
+        let is_lost = states[(0..3).find(|index| sample::name(*index) == *name)?] == State::DataLost;
+        match action {
+            Action::Member(MemberAction::Remove { .. })
+            | Action::Departure(DepartureAction::SetDataAside { .. })
+            | Action::Service(ServiceAction::Stop { .. })
+                if !is_lost =>
+            {
+                return Some(format!("{action:?}"));
+            }
+            Action::Member(MemberAction::Add { .. }) => drop(added.insert(name.clone())),
+            Action::Service(ServiceAction::Start { .. }) if is_lost && !added.contains(name) => {
+                return Some(format!("{name} starts without data, and as the member that it was"));
+            }
+            _ => {}
+        }
+        None
+    })
+}
+
 fn touched(plan: &Plan) -> BTreeSet<HostName> {
     plan.actions().filter_map(Action::host).cloned().collect()
 }
@@ -101,7 +136,8 @@ fn whoever_is_not_as_declared_is_left_alone(states: [State; 3], plan: &Plan) -> 
         State::OtherFile,
         State::Unreadable,
         State::Upgraded,
-        State::DataLost,
+        State::DataLostOdd,
+        State::LogElsewhere,
         State::KubeletStopped,
         State::OtherManifests,
         State::OtherVolume,
@@ -134,6 +170,7 @@ fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) ->
         | State::OtherFile
         | State::Unreadable
         | State::Upgraded
+        | State::LogElsewhere
         | State::KubeletStopped
         | State::OtherManifests
         | State::OtherVolume
@@ -144,6 +181,7 @@ fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) ->
         | State::NotRestarted
         | State::Edited
         | State::DataLost
+        | State::DataLostOdd
         | State::CertificateDue
         | State::CertificateOdd
         | State::CertificateOfAnother
@@ -186,6 +224,8 @@ fn it_ends(desired: &Desired, observed: &Observed, states: [State; 3], before: &
         State::ManifestAside,
     ];
     let is_in_order = states.iter().all(|state| in_order.contains(state));
+    let is_replaced = states == [State::Healthy, State::Healthy, State::DataLost];
+    let is_in_order = is_in_order || is_replaced;
     // Two that are stopped are started together, and until then nobody knows the members.
     (is_in_order && !after.blocked.is_empty()).then(|| format!("{:?}", after.blocked))
 }
@@ -210,6 +250,8 @@ fn a_service_of_others_keeps_all_that_is_not_declared() {
         Guard::NoUpgradeByRestart,
         Guard::SignerIsTrusted,
         Guard::PairsApart,
+        Guard::LogIsWithData,
+        Guard::NewcomerCanBegin,
         Guard::KubeletRunsIt,
         Guard::PodSeesHost,
     ] {
@@ -244,22 +286,61 @@ fn what_stays_with_others_is_said() {
         );
         blocked.into_iter().map(|blocked| blocked.what).collect::<Vec<_>>()
     };
-    desired.cluster.version = Version::new(3, 5, 17);
-    assert_eq!(
-        said(&desired),
-        [
-            "etcd 3.5.17 is declared, and etcd-1, etcd-2, etcd-3 run another version: in the layout kubespray quorate upgrades none yet"
-        ]
-    );
-    desired.cluster.version = Version::new(3, 5, 16);
-    let gone = desired.nodes.remove(&sample::name(2)).expect("it is declared");
-    assert_eq!(
-        said(&desired),
-        ["etcd-3 is a member and not declared: in the layout kubespray quorate removes none yet"]
-    );
-    desired.nodes.insert(sample::name(2), gone);
     desired.request.rotation = Some(Rotation::default());
     assert_eq!(said(&desired), ["`--rotate-ca` was asked for: in the layout kubespray quorate replaces no CA yet"]);
+}
+
+/// Whoever owns the programs puts the new ones there; the members take them one after the other, behind the same gates as ours.
+#[test]
+fn a_version_that_was_installed_and_is_declared_comes_in_turn() {
+    let to = Version::new(3, 6, 4);
+    let (mut desired, mut observed) = world([State::Healthy; 3], Layout::Kubespray, false);
+    desired.cluster.version = to;
+    let told = plan(&desired, &observed);
+    assert!(told.steps.is_empty());
+    let whats: Vec<_> = told.blocked.iter().map(|blocked| blocked.what.as_str()).collect();
+    assert!(whats.iter().any(|what| what.contains("every member (3.5.16 now) must run 3.5.26")), "{whats:?}");
+    desired.cluster.version = Version::new(3, 5, 30);
+    let told = plan(&desired, &observed);
+    assert!(told.steps.is_empty() && told.blocked.iter().all(|blocked| blocked.code == Code::BinariesUndeclared));
+    let install = |observed: &mut Observed, version| {
+        for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
+            host.installed = [(version, Installed { archive: None })].into();
+            host.process.as_mut().expect("it runs").executable_replaced = true;
+        }
+    };
+    install(&mut observed, desired.cluster.version);
+    let upgrade = plan(&desired, &observed);
+    let titles: Vec<_> = upgrade.actions().map(ToString::to_string).collect();
+    let restarts = titles.iter().filter(|title| *title == "restart etcd").count();
+    assert!(titles[0].contains("snapshot") && restarts == 3 && titles.len() == 4, "{titles:?} {:?}", upgrade.blocked);
+    for action in upgrade.actions() {
+        planner::effect(action, &desired, &mut observed);
+    }
+    assert!(plan(&desired, &observed).is_empty());
+    println!("a flag that the next minor version does not know");
+    desired.cluster.version = to;
+    install(&mut observed, to);
+    let is_ready = plan(&desired, &observed);
+    assert!(is_ready.blocked.is_empty(), "{:?}", is_ready.blocked);
+    desired.cluster.layout = Layout::Unit;
+    desired.paths.config = desired.paths.unit();
+    for index in 0..3 {
+        let name = sample::name(index);
+        let text = text(&desired, &name).replace("etcd \\", "etcd \\\n  --enable-v2=false \\");
+        let host = observed.host_mut(&name).expect("it is there");
+        host.files.insert(File::Config, host.files[&File::Settings].clone());
+        adopt(&desired, host, text);
+        host.installed = [(to, Installed { archive: None })].into();
+        host.process.as_mut().expect("it runs").executable_replaced = true;
+    }
+    let told = plan(&desired, &observed);
+    assert!(told.steps.is_empty());
+    assert!(
+        told.blocked.iter().any(|blocked| blocked.what.contains("does not know the setting `enable-v2`")),
+        "{:?}",
+        told.blocked
+    );
 }
 
 /// Where the key of the CA is not here, a certificate that is due is told, and keeps nothing else from being done.

@@ -79,6 +79,8 @@ impl Family {
             | Guard::NoUpgradeByRestart
             | Guard::SignerIsTrusted
             | Guard::PairsApart
+            | Guard::LogIsWithData
+            | Guard::NewcomerCanBegin
             | Guard::KubeletRunsIt
             | Guard::PodSeesHost => Self::Adopted,
             Guard::GivenIsWhole

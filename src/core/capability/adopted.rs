@@ -1,19 +1,20 @@
 //! The settings of a service that somebody else has set up, and what quorate leaves to whoever that is.
 
-use crate::core::cluster::adopted::{given_elsewhere, irreplaceable};
+use crate::core::cluster::adopted::{cannot_join, given_elsewhere, irreplaceable, may_hold_secret};
 use crate::core::cluster::changed::{declared_at, readable};
+use crate::core::cluster::first_start::Joining;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{crash, layouts, next_start, quota, restart, timing, trust, turn};
+use crate::core::cluster::{crash, first_start, layouts, next_start, quota, restart, timing, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::adopted;
 use crate::core::desired::{Desired, Place, Runtime};
 use crate::core::names::{HostName, listed};
-use crate::core::observed::{File, Observed, Seen};
+use crate::core::observed::{File, Host, Observed, Seen};
 use crate::core::plan::action::{Action, FileAction, Impact, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
-use crate::core::plan::step::Step;
+use crate::core::plan::step::{FileDiff, Step};
 use crate::core::span::days;
 
 /// Changes what is declared in the file that is there, one member at a time, and only where it can be done on all of them.
@@ -23,12 +24,15 @@ pub fn next(view: &View) -> Ruling {
     let mut blocked = Vec::new();
     let unfit = quota::too_small(view.desired, view.observed);
     let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
-    for (name, host) in turn::with_data(turn::in_turn(view)) {
+    for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)) {
         let may_change = view.membership().is_some() || host.process.is_none();
-        // A manifest that was set aside is put back first.
+        let joins = !matches!(first_start::joining(view, name, host), Joining::Not);
+        // A manifest that was set aside is put back first; one of a member to come waits there.
         let is_aside = host.kubelet.as_ref().is_some_and(|kubelet| kubelet.manifest_aside);
-        let Some(before) = host.text_of(File::Settings).filter(|_| may_change && !is_aside) else { continue };
-        let after = match adopted::text(view.desired, before) {
+        let Some(before) = host.text_of(File::Settings).filter(|_| may_change && (joins || !is_aside)) else {
+            continue;
+        };
+        let after = match first_start::settings(view, name, host, before) {
             Ok(after) if after == before => continue,
             Ok(after) => after,
             Err(why) => {
@@ -40,30 +44,32 @@ pub fn next(view: &View) -> Ruling {
                 continue;
             }
         };
-        if let Some(line) = adopted::secret(view.desired, before) {
-            let path = &view.desired.paths.config;
-            let what = format!("line {line} of {path} on {name} may hold a secret, and a plan shows what it writes");
-            let hint = "move what is not etcd's into a file of its own (one more EnvironmentFile=, before this one)";
-            blocked
-                .push(Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig));
-            continue;
-        }
-        let could_not_start = || next_start::missing(view.desired, name, host);
+        let could_not_start = || match joins {
+            true => cannot_join(view.desired, view.observed, name, host),
+            false => next_start::missing(view.desired, name, host),
+        };
         let why = unfit
             .clone()
+            .or_else(|| may_hold_secret(view.desired, name, before))
             .or_else(|| given_elsewhere(view.desired, name, host))
             .or_else(|| irreplaceable(view.desired, name, host))
-            .or_else(|| crash::is_past_mending(view.desired, name, host))
+            .or_else(|| crash::is_past_mending(view.desired, name, host).filter(|_| !joins))
             .or_else(could_not_start);
         if let Some(why) = why {
             blocked.push(why);
             continue;
         }
-        let because = reasons(view, before);
+        let because = match joins {
+            true => vec![view.reason("its next start is the first one of a new member", Place::Node(name))],
+            false => reasons(view, before),
+        };
+        let is_in_place = view.desired.cluster.runtime == Runtime::StaticPod && !is_aside;
         let host = name.clone();
-        let change = match view.desired.cluster.runtime {
-            Runtime::Systemd => Action::File(FileAction::Write { host, file: File::Settings, text: after }),
-            Runtime::StaticPod => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
+        let change = match (is_in_place, joins) {
+            (true, false) => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
+            // The kubelet would start it before it is in the member list.
+            (true, true) => Action::Service(ServiceAction::Stop { host }),
+            (false, _) => Action::File(FileAction::Write { host, file: File::Settings, text: after }),
         };
         wanted.push((change, because));
     }
@@ -86,6 +92,16 @@ fn interrupts(view: &View, action: &Action) -> Option<Blocked> {
     restart::refusal(view, name, host)
 }
 
+/// Has a member that joins start at boot, as what was stopped to be replaced does not any more. A manifest in its place needs
+/// nothing of the kind; and whether any other starts at boot, is for whoever set it up.
+pub fn enable(view: &View) -> Ruling {
+    let is_unit = view.desired.cluster.runtime == Runtime::Systemd;
+    let joins = |host: &Host| is_unit && host.files.contains_key(&File::NewDataMarker) && !host.service.enabled;
+    let joining = view.hosts().filter(|(_, host)| joins(host));
+    let actions = joining.map(|(name, _)| Action::Service(ServiceAction::Enable { host: name.clone() })).collect();
+    Ruling::steps_for(actions, vec![view.reason("the service is not enabled", Place::Nodes)])
+}
+
 fn reasons(view: &View, before: &str) -> Vec<Reason> {
     let declared = adopted::declared(view.desired).into_iter();
     let changed = declared.filter_map(|(setting, value)| {
@@ -103,7 +119,7 @@ fn reasons(view: &View, before: &str) -> Vec<Reason> {
 
 /// What is asked for, and stays with whoever has set etcd up.
 pub fn obstacles(view: &View) -> Ruling {
-    let mut blocked: Vec<_> = asked_in_vain(view.desired).into_iter().collect();
+    let mut blocked: Vec<_> = asked_in_vain(view).into_iter().collect();
     if !view.desired.request.renewals.is_empty()
         && has_none(view.observed)
         && !view.is_blocked_by(Code::AuthorityMissing)
@@ -120,73 +136,40 @@ pub fn obstacles(view: &View) -> Ruling {
         let hint = "set the cluster up with the tool of that layout; or use `layout = \"default\"`, which sets it up";
         blocked.push(refused(what, hint, Place::Nodes));
     }
-    let standing = |name: &HostName| matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed));
-    let newcomers: Vec<_> = view.desired.nodes.keys().filter(|name| standing(name)).collect();
-    if !newcomers.is_empty() {
-        let are = if newcomers.len() == 1 { "is" } else { "are" };
-        let what = format!(
-            "{} {are} declared and no member: in the layout {layout} quorate adds none yet",
-            listed(&newcomers)
-        );
-        let hint = "add it with the tool that set the others up, then run `quorate plan` again; or take it out of cluster.toml";
-        blocked.push(refused(what, hint, Place::Nodes));
-    }
-    for name in view.desired.nodes.keys() {
-        let Some(Standing::Failed(why)) = view.standing(name) else { continue };
-        let what = format!("{name} has failed: {why}; in the layout {layout} quorate replaces no member yet");
-        let hint = "do not start it as it is; remove the member and add it again with the tool that set it up";
-        blocked.push(Blocked::new(Code::DataLost, what).on(name).hint(hint));
-    }
-    let Some(membership) = view.membership() else { return Ruling { step: None, blocked } };
-    let undeclared = membership.members.iter().filter(|member| !view.desired.nodes.contains_key(&member.host));
-    let undeclared: Vec<_> = undeclared.map(|member| &member.host).collect();
-    if !undeclared.is_empty() {
-        let what = format!(
-            "{} {} declared: in the layout {layout} quorate removes none yet",
-            listed(&undeclared),
-            if undeclared.len() == 1 { "is a member and not" } else { "are members and not" }
-        );
-        let hint = "declare it; or remove it with the tool that set it up";
-        blocked.push(refused(what, hint, Place::Nodes));
-    }
-    let declared = view.desired.cluster.version;
-    let others: Vec<_> = view
-        .hosts()
-        .filter(|(_, host)| host.answer().is_some_and(|answer| answer.version != declared))
-        .map(|(name, _)| name)
-        .collect();
-    if !others.is_empty() {
-        let what = format!(
-            "etcd {declared} is declared, and {} {} another version: in the layout {layout} quorate upgrades none yet",
-            listed(&others),
-            if others.len() == 1 { "runs" } else { "run" }
-        );
-        let hint = "upgrade with the tool that set it up, then set `version` in [cluster] to what runs";
-        blocked.push(refused(what, hint, Place::Version));
-    }
+    let is_to_join = |name: &HostName| {
+        matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed | Standing::Failed(_)))
+    };
+    let to_join = view.all_hosts().into_iter().filter(|(name, _)| is_to_join(name));
+    blocked.extend(to_join.filter_map(|(name, host)| cannot_join(view.desired, view.observed, name, host)));
     Ruling { step: None, blocked }
 }
 
 /// What the command line asks for.
-fn asked_in_vain(desired: &Desired) -> Option<Blocked> {
-    let request = &desired.request;
+fn asked_in_vain(view: &View) -> Option<Blocked> {
+    let request = &view.desired.request;
+    let is_down = view.situation == Situation::Down;
     let asked = [
-        (!request.lost.is_empty(), "--lost", "gives up no member"),
+        (is_down && !request.lost.is_empty(), "--lost", "makes no new cluster of the members that are left"),
         (!request.consumer_renewals.is_empty(), "--renew-certs", "issues no certificate of a consumer"),
         (request.rotation.is_some(), "--rotate-ca", "replaces no CA"),
         (request.restore.is_some(), "restore", "restores no snapshot"),
     ];
     let (_, option, does) = asked.into_iter().find(|(is_asked, _, _)| *is_asked)?;
-    let what = format!("`{option}` was asked for: in the layout {} quorate {does} yet", desired.cluster.layout.name());
+    let what =
+        format!("`{option}` was asked for: in the layout {} quorate {does} yet", view.desired.cluster.layout.name());
     let hint = "use the tool that set the cluster up, or etcdctl and etcdutl on its hosts";
     Some(Blocked::new(Code::NotInLayout, what).hint(hint).declared_at(Place::Nodes))
 }
 
 /// Who else writes the file that these steps change: the next run of that may take the change back.
 pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
-    let is_change = |action: &Action| action.written().is_some_and(|(_, file, _)| file == File::Settings);
+    // What only a first start reads may be taken back by anybody.
+    let is_change = |diff: &FileDiff| {
+        let is = diff.path == desired.paths.config;
+        is && diff.before.as_deref().is_some_and(|before| adopted::text(desired, before).as_deref() != Ok(before))
+    };
     let also = layouts::also_written_by(desired.cluster.layout.name())?;
-    steps.iter().flat_map(|step| &step.actions).any(is_change).then(|| Finding {
+    steps.iter().flat_map(|step| &step.diffs).any(is_change).then(|| Finding {
         code: Code::AlsoWritten,
         hosts: Vec::new(),
         what: format!("{} is also written by others: {also}", desired.paths.config),

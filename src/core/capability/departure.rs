@@ -7,6 +7,7 @@ use super::{done_when, unreachable};
 use std::collections::BTreeSet;
 
 use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::adopted;
 use crate::core::cluster::departed::{departed_key, noted, runs_at, unwritten};
 use crate::core::cluster::model;
 use crate::core::cluster::others;
@@ -26,6 +27,9 @@ use crate::core::plan::ruling::{Draft, Ruling};
 pub fn set_aside(view: &View) -> Ruling {
     for (name, host) in view.all_hosts() {
         if view.standing(name) != Some(&Standing::Removed) {
+            continue;
+        }
+        if adopted::cannot_join(view.desired, view.observed, name, host).is_some() {
             continue;
         }
         let what = format!("{name} holds the data of a member that was removed from the cluster");
@@ -52,6 +56,10 @@ pub fn retire(view: &View) -> Ruling {
         let Some(host) = former.host.known().filter(ours) else { continue };
         let because = vec![view.reason(format!("{name} ({}) was removed", former.address), Place::Nodes)];
         let action = if is_stopped(host) {
+            // What lies there is whoever's who set it up.
+            if view.desired.cluster.layout.is_adopted() {
+                continue;
+            }
             Action::Departure(DepartureAction::Retire { host: name.clone() })
         } else {
             Action::Service(ServiceAction::Stop { host: name.clone() })
@@ -61,6 +69,11 @@ pub fn retire(view: &View) -> Ruling {
     Ruling::default()
 }
 
+/// Whether nothing of ours is left on a machine: somebody else's service is stopped, and stays where it is.
+fn is_cleared(view: &View, host: &Host) -> bool {
+    !is_ours(view.observed, host) || view.desired.cluster.layout.is_adopted() && is_stopped(host)
+}
+
 /// Forgets the members of which nothing is left, those whose machine is declared again, and those that are called lost.
 pub fn forget(view: &View) -> Ruling {
     let Some(membership) = view.membership() else { return Ruling::default() };
@@ -68,7 +81,7 @@ pub fn forget(view: &View) -> Ruling {
     let is_gone = |departure: &Departure| {
         let Some(name) = departed_key(view.desired, departure) else { return is_back(view, departure) };
         let seen = view.observed.former.get(&name).map(|former| &former.host);
-        let cleared = seen.and_then(Seen::known).is_some_and(|host| !is_ours(view.observed, host));
+        let cleared = seen.and_then(Seen::known).is_some_and(|host| is_cleared(view, host));
         membership.member_of(&name).is_none() && (cleared || view.desired.request.lost.contains_key(&name))
     };
     let (gone, left): (BTreeSet<_>, BTreeSet<_>) = noted.into_iter().partition(is_gone);

@@ -19,7 +19,7 @@ use crate::core::cluster::model::{edit_members, end};
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{connections, insurance, next_start, room, source, staged, succession, turn};
+use crate::core::cluster::{adopted, connections, insurance, next_start, room, source, staged, succession, turn};
 use crate::core::code::Code;
 use crate::core::content;
 use crate::core::desired::{Desired, Place};
@@ -93,6 +93,7 @@ fn failure(view: &View, member: &Member) -> Option<Failure> {
         let cannot_begin = |host| {
             !next_start::obstacles(view.desired, &member.host, host).is_empty()
                 || room::to_join(view.desired, view.observed, &member.host, host).is_some()
+                || adopted::cannot_join(view.desired, view.observed, &member.host, host).is_some()
         };
         if host.is_some_and(cannot_begin) {
             return None;

@@ -180,8 +180,8 @@ pub fn set_aside_readiness(observed: &Observed, name: &HostName) -> Readiness {
     }
 }
 
-pub fn set_aside_effect(observed: &mut Observed, name: &HostName) {
-    model::set_aside(observed, name);
+pub fn set_aside_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
+    model::set_aside(desired, observed, name);
     if let Some(host) = observed.host_mut(name) {
         host.files.remove(&File::RestoreMark);
     }

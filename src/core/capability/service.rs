@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::alarms;
 use crate::core::cluster::changed;
+use crate::core::cluster::crash;
 use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::next_start;
 use crate::core::cluster::others;
@@ -196,6 +197,9 @@ pub fn start(view: &View) -> Ruling {
 fn exits_in_its_pod(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let is_in_place = host.kubelet.as_ref().is_some_and(|kubelet| !kubelet.manifest_aside);
     let said = host.service.complaint.as_ref().filter(|_| is_in_place)?;
+    if let Some(damaged) = crash::is_past_mending(desired, name, host) {
+        return Some(damaged);
+    }
     let what = format!("etcd on {name} exited, and the kubelet starts it again after a pause: {said}");
     let kept = runtime::kept_beside(desired);
     let hint = format!(

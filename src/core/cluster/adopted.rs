@@ -4,13 +4,13 @@
 //! Nothing on a host is touched where one of these stands in the way. What quorate does not do in such a layout is told
 //! by the rule that would do it elsewhere.
 
-use crate::core::cluster::{trust, version};
+use crate::core::cluster::{staged, trust, version};
 use crate::core::code::Code;
 use crate::core::content::form::{self, Form};
-use crate::core::content::{adopted, layout, runtime};
+use crate::core::content::{Initial, adopted, layout, runtime};
 use crate::core::desired::{Binaries, Desired, Place, Runtime};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::HostName;
+use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::{DataDirectory, File, Host, Observed, Role, StartedWith};
 use crate::core::plan::ruling::Blocked;
 
@@ -56,7 +56,9 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         let declared = format!("port {}", desired.ports.metrics);
         differs(desired, name, "listen-metrics-urls", Some(&urls), &declared)
     });
-    let found = [takes_them, differing, metrics, two_authorities, program, kubelet(desired, name, host), pod];
+    let kubelet = kubelet(desired, name, host);
+    let log = is("wal-dir").and_then(|folder| apart(desired, name, &RemotePath::new(folder)));
+    let found = [takes_them, differing, log, metrics, two_authorities, program, kubelet, pod];
     found.into_iter().flatten().collect()
 }
 
@@ -105,6 +107,17 @@ fn differs(desired: &Desired, name: &HostName, setting: &str, is: Option<&str>, 
     Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place)
 }
 
+/// A log in a folder of its own: quorate would take the member for one that has lost its log.
+fn apart(desired: &Desired, name: &HostName, folder: &RemotePath) -> Option<Blocked> {
+    let usual = desired.paths.data.join("member/wal");
+    if folder.as_str().is_empty() || *folder == usual || upheld(Guard::LogIsWithData, false) {
+        return None;
+    }
+    let what = format!("etcd on {name} has its log in {folder} (`wal-dir`): quorate keeps a log in {usual} only");
+    let hint = "keep this cluster with the tool that set it up: quorate would look for its log in vain";
+    Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsData))
+}
+
 /// What is known of the declared folder says nothing of what its next start brings.
 fn another_program(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     // What an image has in which folder is its own affair.
@@ -130,13 +143,17 @@ fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
         return (is_another && !upheld(Guard::NoUpgradeByRestart, false)).then_some(blocked);
     };
     let is_known = !host.installed.is_empty() || desired.binaries == Binaries::Image;
-    if installed == running || !is_known || upheld(Guard::NoUpgradeByRestart, false) {
+    // What is declared comes in turn, with all that goes before an upgrade.
+    let is_declared = installed == desired.cluster.version;
+    if installed == running || is_declared || !is_known || upheld(Guard::NoUpgradeByRestart, false) {
         return None;
     }
     let what =
         format!("etcd {running} runs on {name}, and its next start brings {installed}, which was installed since");
-    let hint =
-        "finish the upgrade with the tool that installed it, one member at a time; then set `version` in [cluster]";
+    let hint = format!(
+        "to upgrade to it, set `version = \"{installed}\"` in [cluster]: `quorate apply` restarts one member after the other; else \
+         put {running} back"
+    );
     Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Version))
 }
 
@@ -206,6 +223,54 @@ fn kept_outside(desired: &Desired, name: &HostName, text: &str) -> Option<Blocke
         let what = format!("{path} of etcd's pod on {name} is {why}: quorate looks at {path} of the host");
         Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place))
     })
+}
+
+/// Why no member could begin anew on a host by the file of settings that is there: asked before anything is stopped or taken
+/// out for that.
+pub fn cannot_join(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<Blocked> {
+    if !desired.cluster.layout.is_adopted() || upheld(Guard::NewcomerCanBegin, false) {
+        return None;
+    }
+    let path = &desired.paths.config;
+    let refused = |code, why: &str, hint: &str| {
+        let what = format!("no new member can join on {name}: {why}");
+        Some(Blocked::new(code, what).on(name).hint(hint).declared_at(Place::PathsConfig))
+    };
+    if let Some(missing) = staged::missing(desired, host) {
+        let why = format!("{} is missing", missing.path(desired, name));
+        let hint = "put it there with the tool that set the others up, without starting etcd";
+        return refused(Code::NotInLayout, &why, hint);
+    }
+    let with_their_tool =
+        "remove the member and add it again with the tool that set it up, then run `quorate plan` again";
+    let text = host.text_of(File::Settings)?;
+    if let Err(why) = adopted::text_of_newcomer(desired, text, &Initial::member(desired)) {
+        let why = format!("{path} cannot be changed without a guess: {why}");
+        return refused(Code::SettingsUnreadable, &why, with_their_tool);
+    }
+    // All were set up alike: where one is started with what its file does not say, all are.
+    let is_elsewhere = |other: &Host| {
+        let with = other.process.as_ref()?.started_with.as_ref()?;
+        let said = adopted::read(desired, other.text_of(File::Settings)?).ok()?;
+        ["initial-cluster", "initial-cluster-state", "discovery", "discovery-srv"]
+            .into_iter()
+            .find(|setting| with.value(setting).is_some_and(|value| !value.is_empty()) && !said.contains_key(*setting))
+    };
+    let elsewhere = observed.seen_hosts().find_map(|(other, host)| Some((other, is_elsewhere(host)?)));
+    if let Some((other, setting)) = elsewhere.filter(|_| !upheld(Guard::SettingGivenOnce, false)) {
+        let why = format!("etcd on {other} has `{setting}` from elsewhere than {path}");
+        return refused(Code::SettingElsewhere, &why, with_their_tool);
+    }
+    may_hold_secret(desired, name, text).or_else(|| irreplaceable(desired, name, host))
+}
+
+/// A plan shows the whole of what it writes.
+pub fn may_hold_secret(desired: &Desired, name: &HostName, text: &str) -> Option<Blocked> {
+    let line = adopted::secret(desired, text)?;
+    let path = &desired.paths.config;
+    let what = format!("line {line} of {path} on {name} may hold a secret, and a plan shows what it writes");
+    let hint = "move what is not etcd's into a file of its own (one more EnvironmentFile=, before this one)";
+    Some(Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint).declared_at(Place::PathsConfig))
 }
 
 /// Why `setting` is not written into the file: the process has it from elsewhere, so that the file would not decide it, or

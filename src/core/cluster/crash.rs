@@ -126,16 +126,15 @@ pub fn way_out(desired: &Desired, host: &HostName, cause: Option<&str>, again: &
 
 /// Of a member with damaged data.
 fn replaced(desired: &Desired, host: &HostName) -> String {
+    let replace = format!(
+        "if the other members serve, replace it: `quorate plan --lost={host}` shows how, and its data is kept aside"
+    );
     if desired.cluster.layout.is_adopted() {
-        let stop = runtime::stop(desired);
-        return format!(
-            "stop it (`{stop}` on {host}), so that nothing starts it without its data; then remove the member and add it again with \
-             the tool that set it up"
-        );
+        return replace;
     }
     format!(
-        "if the other members serve, replace it: `quorate plan --lost={host}` shows how, and its data is kept aside; if too few \
-         are left to be a quorum, move its data directory aside on the host first, then see `quorate explain {}`",
+        "{replace}; if too few are left to be a quorum, move its data directory aside on the host first, then see `quorate \
+         explain {}`",
         Code::NoQuorum
     )
 }
@@ -154,7 +153,9 @@ pub fn is_past_mending(desired: &Desired, name: &HostName, host: &Host) -> Optio
 /// Members whose data is damaged, as they said when they ended: a start is no way out for them.
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let damaged = |(name, host): (&HostName, &Host)| {
-        let what = damage(name, host)?;
+        // Of a pod that its kubelet starts again and again, it is told as what keeps it from being started.
+        let is_told = host.kubelet.as_ref().is_some_and(|kubelet| !kubelet.manifest_aside);
+        let what = damage(name, host).filter(|_| !is_told)?;
         Some(Finding { code: Code::CannotStart, hosts: vec![name.clone()], what, hint: Some(replaced(desired, name)) })
     };
     observed.seen_hosts().filter_map(damaged).collect()

@@ -15,11 +15,11 @@ use crate::core::observed::{
     Observed, Process, Role, Seen, ServiceState, StartedWith, V2Store,
 };
 
-pub fn set_aside(observed: &mut Observed, name: &HostName) {
+pub fn set_aside(desired: &Desired, observed: &mut Observed, name: &HostName) {
     let Some(host) = observed.host_mut(name) else { return };
     host.data = DataDirectory::Empty;
-    // What is mounted there cannot be renamed, and a link is not: what lies in it is.
-    let stays = |data: &Location| data.is_link || data.mount.point == data.real;
+    // What is mounted there cannot be renamed, and a link is not: what lies in it is. Somebody else's is made anew.
+    let stays = |data: &Location| data.is_link || data.mount.point == data.real || desired.cluster.layout.is_adopted();
     if !host.locations.get(&Needed::Data).is_some_and(stays) {
         host.folders.remove(&Folder::Data);
     }
@@ -34,6 +34,9 @@ pub fn stop_for_good(observed: &mut Observed, name: &HostName) {
     host.service.enabled = false;
     host.service.complaint = None;
     host.service.ended = None;
+    if let Some(kubelet) = &mut host.kubelet {
+        kubelet.manifest_aside = host.files.contains_key(&File::Settings);
+    }
     host.member = Seen::Known(None);
     host.v2store = None;
     host.log_version = None;
@@ -293,10 +296,11 @@ mod tests {
             (at("/var/lib/etcd", false, "/var/lib/etcd"), true),
             (at("/disk/etcd", true, "/disk"), true),
         ] {
-            let mut observed = sample::healthy(&sample::desired(1));
+            let desired = sample::desired(1);
+            let mut observed = sample::healthy(&desired);
             let host = observed.host_mut(&sample::name(0)).expect("it was seen");
             host.locations.insert(Needed::Data, data.clone());
-            set_aside(&mut observed, &sample::name(0));
+            set_aside(&desired, &mut observed, &sample::name(0));
             let host = observed.host(&sample::name(0)).expect("it was seen");
             assert_eq!(host.folders.contains_key(&Folder::Data), stays, "{data:?}");
         }

@@ -37,11 +37,14 @@ pub fn ways_out(desired: &Desired, observed: &Observed) -> Option<String> {
         _ => format!("{missing} of {}", listed(&hosts)),
     };
     let flags: Vec<_> = hosts.iter().map(|host| format!("--lost={host}")).collect();
+    let go_on = match desired.cluster.layout.is_adopted() {
+        true => "with --force-new-cluster, by hand: see etcd's page on disaster recovery".to_owned(),
+        false => format!("`quorate plan {}`", flags.join(" ")),
+    };
     Some(format!(
         "(1) bring back {back}: with {} members the cluster serves again, and nothing else is needed; (2) only if they are \
-         gone for good, go on with the data that is left: `quorate plan {}`",
+         gone for good, go on with the data that is left: {go_on}",
         quorum(voters),
-        flags.join(" "),
     ))
 }
 

@@ -41,9 +41,11 @@ fn strangers<'a>(desired: &Desired, observed: &Observed, name: &'a HostName, hos
 /// The names of its peer certificate; `None` where nothing is to be said of it.
 fn certificate_names(desired: &Desired, name: &HostName, host: &Host) -> Option<BTreeSet<String>> {
     desired.nodes.get(name)?.address.parse::<IpAddr>().ok()?;
+    let theirs = || host.certificates.get(&Role::Peer).map(|leaf| leaf.names.clone());
     let named = match desired.authority {
         // What others have issued names what it names.
-        AuthoritySource::External { .. } => host.certificates.get(&Role::Peer).map(|leaf| leaf.names.clone()),
+        AuthoritySource::External { .. } => theirs(),
+        _ if desired.cluster.layout.is_adopted() => theirs(),
         _ => None,
     };
     Some(named.unwrap_or_else(|| leaf::wanted(desired, name, Role::Peer, &BTreeSet::new()).names))

@@ -16,12 +16,13 @@ use crate::core::cluster::room;
 use crate::core::cluster::saved::is_saved;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
-use crate::core::cluster::version::{lowest, of_cluster, on_disk, versions};
+use crate::core::cluster::version::{is_set_up, lowest, of_cluster, on_disk, versions};
 use crate::core::cluster::view::{Upgrade, UpgradePath, View};
 use crate::core::code::Code;
-use crate::core::content::{layout::SNAPSHOTS_FOLDER, runtime};
+use crate::core::content::form::Form;
+use crate::core::content::{adopted, layout::SNAPSHOTS_FOLDER, runtime};
 use crate::core::count::count;
-use crate::core::desired::{ArchiveLocation, Binaries, Desired, Downtime, Place};
+use crate::core::desired::{ArchiveLocation, Binaries, Desired, Downtime, Place, is_known_to};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, SnapshotReason, Version};
 use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
@@ -46,7 +47,7 @@ pub fn may_start(view: &View, host: &Host) -> Result<(), Blocked> {
 
 /// The version that a host's next start brings, as things lie.
 pub fn starts(view: &View, name: &HostName, host: &Host) -> Version {
-    if host.files.contains_key(&File::Unit) { on_disk(view.desired, host) } else { wanted(view, name, host) }
+    if is_set_up(host) { on_disk(view.desired, host) } else { wanted(view, name, host) }
 }
 
 /// The version that a host is to have next.
@@ -55,7 +56,7 @@ pub fn starts(view: &View, name: &HostName, host: &Host) -> Version {
 /// run by then. Where no cluster serves, what is there is started again before anything is changed.
 pub fn wanted(view: &View, name: &HostName, host: &Host) -> Version {
     let declared = view.desired.cluster.version;
-    let has_unit = host.files.contains_key(&File::Unit);
+    let has_unit = is_set_up(host);
     let Situation::Serving(membership) = &view.situation else {
         return if has_unit && view.situation == Situation::Down { on_disk(view.desired, host) } else { declared };
     };
@@ -302,7 +303,9 @@ fn may_go_on(view: &View, membership: &Membership, upgrade_path: &UpgradePath) -
     if stop.minor >= 6 && upgrade_path.running.minor == 5 {
         v2store_is_clean(view, membership, stop)?;
     }
-    if stop.minor >= 7 {
+    if view.desired.cluster.layout.is_adopted() {
+        knows_all_settings(view, stop)?;
+    } else if stop.minor >= 7 {
         no_experimental_setting(view, stop)?;
     }
     snapshot_has_room(view, membership, stop)?;
@@ -347,6 +350,27 @@ fn no_experimental_setting(view: &View, stop: Version) -> Result<(), Blocked> {
     Ok(())
 }
 
+/// The same of somebody else's file. A flag that etcd does not know keeps it from starting; a variable has no effect any more,
+/// which is told of those that have a successor.
+fn knows_all_settings(view: &View, stop: Version) -> Result<(), Blocked> {
+    let is_variable = adopted::form(view.desired) == Some(Form::Environment);
+    for (name, host) in view.hosts() {
+        let Some(said) = host.text_of(File::Settings).and_then(|text| adopted::read(view.desired, text).ok()) else {
+            continue;
+        };
+        let is_lost =
+            |setting: &&String| !is_known_to(setting, stop) && (!is_variable || setting.starts_with("experimental-"));
+        if let Some(lost) = said.keys().find(is_lost) {
+            let path = &view.desired.paths.config;
+            let what = format!("etcd {stop} does not know the setting `{lost}`, which is in {path} on {name}");
+            let hint =
+                "replace it there by its successor, or take it out, on every member; then run `quorate plan` again";
+            return Err(Blocked::new(Code::ExperimentalSetting, what).on(name).hint(hint).declared_at(Place::Version));
+        }
+    }
+    Ok(())
+}
+
 /// Every archive on the way, and room for all of them, before the first step of it.
 fn archives_at_hand(view: &View, upgrade_path: &UpgradePath) -> Result<(), Blocked> {
     for (name, host) in view.hosts() {
@@ -366,9 +390,11 @@ fn archives_at_hand(view: &View, upgrade_path: &UpgradePath) -> Result<(), Block
     Ok(())
 }
 
-/// Whether a member was taken to that version already.
+/// Whether a member was taken to that version already. What others have put there while the old one runs is no beginning.
 pub fn has_begun(view: &View, stop: Version) -> bool {
-    view.observed.seen_hosts().any(|(_, host)| host.answer().is_some() && on_disk(view.desired, host) == stop)
+    let is_theirs = matches!(view.desired.binaries, Binaries::Preinstalled { .. });
+    let next = |host: &Host, running| if is_theirs { running } else { on_disk(view.desired, host) };
+    view.observed.seen_hosts().any(|(_, host)| host.answer().is_some_and(|answer| next(host, answer.version) == stop))
 }
 
 /// Without the snapshot there is no way back.
@@ -408,7 +434,12 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
         (Binaries::Preinstalled { .. } | Binaries::Undeclared, Some(_)) | (Binaries::Image, _) => Want::Nothing,
         (Binaries::Preinstalled { folder }, None) => {
             let what = format!("{folder} on {name} does not contain etcd {version}");
-            let hint = "install it there, or configure an archive in [etcd.archive]";
+            let hint = match desired.cluster.layout.is_adopted() {
+                true => {
+                    "install it there, without a restart of etcd: `quorate apply` restarts one member after the other"
+                }
+                false => "install it there, or configure an archive in [etcd.archive]",
+            };
             let blocked = Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint);
             Want::Impossible(blocked.declared_at(Place::ArchivePreinstalled))
         }

@@ -28,6 +28,11 @@ pub fn of_cluster(version: Version) -> Version {
     Version { patch: 0, ..version }
 }
 
+/// Whether something on a host says which version its next start brings.
+pub fn is_set_up(host: &Host) -> bool {
+    host.files.contains_key(&File::Unit) || host.files.contains_key(&File::Settings)
+}
+
 pub fn lowest(desired: &Desired, observed: &Observed, membership: &Membership) -> Option<Version> {
     versions(desired, observed, membership).min()
 }
@@ -40,7 +45,7 @@ pub fn versions<'a>(
 ) -> impl Iterator<Item = Version> + 'a {
     membership.members.iter().filter_map(move |member| {
         let host = observed.host(&member.host)?;
-        let stopped = || host.files.contains_key(&File::Unit).then(|| on_disk(desired, host));
+        let stopped = || is_set_up(host).then(|| on_disk(desired, host));
         host.answer().map(|answer| answer.version).or_else(stopped)
     })
 }

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::form::{self, Form, Unreadable};
-use super::{layout, settings};
+use super::form::{self, Form, Setting, Unreadable};
+use super::{Initial, layout, settings};
 use crate::core::desired::{Desired, Layout};
 use crate::core::names::{HostName, RemotePath};
 use crate::core::observed::File;
@@ -71,6 +71,29 @@ pub fn text(desired: &Desired, before: &str) -> Result<String, Unreadable> {
     let form = form(desired).unwrap_or(Form::Yaml);
     let wanted = declared(desired).into_iter().map(|(name, value)| (name, Some(value)));
     form::with(form, before, &wanted.collect())
+}
+
+/// The same for the first start of a member that joins. The token is left as it is: etcd asks the members that it joins.
+///
+/// # Errors
+/// What cannot be changed in it without a guess.
+pub fn text_of_newcomer(desired: &Desired, before: &str, initial: &Initial) -> Result<String, Unreadable> {
+    let form = form(desired).unwrap_or(Form::Yaml);
+    let leads_elsewhere = |(name, setting): &(String, Setting)| makes_another_cluster(name, setting.value.as_deref());
+    if let Some((name, setting)) = form::read(form, before)?.into_iter().find(leads_elsewhere) {
+        let what = format!("{name} is set, with which etcd would not join the members that are there");
+        return Err(Unreadable { line: Some(setting.line), what });
+    }
+    let joins = [("initial-cluster", &initial.cluster), ("initial-cluster-state", &initial.state)];
+    let joins = joins.map(|(name, value)| (name.to_owned(), value.clone()));
+    let wanted = declared(desired).into_iter().chain(joins).map(|(name, value)| (name, Some(value)));
+    form::with(form, before, &wanted.collect())
+}
+
+/// Settings by which a start without data finds its members elsewhere than in `initial-cluster`, or takes none.
+fn makes_another_cluster(setting: &str, value: Option<&str>) -> bool {
+    const THESE: [&str; 4] = ["discovery", "discovery-endpoints", "discovery-srv", "force-new-cluster"];
+    THESE.contains(&setting) && !matches!(value, Some("" | "false" | "null"))
 }
 
 /// The line, from 1, of what may be a secret in the file: a plan shows what it writes. In a file of variables only those are

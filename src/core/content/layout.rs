@@ -30,6 +30,12 @@ pub const BACKUP_LAST: &str = "/run/quorate-backup.last";
 pub const OF_BACKUPS: [File; 5] =
     [File::BackupScript, File::BackupService, File::BackupTimer, File::BackupCertificate, File::BackupKey];
 
+/// What quorate itself keeps on a host on which somebody else has set etcd up: who may start without data, and who has left.
+const STATE_FOLDER: &str = "/var/lib/quorate";
+
+/// All that says how far a change of the members has come, in any layout.
+const OF_MEMBERS: [File; 2] = [File::NewDataMarker, File::Departures];
+
 /// Programs of ours that the host runs by itself.
 const PROGRAMS_FOLDER: &str = "/usr/local/lib/quorate";
 
@@ -196,12 +202,19 @@ pub fn common_path(desired: &Desired, file: File) -> RemotePath {
     match row(file).at {
         At::Config => paths.config.clone(),
         At::Unit => paths.unit(),
+        At::BesideConfig(name) if desired.cluster.layout.is_adopted() => state_folder(desired).join(name),
         At::BesideConfig(name) => paths.config_folder().join(name),
         At::InCertificates(name) => paths.certificates.join(name),
         At::InData(name) => paths.data.join(name),
         At::InPrograms(name) => RemotePath::new(PROGRAMS_FOLDER).join(name),
         At::InUnits(name) => RemotePath::new(UNITS_FOLDER).join(name),
     }
+}
+
+/// `/var/lib/quorate/etc-kubernetes-manifests-etcd.yaml`: of the etcd with that file, as a host may have two.
+fn state_folder(desired: &Desired) -> RemotePath {
+    let of = desired.paths.config.as_str().trim_start_matches('/').replace('/', "-");
+    RemotePath::new(STATE_FOLDER).join(&of)
 }
 
 /// Whether a member of that host shows one pair on both its ports.
@@ -232,7 +245,7 @@ pub fn access_after(desired: &Desired, file: File, before: Option<&FileFact>) ->
 
 /// Whether it was there before quorate: of a service that somebody else has set up. Such a file stays whose it is.
 pub fn is_theirs(desired: &Desired, file: File) -> bool {
-    desired.cluster.layout.is_adopted() && !OF_BACKUPS.contains(&file)
+    desired.cluster.layout.is_adopted() && !OF_BACKUPS.contains(&file) && !OF_MEMBERS.contains(&file)
 }
 
 /// The files that there are to be on a host: in a service that somebody else has set up, what it uses, and what takes snapshots.
@@ -251,10 +264,10 @@ pub fn files(desired: &Desired) -> impl Iterator<Item = File> + use<> {
         | File::BackupService
         | File::BackupTimer
         | File::BackupCertificate
-        | File::BackupKey => true,
-        File::Config | File::Unit | File::NewDataMarker | File::Departures | File::RestoreNote | File::RestoreMark => {
-            !is_adopted
-        }
+        | File::BackupKey
+        | File::NewDataMarker
+        | File::Departures => true,
+        File::Config | File::Unit | File::RestoreNote | File::RestoreMark => !is_adopted,
     })
 }
 

@@ -75,8 +75,7 @@ impl Kind {
 impl EtcdSettings {
     /// A declared setting that `version` would not understand.
     pub fn unknown_to(&self, version: Version) -> Option<&str> {
-        let known = |name: &str| find(name).is_none_or(|key| key.is_known_to(version));
-        self.extra.keys().map(String::as_str).find(|name| !known(name))
+        self.extra.keys().map(String::as_str).find(|name| !is_known_to(name, version))
     }
 }
 
@@ -155,6 +154,11 @@ pub(crate) fn is_boolean(name: &str) -> bool {
 }
 
 /// The key of that name, in whichever version.
+/// Whether etcd of that version knows a setting. What is not in the table counts as known.
+pub(crate) fn is_known_to(name: &str, version: Version) -> bool {
+    find(name).is_none_or(|key| key.is_known_to(version))
+}
+
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }

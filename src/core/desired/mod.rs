@@ -31,7 +31,7 @@ pub use auth::{Auth, DeclaredUser, PasswordSource};
 pub use backup::{Backup, Compression, METRICS_FOLDER, Offsite};
 pub use consumers::Consumer;
 pub(crate) use etcd_keys::{
-    Kind as SettingKind, is_boolean, is_setting, kind as setting_kind, owner, settings as etcd_settings,
+    Kind as SettingKind, is_boolean, is_known_to, is_setting, kind as setting_kind, owner, settings as etcd_settings,
 };
 pub use layout::Layout;
 pub use place::{Place, Places};

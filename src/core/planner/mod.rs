@@ -105,16 +105,29 @@ const RESTORE_RULES: &[Rule] = &[
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
-/// The rules for a service that somebody else has set up: what is declared of its settings, of users and of snapshots, and
+/// The rules for a service that somebody else has set up: what is declared of its settings, members, users and snapshots, and
 /// certificates that are due.
 const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell what stays with others", next: adopted::obstacles },
     Rule { name: "tell what is wrong with the authority", next: authority::fault },
+    Rule { name: "remove failed members", next: membership::remove_failed },
+    Rule { name: "set stale data aside", next: departure::set_aside },
+    Rule { name: "permit new data directories", next: config::new_data_marker },
+    Rule { name: "tell which programs are missing", next: version::next },
     Rule { name: "renew certificates", next: certificates::next },
     Rule { name: "change settings", next: adopted::next },
+    Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
+    Rule { name: "cut the raft log before an upgrade", next: raft_log::next },
     Rule { name: "reload units", next: service::reload },
+    Rule { name: "enable the service", next: adopted::enable },
     Rule { name: "start members", next: service::start },
+    Rule { name: "promote learners", next: membership::promote },
     Rule { name: "restart members", next: service::restart },
+    Rule { name: "tell what keeps the version back", next: version::obstacles },
+    Rule { name: "add members", next: membership::add },
+    Rule { name: "remove undeclared members", next: membership::remove_undeclared },
+    Rule { name: "clear away former members", next: departure::retire },
+    Rule { name: "forget former members", next: departure::forget },
     Rule { name: "keep users, roles and authentication", next: users::next },
     Rule { name: "keep scheduled snapshots", next: backup::next },
     Rule { name: "tell what is served", next: certificates::served },

@@ -3,7 +3,7 @@
 use strum::VariantArray;
 
 use crate::core::content::adopted;
-use crate::core::content::form::Form;
+use crate::core::content::form::{self, Form};
 use crate::core::desired::{Binaries, Desired, Layout, Runtime, Setting};
 use crate::core::names::{Digest, HostName, RemotePath, Version};
 use crate::core::observed::{
@@ -27,6 +27,10 @@ pub enum State {
     /// Another version was installed while it runs.
     Upgraded,
     DataLost,
+    /// The same, and its file says how to find members elsewhere.
+    DataLostOdd,
+    /// It runs, and its log is in a folder of its own.
+    LogElsewhere,
     /// A name in its file is not the declared one.
     OtherName,
     /// Its unit reads another file.
@@ -192,6 +196,17 @@ fn make(desired: &Desired, host: &mut Host, state: State) {
         State::DataLost => {
             stop(host);
             host.data = DataDirectory::Empty;
+        }
+        State::DataLostOdd => {
+            stop(host);
+            host.data = DataDirectory::NoLog;
+            let settings = [("discovery-srv".to_owned(), Some("example.org".to_owned()))].into();
+            let form = adopted::form(desired).expect("it has one");
+            write(host, form::with(form, &text, &settings).expect("it can be set"), fact.access);
+        }
+        State::LogElsewhere => {
+            given(desired, with).insert("wal-dir".to_owned(), "/srv/wal".to_owned());
+            host.data = DataDirectory::NoLog;
         }
         State::OtherName => {
             given(desired, with).insert("name".to_owned(), "another".to_owned());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::cluster::leaf::{Wanted, client, next_one, wanted};
 use crate::core::content::Restoration;
 use crate::core::content::layout;
-use crate::core::desired::{AuthoritySource, Desired, Place, Restore};
+use crate::core::desired::{AuthoritySource, Desired, Place, Restore, Runtime};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Architecture, ClusterName, ConsumerName, Digest, HostName, RemotePath, Version};
 use crate::core::observed::{Cause, File, Role};
@@ -131,6 +131,10 @@ async fn certificate(
 
 fn file(desired: &Desired, action: &FileAction) -> Command {
     match action {
+        // One that is where the kubelet looks is replaced, and never written.
+        FileAction::Write { file: File::Settings, text, .. } if desired.cluster.runtime == Runtime::StaticPod => {
+            Command::write_manifest_aside(desired, text)
+        }
         FileAction::Write { host, file, text } => Command::write(desired, host, *file, text),
         FileAction::RestoreAccess { host, file } => {
             Command::restore_access(&layout::path(desired, host, *file), layout::access(*file))

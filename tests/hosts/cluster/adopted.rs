@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::certificates::killed_after_every_step;
+use super::certificates::{killed_after_every_step, killed_after_every_step_of};
 use super::scene::{Scene, until};
-use crate::lab::{Host, Series};
+use crate::lab::{Host, Series, etcd_archive};
 use crate::traffic::{Credentials, Endpoint, Writer};
 
 /// Names of members, which are not those of their hosts.
@@ -330,6 +330,9 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
     certificates_are_renewed(&scene, &writer);
     snapshots_are_scheduled(&scene, &writer, MEMBERS[1]);
     drift_is_found(&scene);
+    a_failed_member_is_replaced(&scene, &writer);
+    a_member_leaves_and_comes_back(&scene, &writer, MEMBERS[2]);
+    assert_eq!(scene.lab.hosts()[2].sh("systemctl is-enabled etcd"), "enabled");
     what_would_do_harm_is_left(&scene);
 
     println!("by hand, with flags in the unit");
@@ -349,6 +352,45 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
         ("quota-backend-bytes 2147483648", "quota-backend-bytes 4294967296"),
     ];
     settings_are_changed(&scene, &writer, "/etc/systemd/system/etcd.service", &changed);
+    a_version_comes_in_turn(&scene, &writer);
+}
+
+/// Whoever owns the programs installs the new ones, and nothing restarts for that; declared, they come one member after the other,
+/// behind a snapshot. apply is killed after every step.
+fn a_version_comes_in_turn(scene: &Scene, writer: &Writer) {
+    let archive = etcd_archive(Series::V3_6).expect("it is in the cache");
+    let (packed, starts) = (std::fs::read(&archive.path).expect("it can be read"), scene.starts());
+    let install = |host: &Host| {
+        host.write("/root/etcd.tar.gz", &packed);
+        host.sh("mkdir /root/etcd && tar -xzf /root/etcd.tar.gz -C /root/etcd --strip-components=1 --no-same-owner
+                 for tool in etcd etcdctl etcdutl; do mv -f /root/etcd/$tool /usr/local/bin/$tool; done; rm -r /root/etcd*");
+    };
+    let is = declared(scene).lines().find(|line| line.starts_with("version = ")).expect("it is declared").to_owned();
+    let wanted = format!("version = \"{}\"", archive.version);
+    install(scene.first());
+    scene.plan().exits(3).says(&["which was installed since", &wanted]);
+    declare(scene, is.split('#').next().unwrap_or(&is).trim_end(), &wanted);
+    println!("not on all, and a flag that the next version does not know");
+    scene.plan().exits(3).says(&["/usr/local/bin on etcd2 does not contain etcd 3.6"]);
+    scene.lab.hosts()[1..].iter().for_each(install);
+    let unit = "/etc/systemd/system/etcd.service";
+    let last = &scene.lab.hosts()[2];
+    last.sh(&format!(
+        "sed -i 's|^ExecStart=/usr/local/bin/etcd|& --enable-v2=false|' {unit} && systemctl daemon-reload"
+    ));
+    scene.plan().exits(3).says(&["does not know the setting `enable-v2`"]);
+    last.sh(&format!("sed -i 's| --enable-v2=false||' {unit} && systemctl daemon-reload"));
+    assert_eq!(scene.starts(), starts, "nobody was restarted for that");
+    let _until_now = writer.take_tally();
+    let kills = killed_after_every_step(scene, &[]);
+    assert_eq!(kills, 4, "a snapshot and three restarts");
+    nothing_failed(writer, "upgraded");
+    scene.is_in_sync();
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy", &format!("running: {}", archive.version)]);
+    assert!(
+        scene.first().sh("ls /var/backups/etcd").contains("before-3.6")
+            || scene.lab.hosts()[1..].iter().any(|host| host.sh("ls /var/backups/etcd").contains("before-3.6"))
+    );
 }
 
 /// The other ways, one after the other on the same hosts: each is taken over, and a setting changed in its file.
@@ -378,6 +420,14 @@ fn every_way_in_which_a_service_has_its_settings_is_kept() {
             assert_eq!(after, before.replace("2147483648", "4294967296"));
         }
         assert!(scene.starts().into_iter().zip(starts).all(|(after, before)| after != before), "all are restarted");
+        let texts = texts();
+        scene.lab.hosts()[1].sh("systemctl stop snap.k8s.etcd.service etcd 2>/dev/null; 
+             rm -r /var/lib/etcd/member/snap 2>/dev/null || rm -r /var/snap/k8s/common/var/lib/etcd/data/member/snap");
+        let replace = ["apply", "--yes", "--no-snapshot", "--allow", "replace-member:etcd2"];
+        scene.quorate(&replace).exits(0).says(&["promote the learner to voter on etcd2"]);
+        nothing_failed(&writer, layout);
+        scene.is_in_sync();
+        assert_eq!(scene.lab.hosts()[1].read(path).as_ref(), Some(&texts[1]), "it said all that a newcomer reads");
         if layout == "debian" {
             let text = declared(&scene) + "\n[backup]\nschedule = \"0 3 * * *\"\n";
             std::fs::write(scene.file(), text).expect("the lab's folder can be written");
@@ -518,6 +568,54 @@ fn like_canonical(scene: &Scene, index: usize) {
     ));
 }
 
+/// One that has lost its log is stopped, taken out, and begins anew on its host; apply is killed after every step.
+fn a_failed_member_is_replaced(scene: &Scene, writer: &Writer) {
+    let host = &scene.lab.hosts()[2];
+    let (others, text) = (scene.starts_of(2), host.read("/etc/etcd.env"));
+    let _until_now = writer.take_tally();
+    host.sh("systemctl stop etcd; chmod 750 /var/lib/etcd; rm -r /var/lib/etcd/member/wal");
+    println!("where no other could begin, it stays as it is");
+    host.sh("printf '\\nETCD_DISCOVERY_SRV=example.org\\n' >>/etc/etcd.env");
+    scene.plan().exits(3).says(&["no new member can join on etcd3", "discovery-srv is set"]);
+    host.sh("sed -i /DISCOVERY_SRV/d /etc/etcd.env");
+    scene.plan().exits(2).says(&["member/wal", "--allow replace-member:etcd3"]);
+    let kills = killed_after_every_step_of(scene, "replace-member:etcd3");
+    assert!((7..=9).contains(&kills), "{kills}");
+    nothing_failed(writer, "a failed member replaced");
+    scene.is_in_sync();
+    assert_eq!(scene.starts_of(2), others, "nobody else is restarted");
+    assert_eq!(host.read("/etc/etcd.env"), text.map(|text| text + "\n"), "it said all that a newcomer reads");
+    assert_eq!(
+        host.sh("systemctl is-enabled etcd; stat -c %a /var/lib/etcd"),
+        "enabled\n750",
+        "whose mode is as before"
+    );
+    assert_ne!(host.sh("ls -d /var/lib/etcd.removed-*"), "");
+}
+
+/// A member that is not declared any more is taken out and stopped, with its files left as they are; declared again, it
+/// begins anew there.
+pub fn a_member_leaves_and_comes_back(scene: &Scene, writer: &Writer, last: &str) {
+    let host = &scene.lab.hosts()[2];
+    let whole = declared(scene);
+    let (begin, end) = (whole.find(&format!("[nodes.{last}]")), whole.find("\n# The ports of"));
+    let without = format!("{}{}", &whole[..begin.expect("it is declared")], &whole[end.expect("ports follow")..]);
+    std::fs::write(scene.file(), without).expect("the lab's folder can be written");
+    let _until_now = writer.take_tally();
+    let kills = killed_after_every_step_of(scene, &format!("remove-member:{last}"));
+    assert!((4..=5).contains(&kills), "{kills}");
+    nothing_failed(writer, "a member removed");
+    scene.is_in_sync();
+    scene.quorate(&["status"]).exits(0).says(&["2 of 2 voters healthy"]);
+    assert!(!host.exec("pgrep -x etcd").succeeded(), "it runs still");
+    std::fs::write(scene.file(), whole).expect("the lab's folder can be written");
+    let kills = killed_after_every_step_of(scene, &format!("replace-member:{last}"));
+    assert!((5..=7).contains(&kills), "{kills}");
+    nothing_failed(writer, "a member added");
+    scene.is_in_sync();
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+}
+
 /// What somebody has changed by hand is put back; what nobody declares is only brought to the process.
 fn drift_is_found(scene: &Scene) {
     let host = &scene.lab.hosts()[1];
@@ -535,13 +633,17 @@ fn drift_is_found(scene: &Scene) {
 /// Nothing is changed where it would not reach etcd, or keep it from starting.
 fn what_would_do_harm_is_left(scene: &Scene) {
     let host = &scene.lab.hosts()[2];
-    println!("a member whose data is gone");
+    println!("a member whose data is gone is not started without it");
     host.sh("systemctl stop etcd; mv /var/lib/etcd/member /root/member");
-    scene.plan().exits(3).says(&["etcd3 has failed", "quorate replaces no member yet"]);
-    scene.quorate(&["apply", "--yes"]).exits(3);
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&["--allow replace-member:etcd3"]);
     assert!(!host.exec("systemctl is-active --quiet etcd").succeeded());
     host.sh("mv /root/member /var/lib/etcd/member");
     println!("the same, stopped");
     scene.apply().exits(0);
+    scene.is_in_sync();
+    println!("a log in a folder of its own");
+    host.sh("systemctl stop etcd; mv /var/lib/etcd/member/wal /srv/wal; echo ETCD_WAL_DIR=/srv/wal >>/etc/etcd.env; systemctl start etcd");
+    scene.plan().exits(3).says(&["etcd on etcd3 has its log in /srv/wal"]);
+    host.sh("systemctl stop etcd; mv /srv/wal /var/lib/etcd/member/wal; sed -i /WAL_DIR/d /etc/etcd.env; systemctl start etcd");
     scene.is_in_sync();
 }

@@ -626,7 +626,18 @@ fn another_authority_is_declared() {
 /// Applies, killed after every single step, until there is none left. `asked` are flags of the first run. How often that was.
 #[track_caller]
 pub fn killed_after_every_step(scene: &Scene, asked: &[&str]) -> usize {
-    let again = ["apply", "--yes", "--json", "--allow", DROP_OLD_CA];
+    killed(scene, DROP_OLD_CA, asked)
+}
+
+/// The same of what is done only where it is allowed by name.
+#[track_caller]
+pub fn killed_after_every_step_of(scene: &Scene, allowed: &str) -> usize {
+    killed(scene, allowed, &[])
+}
+
+#[track_caller]
+fn killed(scene: &Scene, allowed: &str, asked: &[&str]) -> usize {
+    let again = ["apply", "--yes", "--json", "--allow", allowed];
     let mut arguments = [&again, asked].concat();
     let mut kills = 0;
     while one_step(scene, &arguments) {
@@ -641,9 +652,14 @@ pub fn killed_after_every_step(scene: &Scene, asked: &[&str]) -> usize {
 fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let done = lines.map_while(Result::ok).any(|line| line.contains("step-done"));
+    let mut said = Vec::new();
+    let done = lines.map_while(Result::ok).any(|line| {
+        said.push(line);
+        said.last().is_some_and(|line| line.contains("step-done"))
+    });
     // It may have ended by itself.
     let _ended_already = child.kill();
-    child.wait().expect("it ends");
+    let status = child.wait().expect("it ends");
+    assert!(done || status.success(), "{status}: {}", said.join("\n"));
     done
 }

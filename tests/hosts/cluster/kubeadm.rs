@@ -5,8 +5,10 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
-use super::adopted::{declare, due, files, forms, nothing_failed, snapshots_are_scheduled};
-use super::certificates::killed_after_every_step;
+use super::adopted::{
+    a_member_leaves_and_comes_back, declare, due, files, forms, nothing_failed, snapshots_are_scheduled,
+};
+use super::certificates::{killed_after_every_step, killed_after_every_step_of};
 use super::scene::{Scene, until};
 use crate::lab::{Host, Lab, Series, kubeadm};
 use crate::traffic::{Credentials, Endpoint, Writer};
@@ -59,6 +61,8 @@ fn what_kubeadm_has_set_up_is_kept() {
     is_taken_over(&scene);
     settings_are_changed(&scene, &writer);
     certificates_are_renewed(&scene, &writer);
+    a_failed_member_is_replaced(&scene, &writer);
+    a_member_leaves_and_comes_back(&scene, &writer, "etcd-3");
     snapshots_come_and_go(&scene, &writer);
     what_operators_do(&scene);
     without_a_kubelet_nothing_is_touched(&scene);
@@ -129,6 +133,35 @@ fn certificates_are_renewed(scene: &Scene, writer: &Writer) {
     scene.plan().exits(2).says(&["issue server.crt with a new key on etcd-1", "server.crt is due for renewal"]);
     scene.apply().exits(0);
     scene.is_in_sync();
+}
+
+/// One that has lost its log, and is started again and again by its kubelet, begins anew: once, and by a manifest that nobody
+/// else's tool would write otherwise.
+fn a_failed_member_is_replaced(scene: &Scene, writer: &Writer) {
+    let host = &scene.lab.hosts()[0];
+    let (before, starts_before) = (manifests(scene), starts(scene));
+    let _until_now = writer.take_tally();
+    host.sh(&format!("mkdir -m 700 -p {} && mv {MANIFEST} {ASIDE}", ASIDE.trim_end_matches("/etcd.yaml")));
+    until("its kubelet ends it", Duration::from_secs(60), || !runs(host));
+    println!("its kubelet starts it anew before anybody looks: with a log of its own, which is none");
+    host.sh(&format!("rm -r /var/lib/etcd/member/wal; mv {ASIDE} {MANIFEST}"));
+    let way = "replace it: `quorate plan --lost=etcd-1`";
+    until("what it says is told", Duration::from_secs(60), || scene.plan().stdout.contains(way));
+    scene.quorate(&["plan", "--lost=etcd-1"]).exits(0).says(&["stop and disable etcd", "replace-member:etcd-1"]);
+    host.sh(&format!("mv {MANIFEST} {ASIDE}; rm -r /var/lib/etcd/member/wal"));
+    scene.plan().exits(2).says(&["member/wal", "--allow replace-member:etcd-1"]);
+    let kills = killed_after_every_step_of(scene, "replace-member:etcd-1");
+    assert!((7..=9).contains(&kills), "{kills}");
+    nothing_failed(writer, "a failed member replaced");
+    scene.is_in_sync();
+    let peers: Vec<_> =
+        scene.lab.hosts().iter().map(|host| format!("{}=https://{}:2380", host.name(), host.address())).collect();
+    let image = "    image: registry.k8s.io/etcd";
+    let after = before[0]
+        .replace(&format!("--initial-cluster={}", peers[0]), &format!("--initial-cluster={}", peers.join(",")))
+        .replace(image, &format!("    - --initial-cluster-state=existing\n{image}"));
+    assert_eq!(manifests(scene)[0], after);
+    assert_eq!(starts(scene)[1..], starts_before[1..], "nobody else is restarted");
 }
 
 fn snapshots_come_and_go(scene: &Scene, writer: &Writer) {

@@ -19,7 +19,9 @@ impl Command {
     /// Under a name with `word` in it, which says why.
     pub fn set_data_aside(desired: &Desired, word: &str) -> Self {
         let (data, new_data_marker) = (&desired.paths.data, layout::common_path(desired, File::NewDataMarker));
-        let words = [data.as_str(), new_data_marker.as_str(), word].map(str::to_owned).into();
+        // A unit or a pod of somebody else may not make it anew.
+        let then = if desired.cluster.layout.is_adopted() { "again" } else { "" };
+        let words = [data.as_str(), new_data_marker.as_str(), word, then].map(str::to_owned).into();
         let script = leaving(desired, include_str!("../script/aside.sh"));
         Self::new(format!("moving {data} aside"), script, words)
     }

@@ -9,6 +9,7 @@ use super::{Command, LONG, quoted};
 use crate::core::content::{layout, runtime};
 use crate::core::desired::{Desired, Paths, Runtime};
 use crate::core::names::RemotePath;
+use crate::core::observed::File;
 
 /// systemd kills a service that has not stopped within its own deadline, which is 90 s unless the host says otherwise.
 pub(super) const STOP_TAKES: Duration = Duration::from_secs(240);
@@ -34,6 +35,12 @@ pub(super) fn library(desired: &Desired) -> String {
     format!("etcd={name} definition={definition}{words}\n{functions}")
 }
 
+/// The permission to begin without data, where it is for us to take it away: our own unit does that itself.
+fn marker(desired: &Desired) -> String {
+    let marker = layout::common_path(desired, File::NewDataMarker);
+    if desired.cluster.layout.is_adopted() { marker.to_string() } else { String::new() }
+}
+
 impl Command {
     /// Has what runs etcd read again by what it starts it.
     pub fn reload(desired: &Desired) -> Self {
@@ -57,18 +64,30 @@ impl Command {
 
     fn verb(verb: &str, desired: &Desired) -> Self {
         let name = runtime::name(desired);
-        let arguments = vec![verb.to_owned(), name.to_owned()];
+        let marker = marker(desired);
         match desired.cluster.runtime {
             Runtime::Systemd => {
+                let arguments = vec![verb.to_owned(), name.to_owned(), marker];
                 Self::new(format!("systemctl {verb} {name}"), include_str!("../script/service.sh"), arguments)
             }
-            Runtime::StaticPod => Self::of_pod(desired, format!("{verb} of the static pod"), arguments),
+            Runtime::StaticPod => {
+                Self::of_pod(desired, format!("{verb} of the static pod"), vec![verb.to_owned(), marker])
+            }
         }
     }
 
     /// Changes the manifest of a static pod, for which the kubelet restarts etcd.
     pub fn replace_manifest(desired: &Desired, text: &str) -> Self {
-        let arguments = vec!["replace".to_owned(), text.len().to_string()];
+        Self::manifest(desired, "replace", text)
+    }
+
+    /// The same of a static pod that is not to run yet: its manifest waits aside.
+    pub fn write_manifest_aside(desired: &Desired, text: &str) -> Self {
+        Self::manifest(desired, "write", text)
+    }
+
+    fn manifest(desired: &Desired, verb: &str, text: &str) -> Self {
+        let arguments = vec![verb.to_owned(), marker(desired), text.len().to_string()];
         Self { stdin: text.into(), ..Self::of_pod(desired, format!("writing {}", runtime::name(desired)), arguments) }
     }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # One verb of systemctl for our unit. A start waits for quorum, so it is not waited for here.
-verb=$1 unit=$2
+verb=$1 unit=$2 marker=$3
 case $verb in
 reload) systemctl daemon-reload ;;
 enable) systemctl enable --quiet -- "$unit" ;;
@@ -9,6 +9,8 @@ start | restart)
     systemctl reset-failed -- "$unit" 2>/dev/null || :
     # A recovery that was killed leaves its own etcd for up to a minute, on the same ports and data.
     systemctl stop -- quorate-force-new-cluster.service 2>/dev/null || :
+    # Of a service of somebody else, whose unit does not know it: it has said what it was to say.
+    [ -z "$marker" ] || rm -f -- "$marker"
     systemctl --no-block "$verb" -- "$unit"
     ;;
 esac
