@@ -39,6 +39,8 @@ pub enum Guard {
     PairsApart,
     /// A member whose log is not in its data directory is never taken for one that has lost it.
     LogIsWithData,
+    /// A static pod takes another image only where the node has it.
+    ImageBeforeUpgrade,
     /// A member of somebody else's service goes only where another one can begin by the file of settings that is there.
     NewcomerCanBegin,
     /// A static pod is changed and restarted only where the kubelet runs, and reads that manifest.

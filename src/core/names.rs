@@ -425,6 +425,12 @@ pub fn listed<T: fmt::Display>(words: impl IntoIterator<Item = T>) -> String {
     words.into_iter().map(|word| word.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// What the tag of an image says: of `registry.k8s.io/etcd:3.6.8-0` it is 3.6.8, and of `v3.6.8`, too.
+pub fn version_of_image(image: &str) -> Option<Version> {
+    let (_, tag) = image.split('@').next()?.rsplit('/').next()?.rsplit_once(':')?;
+    tag.strip_prefix('v').unwrap_or(tag).split('-').next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

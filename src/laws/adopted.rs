@@ -16,7 +16,7 @@ use crate::core::names::{HostName, Version};
 use crate::core::observed::{Cause, File, Host, Installed, Lent, Observed, Role, Seen, Unable};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{
-    Action, CertificateAction, DepartureAction, FileAction, MemberAction, ServiceAction, SnapshotAction,
+    Action, CertificateAction, DepartureAction, FileAction, MemberAction, Readiness, ServiceAction, SnapshotAction,
 };
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -341,6 +341,39 @@ fn a_version_that_was_installed_and_is_declared_comes_in_turn() {
         "{:?}",
         told.blocked
     );
+}
+
+/// Of static pods: every node has the image before the first member takes it, one after the other, and settings come first.
+#[test]
+fn an_image_is_on_every_node_before_the_first_member_takes_it() {
+    let (mut desired, observed) = world([State::Healthy; 3], Layout::Kubeadm, false);
+    desired.cluster.version = Version::new(3, 5, 30);
+    let broken = |world: &Observed| {
+        let plan = plan(&desired, world);
+        let titles: Vec<_> = plan.steps.iter().map(|step| step.title()).collect();
+        let expected = [
+            "pull the image registry.k8s.io/etcd:3.5.30-0",
+            "save a snapshot before the change to etcd 3.5.30",
+            "change etcd's manifest",
+            "change etcd's manifest",
+            "change etcd's manifest",
+        ];
+        let mut after = world.clone();
+        plan.actions().for_each(|action| planner::effect(action, &desired, &mut after));
+        let texts = after.seen_hosts().filter_map(|(_, host)| host.text_of(File::Settings));
+        let images = texts.filter(|text| text.contains("image: registry.k8s.io/etcd:3.5.30-0\n")).count();
+        let is_as_it_should_be =
+            titles == expected && plan.blocked.is_empty() && images == 3 && planner::plan(&desired, &after).is_empty();
+        (!is_as_it_should_be)
+            .then(|| format!("{titles:?} {:?} {:?}", plan.blocked, planner::plan(&desired, &after).steps))
+    };
+    assert_eq!(broken(&observed), None);
+    // What was pulled may be gone again by the time: an image that nothing runs is cleared away by the kubelet.
+    let steps = plan(&desired, &observed).steps;
+    let replace = steps[2].actions.first().expect("it has one");
+    let is_refused = || matches!(planner::readiness(replace, &desired, &observed), Readiness::Refused(_));
+    assert!(is_refused());
+    assert!(!with_broken(Guard::ImageBeforeUpgrade, is_refused), "no law misses it");
 }
 
 /// Where the key of the CA is not here, a certificate that is due is told, and keeps nothing else from being done.

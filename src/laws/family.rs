@@ -80,6 +80,7 @@ impl Family {
             | Guard::SignerIsTrusted
             | Guard::PairsApart
             | Guard::LogIsWithData
+            | Guard::ImageBeforeUpgrade
             | Guard::NewcomerCanBegin
             | Guard::KubeletRunsIt
             | Guard::PodSeesHost => Self::Adopted,

@@ -19,10 +19,22 @@ const CA: [&str; 2] = ["/etc/kubernetes/pki/etcd/ca.crt", "/etc/kubernetes/pki/e
 /// Makes hosts members of one etcd cluster, in their order; returns when all are ready.
 #[track_caller]
 pub fn members(hosts: &[Host]) {
+    members_with(hosts, None);
+}
+
+/// The same as an older kubeadm does it, with this image of etcd 3.5 and the flags of that.
+#[track_caller]
+pub fn members_of_3_5(hosts: &[Host], image: &str) {
+    members_with(hosts, Some(image));
+}
+
+#[track_caller]
+fn members_with(hosts: &[Host], image: Option<&str>) {
     let Some(first) = hosts.first() else { return };
     configure(first, &[]);
     certificates(first);
-    etcd(first);
+    manifest(first, image);
+    wait_until_ready(first);
     for (number, host) in hosts.iter().enumerate().skip(1) {
         for file in CA {
             host.write(file, first.read(file).expect("kubeadm made a CA"));
@@ -30,7 +42,7 @@ pub fn members(hosts: &[Host]) {
         host.sh(&format!("chmod 600 {}", CA[1]));
         configure(host, &hosts[..=number]);
         certificates(host);
-        join(first, host);
+        join(first, host, image);
     }
 }
 
@@ -79,17 +91,23 @@ fn certificates(host: &Host) {
 }
 
 /// The manifest, which the kubelet finds.
-fn etcd(host: &Host) {
-    host.sh(&format!("kubeadm init phase etcd local --config {CONFIG}"));
-    wait_until_ready(host);
+fn manifest(host: &Host, image: Option<&str>) {
+    let write = format!("kubeadm init phase etcd local --config {CONFIG}");
+    let Some(image) = image else { return drop(host.sh(&write)) };
+    host.sh(&format!(
+        "set -e; systemctl stop kubelet; {write}
+         sed -i -e 's|image: .*|image: {image}|' -e 's|--feature-gates=InitialCorruptCheck|--experimental-initial-corrupt-check|' \
+             -e 's|--watch-progress|--experimental-watch-progress|' /etc/kubernetes/manifests/etcd.yaml
+         systemctl start kubelet"
+    ));
 }
 
-fn join(first: &Host, host: &Host) {
+fn join(first: &Host, host: &Host, image: Option<&str>) {
     let peer = format!("https://{}:2380", host.address());
     let add = format!("member add {} --learner --peer-urls={peer}", host.name());
     // Refused for some seconds after the member before was promoted.
     until(host, "etcd takes it in", || etcdctl(first, &add));
-    host.sh(&format!("kubeadm init phase etcd local --config {CONFIG}"));
+    manifest(host, image);
     let listed = etcdctl(first, "member list");
     let id = listed.stdout.lines().find(|line| line.contains(&peer)).and_then(|line| line.split(',').next());
     let id = id.unwrap_or_else(|| panic!("{} is no member: {listed:?}", host.name()));

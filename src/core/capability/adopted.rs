@@ -8,7 +8,7 @@ use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{crash, first_start, layouts, next_start, quota, restart, timing, trust, turn};
 use crate::core::code::Code;
-use crate::core::content::adopted;
+use crate::core::content::{adopted, form};
 use crate::core::desired::{Desired, Place, Runtime};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{File, Host, Observed, Seen};
@@ -166,7 +166,11 @@ pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
     // What only a first start reads may be taken back by anybody.
     let is_change = |diff: &FileDiff| {
         let is = diff.path == desired.paths.config;
-        is && diff.before.as_deref().is_some_and(|before| adopted::text(desired, before).as_deref() != Ok(before))
+        let image = |text: &str| form::pod(text).ok().and_then(|pod| pod.image);
+        let differs = |before: &str| {
+            adopted::text(desired, before).as_deref() != Ok(before) || image(before) != image(&diff.after)
+        };
+        is && diff.before.as_deref().is_some_and(differs)
     };
     let also = layouts::also_written_by(desired.cluster.layout.name())?;
     steps.iter().flat_map(|step| &step.diffs).any(is_change).then(|| Finding {

@@ -16,6 +16,7 @@ pub mod drop_ins;
 pub mod expiry;
 pub mod given;
 pub mod node_ca;
+pub mod image;
 pub mod membership;
 pub mod prepare;
 pub mod raft_log;

@@ -66,7 +66,7 @@ fn need<'a>(desired: &Desired, observed: &Observed, action: &'a Action) -> Optio
         }
         Action::Restore(RestoreAction::RestoreData { host, .. }) => Some((host, Need::data(snapshot()))),
         Action::Authority(_)
-        | Action::Host(HostAction::LinkTools { .. })
+        | Action::Host(HostAction::PullImage { .. } | HostAction::LinkTools { .. })
         | Action::File(
             FileAction::RestoreAccess { .. } | FileAction::RestoreFolderAccess { .. } | FileAction::Remove { .. },
         )

@@ -8,6 +8,7 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::alarms;
 use crate::core::cluster::changed;
 use crate::core::cluster::crash;
+use crate::core::cluster::image;
 use crate::core::cluster::model::{run, serve};
 use crate::core::cluster::next_start;
 use crate::core::cluster::others;
@@ -267,7 +268,10 @@ fn due_to_restart(desired: &Desired, name: &HostName, host: &Host) -> Option<(St
 pub fn manifest_readiness(desired: &Desired, observed: &Observed, name: &HostName, text: &str) -> Readiness {
     let Some(host) = observed.host(name) else { return unreachable(name) };
     if host.text_of(File::Settings) != Some(text) {
-        return may_be_interrupted(desired, observed, name, host);
+        return match image::missing(host, text) {
+            Some(image) => Readiness::Refused(format!("the image {image} is not on {name}")),
+            None => may_be_interrupted(desired, observed, name, host),
+        };
     }
     match stale(desired, host) {
         None if serves(host) => Readiness::Done,

@@ -139,7 +139,8 @@ fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
         let what = format!("the manifest of etcd on {name} is for {installed}, and cluster.toml declares {declared}");
         let hint = "put the image back, or finish the upgrade with the tool that has begun it; then set `version` in [cluster]";
         let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Version);
-        let is_another = desired.binaries == Binaries::Image && installed != declared;
+        // One that an upgrade has not come to yet starts as what it was.
+        let is_another = desired.binaries == Binaries::Image && installed > declared;
         return (is_another && !upheld(Guard::NoUpgradeByRestart, false)).then_some(blocked);
     };
     let is_known = !host.installed.is_empty() || desired.binaries == Binaries::Image;

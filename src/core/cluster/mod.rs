@@ -23,6 +23,7 @@ pub mod crash;
 pub mod departed;
 pub mod first_start;
 pub mod former_life;
+pub mod image;
 pub mod insurance;
 pub mod joining;
 pub mod layouts;

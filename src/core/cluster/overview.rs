@@ -8,7 +8,7 @@ use crate::core::cluster::{connections, others, restoration};
 use crate::core::code::Code;
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, Version};
-use crate::core::observed::{Answer, Cause, DataDirectory, Host, Observed};
+use crate::core::observed::{Answer, Cause, DataDirectory, Host, Observed, Process};
 use crate::core::plan::overview::{Overview, State};
 
 pub fn overview(desired: &Desired, observed: &Observed) -> Overview {
@@ -103,7 +103,15 @@ pub fn may_pass(desired: &Desired, observed: &Observed) -> bool {
         answer.leader.is_some() && answer.leader == leader && answer.reads && answer.members.known().is_some()
     };
     let is_electing = answers.any(|answer| !is_settled(answer));
-    is_electing || observed.seen_hosts().any(|(_, host)| host.lock.is_some())
+    is_electing || observed.seen_hosts().any(|(_, host)| host.lock.is_some() || is_coming_or_going(observed, host))
+}
+
+/// Whether etcd runs there and does not answer as it has just been started; or, in a pod, as its kubelet is just ending it.
+fn is_coming_or_going(observed: &Observed, host: &Host) -> bool {
+    const YOUNG_SECONDS: i64 = 10;
+    let is_young = |process: &Process| observed.at.0 + host.clock_offset_seconds - process.started.0 < YOUNG_SECONDS;
+    let is_silent = host.member.unknown().is_some_and(|cause| cause.code == Code::MemberSilent);
+    is_silent && host.process.as_ref().is_some_and(|process| host.kubelet.is_some() || is_young(process))
 }
 
 /// How many voters there are, as members say: also those who cannot reach a quorum.

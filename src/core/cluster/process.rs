@@ -2,7 +2,7 @@
 
 use crate::core::cluster::version;
 use crate::core::content::{self, adopted, layout, runtime};
-use crate::core::desired::{Desired, Place};
+use crate::core::desired::{Binaries, Desired, Place};
 use crate::core::names::HostName;
 use crate::core::observed::{File, Host, ServiceState};
 
@@ -67,6 +67,11 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
     }
     if process.executable_replaced {
         return Some((format!("{executable} was replaced since etcd started"), Place::Version));
+    }
+    let starts = version::on_disk(desired, host);
+    let another = host.answer().map(|answer| answer.version).filter(|running| *running != starts);
+    if let Some(running) = another.filter(|_| desired.binaries == Binaries::Image) {
+        return Some((format!("etcd {running} still runs, and its manifest is for {starts}"), Place::Version));
     }
     if let Some(with) = &process.started_with {
         let path = &desired.paths.config;

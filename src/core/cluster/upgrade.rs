@@ -26,7 +26,7 @@ use crate::core::desired::{ArchiveLocation, Binaries, Desired, Downtime, Place, 
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{Architecture, HostName, SnapshotReason, Version};
 use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
-use crate::core::plan::action::{Action, FileAction};
+use crate::core::plan::action::Action;
 use crate::core::plan::ruling::Blocked;
 
 /// The first patch of 3.5 that a cluster may begin with, or an upgrade end at: 3.5.0 to 3.5.2 can corrupt data, and the fixes ended with 3.5.6.
@@ -413,8 +413,8 @@ pub fn no_room_for_snapshot(stop: Version) -> String {
 /// Whether a change of the unit takes a member to an older version.
 pub fn goes_back(view: &View, action: &Action) -> bool {
     let definition = runtime::definition(view.desired);
-    let Action::File(FileAction::Write { host, file, text }) = action else { return false };
-    if *file != definition {
+    let Some((host, file, text)) = action.written() else { return false };
+    if file != definition {
         return false;
     }
     let before = view.observed.host(host).and_then(|host| host.text_of(definition));
@@ -434,11 +434,14 @@ pub fn want(desired: &Desired, observed: &Observed, name: &HostName, host: &Host
         (Binaries::Preinstalled { .. } | Binaries::Undeclared, Some(_)) | (Binaries::Image, _) => Want::Nothing,
         (Binaries::Preinstalled { folder }, None) => {
             let what = format!("{folder} on {name} does not contain etcd {version}");
-            let hint = match desired.cluster.layout.is_adopted() {
-                true => {
+            let runs = host.answer().map(|answer| answer.version).filter(|running| *running > version);
+            let hint = match runs.filter(|_| desired.cluster.layout.is_adopted()) {
+                Some(newer) => format!("{newer} runs there: set `version = \"{newer}\"` in [cluster]"),
+                None if desired.cluster.layout.is_adopted() => {
                     "install it there, without a restart of etcd: `quorate apply` restarts one member after the other"
+                        .to_owned()
                 }
-                false => "install it there, or configure an archive in [etcd.archive]",
+                None => "install it there, or configure an archive in [etcd.archive]".to_owned(),
             };
             let blocked = Blocked::new(Code::BinariesUndeclared, what).on(name).hint(hint);
             Want::Impossible(blocked.declared_at(Place::ArchivePreinstalled))

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::form::{self, Form, Setting, Unreadable};
 use super::{Initial, layout, settings};
 use crate::core::desired::{Desired, Layout};
-use crate::core::names::{HostName, RemotePath};
+use crate::core::names::{HostName, RemotePath, Version};
 use crate::core::observed::File;
 use crate::core::url;
 
@@ -71,6 +71,14 @@ pub fn text(desired: &Desired, before: &str) -> Result<String, Unreadable> {
     let form = form(desired).unwrap_or(Form::Yaml);
     let wanted = declared(desired).into_iter().map(|(name, value)| (name, Some(value)));
     form::with(form, before, &wanted.collect())
+}
+
+/// The image of a version: as it is declared, or by the name of the one in the manifest; `None` where neither says it.
+pub fn image(desired: &Desired, text: &str, version: Version) -> Option<String> {
+    match &desired.etcd.image {
+        Some(image) => Some(image.replace("{version}", &version.to_string())),
+        None => form::pod(text).ok()?.image_of(version),
+    }
 }
 
 /// The same for the first start of a member that joins. The token is left as it is: etcd asks the members that it joins.

@@ -262,6 +262,8 @@ pub struct EtcdSettings {
     pub heartbeat_interval_ms: Option<u64>,
     pub election_timeout_ms: Option<u64>,
     pub auto_compaction: Option<AutoCompaction>,
+    /// The image of a static pod, with `{version}` for the version; `None` where it goes by the name of the one that is there.
+    pub image: Option<String>,
     /// Any other etcd key, checked against the list of the declared version; written as given.
     pub extra: BTreeMap<String, Setting>,
 }

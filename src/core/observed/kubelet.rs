@@ -1,5 +1,7 @@
 //! The kubelet of a host, where it is to run etcd from a manifest.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::names::RemotePath;
@@ -19,4 +21,7 @@ pub struct Kubelet {
     /// The socket of its container runtime, where nobody listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaf_runtime: Option<String>,
+    /// The images on the node, where the manifest names another version than the declared one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<String>,
 }

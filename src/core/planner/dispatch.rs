@@ -1,7 +1,7 @@
 //! From an action to the capability that checks it and says what it brings about.
 
 use crate::core::capability::{
-    access, authority, backup, certificates, config, consumers, departure, given, membership, node_ca, prepare,
+    access, authority, backup, certificates, config, consumers, departure, given, image, membership, node_ca, prepare,
     raft_log, recovery, relocation, restore, room, rotation, service, snapshot, users, version,
 };
 use crate::core::cluster::model;
@@ -25,6 +25,7 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
         Action::Host(HostAction::InstallBinaries { host, version, architecture }) => {
             version::readiness(observed, host, *version, *architecture)
         }
+        Action::Host(HostAction::PullImage { host, image }) => image::readiness(observed, host, image),
         Action::Host(HostAction::LinkTools { host, version }) => {
             version::tools_readiness(desired, observed, host, *version)
         }
@@ -105,6 +106,7 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
         Action::Host(HostAction::InstallBinaries { host, version, architecture }) => {
             version::effect(desired, observed, host, *version, *architecture);
         }
+        Action::Host(HostAction::PullImage { host, image }) => image::effect(observed, host, image),
         Action::Host(HostAction::LinkTools { host, version }) => {
             version::tools_effect(desired, observed, host, *version)
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::capability::{
-    access, adopted, authority, backup, certificates, config, consumers, departure, given, membership, node_ca,
+    access, adopted, authority, backup, certificates, config, consumers, departure, given, image, membership, node_ca,
     prepare, raft_log, recovery, relocation, restore, room, rotation, service, users, version,
 };
 use crate::core::cluster::overview::{is_bare, overview};
@@ -116,8 +116,10 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell which programs are missing", next: version::next },
     Rule { name: "renew certificates", next: certificates::next },
     Rule { name: "change settings", next: adopted::next },
+    Rule { name: "pull the image of an upgrade", next: image::pull },
     Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
     Rule { name: "cut the raft log before an upgrade", next: raft_log::next },
+    Rule { name: "change the image", next: image::change },
     Rule { name: "reload units", next: service::reload },
     Rule { name: "enable the service", next: adopted::enable },
     Rule { name: "start members", next: service::start },

@@ -136,7 +136,14 @@ pub fn adopt(desired: &Desired, host: &mut Host, text: String) {
     write(host, text, access);
     if desired.cluster.runtime == Runtime::StaticPod {
         let manifests = Some(desired.paths.config_folder());
-        host.kubelet = Some(Kubelet { runs: true, manifests, manifest_aside: false, fixed: None, deaf_runtime: None });
+        host.kubelet = Some(Kubelet {
+            runs: true,
+            manifests,
+            manifest_aside: false,
+            fixed: None,
+            deaf_runtime: None,
+            images: Default::default(),
+        });
         host.installed.clear();
     } else {
         host.installed = [(Version::new(3, 5, 16), Installed { archive: None })].into();

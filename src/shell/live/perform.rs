@@ -110,6 +110,7 @@ async fn prepare(live: &Live, action: &HostAction) -> Result<Command, Diagnostic
     Ok(match action {
         HostAction::Prepare { .. } => Command::prepare(desired),
         HostAction::InstallBinaries { version, architecture, .. } => install(live, *version, *architecture).await?,
+        HostAction::PullImage { image, .. } => Command::pull_image(image),
         HostAction::LinkTools { version, .. } => Command::link_tools(desired, *version),
     })
 }

@@ -660,6 +660,7 @@ fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     // It may have ended by itself.
     let _ended_already = child.kill();
     let status = child.wait().expect("it ends");
-    assert!(done || status.success(), "{status}: {}", said.join("\n"));
+    let is_well = done || status.success();
+    assert!(is_well, "{status}: {}\n{}", said.join("\n"), if is_well { String::new() } else { scene.plan().stdout });
     done
 }

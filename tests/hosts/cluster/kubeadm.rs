@@ -10,7 +10,7 @@ use super::adopted::{
 };
 use super::certificates::{killed_after_every_step, killed_after_every_step_of};
 use super::scene::{Scene, until};
-use crate::lab::{Host, Lab, Series, kubeadm};
+use crate::lab::{Archive, Host, Lab, Series, etcd_archive, kubeadm, kubelet};
 use crate::traffic::{Credentials, Endpoint, Writer};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
@@ -56,7 +56,8 @@ fn what_kubeadm_has_set_up_is_kept() {
         return;
     }
     let Some(scene) = Scene::on(TEST, Lab::builder().hosts(3).kubelet(), Series::V3_5) else { return };
-    kubeadm::members(scene.lab.hosts());
+    let (archive, image) = image(&scene, Series::V3_5);
+    kubeadm::members_of_3_5(scene.lab.hosts(), &image);
     let writer = writer(&scene);
     is_taken_over(&scene);
     settings_are_changed(&scene, &writer);
@@ -67,7 +68,55 @@ fn what_kubeadm_has_set_up_is_kept() {
     what_operators_do(&scene);
     without_a_kubelet_nothing_is_touched(&scene);
     a_refused_value_has_a_way_back(&scene);
+    an_image_comes_in_turn(&scene, &writer, &archive.version);
     assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+}
+
+/// Another etcd on every node: there is no registry to pull it from.
+fn image(scene: &Scene, series: Series) -> (Archive, String) {
+    let archive = etcd_archive(series).expect("it is in the cache");
+    let (path, name) = kubelet::etcd_image(&archive).expect("it can be made");
+    let packed = std::fs::read(path).expect("it was made");
+    std::thread::scope(|scope| {
+        for host in scene.lab.hosts() {
+            scope.spawn(|| {
+                host.write("/root/image.tar", &packed);
+                host.sh("ctr -n k8s.io images import /root/image.tar && rm /root/image.tar");
+            });
+        }
+    });
+    (archive, name)
+}
+
+/// From 3.5 to 3.6, each member restarted once; apply is killed after every step. Until a node has the image, nothing restarts.
+fn an_image_comes_in_turn(scene: &Scene, writer: &Writer, is: &str) {
+    let starts_before = starts(scene);
+    let newer = etcd_archive(Series::V3_6).expect("it is in the cache").version;
+    declare(scene, &format!("version = \"{is}\""), &format!("version = \"{newer}\""));
+    let name = format!("registry.k8s.io/etcd:{newer}-0");
+    scene.plan().exits(2).says(&[&format!("pull the image {name}"), &format!("etcd version: {is} → {newer}")]);
+    let run = scene.quorate(&["apply", "--yes"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    run.says(&["could not be pulled", "ctr -n k8s.io images import"]);
+    assert_eq!(starts(scene), starts_before, "nobody is restarted");
+    let (_, made) = image(scene, Series::V3_6);
+    assert_eq!(made, name);
+    let before = manifests(scene);
+    let _until_now = writer.take_tally();
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
+    until("a manifest is replaced", Duration::from_secs(60), || manifests(scene) != before);
+    apply.kill().expect("it runs still");
+    apply.wait().expect("it ends");
+    let kills = killed_after_every_step(scene, &[]);
+    assert_eq!(kills, 3, "the snapshot was saved");
+    nothing_failed(writer, "upgraded");
+    scene.is_in_sync();
+    let once: Vec<_> = starts_before.iter().map(|starts| starts + 1).collect();
+    assert_eq!(starts(scene), once, "each member is restarted once");
+    for (after, before) in manifests(scene).into_iter().zip(before) {
+        assert_eq!(after, before.replace(&format!("etcd:{is}-0"), &format!("etcd:{newer}-0")));
+    }
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy", &format!("running: {newer}")]);
 }
 
 fn is_taken_over(scene: &Scene) {

@@ -9,7 +9,7 @@ use yaml_serde::Value;
 use super::scalar::{self, is_blank};
 use super::words::{self, Hand, Piece, Word};
 use super::{Edit, Line, Unreadable, line_at, line_end, lines, settings, without_lines};
-use crate::core::names::{RemotePath, Version};
+use crate::core::names::{RemotePath, Version, version_of_image};
 
 /// What a manifest says beside etcd's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +27,17 @@ pub struct Mounted {
 }
 
 impl Pod {
-    /// What the tag of the image says: `3.6.8-0` is 3.6.8, and `v3.6.8` is, too.
     pub fn version(&self) -> Option<Version> {
-        let image = self.image.as_deref()?;
-        let (_, tag) = image.split('@').next()?.rsplit('/').next()?.rsplit_once(':')?;
-        tag.strip_prefix('v').unwrap_or(tag).split('-').next()?.parse().ok()
+        version_of_image(self.image.as_deref()?)
+    }
+
+    /// The image of another version, by the name of this one; `None` where that does not say its version, or names one by its
+    /// digest.
+    pub fn image_of(&self, version: Version) -> Option<String> {
+        let image = self.image.as_deref().filter(|image| !image.contains('@'))?;
+        let (name, tag) = image.rsplit_once(':')?;
+        let is = self.version()?.to_string();
+        Some(format!("{name}:{}", tag.replacen(&is, &version.to_string(), 1)))
     }
 
     /// Where on the host a path of the container is; `None` where it is in the image, and gone with the pod.
@@ -65,6 +71,39 @@ pub fn pod(text: &str) -> Result<Pod, Unreadable> {
     };
     let mounts = list(container, "volumeMounts").iter().filter_map(mounted).collect();
     Ok(Pod { image: text_at(container, "image"), mounts })
+}
+
+/// The manifest with another image for etcd, and every other byte kept.
+///
+/// # Errors
+/// When its line is not to be told from others.
+pub fn with_image(text: &str, image: &str) -> Result<String, Unreadable> {
+    let mut wanted = scalar::tree(text)?;
+    let (number, of) = container(&wanted)?;
+    let is = of.get("image").cloned().unwrap_or(Value::Null);
+    let says = |line: Line| {
+        let content = &text[line.content.clone()];
+        let begin = content.len() - content.trim_start_matches([' ', '-']).len();
+        let rest = content[begin..].strip_prefix("image:")?;
+        let blank = rest.len() - rest.trim_start().len();
+        let place = scalar::place(&rest[blank..])?;
+        let at = line.content.start + content.len() - rest.len() + blank;
+        let raw = at + place.start..at + place.end;
+        scalar::says(&text[raw.clone()], &is).then_some(raw)
+    };
+    let mut found = lines(text).filter_map(says);
+    let (Some(raw), None) = (found.next(), found.next()) else {
+        return Err(near(text, "image", "`image` of etcd is not written in one line of its own".to_owned()));
+    };
+    let new = scalar::written(image, scalar::quote_of(&text[raw.clone()]), false);
+    let changed = format!("{}{new}{}", &text[..raw.start], &text[raw.end..]);
+    let containers = wanted.get_mut("spec").and_then(|spec| spec.get_mut("containers"));
+    let of = containers.and_then(|all| all.get_mut(number)).and_then(Value::as_mapping_mut);
+    of.map(|of| of.insert("image".into(), image.into()));
+    match scalar::tree(&changed)? == wanted {
+        true => Ok(changed),
+        false => Err(Unreadable::of_no_line("changed in its line, `image` would not be all that differs")),
+    }
 }
 
 /// What starts etcd in its container.

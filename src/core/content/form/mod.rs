@@ -31,7 +31,7 @@ mod unit;
 mod words;
 mod yaml;
 
-pub use manifest::{Mounted, Pod, pod};
+pub use manifest::{Mounted, Pod, pod, with_image};
 
 /// How a file holds settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -215,6 +215,35 @@ fn the_image_of_a_manifest_says_a_version_and_its_volumes_where_a_path_is() {
 }
 
 #[test]
+fn another_image_is_one_line_and_named_as_the_one_before() {
+    let of = |image: &str| Pod { image: Some(image.to_owned()), mounts: Vec::new() }.image_of(Version::new(3, 6, 16));
+    for (is, wanted) in [
+        ("registry.k8s.io/etcd:3.6.8-0", Some("registry.k8s.io/etcd:3.6.16-0")),
+        ("host:5000/k8s/etcd:v3.6.8", Some("host:5000/k8s/etcd:v3.6.16")),
+        ("etcd:latest", None),
+        ("etcd", None),
+        ("etcd:3.6.8@sha256:0a", None),
+    ] {
+        assert_eq!(of(is).as_deref(), wanted, "{is}");
+    }
+    let is = pod(MANIFEST).unwrap().image.expect("it has one");
+    let changed = with_image(MANIFEST, "b/etcd:3.6.16-0").expect("it is one line");
+    assert_eq!(
+        lines_of(MANIFEST, &changed),
+        [format!("-    image: {is}\n"), "+    image: b/etcd:3.6.16-0\n".to_owned()]
+    );
+    assert_eq!(with_image(&changed, &is).as_deref(), Ok(MANIFEST));
+    let quoted = MANIFEST.replace(&format!("image: {is}"), &format!("image: \"{is}\" # ours"));
+    assert!(with_image(&quoted, "b:1").expect("it is one line").contains("\n    image: \"b:1\" # ours\n"));
+    println!("another container has the same, or it stands in brackets");
+    let twice = MANIFEST
+        .replace("  containers:\n", &format!("  initContainers:\n  - name: a\n    image: {is}\n  containers:\n"));
+    assert!(twice.len() > MANIFEST.len());
+    assert!(with_image(&twice, "b:1").is_err());
+    assert!(with_image("spec: {containers: [{name: etcd, image: a}]}\n", "b:1").is_err());
+}
+
+#[test]
 fn a_manifest_of_kubeadm() {
     assert_eq!(
         values(Form::Manifest, MANIFEST)[3..6],

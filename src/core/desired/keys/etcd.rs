@@ -17,6 +17,10 @@ pub(super) const ETCD: Section = Section {
         Key::new("auto-compaction", Shape::Table { keys: COMPACTION, one_of: &[] }, "Whether etcd compacts by itself")
             .otherwise("it does not, as Kubernetes compacts")
             .example("{ mode = \"periodic\", retention = \"8h\" }"),
+        Key::new("image", Shape::Text, "The image of etcd's static pod")
+            .otherwise("named as the one in the manifest, with the declared version in its tag")
+            .example("\"registry.k8s.io/etcd:{version}-0\"")
+            .more("Only with `layout = \"kubeadm\"`. `{version}` is filled in. A change is an upgrade, one member at a time."),
         Key::new("extra", Shape::EtcdSettings, "Any other key of etcd's configuration file")
             .otherwise("none")
             .example("{ max-request-bytes = 1572864 }")

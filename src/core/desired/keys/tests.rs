@@ -120,7 +120,11 @@ fn each_alone() -> Vec<(&'static Section, &'static Key, String)> {
                 continue;
             }
             let line = format!("{} = {}", key.name, key.shown());
-            found.push((section, key, file_with(section, Some(key), &line)));
+            let text = file_with(section, Some(key), &line);
+            // Only pods have an image.
+            let layout = "[cluster]\nlayout = \"kubeadm\"\n";
+            let text = if key.name == "image" { text.replace("[cluster]\n", layout) } else { text };
+            found.push((section, key, text));
         }
     }
     found

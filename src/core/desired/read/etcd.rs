@@ -12,7 +12,7 @@ use super::table::Table;
 use super::value::{Value, duration, one_of, size};
 use crate::core::desired::etcd_keys::{self, Kind};
 use crate::core::desired::{AutoCompaction, CompactionMode, EtcdSettings, Setting};
-use crate::core::names::Version;
+use crate::core::names::{Version, version_of_image};
 
 /// `version` is absent when cluster.toml has no good one; `extra` is then checked against none.
 pub(super) fn settings(table: &mut Table, version: Option<Version>) -> EtcdSettings {
@@ -30,6 +30,7 @@ pub(super) fn settings(table: &mut Table, version: Option<Version>) -> EtcdSetti
         heartbeat_interval_ms: heartbeat.map(Spanned::into_inner),
         election_timeout_ms: election.map(Spanned::into_inner),
         auto_compaction: table.section("auto-compaction", auto_compaction),
+        image: table.get("image", |value| image(value, version)),
         extra: table.section("extra", |table| extra(table, version)),
     }
 }
@@ -41,6 +42,24 @@ fn quota(value: &Value) -> Result<u64, Problem> {
             Err(value.problem("`quota-backend` is more than 100GiB").hint("etcd recommends at most 8GiB"))
         }
         bytes => Ok(bytes),
+    }
+}
+
+/// Its tag must say the version: what a manifest starts is told from that.
+fn image(value: &Value, version: Option<Version>) -> Result<String, Problem> {
+    let image = value.text()?;
+    let version = version.unwrap_or(Version::new(3, 7, 0));
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\' | '@');
+    if !image.replace("{version}", "").chars().all(is_plain) {
+        return Err(value
+            .problem("`image` is no name of an image")
+            .hint("for example \"registry.k8s.io/etcd:{version}-0\""));
+    }
+    match version_of_image(&image.replace("{version}", &version.to_string())) {
+        Some(said) if said == version => Ok(image.to_owned()),
+        _ => Err(value
+            .problem(format!("the tag of `image` does not say {version}"))
+            .hint("write {version} where the tag has it, for example \"registry.k8s.io/etcd:{version}-0\"")),
     }
 }
 

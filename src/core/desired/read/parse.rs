@@ -8,7 +8,7 @@ use super::kinds::Local;
 use super::problem::{Problem, line_of};
 use super::table::{Notes, Table, declared_paths};
 use super::{adopted, archive, auth, backup, ca, consumers, etcd, paths, sections};
-use crate::core::desired::{AuthoritySource, Cluster, Desired, Layout, Pinned, Places, Request};
+use crate::core::desired::{AuthoritySource, Cluster, Desired, Layout, Pinned, Places, Request, Runtime};
 
 /// Reads the `text` of a cluster.toml.
 ///
@@ -45,6 +45,11 @@ fn read(root: &mut Table, local: Local) -> Option<Desired> {
     let (paths, layout) = root.section("paths", |table| paths::paths(table, cluster.layout));
     let ca::Authorities { authority, previous_authority, authority_key, previous_key, reader } =
         root.section("ca", |table| ca::ca(table, local, &given, &paths));
+    if etcd.image.is_some() && layout.runtime() != Runtime::StaticPod {
+        let span = root.declares("etcd").unwrap_or_default();
+        let problem = Problem::new(span, "`image` in [etcd] is for static pods only (`layout = \"kubeadm\"`)");
+        root.report(problem.hint("[etcd.archive] says where the programs of a service come from: omit it"));
+    }
     let binaries = adopted::check(root, layout, &nodes, (&authority, previous_authority.as_ref()), binaries);
     let certificates = root.section("certificates", |table| sections::certificates(table, layout));
     let enabled = root.section("auth", auth::enabled);

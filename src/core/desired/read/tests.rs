@@ -369,6 +369,36 @@ fn durations_and_sizes_have_units() {
 }
 
 #[test]
+fn an_image_is_of_a_static_pod_and_says_its_version() {
+    let is = "registry.k8s.io/etcd:{version}-0";
+    check(
+        &format!("[etcd]\nimage = \"{is}\"\n"),
+        &[
+            "6:2 `image` in [etcd] is for static pods only (`layout = \"kubeadm\"`) -> [etcd.archive] says where the programs of a \
+           service come from: omit it",
+        ],
+    );
+    let of = |image: &str| {
+        let text = format!(
+            "[cluster]\nname = \"a\"\nversion = \"3.6.16\"\nlayout = \"kubeadm\"\n[nodes]\na = {{ address = \"10.0.0.1\" }}\n[etcd]\nimage = \"{image}\"\n"
+        );
+        read(&text)
+            .map(|desired| desired.etcd.image)
+            .map_err(|problems| problems.into_iter().map(|problem| problem.summary).collect::<Vec<_>>())
+    };
+    assert_eq!(of(is), Ok(Some(is.to_owned())));
+    assert_eq!(of("host:5000/etcd:v3.6.16"), Ok(Some("host:5000/etcd:v3.6.16".to_owned())));
+    for (image, said) in [
+        ("etcd:latest", "the tag of `image` does not say 3.6.16"),
+        ("etcd:3.6.8-0", "the tag of `image` does not say 3.6.16"),
+        ("etcd:{version}@sha256:0a", "`image` is no name of an image"),
+        ("etcd: {version}", "`image` is no name of an image"),
+    ] {
+        assert_eq!(of(image), Err(vec![said.to_owned()]), "{image}");
+    }
+}
+
+#[test]
 fn timing_is_etcds_own_rule() {
     let hint = "ten times is usual; etcd does not start with less than five";
     let summary = "`election-timeout` is less than five times `heartbeat-interval`";

@@ -16,13 +16,18 @@ pub enum HostAction {
     Prepare { host: HostName },
     /// Unpack an etcd version into its own folder.
     InstallBinaries { host: HostName, version: Version, architecture: Architecture },
+    /// Have the node fetch the image of a static pod, so that the kubelet finds it there.
+    PullImage { host: HostName, image: String },
     /// Point etcdctl and etcdutl on the PATH to a version.
     LinkTools { host: HostName, version: Version },
 }
 
 impl HostAction {
     pub fn host(&self) -> &HostName {
-        let (Self::Prepare { host } | Self::InstallBinaries { host, .. } | Self::LinkTools { host, .. }) = self;
+        let (Self::Prepare { host }
+        | Self::InstallBinaries { host, .. }
+        | Self::PullImage { host, .. }
+        | Self::LinkTools { host, .. }) = self;
         host
     }
 
@@ -40,6 +45,7 @@ impl fmt::Display for HostAction {
         match self {
             Self::Prepare { .. } => f.write_str("create the etcd user and directories"),
             Self::InstallBinaries { version, .. } => write!(f, "install etcd {version}"),
+            Self::PullImage { image, .. } => write!(f, "pull the image {image}"),
             Self::LinkTools { version, .. } => write!(f, "point etcdctl at {version}"),
         }
     }

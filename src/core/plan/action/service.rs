@@ -20,7 +20,7 @@ pub enum ServiceAction {
     Start { host: HostName },
     /// Hand leadership over if it leads, restart etcd and wait until it serves.
     Restart { host: HostName },
-    /// Change settings in the manifest of a static pod, which has the kubelet restart etcd, and wait until it serves.
+    /// Change settings or the image in the manifest of a static pod, which has the kubelet restart etcd, and wait until it serves.
     ReplaceManifest { host: HostName, text: String },
     /// Stop etcd, and do not start it at boot any more.
     Stop { host: HostName },
@@ -66,7 +66,7 @@ impl fmt::Display for ServiceAction {
             Self::Enable { .. } => "enable the service at boot",
             Self::Start { .. } => "start etcd",
             Self::Restart { .. } => "restart etcd",
-            Self::ReplaceManifest { .. } => "change etcd's settings in its manifest",
+            Self::ReplaceManifest { .. } => "change etcd's manifest",
             Self::Stop { .. } => "stop and disable etcd",
         })
     }

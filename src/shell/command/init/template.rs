@@ -75,6 +75,9 @@ const OF_OTHER_CAS: [&str; 14] = [
     "approle",
 ];
 
+/// The key of [etcd] that static pods alone take.
+const OF_PODS: &str = "image";
+
 /// What cannot stand beside the first of several keys.
 const ALTERNATIVES: [&str; 2] = ["permissions", "roles"];
 
@@ -135,7 +138,7 @@ fn section(path: &'static str, head: Head, without: &[&str], known: &Known) -> S
     let mut text = comment(if is_adopted && path == "etcd" { KEPT_SETTINGS } else { section.about });
     let mark = if head == Head::Commented { "# " } else { "" };
     text.push_str(&format!("{mark}[{}]\n", path.replace("NAME", "app")));
-    for key in section.keys {
+    for key in section.keys.iter().filter(|key| key.name != OF_PODS) {
         // Other layouts have other paths by default.
         let has_own = path == "paths" && is_adopted;
         let is_default =

@@ -18,6 +18,7 @@ impl Section for Look {
     const SHELL: &'static str = concat!(
         include_str!("../../../core/content/processes.sh"),
         include_str!("../../../core/content/pods.sh"),
+        include_str!("../../../core/content/images.sh"),
         include_str!("pod.sh")
     );
 
@@ -31,6 +32,7 @@ impl Section for Look {
                 ("q_aside", layout::aside_of_manifest(of.desired).to_string()),
                 ("q_config", paths.config.to_string()),
                 ("q_data", paths.data.to_string()),
+                ("q_version", of.desired.cluster.version.to_string()),
             ]
         })
     }
@@ -43,6 +45,7 @@ impl Section for Look {
             manifest_aside: is_aside(answer),
             fixed: said("fixed").map(str::to_owned),
             deaf_runtime: said("deaf-runtime").map(str::to_owned),
+            images: answer.values("pod", "image").map(str::to_owned).collect(),
         }))
     }
 }

@@ -522,7 +522,7 @@ fn every_shell_tells_which_log_is_of_a_start_that_has_failed() {
         std::fs::write(logs.join("3.log"), format!("{time}.5Z stderr F {{\"level\":\"fatal\"}}\n"))
             .expect("it can be written");
         in_every_shell(&format!(
-            "pid='' exited='' q_config={at}/etcd.yaml q_aside={at}/none q_data=/d\npod_etcd() {{ :; }}\nonly_pod_etcd() {{ :; }}\n{section}\nlook_pod || :\n\
+            "pid='' exited='' q_config={at}/etcd.yaml q_aside={at}/none q_data=/d q_version=1\nlist_images() {{ :; }}\npod_etcd() {{ :; }}\nonly_pod_etcd() {{ :; }}\n{section}\nlook_pod || :\n\
              echo \"$exited\"\n"
         ))
     };

@@ -3,6 +3,7 @@
 use super::section::{Section, Subject, Words};
 use super::{Answer, Trouble, installed};
 use crate::core::complaint;
+use crate::core::desired::Runtime;
 use crate::core::observed::V2Store;
 
 pub(super) struct Look;
@@ -15,7 +16,18 @@ impl Section for Look {
     fn words(of: &Subject<'_>) -> Option<Words> {
         let desired = of.desired;
         let matters = desired.cluster.version.minor > 5;
-        matters.then(|| vec![installed::binaries(desired), ("q_data", desired.paths.data.to_string())])
+        let manifest = match desired.cluster.runtime {
+            Runtime::Systemd => String::new(),
+            Runtime::StaticPod => desired.paths.config.to_string(),
+        };
+        matters.then(|| {
+            vec![
+                installed::binaries(desired),
+                ("q_data", desired.paths.data.to_string()),
+                ("q_in_image", desired.binaries_folder().to_string()),
+                ("q_manifest", manifest),
+            ]
+        })
     }
 
     fn read(_: &Subject<'_>, answer: &Answer<'_>) -> Result<Option<V2Store>, Trouble> {

@@ -91,6 +91,13 @@ impl Command {
         Self { stdin: text.into(), ..Self::of_pod(desired, format!("writing {}", runtime::name(desired)), arguments) }
     }
 
+    /// Has a node fetch an image, unless it has it.
+    pub fn pull_image(image: &str) -> Self {
+        let script = concat!(include_str!("../../../core/content/images.sh"), include_str!("../script/image.sh"));
+        let command = Self::new(format!("pulling {image}"), script, vec![image.to_owned()]);
+        Self { allowed: LONG, ..command }
+    }
+
     fn of_pod(desired: &Desired, what: String, arguments: Vec<String>) -> Self {
         let script = format!("{}\n{}", library(desired), include_str!("../script/pod.sh"));
         Self { allowed: STOP_TAKES, ..Self::new(what, script, arguments) }

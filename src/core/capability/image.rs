@@ -1,0 +1,106 @@
+//! The image of a static pod: on every node before the first member takes it, and then taken by one member after the other.
+
+use super::done_when;
+use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::adopted::irreplaceable;
+use crate::core::cluster::image::{has, version_of};
+use crate::core::cluster::view::View;
+use crate::core::cluster::{restart, turn, upgrade};
+use crate::core::code::Code;
+use crate::core::content::{adopted, form};
+use crate::core::desired::{Binaries, Place};
+use crate::core::names::{HostName, Version};
+use crate::core::observed::{File, Observed};
+use crate::core::plan::action::{Action, HostAction, Readiness, ServiceAction};
+use crate::core::plan::ruling::{Blocked, Ruling};
+
+/// Fetches what the members are to run next. With the old pod gone, the kubelet would be as long as that without etcd, or for
+/// ever.
+pub fn pull(view: &View) -> Ruling {
+    let Some(stop) = upgrade::next_allowed(view).filter(|_| view.desired.binaries == Binaries::Image) else {
+        return Ruling::default();
+    };
+    let mut ruling = Ruling::default();
+    let mut actions = Vec::new();
+    for (name, host) in view.hosts() {
+        let Some(text) = host.text_of(File::Settings) else { continue };
+        if version_of(text) == Some(stop) {
+            continue;
+        }
+        match adopted::image(view.desired, text, stop) {
+            Some(image) if has(host, &image) => {}
+            Some(image) => actions.push(Action::Host(HostAction::PullImage { host: name.clone(), image })),
+            None => ruling.blocked.push(nameless(view, name, stop)),
+        }
+    }
+    if ruling.blocked.is_empty() {
+        ruling.step = Ruling::steps_for(actions, vec![view.reason("it is not on the node", Place::Version)]).step;
+    }
+    ruling
+}
+
+fn nameless(view: &View, name: &HostName, stop: Version) -> Blocked {
+    let path = &view.desired.paths.config;
+    let what =
+        format!("which image has etcd {stop} is not known: {path} on {name} names one without a version in its tag");
+    let hint = "declare `image` in [etcd], with {version} in its tag";
+    Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Etcd)
+}
+
+/// Changes the image in the manifest of the next member, which its kubelet then restarts.
+pub fn change(view: &View) -> Ruling {
+    let mut ruling = Ruling::default();
+    if view.desired.binaries != Binaries::Image || view.membership().is_none() {
+        return ruling;
+    }
+    let mut wanted = Vec::new();
+    for (name, host) in turn::with_data(turn::in_turn(view)) {
+        let Some(before) = host.text_of(File::Settings).filter(|_| host.process.is_some()) else { continue };
+        let version = upgrade::wanted(view, name, host);
+        let Some(is) = version_of(before).filter(|is| *is != version) else { continue };
+        let Some(image) = adopted::image(view.desired, before, version) else { continue };
+        let text = match form::with_image(before, &image) {
+            Ok(text) => text,
+            Err(why) => {
+                let what = format!("{} on {name} cannot be changed without a guess: {why}", view.desired.paths.config);
+                let hint = "write `image` in one line, as kubeadm does";
+                let refusal = Blocked::new(Code::SettingsUnreadable, what).on(name).hint(hint);
+                ruling.blocked.push(refusal.declared_at(Place::Version));
+                continue;
+            }
+        };
+        if let Some(why) = irreplaceable(view.desired, name, host) {
+            ruling.blocked.push(why);
+            continue;
+        }
+        let because = vec![view.reason(format!("etcd version: {is} → {version}"), Place::Version)];
+        wanted.push((Action::Service(ServiceAction::ReplaceManifest { host: name.clone(), text }), because));
+    }
+    let due = turn::due(view, wanted);
+    ruling.blocked.extend(due.blocked);
+    let refusal = due.step.iter().flat_map(|step| &step.actions).find_map(|action| {
+        let name = action.host()?;
+        restart::refusal(view, name, view.observed.host(name)?)
+    });
+    match refusal {
+        Some(why) => ruling.blocked.push(why),
+        None => ruling.step = due.step,
+    }
+    if let Some(step) = &mut ruling.step
+        && step.actions.iter().any(|action| upgrade::goes_back(view, action))
+    {
+        step.needs.insert(Allowance::new(AllowKind::Downgrade, &view.desired.cluster.name));
+    }
+    ruling
+}
+
+pub fn readiness(observed: &Observed, name: &HostName, image: &str) -> Readiness {
+    done_when(observed, name, |host| has(host, image))
+}
+
+pub fn effect(observed: &mut Observed, name: &HostName, image: &str) {
+    let kubelet = observed.host_mut(name).and_then(|host| host.kubelet.as_mut());
+    if let Some(kubelet) = kubelet {
+        kubelet.images.insert(image.to_owned());
+    }
+}
