@@ -125,8 +125,8 @@ codes! {
         "A certificate expires soon: one that quorate did not issue, or one with less than an hour left.\n\nquorate cannot renew what it did not issue, and a certificate that expires during an apply can stop it.\n\nOne that you provide (`source = \"external\"`): reissue it and replace the file; the next apply installs it without a\nrestart. One that quorate issues: renew it first, on its own, with `quorate apply --renew-certs`.";
     NotInLayout = "not-in-layout", Refused,
         "Somebody else set this cluster's etcd up (`layout` in [cluster]), and quorate does not do there what is asked for, or\nit is not as cluster.toml says.\n\n\
-         In such a layout quorate keeps the settings of [etcd] in the file that is there, renews certificates that are due, replaces and removes\nmembers, and keeps users and \
-         scheduled snapshots. Names, addresses, places of files, hosts that were not set up yet, the CA and restores stay with\nthe tool that set the cluster up: the message says what differs. Change it \
+         In such a layout quorate keeps the settings of [etcd] in the file that is there, renews certificates that are due, replaces and removes\nmembers, restores snapshots, and \
+         keeps users and scheduled snapshots. Names, addresses, places of files, hosts that were not set up yet and the CA\nstay with the tool that set the cluster up: the message says what differs. Change it \
          with that tool, or declare in cluster.toml what is there. `quorate status\n--from-live HOST` shows what etcd was started with, and `quorate init --from-live HOST` \
          declares it.";
     AlsoWritten = "also-written", Refused,

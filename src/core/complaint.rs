@@ -100,7 +100,8 @@ pub fn is_of_full_disk(words: &str) -> bool {
 /// Whether it is of a log or a database that is damaged, or lacks what it had: etcd does not start with it, however often it
 /// is started. As etcd 3.4 to 3.7, its raft and bbolt say it; a database that ends too early is a fault of memory to Go.
 pub fn is_of_damaged_data(words: &str) -> bool {
-    const DAMAGED: [&str; 12] = [
+    const DAMAGED: [&str; 13] = [
+        "file size too small",
         "crc mismatch",
         "proto: record: ",
         "max entry size limit exceeded",

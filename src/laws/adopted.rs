@@ -1,6 +1,8 @@
 //! The laws of a service that somebody else has set up: only declared settings are changed in its file, one member at a time,
 //! and no member is restarted into what nobody has prepared.
 
+mod restored;
+mod versions;
 mod worlds;
 
 use std::collections::BTreeSet;
@@ -12,11 +14,11 @@ use crate::core::content::adopted;
 use crate::core::content::form;
 use crate::core::desired::{Desired, Layout, Rotation};
 use crate::core::guard::{Guard, with_broken};
-use crate::core::names::{HostName, Version};
-use crate::core::observed::{Cause, File, Host, Installed, Lent, Observed, Role, Seen, Unable};
+use crate::core::names::HostName;
+use crate::core::observed::{Cause, File, Host, Lent, Location, Mount, Needed, Observed, Role, Seen, Unable};
 use crate::core::plan::Plan;
 use crate::core::plan::action::{
-    Action, CertificateAction, DepartureAction, FileAction, MemberAction, Readiness, ServiceAction, SnapshotAction,
+    Action, CertificateAction, DepartureAction, FileAction, MemberAction, ServiceAction, SnapshotAction,
 };
 use crate::core::planner::{self, plan};
 use crate::laws::sample;
@@ -290,92 +292,6 @@ fn what_stays_with_others_is_said() {
     assert_eq!(said(&desired), ["`--rotate-ca` was asked for: in the layout kubespray quorate replaces no CA yet"]);
 }
 
-/// Whoever owns the programs puts the new ones there; the members take them one after the other, behind the same gates as ours.
-#[test]
-fn a_version_that_was_installed_and_is_declared_comes_in_turn() {
-    let to = Version::new(3, 6, 4);
-    let (mut desired, mut observed) = world([State::Healthy; 3], Layout::Kubespray, false);
-    desired.cluster.version = to;
-    let told = plan(&desired, &observed);
-    assert!(told.steps.is_empty());
-    let whats: Vec<_> = told.blocked.iter().map(|blocked| blocked.what.as_str()).collect();
-    assert!(whats.iter().any(|what| what.contains("every member (3.5.16 now) must run 3.5.26")), "{whats:?}");
-    desired.cluster.version = Version::new(3, 5, 30);
-    let told = plan(&desired, &observed);
-    assert!(told.steps.is_empty() && told.blocked.iter().all(|blocked| blocked.code == Code::BinariesUndeclared));
-    let install = |observed: &mut Observed, version| {
-        for host in observed.hosts.values_mut().filter_map(Seen::known_mut) {
-            host.installed = [(version, Installed { archive: None })].into();
-            host.process.as_mut().expect("it runs").executable_replaced = true;
-        }
-    };
-    install(&mut observed, desired.cluster.version);
-    let upgrade = plan(&desired, &observed);
-    let titles: Vec<_> = upgrade.actions().map(ToString::to_string).collect();
-    let restarts = titles.iter().filter(|title| *title == "restart etcd").count();
-    assert!(titles[0].contains("snapshot") && restarts == 3 && titles.len() == 4, "{titles:?} {:?}", upgrade.blocked);
-    for action in upgrade.actions() {
-        planner::effect(action, &desired, &mut observed);
-    }
-    assert!(plan(&desired, &observed).is_empty());
-    println!("a flag that the next minor version does not know");
-    desired.cluster.version = to;
-    install(&mut observed, to);
-    let is_ready = plan(&desired, &observed);
-    assert!(is_ready.blocked.is_empty(), "{:?}", is_ready.blocked);
-    desired.cluster.layout = Layout::Unit;
-    desired.paths.config = desired.paths.unit();
-    for index in 0..3 {
-        let name = sample::name(index);
-        let text = text(&desired, &name).replace("etcd \\", "etcd \\\n  --enable-v2=false \\");
-        let host = observed.host_mut(&name).expect("it is there");
-        host.files.insert(File::Config, host.files[&File::Settings].clone());
-        adopt(&desired, host, text);
-        host.installed = [(to, Installed { archive: None })].into();
-        host.process.as_mut().expect("it runs").executable_replaced = true;
-    }
-    let told = plan(&desired, &observed);
-    assert!(told.steps.is_empty());
-    assert!(
-        told.blocked.iter().any(|blocked| blocked.what.contains("does not know the setting `enable-v2`")),
-        "{:?}",
-        told.blocked
-    );
-}
-
-/// Of static pods: every node has the image before the first member takes it, one after the other, and settings come first.
-#[test]
-fn an_image_is_on_every_node_before_the_first_member_takes_it() {
-    let (mut desired, observed) = world([State::Healthy; 3], Layout::Kubeadm, false);
-    desired.cluster.version = Version::new(3, 5, 30);
-    let broken = |world: &Observed| {
-        let plan = plan(&desired, world);
-        let titles: Vec<_> = plan.steps.iter().map(|step| step.title()).collect();
-        let expected = [
-            "pull the image registry.k8s.io/etcd:3.5.30-0",
-            "save a snapshot before the change to etcd 3.5.30",
-            "change etcd's manifest",
-            "change etcd's manifest",
-            "change etcd's manifest",
-        ];
-        let mut after = world.clone();
-        plan.actions().for_each(|action| planner::effect(action, &desired, &mut after));
-        let texts = after.seen_hosts().filter_map(|(_, host)| host.text_of(File::Settings));
-        let images = texts.filter(|text| text.contains("image: registry.k8s.io/etcd:3.5.30-0\n")).count();
-        let is_as_it_should_be =
-            titles == expected && plan.blocked.is_empty() && images == 3 && planner::plan(&desired, &after).is_empty();
-        (!is_as_it_should_be)
-            .then(|| format!("{titles:?} {:?} {:?}", plan.blocked, planner::plan(&desired, &after).steps))
-    };
-    assert_eq!(broken(&observed), None);
-    // What was pulled may be gone again by the time: an image that nothing runs is cleared away by the kubelet.
-    let steps = plan(&desired, &observed).steps;
-    let replace = steps[2].actions.first().expect("it has one");
-    let is_refused = || matches!(planner::readiness(replace, &desired, &observed), Readiness::Refused(_));
-    assert!(is_refused());
-    assert!(!with_broken(Guard::ImageBeforeUpgrade, is_refused), "no law misses it");
-}
-
 /// Where the key of the CA is not here, a certificate that is due is told, and keeps nothing else from being done.
 #[test]
 fn without_the_key_of_the_authority_what_is_due_is_told() {
@@ -481,4 +397,25 @@ fn scheduled_snapshots_are_kept_beside_the_service_of_others() {
         host.files.insert(File::BackupCertificate, host.files[&File::ServerCertificate].clone());
         assert!(plan(&desired, &observed).is_empty());
     }
+}
+
+/// Where data would not last, the one that is there is not given up for another.
+#[test]
+fn nobody_is_taken_out_where_no_other_could_begin() {
+    let (mut desired, mut observed) = world([State::Healthy; 3], Layout::Kubespray, false);
+    let name = sample::name(2);
+    desired.request.lost.insert(name.clone(), None);
+    let host = observed.host_mut(&name).expect("it is there");
+    let cause = Cause { code: Code::MemberSilent, summary: "it does not answer".to_owned(), hint: None };
+    host.member = Seen::Unknown(cause);
+    let takes_out = |observed: &Observed| {
+        let plan = plan(&desired, observed);
+        plan.actions().any(|action| matches!(action, Action::Member(MemberAction::Remove { .. })))
+    };
+    assert!(takes_out(&observed));
+    let host = observed.host_mut(&name).expect("it is there");
+    let real = desired.paths.data.clone();
+    let mount = Mount { point: real.clone(), filesystem: "tmpfs".to_owned(), no_exec: false, read_only: false };
+    host.locations.insert(Needed::Data, Location { real, is_link: false, closed: None, mount });
+    assert!(!takes_out(&observed));
 }

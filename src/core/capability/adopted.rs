@@ -64,11 +64,14 @@ pub fn next(view: &View) -> Ruling {
             false => reasons(view, before),
         };
         let is_in_place = view.desired.cluster.runtime == Runtime::StaticPod && !is_aside;
+        let standing = view.standing(name).filter(|_| joins);
         let host = name.clone();
-        let change = match (is_in_place, joins) {
-            (true, false) => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
+        let change = match (is_in_place, standing) {
+            // It is stopped to be taken out, or not at all.
+            (true, Some(Standing::Failed(_))) => continue,
             // The kubelet would start it before it is in the member list.
-            (true, true) => Action::Service(ServiceAction::Stop { host }),
+            (true, Some(Standing::Newcomer)) => Action::Service(ServiceAction::Stop { host }),
+            (true, _) => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
             (false, _) => Action::File(FileAction::Write { host, file: File::Settings, text: after }),
         };
         wanted.push((change, because));
@@ -92,11 +95,13 @@ fn interrupts(view: &View, action: &Action) -> Option<Blocked> {
     restart::refusal(view, name, host)
 }
 
-/// Has a member that joins start at boot, as what was stopped to be replaced does not any more. A manifest in its place needs
-/// nothing of the kind; and whether any other starts at boot, is for whoever set it up.
+/// Has a member that joins, or was restored, start at boot, as what was stopped for that does not any more. A manifest in its
+/// place needs nothing of the kind; and whether any other starts at boot, is for whoever set it up.
 pub fn enable(view: &View) -> Ruling {
     let is_unit = view.desired.cluster.runtime == Runtime::Systemd;
-    let joins = |host: &Host| is_unit && host.files.contains_key(&File::NewDataMarker) && !host.service.enabled;
+    let was_stopped =
+        |host: &Host| [File::NewDataMarker, File::RestoreNote].iter().any(|file| host.files.contains_key(file));
+    let joins = |host: &Host| is_unit && was_stopped(host) && !host.service.enabled;
     let joining = view.hosts().filter(|(_, host)| joins(host));
     let actions = joining.map(|(name, _)| Action::Service(ServiceAction::Enable { host: name.clone() })).collect();
     Ruling::steps_for(actions, vec![view.reason("the service is not enabled", Place::Nodes)])
@@ -131,7 +136,7 @@ pub fn obstacles(view: &View) -> Ruling {
     let layout = view.desired.cluster.layout.name();
     let refused =
         |what: String, hint: &str, place: Place| Blocked::new(Code::NotInLayout, what).hint(hint).declared_at(place);
-    if view.situation == Situation::New {
+    if view.situation == Situation::New && view.desired.request.restore.is_none() {
         let what = format!("no member of this cluster was found, and in the layout {layout} quorate sets up none");
         let hint = "set the cluster up with the tool of that layout; or use `layout = \"default\"`, which sets it up";
         blocked.push(refused(what, hint, Place::Nodes));
@@ -152,7 +157,6 @@ fn asked_in_vain(view: &View) -> Option<Blocked> {
         (is_down && !request.lost.is_empty(), "--lost", "makes no new cluster of the members that are left"),
         (!request.consumer_renewals.is_empty(), "--renew-certs", "issues no certificate of a consumer"),
         (request.rotation.is_some(), "--rotate-ca", "replaces no CA"),
-        (request.restore.is_some(), "restore", "restores no snapshot"),
     ];
     let (_, option, does) = asked.into_iter().find(|(is_asked, _, _)| *is_asked)?;
     let what =

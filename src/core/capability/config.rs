@@ -21,6 +21,8 @@ use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 /// serves.
 pub fn new_data_marker(view: &View) -> Ruling {
     let (text, what) = match view.situation {
+        // Somebody else's cluster is never begun.
+        Situation::New if view.desired.cluster.layout.is_adopted() => return Ruling::default(),
         Situation::New => {
             (content::new_data_marker(&first_start::token(view)), "no host has etcd data: this is a new cluster")
         }

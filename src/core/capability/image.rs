@@ -94,6 +94,34 @@ pub fn change(view: &View) -> Ruling {
     ruling
 }
 
+/// Puts the declared image back where another one of the same minor version does not run: a mistake in its name, or one that cannot
+/// run there. Nobody else runs it.
+pub fn back(view: &View) -> Ruling {
+    let declared = view.desired.cluster.version;
+    let others = view.observed.answers().all(|(_, answer)| answer.version == declared);
+    if view.desired.binaries != Binaries::Image || view.membership().is_none() || !others {
+        return Ruling::default();
+    }
+    let mut actions = Vec::new();
+    let mut because = Vec::new();
+    for (name, host) in turn::with_data(turn::in_turn(view)) {
+        let is_in_place = host.kubelet.as_ref().is_some_and(|kubelet| !kubelet.manifest_aside);
+        let idle = host.process.is_none() && is_in_place && host.has_data();
+        let Some(before) = host.text_of(File::Settings).filter(|_| idle) else { continue };
+        let is =
+            version_of(before).filter(|is| *is != declared && (is.major, is.minor) == (declared.major, declared.minor));
+        let (Some(is), Some(image)) = (is, adopted::image(view.desired, before, declared)) else { continue };
+        let Ok(text) = form::with_image(before, &image) else { continue };
+        if has(host, &image) && irreplaceable(view.desired, name, host).is_none() {
+            because.push(view.reason(format!("etcd {is} does not run: {is} → {declared}"), Place::Version));
+            actions.push(Action::Service(ServiceAction::ReplaceManifest { host: name.clone(), text }));
+        }
+    }
+    actions.truncate(1);
+    because.truncate(1);
+    Ruling::steps_for(actions, because)
+}
+
 pub fn readiness(observed: &Observed, name: &HostName, image: &str) -> Readiness {
     done_when(observed, name, |host| has(host, image))
 }

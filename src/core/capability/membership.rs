@@ -26,7 +26,7 @@ use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, MemberId, PeerUrl};
 use crate::core::observed::departure::Departure;
-use crate::core::observed::{File, MemberEntry, Observed, ServiceState};
+use crate::core::observed::{DataDirectory, File, Host, MemberEntry, Observed, ServiceState};
 use crate::core::plan::action::{Action, MemberAction, Readiness, Removal, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
@@ -88,10 +88,11 @@ struct Failure {
 fn failure(view: &View, member: &Member) -> Option<Failure> {
     if member.declared {
         let Some(Standing::Failed(why)) = view.standing(&member.host) else { return None };
-        // Nothing could take its place there.
+        // Nothing could take its place there; also once its data was set aside.
         let host = view.observed.host(&member.host);
-        let cannot_begin = |host| {
-            !next_start::obstacles(view.desired, &member.host, host).is_empty()
+        let cannot_begin = |host: &Host| {
+            let bare = Host { data: DataDirectory::Empty, process: None, ..host.clone() };
+            [host, &bare].iter().any(|host| !next_start::obstacles(view.desired, &member.host, host).is_empty())
                 || room::to_join(view.desired, view.observed, &member.host, host).is_some()
                 || adopted::cannot_join(view.desired, view.observed, &member.host, host).is_some()
         };

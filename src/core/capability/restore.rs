@@ -11,7 +11,6 @@
 //! (`restore SNAPSHOT --confirm CLUSTER`); until a restore that was begun is finished, nothing else is done.
 
 use super::{done_when, unreachable};
-use crate::core::cluster::model;
 use crate::core::cluster::process::is_stopped;
 use crate::core::cluster::restoration::{begun, mark, notes, under_way};
 use crate::core::cluster::view::View;
@@ -19,7 +18,7 @@ use crate::core::code::Code;
 use crate::core::content::{self, Restoration, layout};
 use crate::core::desired::{Desired, Place};
 use crate::core::names::{Digest, HostName, SnapshotReason, Token, listed};
-use crate::core::observed::{DataDirectory, File, FileFact, Folder, Host, Observed};
+use crate::core::observed::{Access, DataDirectory, File, FileFact, Folder, Host, Observed};
 use crate::core::plan::action::{Action, FileAction, Readiness, RestoreAction, ServiceAction};
 use crate::core::plan::ruling::{Draft, Finding, Ruling};
 
@@ -180,13 +179,6 @@ pub fn set_aside_readiness(observed: &Observed, name: &HostName) -> Readiness {
     }
 }
 
-pub fn set_aside_effect(desired: &Desired, observed: &mut Observed, name: &HostName) {
-    model::set_aside(desired, observed, name);
-    if let Some(host) = observed.host_mut(name) {
-        host.files.remove(&File::RestoreMark);
-    }
-}
-
 pub fn restore_readiness(observed: &Observed, name: &HostName, digest: Digest, token: &Token) -> Readiness {
     match observed.host(name) {
         None => unreachable(name),
@@ -201,13 +193,19 @@ pub fn restore_readiness(observed: &Observed, name: &HostName, digest: Digest, t
     }
 }
 
-pub fn restore_effect(observed: &mut Observed, name: &HostName, digest: Digest, token: &Token) {
+pub fn restore_effect(desired: &Desired, observed: &mut Observed, name: &HostName, digest: Digest, token: &Token) {
+    // Somebody else's data stays whose it is; where nothing is left of it, the others show that.
+    let is_theirs = desired.cluster.layout.is_adopted();
+    let others = || observed.seen_hosts().find_map(|(_, host)| host.folders.get(&Folder::Data).cloned());
+    let folder = |host: &Host| host.folders.get(&Folder::Data).cloned().or_else(others);
+    let folder = observed.host(name).and_then(folder).filter(|_| is_theirs);
+    let folder = folder.unwrap_or_else(|| layout::folder_access(Folder::Data));
     let Some(host) = observed.host_mut(name) else { return };
     let text = content::restore_mark(&Restoration { digest, token: token.clone() });
-    let access = layout::access(File::RestoreMark);
+    let access = Access::new("600", &folder.owner, &folder.group);
     host.files.insert(File::RestoreMark, FileFact { access, digest: Digest::of(&text), text: Some(text) });
     host.data = DataDirectory::Member;
-    host.folders.insert(Folder::Data, layout::folder_access(Folder::Data));
+    host.folders.insert(Folder::Data, folder);
 }
 
 pub fn confirm_readiness(desired: &Desired, observed: &Observed) -> Readiness {

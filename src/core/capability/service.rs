@@ -94,7 +94,8 @@ pub fn health(view: &View) -> Ruling {
         // Why one does not answer, or could not be asked, is told already.
         if let (Health::Unhealthy(why), host, false) = (&member.health, &member.host, silent.contains(&member.host)) {
             // Of a pod that does not run, the kubelet knows more.
-            let is_gone = view.observed.host(host).is_some_and(|host| host.kubelet.is_some() && host.process.is_none());
+            let says_nothing = |host: &Host| host.process.is_none() && host.service.complaint.is_none();
+            let is_gone = view.observed.host(host).is_some_and(|host| host.kubelet.is_some() && says_nothing(host));
             let log = if is_gone { runtime::log_of_kubelet } else { runtime::log };
             let hint = format!("run `{}` on the host", log(view.desired));
             blocked.push(Blocked::new(Code::NotHealthy, format!("{host} is unhealthy: {why}")).on(host).hint(hint));

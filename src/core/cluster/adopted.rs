@@ -137,10 +137,14 @@ fn another_version(desired: &Desired, name: &HostName, host: &Host) -> Option<Bl
     let Some(running) = host.answer().map(|answer| answer.version) else {
         let declared = desired.cluster.version;
         let what = format!("the manifest of etcd on {name} is for {installed}, and cluster.toml declares {declared}");
-        let hint = "put the image back, or finish the upgrade with the tool that has begun it; then set `version` in [cluster]";
+        let hint = format!(
+            "put the image back (in {}), or finish the upgrade with the tool that has begun it and set `version` in [cluster]",
+            desired.paths.config
+        );
         let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::Version);
-        // One that an upgrade has not come to yet starts as what it was.
-        let is_another = desired.binaries == Binaries::Image && installed > declared;
+        // One that an upgrade has not come to yet starts as what it was; and within a minor version there is a way back.
+        let is_another = version::of_cluster(installed) > version::of_cluster(declared);
+        let is_another = desired.binaries == Binaries::Image && is_another;
         return (is_another && !upheld(Guard::NoUpgradeByRestart, false)).then_some(blocked);
     };
     let is_known = !host.installed.is_empty() || desired.binaries == Binaries::Image;
@@ -260,7 +264,9 @@ pub fn cannot_join(desired: &Desired, observed: &Observed, name: &HostName, host
     let elsewhere = observed.seen_hosts().find_map(|(other, host)| Some((other, is_elsewhere(host)?)));
     if let Some((other, setting)) = elsewhere.filter(|_| !upheld(Guard::SettingGivenOnce, false)) {
         let why = format!("etcd on {other} has `{setting}` from elsewhere than {path}");
-        return refused(Code::SettingElsewhere, &why, with_their_tool);
+        let hint =
+            format!("move `{setting}` into {path} on every member, from where it is (`systemctl cat` of the unit)");
+        return refused(Code::SettingElsewhere, &why, &hint);
     }
     may_hold_secret(desired, name, text).or_else(|| irreplaceable(desired, name, host))
 }

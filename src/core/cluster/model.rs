@@ -24,6 +24,8 @@ pub fn set_aside(desired: &Desired, observed: &mut Observed, name: &HostName) {
         host.folders.remove(&Folder::Data);
     }
     host.files.remove(&File::NewDataMarker);
+    // It lies in that directory.
+    host.files.remove(&File::RestoreMark);
 }
 
 /// It ends, and does not start at boot.

@@ -3,7 +3,7 @@
 use crate::core::cluster::version;
 use crate::core::content::{self, adopted, layout, runtime};
 use crate::core::desired::{Binaries, Desired, Place};
-use crate::core::names::HostName;
+use crate::core::names::{HostName, Version};
 use crate::core::observed::{File, Host, ServiceState};
 
 pub fn is_stopped(host: &Host) -> bool {
@@ -28,7 +28,8 @@ pub fn shows_other_files(desired: &Desired, name: &HostName, host: &Host) -> boo
 pub fn is_untried(desired: &Desired, host: &Host) -> bool {
     let Some(process) = &host.process else { return false };
     if let Some(with) = &process.started_with {
-        return process.executable_replaced || with.written_since || unread_setting(desired, host).is_some();
+        let is_another = process.executable_replaced || another_image(desired, host).is_some();
+        return is_another || with.written_since || unread_setting(desired, host).is_some();
     }
     let definition = runtime::definition(desired);
     let changed = unloaded(desired, host);
@@ -53,6 +54,12 @@ fn unread_setting(desired: &Desired, host: &Host) -> Option<String> {
     said.into_iter().find(|(name, value)| with.value(name) != Some(value.as_str())).map(|(name, _)| name)
 }
 
+/// The version that runs in a pod, and the one that its manifest says.
+fn another_image(desired: &Desired, host: &Host) -> Option<(Version, Version)> {
+    let (running, starts) = (host.answer()?.version, version::on_disk(desired, host));
+    (desired.binaries == Binaries::Image && running != starts).then_some((running, starts))
+}
+
 /// What the running process has not loaded, and where in cluster.toml that is declared; `None` when it runs what lies on
 /// disk, or does not run at all.
 pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)> {
@@ -68,9 +75,7 @@ pub fn stale(desired: &Desired, host: &Host) -> Option<(String, Place<'static>)>
     if process.executable_replaced {
         return Some((format!("{executable} was replaced since etcd started"), Place::Version));
     }
-    let starts = version::on_disk(desired, host);
-    let another = host.answer().map(|answer| answer.version).filter(|running| *running != starts);
-    if let Some(running) = another.filter(|_| desired.binaries == Binaries::Image) {
+    if let Some((running, starts)) = another_image(desired, host) {
         return Some((format!("etcd {running} still runs, and its manifest is for {starts}"), Place::Version));
     }
     if let Some(with) = &process.started_with {

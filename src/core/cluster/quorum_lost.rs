@@ -38,7 +38,11 @@ pub fn ways_out(desired: &Desired, observed: &Observed) -> Option<String> {
     };
     let flags: Vec<_> = hosts.iter().map(|host| format!("--lost={host}")).collect();
     let go_on = match desired.cluster.layout.is_adopted() {
-        true => "with --force-new-cluster, by hand: see etcd's page on disaster recovery".to_owned(),
+        true => format!(
+            "save it (`quorate backup run -o last.db`), keep them off, take them out of cluster.toml, and `quorate restore last.db \
+             --confirm {}`",
+            desired.cluster.name
+        ),
         false => format!("`quorate plan {}`", flags.join(" ")),
     };
     Some(format!(

@@ -24,7 +24,7 @@ use crate::core::content::{adopted, layout::SNAPSHOTS_FOLDER, runtime};
 use crate::core::count::count;
 use crate::core::desired::{ArchiveLocation, Binaries, Desired, Downtime, Place, is_known_to};
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::{Architecture, HostName, SnapshotReason, Version};
+use crate::core::names::{Architecture, HostName, SnapshotReason, Version, listed};
 use crate::core::observed::{File, Host, Installed, Observed, Seen, V2Store};
 use crate::core::plan::action::Action;
 use crate::core::plan::ruling::Blocked;
@@ -35,14 +35,20 @@ const FIRST_SOUND_3_5: Version = Version::new(3, 5, 6);
 /// What every member must run before the first one goes to the next minor version.
 const LAST_BEFORE: [(u16, Version); 2] = [(5, Version::new(3, 5, 26)), (6, Version::new(3, 6, 11))];
 
-/// Whether a restart may bring the binary that lies on a host, if that is of another minor version than runs there.
+/// Whether a restart may bring the binary that lies on a host, if that is of another minor version than runs there, or where
+/// somebody else puts it there of another version at all.
 ///
 /// # Errors
 /// While the change to that version waits for something.
 pub fn may_start(view: &View, host: &Host) -> Result<(), Blocked> {
     let (Some(membership), Some(answer)) = (view.membership(), host.answer()) else { return Ok(()) };
     let starts = on_disk(view.desired, host);
-    if of_cluster(starts) == of_cluster(answer.version) { Ok(()) } else { gate(view, membership).clone() }
+    // What somebody else has installed is an upgrade like any other.
+    let is_same = match view.desired.cluster.layout.is_adopted() {
+        true => starts == answer.version,
+        false => of_cluster(starts) == of_cluster(answer.version),
+    };
+    if is_same { Ok(()) } else { gate(view, membership).clone() }
 }
 
 /// The version that a host's next start brings, as things lie.
@@ -373,6 +379,16 @@ fn knows_all_settings(view: &View, stop: Version) -> Result<(), Blocked> {
 
 /// Every archive on the way, and room for all of them, before the first step of it.
 fn archives_at_hand(view: &View, upgrade_path: &UpgradePath) -> Result<(), Blocked> {
+    if let (Binaries::Preinstalled { folder }, Some(stop)) = (&view.desired.binaries, upgrade_path.stops.first()) {
+        let lacking: Vec<_> =
+            view.hosts().filter(|(_, host)| !host.installed.contains_key(stop)).map(|(name, _)| name).collect();
+        if let [first, _, ..] = lacking[..] {
+            let host = view.observed.host(first).expect("it was seen");
+            let Want::Impossible(why) = want(view.desired, view.observed, first, host, *stop) else { return Ok(()) };
+            let what = format!("{folder} on {} does not contain etcd {stop}", listed(&lacking));
+            return Err(Blocked { what, hosts: lacking.into_iter().cloned().collect(), ..why });
+        }
+    }
     for (name, host) in view.hosts() {
         let mut needs = Vec::new();
         for stop in &upgrade_path.stops {
@@ -392,6 +408,10 @@ fn archives_at_hand(view: &View, upgrade_path: &UpgradePath) -> Result<(), Block
 
 /// Whether a member was taken to that version already. What others have put there while the old one runs is no beginning.
 pub fn has_begun(view: &View, stop: Version) -> bool {
+    // Whoever has begun it there has left no snapshot of ours.
+    if view.desired.cluster.layout.is_adopted() {
+        return false;
+    }
     let is_theirs = matches!(view.desired.binaries, Binaries::Preinstalled { .. });
     let next = |host: &Host, running| if is_theirs { running } else { on_disk(view.desired, host) };
     view.observed.seen_hosts().any(|(_, host)| host.answer().is_some_and(|answer| next(host, answer.version) == stop))

@@ -33,8 +33,8 @@ pub const OF_BACKUPS: [File; 5] =
 /// What quorate itself keeps on a host on which somebody else has set etcd up: who may start without data, and who has left.
 const STATE_FOLDER: &str = "/var/lib/quorate";
 
-/// All that says how far a change of the members has come, in any layout.
-const OF_MEMBERS: [File; 2] = [File::NewDataMarker, File::Departures];
+/// All that says how far a change of the members, or a restore, has come, in any layout.
+const OF_CHANGES: [File; 4] = [File::NewDataMarker, File::Departures, File::RestoreNote, File::RestoreMark];
 
 /// Programs of ours that the host runs by itself.
 const PROGRAMS_FOLDER: &str = "/usr/local/lib/quorate";
@@ -212,7 +212,7 @@ pub fn common_path(desired: &Desired, file: File) -> RemotePath {
 }
 
 /// `/var/lib/quorate/etc-kubernetes-manifests-etcd.yaml`: of the etcd with that file, as a host may have two.
-fn state_folder(desired: &Desired) -> RemotePath {
+pub fn state_folder(desired: &Desired) -> RemotePath {
     let of = desired.paths.config.as_str().trim_start_matches('/').replace('/', "-");
     RemotePath::new(STATE_FOLDER).join(&of)
 }
@@ -245,7 +245,7 @@ pub fn access_after(desired: &Desired, file: File, before: Option<&FileFact>) ->
 
 /// Whether it was there before quorate: of a service that somebody else has set up. Such a file stays whose it is.
 pub fn is_theirs(desired: &Desired, file: File) -> bool {
-    desired.cluster.layout.is_adopted() && !OF_BACKUPS.contains(&file) && !OF_MEMBERS.contains(&file)
+    desired.cluster.layout.is_adopted() && !OF_BACKUPS.contains(&file) && !OF_CHANGES.contains(&file)
 }
 
 /// The files that there are to be on a host: in a service that somebody else has set up, what it uses, and what takes snapshots.
@@ -266,8 +266,10 @@ pub fn files(desired: &Desired) -> impl Iterator<Item = File> + use<> {
         | File::BackupCertificate
         | File::BackupKey
         | File::NewDataMarker
-        | File::Departures => true,
-        File::Config | File::Unit | File::RestoreNote | File::RestoreMark => !is_adopted,
+        | File::Departures
+        | File::RestoreNote
+        | File::RestoreMark => true,
+        File::Config | File::Unit => !is_adopted,
     })
 }
 

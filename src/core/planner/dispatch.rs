@@ -139,16 +139,16 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
         }
         Action::Member(MemberAction::Remove { member, .. }) => membership::remove_effect(observed, *member),
         Action::Service(ServiceAction::Stop { host }) => departure::stop_effect(observed, host),
-        Action::Departure(DepartureAction::SetDataAside { host }) => model::set_aside(desired, observed, host),
+        Action::Departure(DepartureAction::SetDataAside { host })
+        | Action::Restore(RestoreAction::SetOldDataAside { host }) => model::set_aside(desired, observed, host),
         Action::Departure(DepartureAction::Retire { host }) => departure::retire_effect(observed, host),
         Action::File(FileAction::Remove { host, file }) => departure::remove_file_effect(observed, host, *file),
         Action::Snapshot(SnapshotAction::Save { host, before }) => snapshot::effect(observed, host, *before),
         Action::RaftLog(RaftLogAction::Fill { .. }) => raft_log::effect(observed),
         Action::Recovery(RecoveryAction::ForceNewCluster { host }) => recovery::effect(desired, observed, host),
         Action::Restore(RestoreAction::PushSnapshot { host, digest }) => restore::push_effect(observed, host, *digest),
-        Action::Restore(RestoreAction::SetOldDataAside { host }) => restore::set_aside_effect(desired, observed, host),
         Action::Restore(RestoreAction::RestoreData { host, digest, token }) => {
-            restore::restore_effect(observed, host, *digest, token)
+            restore::restore_effect(desired, observed, host, *digest, token)
         }
         Action::Restore(RestoreAction::Confirm) => restore::confirm_effect(observed),
         Action::Consumer(ConsumerAction::Keep { consumer, issue, trust, by, .. }) => {

@@ -116,6 +116,7 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell which programs are missing", next: version::next },
     Rule { name: "renew certificates", next: certificates::next },
     Rule { name: "change settings", next: adopted::next },
+    Rule { name: "put an image back", next: image::back },
     Rule { name: "pull the image of an upgrade", next: image::pull },
     Rule { name: "save a snapshot before an upgrade", next: version::snapshot },
     Rule { name: "cut the raft log before an upgrade", next: raft_log::next },
@@ -133,6 +134,21 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "keep users, roles and authentication", next: users::next },
     Rule { name: "keep scheduled snapshots", next: backup::next },
     Rule { name: "tell what is served", next: certificates::served },
+    Rule { name: "tell what stays wrong", next: service::health },
+];
+
+/// The same while a restore is under way: what starts there afterwards is what started before.
+const ADOPTED_RESTORE_RULES: &[Rule] = &[
+    Rule { name: "tell what stays with others", next: adopted::obstacles },
+    Rule { name: "tell what is wrong with the authority", next: authority::fault },
+    Rule { name: "push the snapshot", next: restore::push },
+    Rule { name: "note the restore", next: restore::note },
+    Rule { name: "stop members", next: restore::stop },
+    Rule { name: "set old data aside", next: restore::set_aside },
+    Rule { name: "restore data", next: restore::restore },
+    Rule { name: "enable the service", next: adopted::enable },
+    Rule { name: "start members", next: service::start },
+    Rule { name: "confirm the restore", next: restore::confirm },
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
@@ -177,10 +193,11 @@ fn ruling(view: &View) -> Ruling {
         }
     }
     let rules = match &desired.request.restore {
-        _ if is_adopted => ADOPTED_RULES,
         // A restore is one thing; what else differs is for a plan of its own.
         Some(_) if restoration::under_way(desired, observed).is_none() => &[],
+        Some(_) if is_adopted => ADOPTED_RESTORE_RULES,
         Some(_) => RESTORE_RULES,
+        None if is_adopted => ADOPTED_RULES,
         None => RULES,
     };
     for rule in rules {

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::certificates::{killed_after_every_step, killed_after_every_step_of};
-use super::scene::{Scene, until};
+use super::certificates::{killed_after_every_step, killed_after_every_step_of, one_step};
+use super::scene::{Scene, set_aside, until};
 use crate::lab::{Host, Series, etcd_archive};
 use crate::traffic::{Credentials, Endpoint, Writer};
 
@@ -330,18 +330,9 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
     certificates_are_renewed(&scene, &writer);
     snapshots_are_scheduled(&scene, &writer, MEMBERS[1]);
     drift_is_found(&scene);
-    a_failed_member_is_replaced(&scene, &writer);
-    a_member_leaves_and_comes_back(&scene, &writer, MEMBERS[2]);
-    assert_eq!(scene.lab.hosts()[2].sh("systemctl is-enabled etcd"), "enabled");
     what_would_do_harm_is_left(&scene);
 
-    println!("by hand, with flags in the unit");
-    on_all(&scene, |index| {
-        let host = &scene.lab.hosts()[index];
-        host.write("/etc/systemd/system/etcd.service", flags(&scene, index));
-        host.sh("rm -f /etc/etcd.env*; systemctl daemon-reload; systemctl restart --no-block etcd");
-    });
-    is_taken_over(&scene, "unit");
+    by_hand(&scene);
     assert!(declared(&scene).contains("\nschedule = \"0 3 * * *\""), "{}", declared(&scene));
     declare(&scene, "heartbeat-interval = \"250ms\"", "heartbeat-interval = \"300ms\"");
     declare(&scene, "quota-backend = \"2GiB\"", "quota-backend = \"4GiB\"");
@@ -352,7 +343,32 @@ fn a_cluster_that_somebody_else_has_set_up_is_kept() {
         ("quota-backend-bytes 2147483648", "quota-backend-bytes 4294967296"),
     ];
     settings_are_changed(&scene, &writer, "/etc/systemd/system/etcd.service", &changed);
+}
+
+#[test]
+fn members_data_and_versions_of_somebody_elses_service_are_changed() {
+    let Some((scene, writer)) = forgotten("members_data_and_versions_of_somebody_elses_service_are_changed") else {
+        return;
+    };
+    on_all(&scene, |index| like_kubespray(&scene, index));
+    is_taken_over(&scene, "kubespray");
+    a_snapshot_is_restored(&scene, "k8s_etcd", true);
+    a_failed_member_is_replaced(&scene, &writer);
+    a_member_leaves_and_comes_back(&scene, &writer, MEMBERS[2]);
+    assert_eq!(scene.lab.hosts()[2].sh("systemctl is-enabled etcd"), "enabled");
+    by_hand(&scene);
     a_version_comes_in_turn(&scene, &writer);
+    a_lost_quorum_goes_on_with_what_is_left(&scene);
+}
+
+fn by_hand(scene: &Scene) {
+    println!("by hand, with flags in the unit");
+    on_all(scene, |index| {
+        let host = &scene.lab.hosts()[index];
+        host.write("/etc/systemd/system/etcd.service", flags(scene, index));
+        host.sh("rm -f /etc/etcd.env*; systemctl daemon-reload; systemctl restart --no-block etcd");
+    });
+    is_taken_over(scene, "unit");
 }
 
 /// Whoever owns the programs installs the new ones, and nothing restarts for that; declared, they come one member after the other,
@@ -568,6 +584,72 @@ fn like_canonical(scene: &Scene, index: usize) {
     ));
 }
 
+/// What was written since is gone, and no file of theirs is another; the run is killed after every step.
+pub fn a_snapshot_is_restored(scene: &Scene, cluster: &str, is_killed: bool) {
+    let ctl = |arguments: &str| {
+        let words: Vec<_> = ["etcdctl", "--"].into_iter().chain(arguments.split(' ')).collect();
+        scene.quorate(&words).exits(0).stdout
+    };
+    ctl("put /kept before");
+    scene.quorate(&["backup", "run", "-o", "kept.db.zst"]).exits(0);
+    ctl("put /kept after");
+    ctl("put /later after");
+    let restore = ["restore", "kept.db.zst", "--confirm", cluster, "--yes", "--json"];
+    let mut kills = 0;
+    while is_killed && one_step(scene, &restore) {
+        kills += 1;
+        assert!(kills < 20, "it does not end");
+    }
+    if is_killed {
+        assert!((7..=9).contains(&kills), "{kills}");
+    } else {
+        scene.quorate(&restore).exits(0);
+    }
+    scene.is_in_sync();
+    for host in scene.lab.hosts() {
+        let left =
+            host.sh("ls -A /var/lib/quorate/* /var/lib | grep -e restore -e tools | grep -v before-restore || :");
+        assert_eq!(left, "", "{}", host.name());
+    }
+    assert_eq!(ctl("get /kept --print-value-only").trim_end(), "before");
+    assert!(!ctl("get /later").contains("after"));
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+}
+
+/// Two of three are gone for good: the one that is left saves what it has, and begins anew with that; then two others join.
+fn a_lost_quorum_goes_on_with_what_is_left(scene: &Scene) {
+    let (gone, whole) = (&scene.lab.hosts()[1..], declared(scene));
+    scene.quorate(&["etcdctl", "--", "put", "/kept", "last"]).exits(0);
+    // Together they would be a quorum, and go on with what they have.
+    gone.iter().for_each(|host| drop(host.sh("systemctl disable -q etcd")));
+    gone.iter().for_each(Host::power_off);
+    scene.plan().exits(6).says(&["quorum is lost", "quorate backup run -o last.db", "--confirm k8s_etcd"]);
+    let lost = scene.quorate(&["apply", "--yes", "--lost=etcd2", "--lost=etcd3"]);
+    assert_ne!(lost.code, 0, "{lost:?}");
+    lost.says(&["makes no new cluster"]);
+    scene.quorate(&["backup", "run", "-o", "last.db"]).exits(0);
+    let (begin, end) = (whole.find("[nodes.etcd2]"), whole.find("\n# The ports of"));
+    let alone = format!("{}{}", &whole[..begin.expect("it is declared")], &whole[end.expect("ports follow")..]);
+    std::fs::write(scene.file(), alone).expect("the lab's folder can be written");
+    scene.quorate(&["restore", "last.db", "--confirm", "k8s_etcd", "--yes"]).exits(0);
+    scene.is_in_sync();
+    println!("the others come back with what they had, and join as new members");
+    gone.iter().for_each(Host::power_on);
+    std::fs::write(scene.file(), whole).expect("the lab's folder can be written");
+    let join = ["apply", "--yes", "--allow", "replace-member:etcd2", "--allow", "replace-member:etcd3"];
+    until("they have joined", Duration::from_secs(120), || scene.quorate(&join).code == 0);
+    scene.is_in_sync();
+    for host in scene.lab.hosts() {
+        let said = scene.quorate(&["etcdctl", "--node", &host_name(scene, host), "--", "get", "/kept"]).exits(0).stdout;
+        assert!(said.contains("last"), "{said}");
+    }
+}
+
+fn host_name(scene: &Scene, host: &Host) -> String {
+    let index = scene.lab.hosts().iter().position(|one| one.name() == host.name()).expect("it is of the lab");
+    MEMBERS[index].to_owned()
+}
+
 /// One that has lost its log is stopped, taken out, and begins anew on its host; apply is killed after every step.
 fn a_failed_member_is_replaced(scene: &Scene, writer: &Writer) {
     let host = &scene.lab.hosts()[2];
@@ -586,11 +668,11 @@ fn a_failed_member_is_replaced(scene: &Scene, writer: &Writer) {
     assert_eq!(scene.starts_of(2), others, "nobody else is restarted");
     assert_eq!(host.read("/etc/etcd.env"), text.map(|text| text + "\n"), "it said all that a newcomer reads");
     assert_eq!(
-        host.sh("systemctl is-enabled etcd; stat -c %a /var/lib/etcd"),
+        host.sh("systemctl is-enabled etcd; stat -L -c %a /var/lib/etcd"),
         "enabled\n750",
         "whose mode is as before"
     );
-    assert_ne!(host.sh("ls -d /var/lib/etcd.removed-*"), "");
+    assert_eq!(set_aside(host, "removed"), 1);
 }
 
 /// A member that is not declared any more is taken out and stopped, with its files left as they are; declared again, it

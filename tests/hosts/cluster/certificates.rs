@@ -648,8 +648,8 @@ fn killed(scene: &Scene, allowed: &str, asked: &[&str]) -> usize {
     kills
 }
 
-/// Kills apply once its first step is done; false when there was none to do.
-fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
+/// Kills a run once its first step is done; false when there was none to do.
+pub fn one_step(scene: &Scene, arguments: &[&str]) -> bool {
     let mut child = scene.command(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
     let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let mut said = Vec::new();

@@ -50,7 +50,8 @@ impl Command {
             desired.binaries_folder().to_string(),
         ];
         let stdin = Stdin::Reader { reader, progress: None };
-        let command = Self::new("storing the snapshot", include_str!("../script/push.sh"), words.into());
+        let script = format!("{}\n{}", library(desired), include_str!("../script/push.sh"));
+        let command = Self::new("storing the snapshot", script, words.into());
         Self { stdin, allowed: scaled(LONG, restore.bytes), ..command }
     }
 
@@ -67,7 +68,7 @@ impl Command {
             initial.cluster,
             initial.token.to_string(),
             desired.peer_url(host).to_string(),
-            layout::ACCOUNT.to_owned(),
+            if desired.cluster.layout.is_adopted() { String::new() } else { layout::ACCOUNT.to_owned() },
             mark.len().to_string(),
             path.name().to_owned(),
             restoration.revisions_ahead().to_string(),
@@ -80,7 +81,8 @@ impl Command {
     pub fn forget_restore(desired: &Desired) -> Self {
         let note = layout::common_path(desired, File::RestoreNote).to_string();
         let words = vec![note, format!("{}.restore-", desired.paths.data), layout::SNAPSHOTS_FOLDER.to_owned()];
-        Self::new("finishing the restore", include_str!("../script/restored.sh"), words)
+        let script = format!("{}\n{}", library(desired), include_str!("../script/restored.sh"));
+        Self::new("finishing the restore", script, words)
     }
 
     /// Everything but binaries and folders; the data under another name.

@@ -22,14 +22,14 @@ pub(super) fn library(desired: &Desired) -> String {
         Runtime::Systemd => (String::new(), include_str!("../script/systemd.sh")),
         Runtime::StaticPod => {
             let Paths { data, service, .. } = &desired.paths;
-            let aside = layout::aside_of_manifest(desired);
-            let [data, kubelet, aside] = [data.as_str(), service, aside.as_str()].map(quoted);
+            let (aside, tools) = (layout::aside_of_manifest(desired), layout::state_folder(desired).join("tools"));
+            let [data, kubelet, aside, tools] = [data.as_str(), service, aside.as_str(), tools.as_str()].map(quoted);
             let functions = concat!(
                 include_str!("../../../core/content/processes.sh"),
                 include_str!("../../../core/content/pods.sh"),
                 include_str!("../script/static-pod.sh")
             );
-            (format!(" data={data} kubelet={kubelet} aside={aside}"), functions)
+            (format!(" data={data} kubelet={kubelet} aside={aside} tools={tools}"), functions)
         }
     };
     format!("etcd={name} definition={definition}{words}\n{functions}")
@@ -67,8 +67,9 @@ impl Command {
         let marker = marker(desired);
         match desired.cluster.runtime {
             Runtime::Systemd => {
-                let arguments = vec![verb.to_owned(), name.to_owned(), marker];
-                Self::new(format!("systemctl {verb} {name}"), include_str!("../script/service.sh"), arguments)
+                let arguments = vec![verb.to_owned(), name.to_owned(), marker, desired.paths.data.to_string()];
+                let script = format!("{}\n{}", library(desired), include_str!("../script/service.sh"));
+                Self::new(format!("systemctl {verb} {name}"), script, arguments)
             }
             Runtime::StaticPod => {
                 Self::of_pod(desired, format!("{verb} of the static pod"), vec![verb.to_owned(), marker])

@@ -25,6 +25,7 @@ sum=$(head -c "$((bytes - 32))" "$staged" | sha256sum)
 [ "${sum%% *}" = "$digest" ] || refuse "the snapshot that arrived is not the one that was sent: its SHA-256 is ${sum%% *}"
 # A member whose database was damaged sends it whole: then nothing must stop for it.
 tool=$(tool_in "$binaries")
+[ -x "$tool" ] || refuse "${tool:-etcdutl} is not there: it restores the snapshot. A package may have it apart (etcd-client)"
 said=$(ETCDCTL_API=3 "$tool" snapshot status "$staged" 2>&1 </dev/null) ||
     refuse "the snapshot cannot be read, though its SHA-256 is right: ${tool##*/} snapshot status says" \
         "$(echo "$said" | head -n 1)"

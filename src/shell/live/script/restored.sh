@@ -10,5 +10,6 @@ for snapshot in "$3"/before-change-*.db; do
     mv -T -n -- "$snapshot" "$to"
     mv -T -n -- "$snapshot.json" "$to.json"
 done
+forget_tools
 rm -f -- "$1"
 sync "${1%/*}"

@@ -1,7 +1,46 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # What runs etcd is the kubelet, as long as $definition, the manifest of a static pod, is where it looks. $aside: where that
-# waits while etcd is stopped; $data: etcd's data directory; $kubelet: its unit. The kubelet reads every file in the folder
+# waits while etcd is stopped; $data: etcd's data directory; $kubelet: its unit; $tools: where programs of the image are kept. The kubelet reads every file in the folder
 # of its manifests, so nothing else is ever put there.
+
+# Whom etcd's data is for, where no directory shows it.
+owner_of_data() {
+    echo 0 && echo 0
+}
+
+# tool_in FOLDER: what works on snapshots, of the image, in which it is in that folder. It is kept on the host, as it is needed when
+# no pod runs; and taken from the running one, as long as there is one.
+tool_in() {
+    running=$(pod_etcd "$data")
+    if [ -n "$running" ]; then
+        keep_tool "/proc/$running/root$1"
+    elif [ ! -x "$tools/etcdutl" ] && [ ! -x "$tools/etcdctl" ]; then
+        # Only containerd shows an image that does not run.
+        mkdir -p -m 700 -- "$tools/image"
+        image=$(cat "$definition" "$aside" 2>/dev/null | sed -n 's/^[ -]*image: *["'\'']\{0,1\}\([^"'\'' ]*\).*/\1/p' | head -n 1)
+        ctr -n k8s.io images mount "$image" "$tools/image" >/dev/null ||
+            refuse "etcd runs in no pod here, and its image $image could not be looked into: start it once, or restore on this host by hand"
+        keep_tool "$tools/image$1"
+        ctr -n k8s.io images unmount --rm "$tools/image" >/dev/null || :
+        rmdir -- "$tools/image" 2>/dev/null || :
+    fi
+    for one in etcdutl etcdctl; do
+        [ ! -x "$tools/$one" ] || echo "$tools/$one"
+    done | head -n 1
+}
+
+# keep_tool FOLDER
+keep_tool() {
+    mkdir -p -m 700 -- "$tools"
+    for one in etcdutl etcdctl; do
+        [ ! -e "$1/$one" ] || install -m 700 -- "$1/$one" "$tools/$one"
+    done
+}
+
+forget_tools() {
+    rm -f -- "$tools/etcdutl" "$tools/etcdctl"
+    rmdir -- "$tools" 2>/dev/null || :
+}
 
 # Returns when etcd is dead, and does not start any more.
 stop_for_good() {

@@ -12,6 +12,17 @@ stop_for_good() {
     is_dead || refuse "$etcd does not stop"
 }
 
+# Whom etcd's data is for, where no directory shows it.
+owner_of_data() {
+    user=$(systemctl show --value -p User -- "$etcd")
+    id -u "${user:-root}" && id -g "${user:-root}"
+}
+
+# Nothing was kept of them.
+forget_tools() {
+    :
+}
+
 is_dead() {
     case $(systemctl show --value -p ActiveState -- "$etcd") in
     inactive | failed) ;;
