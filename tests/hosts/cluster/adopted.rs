@@ -387,7 +387,7 @@ fn a_version_comes_in_turn(scene: &Scene, writer: &Writer) {
     scene.plan().exits(3).says(&["which was installed since", &wanted]);
     declare(scene, is.split('#').next().unwrap_or(&is).trim_end(), &wanted);
     println!("not on all, and a flag that the next version does not know");
-    scene.plan().exits(3).says(&["/usr/local/bin on etcd2 does not contain etcd 3.6"]);
+    scene.plan().exits(3).says(&["/usr/local/bin on etcd2, etcd3 does not contain etcd 3.6"]);
     scene.lab.hosts()[1..].iter().for_each(install);
     let unit = "/etc/systemd/system/etcd.service";
     let last = &scene.lab.hosts()[2];
