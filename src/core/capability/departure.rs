@@ -56,7 +56,7 @@ pub fn retire(view: &View) -> Ruling {
         let Some(host) = former.host.known().filter(ours) else { continue };
         let because = vec![view.reason(format!("{name} ({}) was removed", former.address), Place::Nodes)];
         let action = if is_stopped(host) {
-            // What lies there is whoever's who set it up.
+            // What lies there belongs to whoever set it up.
             if view.desired.cluster.layout.is_adopted() {
                 continue;
             }

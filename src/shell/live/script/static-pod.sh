@@ -16,7 +16,7 @@ tool_in() {
         keep_tool "/proc/$running/root$1"
     elif [ ! -x "$tools/etcdutl" ] && [ ! -x "$tools/etcdctl" ]; then
         # Only containerd shows an image that does not run.
-        mkdir -p -m 700 -- "$tools/image"
+        (umask 077 && mkdir -p -- "$tools/image")
         image=$(cat "$definition" "$aside" 2>/dev/null | sed -n 's/^[ -]*image: *["'\'']\{0,1\}\([^"'\'' ]*\).*/\1/p' | head -n 1)
         ctr -n k8s.io images mount "$image" "$tools/image" >/dev/null ||
             refuse "etcd runs in no pod here, and its image $image could not be looked into: start it once, or restore on this host by hand"
@@ -31,7 +31,7 @@ tool_in() {
 
 # keep_tool FOLDER
 keep_tool() {
-    mkdir -p -m 700 -- "$tools"
+    (umask 077 && mkdir -p -- "$tools")
     for one in etcdutl etcdctl; do
         [ ! -e "$1/$one" ] || install -m 700 -- "$1/$one" "$tools/$one"
     done
