@@ -724,7 +724,7 @@ fn what_would_do_harm_is_left(scene: &Scene) {
     scene.apply().exits(0);
     scene.is_in_sync();
     println!("a log in a folder of its own");
-    host.sh("systemctl stop etcd; mv /var/lib/etcd/member/wal /srv/wal; echo ETCD_WAL_DIR=/srv/wal >>/etc/etcd.env; systemctl start etcd");
+    host.sh("systemctl stop etcd; mv /var/lib/etcd/member/wal /srv/wal; printf '\\nETCD_WAL_DIR=/srv/wal\\n' >>/etc/etcd.env; systemctl start etcd");
     scene.plan().exits(3).says(&["etcd on etcd3 has its log in /srv/wal"]);
     host.sh("systemctl stop etcd; mv /srv/wal /var/lib/etcd/member/wal; sed -i /WAL_DIR/d /etc/etcd.env; systemctl start etcd");
     scene.is_in_sync();
