@@ -104,6 +104,14 @@ fn image(scene: &Scene, series: Series) -> (Archive, String) {
     (archive, name)
 }
 
+/// Ends as soon as a manifest is another one than before.
+fn killed_while_the_kubelet_works(scene: &Scene, before: &[String]) {
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
+    until("a manifest is replaced", Duration::from_secs(60), || manifests(scene) != before);
+    apply.kill().expect("it runs still");
+    apply.wait().expect("it ends");
+}
+
 /// From 3.5 to 3.6, each member restarted once; apply is killed after every step. Until a node has the image, nothing restarts.
 fn an_image_comes_in_turn(scene: &Scene, writer: &Writer, is: &str) {
     let starts_before = starts(scene);
@@ -121,10 +129,7 @@ fn an_image_comes_in_turn(scene: &Scene, writer: &Writer, is: &str) {
     assert_eq!(made, name);
     let before = manifests(scene);
     let _until_now = writer.take_tally();
-    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
-    until("a manifest is replaced", Duration::from_secs(60), || manifests(scene) != before);
-    apply.kill().expect("it runs still");
-    apply.wait().expect("it ends");
+    killed_while_the_kubelet_works(scene, &before);
     let kills = killed_after_every_step(scene, &[]);
     assert_eq!(kills, 3, "the snapshot was saved");
     nothing_failed(writer, "upgraded");
@@ -157,10 +162,7 @@ fn settings_are_changed(scene: &Scene, writer: &Writer) {
     let access = scene.first().sh(&format!("stat -c '%a %U %G' {MANIFEST}"));
     declare(scene, "\n# quota-backend = \"2GiB\"", "\nquota-backend = \"4GiB\"");
     let _until_now = writer.take_tally();
-    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
-    until("a manifest is replaced", Duration::from_secs(60), || manifests(scene) != before);
-    apply.kill().expect("it runs still");
-    apply.wait().expect("it ends");
+    killed_while_the_kubelet_works(scene, &before);
     let kills = killed_after_every_step(scene, &[]);
     assert!(kills == 3, "{kills}");
     nothing_failed(writer, "settings changed");

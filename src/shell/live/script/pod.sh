@@ -1,6 +1,18 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # One verb for the static pod of etcd; static-pod.sh goes before. Whether it serves is not waited for here.
 verb=$1 marker=$2
+
+# put MANIFEST BYTES: in the place of the one that is there, which is kept, with its mode and owner. By one rename, from where the
+# kubelet does not look.
+put() {
+    leftover=$aside.new
+    stage "$leftover" "$2" "$(stat -c %a "$1")" "$(stat -c %u "$1")" "$(stat -c %g "$1")"
+    ln -f -- "$1" "$aside.previous"
+    mv -T -f -- "$leftover" "$1"
+    leftover=
+    sync "${1%/*}"
+}
+
 case $verb in
 reload) ;;
 enable) put_back ;;
@@ -19,24 +31,12 @@ restart)
 replace)
     kubelet_runs
     fit_to_move
-    staged=$aside.new
-    leftover=$staged
-    stage "$staged" "$3" "$(stat -c %a "$definition")" "$(stat -c %u "$definition")" "$(stat -c %g "$definition")"
-    ln -f -- "$definition" "$aside.previous"
-    mv -T -f -- "$staged" "$definition"
-    leftover=
-    sync "$folder"
+    put "$definition" "$3"
     ;;
 write)
     # Of a pod that is not to run yet.
     [ ! -e "$definition" ] || refuse "$definition is there already"
     [ -f "$aside" ] || refuse "$aside is not there any more"
-    staged=$aside.new
-    leftover=$staged
-    stage "$staged" "$3" "$(stat -c %a "$aside")" "$(stat -c %u "$aside")" "$(stat -c %g "$aside")"
-    ln -f -- "$aside" "$aside.previous"
-    mv -T -f -- "$staged" "$aside"
-    leftover=
-    sync "${aside%/*}"
+    put "$aside" "$3"
     ;;
 esac
