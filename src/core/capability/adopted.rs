@@ -12,7 +12,7 @@ use crate::core::content::{adopted, form};
 use crate::core::desired::{Desired, Place, Runtime};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{File, Host, Observed, Seen};
-use crate::core::plan::action::{Action, FileAction, Impact, ServiceAction};
+use crate::core::plan::action::{Action, FileAction, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
 use crate::core::plan::step::{FileDiff, Step};
 use crate::core::span::days;
@@ -26,13 +26,14 @@ pub fn next(view: &View) -> Ruling {
     let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
     for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)) {
         let may_change = view.membership().is_some() || host.process.is_none();
-        let joins = !matches!(first_start::joining(view, name, host), Joining::Not);
+        let joining = first_start::joining(view, name, host);
+        let joins = !matches!(joining, Joining::Not);
         // A manifest that was set aside is put back first; one of a member to come waits there.
         let is_aside = host.kubelet.as_ref().is_some_and(|kubelet| kubelet.manifest_aside);
         let Some(before) = host.text_of(File::Settings).filter(|_| may_change && (joins || !is_aside)) else {
             continue;
         };
-        let after = match first_start::settings(view, name, host, before) {
+        let after = match first_start::settings(view.desired, &joining, before) {
             Ok(after) if after == before => continue,
             Ok(after) => after,
             Err(why) => {
@@ -80,19 +81,7 @@ pub fn next(view: &View) -> Ruling {
     if !blocked.is_empty() || view.blocked.iter().any(is_held) {
         return Ruling { step: None, blocked };
     }
-    let ruling = turn::due(view, wanted);
-    let refusal = ruling.step.iter().flat_map(|step| &step.actions).find_map(|action| interrupts(view, action));
-    match refusal {
-        None => ruling,
-        Some(why) => Ruling { step: None, blocked: ruling.blocked.into_iter().chain([why]).collect() },
-    }
-}
-
-/// Why a change waits that restarts etcd by itself.
-fn interrupts(view: &View, action: &Action) -> Option<Blocked> {
-    let name = action.host().filter(|_| action.impact() == Impact::Restart)?;
-    let host = view.observed.host(name).filter(|host| host.process.is_some())?;
-    restart::refusal(view, name, host)
+    restart::due_with_it(view, wanted)
 }
 
 /// Has a member that joins, or was restored, start at boot, as what was stopped for that does not any more. A manifest in its

@@ -3,16 +3,17 @@
 use super::done_when;
 use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::adopted::irreplaceable;
-use crate::core::cluster::image::{has, version_of};
+use crate::core::cluster::image::has;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{restart, turn, upgrade};
 use crate::core::code::Code;
+use crate::core::content::runtime::version_in;
 use crate::core::content::{adopted, form};
 use crate::core::desired::{Binaries, Place};
 use crate::core::names::{HostName, Version};
 use crate::core::observed::{File, Observed};
 use crate::core::plan::action::{Action, HostAction, Readiness, ServiceAction};
-use crate::core::plan::ruling::{Blocked, Ruling};
+use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 
 /// Fetches what the members are to run next. With the old pod gone, the kubelet would be as long as that without etcd, or for
 /// ever.
@@ -24,7 +25,7 @@ pub fn pull(view: &View) -> Ruling {
     let mut actions = Vec::new();
     for (name, host) in view.hosts() {
         let Some(text) = host.text_of(File::Settings) else { continue };
-        if version_of(text) == Some(stop) {
+        if version_in(view.desired, text) == Some(stop) {
             continue;
         }
         match adopted::image(view.desired, text, stop) {
@@ -57,7 +58,7 @@ pub fn change(view: &View) -> Ruling {
     for (name, host) in turn::with_data(turn::in_turn(view)) {
         let Some(before) = host.text_of(File::Settings).filter(|_| host.process.is_some()) else { continue };
         let version = upgrade::wanted(view, name, host);
-        let Some(is) = version_of(before).filter(|is| *is != version) else { continue };
+        let Some(is) = version_in(view.desired, before).filter(|is| *is != version) else { continue };
         let Some(image) = adopted::image(view.desired, before, version) else { continue };
         let text = match form::with_image(before, &image) {
             Ok(text) => text,
@@ -76,16 +77,9 @@ pub fn change(view: &View) -> Ruling {
         let because = vec![view.reason(format!("etcd version: {is} → {version}"), Place::Version)];
         wanted.push((Action::Service(ServiceAction::ReplaceManifest { host: name.clone(), text }), because));
     }
-    let due = turn::due(view, wanted);
+    let due = restart::due_with_it(view, wanted);
     ruling.blocked.extend(due.blocked);
-    let refusal = due.step.iter().flat_map(|step| &step.actions).find_map(|action| {
-        let name = action.host()?;
-        restart::refusal(view, name, view.observed.host(name)?)
-    });
-    match refusal {
-        Some(why) => ruling.blocked.push(why),
-        None => ruling.step = due.step,
-    }
+    ruling.step = due.step;
     if let Some(step) = &mut ruling.step
         && step.actions.iter().any(|action| upgrade::goes_back(view, action))
     {
@@ -102,24 +96,21 @@ pub fn back(view: &View) -> Ruling {
     if view.desired.binaries != Binaries::Image || view.membership().is_none() || !others {
         return Ruling::default();
     }
-    let mut actions = Vec::new();
-    let mut because = Vec::new();
     for (name, host) in turn::with_data(turn::in_turn(view)) {
         let is_in_place = host.kubelet.as_ref().is_some_and(|kubelet| !kubelet.manifest_aside);
         let idle = host.process.is_none() && is_in_place && host.has_data();
         let Some(before) = host.text_of(File::Settings).filter(|_| idle) else { continue };
-        let is =
-            version_of(before).filter(|is| *is != declared && (is.major, is.minor) == (declared.major, declared.minor));
+        let is = version_in(view.desired, before)
+            .filter(|is| *is != declared && (is.major, is.minor) == (declared.major, declared.minor));
         let (Some(is), Some(image)) = (is, adopted::image(view.desired, before, declared)) else { continue };
         let Ok(text) = form::with_image(before, &image) else { continue };
         if has(host, &image) && irreplaceable(view.desired, name, host).is_none() {
-            because.push(view.reason(format!("etcd {is} does not run: {is} → {declared}"), Place::Version));
-            actions.push(Action::Service(ServiceAction::ReplaceManifest { host: name.clone(), text }));
+            let because = view.reason(format!("etcd {is} does not run: {is} → {declared}"), Place::Version);
+            let action = Action::Service(ServiceAction::ReplaceManifest { host: name.clone(), text });
+            return Ruling::step(Draft::of(action, because));
         }
     }
-    actions.truncate(1);
-    because.truncate(1);
-    Ruling::steps_for(actions, because)
+    Ruling::default()
 }
 
 pub fn readiness(observed: &Observed, name: &HostName, image: &str) -> Readiness {

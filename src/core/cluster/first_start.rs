@@ -6,6 +6,7 @@ use crate::core::cluster::view::View;
 use crate::core::cluster::{joining, restoration};
 use crate::core::content::form::Unreadable;
 use crate::core::content::{self, Initial, adopted};
+use crate::core::desired::Desired;
 use crate::core::names::{HostName, Token};
 use crate::core::observed::{DataDirectory, File, Host};
 
@@ -19,19 +20,20 @@ pub fn etcd_yaml(view: &View, name: &HostName, host: &Host) -> Option<String> {
 ///
 /// # Errors
 /// What cannot be changed in it without a guess.
-pub fn settings(view: &View, name: &HostName, host: &Host, before: &str) -> Result<String, Unreadable> {
-    match joining(view, name, host) {
-        Joining::Now(initial) => adopted::text_of_newcomer(view.desired, before, &initial),
+pub fn settings(desired: &Desired, joining: &Joining, before: &str) -> Result<String, Unreadable> {
+    match joining {
+        Joining::Now(initial) => adopted::text_of_newcomer(desired, before, initial),
         Joining::Waits => Ok(before.to_owned()),
-        Joining::Not => adopted::text(view.desired, before),
+        Joining::Not => adopted::text(desired, before),
     }
 }
 
 /// Whether the settings are on the host as they are to be; also where they are not to be written yet.
 pub fn is_written(view: &View, name: &HostName, host: &Host) -> bool {
     if view.desired.cluster.layout.is_adopted() {
-        let before = host.text_of(File::Settings);
-        return before.is_some_and(|before| settings(view, name, host, before).as_deref() == Ok(before));
+        let joining = joining(view, name, host);
+        let is_so = |before| settings(view.desired, &joining, before).as_deref() == Ok(before);
+        return host.text_of(File::Settings).is_some_and(is_so);
     }
     etcd_yaml(view, name, host).is_none_or(|text| host.text_of(File::Config) == Some(text.as_str()))
 }

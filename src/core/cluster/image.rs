@@ -1,14 +1,8 @@
-//! The image in a manifest, and whether a node has it.
+//! Whether a node has the image that a manifest names.
 
 use crate::core::content::form;
 use crate::core::guard::{Guard, upheld};
-use crate::core::names::Version;
 use crate::core::observed::{File, Host};
-
-/// What the tag of the image in a manifest says.
-pub fn version_of(text: &str) -> Option<Version> {
-    form::pod(text).ok()?.version()
-}
 
 /// The image in this text of the manifest, where the node has not got it.
 pub fn missing(host: &Host, text: &str) -> Option<String> {

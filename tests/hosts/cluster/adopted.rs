@@ -403,10 +403,8 @@ fn a_version_comes_in_turn(scene: &Scene, writer: &Writer) {
     nothing_failed(writer, "upgraded");
     scene.is_in_sync();
     scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy", &format!("running: {}", archive.version)]);
-    assert!(
-        scene.first().sh("ls /var/backups/etcd").contains("before-3.6")
-            || scene.lab.hosts()[1..].iter().any(|host| host.sh("ls /var/backups/etcd").contains("before-3.6"))
-    );
+    let has_snapshot = |host: &Host| host.sh("ls /var/backups/etcd").contains("before-3.6");
+    assert!(scene.lab.hosts().iter().any(has_snapshot));
 }
 
 /// The other ways, one after the other on the same hosts: each is taken over, and a setting changed in its file.
@@ -628,9 +626,7 @@ fn a_lost_quorum_goes_on_with_what_is_left(scene: &Scene) {
     assert_ne!(lost.code, 0, "{lost:?}");
     lost.says(&["makes no new cluster"]);
     scene.quorate(&["backup", "run", "-o", "last.db"]).exits(0);
-    let (begin, end) = (whole.find("[nodes.etcd2]"), whole.find("\n# The ports of"));
-    let alone = format!("{}{}", &whole[..begin.expect("it is declared")], &whole[end.expect("ports follow")..]);
-    std::fs::write(scene.file(), alone).expect("the lab's folder can be written");
+    std::fs::write(scene.file(), without_nodes_from(&whole, "etcd2")).expect("the lab's folder can be written");
     scene.quorate(&["restore", "last.db", "--confirm", "k8s_etcd", "--yes"]).exits(0);
     scene.is_in_sync();
     println!("the others come back with what they had, and join as new members");
@@ -639,15 +635,16 @@ fn a_lost_quorum_goes_on_with_what_is_left(scene: &Scene) {
     let join = ["apply", "--yes", "--allow", "replace-member:etcd2", "--allow", "replace-member:etcd3"];
     until("they have joined", Duration::from_secs(120), || scene.quorate(&join).code == 0);
     scene.is_in_sync();
-    for host in scene.lab.hosts() {
-        let said = scene.quorate(&["etcdctl", "--node", &host_name(scene, host), "--", "get", "/kept"]).exits(0).stdout;
+    for member in MEMBERS {
+        let said = scene.quorate(&["etcdctl", "--node", member, "--", "get", "/kept"]).exits(0).stdout;
         assert!(said.contains("last"), "{said}");
     }
 }
 
-fn host_name(scene: &Scene, host: &Host) -> String {
-    let index = scene.lab.hosts().iter().position(|one| one.name() == host.name()).expect("it is of the lab");
-    MEMBERS[index].to_owned()
+/// The declaration without the nodes from this one on.
+fn without_nodes_from(whole: &str, node: &str) -> String {
+    let (begin, end) = (whole.find(&format!("[nodes.{node}]")), whole.find("\n# The ports of"));
+    format!("{}{}", &whole[..begin.expect("it is declared")], &whole[end.expect("ports follow")..])
 }
 
 /// One that has lost its log is stopped, taken out, and begins anew on its host; apply is killed after every step.
@@ -680,9 +677,7 @@ fn a_failed_member_is_replaced(scene: &Scene, writer: &Writer) {
 pub fn a_member_leaves_and_comes_back(scene: &Scene, writer: &Writer, last: &str) {
     let host = &scene.lab.hosts()[2];
     let whole = declared(scene);
-    let (begin, end) = (whole.find(&format!("[nodes.{last}]")), whole.find("\n# The ports of"));
-    let without = format!("{}{}", &whole[..begin.expect("it is declared")], &whole[end.expect("ports follow")..]);
-    std::fs::write(scene.file(), without).expect("the lab's folder can be written");
+    std::fs::write(scene.file(), without_nodes_from(&whole, last)).expect("the lab's folder can be written");
     let _until_now = writer.take_tally();
     let kills = killed_after_every_step_of(scene, &format!("remove-member:{last}"));
     assert!((4..=5).contains(&kills), "{kills}");
