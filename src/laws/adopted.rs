@@ -1,6 +1,7 @@
 //! The laws of a service that somebody else has set up: only declared settings are changed in its file, one member at a time,
 //! and no member is restarted into what nobody has prepared.
 
+mod begun;
 mod restored;
 mod versions;
 mod worlds;
@@ -58,6 +59,7 @@ fn only_settings_and_certificates_are_changed(desired: &Desired, states: [State;
                 | ServiceAction::Restart { .. }
                 | ServiceAction::Stop { .. }
                 | ServiceAction::Enable { .. }
+                | ServiceAction::LayManifest { .. }
                 | ServiceAction::ReplaceManifest { .. },
             ) => {}
             other => return Some(format!("{other:?}")),
@@ -155,7 +157,7 @@ fn nothing_is_given_twice(states: [State; 3], plan: &Plan) -> Option<String> {
     let given = [State::FlagGiven, State::VariableOfAnother];
     plan.actions().find_map(|action| match action {
         Action::File(FileAction::Write { host, text, .. })
-        | Action::Service(ServiceAction::ReplaceManifest { host, text }) => {
+        | Action::Service(ServiceAction::LayManifest { host, text } | ServiceAction::ReplaceManifest { host, text }) => {
             let index = (0..3).find(|index| sample::name(*index) == *host)?;
             let is_written = text.contains("SNAPSHOT_COUNT") || text.contains("snapshot-count");
             (given.contains(&states[index]) && is_written).then(|| format!("{host} is given snapshot-count twice"))
@@ -194,7 +196,8 @@ fn all_or_none_is_changed(desired: &Desired, states: [State; 3], plan: &Plan) ->
     let is_write = |action: &Action| {
         matches!(
             action,
-            Action::File(FileAction::Write { .. }) | Action::Service(ServiceAction::ReplaceManifest { .. })
+            Action::File(FileAction::Write { .. })
+                | Action::Service(ServiceAction::LayManifest { .. } | ServiceAction::ReplaceManifest { .. })
         )
     };
     (states.iter().any(holds) && plan.actions().any(is_write)).then(|| "only some are changed".to_owned())

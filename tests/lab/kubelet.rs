@@ -14,7 +14,7 @@ use super::archive::Archive;
 use super::command::{Failure, run, succeed};
 use super::{Result, Skip, cache_dir, image, machine};
 
-pub use programs::KUBERNETES;
+pub use programs::{ETCD, KUBERNETES};
 
 /// A runtime, and what a kubelet and kubeadm look for on a host.
 const PACKAGES: &str = "containerd,runc,iptables,conntrack,ethtool,socat,kmod,jq";

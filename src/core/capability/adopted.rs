@@ -2,16 +2,16 @@
 
 use crate::core::cluster::adopted::{cannot_join, given_elsewhere, irreplaceable, may_hold_secret};
 use crate::core::cluster::changed::{declared_at, readable};
-use crate::core::cluster::first_start::Joining;
+use crate::core::cluster::first_start::FirstStart;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{crash, first_start, layouts, next_start, quota, restart, timing, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::{adopted, form};
-use crate::core::desired::{Desired, Place, Runtime};
+use crate::core::desired::{Desired, Layout, Place, Runtime};
 use crate::core::names::{HostName, listed};
-use crate::core::observed::{File, Host, Observed, Seen};
+use crate::core::observed::{DataDirectory, File, Host, Observed, Seen};
 use crate::core::plan::action::{Action, FileAction, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Finding, Reason, Ruling};
 use crate::core::plan::step::{FileDiff, Step};
@@ -26,16 +26,19 @@ pub fn next(view: &View) -> Ruling {
     let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
     for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)) {
         let may_change = view.membership().is_some() || host.process.is_none();
-        let joining = first_start::joining(view, name, host);
-        let joins = !matches!(joining, Joining::Not);
+        let first = first_start::first_start(view, name, host);
+        let joins = !matches!(first, FirstStart::Not);
         // A manifest that was set aside is put back first; one of a member to come waits there.
         let is_aside = host.kubelet.as_ref().is_some_and(|kubelet| kubelet.manifest_aside);
-        let Some(before) = host.text_of(File::Settings).filter(|_| may_change && (joins || !is_aside)) else {
-            continue;
-        };
-        let after = match first_start::settings(view.desired, &joining, before) {
-            Ok(after) if after == before => continue,
-            Ok(after) => after,
+        let is = host.text_of(File::Settings);
+        let before = is.map(|text| Ok(text.to_owned())).or_else(|| first_start::model(view, name, host));
+        let Some(before) = before.filter(|_| may_change && (joins || !is_aside)) else { continue };
+        let changed = before.and_then(|before| Ok((first_start::settings(view.desired, &first, &before)?, before)));
+        let (after, before) = match changed {
+            // Nobody knows yet whom it joins.
+            Ok(_) if is.is_none() && matches!(first, FirstStart::Waits) => continue,
+            Ok((after, _)) if is == Some(after.as_str()) => continue,
+            Ok(changed) => changed,
             Err(why) => {
                 let path = &view.desired.paths.config;
                 let what = format!("{path} on {name} cannot be changed without a guess: {why}");
@@ -51,7 +54,7 @@ pub fn next(view: &View) -> Ruling {
         };
         let why = unfit
             .clone()
-            .or_else(|| may_hold_secret(view.desired, name, before))
+            .or_else(|| may_hold_secret(view.desired, name, &before))
             .or_else(|| given_elsewhere(view.desired, name, host))
             .or_else(|| irreplaceable(view.desired, name, host))
             .or_else(|| crash::is_past_mending(view.desired, name, host).filter(|_| !joins))
@@ -60,20 +63,27 @@ pub fn next(view: &View) -> Ruling {
             blocked.push(why);
             continue;
         }
-        let because = match joins {
-            true => vec![view.reason("its next start is the first one of a new member", Place::Node(name))],
-            false => reasons(view, before),
+        let changes = reasons(view, &before);
+        let because = match (joins, is) {
+            (true, None) => vec![view.reason("its manifest is missing", Place::Nodes)],
+            (true, Some(_)) if changes.is_empty() => {
+                vec![view.reason("its next start is the first one of a new member", Place::Node(name))]
+            }
+            _ => changes,
         };
-        let is_in_place = view.desired.cluster.runtime == Runtime::StaticPod && !is_aside;
+        let is_in_place = !is_aside && is.is_some();
         let standing = view.standing(name).filter(|_| joins);
         let host = name.clone();
-        let change = match (is_in_place, standing) {
+        let change = match (view.desired.cluster.runtime, standing) {
+            (Runtime::Systemd, _) => Action::File(FileAction::Write { host, file: File::Settings, text: after }),
+            (Runtime::StaticPod, _) if !is_in_place => {
+                Action::Service(ServiceAction::LayManifest { host, text: after })
+            }
             // It is stopped to be taken out, or not at all.
-            (true, Some(Standing::Failed(_))) => continue,
+            (Runtime::StaticPod, Some(Standing::Failed(_))) => continue,
             // The kubelet would start it before it is in the member list.
-            (true, Some(Standing::Newcomer)) => Action::Service(ServiceAction::Stop { host }),
-            (true, _) => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
-            (false, _) => Action::File(FileAction::Write { host, file: File::Settings, text: after }),
+            (Runtime::StaticPod, Some(Standing::Newcomer)) => Action::Service(ServiceAction::Stop { host }),
+            (Runtime::StaticPod, _) => Action::Service(ServiceAction::ReplaceManifest { host, text: after }),
         };
         wanted.push((change, because));
     }
@@ -94,6 +104,16 @@ pub fn enable(view: &View) -> Ruling {
     let joining = view.hosts().filter(|(_, host)| joins(host));
     let actions = joining.map(|(name, _)| Action::Service(ServiceAction::Enable { host: name.clone() })).collect();
     Ruling::steps_for(actions, vec![view.reason("the service is not enabled", Place::Nodes)])
+}
+
+/// Takes the permission to begin without data from a member that has begun: no unit of theirs does it, and a start that was cut off
+/// has not.
+pub fn forget_permission(view: &View) -> Ruling {
+    let has_begun = |host: &Host| host.process.is_some() && host.data == DataDirectory::Member;
+    let holds = |host: &Host| host.files.contains_key(&File::NewDataMarker) && has_begun(host);
+    let remove = |name: &HostName| FileAction::Remove { host: name.clone(), file: File::NewDataMarker };
+    let actions = view.hosts().filter(|(_, host)| holds(host)).map(|(name, _)| Action::File(remove(name))).collect();
+    Ruling::steps_for(actions, vec![view.reason("its member has begun", Place::Nodes)])
 }
 
 fn reasons(view: &View, before: &str) -> Vec<Reason> {
@@ -125,13 +145,15 @@ pub fn obstacles(view: &View) -> Ruling {
     let layout = view.desired.cluster.layout.name();
     let refused =
         |what: String, hint: &str, place: Place| Blocked::new(Code::NotInLayout, what).hint(hint).declared_at(place);
-    if view.situation == Situation::New && view.desired.request.restore.is_none() {
+    let is_set_up = view.desired.cluster.layout.is_set_up_by_us();
+    if view.situation == Situation::New && view.desired.request.restore.is_none() && !is_set_up {
         let what = format!("no member of this cluster was found, and in the layout {layout} quorate sets up none");
         let hint = "set the cluster up with the tool of that layout; or use `layout = \"default\"`, which sets it up";
         blocked.push(refused(what, hint, Place::Nodes));
     }
+    let begins = view.situation == Situation::New && view.desired.request.restore.is_none() && is_set_up;
     let is_to_join = |name: &HostName| {
-        matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed | Standing::Failed(_)))
+        begins || matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed | Standing::Failed(_)))
     };
     let to_join = view.all_hosts().into_iter().filter(|(name, _)| is_to_join(name));
     blocked.extend(to_join.filter_map(|(name, host)| cannot_join(view.desired, view.observed, name, host)));
@@ -170,7 +192,13 @@ pub fn second_owner(desired: &Desired, steps: &[Step]) -> Option<Finding> {
         code: Code::AlsoWritten,
         hosts: Vec::new(),
         what: format!("{} is also written by others: {also}", desired.paths.config),
-        hint: Some("make the same change there, or the next run takes it back".to_owned()),
+        hint: Some(match desired.cluster.layout {
+            Layout::Kubeadm => {
+                "give kubeadm what `quorate export kubeadm` prints, or its next upgrade takes the change back"
+                    .to_owned()
+            }
+            _ => "make the same change there, or the next run takes it back".to_owned(),
+        }),
     })
 }
 

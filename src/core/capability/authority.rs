@@ -37,10 +37,12 @@ pub fn next(view: &View) -> Ruling {
     }
 }
 
-/// Only what is wrong with it: none is made for a cluster that somebody else has set up.
+/// Only what is wrong with it: none is made for a cluster that somebody else has set up; for one that begins it is.
 pub fn fault(view: &View) -> Ruling {
+    let begins = view.situation == Situation::New && view.desired.cluster.layout.is_set_up_by_us();
     match view.observed.workstation.authority {
         Seen::Unknown(_) => next(view),
+        Seen::Known(_) if begins => next(view),
         Seen::Known(_) => Ruling::default(),
     }
 }

@@ -7,7 +7,7 @@ use crate::core::cluster::leaf::{alike, also, fault, is_kept, issued, next_one, 
 use crate::core::cluster::model::{self, serve_serial};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{adopted, clients, trust, turn};
+use crate::core::cluster::{adopted, clients, setup, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::layout;
 use crate::core::desired::{AuthoritySource, Desired, Place};
@@ -23,7 +23,8 @@ pub fn trust(view: &View) -> Ruling {
     }
     let trust = trust::wanted_trust(view.desired, view.observed);
     let action = |name: &HostName| Action::Certificate(CertificateAction::InstallTrust { host: name.clone(), trust });
-    let without: Vec<_> = view.hosts_to_lay_ready().filter(|(_, host)| host.trusted.is_empty()).collect();
+    let lacks = |name: &HostName, host: &Host| host.trusted.is_empty() && setup::is_here(view, name, host);
+    let without: Vec<_> = view.hosts_to_lay_ready().filter(|(name, host)| lacks(name, host)).collect();
     if !without.is_empty() || trust.is_current() {
         let called = layout::called(view.desired, File::Trust);
         let why = match without.iter().any(|(_, host)| host.files.contains_key(&File::Trust)) {
@@ -113,7 +114,7 @@ pub fn next(view: &View) -> Ruling {
         let mut because = Vec::new();
         for (name, host) in turn::in_turn_to_lay_ready(view).into_iter().filter(|(_, host)| host.account) {
             let also = also(view.desired, view.observed, name);
-            if !is_kept(view.desired, name, host, role) {
+            if !is_kept(view.desired, name, host, role) && !is_made(view, name, host, role) {
                 continue;
             }
             let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };
@@ -166,6 +167,12 @@ pub fn next(view: &View) -> Ruling {
         }
     }
     ruling
+}
+
+/// Whether the pair is made where it is missing. One for both ports is made as the server's.
+fn is_made(view: &View, name: &HostName, host: &Host, role: Role) -> bool {
+    let is_once = role != Role::Peer || !layout::has_one_pair(view.desired, name);
+    role != Role::BackupClient && is_once && setup::is_here(view, name, host)
 }
 
 /// Ports that serve another certificate than the one on disk, although nothing is wrong with that one.

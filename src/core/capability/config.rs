@@ -3,6 +3,7 @@
 use super::done_when;
 
 use crate::core::allowance::{AllowKind, Allowance};
+use crate::core::cluster::adopted::cannot_join as adopted_refusal;
 use crate::core::cluster::changed::{declared_at, readable};
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
@@ -22,7 +23,7 @@ use crate::core::plan::ruling::{Blocked, Reason, Ruling};
 pub fn new_data_marker(view: &View) -> Ruling {
     let (text, what) = match view.situation {
         // Somebody else's cluster is never begun.
-        Situation::New if view.desired.cluster.layout.is_adopted() => return Ruling::default(),
+        Situation::New if !view.desired.cluster.layout.is_set_up_by_us() => return Ruling::default(),
         Situation::New => {
             (content::new_data_marker(&first_start::token(view)), "no host has etcd data: this is a new cluster")
         }
@@ -39,7 +40,8 @@ pub fn new_data_marker(view: &View) -> Ruling {
             Situation::New => host.text_of(File::NewDataMarker) == Some(text.as_str()),
             _ => host.files.contains_key(&File::NewDataMarker),
         };
-        is_new && host.account && host.data == DataDirectory::Empty && !has_one
+        let may = || adopted_refusal(view.desired, view.observed, name, host).is_none();
+        is_new && host.account && host.data == DataDirectory::Empty && !has_one && may()
     });
     let write = |(name, _): (&HostName, _)| {
         Action::File(FileAction::Write { host: name.clone(), file: File::NewDataMarker, text: text.clone() })

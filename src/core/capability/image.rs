@@ -5,15 +5,32 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::adopted::irreplaceable;
 use crate::core::cluster::image::has;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{restart, turn, upgrade};
+use crate::core::cluster::{first_start, restart, setup, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::runtime::version_in;
 use crate::core::content::{adopted, form};
 use crate::core::desired::{Binaries, Place};
 use crate::core::names::{HostName, Version};
-use crate::core::observed::{File, Observed};
+use crate::core::observed::{File, Host, Observed};
 use crate::core::plan::action::{Action, HostAction, Readiness, ServiceAction};
 use crate::core::plan::ruling::{Blocked, Draft, Ruling};
+
+/// Fetches what the first start of a member is to run.
+pub fn pull_first(view: &View) -> Ruling {
+    if view.desired.binaries != Binaries::Image {
+        return Ruling::default();
+    }
+    let image = |(name, host): (&HostName, &Host)| {
+        let bare = !host.files.contains_key(&File::Settings) && setup::is_here(view, name, host);
+        let image = first_start::model(view, name, host)
+            .filter(|_| bare)?
+            .ok()
+            .and_then(|text| form::pod(&text).ok()?.image)?;
+        (!has(host, &image)).then(|| Action::Host(HostAction::PullImage { host: name.clone(), image }))
+    };
+    let actions = view.hosts_to_lay_ready().filter_map(image).collect();
+    Ruling::steps_for(actions, vec![view.reason("it is not on the node", Place::Version)])
+}
 
 /// Fetches what the members are to run next. With the old pod gone, the kubelet would be as long as that without etcd, or for
 /// ever.

@@ -2,6 +2,7 @@
 
 use super::unreachable;
 use crate::core::cluster::model;
+use crate::core::cluster::setup;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::view::View;
 use crate::core::code::Code;
@@ -15,6 +16,10 @@ use crate::core::plan::ruling::{Blocked, Draft, Ruling};
 /// Makes it where it is to be on the nodes and is not there.
 pub fn create(view: &View) -> Ruling {
     let AuthoritySource::Node { .. } = view.desired.authority else { return Ruling::default() };
+    let layout = view.desired.cluster.layout;
+    if layout.is_adopted() && !(layout.is_set_up_by_us() && view.situation == Situation::New) {
+        return Ruling::default();
+    }
     if view.observed.workstation.authority != Seen::Known(None) || view.situation == Situation::Closed {
         return Ruling::default();
     }
@@ -70,6 +75,13 @@ pub fn create_effect(desired: &Desired, observed: &mut Observed, name: &HostName
     }
 }
 
+/// Which nodes of somebody else's cluster hold the key is theirs to say: one that joins has it where all others do.
+fn is_to_hold(view: &View, name: &HostName, host: &Host) -> bool {
+    let mut others = ca_keys(view.observed).filter(|(other, _)| *other != name);
+    let is_everywhere = view.situation == Situation::New || others.all(|(_, held)| *held != Held::Nothing);
+    !view.desired.cluster.layout.is_adopted() || is_everywhere && setup::is_here(view, name, host)
+}
+
 /// Every node that may be worked on holds the key, and nobody but root reads it.
 pub fn next(view: &View) -> Ruling {
     let AuthoritySource::Node { .. } = view.desired.authority else { return Ruling::default() };
@@ -78,7 +90,7 @@ pub fn next(view: &View) -> Ruling {
     }
     let mut actions = Vec::new();
     let mut because = Vec::new();
-    for (name, host) in view.hosts_to_lay_ready() {
+    for (name, host) in view.hosts_to_lay_ready().filter(|(name, host)| is_to_hold(view, name, host)) {
         let Some(why) = lack(view.observed, name, host) else { continue };
         actions.push(Action::NodeCa(NodeCaAction::InstallKey { host: name.clone() }));
         let reason = view.reason(why, Place::Ca);

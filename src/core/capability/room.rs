@@ -34,7 +34,9 @@ fn refusal(desired: &Desired, observed: &Observed, action: &Action) -> Option<Bl
 fn need<'a>(desired: &Desired, observed: &Observed, action: &'a Action) -> Option<(&'a HostName, Need)> {
     let snapshot = || desired.request.restore.as_ref().map_or(0, |restore| restore.bytes);
     match action {
-        Action::Host(HostAction::Prepare { host }) => Some((host, Need::files(Stored::Config))),
+        Action::Host(HostAction::Prepare { host } | HostAction::MakeFolders { host }) => {
+            Some((host, Need::files(Stored::Config)))
+        }
         Action::Host(HostAction::InstallBinaries { host, version, .. }) => {
             Some((host, room::binaries(observed, observed.host(host)?, *version)))
         }

@@ -203,10 +203,11 @@ fn exits_in_its_pod(desired: &Desired, name: &HostName, host: &Host) -> Option<B
         return Some(damaged);
     }
     let what = format!("etcd on {name} exited, and the kubelet starts it again after a pause: {said}");
-    let kept = runtime::kept_beside(desired);
-    let hint = format!(
-        "where etcd refuses a setting, correct it in cluster.toml; {kept}.previous has its manifest before the last change"
-    );
+    let mut hint = "where etcd refuses a setting, correct it in cluster.toml".to_owned();
+    if !host.files.contains_key(&File::NewDataMarker) {
+        let kept = runtime::kept_beside(desired);
+        hint.push_str(&format!("; {kept}.previous has its manifest before the last change"));
+    }
     Some(Blocked::new(Code::NotHealthy, what).on(name).hint(hint).declared_at(Place::PathsConfig))
 }
 

@@ -4,7 +4,7 @@
 //! Nothing on a host is touched where one of these stands in the way. What quorate does not do in such a layout is told
 //! by the rule that would do it elsewhere.
 
-use crate::core::cluster::{staged, trust, version};
+use crate::core::cluster::{bare, staged, trust, version};
 use crate::core::code::Code;
 use crate::core::content::form::{self, Form};
 use crate::core::content::{Initial, adopted, layout, runtime};
@@ -241,18 +241,30 @@ pub fn cannot_join(desired: &Desired, observed: &Observed, name: &HostName, host
         let what = format!("no new member can join on {name}: {why}");
         Some(Blocked::new(code, what).on(name).hint(hint).declared_at(Place::PathsConfig))
     };
-    if let Some(missing) = staged::missing(desired, host) {
+    let is_set_up = desired.cluster.layout.is_set_up_by_us();
+    if let Some(why) = bare::refusal(desired, observed, name, host).filter(|_| is_set_up) {
+        return Some(why);
+    }
+    if let Some(missing) = staged::missing(desired, host).filter(|_| !is_set_up) {
         let why = format!("{} is missing", missing.path(desired, name));
         let hint = "put it there with the tool that set the others up, without starting etcd";
         return refused(Code::NotInLayout, &why, hint);
     }
     let with_their_tool =
         "remove the member and add it again with the tool that set it up, then run `quorate plan` again";
-    let text = host.text_of(File::Settings)?;
-    if let Err(why) = adopted::text_of_newcomer(desired, text, &Initial::member(desired)) {
-        let why = format!("{path} cannot be changed without a guess: {why}");
-        return refused(Code::SettingsUnreadable, &why, with_their_tool);
-    }
+    let text = match (host.text_of(File::Settings), bare::example(observed, name)) {
+        (Some(text), _) => Ok(text.to_owned()),
+        (None, Some((of, model))) => adopted::text_of_another(desired, model, (of, name)),
+        (None, None) => return None,
+    };
+    let is_changed = |text: &String| adopted::text_of_newcomer(desired, text, &Initial::member(desired)).map(drop);
+    let text = match text.and_then(|text| is_changed(&text).map(|()| text)) {
+        Ok(text) => text,
+        Err(why) => {
+            let why = format!("{path} cannot be changed without a guess: {why}");
+            return refused(Code::SettingsUnreadable, &why, with_their_tool);
+        }
+    };
     // All were set up alike: where one is started with what its file does not say, all are.
     let is_elsewhere = |other: &Host| {
         let with = other.process.as_ref()?.started_with.as_ref()?;
@@ -268,7 +280,7 @@ pub fn cannot_join(desired: &Desired, observed: &Observed, name: &HostName, host
             format!("move `{setting}` into {path} on every member, from where it is (`systemctl cat` of the unit)");
         return refused(Code::SettingElsewhere, &why, &hint);
     }
-    may_hold_secret(desired, name, text).or_else(|| irreplaceable(desired, name, host))
+    may_hold_secret(desired, name, &text).or_else(|| irreplaceable(desired, name, host))
 }
 
 /// A plan shows the whole of what it writes.

@@ -3,12 +3,12 @@
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{joining, restoration};
+use crate::core::cluster::{bare, joining, restoration, setup};
 use crate::core::content::form::Unreadable;
-use crate::core::content::{self, Initial, adopted};
+use crate::core::content::{self, Initial, adopted, kubeadm};
 use crate::core::desired::Desired;
 use crate::core::names::{HostName, Token};
-use crate::core::observed::{DataDirectory, File, Host};
+use crate::core::observed::{File, Host};
 
 /// The text of etcd.yaml; `None` where nobody knows it yet.
 pub fn etcd_yaml(view: &View, name: &HostName, host: &Host) -> Option<String> {
@@ -16,23 +16,39 @@ pub fn etcd_yaml(view: &View, name: &HostName, host: &Host) -> Option<String> {
 }
 
 /// The text of somebody else's file of settings, in the place of `before`: with what is declared, and, where the member
-/// joins, what its first start reads. As it is where it joins and its turn has not come.
+/// begins or joins, what its first start reads. As it is where it joins and its turn has not come.
 ///
 /// # Errors
 /// What cannot be changed in it without a guess.
-pub fn settings(desired: &Desired, joining: &Joining, before: &str) -> Result<String, Unreadable> {
-    match joining {
-        Joining::Now(initial) => adopted::text_of_newcomer(desired, before, initial),
-        Joining::Waits => Ok(before.to_owned()),
-        Joining::Not => adopted::text(desired, before),
+pub fn settings(desired: &Desired, first: &FirstStart, before: &str) -> Result<String, Unreadable> {
+    match first {
+        FirstStart::Now(initial) => adopted::text_of_newcomer(desired, before, initial),
+        FirstStart::Waits => Ok(before.to_owned()),
+        FirstStart::Not => adopted::text(desired, before),
     }
+}
+
+/// The text that is changed for that where a host has none yet: as the other members have it, or the first ones of a cluster;
+/// `None` where somebody else writes it.
+///
+/// # Errors
+/// What in that of another member would be that member's still.
+pub fn model(view: &View, name: &HostName, host: &Host) -> Option<Result<String, Unreadable>> {
+    if !setup::is_here(view, name, host) {
+        return None;
+    }
+    let Some((of, model)) = bare::example(view.observed, name) else {
+        let (desired, version) = (view.desired, view.desired.cluster.version);
+        return Some(Ok(kubeadm::manifest(desired, name, version, &kubeadm::image(desired))));
+    };
+    Some(adopted::text_of_another(view.desired, model, (of, name)))
 }
 
 /// Whether the settings are on the host as they are to be; also where they are not to be written yet.
 pub fn is_written(view: &View, name: &HostName, host: &Host) -> bool {
     if view.desired.cluster.layout.is_adopted() {
-        let joining = joining(view, name, host);
-        let is_so = |before| settings(view.desired, &joining, before).as_deref() == Ok(before);
+        let first = first_start(view, name, host);
+        let is_so = |before| settings(view.desired, &first, before).as_deref() == Ok(before);
         return host.text_of(File::Settings).is_some_and(is_so);
     }
     etcd_yaml(view, name, host).is_none_or(|text| host.text_of(File::Config) == Some(text.as_str()))
@@ -59,41 +75,41 @@ fn initial(view: &View, name: &HostName, host: &Host) -> Option<Initial> {
     if view.situation == Situation::New {
         return Some(Initial::new_cluster(view.desired, token(view)));
     }
-    match joining(view, name, host) {
-        Joining::Now(initial) => return Some(initial),
-        Joining::Waits => return None,
-        Joining::Not => {}
+    match first_start(view, name, host) {
+        FirstStart::Now(initial) => return Some(initial),
+        FirstStart::Waits => return None,
+        FirstStart::Not => {}
     }
-    if let (true, Some(token)) = (begins(host), host.text_of(File::NewDataMarker).and_then(content::token_of_marker)) {
+    if let (true, Some(token)) =
+        (setup::begins(host), host.text_of(File::NewDataMarker).and_then(content::token_of_marker))
+    {
         return Some(Initial::new_cluster(view.desired, token));
     }
     Some(host.text_of(File::Config).and_then(Initial::read).unwrap_or_else(|| Initial::member(view.desired)))
 }
 
-/// Whether the next start of a host is the first one of a member that joins.
-pub enum Joining {
+/// Whether the next start of a host is the first one of a member.
+pub enum FirstStart {
     /// With these settings.
     Now(Initial),
-    /// For its turn: until then nobody knows the list.
+    /// It joins in its turn: until then nobody knows the list.
     Waits,
     Not,
 }
 
-pub fn joining(view: &View, name: &HostName, host: &Host) -> Joining {
-    let Some(membership) = view.membership() else { return Joining::Not };
+pub fn first_start(view: &View, name: &HostName, host: &Host) -> FirstStart {
+    if view.situation == Situation::New && setup::is_here(view, name, host) {
+        return FirstStart::Now(Initial::new_cluster(view.desired, token(view)));
+    }
+    let Some(membership) = view.membership() else { return FirstStart::Not };
     // In the place of one that has failed, another joins at the same address.
     let is_failed = matches!(view.standing(name), Some(Standing::Failed(_)));
     let joins = is_failed || membership.member_of(name).is_none_or(|member| member.entry.name.is_none());
-    if !joins || !begins(host) {
-        return Joining::Not;
+    if !joins || !setup::begins(host) {
+        return FirstStart::Not;
     }
     match membership.member_of(name).is_some() || joining::candidate(view) == Some(name) {
-        true => Joining::Now(Initial::joining(view.desired, &joining::members_with(view.desired, membership, name))),
-        false => Joining::Waits,
+        true => FirstStart::Now(Initial::joining(view.desired, &joining::members_with(view.desired, membership, name))),
+        false => FirstStart::Waits,
     }
-}
-
-/// etcd reads the lines of a first start where it finds no log, also where a start was cut off before there was one.
-fn begins(host: &Host) -> bool {
-    matches!(host.data, DataDirectory::Empty | DataDirectory::NoLog)
 }

@@ -6,7 +6,7 @@ use crate::core::cluster::quorum::Membership;
 use crate::core::cluster::{process, trust};
 use crate::core::code::Code;
 use crate::core::content::layout;
-use crate::core::desired::{AuthoritySource, Desired};
+use crate::core::desired::{AuthoritySource, Desired, Layout};
 use crate::core::names::{ClientUrl, HostName, PeerUrl, UnixSeconds, canonical, listed};
 use crate::core::observed::auth::BACKUP;
 use crate::core::observed::{Authority, Certificate, GivenPair, Host, Observed, Role, Seen, Usage};
@@ -39,6 +39,7 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
     let own = || [canonical(host.as_str()), address.clone()].into_iter().chain(also.iter().cloned());
     let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let usages = usages(role);
+    let is_kubeadms = desired.cluster.layout == Layout::Kubeadm;
     match role {
         Role::Server => {
             let extra = desired.certificates.server_names.iter().map(|name| canonical(name));
@@ -47,10 +48,14 @@ pub fn wanted(desired: &Desired, host: &HostName, role: Role, also: &BTreeSet<St
         }
         Role::Peer => {
             let extra = desired.nodes[host].peer_names.iter().map(|name| canonical(name));
-            Wanted { common_name: host.to_string(), names: own().chain(extra).collect(), usages, like: None }
+            // kubeadm refuses a pair without these.
+            let loopback = loopback.into_iter().filter(|_| is_kubeadms);
+            let names = own().chain(loopback).chain(extra).collect();
+            Wanted { common_name: host.to_string(), names, usages, like: None }
         }
         Role::HealthcheckClient => {
-            Wanted { common_name: "etcd-healthcheck-client".to_owned(), names: BTreeSet::new(), usages, like: None }
+            let common_name = if is_kubeadms { "kube-etcd-healthcheck-client" } else { "etcd-healthcheck-client" };
+            Wanted { common_name: common_name.to_owned(), names: BTreeSet::new(), usages, like: None }
         }
         Role::BackupClient => Wanted { common_name: BACKUP.to_owned(), names: BTreeSet::new(), usages, like: None },
     }
@@ -237,6 +242,10 @@ fn is_asked_for(desired: &Desired, name: &HostName, role: Role, certificate: &Ce
 /// The same of a pair that somebody else has issued: what it says is theirs to say, and only its age is looked at, and whether
 /// it is a pair.
 fn fault_of_theirs(desired: &Desired, observed: &Observed, name: &HostName, host: &Host, role: Role) -> Option<String> {
+    let missing = [role.certificate(), role.key()].into_iter().find(|file| !host.files.contains_key(file));
+    if let Some(file) = missing.filter(|_| desired.cluster.layout.is_set_up_by_us()) {
+        return Some(format!("{} is missing", layout::path(desired, name, file).name()));
+    }
     let certificate = host.certificates.get(&role).filter(|_| is_kept(desired, name, host, role))?;
     let [crt, key] = [role.certificate(), role.key()].map(|file| layout::path(desired, name, file).name().to_owned());
     if certificate.matches_key == Seen::Known(false) {

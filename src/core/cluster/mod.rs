@@ -2,7 +2,7 @@
 //!
 //! - who belongs to it, and how well: [`quorum`], [`quorum_lost`], [`alarms`], [`sameness`], [`standing`], [`situation`],
 //!   [`departed`], [`lost`], [`joining`], [`succession`], [`source`], [`connections`]
-//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`first_start`], [`next_start`],
+//! - what runs and may run: [`version`], [`upgrade`], [`process`], [`staged`], [`bare`], [`setup`], [`first_start`], [`next_start`],
 //!   [`turn`]
 //! - what the database may fill: [`quota`]; what is free on disks: [`room`]; who else runs an etcd: [`others`], in which ways: [`layouts`],
 //!   [`adoption`], [`adopted`]; who else is at work: [`locked`]; what a
@@ -15,6 +15,7 @@
 pub mod adoption;
 pub mod adopted;
 pub mod alarms;
+pub mod bare;
 pub mod changed;
 pub mod checkup;
 pub mod clients;
@@ -47,6 +48,7 @@ pub mod room;
 pub mod rotation;
 pub mod sameness;
 pub mod saved;
+pub mod setup;
 pub mod sighting;
 pub mod situation;
 pub mod snapshot;

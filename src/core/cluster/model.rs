@@ -44,6 +44,13 @@ pub fn stop_for_good(observed: &mut Observed, name: &HostName) {
     host.log_version = None;
 }
 
+/// The manifest of a static pod was written where the kubelet does not look.
+pub fn lay_aside(observed: &mut Observed, name: &HostName) {
+    if let Some(kubelet) = observed.host_mut(name).and_then(|host| host.kubelet.as_mut()) {
+        kubelet.manifest_aside = true;
+    }
+}
+
 /// A running etcd reads the pair again at the next handshake, if it is the one that it was told of.
 pub fn serve_serial(desired: &Desired, name: &HostName, host: &mut Host, role: Role, serial: &str) {
     if process::shows_other_files(desired, name, host) {

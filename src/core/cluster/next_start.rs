@@ -193,7 +193,7 @@ fn obstacle(desired: &Desired, name: &HostName, host: &Host, needed: Needed, loc
         !is_adopted && Folder::ALL.iter().any(|folder| layout::folder_path(desired, *folder) == *path)
     };
     if let Some(closed) = location.closed.as_ref().filter(|closed| !is_ours(&closed.path)) {
-        let account = host.service.runs_as.as_deref().filter(|_| is_adopted).unwrap_or(layout::ACCOUNT);
+        let account = host.service.runs_as.as_deref().filter(|_| is_adopted).unwrap_or(layout::account(desired));
         let (at, access) = (&closed.path, &closed.access);
         if needed == Needed::Data && at.is_within(&path) {
             let why = format!("{cannot}: it runs as the user {account}, and {at} is {access}");

@@ -6,12 +6,13 @@
 //! [nodes], [ports], [paths] ─► compared, and never changed
 //! ```
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use super::form::{self, Form, Setting, Unreadable};
 use super::{Initial, layout, settings};
 use crate::core::desired::{Desired, Layout};
-use crate::core::names::{HostName, RemotePath, Version};
+use crate::core::names::{HostName, PeerUrl, RemotePath, Version};
 use crate::core::observed::File;
 use crate::core::url;
 
@@ -81,7 +82,38 @@ pub fn image(desired: &Desired, text: &str, version: Version) -> Option<String> 
     }
 }
 
-/// The same for the first start of a member that joins. The token is left as it is: etcd asks the members that it joins.
+/// The text of a member's file as another host has it: with the names, addresses and paths of that one.
+///
+/// # Errors
+/// What in it would be the other member's still, or cannot be changed without a guess.
+///
+/// # Panics
+/// If one of the two hosts is not declared.
+pub fn text_of_another(
+    desired: &Desired,
+    model: &str,
+    (of, host): (&HostName, &HostName),
+) -> Result<String, Unreadable> {
+    let form = form(desired).unwrap_or(Form::Yaml);
+    let [theirs, own] = [of, host].map(|host| desired.nodes[host].address.as_str());
+    let text = form::with_word(model, theirs, own);
+    let text = if form == Form::Manifest { form::startup_without_quorum(&text) } else { text };
+    let wanted = identity(desired, host).into_iter().map(|(name, value)| (name.to_owned(), Some(value)));
+    let text = form::with(form, &text, &wanted.collect())?;
+    let settings = form::read(form, &text)?;
+    for (name, setting) in settings.iter().filter(|(name, _)| name.starts_with("listen-")) {
+        let urls = setting.value.as_deref().unwrap_or_default().split(',');
+        let is_own =
+            |at: &str| at == own || at.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
+        if let Some(other) = urls.map(|url| PeerUrl::new(url).address().to_owned()).find(|at| !is_own(at)) {
+            let what = format!("{name} has {other}, which is not an address of {host}");
+            return Err(Unreadable { line: Some(setting.line), what });
+        }
+    }
+    Ok(text)
+}
+
+/// The same for the first start of a member: of one that joins, the token is left as it is, as etcd asks the members that it joins.
 ///
 /// # Errors
 /// What cannot be changed in it without a guess.
@@ -94,6 +126,8 @@ pub fn text_of_newcomer(desired: &Desired, before: &str, initial: &Initial) -> R
     }
     let joins = [("initial-cluster", &initial.cluster), ("initial-cluster-state", &initial.state)];
     let joins = joins.map(|(name, value)| (name.to_owned(), value.clone()));
+    let begins = initial.is_new().then(|| ("initial-cluster-token".to_owned(), initial.token.to_string()));
+    let joins = joins.into_iter().chain(begins);
     let wanted = declared(desired).into_iter().chain(joins).map(|(name, value)| (name, Some(value)));
     form::with(form, before, &wanted.collect())
 }

@@ -2,12 +2,20 @@
 //!
 //! A new file is a variant of [`File`] and its row here; without the row, or with a column left out, nothing compiles.
 
-use crate::core::desired::{Binaries, Consumer, Desired, Node, Paths};
+use crate::core::desired::{Binaries, Consumer, Desired, Node, Paths, Runtime};
 use crate::core::names::{Digest, HostName, RemotePath};
 use crate::core::observed::{Access, File, FileFact, Folder, Needed, Stored};
 
-/// The user and group that etcd runs as.
+/// The user and group that etcd runs as in a service of ours.
 pub const ACCOUNT: &str = "etcd";
+
+/// Whom what is made for etcd belongs to: a pod of kubeadm's runs it as root.
+pub fn account(desired: &Desired) -> &'static str {
+    match desired.cluster.runtime {
+        Runtime::Systemd => ACCOUNT,
+        Runtime::StaticPod => "root",
+    }
+}
 
 /// Where `etcdctl` and `etcdutl` are linked, so that they are on every operator's PATH.
 pub const TOOLS_FOLDER: &str = "/usr/local/bin";
@@ -232,15 +240,24 @@ pub fn reload_due(consumer: &Consumer) -> RemotePath {
     RemotePath::new(format!("{}.reload-due", consumer.certificate))
 }
 
-/// Who may read `file`.
+/// Who may read `file` in our own layout.
 pub fn access(file: File) -> Access {
-    row(file).owned.access()
+    row(file).owned.access(ACCOUNT)
+}
+
+/// The same of one that is made in the declared layout.
+pub fn new_access(desired: &Desired, file: File) -> Access {
+    match file {
+        // As kubeadm has its manifests.
+        File::Settings if desired.cluster.runtime == Runtime::StaticPod => Owned::Root.access(ACCOUNT),
+        _ => row(file).owned.access(account(desired)),
+    }
 }
 
 /// The same once it was written in the place of what is there: in somebody else's files that stays as it is.
 pub fn access_after(desired: &Desired, file: File, before: Option<&FileFact>) -> Access {
     let theirs = before.filter(|_| is_theirs(desired, file));
-    theirs.map_or_else(|| access(file), |fact| fact.access.clone())
+    theirs.map_or_else(|| new_access(desired, file), |fact| fact.access.clone())
 }
 
 /// Whether it was there before quorate: of a service that somebody else has set up. Such a file stays whose it is.
@@ -274,13 +291,13 @@ pub fn files(desired: &Desired) -> impl Iterator<Item = File> + use<> {
 }
 
 impl Owned {
-    fn access(self) -> Access {
+    fn access(self, account: &str) -> Access {
         match self {
             Self::Public => Access::new("644", "root", "root"),
             Self::Open => Access::new("755", "root", "root"),
             Self::Root => Access::new("600", "root", "root"),
-            Self::Etcd => Access::new("600", ACCOUNT, ACCOUNT),
-            Self::EtcdFolder => Access::new("700", ACCOUNT, ACCOUNT),
+            Self::Etcd => Access::new("600", account, account),
+            Self::EtcdFolder => Access::new("700", account, account),
         }
     }
 }
@@ -308,7 +325,15 @@ pub fn folder_path(desired: &Desired, folder: Folder) -> RemotePath {
 }
 
 pub fn folder_access(folder: Folder) -> Access {
-    folder_row(folder).owned.access()
+    folder_row(folder).owned.access(ACCOUNT)
+}
+
+/// The same of one that is made in the declared layout. The kubelet's folder of manifests is root's alone, as kubeadm makes it.
+pub fn new_folder_access(desired: &Desired, folder: Folder) -> Access {
+    match folder {
+        Folder::Config if desired.cluster.runtime == Runtime::StaticPod => Owned::EtcdFolder.access(account(desired)),
+        _ => folder_row(folder).owned.access(account(desired)),
+    }
 }
 
 /// Where the manifest of a static pod waits while the kubelet is not to run it: `/etc/kubernetes/quorate/etcd.yaml`. The kubelet
@@ -378,7 +403,7 @@ pub const MOVED_FROM: &str = ".moved-from.quorate";
 
 /// Of the authority's key, where it lies on the nodes.
 pub fn authority_key_access() -> Access {
-    Owned::Root.access()
+    Owned::Root.access(ACCOUNT)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod backup;
 pub mod declared;
 pub mod duration;
 pub mod form;
+pub mod kubeadm;
 pub mod layout;
 pub mod runtime;
 pub mod settings;
@@ -46,6 +47,11 @@ impl Initial {
     /// For the first start of a cluster of all declared nodes.
     pub fn new_cluster(desired: &Desired, token: Token) -> Self {
         Self { cluster: declared_members(desired), state: "new".to_owned(), token }
+    }
+
+    /// Whether a cluster begins with it.
+    pub fn is_new(&self) -> bool {
+        self.state == "new"
     }
 
     /// For a member that is in the cluster already, and whose file must be written again.
@@ -194,12 +200,19 @@ pub fn transport_security(desired: &Desired, host: &HostName) -> String {
 /// A client port answers on loopback too, for etcdctl on the host itself.
 fn client_listen_urls(address: &str, port: u16) -> String {
     let own = listen_url(address, port);
-    let loopback = match address.parse() {
-        Ok(core::net::IpAddr::V4(ip)) if !ip.is_loopback() => "127.0.0.1",
-        Ok(core::net::IpAddr::V6(ip)) if !ip.is_loopback() => "::1",
-        _ => return own,
-    };
-    format!("{own},{}", url::https(loopback, port))
+    match loopback(address) {
+        Some(loopback) => format!("{own},{}", url::https(loopback, port)),
+        None => own,
+    }
+}
+
+/// The loopback address to listen on beside this one; `None` where that is included.
+fn loopback(address: &str) -> Option<&'static str> {
+    match address.parse() {
+        Ok(core::net::IpAddr::V4(ip)) if !ip.is_loopback() => Some("127.0.0.1"),
+        Ok(core::net::IpAddr::V6(ip)) if !ip.is_loopback() => Some("::1"),
+        _ => None,
+    }
 }
 
 /// etcd binds to addresses only: where a DNS name is declared, to all of them.
@@ -279,7 +292,8 @@ pub fn without_token(file: File, text: &str) -> String {
     match file {
         File::NewDataMarker => String::new(),
         _ => {
-            let kept = text.lines().filter(|line| !line.starts_with(TOKEN_KEY));
+            let says = |line: &str| line.trim_start_matches([' ', '-']).starts_with(TOKEN_KEY);
+            let kept = text.lines().filter(|line| !says(line));
             kept.flat_map(|line| [line, "\n"]).collect()
         }
     }

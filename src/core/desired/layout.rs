@@ -63,6 +63,11 @@ impl Layout {
         }
     }
 
+    /// Whether quorate sets etcd up where nobody has yet: a layout that is known whole.
+    pub fn is_set_up_by_us(self) -> bool {
+        !self.is_adopted() || self == Self::Kubeadm
+    }
+
     /// Whether somebody else has set the service up: quorate then keeps what is declared in the file that is there, and
     /// leaves the rest as it found it.
     pub fn is_adopted(self) -> bool {

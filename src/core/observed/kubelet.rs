@@ -21,7 +21,10 @@ pub struct Kubelet {
     /// The socket of its container runtime, where nobody listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaf_runtime: Option<String>,
-    /// The images on the node, where the manifest names another version than the declared one.
+    /// It runs an API server, too: the node is one of a control plane of Kubernetes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub api_server: bool,
+    /// The images on the node, where no manifest names the declared version.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub images: BTreeSet<String>,
 }

@@ -40,7 +40,12 @@ pub fn bound(desired: &Desired, first: &Observed, action: &Action) -> Option<Dig
         Action::File(FileAction::Write { .. } | FileAction::Remove { .. })
         | Action::Authority(_)
         | Action::NodeCa(_)
-        | Action::Host(HostAction::Prepare { .. } | HostAction::PullImage { .. } | HostAction::LinkTools { .. })
+        | Action::Host(
+            HostAction::Prepare { .. }
+            | HostAction::MakeFolders { .. }
+            | HostAction::PullImage { .. }
+            | HostAction::LinkTools { .. },
+        )
         | Action::Certificate(CertificateAction::InstallTrust { .. })
         | Action::Service(_)
         | Action::Data(_)

@@ -21,7 +21,9 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
         Action::NodeCa(NodeCaAction::InstallKey { host }) => node_ca::readiness(observed, host),
         Action::Authority(AuthorityAction::CreateNext) => rotation::create_readiness(observed),
         Action::Authority(AuthorityAction::Adopt) => rotation::adopt_readiness(observed),
-        Action::Host(HostAction::Prepare { host }) => prepare::readiness(observed, host),
+        Action::Host(HostAction::Prepare { host } | HostAction::MakeFolders { host }) => {
+            prepare::readiness(observed, host)
+        }
         Action::Host(HostAction::InstallBinaries { host, version, architecture }) => {
             version::readiness(observed, host, *version, *architecture)
         }
@@ -47,6 +49,9 @@ pub fn readiness(action: &Action, desired: &Desired, observed: &Observed) -> Rea
         Action::Service(ServiceAction::Enable { host }) => service::enable_readiness(observed, host),
         Action::Service(ServiceAction::Start { host }) => service::start_readiness(desired, observed, host),
         Action::Service(ServiceAction::Restart { host }) => service::restart_readiness(desired, observed, host),
+        Action::Service(ServiceAction::LayManifest { host, text }) => {
+            config::readiness(observed, host, File::Settings, text)
+        }
         Action::Service(ServiceAction::ReplaceManifest { host, text }) => {
             service::manifest_readiness(desired, observed, host, text)
         }
@@ -102,7 +107,9 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
         Action::NodeCa(NodeCaAction::InstallKey { host }) => node_ca::effect(observed, host),
         Action::Authority(AuthorityAction::CreateNext) => rotation::create_effect(observed),
         Action::Authority(AuthorityAction::Adopt) => rotation::adopt_effect(desired, observed),
-        Action::Host(HostAction::Prepare { host }) => prepare::effect(observed, host),
+        Action::Host(HostAction::Prepare { host } | HostAction::MakeFolders { host }) => {
+            prepare::effect(desired, observed, host)
+        }
         Action::Host(HostAction::InstallBinaries { host, version, architecture }) => {
             version::effect(desired, observed, host, *version, *architecture);
         }
@@ -126,6 +133,10 @@ pub fn effect(action: &Action, desired: &Desired, observed: &mut Observed) {
         Action::Service(ServiceAction::Enable { host }) => service::enable_effect(observed, host),
         Action::Service(ServiceAction::Start { host } | ServiceAction::Restart { host }) => {
             service::start_effect(desired, observed, host)
+        }
+        Action::Service(ServiceAction::LayManifest { host, text }) => {
+            config::effect(desired, observed, host, File::Settings, text);
+            model::lay_aside(observed, host);
         }
         Action::Service(ServiceAction::ReplaceManifest { host, text }) => {
             config::effect(desired, observed, host, File::Settings, text);

@@ -106,14 +106,19 @@ const RESTORE_RULES: &[Rule] = &[
 ];
 
 /// The rules for a service that somebody else has set up: what is declared of its settings, members, users and snapshots, and
-/// certificates that are due.
+/// certificates that are due. Where its layout is known whole, also what a host needs on which nobody has set etcd up.
 const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell what stays with others", next: adopted::obstacles },
-    Rule { name: "tell what is wrong with the authority", next: authority::fault },
+    Rule { name: "fetch the image of a first start", next: image::pull_first },
+    Rule { name: "create the authority of a new cluster", next: authority::fault },
+    Rule { name: "create the authority on a node", next: node_ca::create },
     Rule { name: "remove failed members", next: membership::remove_failed },
     Rule { name: "set stale data aside", next: departure::set_aside },
+    Rule { name: "prepare hosts", next: prepare::next },
     Rule { name: "permit new data directories", next: config::new_data_marker },
     Rule { name: "tell which programs are missing", next: version::next },
+    Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "put the authority's key on the first nodes", next: node_ca::next },
     Rule { name: "renew certificates", next: certificates::next },
     Rule { name: "change settings", next: adopted::next },
     Rule { name: "put an image back", next: image::back },
@@ -124,6 +129,7 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "reload units", next: service::reload },
     Rule { name: "enable the service", next: adopted::enable },
     Rule { name: "start members", next: service::start },
+    Rule { name: "take the permission back", next: adopted::forget_permission },
     Rule { name: "promote learners", next: membership::promote },
     Rule { name: "restart members", next: service::restart },
     Rule { name: "tell what keeps the version back", next: version::obstacles },
@@ -181,13 +187,13 @@ fn ruling(view: &View) -> Ruling {
         return ruling;
     }
     let is_adopted = desired.cluster.layout.is_adopted();
-    if view.situation == Situation::New && !is_adopted {
+    let is_restored = is_adopted && desired.request.restore.is_some();
+    if view.situation == Situation::New && desired.cluster.layout.is_set_up_by_us() && !is_restored {
         // What is needed from outside must be there before the first step: no half-made hosts are left behind.
-        ruling.blocked.extend(
-            [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles, service::obstacles]
-                .into_iter()
-                .flat_map(|rule| rule(view).blocked),
-        );
+        let needed =
+            [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles, service::obstacles];
+        let needed = needed.into_iter().chain(is_adopted.then_some(adopted::obstacles as fn(&View) -> Ruling));
+        ruling.blocked.extend(needed.flat_map(|rule| rule(view).blocked));
         if !ruling.blocked.is_empty() {
             return ruling;
         }

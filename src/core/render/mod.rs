@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod event;
 pub mod found;
 pub mod json;
+pub mod kubeadm;
 pub mod markdown;
 pub mod palette;
 pub mod reference;

@@ -10,11 +10,12 @@ use super::context::Context;
 use super::output::print;
 use super::request::declared;
 use crate::core::content::layout;
-use crate::core::desired::Desired;
 use crate::core::desired::read::is_schedule;
+use crate::core::desired::{Desired, Layout};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::observed::{File, Role};
 use crate::core::render::cronjob::{CronJob, manifest};
+use crate::core::render::kubeadm::{Topology, configuration};
 use crate::shell::live::etcdctl::needs_user;
 
 /// Generate manifests for other tools
@@ -22,6 +23,7 @@ use crate::shell::live::etcdctl::needs_user;
 #[command(after_help = "\
 Examples:
   quorate export backup-cronjob --pvc etcdbackup-pvc | kubectl apply -f -
+  quorate export kubeadm > etcd.yaml
   eval \"$(quorate export env --as app -d ~/.config/etcd)\"; etcdctl member list")]
 pub struct ExportArgs {
     #[command(subcommand)]
@@ -47,6 +49,22 @@ Examples:
   quorate certs issue app -d ~/.config/etcd && eval \"$(quorate export env --as app -d ~/.config/etcd)\"
   quorate export env --node etcd-1 | ssh root@etcd-1 'cat > .etcdctl.env'     then there: . ~/.etcdctl.env")]
     Env(EnvArgs),
+    /// What kubeadm is to know of etcd: its ClusterConfiguration, as far as it is about that
+    ///
+    /// Contacts no host. With `layout = "kubeadm"` it has the settings of [etcd] and the image, which `kubeadm upgrade` would take
+    /// back otherwise; with the others, and with --external, it has where the members are, for a Kubernetes on other hosts.
+    #[command(after_help = "\
+Examples:
+  quorate export kubeadm                    into: kubectl -n kube-system edit configmap kubeadm-config
+  quorate export kubeadm --external > external.yaml     for: kubeadm init --config")]
+    Kubeadm(KubeadmArgs),
+}
+
+#[derive(clap::Args, Clone, Debug)]
+struct KubeadmArgs {
+    /// For a Kubernetes on other hosts, which has its etcd here
+    #[arg(long)]
+    external: bool,
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -127,6 +145,12 @@ pub fn run(args: &ExportArgs, context: &Context, desired: &Desired, stdout: &mut
     match &args.what {
         What::BackupCronjob(args) => cronjob(args, desired, stdout),
         What::Env(args) => env(args, context, desired, stdout),
+        What::Kubeadm(args) => {
+            let is_local = desired.cluster.layout == Layout::Kubeadm && !args.external;
+            let topology = if is_local { Topology::Local } else { Topology::External };
+            print(stdout, &configuration(desired, topology))?;
+            Ok(0)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::cluster::leaf::{Wanted, client, next_one, wanted};
 use crate::core::content::Restoration;
 use crate::core::content::layout;
-use crate::core::desired::{AuthoritySource, Desired, Place, Restore, Runtime};
+use crate::core::desired::{AuthoritySource, Desired, Place, Restore};
 use crate::core::diagnostic::{Diagnostic, Kind};
 use crate::core::names::{Architecture, ClusterName, ConsumerName, Digest, HostName, RemotePath, Version};
 use crate::core::observed::{Cause, File, Role};
@@ -108,7 +108,7 @@ async fn node_ca(desired: &Desired, credentials: &Credentials, action: &NodeCaAc
 async fn prepare(live: &Live, action: &HostAction) -> Result<Command, Diagnostic> {
     let desired = &live.hosts.desired;
     Ok(match action {
-        HostAction::Prepare { .. } => Command::prepare(desired),
+        HostAction::Prepare { .. } | HostAction::MakeFolders { .. } => Command::prepare(desired),
         HostAction::InstallBinaries { version, architecture, .. } => install(live, *version, *architecture).await?,
         HostAction::PullImage { image, .. } => Command::pull_image(image),
         HostAction::LinkTools { version, .. } => Command::link_tools(desired, *version),
@@ -132,10 +132,6 @@ async fn certificate(
 
 fn file(desired: &Desired, action: &FileAction) -> Command {
     match action {
-        // One that is where the kubelet looks is replaced, and never written.
-        FileAction::Write { file: File::Settings, text, .. } if desired.cluster.runtime == Runtime::StaticPod => {
-            Command::write_manifest_aside(desired, text)
-        }
         FileAction::Write { host, file, text } => Command::write(desired, host, *file, text),
         FileAction::RestoreAccess { host, file } => {
             Command::restore_access(&layout::path(desired, host, *file), layout::access(*file))
@@ -157,6 +153,7 @@ async fn service(hosts: &Hosts, credentials: &Credentials, action: &ServiceActio
             handover::hand_over(hosts, credentials, host).await?;
             Command::restart(desired)
         }
+        ServiceAction::LayManifest { text, .. } => Command::write_manifest_aside(desired, text),
         ServiceAction::ReplaceManifest { host, text } => {
             handover::hand_over(hosts, credentials, host).await?;
             Command::replace_manifest(desired, text)
@@ -294,7 +291,7 @@ async fn issue(
 ) -> Result<Command, Diagnostic> {
     let desired = &hosts.desired;
     let wanted = match layout::is_theirs(desired, role.certificate()) {
-        true => another_like(hosts, host, role).await?,
+        true => another_like(hosts, host, role, also).await?,
         false => wanted(desired, host, role, also),
     };
     let issued = signed(desired, credentials, &wanted, by).await?;
@@ -302,16 +299,25 @@ async fn issue(
     Ok(Command::replace_pair(desired, host, role, &issued.certificate_pem, &issued.key_pem))
 }
 
-/// What is to take the place of the certificate that lies on a host now, whoever issued that.
-async fn another_like(hosts: &Hosts, host: &HostName, role: Role) -> Result<Wanted, Diagnostic> {
+/// What is to take the place of the certificate that lies on a host now, whoever issued that; the first one is quorate's own.
+async fn another_like(
+    hosts: &Hosts,
+    host: &HostName,
+    role: Role,
+    also: &BTreeSet<String>,
+) -> Result<Wanted, Diagnostic> {
     let path = layout::path(&hosts.desired, host, role.certificate());
     let what = format!("reading {path}");
     let script = remote::with_arguments(include_str!("script/certificates.sh"), ["1", "certificate", path.as_str()]);
     let read = hosts.on(host).await?.exec(&what, &script, Vec::new(), READING_TAKES).await;
     let text = read.map_err(|unrun| unrun.cause(host, &what))?.stdout;
     let text = String::from_utf8_lossy(&text).into_owned();
+    let (is, is_set_up) = (pki::certificate_facts(&text, None, &[]), hosts.desired.cluster.layout.is_set_up_by_us());
+    if is.is_none() && is_set_up {
+        return Ok(wanted(&hosts.desired, host, role, also));
+    }
     let is_none = || Diagnostic::failure(format!("{path} holds no certificate any more")).at(host.as_str());
-    let is = pki::certificate_facts(&text, None, &[]).ok_or_else(is_none)?;
+    let is = is.ok_or_else(is_none)?;
     Ok(Wanted { like: Some(text), ..next_one(&hosts.desired, host, role, &BTreeSet::new(), Some(&is)) })
 }
 

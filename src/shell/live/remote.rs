@@ -89,12 +89,17 @@ fn word_of(previous: Previous) -> &'static str {
     }
 }
 
-/// What a script is told of who may read a file: nothing of somebody else's, which keeps whose it is.
+/// What a script is told of who may read a file that it makes: nothing where only somebody else makes it.
 fn given_access(desired: &Desired, file: File) -> Access {
-    match layout::is_theirs(desired, file) {
+    match layout::is_theirs(desired, file) && !desired.cluster.layout.is_set_up_by_us() {
         true => Access::new("", "", ""),
-        false => layout::access(file),
+        false => layout::new_access(desired, file),
     }
+}
+
+/// Whether a file that is there keeps whose it is.
+fn keeps_access(desired: &Desired, file: File) -> String {
+    if layout::is_theirs(desired, file) { "theirs" } else { "ours" }.to_owned()
 }
 
 impl Command {
@@ -108,9 +113,9 @@ impl Command {
     }
 
     pub fn prepare(desired: &Desired) -> Self {
-        let mut arguments = vec![layout::ACCOUNT.to_owned(), desired.paths.data.to_string()];
+        let mut arguments = vec![layout::account(desired).to_owned(), desired.paths.data.to_string()];
         for &folder in Folder::ALL {
-            let Access { mode, owner, group } = layout::folder_access(folder);
+            let Access { mode, owner, group } = layout::new_folder_access(desired, folder);
             arguments.extend([layout::folder_path(desired, folder).to_string(), mode, owner, group]);
         }
         Self::new("creating the user and directories", include_str!("script/prepare.sh"), arguments)
@@ -126,7 +131,9 @@ impl Command {
             Listener::Units => "reload",
             Listener::Timer => "restart",
         };
-        let words = [path.as_str(), &text.len().to_string(), &mode, &owner, &group, word_of(row.previous), then];
+        let whose = keeps_access(desired, file);
+        let words =
+            [path.as_str(), &text.len().to_string(), &mode, &owner, &group, word_of(row.previous), then, &whose];
         let arguments = words.map(str::to_owned).into();
         Self { stdin: text.into(), ..Self::new(format!("writing {path}"), include_str!("script/write.sh"), arguments) }
     }
@@ -141,6 +148,7 @@ impl Command {
             let Access { mode, owner, group } = given_access(desired, file);
             arguments.extend([length.to_string(), mode, owner, group]);
         }
+        arguments.push(keeps_access(desired, role.certificate()));
         if layout::is_theirs(desired, role.certificate()) {
             let others = [Role::Server, Role::Peer, Role::HealthcheckClient].into_iter().filter(|other| *other != role);
             let files = others.flat_map(|other| [other.certificate(), other.key()]);

@@ -182,7 +182,7 @@ fn is_taken_over(scene: &Scene, layout: &str) {
     assert!(text.contains(&format!("layout = \"{layout}\"")), "{text}");
 }
 
-fn declared(scene: &Scene) -> String {
+pub fn declared(scene: &Scene) -> String {
     std::fs::read_to_string(scene.file()).expect("it was written")
 }
 

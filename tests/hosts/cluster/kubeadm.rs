@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Duration;
 
 use super::adopted::{
-    a_member_leaves_and_comes_back, a_snapshot_is_restored, declare, due, files, forms, nothing_failed,
+    a_member_leaves_and_comes_back, a_snapshot_is_restored, declare, declared, due, files, forms, nothing_failed,
     snapshots_are_scheduled,
 };
 use super::certificates::{killed_after_every_step, killed_after_every_step_of};
@@ -324,4 +324,144 @@ fn a_refused_value_has_a_way_back(scene: &Scene) {
     write(with("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"));
     scene.apply().exits(0);
     scene.is_in_sync();
+}
+
+/// As kubeadm's guide for an external etcd does it by hand, on hosts with a kubelet and nothing else; kubeadm takes all of it for its
+/// own.
+#[test]
+fn pods_begin_on_bare_kubelets() {
+    let Some(scene) = on_kubelets("pods_begin_on_bare_kubelets") else { return };
+    nothing_is_made_before_the_image_is_there(&scene);
+    a_first_start_that_etcd_refuses_has_a_way_back(&scene);
+    println!("once more, and apply is killed after every step");
+    wiped(&scene, scene.lab.hosts());
+    let kills = killed_after_every_step(&scene, &[]);
+    assert!((10..=12).contains(&kills), "{kills}");
+    scene.is_in_sync();
+    scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);
+    let writer = writer(&scene);
+    kubeadm_takes_it_for_its_own(&scene);
+    data_that_vanishes_begins_nothing(&scene);
+    what_kubeadm_takes_back_is_told(&scene);
+    println!("an empty machine takes the place of a member");
+    let starts_before = starts(&scene);
+    let _until_now = writer.take_tally();
+    wiped(&scene, &scene.lab.hosts()[2..]);
+    let kills = killed_after_every_step_of(&scene, "replace-member:etcd-3");
+    assert!((11..=13).contains(&kills), "{kills}");
+    nothing_failed(&writer, "a member on an empty machine");
+    scene.is_in_sync();
+    assert_eq!(starts(&scene)[..2], starts_before[..2], "nobody else is restarted");
+    let [first, third] = [0, 2].map(|index| manifests(&scene)[index].clone());
+    let [address, own] = [0, 2].map(|index| scene.lab.hosts()[index].address().to_string());
+    let like = first.replace(&address, &own).replace("--name=etcd-1", "--name=etcd-3");
+    let like = like.replace(&format!("etcd-1=https://{own}"), &format!("etcd-1=https://{address}"));
+    assert_eq!(third, like.replace("cluster-state=new", "cluster-state=existing"));
+    assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+}
+
+/// Declared as static pods, whose CA is on the nodes as kubeadm keeps it.
+fn declare_pods(scene: &Scene, version: &str, more: &str) {
+    let text = declared(scene);
+    let archive = text.find("\n[etcd.archive]").expect("the scene declares one");
+    let is = format!("version = \"{}\"", scene.archive.version);
+    let text = text[..archive].replace(&is, &format!("version = \"{version}\"\nlayout = \"kubeadm\""));
+    let text = format!("{}\n{more}\n[ca]\nsource = \"node\"\n", text.trim_end());
+    std::fs::write(scene.file(), text).expect("the lab's folder can be written");
+}
+
+fn wiped(scene: &Scene, hosts: &[Host]) {
+    std::thread::scope(|scope| hosts.iter().for_each(|host| drop(scope.spawn(|| host.wipe()))));
+    until("their kubelets run", Duration::from_secs(60), || {
+        scene
+            .lab
+            .hosts()
+            .iter()
+            .all(|host| host.exec("systemctl is-active --quiet kubelet && crictl images").succeeded())
+    });
+}
+
+fn nothing_is_made_before_the_image_is_there(scene: &Scene) {
+    let text = declared(scene);
+    declare_pods(scene, "3.6.9", "");
+    let run = scene.quorate(&["apply", "--yes"]);
+    assert_ne!(run.code, 0, "{run:?}");
+    run.says(&["registry.k8s.io/etcd:3.6.9-0 could not be pulled", "ctr -n k8s.io images import"]);
+    scene.lab.hosts().iter().for_each(|host| assert!(!host.exec("ls /etc/kubernetes/pki").succeeded()));
+    std::fs::write(scene.file(), text).expect("the lab's folder can be written");
+}
+
+fn a_first_start_that_etcd_refuses_has_a_way_back(scene: &Scene) {
+    let suite = |name: &str| format!("quota-backend = \"4GiB\"\nextra = {{ cipher-suites = [\"{name}\"] }}\n");
+    declare_pods(scene, kubelet::ETCD, &suite("TLS_RSA_WITH_NULL_SHA"));
+    let mut apply = scene.command(&["apply", "--yes"]).spawn().expect("it runs");
+    let exited = "discovery failed: unexpected TLS cipher suite";
+    until("it is told", Duration::from_secs(90), || scene.plan().stdout.contains(exited));
+    apply.kill().expect("it waits still");
+    apply.wait().expect("it ends");
+    scene.quorate(&["apply", "--yes"]).exits(3).says(&[exited, "correct it in cluster.toml"]);
+    declare(scene, "TLS_RSA_WITH_NULL_SHA", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+    scene.apply().exits(0);
+    scene.is_in_sync();
+    let marker = "ls /var/lib/quorate/*/may-create-data";
+    scene.lab.hosts().iter().for_each(|host| assert!(!host.exec(marker).succeeded(), "it may begin anew"));
+}
+
+fn kubeadm_takes_it_for_its_own(scene: &Scene) {
+    let host = scene.first();
+    let list = host.sh("kubeadm certs check-expiration 2>/dev/null");
+    for name in ["etcd-server", "etcd-peer", "etcd-healthcheck-client"] {
+        let line = list.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {list}"));
+        assert!(line.contains(" 364d ") && line.contains("etcd-ca") && line.contains(" no"), "{line}");
+        host.sh(&format!("kubeadm certs renew {name} >/dev/null"));
+    }
+    let phases =
+        "for what in etcd-ca etcd-server etcd-peer etcd-healthcheck-client; do kubeadm init phase certs $what; done";
+    let said = host.sh(phases);
+    assert_eq!(said.matches("Using existing etcd/").count(), 4, "{said}");
+    scene.is_in_sync();
+}
+
+/// Its upgrade writes a manifest of its own: without the settings that nobody has told it, and with those that are exported for it.
+fn what_kubeadm_takes_back_is_told(scene: &Scene) {
+    let host = &scene.lab.hosts()[1];
+    let (name, address) = (host.name(), host.address());
+    let own = format!(
+        "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nlocalAPIEndpoint: {{advertiseAddress: {address}}}\n\
+         nodeRegistration: {{name: {name}}}\n"
+    );
+    let exported = scene.quorate(&["export", "kubeadm"]).exits(0).stdout;
+    assert!(exported.contains("quota-backend-bytes"), "{exported}");
+    for (text, code) in [(own.clone(), 2), (format!("{own}---\n{exported}"), 0)] {
+        host.write("/root/etcd.yaml", text);
+        host.sh("kubeadm config validate --config /root/etcd.yaml && kubeadm init phase etcd local --config /root/etcd.yaml");
+        let told = match code {
+            0 => "No changes",
+            _ => "quota-backend-bytes: not set → 4.0 GiB",
+        };
+        let is_told = || {
+            let run = scene.plan();
+            run.code == code && run.stdout.contains(told)
+        };
+        until("it is told", Duration::from_secs(90), is_told);
+    }
+    let external = scene.quorate(&["export", "kubeadm", "--external"]).exits(0).stdout;
+    host.write("/root/etcd.yaml", format!("{own}---\n{external}"));
+    host.sh("kubeadm config validate --config /root/etcd.yaml");
+}
+
+/// kubeadm's own pod begins an empty cluster there.
+fn data_that_vanishes_begins_nothing(scene: &Scene) {
+    let host = &scene.lab.hosts()[1];
+    let aside = format!("{}/etcd.yaml", "/root");
+    host.sh(&format!("mv {MANIFEST} {aside}"));
+    until("its kubelet ends it", Duration::from_secs(60), || !runs(host));
+    host.sh(&format!("mv /var/lib/etcd /root/etcd; mv {aside} {MANIFEST}"));
+    let missing = "journalctl -u kubelet --no-pager | grep -q 'hostPath type check failed: /var/lib/etcd/member is not a directory'";
+    until("its kubelet starts none", Duration::from_secs(60), || host.exec(missing).succeeded());
+    assert!(!runs(host));
+    scene.plan().exits(2).says(&["--allow replace-member:etcd-2"]);
+    host.sh("rmdir /var/lib/etcd && mv /root/etcd /var/lib/etcd");
+    kubeadm::wait_until_ready(host);
+    until("it is a member again", Duration::from_secs(30), || scene.plan().code == 0);
 }

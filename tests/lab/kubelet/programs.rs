@@ -11,7 +11,7 @@ use gomod::Module;
 
 pub const KUBERNETES: &str = "1.36.3";
 /// What kubeadm of that version asks for.
-const ETCD: &str = "3.6.8";
+pub const ETCD: &str = "3.6.8";
 /// As customise.sh has it, too.
 const PAUSE: &str = "3.10.2";
 const CRICTL: &str = "1.37.0";

@@ -106,6 +106,23 @@ pub fn with_image(text: &str, image: &str) -> Result<String, Unreadable> {
     }
 }
 
+/// The manifest with a startup probe that asks `/livez`: by `/readyz`, as kubeadm has it, the kubelet kills a learner that needs more
+/// than four minutes.
+pub fn startup_without_quorum(text: &str) -> String {
+    let mut changed = String::with_capacity(text.len());
+    let mut probe = None;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '-']).len();
+        probe = probe.filter(|of| is_blank(line) || indent > *of);
+        if line[indent..].starts_with("startupProbe:") {
+            probe = Some(indent);
+        }
+        let is_path = probe.is_some() && line[indent..].trim_end() == "path: /readyz";
+        changed.push_str(&if is_path { line.replace("/readyz", "/livez") } else { line.to_owned() });
+    }
+    changed
+}
+
 /// What starts etcd in its container.
 struct Started {
     tree: Value,

@@ -31,7 +31,7 @@ mod unit;
 mod words;
 mod yaml;
 
-pub use manifest::{Mounted, Pod, pod, with_image};
+pub use manifest::{Mounted, Pod, pod, startup_without_quorum, with_image};
 
 /// How a file holds settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +159,24 @@ pub fn with(form: Form, text: &str, changes: &BTreeMap<String, Option<String>>) 
         return Err(not_as_asked("what else it holds"));
     }
     Ok(changed)
+}
+
+/// The text with one word in the place of another, wherever that stands by itself: `10.0.0.1` not in `10.0.0.11`.
+pub fn with_word(text: &str, word: &str, new: &str) -> String {
+    let is_part =
+        |char: Option<char>| char.is_some_and(|char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_'));
+    let mut changed = String::with_capacity(text.len());
+    let mut kept = 0;
+    for (at, found) in text.match_indices(word) {
+        let end = at + found.len();
+        if !is_part(text[..at].chars().next_back()) && !is_part(text[end..].chars().next()) {
+            changed.push_str(&text[kept..at]);
+            changed.push_str(new);
+            kept = end;
+        }
+    }
+    changed.push_str(&text[kept..]);
+    changed
 }
 
 fn not_as_asked(what: &str) -> Unreadable {

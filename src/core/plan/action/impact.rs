@@ -26,3 +26,6 @@ pub const NO_IMPACT: &str = "no impact on running services";
 
 /// Of what etcd reads at its start alone.
 pub(super) const UNTIL_RESTART: &str = "none until etcd restarts";
+
+/// The same of an etcd that does not run yet.
+pub(super) const UNTIL_START: &str = "none until etcd starts";

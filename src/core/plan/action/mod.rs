@@ -238,7 +238,9 @@ impl Action {
     pub fn written(&self) -> Option<(&HostName, File, &str)> {
         match self {
             Self::File(FileAction::Write { host, file, text }) => Some((host, *file, text)),
-            Self::Service(ServiceAction::ReplaceManifest { host, text }) => Some((host, File::Settings, text)),
+            Self::Service(
+                ServiceAction::LayManifest { host, text } | ServiceAction::ReplaceManifest { host, text },
+            ) => Some((host, File::Settings, text)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::impact::{Impact, NO_IMPACT};
+use super::impact::{Impact, NO_IMPACT, UNTIL_START};
 use crate::core::names::HostName;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,8 @@ pub enum ServiceAction {
     Start { host: HostName },
     /// Hand leadership over if it leads, restart etcd and wait until it serves.
     Restart { host: HostName },
+    /// Write the manifest of a static pod that is not to run yet, where the kubelet does not look.
+    LayManifest { host: HostName, text: String },
     /// Change settings or the image in the manifest of a static pod, which has the kubelet restart etcd, and wait until it serves.
     ReplaceManifest { host: HostName, text: String },
     /// Stop etcd, and do not start it at boot any more.
@@ -32,6 +34,7 @@ impl ServiceAction {
         | Self::Enable { host }
         | Self::Start { host }
         | Self::Restart { host }
+        | Self::LayManifest { host, .. }
         | Self::ReplaceManifest { host, .. }
         | Self::Stop { host }) = self;
         host
@@ -39,7 +42,7 @@ impl ServiceAction {
 
     pub fn impact(&self) -> Impact {
         match self {
-            Self::ReloadUnits { .. } | Self::Enable { .. } => Impact::Nothing,
+            Self::ReloadUnits { .. } | Self::Enable { .. } | Self::LayManifest { .. } => Impact::Nothing,
             Self::Start { .. } => Impact::Start,
             Self::Restart { .. } | Self::ReplaceManifest { .. } => Impact::Restart,
             Self::Stop { .. } => Impact::Stop,
@@ -49,6 +52,7 @@ impl ServiceAction {
     pub fn effect(&self) -> &'static str {
         match self {
             Self::ReloadUnits { .. } | Self::Enable { .. } => NO_IMPACT,
+            Self::LayManifest { .. } => UNTIL_START,
             Self::Start { .. } => "starts etcd",
             Self::Restart { .. } => "restarts etcd; transfers leadership first if it is the leader",
             Self::ReplaceManifest { .. } => {
@@ -66,6 +70,7 @@ impl fmt::Display for ServiceAction {
             Self::Enable { .. } => "enable the service at boot",
             Self::Start { .. } => "start etcd",
             Self::Restart { .. } => "restart etcd",
+            Self::LayManifest { .. } => "write etcd's manifest",
             Self::ReplaceManifest { .. } => "change etcd's manifest",
             Self::Stop { .. } => "stop and disable etcd",
         })

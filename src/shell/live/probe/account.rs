@@ -8,7 +8,7 @@ pub(super) struct Look;
 
 /// Empty where somebody else has set the service up, whose unit says it.
 pub(super) fn declared(of: &Subject<'_>) -> String {
-    if of.desired.cluster.layout.is_adopted() { String::new() } else { layout::ACCOUNT.to_owned() }
+    if of.desired.cluster.layout.is_set_up_by_us() { layout::account(of.desired).to_owned() } else { String::new() }
 }
 
 impl Section for Look {

@@ -20,10 +20,10 @@ look_pod() {
         [ -z "$socket" ] || [ -n "$listening" ] || echo "deaf-runtime=$socket"
     fi
     tell_fixed
-    # What is to be upgraded needs another image.
-    if [ -e "$q_config" ] && ! grep -q "^[ -]*image:.*:v\{0,1\}$q_version\([^0-9.]\|\$\)" "$q_config"; then
+    # What is to be set up or upgraded needs another image.
+    grep -q -s "^[ -]*image:.*:v\{0,1\}$q_version\([^0-9.]\|\$\)" "$q_config" "$q_aside" ||
         list_images | sed 's/^/image=/'
-    fi
+    [ ! -e "${q_config%/*}/kube-apiserver.yaml" ] || echo api-server=yes
     if [ ! -e "$q_config" ] && [ -e "$q_aside" ]; then
         echo aside=yes
     fi

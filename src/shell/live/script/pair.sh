@@ -2,15 +2,19 @@
 # Replaces a certificate and its key together. Both come on stdin, the certificate first.
 #
 # They are staged in a folder beside their place, so that one process renames both, back to back: etcd reads them anew
-# for every handshake, and one that meets an odd pair fails. Without a mode they are somebody else's, and stay where links to
-# them lead, with owner, mode and access list; then come the paths of other pairs there, certificate and key in turn.
+# for every handshake, and one that meets an odd pair fails. One of somebody else (theirs) stays where links lead to it, with owner,
+# mode and access list; then come the paths of other pairs there, certificate and key in turn. Without a mode none is made.
 folder=$1 certificate=$2 key=$3
 certificate_bytes=$4 certificate_mode=$5 certificate_owner=$6 certificate_group=$7
 key_bytes=$8 key_mode=$9
 shift 9
-key_owner=$1 key_group=$2
-shift 2
-if [ -z "$certificate_mode" ]; then
+key_owner=$1 key_group=$2 whose=$3
+shift 3
+# Half of a pair is what a run has left that was killed.
+if [ -n "$certificate_mode" ] && { [ ! -e "$folder/$certificate" ] || [ ! -e "$folder/$key" ]; }; then
+    whose=ours
+fi
+if [ "$whose" = theirs ]; then
     real=$(readlink -e -- "$folder/$certificate") || refuse "$folder/$certificate is not there any more"
     real_key=$(readlink -e -- "$folder/$key") || refuse "$folder/$key is not there any more"
     [ "${real_key%/*}" = "${real%/*}" ] ||
@@ -32,7 +36,7 @@ done
 rm -rf -- "$staged"
 leftover=$staged
 mkdir "$staged"
-if [ -n "$certificate_mode" ]; then
+if [ "$whose" = ours ]; then
     stage "$staged/$certificate" "$certificate_bytes" "$certificate_mode" "$certificate_owner" "$certificate_group"
     stage "$staged/$key" "$key_bytes" "$key_mode" "$key_owner" "$key_group"
 else

@@ -1,8 +1,8 @@
 # shellcheck shell=dash disable=SC2034,SC2154
-# Writes one file whole: staged beside it, synced, renamed. The content comes on stdin. Without a mode it is somebody else's,
-# and stays where a link to it leads, with its mode, owner and group.
-path=$1 bytes=$2 mode=$3 owner=$4 group=$5 previous=$6 then=$7
-if [ -z "$mode" ]; then
+# Writes one file whole: staged beside it, synced, renamed. The content comes on stdin. One of somebody else (theirs) stays where a
+# link to it leads, with its mode, owner and group; without a mode it is not made, either.
+path=$1 bytes=$2 mode=$3 owner=$4 group=$5 previous=$6 then=$7 whose=$8
+if [ "$whose" = theirs ] && { [ -z "$mode" ] || [ -e "$path" ]; }; then
     path=$(readlink -e -- "$path") || refuse "$1 is not there any more"
     mode=$(stat -c %a -- "$path") owner=$(stat -c %u -- "$path") group=$(stat -c %g -- "$path")
 fi
