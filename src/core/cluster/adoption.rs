@@ -22,7 +22,7 @@ use crate::core::url;
 
 mod theirs;
 
-pub use theirs::in_words;
+pub use theirs::{TLS_FIRST, in_words, without_tls};
 
 type Values = BTreeMap<(&'static str, &'static str), Value>;
 
@@ -71,8 +71,9 @@ impl DeclaredNode {
 pub fn refusal(shown: &Shown) -> Option<String> {
     let layout = layouts::recognised(&shown.survey, &shown.running, shown.told.as_ref().ok());
     let host = &shown.survey.host;
+    let without = shown.told.as_ref().ok().and_then(without_tls);
     match layout.kept {
-        Kept::Yes => None,
+        Kept::Yes => without.map(|setting| format!("the etcd on {host} has no TLS (`{setting}`): {TLS_FIRST}")),
         Kept::NotYet => Some(format!(
             "the etcd on {host} is {} [{}]: quorate keeps none that lies on a host in this way yet",
             layout.what, layout.name

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::table;
+use crate::core::cluster::adoption::{TLS_FIRST, without_tls};
 use crate::core::cluster::layouts::{self, Kept};
 use crate::core::cluster::others;
 use crate::core::cluster::quorum;
@@ -137,6 +138,9 @@ pub fn document<'a>(
 fn found(survey: &Survey, running: &RunningEtcd, told: &Result<Told, String>, asked: &Asked) -> Found {
     let layout = layouts::recognised(survey, running, told.as_ref().ok());
     let (keeping, why_not) = match layout.kept {
+        Kept::Yes if told.as_ref().is_ok_and(|told| without_tls(told).is_some()) => {
+            (Keeping::NotYet, Some(format!("its ports have no TLS: {TLS_FIRST}")))
+        }
         Kept::Yes => (Keeping::Yes, None),
         Kept::NotYet => (Keeping::NotYet, None),
         Kept::Never(why) => (Keeping::Never, Some(why.to_owned())),
@@ -293,7 +297,8 @@ fn one(out: &mut String, document: &Document, found: &Found, palette: Palette) {
     }
     match (found.keeping, &found.why_not) {
         (Keeping::Yes, _) => line("quorate", "keeps it"),
-        (Keeping::NotYet, _) => line("quorate", "reads it, and cannot keep it yet"),
+        (Keeping::NotYet, None) => line("quorate", "reads it, and cannot keep it yet"),
+        (Keeping::NotYet, Some(why)) => line("quorate", &format!("reads it, and cannot keep it: {why}")),
         (Keeping::Never, why) => {
             line("quorate", &format!("reads it, and does not keep it: {}", why.as_deref().unwrap_or_default()));
         }

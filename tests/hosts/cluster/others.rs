@@ -71,13 +71,20 @@ fn an_etcd_of_another_program_is_left_alone() {
     println!("by a unit of another name");
     start(host, "systemd-run -p UnsetEnvironment=ETCD_NAME --unit=etcd-of-others", "/var/lib/etcd", 2379, "");
     is_left_alone(&scene, host, &["etcd-of-others.service", "/var/lib/etcd", "2379"]);
-    from_live(&scene, host, &["set up by hand [unit]", "by etcd-of-others.service", "data-dir: /var/lib/etcd"])
-        .exits(0);
+    from_live(
+        &scene,
+        host,
+        &["set up by hand [unit]", "cannot keep it: its ports have no TLS", "by etcd-of-others.service"],
+    )
+    .exits(0);
     let (config, known) = (scene.lab.ssh_config(), scene.lab.known_hosts());
     let (config, known) = (config.display().to_string(), known.display().to_string());
     let init =
         ["init", "--from-live", host.name(), "--ssh-config", &config, "--known-hosts", &known, "--output", "no.toml"];
-    scene.quorate(&init).exits(3).says(&["has no TLS: quorate keeps only clusters with certificates on both ports"]);
+    scene
+        .quorate(&init)
+        .exits(3)
+        .says(&["has no TLS (`initial-advertise-peer-urls`): give both ports certificates first"]);
     assert!(!scene.lab.dir().join("no.toml").exists());
     println!("by the same, stopped: its data is found");
     gone();

@@ -15,14 +15,19 @@ use crate::core::observed::Runner;
 /// The settings that name files of certificates, all in one folder.
 const FILES: [&str; 5] = ["trusted-ca-file", "cert-file", "key-file", "peer-cert-file", "peer-key-file"];
 
+/// A port of it that is spoken to without TLS, by the name of its setting.
+pub fn without_tls(told: &Told) -> Option<&'static str> {
+    let names = ["initial-advertise-peer-urls", "advertise-client-urls"];
+    names.into_iter().find(|name| told.value(name).is_some_and(|urls| urls.starts_with("http://")))
+}
+
+/// What is to be done first where there is none.
+pub const TLS_FIRST: &str = "give both ports certificates first, with the tool that set it up; or begin a new cluster with a snapshot of this one: \
+                             `etcdctl snapshot save`, then `quorate restore` on other hosts";
+
 /// Where the service and its files lie.
 pub(super) fn places(shown: &Shown, told: &Told, layout: Layout) -> Result<Values, String> {
     let value = |name: &str| told.value(name).ok_or_else(|| format!("its settings have no `{name}`"));
-    for name in ["initial-advertise-peer-urls", "advertise-client-urls"] {
-        if value(name)?.starts_with("http://") {
-            return Err(format!("`{name}` has no TLS: quorate keeps only clusters with certificates on both ports"));
-        }
-    }
     let folder = RemotePath::new(value("trusted-ca-file")?).parent();
     if let Some(elsewhere) =
         FILES.iter().find(|name| told.value(name).map(|at| RemotePath::new(at).parent()) != Some(folder.clone()))

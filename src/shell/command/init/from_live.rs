@@ -260,8 +260,8 @@ fn archive(args: &InitArgs, declaration: &Declaration, folder: &Path) -> Result<
 
 const THEIRS: &str = "It was read from the hosts of the cluster, and a plan of it changed nothing then. Somebody else set etcd up \
                       there (`layout`): quorate keeps the settings of [etcd] in the file that is there, restarts the members for them \
-                      one at a time, renews certificates in the form that they have when they are due, keeps users and scheduled snapshots, and tells what \
-                      differs. Members and versions stay with the tool that set it up.";
+                      one at a time, renews certificates in the form that they have when they are due, keeps members, versions, users and scheduled snapshots, and \
+                      tells what differs. The CA stays with the tool that set it up.";
 
 fn sketch(declaration: &Declaration, archive: Option<Archive>, args: &InitArgs, ways: &Ways, folder: &Path) -> Sketch {
     let Declaration { cluster, version, nodes, values, left } = declaration;
