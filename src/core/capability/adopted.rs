@@ -26,6 +26,10 @@ pub fn next(view: &View) -> Ruling {
     let unfit = unfit.or_else(|| timing::never_elects(view.desired, view.observed));
     for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)) {
         let may_change = view.membership().is_some() || host.process.is_none();
+        // A restore changes nothing of what is there.
+        if view.desired.request.restore.is_some() && host.files.contains_key(&File::Settings) {
+            continue;
+        }
         let first = first_start::first_start(view, name, host);
         let joins = !matches!(first, FirstStart::Not);
         // A manifest that was set aside is put back first; one of a member to come waits there.
@@ -151,11 +155,14 @@ pub fn obstacles(view: &View) -> Ruling {
         let hint = "set the cluster up with the tool of that layout; or use `layout = \"default\"`, which sets it up";
         blocked.push(refused(what, hint, Place::Nodes));
     }
-    let begins = view.situation == Situation::New && view.desired.request.restore.is_none() && is_set_up;
-    let is_to_join = |name: &HostName| {
-        begins || matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed | Standing::Failed(_)))
+    let is_to_begin = |host: &Host| {
+        let is_restored = view.desired.request.restore.is_some();
+        view.situation == Situation::New && is_set_up && !(is_restored && host.files.contains_key(&File::Settings))
     };
-    let to_join = view.all_hosts().into_iter().filter(|(name, _)| is_to_join(name));
+    let is_to_join = |name: &HostName| {
+        matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed | Standing::Failed(_)))
+    };
+    let to_join = view.all_hosts().into_iter().filter(|(name, host)| is_to_begin(host) || is_to_join(name));
     blocked.extend(to_join.filter_map(|(name, host)| cannot_join(view.desired, view.observed, name, host)));
     Ruling { step: None, blocked }
 }

@@ -114,7 +114,8 @@ pub fn next(view: &View) -> Ruling {
         let mut because = Vec::new();
         for (name, host) in turn::in_turn_to_lay_ready(view).into_iter().filter(|(_, host)| host.account) {
             let also = also(view.desired, view.observed, name);
-            if !is_kept(view.desired, name, host, role) && !is_made(view, name, host, role) {
+            let is_left = view.desired.request.restore.is_some() && view.desired.cluster.layout.is_adopted();
+            if (is_left || !is_kept(view.desired, name, host, role)) && !is_made(view, name, host, role) {
                 continue;
             }
             let Some(fault) = fault(view.desired, view.observed, name, host, role, &also) else { continue };

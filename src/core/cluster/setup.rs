@@ -5,7 +5,7 @@ use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
 use crate::core::cluster::{adopted, restoration};
 use crate::core::names::HostName;
-use crate::core::observed::{DataDirectory, Host};
+use crate::core::observed::{DataDirectory, File, Host};
 
 /// Whether what etcd needs is made on this host where it is missing.
 pub fn is_here(view: &View, name: &HostName, host: &Host) -> bool {
@@ -17,8 +17,11 @@ pub fn is_here(view: &View, name: &HostName, host: &Host) -> bool {
         return false;
     }
     match &view.situation {
-        // What is restored was set up before.
-        Situation::New => restoration::under_way(view.desired, view.observed).is_none(),
+        // What is restored is left as it was set up, where it was.
+        Situation::New => {
+            let is_restored = restoration::under_way(view.desired, view.observed).is_some();
+            !is_restored || !host.files.contains_key(&File::Settings)
+        }
         Situation::Serving(membership) => {
             let joins = match view.standing(name) {
                 Some(Standing::Newcomer | Standing::Failed(_)) => true,

@@ -143,10 +143,18 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "tell what stays wrong", next: service::health },
 ];
 
-/// The same while a restore is under way: what starts there afterwards is what started before.
+/// The same while a restore is under way: what starts there afterwards is what started before; on a bare host all is laid ready.
 const ADOPTED_RESTORE_RULES: &[Rule] = &[
     Rule { name: "tell what stays with others", next: adopted::obstacles },
-    Rule { name: "tell what is wrong with the authority", next: authority::fault },
+    Rule { name: "fetch the image of a first start", next: image::pull_first },
+    Rule { name: "create the authority of a new cluster", next: authority::fault },
+    Rule { name: "create the authority on a node", next: node_ca::create },
+    Rule { name: "prepare hosts", next: prepare::next },
+    Rule { name: "install the trusted authority", next: certificates::trust },
+    Rule { name: "put the authority's key on the first nodes", next: node_ca::next },
+    Rule { name: "issue certificates", next: certificates::next },
+    // Which image has the programs that look at the snapshot, it says.
+    Rule { name: "write the settings of a first start", next: adopted::next },
     Rule { name: "push the snapshot", next: restore::push },
     Rule { name: "note the restore", next: restore::note },
     Rule { name: "stop members", next: restore::stop },
@@ -194,6 +202,13 @@ fn ruling(view: &View) -> Ruling {
             [authority::next, node_ca::create, version::next, backup::obstacles, config::obstacles, service::obstacles];
         let needed = needed.into_iter().chain(is_adopted.then_some(adopted::obstacles as fn(&View) -> Ruling));
         ruling.blocked.extend(needed.flat_map(|rule| rule(view).blocked));
+        if !ruling.blocked.is_empty() {
+            return ruling;
+        }
+    }
+    if is_restored {
+        // A restore that could not end on one host is begun on none.
+        ruling.blocked.extend(adopted::obstacles(view).blocked);
         if !ruling.blocked.is_empty() {
             return ruling;
         }

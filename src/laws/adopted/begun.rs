@@ -135,6 +135,38 @@ fn a_member_joins_on_a_bare_kubelet() {
     assert!(!others.contains(&format!("{address}:")), "{others}");
 }
 
+/// After a disaster: on three new machines, or on one beside two that are as they were set up.
+#[test]
+fn a_snapshot_is_restored_on_bare_kubelets() {
+    for bare_hosts in [3, 1] {
+        let (desired, observed) = match bare_hosts {
+            3 => bare(),
+            _ => {
+                let (desired, mut observed) = world([State::DataLost; 3], Layout::Kubeadm, false);
+                let (_, bare) = bare();
+                let mut host = bare.host(&sample::name(2)).expect("it is there").clone();
+                host.kubelet = Some(kubelet(&desired));
+                *observed.host_mut(&sample::name(2)).expect("it is there") = host;
+                (desired, observed)
+            }
+        };
+        let restoring = sample::restoring(&desired);
+        let titles: Vec<_> = plan(&restoring, &observed).actions().map(ToString::to_string).collect();
+        let laid = titles.iter().filter(|title| *title == "write etcd's manifest").count();
+        assert_eq!(laid, bare_hosts, "{titles:?}");
+        let world = done(&restoring, &observed);
+        assert!(
+            plan(&desired, &world).is_empty()
+                && world.hosts.values().all(|host| host.known().is_some_and(Host::has_data))
+        );
+        println!("where it cannot end on one host, it is begun on none");
+        let mut without = observed.clone();
+        without.host_mut(&sample::name(2)).and_then(|host| host.kubelet.as_mut()).expect("it has one").manifests = None;
+        let told = plan(&restoring, &without);
+        assert!(told.steps.is_empty() && !told.blocked.is_empty(), "{:?}", told.steps);
+    }
+}
+
 /// What a host shows of a cluster that was, or of a Kubernetes that has one.
 type Sign = (&'static str, fn(&mut Host));
 

@@ -360,6 +360,18 @@ fn pods_begin_on_bare_kubelets() {
     let like = like.replace(&format!("etcd-1=https://{own}"), &format!("etcd-1=https://{address}"));
     assert_eq!(third, like.replace("cluster-state=new", "cluster-state=existing"));
     assert!(writer.settles(Duration::from_secs(30)), "nothing is written");
+    drop(writer);
+    a_snapshot_is_restored_on_empty_machines(&scene);
+}
+
+fn a_snapshot_is_restored_on_empty_machines(scene: &Scene) {
+    let snapshot = scene.lab.dir().join("kept.db").display().to_string();
+    scene.quorate(&["etcdctl", "--", "put", "kept", "as it was"]).exits(0);
+    scene.quorate(&["backup", "run", "-o", &snapshot]).exits(0).says(&["verified"]);
+    wiped(scene, scene.lab.hosts());
+    scene.quorate(&["restore", &snapshot, "--confirm", "lab", "--yes"]).exits(0).says(&["Every member has the data"]);
+    scene.is_in_sync();
+    scene.quorate(&["etcdctl", "--", "get", "kept"]).exits(0).says(&["as it was"]);
 }
 
 /// Declared as static pods, whose CA is on the nodes as kubeadm keeps it.
