@@ -48,7 +48,10 @@ fn complaints(states: [State; 3], desired: &Desired, observed: &Observed) -> Vec
 fn only_settings_and_certificates_are_changed(desired: &Desired, states: [State; 3], plan: &Plan) -> Option<String> {
     for action in plan.actions() {
         match action {
-            Action::File(FileAction::Write { file: File::Settings | File::NewDataMarker, .. })
+            Action::File(
+                FileAction::Write { file: File::Settings | File::NewDataMarker, .. }
+                | FileAction::Remove { file: File::NewDataMarker, .. },
+            )
             | Action::Member(MemberAction::Remove { .. } | MemberAction::Add { .. } | MemberAction::Promote { .. })
             | Action::Departure(DepartureAction::SetDataAside { .. })
             | Action::Snapshot(SnapshotAction::Save { .. })

@@ -6,10 +6,11 @@ use crate::core::cluster::first_start::FirstStart;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{crash, first_start, layouts, next_start, quota, restart, timing, trust, turn};
+use crate::core::cluster::{crash, first_start, layouts, next_start, quota, restart, setup, timing, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::{adopted, form};
 use crate::core::desired::{Desired, Layout, Place, Runtime};
+use crate::core::guard::{Guard, upheld};
 use crate::core::names::{HostName, listed};
 use crate::core::observed::{DataDirectory, File, Host, Observed, Seen};
 use crate::core::plan::action::{Action, FileAction, ServiceAction};
@@ -35,7 +36,9 @@ pub fn next(view: &View) -> Ruling {
         // A manifest that was set aside is put back first; one of a member to come waits there.
         let is_aside = host.kubelet.as_ref().is_some_and(|kubelet| kubelet.manifest_aside);
         let is = host.text_of(File::Settings);
-        let before = is.map(|text| Ok(text.to_owned())).or_else(|| first_start::model(view, name, host));
+        // What a first start was refused for may be declared no more.
+        let theirs = is.filter(|_| view.situation != Situation::New || !setup::is_here(view, name, host));
+        let before = theirs.map(|text| Ok(text.to_owned())).or_else(|| first_start::model(view, name, host));
         let Some(before) = before.filter(|_| may_change && (joins || !is_aside)) else { continue };
         let changed = before.and_then(|before| Ok((first_start::settings(view.desired, &first, &before)?, before)));
         let (after, before) = match changed {
@@ -110,14 +113,32 @@ pub fn enable(view: &View) -> Ruling {
     Ruling::steps_for(actions, vec![view.reason("the service is not enabled", Place::Nodes)])
 }
 
-/// Takes the permission to begin without data from a member that has begun: no unit of theirs does it, and a start that was cut off
-/// has not.
-pub fn forget_permission(view: &View) -> Ruling {
-    let has_begun = |host: &Host| host.process.is_some() && host.data == DataDirectory::Member;
-    let holds = |host: &Host| host.files.contains_key(&File::NewDataMarker) && has_begun(host);
-    let remove = |name: &HostName| FileAction::Remove { host: name.clone(), file: File::NewDataMarker };
-    let actions = view.hosts().filter(|(_, host)| holds(host)).map(|(name, _)| Action::File(remove(name))).collect();
-    Ruling::steps_for(actions, vec![view.reason("its member has begun", Place::Nodes)])
+/// Has a start without data fail from now on: of a member that serves and was begun by quorate, whose pod no unit holds back. Then
+/// the permission to begin goes. Until it serves nobody knows whether the others of a new cluster have begun with it.
+pub fn close(view: &View) -> Ruling {
+    let is_pod = view.desired.cluster.runtime == Runtime::StaticPod;
+    let serves = |host: &Host| host.answer().is_some_and(|answer| answer.leader.is_some());
+    let has_begun = |host: &Host| serves(host) && host.data == DataDirectory::Member;
+    let (mut open, mut closed) = (Vec::new(), Vec::new());
+    for (name, host) in turn::in_turn(view) {
+        if !is_pod || !host.files.contains_key(&File::NewDataMarker) || !has_begun(host) {
+            continue;
+        }
+        let Some(before) = host.text_of(File::Settings) else { continue };
+        let may_change = irreplaceable(view.desired, name, host).is_none();
+        match adopted::text_of_begun(view.desired, before, name) {
+            Ok(text) if may_change && text != before => {
+                let because =
+                    vec![view.reason("it has its data now: without it, it is not to start again", Place::Node(name))];
+                open.push((Action::Service(ServiceAction::ReplaceManifest { host: name.clone(), text }), because));
+            }
+            _ => closed.push(Action::File(FileAction::Remove { host: name.clone(), file: File::NewDataMarker })),
+        }
+    }
+    if open.is_empty() || upheld(Guard::NoStartWithoutData, false) {
+        return Ruling::steps_for(closed, vec![view.reason("the member serves", Place::Nodes)]);
+    }
+    restart::due_with_it(view, open)
 }
 
 fn reasons(view: &View, before: &str) -> Vec<Reason> {

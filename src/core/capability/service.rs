@@ -303,9 +303,10 @@ pub fn enable_effect(observed: &mut Observed, name: &HostName) {
 }
 
 /// The member answers and reads, and systemd has noticed: it says so to the unit a moment later, and only then is the
-/// marker gone.
+/// marker gone. Of a pod, its log was seen.
 fn serves(host: &Host) -> bool {
     host.process.is_some()
+        && (host.kubelet.is_none() || host.has_data())
         && host.service.state == ServiceState::Active
         && host.answer().is_some_and(|answer| answer.leader.is_some() && (answer.reads || answer.learner))
 }

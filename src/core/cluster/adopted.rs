@@ -199,7 +199,11 @@ pub fn irreplaceable(desired: &Desired, name: &HostName, host: &Host) -> Option<
 fn no_manifest(desired: &Desired, name: &HostName, host: &Host) -> Option<Blocked> {
     let path = &desired.paths.config;
     let what = format!("etcd on {name} is not started: its manifest {path} is not there");
-    let hint = "move it back there; kubeadm writes one for a new member only, and quorate writes none";
+    let hint = format!(
+        "put it back: {}.previous is the one before its last change; on another member lies one to copy, with the name and \
+         addresses of this one",
+        layout::aside_of_manifest(desired)
+    );
     let blocked = Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(Place::PathsConfig);
     (desired.cluster.runtime == Runtime::StaticPod && host.data == DataDirectory::Member).then_some(blocked)
 }

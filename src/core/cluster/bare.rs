@@ -28,6 +28,11 @@ pub fn refusal(desired: &Desired, observed: &Observed, name: &HostName, host: &H
         );
         return refused("which folder its kubelet reads manifests from is not known", &hint, Place::PathsConfig);
     }
+    if kubelet.config_written_since {
+        let why = "the configuration of its kubelet was written after that had started, and may not be what it goes by";
+        let hint = format!("`systemctl restart {}` on the host, then plan again", desired.paths.service);
+        return refused(why, &hint, Place::PathsService);
+    }
     let has_api_server = |host: &Host| host.kubelet.as_ref().is_some_and(|kubelet| kubelet.api_server);
     let mut members = observed.seen_hosts().filter(|(_, host)| host.process.is_some()).peekable();
     if members.peek().is_none() && kubelet.api_server {

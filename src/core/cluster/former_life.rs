@@ -2,9 +2,11 @@
 
 use crate::core::cluster::situation::{Situation, situation};
 use crate::core::code::Code;
+use crate::core::content::layout;
 use crate::core::count::count;
 use crate::core::desired::{AuthoritySource, Desired};
-use crate::core::observed::{File, FormerLife, Observed};
+use crate::core::names::listed;
+use crate::core::observed::{File, FormerLife, Host, Observed};
 use crate::core::plan::ruling::Finding;
 
 /// What shows it, in words; `None` where nothing does, and where a first start of a new cluster was cut off.
@@ -26,13 +28,23 @@ pub fn signs(desired: &Desired, observed: &Observed) -> Option<Vec<String>> {
             several => format!("there are {}, the newest {newest}", count(several, "snapshot")),
         });
     }
+    signs.extend(of_members(desired, observed));
     (!signs.is_empty()).then_some(signs)
+}
+
+/// Hosts whose certificates are those of members, where a cluster begins in a layout in which nothing else of one may be left: the
+/// permission to begin is laid before the first certificate is issued.
+fn of_members(desired: &Desired, observed: &Observed) -> Option<String> {
+    let has_pair = |host: &Host| host.files.contains_key(&File::PeerCertificate);
+    let hosts: Vec<_> = observed.seen_hosts().filter(|(_, host)| has_pair(host)).map(|(name, _)| name).collect();
+    let is_sign = desired.cluster.layout.is_adopted() && !hosts.is_empty();
+    is_sign.then(|| format!("{} on {} is a member's", layout::called(desired, File::PeerCertificate), listed(&hosts)))
 }
 
 /// Where a new cluster is about to begin.
 pub fn findings(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let life = &observed.workstation.former_life;
-    if life.is_empty() || situation(desired, observed).0 != Situation::New {
+    if life.is_empty() && of_members(desired, observed).is_none() || situation(desired, observed).0 != Situation::New {
         return Vec::new();
     }
     let name = &desired.cluster.name;

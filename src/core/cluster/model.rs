@@ -7,7 +7,7 @@ use crate::core::cluster::{process, version};
 use crate::core::code::Code;
 use crate::core::content::form::Form;
 use crate::core::content::{adopted, runtime};
-use crate::core::desired::Desired;
+use crate::core::desired::{Desired, Runtime};
 use crate::core::names::{ClientUrl, ClusterId, Digest, HostName, MemberId, Version};
 use crate::core::observed::auth::AuthStore;
 use crate::core::observed::{
@@ -174,9 +174,12 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     let woken: Vec<_> = found
         .into_iter()
         .filter(|(name, _)| {
+            // A pod counts as active before it serves: one that may still begin has not served yet.
+            let waits = |host: &Host| {
+                host.service.state != ServiceState::Active || host.files.contains_key(&File::NewDataMarker)
+            };
             let host = observed.host(name);
-            name == acted_on
-                || host.is_some_and(|host| host.service.state != ServiceState::Active || host.answer().is_some())
+            name == acted_on || host.is_some_and(|host| waits(host) || host.answer().is_some())
         })
         .collect();
     // A member publishes its name and client URL when it starts.
@@ -191,7 +194,10 @@ pub fn serve(desired: &Desired, observed: &mut Observed, acted_on: &HostName) {
     for (name, index) in &woken {
         let Some(host) = observed.host_mut(name) else { continue };
         host.service.state = ServiceState::Active;
-        host.files.remove(&File::NewDataMarker);
+        // Of a pod, the next step does it.
+        if desired.cluster.runtime == Runtime::Systemd {
+            host.files.remove(&File::NewDataMarker);
+        }
         // Whoever runs already goes on with what it runs.
         let runs = host.answer().filter(|_| name != acted_on).map(|before| before.version);
         let version = runs.unwrap_or_else(|| version::on_disk(desired, host));

@@ -25,8 +25,11 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         let at = |(needed, location): (&Needed, &Location)| obstacle(desired, name, host, *needed, location);
         found.extend(host.locations.iter().filter_map(at));
         // Where somebody else's etcd listens, and as whom it runs, is theirs.
-        if !desired.cluster.layout.is_adopted() {
+        let layout = desired.cluster.layout;
+        if layout.is_set_up_by_us() && (!layout.is_adopted() || is_bare(host)) {
             found.extend(lacks_address(desired, name, host));
+        }
+        if !layout.is_adopted() {
             found.extend(privileged(desired, name, host));
             found.extend(another_user(name, host));
         }
@@ -37,6 +40,11 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         }
     }
     found
+}
+
+/// Nobody has set etcd up there.
+fn is_bare(host: &Host) -> bool {
+    host.process.is_none() && !host.files.contains_key(&File::Settings)
 }
 
 /// Of all declared hosts that were seen.

@@ -3,7 +3,7 @@
 use crate::core::cluster::quorum::{Health, Member, Membership};
 use crate::core::cluster::trust;
 use crate::core::code::Code;
-use crate::core::content;
+use crate::core::content::{self, runtime};
 use crate::core::desired::{Desired, Place};
 use crate::core::guard::{Guard, upheld};
 use crate::core::names::HostName;
@@ -173,6 +173,17 @@ pub fn unknown_data(desired: &Desired, name: &HostName, host: &Host) -> Blocked 
         let hint = format!(
             "declare another host here; or, if that member is not needed, remove it by the cluster.toml of its own cluster, and what \
              is left of its data by hand: {}",
+            aside(desired)
+        );
+        return Blocked::new(Code::DataFound, what).on(name).hint(hint);
+    }
+    if desired.cluster.layout.is_adopted() {
+        let path = &desired.paths.config;
+        let what = format!("{name} has etcd data, and no {path} that shows which cluster it belongs to");
+        let hint = format!(
+            "if it is this cluster's, put that file back ({}.previous is the one before its last change); if it is not needed, move it \
+             aside: {}; nothing is changed until then",
+            runtime::kept_beside(desired),
             aside(desired)
         );
         return Blocked::new(Code::DataFound, what).on(name).hint(hint);

@@ -132,6 +132,20 @@ pub fn text_of_newcomer(desired: &Desired, before: &str, initial: &Initial) -> R
     form::with(form, before, &wanted.collect())
 }
 
+/// The text once the member has its data, which alone says then who belongs to the cluster: a start without it is to fail. As a
+/// member joins, etcd would begin with an empty log under its old id; as a cluster begins, it would begin another one. Where
+/// `initial-cluster` does not name the member, etcd 3.4 to 3.7 end: "couldn't find local name … in the initial cluster
+/// configuration". With data it is not looked at.
+///
+/// # Errors
+/// What cannot be changed in it without a guess.
+pub fn text_of_begun(desired: &Desired, before: &str, host: &HostName) -> Result<String, Unreadable> {
+    let form = form(desired).unwrap_or(Form::Yaml);
+    let nobody = format!("{host}-has-begun={}", desired.peer_url(host).as_str());
+    let settings = [("initial-cluster", nobody), ("initial-cluster-state", "existing".to_owned())];
+    form::with(form, before, &settings.map(|(name, value)| (name.to_owned(), Some(value))).into())
+}
+
 /// Settings by which a start without data finds its members elsewhere than in `initial-cluster`, or takes none.
 fn makes_another_cluster(setting: &str, value: Option<&str>) -> bool {
     const THESE: [&str; 4] = ["discovery", "discovery-endpoints", "discovery-srv", "force-new-cluster"];

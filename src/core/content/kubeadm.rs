@@ -4,9 +4,8 @@
 //! [nodes], [ports], [paths], image ─► Pod, etcd's flags one a line ─► /etc/kubernetes/manifests/etcd.yaml
 //! ```
 //!
-//! Source: cmd/kubeadm/app/phases/etcd/local.go of Kubernetes 1.34 to 1.37. Two things differ. The startup probe asks `/livez`, as a
-//! learner and a member without a quorum fail `/readyz`, and the kubelet would kill both. And the directory that etcd itself
-//! makes in its data directory is a volume that must be there: kubeadm's pod begins an empty cluster where its data is gone.
+//! Source: cmd/kubeadm/app/phases/etcd/local.go of Kubernetes 1.34 to 1.37. One thing differs: the startup probe asks `/livez`, as a
+//! learner and a member without a quorum fail `/readyz`, and the kubelet would kill both.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ pub fn image(desired: &Desired) -> String {
 /// If `host` is not declared.
 pub fn manifest(desired: &Desired, host: &HostName, version: Version, image: &str) -> String {
     let (data, certificates) = (&desired.paths.data, &desired.paths.certificates);
-    let (client, metrics, member) = (desired.client_url(host).to_string(), desired.ports.metrics, data.join("member"));
+    let (client, metrics) = (desired.client_url(host).to_string(), desired.ports.metrics);
     let flags = flags(desired, host, version).into_iter();
     let flags: String = flags.map(|(name, value)| format!("    - --{name}={value}\n")).collect();
     format!(
@@ -87,8 +86,6 @@ spec:
     volumeMounts:
     - mountPath: {data}
       name: etcd-data
-    - mountPath: {member}
-      name: etcd-member
     - mountPath: {certificates}
       name: etcd-certs
   hostNetwork: true
@@ -106,10 +103,6 @@ spec:
       path: {data}
       type: DirectoryOrCreate
     name: etcd-data
-  - hostPath:
-      path: {member}
-      type: Directory
-    name: etcd-member
 status: {{}}
 "
     )

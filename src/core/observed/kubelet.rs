@@ -21,6 +21,9 @@ pub struct Kubelet {
     /// The socket of its container runtime, where nobody listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaf_runtime: Option<String>,
+    /// The file that says so was written after the kubelet had started: it may read another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config_written_since: bool,
     /// It runs an API server, too: the node is one of a control plane of Kubernetes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub api_server: bool,

@@ -129,7 +129,7 @@ const ADOPTED_RULES: &[Rule] = &[
     Rule { name: "reload units", next: service::reload },
     Rule { name: "enable the service", next: adopted::enable },
     Rule { name: "start members", next: service::start },
-    Rule { name: "take the permission back", next: adopted::forget_permission },
+    Rule { name: "close the first start", next: adopted::close },
     Rule { name: "promote learners", next: membership::promote },
     Rule { name: "restart members", next: service::restart },
     Rule { name: "tell what keeps the version back", next: version::obstacles },

@@ -8,7 +8,9 @@ use crate::core::content::form::{self, Form};
 use crate::core::desired::{AuthoritySource, Binaries, Desired, Layout};
 use crate::core::guard::{Guard, with_broken};
 use crate::core::names::{Digest, HostName, RemotePath};
-use crate::core::observed::{DataDirectory, File, FileFact, Folder, Held, Host, Kubelet, Observed, Seen};
+use crate::core::observed::{
+    Cause, DataDirectory, File, FileFact, Folder, Held, Host, Kubelet, Observed, Seen, ServiceState,
+};
 use crate::core::plan::action::{Action, FileAction, HostAction, MemberAction, ServiceAction};
 use crate::core::plan::ruling::Blocked;
 use crate::core::planner::{self, plan};
@@ -22,6 +24,7 @@ fn kubelet(desired: &Desired) -> Kubelet {
         manifest_aside: false,
         fixed: None,
         deaf_runtime: None,
+        config_written_since: false,
         api_server: false,
         images: BTreeSet::new(),
     }
@@ -111,12 +114,37 @@ fn a_cluster_begins_on_bare_kubelets() {
             let text = host.text_of(File::Settings).expect("it has a manifest");
             let settings = form::read(Form::Manifest, text).expect("it can be read");
             let of = |name: &str| settings[name].value.clone().expect("it is plain");
-            assert_eq!(of("initial-cluster").matches("https://").count(), 3, "{text}");
-            assert_eq!((of("initial-cluster-state").as_str(), of("name").as_str()), ("new", name.as_str()));
+            println!("a start without data is to fail from now on");
+            let open = with_broken(Guard::NoStartWithoutData, || plan(&desired, &observed).actions().count());
+            assert!(open < begin.actions().count());
+            assert_eq!(of("initial-cluster"), format!("{name}-has-begun={}", desired.peer_url(name).as_str()));
+            assert_eq!((of("initial-cluster-state").as_str(), of("name").as_str()), ("existing", name.as_str()));
             assert!(!host.files.contains_key(&File::NewDataMarker));
         }
         assert_eq!(world.workstation.ca_keys.len(), if on_nodes { 3 } else { 0 });
     }
+}
+
+/// A start that reached one host alone: that one waits for the others, which begin with it.
+#[test]
+fn a_cluster_of_which_one_member_has_begun_goes_on() {
+    let (desired, observed) = bare();
+    let begin = plan(&desired, &observed);
+    let mut world = observed.clone();
+    let laid = begin.actions().take_while(|action| !matches!(action, Action::Service(ServiceAction::Start { .. })));
+    laid.for_each(|action| planner::effect(action, &desired, &mut world));
+    let name = sample::name(0);
+    crate::core::cluster::model::run(&desired, &mut world, &name);
+    let host = world.host_mut(&name).expect("it is there");
+    host.service.state = ServiceState::Active;
+    host.member = Seen::Unknown(Cause { code: Code::MemberSilent, summary: "it waits".to_owned(), hint: None });
+    let rest = plan(&desired, &world);
+    let titles: Vec<_> = rest.actions().map(|action| (action.to_string(), action.host().cloned())).collect();
+    let starts = titles.iter().filter(|(title, _)| title == "start etcd").count();
+    // Then each is closed, and the permission of all goes.
+    assert_eq!((starts, titles.len()), (2, 2 + 3 + 3), "{titles:?}");
+    rest.actions().for_each(|action| planner::effect(action, &desired, &mut world));
+    assert!(plan(&desired, &world).is_empty());
 }
 
 #[test]
@@ -187,6 +215,10 @@ fn signs() -> Vec<Sign> {
         ("a kubelet of which nobody knows where it looks", |host| {
             host.kubelet.as_mut().expect("it has one").manifests = None;
         }),
+        ("a kubelet that may go by something else", |host| {
+            host.kubelet.as_mut().expect("it has one").config_written_since = true;
+        }),
+        ("an address that it has not", |host| host.lacks_address = true),
         ("a kubelet that looks elsewhere", |host| {
             host.kubelet.as_mut().expect("it has one").manifests = Some(RemotePath::new("/etc/kubelet.d"));
         }),
@@ -208,6 +240,14 @@ fn no_cluster_begins_where_one_was_or_none_could_run() {
             );
         }
     }
+    println!("where a member's certificate is all that is left, it needs a word");
+    let (desired, mut observed) = bare();
+    let needs = |observed: &Observed| plan(&desired, observed).steps.iter().any(|step| !step.needs.is_empty());
+    assert!(!needs(&observed));
+    let access = crate::core::content::layout::access(File::PeerCertificate);
+    let pair = FileFact { access, digest: Digest::of("one"), text: None };
+    observed.host_mut(&sample::name(1)).expect("it is there").files.insert(File::PeerCertificate, pair);
+    assert!(needs(&observed) && !with_broken(Guard::NewClusterByName, || needs(&observed)));
     let (desired, mut observed) = bare();
     observed.host_mut(&sample::name(0)).and_then(|host| host.kubelet.as_mut()).expect("it has one").api_server = true;
     assert!(with_broken(Guard::KubeletRunsIt, || !plan(&desired, &observed).steps.is_empty()));

@@ -142,6 +142,7 @@ pub fn adopt(desired: &Desired, host: &mut Host, text: String) {
             manifest_aside: false,
             fixed: None,
             deaf_runtime: None,
+            config_written_since: false,
             api_server: false,
             images: Default::default(),
         });

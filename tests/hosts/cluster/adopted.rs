@@ -687,7 +687,7 @@ pub fn a_member_leaves_and_comes_back(scene: &Scene, writer: &Writer, last: &str
     assert!(!host.exec("pgrep -x etcd").succeeded(), "it runs still");
     std::fs::write(scene.file(), whole).expect("the lab's folder can be written");
     let kills = killed_after_every_step_of(scene, &format!("replace-member:{last}"));
-    assert!((5..=7).contains(&kills), "{kills}");
+    assert!((5..=9).contains(&kills), "{kills}");
     nothing_failed(writer, "a member added");
     scene.is_in_sync();
     scene.quorate(&["status"]).exits(0).says(&["3 of 3 voters healthy"]);

@@ -228,7 +228,13 @@ fn compaction(told: &[&Told]) -> Option<Value> {
 pub(super) fn cluster_name(told: &Told) -> String {
     let token = told.value("initial-cluster-token").filter(|token| *token != "etcd-cluster");
     let is_name = |token: &&str| crate::core::desired::read::check_name(token).is_ok();
-    token.filter(is_name).unwrap_or("etcd").to_owned()
+    // quorate's own begins with the name, and ends in the time at which the cluster began.
+    let begun = |token: &str| token.len() == 10 && token.bytes().all(|byte| byte.is_ascii_digit());
+    let without_time = |token: &str| match token.rsplit_once('-') {
+        Some((name, time)) if begun(time) => name.to_owned(),
+        _ => token.to_owned(),
+    };
+    token.filter(is_name).map_or_else(|| "etcd".to_owned(), without_time)
 }
 
 /// What the declaration says of `left`, for whoever reads the file.

@@ -268,6 +268,9 @@ impl Action {
             Self::File(FileAction::Write { host, file, text }) => {
                 format!("write-file {host} {} {}", file.name_in_id(), digest_of(*file, text))
             }
+            Self::Service(ServiceAction::LayManifest { host, text }) => {
+                format!("lay-manifest {host} {}", digest_of(File::Settings, text))
+            }
             Self::Service(ServiceAction::ReplaceManifest { host, text }) => {
                 format!("replace-manifest {host} {}", digest_of(File::Settings, text))
             }

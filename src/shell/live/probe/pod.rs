@@ -45,6 +45,7 @@ impl Section for Look {
             manifest_aside: is_aside(answer),
             fixed: said("fixed").map(str::to_owned),
             deaf_runtime: said("deaf-runtime").map(str::to_owned),
+            config_written_since: said("written-since").is_some(),
             api_server: said("api-server").is_some(),
             images: answer.values("pod", "image").map(str::to_owned).collect(),
         }))

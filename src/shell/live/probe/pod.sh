@@ -9,6 +9,9 @@ look_pod() {
         config=$(printf '%s\n' "$words" | sed -n -e 's/^--config=//p' -e '/^--config$/{n;p;}')
         # A flag goes before the file.
         [ ! -f "$config" ] || sed -n "s/^staticPodPath: *[\"']\{0,1\}\([^\"'# ]*\).*/manifests=\1/p" "$config"
+        if [ -f "$config" ] && [ "$(stat -L -c %Y "$config")" -gt "$(started_at "$kubelet")" ]; then
+            echo written-since=yes
+        fi
         printf '%s\n' "$words" |
             sed -n -e 's/^--pod-manifest-path=/manifests=/p' -e '/^--pod-manifest-path$/{n;s/^/manifests=/p;}'
         # What it has its containers run by.

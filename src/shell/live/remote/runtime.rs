@@ -64,16 +64,13 @@ impl Command {
 
     fn verb(verb: &str, desired: &Desired) -> Self {
         let name = runtime::name(desired);
-        let marker = marker(desired);
         match desired.cluster.runtime {
             Runtime::Systemd => {
-                let arguments = vec![verb.to_owned(), name.to_owned(), marker, desired.paths.data.to_string()];
+                let arguments = vec![verb.to_owned(), name.to_owned(), marker(desired), desired.paths.data.to_string()];
                 let script = format!("{}\n{}", library(desired), include_str!("../script/service.sh"));
                 Self::new(format!("systemctl {verb} {name}"), script, arguments)
             }
-            Runtime::StaticPod => {
-                Self::of_pod(desired, format!("{verb} of the static pod"), vec![verb.to_owned(), marker])
-            }
+            Runtime::StaticPod => Self::of_pod(desired, format!("{verb} of the static pod"), vec![verb.to_owned()]),
         }
     }
 
@@ -88,7 +85,7 @@ impl Command {
     }
 
     fn manifest(desired: &Desired, verb: &str, text: &str) -> Self {
-        let arguments = vec![verb.to_owned(), marker(desired), text.len().to_string()];
+        let arguments = vec![verb.to_owned(), text.len().to_string()];
         Self { stdin: text.into(), ..Self::of_pod(desired, format!("writing {}", runtime::name(desired)), arguments) }
     }
 

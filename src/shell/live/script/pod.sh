@@ -1,6 +1,6 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # One verb for the static pod of etcd; static-pod.sh goes before. Whether it serves is not waited for here.
-verb=$1 marker=$2
+verb=$1
 
 # put MANIFEST BYTES: in the place of one that is there, which is kept, with its mode and owner. By one rename, from where the
 # kubelet does not look.
@@ -17,25 +17,31 @@ put() {
     sync "${1%/*}"
 }
 
-# The directory that a manifest of ours wants to be there, as etcd's data is gone where it is not.
-make_member() {
-    [ -d "$data" ] || (umask 077 && mkdir -p -- "$data")
-    [ -d "$data/member" ] ||
-        install -d -m 700 -o "$(stat -c %u "$data")" -g "$(stat -c %g "$data")" -- "$data/member"
-}
-
-# The permission to begin is used up when etcd has a log. Nothing else waits for that, and where it takes longer, the next run takes
-# it back.
-use_up() {
-    exec 8>&-
+# swap MANIFEST BYTES: the same in the place of the one that the kubelet runs. Where it has no API server to ask, the old pod is
+# ended first: by itself the kubelet would take a quarter of a minute to start another one in its place.
+swap() {
+    was=$(pod_etcd "$data")
+    if [ -e "${1%/*}/kube-apiserver.yaml" ] || [ -z "$was" ]; then
+        put "$1" "$2"
+        return
+    fi
+    # 12:pids:/kubepods/burstable/podUID/…, or …-podUID.slice/…
+    old=$(sed -n 's/.*[/-]pod\([0-9a-f]*\).*/\1/p' "/proc/$was/cgroup" 2>/dev/null | head -n 1)
+    leftover=$aside.new
+    stage "$leftover" "$2" "$(stat -c %a "$1")" "$(stat -c %u "$1")" "$(stat -c %g "$1")"
+    ln -f -- "$1" "$aside.previous"
+    trap 'ended; put_back' EXIT
+    mv -T -f -- "$leftover" "$aside"
+    leftover=
+    rm -- "$1"
+    sync "${1%/*}" "${aside%/*}"
+    until_ended || refuse "etcd does not end: \`journalctl -u $kubelet\` says what the kubelet does"
     looks=0
-    while [ -e "$marker" ] && [ "$looks" -lt 600 ]; do
-        for log in "$data"/member/wal/*.wal; do
-            [ ! -e "$log" ] || rm -f -- "$marker"
-        done
+    while [ -n "$old" ] && [ -d "/var/lib/kubelet/pods/$old" ] && [ "$looks" -lt 50 ]; do
         looks=$((looks + 1))
-        [ ! -e "$marker" ] || sleep 0.2
+        sleep 0.1
     done
+    put_back
 }
 
 case $verb in
@@ -45,9 +51,7 @@ start)
     kubelet_runs
     # Where it is there already, the kubelet starts it at its own pace.
     [ -e "$definition" ] || [ -e "$aside" ] || refuse "there is no $definition"
-    [ ! -e "$marker" ] || make_member
     put_back
-    use_up
     ;;
 restart)
     kubelet_runs
@@ -57,13 +61,12 @@ restart)
 replace)
     kubelet_runs
     fit_to_move
-    put "$definition" "$3"
-    use_up
+    swap "$definition" "$2"
     ;;
 write)
     # Of a pod that is not to run yet.
     [ ! -e "$definition" ] || refuse "$definition is there already"
     fit_to_move
-    put "$aside" "$3"
+    put "$aside" "$2"
     ;;
 esac
