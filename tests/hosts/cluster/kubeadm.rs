@@ -141,7 +141,8 @@ fn an_image_comes_in_turn(scene: &Scene, writer: &Writer, is: &str) {
     let _until_now = writer.take_tally();
     killed_while_the_kubelet_works(scene, &before);
     let kills = killed_after_every_step(scene, &[]);
-    assert_eq!(kills, 3, "the snapshot was saved");
+    // The snapshot was saved, and the first member may have the image by now.
+    assert!((2..=3).contains(&kills), "{kills}");
     nothing_failed(writer, "upgraded");
     scene.is_in_sync();
     let once: Vec<_> = starts_before.iter().map(|starts| starts + 1).collect();
@@ -174,7 +175,8 @@ fn settings_are_changed(scene: &Scene, writer: &Writer) {
     let _until_now = writer.take_tally();
     killed_while_the_kubelet_works(scene, &before);
     let kills = killed_after_every_step(scene, &[]);
-    assert!(kills == 3, "{kills}");
+    // The first member may be done by now.
+    assert!((2..=3).contains(&kills), "{kills}");
     nothing_failed(writer, "settings changed");
     scene.is_in_sync();
     for (after, before) in manifests(scene).into_iter().zip(&before) {
