@@ -1,7 +1,7 @@
 # shellcheck shell=dash disable=SC2034,SC2154
 # What runs etcd is the kubelet, as long as $definition, the manifest of a static pod, is where it looks. $aside: where that
-# waits while etcd is stopped; $data: etcd's data directory; $kubelet: its unit; $tools: where programs of the image are kept. The kubelet reads every file in the folder
-# of its manifests, so nothing else is ever put there.
+# waits while etcd is stopped; $data: etcd's data directory; $kubelet: its unit; $tools: where programs of the image are kept.
+# The kubelet reads every file in the folder of its manifests, so nothing else is ever put there.
 
 # Whom etcd's data is for, where no directory shows it.
 owner_of_data() {
