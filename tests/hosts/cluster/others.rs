@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::scene::{Run, Scene, until};
-use crate::lab::{Host, Series};
+use crate::lab::{Host, Lab, Series};
 
 /// Runs etcd from /usr/local/lib/other, with these words before and after it.
 fn start(host: &Host, before: &str, data: &str, client: u16, after: &str) {
@@ -54,7 +54,9 @@ fn is_left_alone(scene: &Scene, host: &Host, words: &[&str]) {
 #[test]
 fn an_etcd_of_another_program_is_left_alone() {
     let test = "an_etcd_of_another_program_is_left_alone";
-    let Some(mut scene) = Scene::of_some(test, 3, 4, Series::V3_5) else { return };
+    let lab = Lab::builder().hosts(4).data_in_place();
+    let scene = Scene::installed_on(test, lab, Series::V3_5).and_then(|scene| Scene::of_first(3, scene));
+    let Some(mut scene) = scene else { return };
     for index in [0, 3] {
         let host = &scene.lab.hosts()[index];
         std::fs::create_dir_all(host.root_dir().join("usr/local/lib/other")).expect("a host's disk can be written");

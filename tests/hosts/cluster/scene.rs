@@ -312,7 +312,8 @@ impl Scene {
         Self::of_first(members, Self::installed(test, hosts, series)?)
     }
 
-    fn of_first(members: usize, mut scene: Self) -> Option<Self> {
+    /// The same of a scene that is there, whose other hosts are bare.
+    pub fn of_first(members: usize, mut scene: Self) -> Option<Self> {
         scene.declare_hosts(0..members);
         scene.apply().exits(0);
         installed::keep(scene.first(), &scene.archive);
