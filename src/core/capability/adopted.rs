@@ -6,7 +6,7 @@ use crate::core::cluster::first_start::FirstStart;
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{crash, first_start, layouts, next_start, quota, restart, setup, timing, trust, turn};
+use crate::core::cluster::{bare, crash, first_start, layouts, next_start, quota, restart, setup, timing, trust, turn};
 use crate::core::code::Code;
 use crate::core::content::{adopted, form};
 use crate::core::desired::{Desired, Layout, Place, Runtime};
@@ -28,7 +28,7 @@ pub fn next(view: &View) -> Ruling {
     for (name, host) in turn::with_data(turn::in_turn_to_lay_ready(view)) {
         let may_change = view.membership().is_some() || host.process.is_none();
         // A restore changes nothing of what is there.
-        if view.desired.request.restore.is_some() && host.files.contains_key(&File::Settings) {
+        if view.desired.request.restore.is_some() && !bare::is_bare(host) {
             continue;
         }
         let first = first_start::first_start(view, name, host);
@@ -178,7 +178,7 @@ pub fn obstacles(view: &View) -> Ruling {
     }
     let is_to_begin = |host: &Host| {
         let is_restored = view.desired.request.restore.is_some();
-        view.situation == Situation::New && is_set_up && !(is_restored && host.files.contains_key(&File::Settings))
+        view.situation == Situation::New && is_set_up && (!is_restored || bare::is_bare(host))
     };
     let is_to_join = |name: &HostName| {
         matches!(view.standing(name), Some(Standing::Newcomer | Standing::Removed | Standing::Failed(_)))

@@ -5,7 +5,7 @@ use crate::core::allowance::{AllowKind, Allowance};
 use crate::core::cluster::adopted::irreplaceable;
 use crate::core::cluster::image::has;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{first_start, restart, setup, turn, upgrade};
+use crate::core::cluster::{bare, first_start, restart, turn, upgrade};
 use crate::core::code::Code;
 use crate::core::content::runtime::version_in;
 use crate::core::content::{adopted, form};
@@ -21,11 +21,8 @@ pub fn pull_first(view: &View) -> Ruling {
         return Ruling::default();
     }
     let image = |(name, host): (&HostName, &Host)| {
-        let bare = !host.files.contains_key(&File::Settings) && setup::is_here(view, name, host);
-        let image = first_start::model(view, name, host)
-            .filter(|_| bare)?
-            .ok()
-            .and_then(|text| form::pod(&text).ok()?.image)?;
+        let text = first_start::model(view, name, host).filter(|_| bare::is_bare(host))?.ok()?;
+        let image = form::pod(&text).ok()?.image?;
         (!has(host, &image)).then(|| Action::Host(HostAction::PullImage { host: name.clone(), image }))
     };
     let actions = view.hosts_to_lay_ready().filter_map(image).collect();

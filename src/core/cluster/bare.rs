@@ -7,6 +7,11 @@ use crate::core::names::HostName;
 use crate::core::observed::{File, Host, Observed};
 use crate::core::plan::ruling::Blocked;
 
+/// Whether nobody has laid there what starts an etcd.
+pub fn is_bare(host: &Host) -> bool {
+    !host.files.contains_key(&File::Settings)
+}
+
 /// A member whose file of settings shows how the others have theirs, and that file.
 pub fn example<'a>(observed: &'a Observed, name: &HostName) -> Option<(&'a HostName, &'a str)> {
     let mut others = observed.seen_hosts().filter(|(other, host)| *other != name && host.answer().is_some());
@@ -15,8 +20,7 @@ pub fn example<'a>(observed: &'a Observed, name: &HostName) -> Option<(&'a HostN
 
 /// Why etcd is not set up on a host on which nobody has: what its kubelet does, and whose node it is.
 pub fn refusal(desired: &Desired, observed: &Observed, name: &HostName, host: &Host) -> Option<Blocked> {
-    let is_bare = !host.files.contains_key(&File::Settings) && !upheld(Guard::KubeletRunsIt, false);
-    let kubelet = host.kubelet.as_ref().filter(|_| is_bare)?;
+    let kubelet = host.kubelet.as_ref().filter(|_| is_bare(host) && !upheld(Guard::KubeletRunsIt, false))?;
     let refused = |why: &str, hint: &str, place: Place| {
         let what = format!("etcd is not set up on {name}: {why}");
         Some(Blocked::new(Code::NotInLayout, what).on(name).hint(hint).declared_at(place))

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::cluster::adopted::obstacles as adopted_obstacles;
-use crate::core::cluster::{staged, version};
+use crate::core::cluster::{bare, staged, version};
 use crate::core::code::Code;
 use crate::core::content::{self, adopted, layout};
 use crate::core::desired::{Desired, Layout, Place};
@@ -26,7 +26,8 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         found.extend(host.locations.iter().filter_map(at));
         // Where somebody else's etcd listens, and as whom it runs, is theirs.
         let layout = desired.cluster.layout;
-        if layout.is_set_up_by_us() && (!layout.is_adopted() || is_bare(host)) {
+        let is_bare = layout.is_set_up_by_us() && host.process.is_none() && bare::is_bare(host);
+        if !layout.is_adopted() || is_bare {
             found.extend(lacks_address(desired, name, host));
         }
         if !layout.is_adopted() {
@@ -40,11 +41,6 @@ pub fn obstacles(desired: &Desired, name: &HostName, host: &Host) -> Vec<Blocked
         }
     }
     found
-}
-
-/// Nobody has set etcd up there.
-fn is_bare(host: &Host) -> bool {
-    host.process.is_none() && !host.files.contains_key(&File::Settings)
 }
 
 /// Of all declared hosts that were seen.

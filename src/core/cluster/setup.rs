@@ -3,9 +3,9 @@
 use crate::core::cluster::situation::Situation;
 use crate::core::cluster::standing::Standing;
 use crate::core::cluster::view::View;
-use crate::core::cluster::{adopted, restoration};
+use crate::core::cluster::{adopted, bare, restoration};
 use crate::core::names::HostName;
-use crate::core::observed::{DataDirectory, File, Host};
+use crate::core::observed::{DataDirectory, Host};
 
 /// Whether what etcd needs is made on this host where it is missing.
 pub fn is_here(view: &View, name: &HostName, host: &Host) -> bool {
@@ -20,7 +20,7 @@ pub fn is_here(view: &View, name: &HostName, host: &Host) -> bool {
         // What is restored is left as it was set up, where it was.
         Situation::New => {
             let is_restored = restoration::under_way(view.desired, view.observed).is_some();
-            !is_restored || !host.files.contains_key(&File::Settings)
+            !is_restored || bare::is_bare(host)
         }
         Situation::Serving(membership) => {
             let joins = match view.standing(name) {
